@@ -1,7 +1,4 @@
-"""Takes status declarations of other programs on the machine: files in a folder that only its owner may enter.
-
-A request waits on disk until the agent, running or started later, takes it.
-"""
+"""Takes status declarations of other programs on the machine: files in a folder that only its owner may enter."""
 
 from __future__ import annotations
 
@@ -31,13 +28,11 @@ class StatusRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class StatusMailbox:
-    """The folder `state_dir/requests`."""
-
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "requests"
 
     def post(self, request: StatusRequest) -> None:
-        """Writes a request; raises IllegalStatusError before anything is written, or OSError."""
+        """Raises IllegalStatusError before anything is written, or OSError."""
         declared(MachineState(), "", **msgspec.structs.asdict(request))
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._held():
@@ -45,7 +40,7 @@ class StatusMailbox:
             state_file.write_value(self._folder / f"{newest + 1:020d}.request", request)
 
     def waiting(self) -> Iterator[tuple[Path, StatusRequest]]:
-        """The requests in the order of their numbers; a damaged one is removed."""
+        """In the order of their numbers; a damaged one is removed."""
         for path in sorted(self._folder.glob(_PATTERN)):
             request = state_file.read_value(path, StatusRequest)
             if request is None:

@@ -29,8 +29,8 @@ def boot_name(boot_id: str) -> str:
 
 @dataclass
 class Segment:
-    """`last` is the highest number found in it (first - 1 when none), `count` how many intact records it holds,
-    `torn` whether bytes that are no record follow them."""
+    """`last` is the highest number found in it (first - 1 when none), `count` its intact records, `torn` whether other
+    bytes follow them."""
 
     path: Path
     index: int
@@ -64,7 +64,6 @@ class Segment:
         return segment
 
     def scan(self, offset: int = 0) -> Iterator[records.Record]:
-        """The intact records from `offset` on; a file that cannot be read holds none."""
         try:
             data = self.path.read_bytes()
         except OSError:
@@ -82,7 +81,7 @@ class Segment:
         return sum(record.seq > acked for record in self.scan())
 
     def lost(self, expected_last: int) -> int:
-        """How many of its records cannot be read, if it once ended at `expected_last` (0 = unknown)."""
+        """Records that cannot be read, if it once ended at `expected_last` (0 = unknown)."""
         return max(0, max(expected_last, self.last + self.torn) - self.first + 1 - self.count)
 
 
@@ -90,8 +89,6 @@ Acked = Callable[[str], int]
 
 
 class StoredRecord(NamedTuple):
-    """A record and where reading goes on behind it."""
-
     seq: int
     payload: bytes
     segment: int
@@ -108,7 +105,7 @@ class Counters:
 
 
 class SpoolFiles:
-    """`acked(boot)` tells what need not be counted when it is dropped."""
+    """`acked(boot)`: what need not be counted when it is dropped."""
 
     def __init__(self, folder: Path, boot: str, limit: int, segment_size: int, acked: Acked) -> None:
         self.folder = folder
@@ -150,7 +147,7 @@ class SpoolFiles:
         return max((s.last + s.torn for s in self.segments if s.boot == self._boot), default=0)
 
     def write(self, seq: int, payload: bytes, *, may_drop: bool) -> bool:
-        """Append one record; False when the disk refuses. A full disk costs the oldest file if it `may_drop`."""
+        """False when the disk refuses. A full disk costs the oldest file if it `may_drop`."""
         data = records.pack(seq, payload)
         try:
             self._make_room(len(data))
@@ -162,7 +159,7 @@ class SpoolFiles:
         return True
 
     def flush(self) -> int:
-        """Make everything written survive a power cut; the number of the last record. Raises OSError."""
+        """Make everything written survive a power cut; returns the last number. Raises OSError."""
         if self._handle is not None:
             os.fdatasync(self._handle)
         state_file.sync_folder(self.folder)
@@ -170,7 +167,6 @@ class SpoolFiles:
         return self._wrote_until
 
     def seal(self) -> None:
-        """Write no more to the last file."""
         if self._handle is not None:
             with contextlib.suppress(OSError):
                 os.fdatasync(self._handle)
@@ -178,7 +174,7 @@ class SpoolFiles:
             self._handle = None
 
     def free(self, boot: str, seq: int) -> None:
-        """Remove the files of `boot` that hold nothing above `seq`, except the one being written."""
+        """Remove files of `boot` with nothing above `seq`, except the one being written."""
         writing = self.segments[-1] if self._handle is not None else None
         for segment in [s for s in self.segments if s.boot == boot and s.last <= seq and s is not writing]:
             self._remove(segment)
@@ -227,7 +223,7 @@ class SpoolFiles:
             self._drop_oldest(even_the_last=True)
 
     def _drop_oldest(self, *, even_the_last: bool = False) -> bool:
-        """Drops the oldest file; False when there is none but the one being written."""
+        """False when there is none but the one being written."""
         if len(self.segments) < (1 if even_the_last else 2):
             return False
         oldest = self.segments[0]

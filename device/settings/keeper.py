@@ -1,7 +1,5 @@
-"""Checks the settings that the hub sends, caches them in the state folder, applies and answers them.
-
-An offline machine starts with the cache. What a value means is up to `apply`.
-"""
+"""Checks the settings that the hub sends, caches them in the state folder, applies and answers them. An offline machine
+starts with the cache."""
 
 from __future__ import annotations
 
@@ -30,8 +28,8 @@ _on_the_wire: Final = texts_in("en")
 
 
 class SettingsKeeper:
-    """`settings` are the effective ones. `apply(settings)` is called in the loop when they change and must not wait;
-    `reply` sends the answer on the present link."""
+    """`apply(settings)` is called in the loop when the effective ones change and must not wait; `reply` sends the
+    answer."""
 
     def __init__(
         self,
@@ -56,23 +54,21 @@ class SettingsKeeper:
 
     @property
     def version(self) -> int:
-        """The effective version, 0 when there is none."""
         return self._from_hub.version
 
     async def open(self) -> None:
-        """Applies the cache; a damaged one is as good as none, since the hub sends it again."""
+        """Applies the cache; a damaged one counts as none."""
         cached = await self._disk.call(cached_configuration, self._own.state_dir)
         if cached is not None:
             self._on_disk = cached
             self._take(cached)
 
     def offer(self, version: int, values: Mapping[str, Any]) -> None:
-        """Takes the hub's settings; never waits. Newer ones replace those that were not applied yet."""
+        """Never waits. Newer settings replace those not applied yet."""
         self._offered = HubSettings(version=version, values=dict(values))
         self._news.set()
 
     async def run(self) -> None:
-        """Take what is offered, for ever."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -100,7 +96,7 @@ class SettingsKeeper:
         return effective
 
     async def _remember(self, from_hub: HubSettings) -> None:
-        """A refusing disk costs the cache, not the settings: the hub sends them again after a restart."""
+        """A refusing disk costs the cache, not the settings."""
         if from_hub == self._on_disk:
             return
         try:
@@ -111,7 +107,6 @@ class SettingsKeeper:
 
 
 def cached_configuration(state_dir: Path) -> HubSettings | None:
-    """The cache, None when there is nothing readable."""
     return state_file.read_value(state_dir / FILE, HubSettings)
 
 
@@ -122,5 +117,4 @@ def effective_settings(own: AgentSettings) -> AgentSettings:
 
 
 def _sentence(key: str, wrong: WrongValueError) -> str:
-    """Begins with the code, so that it can be shown in the reader's language."""
     return f"{wrong.code}: {_on_the_wire(wrong.code, key=key[:MAX_NAME], **readable(wrong))}"[:MAX_SENTENCE]

@@ -1,5 +1,5 @@
 """The effective value of each dynamic key: environment over hub over file over default; and why one of the hub's is
-refused. Knows no file, no link and no table but the shared one."""
+refused. Knows no file and no link."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ class EffectiveValues(NamedTuple):
 def effective_values(
     from_hub: HubSettings, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
 ) -> EffectiveValues:
-    """The hub's values over a machine's `own` settings with these `origins`.
-
-    `static` are the keys that only the machine's owner decides. A wrong value costs its own key and nothing else.
-    """
+    """The hub's values over a machine's `own` settings with these `origins`; `static` keys are the owner's alone. A
+    wrong value costs its own key only."""
     values: dict[str, Value] = {}
     errors: dict[str, WrongValueError] = {}
     for name, value in from_hub.values.items() if from_hub.version > 0 else ():
@@ -53,7 +51,7 @@ def effective_values(
 
 def set_here(own: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Value]:
     """Dynamic keys that file or environment set, for the hub to show; addresses without their query, which may hold a
-    key of a paid service."""
+    key."""
     found = {key: own[key] for key in SETTINGS if origins[key] == "file" or origins[key].startswith(ENVIRONMENT)}
     return {key: _QUERY.sub("?...", str(v)) if SETTINGS[key].kind == "addresses" else v for key, v in found.items()}
 

@@ -1,5 +1,4 @@
-"""Every key of a machine's configuration file. The dynamic ones come from `protocol/configuration.py`, the table of
-both ends."""
+"""Every key of a machine's configuration file; the dynamic ones come from `protocol/configuration.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ Value = configuration.Value | dict[str, Any]
 
 class Key(NamedTuple):
     """`kind` is text, id (whole number or text), whole, number, switch, units (names of services), one of `values` or
-    of `backup_values`, and for the dynamic keys whatever the shared table says; bounds are inclusive."""
+    of `backup_values`, and for dynamic keys whatever the shared table says; bounds are inclusive."""
 
     kind: str
     default: Value
@@ -64,7 +63,7 @@ BACKUP: Final = {
     "backup_services": Key("units", []),
 }
 STATIC: Final[dict[str, Key]] = {**SERVER, **AGENT, **REMOTE, **BACKUP}
-"""No hub may change these; their names stand in the shared table as well, so that the hub refuses them at once."""
+"""No hub may change these; the shared table names them, too, so that the hub refuses them at once."""
 KEYS: Final[dict[str, Key]] = {
     **SERVER,
     **{name: Key(s.kind, s.default, s.least, s.most) for name, s in SETTINGS.items()},

@@ -1,4 +1,4 @@
-"""Checks one value of the configuration, from the file or from the environment's text, against its key's rule."""
+"""Checks one value of the configuration, from the file or the environment, against its key's rule."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Words = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=64)]
 
 
 class OnDemand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a service is started for a session: `start` is the service itself, or a command that starts it and ends.
-    Without `stop` the process of `start` is ended."""
+    """`start` is the service itself, or a command that starts it and ends. Without `stop` the process of `start` is
+    ended."""
 
     start: Words
     stop: Words | None = None
@@ -45,7 +45,6 @@ BACKUP_KINDS: Final = frozenset({"backup_sources", "age_key"})
 
 
 def remote_value(kind: str, value: object) -> Any:
-    """The checked value. Raises ValueError."""
     if kind == "address":
         address = normalise_address(value) if isinstance(value, str) else None
         if address is None:
@@ -58,7 +57,6 @@ def remote_value(kind: str, value: object) -> Any:
 
 
 def on_demand(value: object) -> dict[int, OnDemand]:
-    """A checked `remote_services` by port."""
     return {int(port): service for port, service in _services(value).items()}
 
 
@@ -79,7 +77,7 @@ _TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address", "window
 
 
 class AgentSettingsError(Exception):
-    """A configuration that cannot work. `code` and `values` are rendered by texts; `key` is the key at fault."""
+    """`code` and `values` are rendered by texts; `key` is the key at fault."""
 
     def __init__(self, code: str, key: str = "", **values: object) -> None:
         super().__init__(f"{code}: {key}")
@@ -89,7 +87,6 @@ class AgentSettingsError(Exception):
 
 
 def from_text(key: str, rule: Key, text: str) -> Value:
-    """A value from the environment, where everything is text; raises AgentSettingsError."""
     text = text.strip()
     if rule.kind == "switch" and text.lower() in _SWITCHES:
         return _SWITCHES[text.lower()]
@@ -105,7 +102,6 @@ def from_text(key: str, rule: Key, text: str) -> Value:
 
 
 def typed(key: str, rule: Key, value: object) -> Value:
-    """The checked value; raises AgentSettingsError."""
     if is_dynamic(key):
         try:
             return checked(key, value)
@@ -115,7 +111,6 @@ def typed(key: str, rule: Key, value: object) -> Value:
 
 
 def readable(wrong: WrongValueError) -> dict[str, object]:
-    """What the sentence of a wrong value names."""
     return {name: f"{v:g}" if isinstance(v, float) else v for name, v in wrong.params.items()}
 
 

@@ -1,8 +1,5 @@
-"""Whether a return session is open, as the machine's own software declares it (docs/machine_software.md).
-
-By a file that is touched again now and then, or by `declare` in this process. Either ends after `most_s` seconds
-without renewal, so that a program that died does not hold up a reboot for ever.
-"""
+"""Whether a return session is open, as the machine's own software declares it (docs/machine_software.md): by a file
+that is touched now and then, or by `declare`. Either ends after `most_s` seconds without renewal."""
 
 from __future__ import annotations
 
@@ -30,8 +27,8 @@ class NotPlainError(OSError):
 
 
 class ReturnSession:
-    """Blocks for a look at one file. Ages are monotonic, which on Linux starts with the machine: a wall clock that
-    jumps ends no session, and a file from before this boot opens none."""
+    """Blocks for a look at one file. Ages are monotonic: a wall clock that jumps ends no session, and a file from
+    before this boot opens none."""
 
     def __init__(
         self,
@@ -49,17 +46,16 @@ class ReturnSession:
         self._touched_at = 0.0
 
     def is_open(self) -> bool:
-        """Whether a return session is open now."""
         now = self._monotonic()
         declared = self._declared_at is not None and now - self._declared_at < self._most_s
         return declared or self._file_says_so(now)
 
     def declare(self, busy: bool) -> None:
-        """For software in this process; to be repeated within `most_s`, and ended."""
+        """To be repeated within `most_s`, and ended."""
         self._declared_at = self._monotonic() if busy else None
 
     def touch(self) -> None:
-        """Begins or prolongs a session by the file. Raises OSError, NotPlainError for a link, a pipe and the like."""
+        """Raises OSError, NotPlainError for a link, a pipe and the like."""
         with _named(self._file):
             _make(self._file.parent)
             with opened_way(self._file.parent) as folder:
@@ -77,7 +73,6 @@ class ReturnSession:
             os.close(opened)
 
     def remove(self) -> None:
-        """End it. Raises OSError."""
         with contextlib.suppress(FileNotFoundError), _named(self._file), opened_way(self._file.parent) as folder:
             os.unlink(self._file.name, dir_fd=folder)
 
@@ -97,7 +92,6 @@ class ReturnSession:
 
 @contextlib.contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """An OSError names the whole path."""
     try:
         yield
     except OSError as error:
@@ -106,7 +100,6 @@ def _named(file: Path) -> Iterator[None]:
 
 
 def _make(folder: Path) -> None:
-    """Makes a folder and those above; follows no link of another user. Raises OSError."""
     try:
         with opened_way(folder):
             return

@@ -28,7 +28,7 @@ Kept = UnsetType
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is given back when a status ends that has an `until`."""
+    """What returns after a status with an `until`."""
 
     status: Status
     special_status: SpecialStatus | None = None
@@ -36,8 +36,8 @@ class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the machine declares. `since` is RFC 3339; `seq` numbers its declarations. `until` is by the hub's clock,
-    and `before` holds again from then on. `busy`: a return session is open."""
+    """`since` is RFC 3339; `seq` numbers declarations. `until` is by the hub's clock, and `before` holds again from
+    then on. `busy`: a return session is open."""
 
     status: Status = "active"
     capacity: Capacity | None = None
@@ -56,8 +56,7 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class IllegalStatusError(ValueError):
-    """A status that does not exist or is not allowed now; the message names the member and the fix, `code` is for
-    programs and translations."""
+    """The message names the member and the fix, `code` is for programs and translations."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -65,16 +64,13 @@ class IllegalStatusError(ValueError):
 
 
 class RefusedError(Exception):
-    """A legal request that is not allowed now; `failure` says why."""
-
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
 
 def changed_by_command(state: MachineState, wanted: SetStatus, now: str) -> MachineState:
-    """The state after a `set_status` command. A special status that is not repeated ends; a capacity stays. Raises
-    RefusedError."""
+    """A special status that is not repeated ends; a capacity stays. Raises RefusedError."""
     capacity = state.capacity if wanted.capacity is None else wanted.capacity
     refused = refusal(wanted.status, capacity)
     if refused is not None:
@@ -102,8 +98,7 @@ def declared(
     reason: str | Kept | None = KEEP,
     until: str | Kept | None = KEEP,
 ) -> MachineState:
-    """The state after a declaration of the machine's own software. What it does not name stays; a reason stays as long
-    as its status. Raises IllegalStatusError."""
+    """What a declaration does not name stays; a reason stays as long as its status. Raises IllegalStatusError."""
     following = status or state.status
     special = state.special_status if isinstance(special_status, Kept) else special_status
     if isinstance(reason, Kept):
@@ -137,7 +132,7 @@ def _checked(members: dict[str, Any]) -> MachineState:
 
 
 def given_back(state: MachineState, now: str) -> MachineState:
-    """The state when its `until` has come: what was before, as far as the machine's capacity allows it."""
+    """The state when its `until` has come: what was before, as far as the capacity allows."""
     before = state.before or Before(status=state.status)
     status = lawful(before.status, state.capacity)
     return MachineState(
@@ -152,12 +147,10 @@ def given_back(state: MachineState, now: str) -> MachineState:
 
 
 def now_busy(state: MachineState, busy: bool) -> MachineState:
-    """The state when a return session begins or ends."""
     return msgspec.structs.replace(state, busy=busy, seq=state.seq + 1)
 
 
 def report(state: MachineState) -> StatusReport:
-    """The message that tells the hub about a declaration."""
     return StatusReport(
         status=state.status,
         seq=state.seq,
@@ -174,7 +167,7 @@ def _since(state: MachineState, status: str, now: str) -> str:
 
 
 def _before(state: MachineState) -> Before:
-    """What returns after a status that begins now; never one that itself had an `until`."""
+    """What returns later; never a status that itself had an `until`."""
     if state.until is not None and state.before is not None:
         return state.before
     return Before(status=state.status, special_status=state.special_status, reason=state.reason)
@@ -183,8 +176,7 @@ def _before(state: MachineState) -> Before:
 def _ends(
     state: MachineState, status: str | None, special_status: str | Kept | None, until: str | Kept | None
 ) -> tuple[str | None, Any]:
-    """The `until` and `before` after a declaration. What the machine names itself stays later, too; when nothing is
-    left to return, nothing ends."""
+    """The `until` and `before` after a declaration. When nothing is left to return, nothing ends."""
     if not isinstance(until, Kept):
         return until, None if until is None else _before(state)
     if state.until is None or state.before is None:

@@ -1,7 +1,5 @@
-"""Changes the machine's status: for its own software, for other programs, after a return session or an `until`.
-
-Files are looked at every quarter of a second, so that a change made on the machine is at the hub within a second.
-"""
+"""Changes the machine's status: for its own software, for other programs, after a return session or an `until`. Files
+are looked at every quarter of a second."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ class RVMStatusChecker:
         self._wall = wall
 
     def check_status(self) -> MachineState:
-        """What the machine is, as last declared by itself or set by a command."""
+        """What the machine last declared, or a command set."""
         return self._keeper.state
 
     async def update_status(
@@ -49,8 +47,7 @@ class RVMStatusChecker:
         """Declares a status; it is reported to the hub, after a reconnect if need be. What is not given stays (None
         ends a special status, a reason or an `until`); a reason stays as long as its status.
 
-        Raises IllegalStatusError for a status that does not exist or is not allowed now, OSError when it cannot be
-        recorded.
+        Raises IllegalStatusError, OSError when it cannot be recorded.
         """
         return await self._step(
             lambda state: declared(
@@ -65,18 +62,17 @@ class RVMStatusChecker:
         )
 
     async def set_busy(self, busy: bool) -> None:
-        """Begins (to be repeated within `return_session_max` seconds) or ends a return session. Raises OSError when it
-        cannot be recorded."""
+        """Begins (to be repeated within `return_session_max` seconds) or ends a return session. Raises OSError."""
         self._session.declare(busy)
         await self.note_session(self._session.is_open())
 
     async def note_session(self, is_open: bool) -> None:
-        """Reports a return session that has begun or ended. Raises OSError."""
+        """Raises OSError."""
         if is_open != self._keeper.state.busy:
             await self._step(lambda state: state if state.busy == is_open else now_busy(state, is_open))
 
     async def give_back(self, until: str) -> None:
-        """Ends a status whose `until` has come. Raises OSError."""
+        """Raises OSError."""
         await self._step(lambda state: given_back(state, utc_now()) if state.until == until else state)
 
     async def _step(self, follow: Callable[[MachineState], MachineState]) -> MachineState:
@@ -93,8 +89,6 @@ POLL_S: Final = 0.25
 
 
 class StatusWatch:
-    """`run` for ever; `look` is one turn."""
-
     def __init__(
         self,
         checker: RVMStatusChecker,
@@ -117,7 +111,7 @@ class StatusWatch:
             await asyncio.sleep(POLL_S)
 
     async def look(self) -> None:
-        """Raises OSError when something cannot be recorded; the next turn retries."""
+        """Raises OSError; the next turn retries."""
         requests, is_open = await self._disk.call(self._read)
         for path, request in requests:
             await self._take(path, request)

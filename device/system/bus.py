@@ -1,7 +1,5 @@
-"""Calls the system bus (D-Bus): one short session a request, within a time limit. Knows no service and no command.
-
-Permissions are the bus's and the service's to decide; their refusal is told apart from every other failure.
-"""
+"""Calls the system bus (D-Bus): one short session a request, within a time limit. A refusal is told apart from every
+other failure. Knows no service and no command."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ class NotPermittedError(Exception):
 
 
 class SystemBusError(Exception):
-    """It was tried and did not work: `name` is the error's D-Bus name or a word of ours."""
+    """`name` is the error's D-Bus name or a word of ours."""
 
     def __init__(self, name: str, detail: str) -> None:
         super().__init__(f"{name}: {detail[:300]}" if detail else name)
@@ -51,15 +49,12 @@ class Reply(NamedTuple):
 
 
 class BusSession:
-    """An open connection; everything raises NotPermittedError or SystemBusError."""
-
     def __init__(self, router: DBusRouter) -> None:
         self._router = router
 
     async def call(
         self, target: BusObject, method: str, signature: str | None = None, body: tuple[Any, ...] = ()
     ) -> Reply:
-        """What a method answers."""
         from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
 
         address = DBusAddress(target.path, bus_name=target.service, interface=target.interface)
@@ -71,7 +66,7 @@ class BusSession:
 
     @contextlib.asynccontextmanager
     async def signals(self, target: BusObject, member: str) -> AsyncIterator[asyncio.Queue[Message]]:
-        """The signals of that name from now on; read them with `signal_content`."""
+        """From now on; read them with `signal_content`."""
         from jeepney import MatchRule, message_bus
 
         rule = MatchRule(type="signal", interface=target.interface, member=member, path=target.path)
@@ -83,14 +78,13 @@ class BusSession:
 
 
 def signal_content(signal: Message) -> Reply:
-    """Who sent a signal, and its content."""
     from jeepney import HeaderFields
 
     return Reply(str(signal.header.fields.get(HeaderFields.sender, "")), tuple(signal.body))
 
 
 class SystemBus:
-    """The bus at DBUS_SYSTEM_BUS_ADDRESS or its usual place. `allowed` False: nothing is tried at all."""
+    """At DBUS_SYSTEM_BUS_ADDRESS or its usual place. `allowed` False: nothing is tried."""
 
     def __init__(self, *, allowed: bool = True) -> None:
         self._allowed = allowed
@@ -104,7 +98,7 @@ class SystemBus:
         *,
         seconds: float = ANSWER_WITHIN_S,
     ) -> tuple[Any, ...]:
-        """What one method answers, within `seconds`. Raises NotPermittedError or SystemBusError."""
+        """Within `seconds`. Raises NotPermittedError or SystemBusError."""
 
         async def ask_it(session: BusSession) -> tuple[Any, ...]:
             return (await session.call(target, method, signature, body)).body
@@ -112,7 +106,7 @@ class SystemBus:
         return await self.during(ask_it, seconds)
 
     async def during(self, work: Callable[[BusSession], Awaitable[T]], seconds: float) -> T:
-        """The result of `work(session)`, which may take so long. Raises NotPermittedError or SystemBusError."""
+        """`work(session)` may take so long. Raises NotPermittedError or SystemBusError."""
         if not self._allowed:
             raise NotPermittedError("system_control is off")
         try:
@@ -138,7 +132,6 @@ class SystemBus:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """A connection that breaks is a failure like any other."""
     from jeepney.io.common import RouterClosed  # type: ignore[import-untyped]
 
     try:

@@ -1,7 +1,5 @@
-"""The machine's clock: the present time as the wire writes it, and whether somebody (NTP, PTP, GPS) keeps it right.
-
-That is asked of the kernel, without any service.
-"""
+"""The machine's clock: the present time as the wire writes it, and whether somebody (NTP, PTP, GPS) keeps it right, by
+the kernel's word."""
 
 from __future__ import annotations
 
@@ -20,16 +18,15 @@ def utc_now() -> str:
 
 
 def rfc3339(moment: datetime) -> str:
-    """A moment in UTC."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 WORST_ERROR_US: Final = 16_000_000
-"""The kernel's estimate of its own error once nobody has corrected it for long; systemd draws its line there, too."""
+"""The kernel's estimate of its own error once nobody has corrected it for long."""
 
 
 class _Timex(ctypes.Structure):
-    """The beginning of `struct timex` (adjtimex(2)); the rest is room the kernel may write to."""
+    """The beginning of `struct timex` (adjtimex(2)); the rest is room."""
 
     _fields_ = [
         ("modes", ctypes.c_uint),
@@ -41,7 +38,7 @@ class _Timex(ctypes.Structure):
 
 
 def is_synchronised() -> bool | None:
-    """Whether the clock is kept in step; None where the kernel does not tell."""
+    """None where the kernel does not tell."""
     ask = _adjtimex()
     if ask is None:
         return None

@@ -24,7 +24,7 @@ MAX_SERVICES: Final = 50
 
 
 def boot_id(root: Path) -> str:
-    """The kernel's id of this boot; a new one for this process where the kernel has none."""
+    """A new one for this process where the kernel has none."""
     return (text_of(root / "proc/sys/kernel/random/boot_id") or uuid.uuid4().hex)[:MAX_NAME]
 
 
@@ -35,8 +35,7 @@ def boot_milliseconds(root: Path) -> int:
 
 
 def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
-    """The `hardware` member of hello; what is unknown is left out. `services`: what may be restarted from the hub, so
-    that people choose from a list."""
+    """The `hardware` member of hello; what is unknown is left out. `services`: what may be restarted from the hub."""
     facts = {
         "model": model(root),
         "cores": _cores(root),
@@ -53,7 +52,7 @@ def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
 
 
 def fitted(facts: dict[str, Any]) -> dict[str, Any]:
-    """Without the largest facts, until the hub keeps the others (MAX_HARDWARE_BYTES)."""
+    """Without the largest facts (MAX_HARDWARE_BYTES)."""
     kept = dict(facts)
     while not free_shape.fits(kept, MAX_HARDWARE_BYTES):
         del kept[max(kept, key=lambda name: len(repr(kept[name])))]
@@ -61,7 +60,7 @@ def fitted(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(root: Path) -> str:
-    """What is written on the box: the device tree's model, the PC's product name, else the host's name."""
+    """The device tree's model, the PC's product name, else the host's name."""
     for file in ("proc/device-tree/model", "sys/class/dmi/id/product_name"):
         text = text_of(root / file) or ""
         if text.lower() not in _NO_MODEL:
@@ -76,7 +75,7 @@ def l4t(root: Path) -> str | None:
 
 
 def timezone_name(root: Path) -> str | None:
-    """The zone this machine is set to, from the /etc/localtime link, else /etc/timezone."""
+    """From the /etc/localtime link, else /etc/timezone."""
     try:
         target = str((root / "etc/localtime").readlink())
     except OSError:

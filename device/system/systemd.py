@@ -1,4 +1,4 @@
-"""Requests to systemd: services and reboots, the system's time zone, and signs of life for its watchdog."""
+"""Requests to systemd: services, reboots, the time zone, and signs of life for its watchdog."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _KINDS: Final = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
 
 async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
-    """Restarts `unit` and waits for the result. Raises NotPermittedError or SystemBusError, whose name is systemd's own
-    word (`failed`, `timeout`, `dependency`, ...) when the service did not come up."""
+    """Waits for the result. Raises NotPermittedError or SystemBusError, whose name is systemd's own word (`failed`,
+    `timeout`, `dependency`, ...) when the service did not come up."""
 
     async def restart_it(session: BusSession) -> None:
         async with session.signals(SYSTEMD, "JobRemoved") as ends:
@@ -40,7 +40,6 @@ async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
 
 
 async def states(bus: SystemBus, names: Collection[str], seconds: float) -> dict[str, str]:
-    """systemd's state (`active`, `failed`, ...) of each service. Raises NotPermittedError or SystemBusError."""
     units = {name: full_name(name) for name in names}
 
     async def ask(session: BusSession) -> dict[str, str]:
@@ -58,7 +57,7 @@ def full_name(unit: str) -> str:
 
 
 def own_unit(root: Path) -> str | None:
-    """The service this process belongs to; None when it was started by hand."""
+    """None when it was started by hand."""
     for line in (text_of(root / "proc/self/cgroup") or "").splitlines():
         name = line.rpartition("/")[2]
         if name.endswith(".service") and not name.startswith("user@"):
@@ -70,7 +69,7 @@ LOGIND: Final = BusObject("org.freedesktop.login1", "/org/freedesktop/login1", "
 
 
 async def reboot(bus: SystemBus, seconds: float) -> None:
-    """Ask for a reboot; when this returns it has begun. Raises NotPermittedError or SystemBusError."""
+    """When this returns it has begun. Raises NotPermittedError or SystemBusError."""
     await bus.ask(LOGIND, "Reboot", "b", (False,), seconds=seconds)
 
 
@@ -87,18 +86,16 @@ class SystemTimezone:
         self._root = root
 
     def current(self) -> str | None:
-        """The zone of newly started programs; None when unknown."""
         return timezone_name(self._root)
 
     async def set(self, name: str) -> None:
-        """Set it; raises NotPermittedError or SystemBusError. Only a name of the zone database ever leaves here."""
+        """Raises NotPermittedError or SystemBusError. Only a name of the zone database ever leaves here."""
         if not is_zone(name):
             raise ValueError(f"{name!r} is no zone")
         await self._bus.ask(TIMEDATED, "SetTimezone", "sb", (name, False))
 
     async def started_before(self, units: Sequence[str], moment: float) -> list[str]:
-        """The services that have been running since before the monotonic `moment`, and those of which nothing is known:
-        better one restart too many than a service in the old zone."""
+        """Services running since before the monotonic `moment`, and those of which nothing is known."""
 
         async def look(session: BusSession) -> list[str]:
             return [unit for unit in units if await _is_older(session, unit, moment)]
@@ -127,8 +124,6 @@ LONGEST_SILENCE_S: Final = 10.0
 
 
 class ServiceNotify:
-    """`progress` yields a number that changes as long as the agent works."""
-
     def __init__(self, environ: Mapping[str, str], progress: Callable[[], int]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
         microseconds = environ.get("WATCHDOG_USEC", "")
@@ -136,7 +131,6 @@ class ServiceNotify:
         self._progress = progress
 
     def notify(self, state: str) -> None:
-        """Send one state, e.g. READY=1; silent when nobody listens."""
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
@@ -145,7 +139,6 @@ class ServiceNotify:
             speaker.sendall(state.encode())
 
     async def run(self) -> None:
-        """Sends signs of life, each third of the time systemd allows, as long as there is progress."""
         pause = (
             min(self._watchdog_s / 3, LONGEST_SILENCE_S) if self._watchdog_s and self._address else LONGEST_SILENCE_S
         )

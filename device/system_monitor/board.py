@@ -16,7 +16,7 @@ _CHANNELS: Final = (1, 2, 3)
 
 
 def power(root: Path) -> SensorReading:
-    """Watts: of the input rail when it is measured, else of all rails together."""
+    """Watts: of the input rail when it is measured, else of all together."""
     rails = list(_rails(root))
     if not rails:
         return absent("no power monitor found")
@@ -41,7 +41,7 @@ _SLOWS_DOWN: Final = re.compile(r"throttle|cpufreq|devfreq|hot-surface|oc-event|
 
 
 def throttled(root: Path) -> SensorReading:
-    """1.0 when any processor or GPU is being slowed down, 0.0 when none is."""
+    """1.0 when any processor or GPU is slowed down, else 0.0."""
     states = []
     for device in listed(root / "sys/class/thermal", "cooling_device*"):
         state = number_of(device / "cur_state")
@@ -55,7 +55,6 @@ LONGEST_S: Final = 1e10
 
 
 def uptime(root: Path) -> SensorReading:
-    """Seconds since boot."""
     words = (text_of(root / "proc/uptime") or "").split()
     try:
         seconds = float(words[0])

@@ -1,8 +1,5 @@
-"""Reads the jetson-stats service where it runs; optional, and no value when stale.
-
-Its client repeats the last values for ever when the service dies, and refuses a service of another version (stack.md):
-so the moment of the last change is kept, and a service that went away is tried again.
-"""
+"""Reads the jetson-stats service where it runs; no value when stale. Its client repeats the last values when the
+service dies, so the moment of the last change is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ RETRY_AFTER_S: Final = 20.0
 
 
 def open_client() -> Any:
-    """A started client of the service; raises whatever jetson-stats raises (ImportError when it is not installed)."""
+    """Raises whatever jetson-stats raises."""
     from jtop import jtop
 
     client = jtop(interval=1.0)
@@ -26,7 +23,7 @@ def open_client() -> Any:
 
 
 class JtopAdapter:
-    """`now` is a monotonic clock. `gpu()` and `power()` answer from the service or say why not."""
+    """`now` is a monotonic clock. `gpu()` and `power()` answer from the service or with a reason."""
 
     def __init__(self, now: Callable[[], float], connect: Callable[[], Any] = open_client) -> None:
         self._now = now
@@ -38,7 +35,6 @@ class JtopAdapter:
         self._why = "jtop was not asked yet"
 
     def gpu(self) -> SensorReading:
-        """Percent of time the GPU was busy."""
         return self._read(lambda stats: float(stats["GPU"]), 0.0, 100.0)
 
     def power(self) -> SensorReading:
@@ -46,7 +42,6 @@ class JtopAdapter:
         return self._read(lambda stats: float(stats["Power TOT"]) / 1000, 0.0, 1000.0)
 
     def close(self) -> None:
-        """Let go of the service; it may be asked again later."""
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(Exception):
@@ -63,7 +58,7 @@ class JtopAdapter:
         return SensorReading(round(value, 3)) if least <= value <= most else absent("jtop gave an impossible value")
 
     def _fresh(self) -> dict[str, Any] | None:
-        """The service's figures if they moved lately. jtop is foreign code with a thread: it may raise anything."""
+        """The service's figures if they moved lately; foreign code may raise anything."""
         now = self._now()
         if self._client is None and not self._reopen(now):
             return None

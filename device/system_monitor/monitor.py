@@ -1,7 +1,5 @@
-"""Reads all sensors into one sample. Knows no link and no spool.
-
-Where there is no /proc (a developer's Mac) processor and memory are psutil's, which Linux never loads.
-"""
+"""Reads all sensors into one sample. Knows no link and no spool. Without /proc (a Mac) processor and memory are
+psutil's."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from device.system_monitor.sensors import CpuTimes
 from protocol.messages import Sample
 
 MIN_SPAN_S: Final = 0.05
-"""Rates over a shorter span are noise: the kernel counts processor time in hundredths of a second."""
+"""Rates over a shorter span are noise."""
 
 
 class Look(NamedTuple):
@@ -30,11 +28,8 @@ class Look(NamedTuple):
 
 
 class SystemMonitor:
-    """`collect_metrics` reads a sample (blocking: call it in a worker thread), `upload_metrics` hands one on.
-
-    `root` is the folder the machine's files are in (`/`), `disk_path` the path whose file system is measured. Rates
-    cover the time since this monitor's last sample, so history and a live view have a monitor each.
-    """
+    """`root` is the folder the machine's files are in, `disk_path` the path whose file system is measured. Blocks.
+    Rates cover the time since this monitor's last sample, so history and a live view have a monitor each."""
 
     def __init__(
         self,
@@ -55,11 +50,10 @@ class SystemMonitor:
         self._before: Look | None = None
 
     def prime(self) -> None:
-        """Take the first look now, so that the next sample has rates, and fresh ones."""
         self._before = self._look()
 
     def collect_metrics(self) -> Sample:
-        """One sample of now. What cannot be read is None, with its reason in `reasons`."""
+        """What cannot be read is None, with its reason in `reasons`."""
         before, after = self._before, self._look()
         span = after.at - before.at if before is not None else 0.0
         if span >= MIN_SPAN_S or before is None:
@@ -88,7 +82,7 @@ class SystemMonitor:
         )
 
     def upload_metrics(self, sample: Sample | None = None) -> int:
-        """Hand a sample (a new one by default) to the spool, from where it travels to the hub; returns its number."""
+        """Hand a sample (a new one by default) to the spool; returns its number."""
         if self._keep is None:
             raise RuntimeError("this monitor was made without a place to keep samples in")
         return self._keep(sample or self.collect_metrics())
@@ -121,7 +115,6 @@ def foreign_cpu_times() -> CpuTimes:
 
 
 def foreign_memory() -> SensorReading:
-    """Percent of memory taken."""
     import psutil
 
     figures = psutil.virtual_memory()

@@ -1,7 +1,5 @@
-"""Bytes a second in and out of the machine, between two looks at /proc/net/dev.
-
-Bridges, bonds, tunnels and the like carry the same bytes a second time; /sys/class/net tells which they are.
-"""
+"""Bytes a second in and out of the machine, between two looks at /proc/net/dev. Bridges, bonds and tunnels carry the
+same bytes a second time; /sys/class/net tells which they are."""
 
 from __future__ import annotations
 
@@ -15,26 +13,23 @@ _ETHERNET: Final = 1
 _PPP: Final = 512
 _LOOPBACK: Final = 772
 _NO_WIRE: Final = frozenset({280, 801, 802, 803, 804, 805, _LOOPBACK})
-"""Types (linux/if_arp.h) that carry no bytes of a network: CAN, and wireless interfaces that watch another one."""
+"""linux/if_arp.h: CAN, and wireless interfaces that watch another one."""
 
 
 class NetworkBytes(NamedTuple):
-    """Bytes since boot of one interface."""
-
     received: int
     sent: int
 
 
 Counters = Mapping[str, NetworkBytes]
-"""By the name of the interface."""
 
 
 def read(root: Path) -> Counters | None:
-    """The counters now of the interfaces that count; None when the kernel does not show any.
+    """Of the interfaces that count; None when the kernel does not show any.
 
-    A piece of hardware counts, unless it lies on another one (a switch's port). Where none is, or none has a carrier,
-    what leaves otherwise counts: an interface whose other end lies elsewhere (a container's), and PPP over a modem.
-    Without /sys one lone interface besides the loopback counts; several would be a guess.
+    Hardware counts, unless it lies on another one (a switch's port). Where none is, or none has a carrier, what leaves
+    otherwise counts: a container's interface, and PPP over a modem. Without /sys one lone interface besides the
+    loopback counts.
     """
     found = {}
     for line in (text_of(root / "proc/net/dev") or "").splitlines():
@@ -81,7 +76,7 @@ def _is_hardware(interface: Path) -> bool:
 
 
 def _leaves(interface: Path) -> bool:
-    """A container's end of a pair, or PPP; no bridge's port, and nothing that lies on an interface seen here."""
+    """A container's end of a pair, or PPP; no bridge's port."""
     kind = number_of(interface / "type")
     if (interface / "device").exists() or (interface / "brport").exists() or listed(interface, "lower_*"):
         return False

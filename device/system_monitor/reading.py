@@ -1,4 +1,4 @@
-"""What a subject answers: a value, or why there is none. Absent is never 0."""
+"""A value, or why there is none. Absent is never 0."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ def absent(reason: str) -> SensorReading:
 
 
 def text_of(path: Path) -> str | None:
-    """The content of a small kernel file without surrounding white space and NULs; None when it cannot be read.
-
-    Sensors that are switched off answer reads with errors; that is the same as not being there.
-    """
+    """Without surrounding white space and NULs; None when it cannot be read, as sensors that are switched off."""
     try:
         return path.read_bytes()[:65536].decode("utf-8", "replace").strip(" \t\r\n\x00")
     except OSError:

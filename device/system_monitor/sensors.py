@@ -1,7 +1,7 @@
 """How busy and how hot the machine is: processor, memory, disk, GPU and temperature, each a function of a root folder.
 
-Sources: /proc/stat (between two looks), /proc/meminfo, statvfs as `df` counts, devfreq in per mille (stack.md, Jetson
-readings), thermal zones or else hwmon.
+Sources: /proc/stat (between two looks), /proc/meminfo, statvfs as `df` counts, devfreq in per mille, thermal zones or
+else hwmon.
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ from protocol.limits import TEMPERATURE_MAX_C, TEMPERATURE_MIN_C
 
 
 class CpuTimes(NamedTuple):
-    """Clock ticks since boot, of all cores together."""
-
     busy: int
     total: int
 
 
 def cpu_times(root: Path) -> CpuTimes | None:
-    """The counters now; None when the kernel does not show them."""
     first_line = (text_of(root / "proc/stat") or "").partition("\n")[0].split()
     if len(first_line) < 5 or first_line[0] != "cpu":
         return None
@@ -50,7 +47,7 @@ def cpu_usage(before: CpuTimes | None, after: CpuTimes | None) -> SensorReading:
 
 
 def memory_usage(root: Path) -> SensorReading:
-    """Percent of memory that programs could not have without pushing something out."""
+    """Percent that programs could not have without pushing something out."""
     sizes = _sizes(root)
     total = sizes.get("MemTotal", 0)
     if total <= 0:
@@ -61,7 +58,6 @@ def memory_usage(root: Path) -> SensorReading:
 
 
 def memory_bytes(root: Path) -> int | None:
-    """The size of the memory, None when unknown."""
     total_kib = _sizes(root).get("MemTotal", 0)
     return total_kib * 1024 if total_kib > 0 else None
 
@@ -122,7 +118,7 @@ _CHIP_HWMON: Final = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal"
 
 
 def temperature(root: Path) -> SensorReading:
-    """Degrees C of the hottest chip sensor; of the hottest other one when there is no chip sensor."""
+    """Degrees C of the hottest chip sensor, else of the hottest other one."""
     zones = list(_zones(root))
     sensors = [(bool(_CHIP.search(name)), value) for name, value in zones]
     if not sensors:

@@ -1,7 +1,4 @@
-"""Reads and sets the system's zone, and knows the clock's state and which services still run in an old zone.
-
-A zone counts as set when it is read again. Knows no look-up and no link.
-"""
+"""Reads and sets the system's zone, and knows the clock's state and which services still run in an old zone."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ CLOCK_MOVED_S: Final = 5.0
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The system's `zone` when last looked at; `changed` is the monotonic moment in `boot` at which it was another."""
+    """`changed` is the monotonic moment in `boot` at which the zone was another."""
 
     boot: str = ""
     zone: str | None = None
@@ -34,8 +31,6 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ZoneFacts:
-    """`ntp`: whether the clock is kept in step. The caller keeps `seen` on disk."""
-
     def __init__(
         self,
         boot: str,
@@ -52,7 +47,6 @@ class ZoneFacts:
 
     @property
     def zone(self) -> str | None:
-        """The system's zone; None when that cannot be told."""
         return self._system.current()
 
     def clock(self) -> tuple[bool | None, float | None]:
@@ -61,11 +55,10 @@ class ZoneFacts:
         return self._ntp(), None if offset is None else round(offset, 3)
 
     def now(self) -> str:
-        """The hub's time when it is known, so that a machine that boots in 1970 has no two attempts of one moment."""
+        """The hub's time when it is known."""
         return rfc3339(self._hub_clock.now(time.monotonic(), datetime.now(timezone.utc)))
 
     def look(self) -> None:
-        """Notice a change of the system's zone, whoever made it."""
         zone = self._system.current()
         if self.seen.boot != self._boot:
             self.seen = Seen(boot=self._boot, zone=zone)  # what runs was started with what is set
@@ -73,7 +66,7 @@ class ZoneFacts:
             self.seen = Seen(boot=self._boot, zone=zone, changed=time.monotonic())
 
     async def set(self, name: str, step: Step) -> Failure | None:
-        """Sets the system's zone and verifies it; the failure, if any."""
+        """Sets and verifies it; the failure, if any."""
         self.look()
         if self.zone != name:
             await step("setting")
@@ -90,7 +83,7 @@ class ZoneFacts:
         return Failure(code="not_verified", message=f"it was set to {name}, but the system still says {now}")
 
     async def completed(self, report: TimezoneReport, settings: AgentSettings, trouble: SyncTrouble) -> TimezoneReport:
-        """The report with the present facts; a failure to set a zone that is set meanwhile is dropped."""
+        """The report with the present facts."""
         self.look()
         zone, (ntp, offset) = self.seen.zone, self.clock()
         done = zone == report.timezone
@@ -108,11 +101,10 @@ class ZoneFacts:
         )
 
     def reported(self, report: TimezoneReport) -> None:
-        """The hub has been told this of the clock."""
         self._reported = (report.ntp, report.clock_offset)
 
     def clock_has_moved(self) -> bool:
-        """Whether the clock has come into step, or out of it, or was set to another time since the last report."""
+        """Whether the clock has come into step, out of it, or was set since the last report."""
         if self._reported is None:
             return False
         (reported_ntp, reported_offset), (ntp, offset) = self._reported, self.clock()

@@ -1,7 +1,5 @@
-"""Looks up where this machine is: one small answer from the first address that gives a good one.
-
-Blocking, for a worker thread. Each address has a total time limit and a byte limit; no redirect, no proxy.
-"""
+"""Looks up where this machine is: one small answer from the first address that gives a good one. Blocks. Each address
+has a time and a byte limit; no redirect, no proxy."""
 
 from __future__ import annotations
 
@@ -26,7 +24,6 @@ _HEADERS: Final = {
 
 
 def look_up(urls: Sequence[str], timeout: float = TIMEOUT_S) -> FoundZone:
-    """The first good answer; raises NoAnswerError with a reason for each address."""
     # A loop of its own inside the thread: only a cancelled task ends an answer whose headers drip byte by byte.
     return asyncio.run(_first(urls, timeout))
 
@@ -42,7 +39,6 @@ async def _first(urls: Sequence[str], timeout: float) -> FoundZone:
 
 
 async def _ask(url: str, timeout: float) -> FoundZone | str:
-    """What one address tells, or why it tells nothing."""
     try:
         return read_answer(await asyncio.wait_for(_answer(url, timeout), timeout))
     except NoAnswerError as none:

@@ -1,8 +1,8 @@
-"""Which zone a machine should be set to, what a look-up's answer is worth, and when the next look-up is due.
+"""Which zone a machine should be set to, what a look-up's answer is worth, and when the next one is due. Knows no
+network and no clock; takes monotonic `now`.
 
-A pin beats every guess. A look-up by address is input of strangers over plain HTTP: a name of the zone database, or
-nothing. A failed look-up is reported and never undoes a zone that was found before; only a machine that has found none
-takes the default. Of a pin that was taken away nothing stays. Knows no network and no clock; takes monotonic `now`.
+A pin beats every guess. A look-up is input of strangers over plain HTTP: a name of the zone database, or nothing. A
+failed one never undoes a zone found before; only a machine that has found none takes the default.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ _REASONS: Final = 300
 
 
 class NoAnswerError(Exception):
-    """No usable answer; each argument is a reason, one for each address asked."""
+    """Each argument is a reason, one for each address asked."""
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.args))
 
 
 class FoundZone(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look-up answered."""
-
     timezone: str
     country: str | None = None
     city: str | None = None
@@ -49,13 +47,13 @@ class ZoneChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncTrouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What went wrong in an attempt: the look-up (`lookup`: why, and what holds instead), setting the zone, or both."""
+    """The look-up (`lookup`: why, and what holds instead), setting the zone, or both."""
 
     lookup: str = ""
     setting: Failure | None = None
 
     def failure(self, *, done: bool) -> Failure | None:
-        """As it is reported; `done`: the zone is set, and a failure to set it is dropped."""
+        """`done`: the zone is set, and a failure to set it is dropped."""
         setting = None if done else self.setting
         if not self.lookup:
             return setting
@@ -64,8 +62,6 @@ class SyncTrouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class _Answer(msgspec.Struct):
-    """The members of ip-api's JSON that matter; the others are not looked at."""
-
     status: str
     timezone: str | None = None
     country: str | None = None
@@ -110,7 +106,6 @@ def choose(pin: str, found: FoundZone | None, before: FoundZone | None, default:
 
 
 def lost(choice: ZoneChoice, why: NoAnswerError) -> str:
-    """That the look-up failed, why each address gave no answer, and what holds instead."""
     each = _REASONS // max(1, len(why.args))
     reasons = "; ".join(_clipped(str(reason), each) for reason in why.args)
     origin = "the default" if choice.source == "default" else "which was found before"
@@ -120,8 +115,7 @@ def lost(choice: ZoneChoice, why: NoAnswerError) -> str:
 def described(
     choice: ZoneChoice, found: FoundZone | None, before: FoundZone | None, timestamp: str, method: SyncMethod
 ) -> TimezoneReport:
-    """The report of an attempt, without the machine's own facts. The place of an earlier look-up stays until a newer
-    one answers."""
+    """Without the machine's own facts. The place of an earlier look-up stays until a newer one answers."""
     place = found or before
     return TimezoneReport(
         timezone=choice.timezone,
@@ -144,18 +138,15 @@ def _is_plain(text: str) -> bool:
 
 
 def _address(text: str | None) -> str | None:
-    """An address, normalised; None for what is none."""
     return None if text is None else normalise_address(text)
 
 
 JITTER: Final = 0.1
-"""So that a fleet that was started together does not look up together."""
+"""A fleet started together does not look up together."""
 FIRST_RETRY_S: Final = 60.0
 
 
 class SyncRhythm:
-    """`random` yields floats in [0, 1)."""
-
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
         self._enabled = True
@@ -165,21 +156,18 @@ class SyncRhythm:
         self._failures = 0
 
     def set_interval(self, enabled: bool, interval: float) -> None:
-        """From now on, counted from the last attempt."""
         self._enabled, self._interval = enabled, interval
 
     def at_once(self) -> None:
-        """What the last attempt found is out of date."""
         self._last = None
 
     def attempted(self, now: float, *, found: bool) -> None:
-        """An attempt ended at `now`."""
         self._last = now
         self._spread = 1.0 + JITTER * (2 * self._random() - 1)
         self._failures = 0 if found else self._failures + 1
 
     def due(self) -> float:
-        """The monotonic moment of the next attempt: in the past for at once, infinite for never."""
+        """In the past for at once, infinite for never."""
         if not self._enabled:
             return float("inf")
         if self._last is None:

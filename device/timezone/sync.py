@@ -1,7 +1,5 @@
 """Keeps the machine's time zone right: looks it up, sets, verifies, reports; at start, every interval, and on command.
-
-The report is kept on disk and sent again on every link, and when the clock's state has changed. Timers are monotonic.
-"""
+Timers are monotonic."""
 
 from __future__ import annotations
 
@@ -33,8 +31,8 @@ _DECISIVE: Final = ("pinned_timezone", "default_timezone", "timezone_api_url")
 
 
 class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """On disk. `pin` is a zone that a command named; it holds until the configuration pins one. `found` is the newest
-    answer of a look-up, `trouble` what was wrong with the attempt of `report`."""
+    """On disk. `pin` is a zone that a command named; `found` the newest answer of a look-up, `trouble` what was wrong
+    with the attempt of `report`."""
 
     report: TimezoneReport | None = None
     found: FoundZone | None = None
@@ -44,7 +42,7 @@ class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class TimezoneStatus(msgspec.Struct, kw_only=True):
-    """For the machine's own software. `in_step`: the system's zone is the wanted one."""
+    """`in_step`: the system's zone is the wanted one."""
 
     timezone: str | None
     system_timezone: str | None
@@ -59,7 +57,7 @@ async def _no_step(_: str) -> None:
 
 
 class TimezoneSyncClient:
-    """`send(report)` sends on the present link, if there is one; `ask` looks up, in a thread of its own."""
+    """`send(report)` sends on the present link; `ask` looks up, in a thread of its own."""
 
     def __init__(
         self,
@@ -86,13 +84,12 @@ class TimezoneSyncClient:
         self.configure(settings)
 
     async def open(self) -> None:
-        """Reads the last attempt; a damaged file is as good as none."""
         known = await self._disk.call(lambda: state_file.read_value(self._file, Remembered))
         self._known = known or Remembered()
         self._facts.seen = self._known.seen
 
     def configure(self, settings: AgentSettings) -> None:
-        """Applies settings; another pin, default or address starts an attempt at once."""
+        """Another pin, default or address starts an attempt at once."""
         if any(settings.values[key] != self._settings.values[key] for key in _DECISIVE):
             self._rhythm.at_once()
         self._settings = settings
@@ -100,18 +97,16 @@ class TimezoneSyncClient:
         self._replan.set()
 
     def went_live(self) -> None:
-        """A new link is up and its settings are effective: report again."""
         self._is_reported = False
         self._begin.set()
         self._new_link.set()
 
     async def run(self) -> None:
-        """Keep it right for ever."""
         await until_one_ends(self._sync_when_due(), self._report_again())
 
     @property
     def pinned(self) -> str:
-        """The zone that the configuration pins, or "": no command names another one then."""
+        """No command names another zone then."""
         return self._settings.text("pinned_timezone")
 
     @property
@@ -119,7 +114,6 @@ class TimezoneSyncClient:
         return self._settings.switch("manual_sync_enabled")
 
     def get_timezone_status(self) -> TimezoneStatus:
-        """The present facts, without a look-up."""
         report, system, (ntp, offset) = self._known.report, self._facts.zone, self._facts.clock()
         wanted = None if report is None else report.timezone
         return TimezoneStatus(
@@ -178,7 +172,6 @@ class TimezoneSyncClient:
             await wait_at_most(self._replan, self._rhythm.due() - time.monotonic())
 
     async def _report_again(self) -> None:
-        """Reports on a new link, and when the clock has come into step or out of it."""
         while True:
             await wait_at_most(self._new_link, CLOCK_LOOK_S)
             self._new_link.clear()

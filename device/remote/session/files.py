@@ -1,7 +1,5 @@
-"""Serves streams of kind `file`: a listing, a file from a download folder, or one into an upload folder.
-
-The disk is used in a thread of its own. Files are opened by a process with the rights of the terminal's user.
-"""
+"""Serves streams of kind `file`: a listing, a file from a download folder, or one into an upload folder. Files are
+opened by a process with the rights of the terminal's user."""
 
 from __future__ import annotations
 
@@ -35,7 +33,6 @@ class FileServer:
         self._process: FileProcess | None = None
 
     async def serve(self, stream: DeviceStream, session: OpenSession) -> None:
-        """One listing or one file."""
         who = {"session": session.id, "admin": session.admin, "address": session.admin_ip}
         path = str(stream.args.get("path", ""))
         doing = {"list": self._list, "get": self._get, "put": self._put}.get(str(stream.args.get("op")))
@@ -54,7 +51,6 @@ class FileServer:
             return
 
     def close(self) -> None:
-        """End the thread and the process."""
         if self._process is not None:
             self._process.hang_up()
         if self._disk is not None:
@@ -69,7 +65,6 @@ class FileServer:
         return self._disk
 
     def _opener(self) -> FileProcess:
-        """In the thread."""
         if self._process is not None and not self._process.is_alive():
             self._end()
         if self._process is None:

@@ -1,7 +1,5 @@
-"""Serves streams of kind `port`: one TCP connection to a service on 127.0.0.1.
-
-Only ports that both the machine's configuration and the session name; checked again on the open connection.
-"""
+"""Serves streams of kind `port`: one TCP connection to a service on 127.0.0.1, only for ports that both the machine's
+configuration and the session name."""
 
 from __future__ import annotations
 
@@ -18,11 +16,11 @@ LOOPBACK: Final = "127.0.0.1"
 CONNECT_S: Final = 5.0
 CHUNK: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 64
-"""At once and in all sessions together; a page of a machine needs a few."""
+"""At once and in all sessions together."""
 
 
 class NotRunningError(Exception):
-    """Nothing serves the port, and what would start it did not; the sentence says why."""
+    """The sentence says why nothing serves the port."""
 
 
 async def nothing_to_start(_port: int) -> None:
@@ -30,8 +28,8 @@ async def nothing_to_start(_port: int) -> None:
 
 
 class PortServer:
-    """`declared` is the setting `remote_access_ports`. `ready(port)` starts what serves a port on demand, and returns
-    at once where nothing has to be started; it raises NotRunningError."""
+    """`declared` is the setting `remote_access_ports`. `ready(port)` starts what serves a port on demand; it raises
+    NotRunningError."""
 
     def __init__(
         self, declared: Collection[int], log: Log, ready: Callable[[int], Awaitable[None]] = nothing_to_start
@@ -42,7 +40,6 @@ class PortServer:
         self._open = 0
 
     async def serve(self, stream: DeviceStream, session: OpenSession) -> None:
-        """One connection, until both of its directions have ended."""
         port = stream.args.get("port")
         if "ports" not in session.allow:
             stream.refuse("not_allowed", "this session was not opened for ports")
@@ -79,7 +76,7 @@ class PortServer:
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to what listens there. Raises OSError, TimeoutError or NotRunningError."""
+    """Raises OSError, TimeoutError or NotRunningError."""
     reader, writer = await asyncio.wait_for(asyncio.open_connection(LOOPBACK, port, limit=CHUNK), CONNECT_S)
     peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
     # A port of the kernel's own range that nobody listens on can be connected to itself.
@@ -90,7 +87,7 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 async def _both_ways(stream: DeviceStream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Each direction ends for itself; when one breaks, both do."""
+    """Each direction ends for itself."""
     try:
         inward, outward = asyncio.Event(), asyncio.Event()
         await until_one_ends(

@@ -1,7 +1,6 @@
 """Runs a command on a PTY: own session and controlling terminal, unprivileged user, clean environment. Knows no stream.
 
-Nothing is buffered: a slow reader makes the command wait, a command that does not read makes the writer wait. What the
-command has left running in its terminal is killed with it.
+Nothing is buffered: a slow reader makes the command wait, a command that does not read makes the writer wait.
 """
 
 from __future__ import annotations
@@ -24,17 +23,16 @@ CHUNK: Final = 16 * 1024
 HANG_UP_S: Final = 1.0
 """For a shell to write its history after SIGHUP, before it is killed."""
 LAST_OUTPUT_S: Final = 1.0
-"""For the last bytes, when a process outside of the session still holds the terminal open."""
+"""For the last bytes, when a process outside of the session holds the terminal open."""
 MAX_SIDE: Final = 2000
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IUTF8: Final = 0o40000
 _OWN_TERMINAL: Final = 'cd 2>/dev/null; exec "$@" <>"$0" >&0 2>&0'
-"""The first terminal that a session's leader opens becomes its controlling one, so no code of ours runs between fork
-and exec. `cd` runs with the user's rights."""
+"""A session leader's first terminal becomes its controlling one, so no code of ours runs between fork and exec."""
 
 
 class PtyProcess:
-    """One command; `start` makes it. `reap` has to run beside the reading."""
+    """`reap` has to run beside the reading."""
 
     def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
         self._process = process
@@ -48,7 +46,7 @@ class PtyProcess:
     async def start(
         cls, argv: Sequence[str], user: ServiceUser, environment: Mapping[str, str], size: tuple[int, int]
     ) -> PtyProcess:
-        """`argv` in a terminal of (columns, rows). Raises OSError when it cannot be."""
+        """`argv` in a terminal of (columns, rows). Raises OSError."""
         _let_children_receive_sighup()
         terminal, inside = os.openpty()
         try:
@@ -74,12 +72,11 @@ class PtyProcess:
 
     @property
     def code(self) -> int | None:
-        """How it ended, as a shell says it (128 + the signal); None while it runs."""
+        """As a shell reports it (128 + the signal); None while it runs."""
         code = self._process.returncode
         return code if code is None or code >= 0 else 128 - code
 
     async def read(self) -> bytes:
-        """The next output; b"" when there will be none."""
         while (output := _now(os.read, self._terminal, CHUNK)) is None:
             if self._silent or not await self._ready(self._loop.add_reader, self._loop.remove_reader):
                 return b""
@@ -149,7 +146,6 @@ class PtyProcess:
 
 
 def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str, str]:
-    """The whole environment of a command in a terminal; nothing of the agent's own."""
     utf8 = language if language.lower().replace("-", "").endswith("utf8") else "C.UTF-8"
     return {
         "TERM": terminal,
@@ -163,7 +159,6 @@ def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str,
 
 
 def _let_children_receive_sighup() -> None:
-    """Under nohup SIGHUP is ignored, in every child too; a handler is not inherited."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         with contextlib.suppress(ValueError):  # not in the main thread: then the kill has to do
             signal.signal(signal.SIGHUP, lambda *_: None)
