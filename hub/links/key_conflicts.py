@@ -1,5 +1,4 @@
-"""Quarantines a key that two machines use, so that they do not take the link from each other for ever. Takeovers are
-kept in memory; a quarantine is a column. Knows no socket."""
+"""Quarantines a key that two machines use. Takeovers are kept in memory; a quarantine is a column. Knows no socket."""
 
 from __future__ import annotations
 
@@ -67,7 +66,7 @@ class KeyConflicts:
                 logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
 
     async def end_due(self) -> None:
-        """Ends or shortens quarantines. After an end by time, one contested takeover is enough for the next."""
+        """After an end by time, one contested takeover is enough for the next."""
         now = self._clock()
         for rvm_id in list(self._quarantined):
             machine = self._fleet.machines.get(rvm_id)
@@ -80,7 +79,7 @@ class KeyConflicts:
                 await self._announce(*nearer)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """After a quarantine that a person ended, and after a new key, takeovers are counted anew."""
+        """Counts takeovers anew after a new key, and a quarantine that a person ended."""
         for patch in patches(changes, MachineRow):
             if patch.values.get("quarantined_until") is not None:
                 self._quarantined.add(patch.key)

@@ -1,6 +1,5 @@
-"""Sends to one machine: messages, acknowledgements, the close. Knows no message that comes in. One writer task empties
-the outbox; a full one closes the link. A peer that stops reading leaves the writer in one send since `sending_since`,
-until the sweeper tears the link down."""
+"""Sends to one machine: messages, acknowledgements, the close. One writer task empties the outbox; a full one closes
+the link. Knows no message that comes in."""
 
 from __future__ import annotations
 
@@ -79,13 +78,12 @@ class MachineLink:
             await self._drained.wait()
 
     async def settings_known(self) -> bool:
-        """Wait for the machine's own settings, as long as they may still come. False: they are not known."""
         with anyio.move_on_after(max(0.0, self.since + SETTINGS_WITHIN_S - time.monotonic())):
             await self.reported.wait()
         return self.reported.is_set()
 
     def send(self, message: messages.HubMessage) -> None:
-        """Put a message in the outbox; never waits. What the table forbids now is a bug and only logged."""
+        """Never waits. What the table forbids now is a bug and only logged."""
         if self._closing is not None:
             return
         try:
@@ -99,13 +97,12 @@ class MachineLink:
             self._signal()
 
     def acknowledge(self, seq: int) -> None:
-        """Everything up to `seq` is committed. One message however many commits, and one for repeats as well."""
+        """Everything up to `seq` is committed. One message however many commits."""
         self._ack = max(self._ack, seq)
         self._ack_due = True
         self._signal()
 
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
-        """Close after the outbox is sent, or `at_once` without it; the first decision stands."""
         if self._closing is None:
             self._closing = (code, reason)
             if at_once:
@@ -119,7 +116,6 @@ class MachineLink:
             self.scope.cancel()
 
     async def write(self) -> None:
-        """Send until the link is closed, then the close frame. Run in one task."""
         outbox = self._outbox
         while True:
             if outbox:

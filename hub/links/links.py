@@ -1,7 +1,7 @@
 """Keeps the live links of this hub, one per machine (the newest), and delivers commands and live intervals to them.
 
-Also counts events beyond a machine's budget, and issues the tickets of sessions: secrets that let a machine in once,
-within a minute, kept as hashes in memory. Knows no socket and no message that comes in.
+Also counts events beyond a machine's budget, and issues the tickets of sessions: secrets good once, within a minute,
+kept as hashes in memory. Knows no message that comes in.
 """
 
 from __future__ import annotations
@@ -47,8 +47,6 @@ class SessionTicket(NamedTuple):
 
 
 class Tickets:
-    """`issue`, then `redeem` once. A ticket shown wrongly is spent: somebody else has it."""
-
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._outstanding: dict[bytes, SessionTicket] = {}  # Bound: MAX_TICKETS, the oldest goes
@@ -64,7 +62,7 @@ class Tickets:
         return text
 
     def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> SessionTicket | None:
-        """The ticket, if valid for these; spent either way. Found by hash, so timing shows nothing of others."""
+        """Spent either way. Found by hash, so timing shows nothing of others."""
         ticket = self._outstanding.pop(digest(text), None)
         if ticket is None or ticket.until <= self._monotonic():
             return None
@@ -86,7 +84,6 @@ class Tickets:
 
 
 def digest(text: str) -> bytes:
-    """The hash that is kept of a secret, and compared instead of it."""
     return hashlib.sha256(text.encode(errors="replace")).digest()
 
 
@@ -132,14 +129,12 @@ class Links:
         return self._links.get(rvm_id)
 
     def opened(self, link: MachineLink) -> None:
-        """A socket was accepted; its machine may be unknown yet."""
         self._open.add(link)
 
     def ended(self, link: MachineLink) -> None:
         self._open.discard(link)
 
     def register(self, link: MachineLink) -> MachineLink | None:
-        """Make this the machine's link; an older one is closed with 4409 and returned."""
         older = self._links.get(link.rvm_id)
         self._links[link.rvm_id] = link
         self._announce.lane.links = len(self._links)
@@ -155,7 +150,7 @@ class Links:
         return self._links.get(link.rvm_id) is link
 
     def unregister(self, link: MachineLink) -> bool:
-        """The link is gone; False when a newer one had replaced it."""
+        """False when a newer link had replaced it."""
         if self._links.get(link.rvm_id) is not link:
             return False
         del self._links[link.rvm_id]
@@ -163,7 +158,7 @@ class Links:
         return True
 
     def deliver_waiting(self, link: MachineLink) -> None:
-        """Sends what is open; of commands that never left, a person's wait for `rights_checked`."""
+        """Sends what is open; commands that never left wait for `rights_checked`."""
         machine = link.machine
         if machine is not None:
             waiting = (c for c in machine.pending.values() if not has_left(machine, c))
@@ -176,7 +171,7 @@ class Links:
         self.deliver(link.rvm_id)
 
     def deliver(self, rvm_id: int) -> None:
-        """Sends open commands not sent on this link yet; of a cancelled one only the cancel: the machine decides."""
+        """Sends open commands not sent on this link yet; of a cancelled one only the cancel."""
         link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
         if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
             return
@@ -192,7 +187,7 @@ class Links:
                 self.show_progress(machine, command_rules.sent(command, now))
 
     def _wire_command(self, command: CommandRow) -> messages.Command:
-        """The command with the ticket of its tunnel, which is made here and is nowhere but on the wire."""
+        """The tunnel's ticket is made here and is nowhere but on the wire."""
         message = command_rules.wire(command)
         if command.name == START and not command.args.get("site"):
             ticket = self.tickets.issue(command.args["session_id"], command.rvm_id)
@@ -200,13 +195,12 @@ class Links:
         return message
 
     def show_progress(self, machine: Machine, changes: Sequence[Change]) -> None:
-        """Publish progress of open commands; stored a moment later, unless they have moved on by then."""
+        """Stored a moment later, unless the commands have moved on by then."""
         for change in changes:
             if isinstance(change, Move):
                 self._announce.soon(change, partial(_is_newest, machine, change.row))
 
     def ask_for_interval(self, rvm_id: int, interval: float) -> None:
-        """Ask for a live sample every `interval` seconds (0 = no more), and expect it."""
         link = self._links.get(rvm_id)
         if link is not None and link.session.state is State.LIVE:
             link.send(messages.Live(interval=interval))
@@ -252,8 +246,7 @@ class Links:
         self.key_conflicts.on_commit(changes)
 
     def send_restarting(self, spread: float) -> int:
-        """Asks all to reconnect within `spread` s (at least 20 for many), then closes with 1012; refuses new links.
-        Returns how many."""
+        """Asks all to reconnect within `spread` s (at least 20 for many), then closes with 1012. Returns how many."""
         self.restarting = True
         links = self.all()
         count = len(links)
@@ -266,7 +259,6 @@ class Links:
         return count
 
     def abort_stuck(self, now: float, limit: float) -> None:
-        """Tear down links whose peer has taken no frame for `limit` seconds."""
         for link in list(self._open):
             if link.sending_since and now - link.sending_since > limit:
                 logger.warning("machine %d: stopped reading, link torn down", link.rvm_id)
@@ -328,7 +320,6 @@ def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None
 
 
 async def end_stale_watches(watching: Watching, fleet: Fleet, links: Links) -> None:
-    """End watches that were not renewed, until cancelled."""
     while True:
         await asyncio.sleep(TICK_S)
         ask_for_live_samples(watching, fleet, links)
@@ -347,6 +338,6 @@ class DroppedEvents:
         return self._reported.take(rvm_id, self._monotonic(), now)
 
     async def record(self, announce: Announcer, now: datetime, more: Iterable[EventHappened] = ()) -> None:
-        """Record the counts whose minute is over, and `more`. Raises StoreError: they are kept for the next call."""
+        """Raises StoreError: counts are kept for the next call."""
         self._pending.add([*self._reported.due(self._monotonic(), now), *more])
         await self._pending.record(announce)

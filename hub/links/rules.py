@@ -1,7 +1,6 @@
-"""Decides what a message means and when two links with one key conflict. Knows no link and no database. The hub's clock
-and the link's own machine are the authority. A takeover is contested when the replaced link was alive to the end (its
-peer answered the close): one machine whose network flaps is never quarantined. `now` is monotonic seconds where it is a
-float."""
+"""Decides what a message means and when two links with one key conflict. Knows no link and no database. A takeover is
+contested when the replaced link was alive to the end: one machine whose network flaps is never quarantined. `now` is
+monotonic seconds where it is a float."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ MOST_ADDRESSES = 10
 @dataclass(slots=True)
 class Takeovers:
     """When the link was last replaced; contested takeovers (monotonic instant, older link's address, newer's); until
-    when a single one is enough after a quarantine that ended by time."""
+    when one is enough."""
 
     last: float = float("-inf")
     # Bound: those within TAKEOVER_WINDOW_S, at most one a second.
@@ -64,13 +63,12 @@ def stale(seen: Takeovers, now: float) -> bool:
 
 
 def held_for(machine: Machine, now: datetime) -> float | None:
-    """Seconds that the quarantine still lasts; None when there is none. Never more than one lasts."""
     until = machine.row.quarantined_until
     return None if until is None or until <= now else min(until - now, QUARANTINE).total_seconds()
 
 
 def too_far(machine: Machine, now: datetime) -> list[Change]:
-    """Shorten a quarantine that would last too long because the hub's clock was set back; [] for all others."""
+    """Shorten a quarantine that a clock set back would prolong; [] for all others."""
     until = machine.row.quarantined_until
     if until is None or until - now <= QUARANTINE + SLACK:
         return []
@@ -78,7 +76,7 @@ def too_far(machine: Machine, now: datetime) -> list[Change]:
 
 
 def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]:
-    """Refuse this key for a while; the event names the holders' addresses."""
+    """The event names the holders' addresses."""
     addresses = list(dict.fromkeys(address for _, *pair in seen.fights for address in pair))
     until = now + QUARANTINE
     params = {"takeovers": len(seen.fights), "addresses": addresses[:MOST_ADDRESSES], "until": until.isoformat()}
@@ -113,8 +111,8 @@ class Taken(NamedTuple):
 
 
 def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """A kept frame's new samples as rows; the caller moves `boot.accepted` to `frame.seq`. Sample k of n has the number
-    seq - (n-1-k). Raises RemoteProtocolError when there are more samples than numbers."""
+    """Sample k of n has the number seq - (n-1-k); the caller moves `boot.accepted` to `frame.seq`. Raises
+    RemoteProtocolError when there are more samples than numbers."""
     samples = frame.samples
     first = frame.seq - len(samples) + 1
     if first < 0:
@@ -150,7 +148,7 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
 
 
 def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """The newest sample of a live frame; it is of now, whatever the machine's clock shows, and not stored."""
+    """The newest sample of a live frame; it is of now, whatever the machine's clock shows."""
     newest = frame.samples[-1]
     try:
         at, _ = date(newest.timestamp, now, machine.row.timezone, fallback_zone)
@@ -164,9 +162,8 @@ def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback
 def newest_at(
     machine: Machine, boot_id: str | None, seq: int, taken_at: datetime, now: datetime, *, live: bool = False
 ) -> datetime | None:
-    """The instant of a sample newer than the known readings, else None. A spool that drains does not turn the page
-    back, a clock set back does not freeze it: within a boot the number decides, and a known time in the future counts
-    for nothing. Newer by number and far behind by clock: taken now."""
+    """The instant of a sample newer than the known readings, else None. Within a boot the number decides; a known time
+    in the future counts for nothing. Newer by number and far behind by clock: taken now."""
     known, (known_boot, known_seq) = machine.readings_at, machine.readings_of
     if live or known is None or taken_at >= known:
         return taken_at
@@ -176,7 +173,7 @@ def newest_at(
 
 
 def check_hello(machine: Machine, hello: messages.Hello) -> None:
-    """Refuse a hello that may not become a link; raises RemoteProtocolError with the close code."""
+    """Raises RemoteProtocolError with the close code."""
     if hello.protocol not in SUPPORTED_VERSIONS:
         raise RemoteProtocolError(
             "no_common_version",
@@ -243,7 +240,6 @@ def report_status(machine: Machine, boot_id: str, report: messages.StatusReport,
 def report_event(
     machine: Machine, boot_id: str, report: messages.Event, now: datetime, fallback_zone: str
 ) -> list[Change]:
-    """An event a machine reported, at its own time when that can be read."""
     try:
         at = date(report.timestamp, now, machine.row.timezone, fallback_zone).at
     except UndatableError:
@@ -254,7 +250,6 @@ def report_event(
 
 
 def in_one_sentence(faults: list[RemoteProtocolError]) -> str:
-    """The faults of a frame, for its `error` message."""
     named = "; ".join(f"{fault.field}: {fault.detail}" for fault in faults[:MAX_NAMED_FAULTS])
     more = len(faults) - MAX_NAMED_FAULTS
     return named if more <= 0 else f"{named}; and {more} more"

@@ -1,6 +1,5 @@
 """Handles the messages of one live machine in order: samples to their lane at once, everything durable by one worker.
-The reader never waits for the database. A handler commits first and answers `received` after it. Messages of a replaced
-link change nothing. Knows no socket."""
+The reader never waits for the database; `received` follows the commit. Knows no socket."""
 
 from __future__ import annotations
 
@@ -57,11 +56,10 @@ class MessageContext:
 
     @property
     def retry(self) -> RetryUntilAvailable:
-        """Repeats a database call until the database is there."""
         return self.links.retry
 
     async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
-        """Commits, waiting for the database. True also when decided otherwise before; False: it cannot be stored."""
+        """Waits for the database. True also when decided otherwise before; False: it cannot be stored."""
         return await self.attempt(changes, ref) != "refused"
 
     async def attempt(self, changes: Sequence[Change], ref: int | str | None = None) -> Outcome:
@@ -83,7 +81,7 @@ Handler = Callable[[MessageContext, Any], Awaitable[None]]
 
 
 class MessageHandlers(NamedTuple):
-    """Handlers of durable messages by type, and what runs after a stored hello. Other messages are refused."""
+    """By type of message, and what runs after a stored hello."""
 
     by_type: Mapping[type, Handler]
     after_hello: Callable[[MessageContext], Awaitable[None]]
@@ -152,7 +150,7 @@ class LinkSession:
         return self._may_go_on()
 
     async def wait(self) -> None:
-        """Wait for room: this slows a machine that sends too much, or more than can be stored."""
+        """Slows a machine that sends too much, or more than can be stored."""
         if (slow := self._slow_until - time.monotonic()) > 0:
             await anyio.sleep(slow)
         await self._link.room()
@@ -239,7 +237,7 @@ class LinkSession:
     # --- the worker -------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        """Handle the inbox in order; ends when it is empty. One of the three boundaries for bugs."""
+        """Ends when the inbox is empty. One of the boundaries for bugs."""
         try:
             while self._inbox and self._links.is_current(self._link):
                 message, cost = self._inbox[0]

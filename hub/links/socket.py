@@ -1,5 +1,5 @@
-"""`/ws/device`: a machine's one persistent connection, from the upgrade to its end (protocol.md, Connection). Admits by
-the header's key before the upgrade (a refusal is an HTTP answer), else by the first frame. Raw ASGI: the hot path."""
+"""`/ws/device`: a machine's one persistent connection, from the upgrade to its end. Admits by the header's key before
+the upgrade (a refusal is an HTTP answer), else by the first frame. Raw ASGI: the hot path."""
 
 from __future__ import annotations
 
@@ -126,7 +126,6 @@ class _LinkSocket:
             self._end()
 
     async def _write(self) -> None:
-        """Write; after the close frame the socket is torn down within a moment."""
         try:
             await self._link.write()
         except OSError:
@@ -159,7 +158,7 @@ class _LinkSocket:
                 await session.wait()
 
     async def _gone(self) -> None:
-        """A replaced link whose peer answers our 4409 was alive to its end: somebody else has this machine's key."""
+        """A replaced link whose peer answers our 4409 was alive: somebody else has this key."""
         link = self._link
         if link.machine is None or link.replaced_by is None:
             return
@@ -170,7 +169,6 @@ class _LinkSocket:
             await self._context[Links].key_conflicts.contested(link.machine, link.address, link.replaced_by)
 
     async def _authenticate(self) -> bool:
-        """Authenticate by the first frame, for clients that cannot set headers."""
         auth = await self._first(AUTH_TIMEOUT_S, CloseCode.NOT_AUTHENTICATED, "no credential came")
         if not isinstance(auth, messages.Auth):
             return False
@@ -191,7 +189,6 @@ class _LinkSocket:
             raise RemoteProtocolError(refusal.code, refusal.detail, close=CloseCode.OVERLOADED)
 
     async def _first(self, timeout: float, close: CloseCode, silence: str) -> messages.Message | None:
-        """Receive the next message while the link is not live yet; None when the socket is gone."""
         message: Message | None = None
         with anyio.move_on_after(timeout):
             message = await self._receive()
@@ -208,7 +205,6 @@ class _LinkSocket:
         return first
 
     def _welcome(self, hello: messages.Hello, tasks: TaskGroup) -> LinkSession:
-        """Make the link live: it is its machine's link from here on."""
         context, link, machine = self._context, self._link, self._link.machine
         if machine is None or context.fleet.machines.get(machine.id) is not machine:
             raise RemoteProtocolError("revoked", "the machine was removed", close=CloseCode.REVOKED)
@@ -292,13 +288,13 @@ def key_conflict_refusal(context: HubContext, machine: Machine) -> LinkRefusal |
 
 
 def budget_refusal(context: HubContext, machine: Machine, cost: Cost) -> LinkRefusal | None:
-    """Charge the key's budget for a link, or a link in a new boot; the refusal when it cannot be afforded."""
+    """Charge the key's budget for a link, or a link in a new boot; the refusal, if any."""
     wait = context[Links].budget.take(machine.id, time.monotonic(), cost)
     return LinkRefusal("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
 
 
 def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
-    """The machine of the Authorization header's key; two headers are none."""
+    """Of the Authorization header; two headers are none."""
     headers = connection.headers.getlist("authorization")
     scheme, _, key = headers[0].partition(" ")
     principal = machine_by_key(context, key.strip()) if len(headers) == 1 and scheme.lower() == "bearer" else None
@@ -306,7 +302,7 @@ def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machin
 
 
 async def reject(send: Send, context: HubContext, address: str, *, offered: bool = True) -> None:
-    """Answer 401, or 429 for an address that has guessed too often. `offered`: there was a credential."""
+    """Answers 401, or 429 for an address that has guessed too often."""
     wait = context[AuthState].wrong_credentials.charge(address) if offered else None
     if wait is None:
         await answer(send, 401, "A valid machine key is needed.", None)

@@ -233,7 +233,6 @@ async def _settings_known(call: Call) -> None:
 
 
 def _request(call: Call, wanted: Start) -> SessionRequest:
-    """Complete, and checked against token, socket and machine. Raises Problem 422 that names a member."""
     machine, person = call.machine, call.principal.kind == "user"
     if wanted.ip_address is not None and not requests.same_address(wanted.ip_address, call.address):
         raise one_wrong("ip_address", "expect.own_address", address=call.address)
@@ -280,7 +279,6 @@ async def _opened(call: Call, asked: SessionRequest) -> RemoteSessionRow:
 
 
 async def _begun(call: Call, session: RemoteSessionRow) -> RemoteSessionRow:
-    """Asks the machine to begin; a session that cannot be begun ends."""
     machine, actor = call.machine, call.principal.actor
     try:
         if session.origin == "site":

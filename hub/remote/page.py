@@ -121,7 +121,7 @@ def _line(
 
 
 async def open_page(visit: Visit) -> Response:
-    """Redirects to the page; to one on a host name of its own by a form that carries the ticket."""
+    """One on a host name of its own by a form that carries the ticket."""
     found = visit.machine()
     permit(visit.user, "remote.use", found.id)
     body = validate(pages_api.PageWanted, _numbers(visit, "port", "session_id"))
@@ -143,7 +143,6 @@ async def download(visit: Visit) -> Response:
 
 
 def _numbers(visit: Visit, *names: str) -> dict[str, int]:
-    """The form's whole numbers; others are left out, and refused by the operation where needed."""
     given = {name: row_id(visit.form.get(name, "")) for name in names}
     return {name: number for name, number in given.items() if number is not None}
 
@@ -218,7 +217,6 @@ Operate = Callable[[Call], Awaitable[Answer]]
 
 
 async def _move(visit: Visit, action: str, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
-    """Operates on the session that the form names."""
     found = visit.machine()
     permit(visit.user, action, found.id)
     return await _operate(
@@ -235,7 +233,6 @@ async def _operate(visit: Visit, found: Machine, operate: Operate, kind: Any, wa
 
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
-    """`fault`: the sentence of a refused form."""
     head = await tab.head(visit, found)
     values = {**await part_open_sessions(visit), **await part_place(visit), **await part_past(visit)}
     return visit.render("remote.html", status, **values | {"m": head["m"]}, head_of=head, fault=fault)
@@ -315,7 +312,6 @@ def _ports(visit: Visit) -> list[int]:
 
 
 async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSessionRow]) -> list[RecordingRow]:
-    """Those of the sessions on the page, for whoever may play them."""
     if not shown or not visit.may("recording.read", found.id):
         return []
     wanted = {session.id for session in shown}

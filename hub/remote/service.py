@@ -1,5 +1,5 @@
-"""Ends remote sessions whose time, link or holder's rights are gone, or that ended on the machine; serialises requests.
-Time is monotonic. Knows no request, no socket and no tunnel."""
+"""Ends remote sessions whose time, link or holder's rights are gone; serialises requests. Time is monotonic. Knows no
+request, no socket and no tunnel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from protocol import messages as m
 logger = logging.getLogger("myrvm.remote_sessions")
 
 RIGHTS_S: Final = 2.0
-"""Between look-ups of the holders' rights: lost rights end a session within 5 s (reliability.md, bar 58)."""
+"""Between look-ups of the holders' rights: lost rights end a session within 5 s."""
 
 
 class RemoteSessions:
@@ -58,14 +58,13 @@ class RemoteSessions:
         return life.find(self._fleet.machines.values(), session_id)
 
     async def end(self, session_id: int, reason: str, *, by: actors.Actor = actors.CLOCK) -> None:
-        """Nothing happens when it has ended. Raises StoreError when the database is away."""
         session = self.find(session_id)
         if session is not None:
             machine = self._fleet.machines[session.rvm_id]
             await self._announce_once(requests.stop(machine, session, reason, by, self._clock()))
 
     async def intruder(self, session_id: int, user_id: int) -> None:
-        """Another user showed a secret of the holder's: recorded, and the session ends."""
+        """Another user showed a secret of the holder's."""
         session = self.find(session_id)
         if session is not None:
             machine, now = self._fleet.machines[session.rvm_id], self._clock()
@@ -82,7 +81,7 @@ class RemoteSessions:
                 self._rights_at = 0.0
 
     async def keep(self) -> None:
-        """One turn of the clock. Raises StoreError when the database is away; what was due stays so."""
+        """One turn of the clock. Raises StoreError; what was due stays so."""
         open_ids = {number for machine in self._fleet.machines.values() for number in machine.remote_sessions}
         self._timing.keep_only(open_ids)
         if not open_ids:
@@ -167,7 +166,6 @@ class SessionClock:
         return self._monotonic() >= self._note(session)
 
     def settled(self, session: RemoteSessionRow) -> bool:
-        """Whether its command should be there by now."""
         self._note(session)
         return session.command_id is not None or self._monotonic() - self._opened[session.id] > BEGIN_S
 

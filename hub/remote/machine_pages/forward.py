@@ -1,5 +1,5 @@
-"""Proxies a browser's request to a machine's page and the answer back, both as they stream. The answer may come before
-the request is whole. A browser that goes away ends the machine's connection at once."""
+"""Proxies a browser's request to a machine's page and the answer back, both as they stream. A browser that goes away
+ends the machine's connection at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_REWRITING: Final = frozenset({204, 206, 304})
 
 
 async def forward(request: ProxyRequest, scope: Scope, receive: Receive, send: Send) -> None:
-    """Raises PageRefused as long as nothing was answered; a later answer that breaks off is left incomplete."""
+    """Raises PageRefused as long as nothing was answered."""
     stream = await request.connect()
     try:
         await _Forwarding(request, HttpExchange(stream, request.turns), receive, send).run(
@@ -66,7 +66,6 @@ class _Forwarding:
             raise self._failure
 
     async def _upload(self, scope: anyio.CancelScope) -> None:
-        """The request's body; then waits for the browser to go away."""
         try:
             while True:
                 message = await self._receive()
@@ -158,7 +157,7 @@ class _Forwarding:
 
 
 class _Body:
-    """An answer's body for the browser, piece by piece: unpacked and rewritten where needed."""
+    """Piece by piece: unpacked and rewritten where needed."""
 
     def __init__(
         self, exchange: HttpExchange, rewriter: rewriting.Rewriter | None = None, unpacking: Unpacking | None = None
@@ -173,7 +172,7 @@ class _Body:
         return self._rewriter is None
 
     def part(self) -> tuple[bytes, bool]:
-        """The next bytes, and whether they are the last. b"" and False: more has to come in first."""
+        """The next bytes, and whether they are the last. b"" and False: more has to come in."""
         unpacking, rewriter = self._unpacking, self._rewriter
         if unpacking is not None and unpacking.pending:
             data = unpacking.more()

@@ -1,7 +1,8 @@
-"""Headers between a browser and a machine's page, cookies included: lists of what may pass. Pure. A machine's headers
-about origins, frames, storage, workers, proxies in front of the hub (X-Accel-Redirect) or other servers never do. The
-hub keeps the page's cookies for the session: a sandboxed page has no origin to keep them under, and on its own host
-name a sibling could plant some."""
+"""Headers between a browser and a machine's page, cookies included: lists of what may pass. Pure.
+
+Headers about origins, frames, storage, workers or proxies never do. The hub keeps the page's cookies for the session: a
+sandboxed page has no origin to keep them under, and on its own host name a sibling could plant some.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _COOKIE_VALUE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]*\Z")
 
 
 class CookieJar:
-    """Set by a machine's page; the oldest makes room. Paths and domains are not kept apart: it is one server."""
+    """The oldest makes room. Paths and domains are not kept apart: it is one server."""
 
     def __init__(self) -> None:
         self._kept: dict[str, str] = {}  # Bound: MAX_COOKIES of MAX_COOKIE_BYTES
@@ -48,7 +49,6 @@ class CookieJar:
         self._hidden.discard(name)
 
     def header(self) -> bytes:
-        """The Cookie header for the machine, b"" for none."""
         return _cookie_header(self._kept)
 
     def shown(self) -> bytes:
@@ -57,7 +57,7 @@ class CookieJar:
 
 
 def cookie_for_own_host(header: str, *, secure: bool) -> str | None:
-    """A Set-Cookie header for scripts of a page on its own host: no domain; None: `HttpOnly`, or a name of ours."""
+    """No domain. None: `HttpOnly`, or a name of ours."""
     pair, attributes = _cookie_parts(header)
     name, value = pair
     if (
@@ -114,7 +114,7 @@ _NOT_TO_MACHINE: Final = re.compile(
     rb"|pomerium|proxy|real|remote|rvm|ssl|tls|verified)"
 )  # Not from scripts of a page: ours, and those that a proxy in front of the hub adds about the client
 _SENT_BY_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
-"""Schemes that a browser, asked by a proxy in front of the hub, adds to every request for the hub's address."""
+"""Schemes that a browser sends for a proxy in front of the hub."""
 _TO_BROWSER: Final = frozenset(
     b"accept-ranges age allow content-disposition content-encoding content-language content-length content-range "
     b"content-type date etag expires last-modified retry-after vary".split()
@@ -147,7 +147,7 @@ def host_of(port: int) -> bytes:
 def for_machine(
     given: Iterable[tuple[bytes, bytes]], port: int, *, cookie: bytes = b"", authorization: bytes = b"", plain: bool
 ) -> Headers:
-    """The request's headers. `plain`: the answer will be rewritten, so it must not be compressed."""
+    """`plain`: the answer will be rewritten, so it must not be compressed."""
     found: Headers = [(b"host", host_of(port)), (b"connection", b"close")]
     for raw, value in given:
         name = raw.lower()
@@ -168,7 +168,7 @@ def for_machine(
 
 
 def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> bytes:
-    """b"" for none. From a sandbox (on our address) without the schemes that browsers add for a proxy there."""
+    """b"" for none. From a sandbox without the schemes that browsers add for a proxy."""
     sent = [value for name, value in given if name.lower() == b"authorization"]
     if len(sent) != 1 or _is_of_the_hub(sent[0]):
         return b""
@@ -177,7 +177,6 @@ def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> b
 
 
 def wants_document(given: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the answer becomes a document. Without TLS browsers send no Sec-Fetch-Dest; then Accept decides."""
     sent = {name.lower(): value for name, value in given}
     kind = sent.get(b"sec-fetch-dest")
     if kind is not None:
@@ -190,7 +189,7 @@ def _is_of_the_hub(value: bytes) -> bool:
 
 
 def for_browser(given: Iterable[tuple[bytes, bytes]], *, whole: bool) -> Headers:
-    """The answer's headers that pass; `whole`: its body passes unchanged, so its length and encoding do too."""
+    """`whole`: the body passes unchanged, so its length and encoding do too."""
     changed = () if whole else (b"content-length", b"content-encoding")
     return [(name.lower(), value) for name, value in given if _passes(name.lower()) and name.lower() not in changed]
 
@@ -200,13 +199,13 @@ def _passes(name: bytes) -> bool:
 
 
 def readable(shown: Headers) -> Headers:
-    """Lets scripts of a sandboxed page read the headers of its own answers, which are cross-origin to it."""
+    """Lets scripts of a sandboxed page read the headers of its own answers."""
     names = dict.fromkeys(name for name, _ in shown)
     return [*shown, (b"access-control-expose-headers", b", ".join(names))] if names else []
 
 
 def of_sandbox(bases: Sequence[str]) -> Headers:
-    """A sandboxed page loads, calls and posts to `bases` (its own addresses) alone. Its origin is `null`."""
+    """A sandboxed page loads, calls and posts to `bases` alone. Its origin is `null`."""
     allowed = " ".join(bases)
     sockets = " ".join(re.sub("^http", "ws", base) for base in bases if base.startswith("http"))
     policy = (
@@ -243,7 +242,7 @@ def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:
 
 
 def leads_to(location: str, at: str, port: int) -> str | None:
-    """Below the page's own root; None: it leads elsewhere. Browsers drop tabs and line ends; a backslash is a slash."""
+    """Below the page's own root; None: elsewhere. Browsers drop tabs and line ends; a backslash is a slash."""
     text = re.sub(r"[\t\r\n]", "", location).strip("\x00 ")
     path, mark, more = _parted(text)
     text = path.replace("\\", "/") + mark + more
@@ -268,7 +267,7 @@ def leads_to(location: str, at: str, port: int) -> str | None:
 
 
 def below_root(path: str) -> str:
-    """The path without steps up (`..`, also escaped), with one slash before it: two would name another server."""
+    """Without steps up (`..`, also escaped), with one slash before it: two would name another server."""
     steps: list[str] = []
     names = path.split("/")
     for name in names:

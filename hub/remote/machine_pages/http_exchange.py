@@ -1,5 +1,5 @@
-"""One HTTP/1.1 request and its answer over one stream to the machine, by h11; neither is ever held as a whole. Knows no
-browser, no clock and no header's meaning."""
+"""One HTTP/1.1 request and its answer over one stream to the machine, by h11; neither is held as a whole. Knows no
+browser and no header's meaning."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ class HttpExchange:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
 
     async def begin(self, method: str, target: bytes, headers: Headers) -> None:
-        """Raises PageRefused for a request that is none in HTTP/1.1."""
         try:
             request = h11.Request(method=method, target=target, headers=list(headers))
             data = self._connection.send(request)
@@ -49,7 +48,6 @@ class HttpExchange:
         await self._stream.send(data or b"")
 
     async def send_body(self, data: bytes) -> None:
-        """Sends a part of the body; in all as many bytes as announced."""
         await self._send(h11.Data(data=data))
 
     async def end(self) -> None:

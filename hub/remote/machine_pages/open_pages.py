@@ -1,5 +1,5 @@
 """Which pages of machines are open, for whom, and when the hub works on what they send. In memory only. A capability is
-all that a sandboxed page can show (it has no cookie): kept as a hash, and worth nothing once its session is over."""
+kept as a hash and worth nothing once its session is over."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ AROUND_S: Final = 0.0002  # Of a piece, beside the work: its frame comes in, the
 REQUEST_S: Final = 0.0015
 """Of a request, beside its pieces: headers, and a stream to the machine or an answer of the hub."""
 UNRESTED_S: Final = 0.003
-"""Rest that may be owed before it is taken: an event loop's clock does not count in less than milliseconds."""
+"""Rest that may be owed before it is taken: an event loop counts in milliseconds."""
 
 
 class PageTurns:
-    """Works on one piece at a time and rests after each, so that pages leave the event loop to others. One a hub."""
+    """Works on one piece at a time and rests after each. One a hub."""
 
     def __init__(self) -> None:
         self._one = anyio.Lock()
         self._owed = 0.0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Runs `work`, which is short (a few kilobytes), and returns its result."""
         async with self._one:
             if self._owed > UNRESTED_S:
                 owed, self._owed = self._owed, 0.0
@@ -48,7 +47,7 @@ class PageTurns:
 
 
 class SessionTurns:
-    """The turns of one session: sessions alternate, and the requests of one share its place."""
+    """Sessions alternate, and the requests of one share its place."""
 
     def __init__(self, turns: PageTurns) -> None:
         self._turns = turns
@@ -59,7 +58,6 @@ class SessionTurns:
             return await self._turns.run(work)
 
     async def begin(self) -> None:
-        """Returns when a request, or a WebSocket, may be worked on."""
         await self.run(lambda: None)
         self.charge(REQUEST_S)
 
@@ -95,7 +93,7 @@ class SessionPages:
 
 
 class OpenPages:
-    """What belongs to a session that is over stays until `purge`, which is called when a page is opened."""
+    """What belongs to a session that is over stays until `purge`."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -116,7 +114,7 @@ class OpenPages:
         return self._capabilities.get(_hash(text))
 
     def label(self, page: OpenPage) -> str:
-        """The first part of the page's host name: the same for the whole session, so that its storage stays."""
+        """The first part of the page's host name, the same for the whole session."""
         known = next((label for label, other in self._labels.items() if other == page), None)
         if known is None:
             known = f"p{secrets.token_hex(16)}"
@@ -135,7 +133,7 @@ class OpenPages:
         return text
 
     def enter(self, label: str, ticket: str) -> str | None:
-        """The cookie for that name's ticket; None without a valid one. The ticket is used up anyhow."""
+        """None without a valid ticket, which is used up anyhow."""
         found = self._tickets.pop(_hash(ticket), None)
         if found is None or found[0] != label or found[1] <= self._now():
             return None

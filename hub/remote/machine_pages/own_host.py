@@ -1,6 +1,5 @@
 """`https://<label>.<pages host>/...`: a machine's page on a host name of its own, before the hub's routes. The browser
-shows a ticket once, then a cookie of that name; the hub's cookies are never sent there. The hub's own name is the hub's
-in every spelling, a page's only in exactly the spelling the hub made."""
+shows a ticket once, then a cookie of that name; the hub's cookies are never sent there."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from hub.web.http import request_body
 from hub.web.http.problems import Problem
 
 UNKNOWN: Final = ""
-"""The label of a name below `pages` that is not written as the hub writes them: there is nothing there."""
+"""The label of a name below `pages` that the hub did not write."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,6 @@ def names_of(settings: Settings) -> HostNames | None:
 
 
 def _name(host: str) -> str:
-    """Without the port; a literal IPv6 address keeps its brackets."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host
 
@@ -144,7 +142,7 @@ def cookie_name(*, secure: bool) -> str:
 
 
 async def _enter(context: HubContext, label: str, request: Request) -> Response:
-    """Exchanges a ticket for a cookie. The form comes from the hub's page, another site: the ticket is the proof."""
+    """The form comes from the hub's page, another site: the ticket is the proof."""
     if request.method != "POST":
         raise PageRefused("entrance")
     try:

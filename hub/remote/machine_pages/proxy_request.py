@@ -43,8 +43,6 @@ _SEALED: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors
 
 
 class PageRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """Why a machine's page is not shown: `code` is one of STATUS_OF."""
-
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code if code in STATUS_OF else "internal"
@@ -78,7 +76,7 @@ def alive(context: HubContext, page: OpenPage) -> bool:
 
 
 def admit(context: HubContext, connection: HTTPConnection, page: OpenPage | None) -> OpenPage:
-    """Raises PageRefused: one that is over is as unknown as one that never was; `admin_ips` holds for each request."""
+    """Raises PageRefused: one that is over is as unknown as one that never was."""
     if page is None or not alive(context, page):
         raise PageRefused("gone")
     if not address_allowed(context.fleet.machines[page.rvm_id], identify.address_of(context, connection)):
@@ -89,7 +87,6 @@ def admit(context: HubContext, connection: HTTPConnection, page: OpenPage | None
 
 
 def require_origin(connection: HTTPConnection, origin: str) -> None:
-    """Raises PageRefused for a request of another page, or of none."""
     if connection.headers.getlist("origin") != [origin]:
         raise PageRefused("origin")
 
@@ -100,8 +97,6 @@ def address_allowed(machine: Machine, address: str) -> bool:
 
 
 def connect(context: HubContext, page: OpenPage) -> Connect:
-    """Opens the request's stream; a TunnelError becomes a PageRefused."""
-
     async def opened() -> MachineStream:
         try:
             return await context[Tunnels].open(page.session_id, "port", {"port": page.port})

@@ -1,7 +1,9 @@
-"""Rewrites a page written for `/` that stands below `/remote/...`: prefixes absolute paths as the page streams by. Over
-bytes, and pure; what is not understood passes unchanged. Addresses made by scripts are left to `same_path.js`, modules
-to an import map. The page is hostile: one pass of one pattern whose parts share no run, and a page at most doubles, so
-that the cost is linear in its bytes."""
+"""Rewrites a page written for `/` that stands below `/remote/...`: prefixes absolute paths as the page streams by.
+Pure; what is not understood passes unchanged. Scripts' addresses are left to `same_path.js`, modules to an import map.
+
+The page is hostile: one pass of one pattern whose parts share no run, and a page at most doubles, so that the cost is
+linear in its bytes.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,6 @@ _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
 class Unpacking:
-    """`feed`, then `more` while `pending`, then `end`: a kilobyte may hold a megabyte. Raises PageRefused."""
-
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(_GZIP_OR_ZLIB)
 
@@ -67,8 +67,6 @@ _CLIMBS: Final = re.compile(rb"\.\.|%2e", re.IGNORECASE)
 
 
 class Rewriter:
-    """`feed` every part, then `end`; both return what can be sent."""
-
     def __init__(self, addresses: re.Pattern[bytes], prefix: bytes, cut_after: bytes, inject: bytes = b"") -> None:
         self._addresses = addresses
         self._prefix = prefix
@@ -145,6 +143,6 @@ def rewriter_for(content_type: str, prefix: str, port: int, inject: bytes) -> Re
 
 
 def _pattern(first: bytes, before: bytes, port: int, other: bytes = b"") -> re.Pattern[bytes]:
-    """Begins with one of `first`: text without them is passed over at the speed of a search."""
+    """Begins with one of `first`: a search passes other text."""
     moved = rb"(?P<before>%b)%b(?P<path>%b)" % (before, _OWN % port, _PATH)
     return re.compile(rb"%b(?=[A-Za-z])(?i:%b%b)" % (first, moved, b"|" + other if other else b""))

@@ -1,5 +1,5 @@
 """`/remote/{capability}/...`: a machine's page on the hub's own address, but without an origin (CSP sandbox). The
-capability alone opens it: a page without an origin has no cookie to send."""
+capability alone opens it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class NoPage:
 
 
 def _require_no_page_of_ours(request: Request) -> None:
-    """A page of the hub may link to a machine's page, never load it: it would run in the hub's name."""
+    """A page of the hub may link to a machine's page, never load it."""
     site, mode = (request.headers.get(f"sec-fetch-{name}") for name in ("site", "mode"))
     if site == "same-origin" and mode != "navigate":
         raise PageRefused("origin")
@@ -136,7 +136,6 @@ def _request_for(context: HubContext, connection: HTTPConnection, page: OpenPage
 
 
 def target_of(scope: Scope, prefix: str) -> bytes:
-    """Path and query as the browser sent them, without the prefix; escapes stay."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].removeprefix(prefix.encode())
     if not path.startswith(b"/"):  # the capability itself was written with escapes

@@ -35,7 +35,6 @@ BAD_GATEWAY: Final = 1014
 
 
 async def bridge(proxied: ProxyRequest, websocket: WebSocket) -> None:
-    """Runs until one side ends. Raises PageRefused as long as nothing was accepted."""
     stream = await proxied.connect()
     try:
         machine = _MachineSocket(proxied, stream, websocket.scope.get("subprotocols", []))
@@ -80,7 +79,6 @@ class _MachineSocket:
         return (1000, "") if closed.code == 1005 else (closed.code, closed.reason)
 
     async def shake_hands(self, agent: str | None) -> None:
-        """Raises PageRefused when the machine's server refuses or takes too long."""
         request = self._protocol.connect()
         more = {
             "Cookie": self._request.jar.header().decode("latin-1"),
@@ -111,7 +109,6 @@ class _MachineSocket:
         await self._flush()
 
     async def close(self, code: int) -> None:
-        """Closes with the browser's code."""
         if self._protocol.state is State.OPEN:
             try:
                 self._protocol.send_close(code)
@@ -135,7 +132,7 @@ class _MachineSocket:
                     self._take()
 
     def _messages(self) -> list[str | bytes]:
-        """Those of the next few kilobytes, or of fewer with many small ones. To be called in a turn."""
+        """Those of the next few kilobytes. To be called in a turn."""
         found, frames = [], 0
         for _ in range(SLICES):
             if self._unparsed:

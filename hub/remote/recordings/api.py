@@ -1,5 +1,5 @@
-"""/recordings and /rvms/{id}/remote-access/recordings: recorded terminals. Playing and downloading are no GET, as they
-are events of the audit log. The bytes are compared with their digest before the first of them leaves."""
+"""Recorded terminals over REST. Playing and downloading are no GET, as they are events of the audit log. The bytes are
+compared with their digest first."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def opened(recordings: Recordings, row: RecordingRow) -> BinaryIO:
 
 
 def answer(file: BinaryIO, row: RecordingRow, exports: DownloadSlots, who: Actor, *, name: str | None) -> Response:
-    """With a `name` it is a file to keep. `who` has begun one of `exports`, and ends it with the last byte."""
+    """With a `name` it is a file to keep. `who` has begun one of `exports`."""
     headers = {"Content-Length": str(row.size or 0)}
     if name is not None:
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -62,7 +62,6 @@ async def _parts(file: BinaryIO) -> AsyncIterator[bytes]:
 
 
 async def _waiting(recordings: Recordings, row: RecordingRow) -> BinaryIO:
-    """It is on the hub's own disk; opened first, so that it stays readable when it is carried away."""
     path = recordings.path(row.id)
     try:
         file = await anyio.to_thread.run_sync(path.open, "rb")

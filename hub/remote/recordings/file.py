@@ -1,6 +1,5 @@
-"""One recording while its terminal is open: asciicast v2 lines, written by a task to the hub's disk. Only the writer
-and `room` wait for the disk; one that refuses ends the terminal, as none goes on unrecorded. Knows no terminal and no
-database."""
+"""One recording while its terminal is open: asciicast v2 lines, written by a task to the hub's disk. A disk that
+refuses ends the terminal. Knows no terminal and no database."""
 
 from __future__ import annotations
 
@@ -42,7 +41,6 @@ class Cast:
         self._at = 0.0
 
     def output(self, at: float, data: bytes) -> bytes:
-        """The line of what was shown; b"" while a character is not whole."""
         return self._text(OUTPUT, at, data)
 
     def typed(self, at: float, data: bytes) -> bytes:
@@ -65,7 +63,7 @@ class Cast:
 
 
 class Extent(NamedTuple):
-    """How much of a file is whole lines of a recording, and when the last of them happened."""
+    """Whole lines of a recording, and when the last of them happened."""
 
     size: int
     duration_s: float
@@ -119,7 +117,7 @@ class RecordingFailedError(Exception):
 
 
 class Quota:
-    """What the recordings of one machine may still take; those that are open share it."""
+    """Shared by the open recordings of one machine."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -171,7 +169,6 @@ class RecordingFile:
             raise self._failure
 
     async def run(self) -> None:
-        """Writes lines until cancelled. Raises RecordingFailedError."""
         while True:
             await self._work.wait()
             self._work = anyio.Event()

@@ -19,7 +19,6 @@ def began(row: RecordingRow) -> list[Change]:
 
 
 def ended(recording_id: int, at: datetime, reason: str, *, duration_s: float, size: int, sha256: str) -> Patch:
-    """Its file is whole, on the hub's own disk. Conflict when it had ended before."""
     values = {
         "state": "waiting", "ended_at": at, "end_reason": reason, "duration_s": duration_s, "size": size,
         "sha256": sha256,

@@ -1,5 +1,5 @@
 """Recordings of terminals: begun with the terminal, finished on the hub's own disk, then put into the object store. A
-file stays here until the store has given it back once. Knows no stream and no browser."""
+file stays here until the store has given it back once."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Recordings:
     async def begin(
         self, session: RemoteSessionRow, machine_name: str, user: Principal, address: str | None, cols: int, rows: int
     ) -> OpenRecording:
-        """The row, its event and the file. Raises StoreError or RecordingFailedError: then there is no terminal."""
+        """The row, its event and the file. Raises StoreError or RecordingFailedError."""
         row = RecordingRow(
             session_id=session.id, rvm_id=session.rvm_id, machine_name=machine_name, user_id=user.id,
             user_name=user.name, ip_address=address, reason=session.reason, state="recording",
@@ -103,7 +103,6 @@ class Recordings:
         return recording
 
     async def finish(self, recording: OpenRecording, reason: str) -> None:
-        """Never raises: an end that cannot be recorded now is recorded later, by the keeper."""
         with anyio.CancelScope(shield=True):
             try:
                 done = await recording.file.finish()
@@ -116,7 +115,6 @@ class Recordings:
             self.work.set()
 
     async def _quota(self, rvm_id: int) -> Quota:
-        """The machine's, shared by its open recordings. Raises RecordingFailedError when it is used up."""
         quota = self._quotas.get(rvm_id)
         if quota is None:
             taken = await rows.bytes_of_machine(self.store, rvm_id)
@@ -142,7 +140,6 @@ class Recordings:
             self.unrecorded.append(ended)
 
     async def delete(self, row: RecordingRow, by: Actor) -> None:
-        """Its bytes first, wherever they are; then the row, with an event. Raises ObjectsError, StoreError."""
         if row.object_key is not None:
             await self.objects.delete(row.object_key)
         await anyio.Path(self.path(row.id)).unlink(missing_ok=True)
@@ -174,7 +171,6 @@ class RecordingKeeper:
                 await self._recordings.work.wait()
 
     async def work_off(self) -> None:
-        """Does all there is to do. Raises StoreError or ObjectsError when a part has to wait."""
         await self._record_ends()
         store, limit = self._recordings.store, self._recordings.clock() - self._retention
         await self._each(lambda after: rows.in_state(store, "recording", after), self._finish_left)
@@ -185,7 +181,7 @@ class RecordingKeeper:
         await self._sweep_uploads()
 
     async def _sweep_uploads(self) -> None:
-        """Once an hour: what a killed hub had begun to store. Those of this one take minutes at most."""
+        """Once an hour: what a killed hub had begun to store."""
         now = self._recordings.clock()
         if now - self._swept_at >= timedelta(seconds=SWEEP_S):
             await self._recordings.objects.sweep("recordings/", now - UPLOADS_LEFT_FOR, ())
@@ -211,7 +207,7 @@ class RecordingKeeper:
             unrecorded.pop(0)
 
     async def _finish_left(self, row: RecordingRow) -> None:
-        """Ends the recording of a killed hub, or of a file that could not be written on, with what is there."""
+        """With what is there of a killed hub's recording, or of a file that could not be written on."""
         if row.id in self._recordings.open or row.id in (one.key for one in self._recordings.unrecorded):
             return
         path = self._recordings.path(row.id)

@@ -1,5 +1,4 @@
-"""How a remote session goes on and ends, and what it may be used for. Pure. Who may begin one:
-`hub.remote.rules.requests`."""
+"""How a remote session goes on and ends, and what it may be used for. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +45,6 @@ def open_of(machine: Machine) -> list[RemoteSessionRow]:
 
 
 def activated(session: RemoteSessionRow, now: datetime, **more: Any) -> list[Change]:
-    """The machine has begun it; `more` columns move with it. Its time runs since the request, here as there."""
     on_site = session.origin == "site" or session.admin_id is None
     by = actors.machine(session.rvm_id) if on_site else actors.user(session.admin_id or 0)
     return [move(session, status="active", **more), _event(session, "remote.started", by, now, {})]
@@ -89,7 +87,7 @@ def intruder(session: RemoteSessionRow, user_id: int, now: datetime) -> list[Cha
 
 
 def command_ended(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """The session's move when the command that begins it has ended; [] for other commands."""
+    """[] for other commands."""
     if command.name != START:
         return []
     session = next((s for s in machine.remote_sessions.values() if s.command_id == command.id), None)
@@ -103,7 +101,7 @@ def command_ended(machine: Machine, command: CommandRow, now: datetime) -> list[
 
 
 def command_moved(machine: Machine, update: CommandUpdate, now: datetime) -> list[Change]:
-    """Moves a command by the machine's update, and the session it begins."""
+    """By the machine's update; with the session it begins."""
     changes = command_rules.moved(machine, update, now)
     ended = [command for command in moved_rows(changes, CommandRow) if command.state in TERMINAL]
     return changes + [change for command in ended for change in command_ended(machine, command, now)]
@@ -129,19 +127,17 @@ def ended_by_hello(machine: Machine, boot_id: str, held: Iterable[int], now: dat
 
 
 def time_ended(session: RemoteSessionRow, now: datetime) -> list[Change]:
-    """Its time, or that for its approval, is over."""
     return ended(session, "not_approved" if session.status == "requested" else "timed_out", actors.CLOCK, now)
 
 
 def lost(machine: Machine, session: RemoteSessionRow, now: float) -> bool:
-    """Whether the link (not of a session begun on site without one) is gone for too long. `now` is monotonic."""
+    """`now` is monotonic. A session begun on site without a link has none to lose."""
     if machine.linked or session.status != "active" or session.command_id is None:
         return False
     return machine.unlinked_at is None or now - machine.unlinked_at > GRACE_S
 
 
 def never_began(machine: Machine, session: RemoteSessionRow) -> bool:
-    """Whether the command that begins it has expired, or was cancelled or withdrawn."""
     return session.status == "starting" and session.command_id not in machine.pending
 
 

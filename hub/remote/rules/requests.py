@@ -1,5 +1,5 @@
 """Who may begin a remote session; and the Changes that begin, approve, extend and stop one. No Change holds the
-tunnel's ticket: `hub.links.links` adds it on the wire."""
+tunnel's ticket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class SessionRequest(NamedTuple):
-    """`holder` None: begun at the machine; `claimed` is then the user id that it sent, which is not looked up."""
+    """`holder` None: begun at the machine; `claimed` is the user id that it sent."""
 
     holder: int | None
     name: str
@@ -127,7 +127,6 @@ def opening(machine: Machine, asked: SessionRequest, by: actors.Actor, now: date
 
 
 def begin(machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list[Change]:
-    """Asks the machine to begin. Raises hub.commands.rules.Refused."""
     moved, drafted = _sent_for(machine, session, by, now)
     return [moved, *drafted]
 
@@ -142,7 +141,7 @@ def _sent_for(
 
 
 def begin_at_site(machine: Machine, session: RemoteSessionRow, now: datetime) -> list[Change]:
-    """Somebody stands at the machine: its agent gets a command if linked; else the maintenance is declared here."""
+    """The agent of a linked machine gets a command; else the maintenance is declared here."""
     by = actors.machine(machine.id)
     if not machine.linked:
         named = status_rules.NamedStatus(
@@ -156,7 +155,6 @@ def begin_at_site(machine: Machine, session: RemoteSessionRow, now: datetime) ->
 
 
 def approve(machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list[Change]:
-    """Raises SessionRefused, hub.commands.rules.Refused."""
     if session.status != "requested":
         raise SessionRefused("not_waiting", 409)
     why = refusal(machine, session.ip_address or "", more=0)
@@ -168,14 +166,12 @@ def approve(machine: Machine, session: RemoteSessionRow, by: actors.Actor, now: 
 
 
 def decline(session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list[Change]:
-    """Raises SessionRefused."""
     if session.status != "requested":
         raise SessionRefused("not_waiting", 409)
     return life.declined(session, by, now)
 
 
 def extend(machine: Machine, session: RemoteSessionRow, more: float, by: actors.Actor, now: datetime) -> list[Change]:
-    """At most to the longest that a session may last. Raises SessionRefused."""
     if session.status != "active":
         raise SessionRefused("not_active", 409)
     latest = session.start_time + timedelta(seconds=longest_s(machine))
@@ -202,7 +198,6 @@ def stop(
     *,
     note: str | None = None,
 ) -> list[Change]:
-    """Ends it, and stops it on the machine: one that is away when it comes back."""
     changes = life.ended(session, reason, by, now, note=note)
     if not changes or session.status == "requested":
         return changes
@@ -212,7 +207,7 @@ def stop(
 
 
 def stop_there(machine: Machine, session_id: int, reason: str, by: actors.Actor, now: datetime) -> list[Change]:
-    """Only the command: for a session that is over, or unknown, here."""
+    """For a session that is over, or unknown, here."""
     return _commanded(machine, STOP, {"session_id": session_id, "reason": reason}, by, now)
 
 
@@ -230,8 +225,6 @@ def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[C
 def chosen(
     machine: Machine, principal: Principal, session_id: int | None, named: int | None = None
 ) -> RemoteSessionRow:
-    """The one of that id, one's own, or the oldest one may end. `named`: the holder, as a machine sends it; not
-    compared for one begun there. Raises SessionRefused."""
     sessions = life.open_of(machine)
     if session_id is not None:
         sessions = [session for session in sessions if session.id == session_id]
@@ -247,7 +240,6 @@ def chosen(
 
 
 def may_move(principal: Principal, session: RemoteSessionRow) -> bool:
-    """Whether they may end or extend it: the holder, an administrator, the machine itself."""
     if principal.kind == "machine":
         return principal.id == session.rvm_id
     return principal.role == "admin" or session.admin_id == principal.id

@@ -1,5 +1,4 @@
-"""`/ws/terminal`: the socket of a browser that views a terminal, which outlives it. A page's messages are strict types;
-typed input comes as bytes."""
+"""`/ws/terminal`: the socket of a browser that views a terminal, which outlives it."""
 
 from __future__ import annotations
 
@@ -54,8 +53,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
-    """The person, or the HTTP status that refuses: pages alone have terminals, with our Origin and a session's
-    cookie."""
+    """The person, or the HTTP status that refuses: only pages with our Origin and a session's cookie."""
     if not same_origin(websocket, context.settings):
         return 403
     try:
@@ -92,7 +90,7 @@ async def _live(context: HubContext, websocket: WebSocket, principal: Principal)
 async def _terminal(
     context: HubContext, websocket: WebSocket, principal: Principal, greeting: First
 ) -> tuple[Terminal, int]:
-    """The terminal, and from which byte on it is shown. Raises TerminalRefusedError."""
+    """With the byte from which it is shown. Raises TerminalRefusedError."""
     terminals, address = context[Terminals], address_of(context, websocket)
     if isinstance(greeting, OpenTerminal):
         _require_address(context, terminals.session_for(principal, greeting.session).rvm_id, address)
@@ -110,14 +108,14 @@ async def _terminal(
 
 
 def _require_address(context: HubContext, rvm_id: int, address: str) -> None:
-    """`admin_ips` holds for each socket: it may come from another address. Raises TerminalRefusedError."""
+    """It may come from another address. Raises TerminalRefusedError."""
     machine = context.fleet.machines.get(rvm_id)
     if machine is None or not address_allowed(machine, address):
         raise TerminalRefusedError("address_not_allowed")
 
 
 async def _end_intruded(context: HubContext, terminal: Terminal, principal: Principal) -> None:
-    """The id of a terminal cannot be guessed: the holder's browser, or its traffic, is in somebody else's hands."""
+    """The id of a terminal cannot be guessed: the holder's browser is in somebody else's hands."""
     logger.warning("user %d showed the terminal of user %d", principal.id, terminal.user_id)
     terminal.end("intruder")
     try:
@@ -183,7 +181,6 @@ class _Viewer:
         return Ending(CloseCode.REPLACED, "the terminal is shown elsewhere")
 
     async def _acknowledge(self) -> Ending:
-        """Sends how much of the input the machine has taken."""
         terminal, sent = self._terminal, self._terminal.passed_on
         while True:
             if terminal.passed_on > sent:
@@ -225,7 +222,7 @@ class _Viewer:
             terminal.ring.take(max(terminal.ring.taken, min(message.bytes, self._position)))
 
     async def _guard(self) -> Ending:
-        """Identifies the person again: lost rights end the terminal, not only its view."""
+        """Lost rights end the terminal, not only its view."""
         while True:
             await anyio.sleep(RECHECK_S * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load, keeps no secret
             try:
@@ -283,7 +280,7 @@ class PingTerminal(msgspec.Struct, tag="ping"):
 
 
 def size_of(asked: OpenTerminal | ResizeTerminal) -> tuple[int, int]:
-    """Columns and rows that a terminal can have: a hidden page, with none, is no error."""
+    """A hidden page, with none, is no error."""
     return min(max(asked.cols, 1), MAX_SIDE), min(max(asked.rows, 1), MAX_SIDE)
 
 

@@ -1,5 +1,5 @@
-"""Terminals: the stream to a machine's shell, its recording, and the output that its browser may still ask for. Lives
-as long as its shell and its session; a slow or absent browser holds the shell back. Knows no socket."""
+"""Terminals: the stream to a machine's shell, its recording, and the output that its browser may still ask for. A slow
+or absent browser holds the shell back. Knows no socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KEPT_ENDED: Final = 64  # Ended terminals: a browser that comes back too late i
 
 
 class Terminal:
-    """`attach` makes a browser the viewer. `over` is set at the end, with `ending` and, if reported, `exit_code`."""
+    """`over` is set at the end, with `ending` and, if reported, `exit_code`."""
 
     def __init__(self, terminal_id: str, user_id: int, stream: MachineStream, recording: OpenRecording) -> None:
         self.id = terminal_id
@@ -85,7 +85,6 @@ class Terminal:
         return viewer == self._viewer
 
     async def type(self, data: bytes, viewer: int) -> None:
-        """Takes input, or waits. None of a browser that was replaced meanwhile: `typed` shows it."""
         while len(self._input) >= INPUT_WINDOW and not self.over.is_set():
             await self._taken.wait()
         if viewer == self._viewer:
@@ -102,7 +101,6 @@ class Terminal:
         self.recording.file.resized(cols, rows)
 
     def end(self, why: str) -> None:
-        """Ends the terminal, whatever the shell does; the first reason stays."""
         if not self.over.is_set():
             self.ending = why
             self.over.set()
@@ -183,7 +181,7 @@ class Terminal:
 
 
 class OutputRing:
-    """The newest output by positions (bytes ever shown); the writer waits for a reader a whole ring behind."""
+    """Positions are bytes ever shown; the writer waits for a reader a whole ring behind."""
 
     def __init__(self, size: int = RING) -> None:
         self._size = size
@@ -208,7 +206,7 @@ class OutputRing:
         self._move()
 
     def since(self, position: int, most: int) -> bytes:
-        """Up to `most` bytes from there on; from the oldest byte where the position is not kept any more."""
+        """Up to `most` bytes from there on, or from the oldest that is kept."""
         start = max(0, position - self.first)
         return bytes(self._kept[start : start + most])
 
@@ -255,7 +253,6 @@ class Terminals:
         return len(self._open)
 
     async def run(self) -> None:
-        """Until cancelled; then every terminal ends, and its recording is finished."""
         async with anyio.create_task_group() as self._tasks:
             try:
                 await anyio.sleep_forever()
@@ -264,7 +261,7 @@ class Terminals:
                     terminal.end("hub_restarting")
 
     def session_for(self, principal: Principal, session_id: int) -> RemoteSessionRow:
-        """The session for this person's terminal now. Raises TerminalRefusedError: `not_found` also for another's."""
+        """Raises TerminalRefusedError: `not_found` also for another's."""
         session = life.find(self._fleet.machines.values(), session_id)
         if session is None or session.admin_id != principal.id or principal.kind != "user":
             raise TerminalRefusedError("not_found")
@@ -277,7 +274,7 @@ class Terminals:
         return session
 
     async def open(self, principal: Principal, session_id: int, cols: int, rows: int, address: str) -> Terminal:
-        """A shell on the session's machine, recorded from its first byte. Raises TerminalRefusedError."""
+        """Recorded from its first byte. Raises TerminalRefusedError."""
         session = self.session_for(principal, session_id)
         opening = self._opening.get(session_id, 0)
         if opening + sum(t.session_id == session_id for t in self._open.values()) >= MOST_OF_A_SESSION:
@@ -319,7 +316,6 @@ class Terminals:
         return self._open.get(terminal_id) or self._ended.get(terminal_id)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """The end of a session ends its terminals, with the same reason."""
         for session in moved_rows(changes, RemoteSessionRow):
             for terminal in list(self._open.values()):
                 if terminal.session_id == session.id and not is_open(session):

@@ -1,5 +1,4 @@
-"""The tunnels of this hub by session: admits machines' sockets, opens streams, ends sessions that are idle or lost.
-Faults are reported to `on_fault`; the end of a session comes as a Change."""
+"""The tunnels of this hub by session: admits machines' sockets, opens streams, ends sessions that are idle or lost."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ OnFault = Callable[[int, str], Awaitable[None]]
 
 
 class Admission(NamedTuple):
-    """A socket that may carry a session's tunnel; `resume` is the secret with which the machine comes back."""
+    """`resume` is the secret with which the machine comes back."""
 
     attachment: Attachment
     resume: str
@@ -133,7 +132,7 @@ class Tunnels:
     # --- time and Changes -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Finds faults and reports them, in two loops: an unavailable database must keep no tunnel open."""
+        """In two loops: an unavailable database must keep no tunnel open."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._find_loop)
             tasks.start_soon(self._report_loop)
@@ -173,7 +172,7 @@ class Tunnels:
             self._fault(tunnel.session_id, "revoked")
 
     def _fault(self, session_id: int, reason: str) -> None:
-        """It is over here at once, and recorded as soon as the database is there."""
+        """Over here at once, recorded as soon as the database is there."""
         self._faults.append((session_id, reason))
         self._fault_found.set()
         code = CloseCode.PROTOCOL_ERROR if reason == "protocol_error" else CloseCode.REVOKED

@@ -1,5 +1,5 @@
-"""`/ws/tunnel`: a machine's second socket, for the bytes of one session (protocol.md, The tunnel). The key is checked
-before the upgrade; the first frame (a ticket, or the secret of a dropped tunnel) names the session. Raw ASGI."""
+"""`/ws/tunnel`: a machine's second socket, for the bytes of one session. The key is checked before the upgrade; the
+first frame (a ticket, or a dropped tunnel's secret) names the session. Raw ASGI."""
 
 from __future__ import annotations
 
@@ -76,7 +76,6 @@ class TunnelSocket:
 
 
 async def _admission(context: HubContext, machine: Machine, receive: Receive) -> Admission | CloseCode | None:
-    """By the first frame; None when the socket is gone."""
     message: Message = {"type": "silence"}
     with anyio.move_on_after(OPEN_TIMEOUT_S):
         message = await receive()
@@ -143,7 +142,6 @@ class _TunnelConnection:
                 attachment.refuse("only binary frames travel on a tunnel")
 
     async def _write(self) -> None:
-        """Writes frames, and an acknowledgement when one is due."""
         attachment = self._attachment
         while True:
             awake = attachment.awake = anyio.Event()
@@ -167,6 +165,6 @@ async def _close(receive: Receive, send: Send, code: CloseCode, why: str) -> Non
         try:
             await send({"type": "websocket.close", "code": int(code), "reason": why})
             while (await receive())["type"] != "websocket.disconnect":
-                """Later frames are dropped."""
+                ...
         except OSError:
             """Gone already."""

@@ -1,6 +1,3 @@
-"""A remote session's tunnel and its streams, which outlive the sockets that carry them one after the other. Knows no
-ASGI and no session's rights."""
-
 from __future__ import annotations
 
 import logging
@@ -21,7 +18,7 @@ from protocol.streams import Role, Streams
 logger = logging.getLogger("myrvm.tunnel")
 
 SMALL: Final = 1024
-"""Bytes. Smaller pieces are joined: a window full of one-byte pieces would take many times its size in memory."""
+"""Bytes. Smaller pieces are joined."""
 MAX_CONTROLS_BYTES: Final = 16 * 1024
 """JSON of control values that wait to be read; in memory hostile ones take thirty times that."""
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -56,8 +53,6 @@ class MachineStream(Protocol):
 
 
 class SessionStream:
-    """The stream of a tunnel. Waits while the tunnel is down. One task may await `send` and another `receive`."""
-
     def __init__(self, stream_id: int, streams: Streams, moved: Callable[[], None]) -> None:
         self.id = stream_id
         self.info: dict[str, Any] = {}  # Sent by the machine with its acceptance. Bound: one frame.
@@ -75,7 +70,7 @@ class SessionStream:
     # --- the application's side -------------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
-        """Returns when all is handed to the tunnel; waits for room. Raises TunnelError when the stream is over."""
+        """Waits for room. Raises TunnelError when the stream is over."""
         rest = memoryview(data)
         while True:
             self._check()
@@ -107,7 +102,6 @@ class SessionStream:
             self._moved()
 
     def reset(self, code: str, message: str = "") -> None:
-        """Over at once; nothing happens to a stream that is over already."""
         if self.over:
             return
         self._streams.reset(self.id, code, message)
@@ -115,7 +109,7 @@ class SessionStream:
         self._moved()
 
     def control(self, values: dict[str, Any]) -> bool:
-        """Sends values beside the data; False when the stream is over or too many wait."""
+        """False when the stream is over or too many wait."""
         if self.over or not self._accepted:
             return False
         taken = self._streams.control(self.id, values)
@@ -172,7 +166,6 @@ class SessionStream:
         last += data
 
     def fail(self, error: TunnelError) -> None:
-        """The stream is over; the first reason stays."""
         if self._error is None:
             self._error = error
         self._wake()
@@ -207,7 +200,7 @@ class Attachment:
         self.scope.cancel()
 
     def receive(self, data: bytes) -> None:
-        """Handles a frame. One that breaks the protocol ends the session, and nothing else."""
+        """A frame that breaks the protocol ends the session, and nothing else."""
         if self.tunnel.attached is self:
             self.tunnel.received(data)
 
@@ -250,7 +243,6 @@ class SessionTunnel:
         return self._streams.taken
 
     def attach(self, received: int) -> Attachment | None:
-        """The machine has taken `received` of our frames. None: the rest is not kept; the session is over."""
         if self.attached is not None:
             self.attached.end(CloseCode.REPLACED, "replaced by a newer tunnel")
         try:
@@ -263,7 +255,6 @@ class SessionTunnel:
         return self.attached
 
     def detach(self, attachment: Attachment) -> None:
-        """The tunnel is down, unless a newer socket carries it."""
         if self.attached is attachment:
             self.attached = None
             self.down_since = self._now()
@@ -295,7 +286,6 @@ class SessionTunnel:
     # --- streams ----------------------------------------------------------------------------------------------------
 
     async def open(self, kind: str, args: dict[str, Any]) -> SessionStream:
-        """A stream that the machine has accepted. Raises TunnelError."""
         if self._over is not None:
             raise self._over
         try:
