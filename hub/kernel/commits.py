@@ -1,8 +1,5 @@
 """Commits of Changes: each call is one transaction of the store, and becomes true in the order of the commits.
-
-Write-behind: what is not urgent is handed in ahead of the next commit. Knows no meaning of a Change:
-`hub.kernel.recorder` turns it into statements; which transactions share a commit of the database is the store's matter.
-"""
+Write-behind: what is not urgent is handed in ahead of the next one. Knows no meaning of a Change."""
 
 from __future__ import annotations
 
@@ -26,20 +23,16 @@ LATER_S: Final = 0.25
 """What is not urgent waits this long for a commit to go ahead of."""
 MAX_LATER: Final = 10_000
 LATER_AT_ONCE: Final = 200
-"""Of them in the store's queue: when a whole fleet leaves at once, its urgent changes must still get through."""
 
 OnCommit = Callable[[list[Change]], None]
 
 
 async def commit_alone(store: Store, changes: Sequence[Change]) -> list[Change]:
-    """Commit in a transaction of their own, where no hub runs (the command line). Returns them as stored, raises a
-    StoreError."""
+    """Where no hub runs (the command line). Returns them as stored, raises a StoreError."""
     return await _submit(store, changes, lambda _: None)
 
 
 class Commits:
-    """Of one event loop."""
-
     def __init__(self, store: Store) -> None:
         self._store = store
         self._later: deque[tuple[Change, Callable[[], bool]]] = deque()  # Bound: MAX_LATER, beyond it dropped
@@ -50,27 +43,24 @@ class Commits:
 
     @property
     def stalled_s(self) -> float:
-        """How long the database has left commits unanswered; 0 when none waits."""
         return self._store.silent_s
 
     async def commit(self, changes: Sequence[Change], on_commit: OnCommit) -> list[Change]:
-        """The Changes as stored, after `on_commit` was called with them. Raises a StoreError of theirs alone.
-
-        A caller that is cancelled meanwhile does not undo anything: what is committed becomes true all the same.
-        """
+        """The Changes as stored, after `on_commit` was called with them. Raises a StoreError of theirs alone. What is
+        committed becomes true although its caller is cancelled."""
         self._hand_in()
         return await self._kept(_submit(self._store, changes, on_commit))
 
     def later(self, change: Change, still: Callable[[], bool]) -> None:
-        """Record ahead of the next commit, at most a quarter of a second from now, unless `still()` is False by then.
-        Full, or the database away: dropped; the machine reports it again."""
+        """Record ahead of the next commit, at most LATER_S from now, unless `still()` is False by then. Full, or the
+        database away: dropped; the machine reports it again."""
         if len(self._later) < MAX_LATER:
             self._later.append((change, still))
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(LATER_S, self._due)
 
     async def flush(self) -> None:
-        """Wait until everything handed in so far was tried (shutdown; the caller bounds the time)."""
+        """Until everything handed in so far was tried; the caller bounds the time."""
         self._hand_in()
         while self._under_way:
             await asyncio.wait(self._under_way)
@@ -105,7 +95,6 @@ class Commits:
 
 
 def _submit(store: Store, changes: Sequence[Change], on_commit: OnCommit) -> asyncio.Future[list[Change]]:
-    """Raises nothing: what there is to raise is in the future."""
     recipes = [recipe_of(change) for change in changes]
     follow = partial(_follow, changes, recipes, on_commit)
     steps = [step for recipe in recipes for step in recipe.steps]

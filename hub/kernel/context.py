@@ -1,7 +1,6 @@
 """The parts of one running hub, as every request and socket gets them. Found at `app.state.hub`.
 
-What the kernel has is there by name; what a subject adds (links, tunnels, open pages, ...) is found by its class, so
-that the kernel knows no subject.
+What the kernel has is there by name; what a subject adds is found by its class, so that the kernel knows no subject.
 """
 
 from __future__ import annotations
@@ -23,13 +22,12 @@ Part = TypeVar("Part")
 
 @dataclass(slots=True)
 class HubContext:
-    """One hub. `clock` gives aware UTC; `epoch` names this hub life (a new one after every start)."""
+    """`clock` gives aware UTC; `epoch` names this hub life."""
 
     settings: Settings
     store: Store
     fleet: Fleet
     announce: Announcer
-    """Call it: `await context.announce(*changes)`; see hub.kernel.announce."""
     feed: Feed
     watching: Watching
     clock: Callable[[], datetime]
@@ -38,11 +36,9 @@ class HubContext:
     _parts: dict[type, Any] = field(default_factory=dict)  # Bound: the parts that hub.lifespan makes, one a class
 
     def add(self, *parts: object) -> None:
-        """Make parts known by their classes."""
         self._parts.update((type(part), part) for part in parts)
 
     def __getitem__(self, kind: type[Part]) -> Part:
-        """The part of that class. Raises KeyError when this hub has none."""
         part: Part = self._parts[kind]
         return part
 

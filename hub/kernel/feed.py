@@ -1,9 +1,8 @@
-"""What browsers see: a full picture, then differences; coalesced, encoded once, filtered by who may see what.
+"""What browsers see: a full picture, then differences; coalesced, encoded once, filtered by who may see what. Knows no
+socket and no database.
 
-The right-hand end of `announce`: it is told what was committed and touched, and waits for nobody. A difference is
-written once for each machine and put together once for each class of viewers; a full picture is made of the machines as
-the last differences left them, each written once for everybody. A browser that cannot keep up is cut off
-(`hub.kernel.subscription`). Knows no socket and no database.
+A difference is written once for each machine and put together once for each class of viewers; a full picture is made of
+the machines as the last differences left them. A browser that cannot keep up is cut off.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ COALESCE_S: Final = 0.25
 URGENT_GAP_S: Final = 0.05
 """A durable change goes out at once, but not more often than this."""
 SNAPSHOT_SLICE: Final = 40
-"""Machines encoded before others get the event loop again: 40 take about 1 ms."""
+"""Encoded before others get the event loop again: 40 take about 1 ms."""
 PART_MACHINES: Final = 40
-"""Machines of a snapshot in one fragment, 50 KB or so: a socket holds one while its reader is waited for."""
+"""Of a snapshot in one fragment, 50 KB or so."""
 NOISE: Final = frozenset({"readings", "last_seen_at"})
 """Members that move with every sample; a hidden page does without them."""
 
@@ -40,21 +39,21 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Piece(NamedTuple):
-    """One machine's difference as JSON, and the same without the noise (None: nothing but noise)."""
+    """As JSON, and the same without the noise (None: nothing but noise)."""
 
     full: bytes
     quiet: bytes | None
 
 
 class Picture(NamedTuple):
-    """A snapshot on its way to one browser. `machines` are shared with every other picture that has them unchanged, so
-    that many slow readers cost little; only `head` is this browser's own."""
+    """A snapshot on its way to one browser. `machines` are shared with other pictures; only `head` is this browser's
+    own."""
 
     head: bytes
     machines: Sequence[bytes]
 
     def parts(self) -> Iterator[bytes]:
-        """The text in parts of PART_MACHINES machines, whose concatenation it is."""
+        """Parts of PART_MACHINES machines."""
         yield self.head + b',"machines":['
         for start in range(0, len(self.machines), PART_MACHINES):
             part = b",".join(self.machines[start : start + PART_MACHINES])
@@ -67,7 +66,7 @@ class Picture(NamedTuple):
 
 
 class Feed:
-    """All subscriptions of this hub. `epoch` names one life of it, `clock` gives aware UTC."""
+    """`epoch` names one life of the hub, `clock` gives aware UTC."""
 
     def __init__(self, fleet: Fleet, *, epoch: str, version: str, clock: Callable[[], datetime]) -> None:
         self.epoch = epoch
@@ -82,9 +81,9 @@ class Feed:
         self._said: dict[int, dict[str, Any]] = {}  # Bound: one a machine, and nothing while nobody watches
         """Every machine as the differences up to the last flush tell it, whole."""
         self._texts: dict[int, bytes] = {}  # Bound: those of `_said`
-        """The same as JSON; without those that have changed since it was last wanted."""
+        """The same as JSON, of those unchanged since it was last wanted."""
         self.revision = 0
-        """Goes up when something else than readings may differ from before; also while nobody watches."""
+        """Goes up when something else than readings may differ; also while nobody watches."""
         self._changed: set[int] = set()  # Bound: one a machine, until they are taken
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -95,7 +94,6 @@ class Feed:
         return len(self._subscriptions)
 
     def count_of(self, principal: Principal) -> int:
-        """How many pages this user has open."""
         return sum(1 for s in self._subscriptions.values() if s.principal.id == principal.id)
 
     # --- browsers ---------------------------------------------------------------------------------------------------
@@ -113,11 +111,10 @@ class Feed:
             self._drop_pending()
 
     def rescope(self, subscription: Subscription, principal: Principal) -> None:
-        """The user's rights are others now: from here on the new ones hold, beginning with a new picture."""
+        """The user's rights are others now; begins with a new picture."""
         subscription.release(principal)
 
     def pause(self, subscription: Subscription) -> None:
-        """State changes only, until `resume`."""
         subscription.quiet = True
 
     def resume(self, subscription: Subscription) -> None:
@@ -132,12 +129,11 @@ class Feed:
         )  # fmt: skip
 
     def pong(self, n: int) -> str:
-        """The answer to a page that asks whether the connection lives."""
         return self._text({"type": "pong", "n": n, "hub_time": self._now_ms()})
 
     async def snapshot(self, subscription: Subscription) -> Picture:
-        """Everything this viewer may see, as the last flush left it. What is not written yet is, in slices; differences
-        that appear meanwhile are in it."""
+        """Everything this viewer may see, as the last flush left it. Written in slices; differences that appear
+        meanwhile are in it."""
         subscription.wants_snapshot = False
         unwritten = self._unwritten(subscription.viewer_class)
         for start in range(0, len(unwritten), SNAPSHOT_SLICE):
@@ -155,8 +151,7 @@ class Feed:
         return [rvm_id for rvm_id in self._fleet.machines if rvm_id not in texts and viewer_class.sees(rvm_id)]
 
     def _write(self, rvm_ids: Iterable[int]) -> None:
-        """Make the texts of these. Machines that came a moment ago are flushed first: who watches already must be told
-        of them by a difference, and there is none to what was said."""
+        """Machines that came a moment ago are flushed first: a difference must tell viewers of them."""
         machines = [machine for rvm_id in rvm_ids if (machine := self._fleet.machines.get(rvm_id)) is not None]
         news = {m.id for m in machines if m.id not in self._said and m.id in self._touched}
         if news:
@@ -176,14 +171,13 @@ class Feed:
             subscription.send_goodbye(frame)
 
     def take_changed(self) -> set[int]:
-        """The machines that were touched since this was asked last, by the one who keeps a digest of them."""
         changed, self._changed = self._changed, set()
         return changed
 
     # --- from announce ----------------------------------------------------------------------------------------------
 
     def publish(self, changes: Sequence[c.Change], touched: Iterable[Touched]) -> None:
-        """What was committed and applied. Durable changes reach browsers within 50 ms, samples within 250 ms."""
+        """Durable changes reach browsers within 50 ms, samples within 250 ms."""
         touched = list(touched)
         if any(touch.removed or not touch.members <= READING_MEMBERS for touch in touched):
             self.revision += 1
@@ -262,7 +256,7 @@ class Feed:
         self._schedule(urgent=False)
 
     def _flush(self, only: set[int] | None = None) -> None:
-        """Send what is pending; `only`: of these machines alone (their state cannot wait, others' readings can)."""
+        """`only`: of these machines alone."""
         now = time.monotonic()
         self._last_urgent = now
         if only is None:

@@ -1,7 +1,7 @@
 """Loads the fleet at the start, and takes over what another process (the command line) changed since.
 
 One cheap question a second; only when its answer moved are rows read, and then only the members that people edit. They
-become true and are shown here, but not recorded again.
+become true and are shown, not recorded again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from hub.model.machine import BOOTS_KEPT, Machine
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
-"""A machine whose last sign of life is this close to the newest of the whole fleet was there when the last hub life
-ended: kept samples, the signs that are stored, come every 300 s. Longer for one that keeps them more rarely."""
+"""A machine whose last sign of life is this close to the fleet's newest was there when the last hub life ended: kept
+samples come every 300 s. Longer for one that keeps them more rarely."""
 
 
 async def load_fleet(store: Store, base: Values) -> Fleet:
-    """Every machine with its settings, newest readings, boots and open commands. `base` are the hub's own defaults."""
+    """`base` are the hub's own defaults."""
     common = await machines.fleet_settings(store)
     version = await machines.newest_settings(store)
     settings = CommonSettings(base, UNWRITTEN if common is None else desired_of(common), version)
@@ -53,7 +53,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
 
 
 def was_live(fleet: Fleet) -> frozenset[int]:
-    """The machines that were connected when the last hub life ended, as far as the rows can tell."""
+    """When the last hub life ended, as far as the rows can tell."""
     seen = {
         m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.row.close_reason
     }
@@ -93,8 +93,6 @@ EDITED: Final = ("device_id", "name", "location_description", "api_key", "api_ke
 
 
 class ForeignChanges:
-    """`look` once a second."""
-
     def __init__(self, store: Store, fleet: Fleet, announce: Announcer, observer: Observer) -> None:
         self._store = store
         self._fleet = fleet
@@ -147,7 +145,7 @@ class ForeignChanges:
 
 
 def difference(machine: Machine, row: Identity) -> Patch | None:
-    """The edit that makes the machine what the row says; None when it is that already."""
+    """None when it is that already."""
     values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine.row, name)}
     if "api_key" in values:
         values["quarantined_until"] = None

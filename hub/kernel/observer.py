@@ -1,9 +1,8 @@
-"""Watches connections: asks `hub.model.presence` at the right moments, and lets what it says become true and told.
+"""Watches connections: asks `hub.model.presence` at the right moments, publishes its verdict and reports it. Knows no
+socket.
 
-Cheap for thousands: a machine is judged when something happens to it, and else at the one instant at which time alone
-could change the verdict (a heap of those instants; outdated entries only cost a look). Knows no socket.
-
-Events that nobody waits for, until the database takes them: in order, many at once, and of too many the newest.
+A machine is judged when something happens to it, and else at the one instant at which time alone could change the
+verdict (a heap of those). Events wait for the database: in order, and of too many the newest.
 """
 
 from __future__ import annotations
@@ -24,12 +23,11 @@ from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 
 UNKNOWN_S: Final = 300.0
-"""What a machine is thought to do that refused the interval it was told: what machines do by default."""
+"""Of a machine that refused the interval it was sent."""
 
 
 class Observer:
-    """How often a machine is expected to send is among its settings (requirements.md, section 4), except while it is
-    asked for more."""
+    """Machines are expected as often as their settings say, except while asked for more."""
 
     def __init__(
         self,
@@ -50,14 +48,12 @@ class Observer:
         self._untold = PendingEvents()
 
     def start(self, was_live: Callable[[int], bool]) -> None:
-        """The hub has just loaded its fleet."""
         now = self._monotonic()
         for machine in self._fleet.machines.values():
             presence.after_start(machine, was_live(machine.id), machine.effective_settings.metrics_interval, now)
             self._note(machine, presence.judge(machine, now), now)
 
     def added(self, machine: Machine) -> None:
-        """A machine appeared while the hub runs."""
         presence.after_start(machine, False, machine.effective_settings.metrics_interval, self._monotonic())
 
     def linked(self, machine: Machine, live_interval: float) -> None:
@@ -70,7 +66,7 @@ class Observer:
         self.look(machine)
 
     def uploaded(self, machine: Machine) -> None:
-        """Something came by REST with the machine's own key. That it was seen is recorded a moment later."""
+        """Something came by REST with the machine's own key."""
         seen_at = self._clock()
         seen = Patch(MachineRow, machine.id, {"last_seen_at": seen_at})
         self._announce.soon(seen, lambda: machine.last_seen_at == seen_at)
@@ -78,12 +74,11 @@ class Observer:
         self.look(machine)
 
     def expect(self, machine: Machine, live_interval: float) -> None:
-        """It was asked for live samples at this interval (0: only the kept ones)."""
+        """Live samples at this interval (0: only the kept ones)."""
         machine.live_interval = live_interval
         self.settled(machine)
 
     def settled(self, machine: Machine) -> None:
-        """Its settings may say another interval now."""
         presence.expect(machine, _expected(machine), self._monotonic())
         self.look(machine)
 
@@ -103,7 +98,7 @@ class Observer:
         self._note(machine, verdict, now)
 
     def tick(self) -> None:
-        """Look at every machine whose time has come, and find what has to be told now."""
+        """Look at every machine whose time has come, and find what has to be reported."""
         now = self._monotonic()
         while self._due and self._due[0][0] <= now:
             when, rvm_id = heapq.heappop(self._due)
@@ -120,7 +115,7 @@ class Observer:
                 self._record_connection(machine)
 
     async def record(self) -> None:
-        """Record what was told. Raises StoreError: what is not recorded waits for the next time."""
+        """Raises StoreError: what is not recorded waits for the next time."""
         await self._untold.record(self._announce)
 
     def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:
@@ -151,7 +146,6 @@ class Observer:
 
 
 def _expected(machine: Machine) -> float:
-    """The interval at which it should be heard."""
     if machine.uploads and not machine.linked:
         return machine.effective_settings.upload_interval
     if machine.live_interval > 0:
@@ -171,8 +165,6 @@ AT_ONCE: Final = 200
 
 
 class PendingEvents:
-    """Held in memory: a hub that dies meanwhile forgets them."""
-
     def __init__(self) -> None:
         self._events: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
 
@@ -180,7 +172,6 @@ class PendingEvents:
         self._events.extend(events)
 
     async def record(self, announce: Announcer) -> None:
-        """Record all there are. Raises StoreError: what is not recorded waits for the next time."""
         while self._events:
             events = [self._events.popleft() for _ in range(min(AT_ONCE, len(self._events)))]
             try:

@@ -1,6 +1,6 @@
 """How each Change is written: one entry in a table for every kind. Decides nothing, waits for nothing.
 
-A recipe is the steps of one Change, and how many results they give; `stored` puts the ids that came back into it.
+A recipe is the steps of one Change, and how many results they give.
 """
 
 from __future__ import annotations
@@ -32,20 +32,19 @@ _NOTHING = Recipe((), 0)
 
 
 def recipe_of(change: c.Change) -> Recipe:
-    """Raises KeyError for a Change nobody taught it: that is a bug, and must not pass as recorded."""
+    """Raises KeyError for an unknown Change: that is a bug, and must not pass as recorded."""
     return _RECIPES[type(change)](change)
 
 
 def all_stored(pairs: Iterable[tuple[c.Change, Recipe]], results: Iterable[WriteResult]) -> list[c.Change]:
-    """The Changes of one caller as the database has them; takes their own results from the front, and no more."""
+    """Of one caller; takes their own results from the front, and no more."""
     given = iter(results)
     found = [stored(change, list(islice(given, recipe.results))) for change, recipe in pairs]
     return [change for change in found if change is not None]
 
 
 def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change | None:
-    """The Change with the ids the database gave it; `results` are those of its own recipe. None: it is no news (an
-    event the machine had reported before)."""
+    """With the ids the database gave it; `results` are those of its own recipe. None: it is no news."""
     fill = _FILLERS.get(type(change))
     return change if fill is None else fill(change, results)
 
@@ -113,8 +112,8 @@ EXPIRED_OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] =
     "status_history": statuses.delete_statuses_before,
     "machine_boots": partial(boots.delete_boots_before, kept=BOOTS_KEPT),
 }
-"""How rows whose time is over are deleted, by `RowsExpired.kind`; of the second ones, too large to be looked at as a
-whole, a machine's."""
+"""How rows are deleted, by `RowsExpired.kind`; of the second ones, too large to be looked at as a whole, a machine's.
+"""
 _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.Put: _put,
     c.Patch: _patch,

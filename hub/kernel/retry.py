@@ -1,8 +1,5 @@
-"""Trying again until the database is there: one back-off for everybody, and two lines in the log for an outage.
-
-Whoever must not lose its work for a database that is away hands it to a `RetryUntilAvailable` of its subject. What is
-done with what piles up meanwhile, and in which order, stays with the caller.
-"""
+"""Retries until the database is available: one back-off for everybody, and two lines in the log for an outage. What
+piles up meanwhile stays with the caller."""
 
 from __future__ import annotations
 
@@ -27,10 +24,8 @@ T = TypeVar("T")
 
 
 def delays(first_s: float, most_s: float, dice: Callable[[], float]) -> Iterator[float]:
-    """Seconds before each next attempt, without end: doubled up to the most, each spread over its upper half.
-
-    `dice` yields floats in [0, 1).
-    """
+    """Seconds before each next attempt: doubled up to the most, each spread over its upper half. `dice` yields floats
+    in [0, 1)."""
     ceiling = first_s
     while True:
         yield ceiling * (1 + dice()) / 2
@@ -38,8 +33,7 @@ def delays(first_s: float, most_s: float, dice: Callable[[], float]) -> Iterator
 
 
 class RetryUntilAvailable:
-    """`await retry(work)`, from any number of tasks. `on` is what is tried again (Unavailable when nothing is named);
-    every other exception passes."""
+    """From any number of tasks. `on` is what is tried again (Unavailable); every other exception passes."""
 
     def __init__(self, subject: str, *on: type[Exception], first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
         self._subject = subject
@@ -47,12 +41,11 @@ class RetryUntilAvailable:
         self._pauses = (first_s, most_s)
         self._waiting = 0
         self.since: float | None = None
-        """The monotonic moment since when somebody waits; None when nobody does."""
+        """Monotonic; None when nobody waits."""
         self.waiting = asyncio.Event()
         """Set while somebody waits."""
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` gives, as soon as it can; each attempt calls it anew."""
         try:
             return await work()
         except self._on as away:

@@ -1,7 +1,7 @@
 """The samples lane: one writer, everything pending in one transaction, then one cumulative acknowledgement per link.
 
-Nobody waits here but the writer. While the database is away what is pending is kept and tried again; the lane is
-bounded, and whoever finds it full stops reading (`has_room`, `room`), so that TCP slows the sender. Knows no socket.
+While the database is away what is pending is kept and tried again; the lane is bounded, and whoever finds it full stops
+reading (`has_room`, `room`). Knows no socket.
 """
 
 from __future__ import annotations
@@ -24,31 +24,27 @@ from hub.model.changes import SamplesKept
 logger = logging.getLogger("myrvm.samples")
 
 ROWS_PER_COMMIT: Final = 2000
-"""Beyond this a commit grows longer without growing cheaper (performance.md, section 2)."""
+"""Beyond this a commit grows longer without growing cheaper."""
 MAX_PENDING: Final = 200_000
-"""Samples waiting for the database, about 100 MB: 2,000 a second for 100 s, or 5,000 machines' spools of 40."""
+"""About 100 MB: 2,000 a second for 100 s, or 5,000 machines' spools of 40."""
 LINGER_MOST_S: Final = 0.020
 LINGER_PER_COMMIT: Final = 2.0
-"""How long the writer may wait for company, in durations of a commit: an acknowledgement then takes four at most."""
+"""How long the writer may wait for more, in durations of a commit."""
 BUSY_ROWS: Final = 2
 """A commit with fewer rows was not worth waiting for."""
 ENOUGH_ROWS: Final = 256
-"""With so many pending there is no point in waiting for more."""
+"""With so many pending nothing is waited for."""
 
 
 class Ticket(Protocol):
-    """Whoever is told that samples are durable: a link, or a request."""
-
     waiting: int
     """Samples of this one in the lane; kept by the lane."""
 
     def acknowledge(self, seq: int) -> None:
-        """Everything handed in up to `seq` is committed. Called in the event loop; must not block."""
+        """Everything up to `seq` is committed. Called in the event loop; must not block."""
 
 
 class _Request:
-    """A REST request's samples: acknowledged by a callback."""
-
     def __init__(self, on_committed: Callable[[], None]) -> None:
         self.waiting = 0
         self._on_committed = on_committed
@@ -70,29 +66,28 @@ class SamplesLane:
         self._room = asyncio.Event()
         self.pending = 0
         self.links = 0
-        """How many links share the room; kept by the registry of links."""
+        """That share the room; kept by the registry of links."""
         self.committed = 0
         self.dropped = 0
         self.retry = RetryUntilAvailable("samples", StoreError)
         self.writing_since: float | None = None
-        """When the commit under way was begun, by the monotonic clock; None between commits."""
+        """By the monotonic clock; None between commits."""
         self._last_rows = 0
         self._last_commit_s = 0.0
 
     def has_room(self, ticket: Ticket) -> bool:
-        """Up to half of the room is for whoever comes; in the other half each link has its fair share."""
+        """Half of the room is for whoever comes; in the other half each link has its fair share."""
         pending = self.pending
         if 2 * pending < self._max_pending:
             return True
         return pending < self._max_pending and ticket.waiting * 2 * max(self.links, 1) < self._max_pending
 
     async def room(self) -> None:
-        """Wait until something was committed; ask `has_room` again."""
         self._room.clear()
         await self._room.wait()
 
     def put(self, rows: Sequence[SampleRow], ticket: Ticket, seq: int) -> None:
-        """Take rows of one link in order; without rows (all were repeats) the acknowledgement still waits its turn."""
+        """Rows of one link in order; without rows (all were repeats) the acknowledgement still waits its turn."""
         self._lane.append((rows, ticket, seq))
         ticket.waiting += len(rows)
         self.pending += len(rows)
@@ -100,7 +95,7 @@ class SamplesLane:
             self._ready.set()
 
     def keep(self, change: SamplesKept) -> bool:
-        """Take samples that came by REST; False when the lane is full."""
+        """Samples by REST; False when the lane is full."""
         ticket = _Request(lambda: None)
         if not self.has_room(ticket):
             return False
@@ -108,11 +103,9 @@ class SamplesLane:
         return True
 
     def settle(self, on_committed: Callable[[], None]) -> None:
-        """Call that once everything handed in so far is durable."""
         self.put((), _Request(on_committed), 0)
 
     async def run(self) -> None:
-        """Write until cancelled."""
         while True:
             await self._ready.wait()
             await self._linger()
@@ -129,12 +122,11 @@ class SamplesLane:
             self._room.set()
 
     async def flush(self) -> None:
-        """Wait until everything handed in so far is durable (shutdown; the caller bounds the time)."""
         while self._lane or self.writing_since is not None:
             await self.room()
 
     async def _linger(self) -> None:
-        """Under load wait for company: half as many commits, and an acknowledgement a few milliseconds later."""
+        """Under load wait for more: half as many commits."""
         if self._last_rows >= BUSY_ROWS and self.pending < ENOUGH_ROWS:
             await asyncio.sleep(min(LINGER_PER_COMMIT * self._last_commit_s, LINGER_MOST_S))
 
@@ -153,13 +145,13 @@ class SamplesLane:
         return rows, marks
 
     async def _store_until_done(self, rows: list[SampleRow]) -> None:
-        """Returns only when every row is durable, or was refused for good."""
+        """Until every row is durable, or was refused for good."""
         refused = await self.retry(partial(self._stored, rows))
         if refused is not None:
             await self._store_what_fits(rows, refused)
 
     async def _stored(self, rows: list[SampleRow]) -> Rejected | Conflict | None:
-        """Why no retry can store all of them; None when they are stored. Raises StoreError: the database is away."""
+        """Why no retry can store all of them. Raises StoreError: the database is away."""
         try:
             await self._store.store_samples(rows)
         except (Rejected, Conflict) as refused:
@@ -167,7 +159,7 @@ class SamplesLane:
         return None
 
     async def _store_what_fits(self, rows: list[SampleRow], refused: StoreError) -> None:
-        """A row that no retry can store must not hold up the others: halve until it is alone, drop and count it."""
+        """Halve until the row that no retry can store is alone; drop and count it."""
         if len(rows) == 1:
             self.dropped += 1
             logger.error("machine %d: a sample was refused by the database: %s", rows[0].rvm_id, refused)

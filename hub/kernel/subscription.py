@@ -1,7 +1,4 @@
-"""One browser's place in the feed: what waits for it, bounded, and why it was cut off. Knows no socket.
-
-What waits is shared text (encoded once for everybody); only the number in front is the browser's own.
-"""
+"""One browser's place in the feed: what waits for it, bounded, and why it was cut off. Knows no socket."""
 
 from __future__ import annotations
 
@@ -13,12 +10,12 @@ from hub.model.access import Principal, may
 from protocol.errors import CloseCode
 
 MAX_WAITING_BYTES: Final = 512 * 1024
-"""With the socket's own buffer this stays under the 1 MB a frozen browser may cost."""
+"""With the socket's own buffer below the 1 MB that a frozen browser may cost."""
 MAX_WAITING_FRAMES: Final = 1000
 
 
 class ViewerClass(NamedTuple):
-    """Viewers of one class may see exactly the same: the machines (None = all), and what belongs to no machine."""
+    """Viewers of one class see exactly the same: the machines (None = all), and what belongs to no machine."""
 
     machines: frozenset[int] | None
     everything: bool
@@ -35,7 +32,7 @@ class ViewerClass(NamedTuple):
 
 class Frame:
     """JSON on its way to many browsers. `numbered`: a delta without its beginning, which holds each browser's own
-    `seq`. `wire` is for whoever sends it: the form it made of `body`, so that it is made once."""
+    `seq`. `wire` is the sender's form of `body`, made once."""
 
     __slots__ = ("body", "numbered", "wire")
 
@@ -46,8 +43,6 @@ class Frame:
 
 
 class Outgoing(NamedTuple):
-    """One text to send: `head` is this browser's own, the frame's body follows it."""
-
     head: bytes
     frame: Frame
 
@@ -57,8 +52,6 @@ class Outgoing(NamedTuple):
 
 
 class CutOffError(Exception):
-    """The hub ends this subscription: close the socket with `code`."""
-
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
@@ -66,7 +59,7 @@ class CutOffError(Exception):
 
 
 class Subscription:
-    """Filled by the feed, emptied by one writer (`next`). Too slow a reader is cut off with 1013, never waited for."""
+    """Filled by the feed, emptied by one writer (`next`). Too slow a reader is cut off with 1013."""
 
     def __init__(self, number: int, principal: Principal) -> None:
         self.number = number
@@ -78,7 +71,7 @@ class Subscription:
         """Set when something changed about the rights or credentials of this user."""
         self.wants_snapshot = True
         self.held = False
-        """What this user may see is being looked up again: nothing is sent until it is known."""
+        """What this user may see is being looked up again: nothing is sent."""
         self._waiting: deque[Frame] = deque()  # Bound: MAX_WAITING_FRAMES; the browser is cut off
         self._waiting_bytes = 0
         self._ready = asyncio.Event()
@@ -92,7 +85,7 @@ class Subscription:
         return self._waiting_bytes
 
     def offer(self, frame: Frame) -> None:
-        """Put a frame in line; never waits. A difference before the picture that holds it is nothing to wait for."""
+        """Never waits. A difference before its picture is dropped."""
         if self._cut is not None or self._goodbye is not None or self.held or (frame.numbered and self.wants_snapshot):
             return
         self._waiting.append(frame)
@@ -102,12 +95,12 @@ class Subscription:
         self._ready.set()
 
     def ask_snapshot(self) -> None:
-        """The next thing sent is the full picture; what waited of older deltas is dropped."""
+        """What waited of older deltas is dropped."""
         self.wants_snapshot = True
         self._ready.set()
 
     def hold(self) -> None:
-        """Something that decides what this user may see was changed: silence, until `release` with what holds now."""
+        """Nothing is sent until `release` with the rights that hold now."""
         self.held = True
         self.drop_all()
         self.recheck.set()
@@ -121,7 +114,7 @@ class Subscription:
         self.ask_snapshot()
 
     def cut_off(self, code: int, reason: str) -> None:
-        """End it at once: nothing that waits is sent any more."""
+        """Nothing that waits is sent any more."""
         if self._cut is None:
             self._cut = CutOffError(code, reason)
             self.drop_all()
@@ -134,7 +127,7 @@ class Subscription:
         self._ready.set()
 
     def drop_deltas(self) -> None:
-        """A full picture is about to be taken: older differences would only take it back."""
+        """A full picture is about to be taken: older differences would undo it."""
         self._waiting = deque(frame for frame in self._waiting if not frame.numbered)
         self._waiting_bytes = sum(len(frame.body) for frame in self._waiting)
 
@@ -143,7 +136,7 @@ class Subscription:
         self._waiting_bytes = 0
 
     async def next(self) -> Outgoing | None:
-        """What to send next; None: a snapshot is wanted first (`Feed.snapshot`). Raises CutOffError at the end."""
+        """None: a snapshot is wanted first (`Feed.snapshot`). Raises CutOffError at the end."""
         while True:
             if self._cut is not None:
                 raise self._cut

@@ -10,8 +10,8 @@ from hub.model import actors
 
 Role = Literal["admin", "operator", "technician", "viewer", "machine"]
 Via = Literal["session", "login", "token", "key"]
-"""A browser's cookie, a session's secret as a Bearer token (REST login), a token of the tokens page, or a machine's
-key. Only `session` is sent by the browser unasked and needs a CSRF token."""
+"""A browser's cookie, a session's secret as a Bearer token, a token of the tokens page, or a machine's key. Only
+`session` needs a CSRF token."""
 
 USER_ROLES: Final[tuple[Role, ...]] = ("viewer", "technician", "operator", "admin")
 """Least first."""
@@ -78,13 +78,12 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
 }
 
 SIGNED_IN_ONLY: Final = frozenset({"machine.key", "remote.open_page", "token.create", "user.manage"})
-"""They make something which lets its holder in. A token may do none of them, or what it made would outlive it."""
+"""They make something which lets its holder in. A token may do none of them."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """`machines` None: all of them; a technician reaches the own ones, a machine itself. `credential_id`: the row of
-    the session or token, or the machine's id."""
+    """`machines` None: all of them. `credential_id`: the row of the session or token, or the machine's id."""
 
     kind: Literal["user", "machine"]
     id: int
@@ -107,7 +106,6 @@ class Principal:
         return actors.user(self.id) if self.kind == "user" else actors.machine(self.id)
 
     def reaches(self, rvm_id: int) -> bool:
-        """Whether it exists as far as this principal may know."""
         return self.machines is None or rvm_id in self.machines
 
 
@@ -122,8 +120,7 @@ def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> 
 
 
 def role_needed(action: str) -> Role:
-    """The least role of a person that may do it to any machine (`machine`: no person may); a technician's depends on
-    the machine."""
+    """The least role that may do it to any machine (`machine`: no person may)."""
     return next((role for role in ("viewer", "operator", "admin") if role in ACTIONS[action]), "machine")
 
 

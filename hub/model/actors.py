@@ -1,4 +1,4 @@
-"""Names who did it in one small text (rows, events, the feed), and reads the ids of rows out of addresses and forms."""
+"""Names who did it in one small text (rows, events, the feed), and reads ids of rows out of addresses and forms."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ def user(user_id: int) -> Actor:
 
 
 def user_of(actor: Actor) -> int | None:
-    """None for everybody but a person."""
     kind, _, number = actor.partition(":")
     return row_id(number) if kind == "user" else None
 
 
 def asks(actor: Actor) -> bool:
-    """Whether it wants something of a machine; a machine and the clock only pass on what holds already."""
+    """A machine and the clock only pass on what holds already."""
     return actor != CLOCK and not actor.startswith("machine:")
 
 
@@ -31,7 +30,6 @@ def machine(rvm_id: int) -> Actor:
 
 
 MAX_ROW_ID: Final = 2**31 - 1
-"""The most that an INTEGER column of PostgreSQL holds."""
 
 
 def whole_number(text: str, most: int) -> int | None:

@@ -9,7 +9,6 @@ from hub.model.effective_settings import EffectiveSettings
 from hub.model.machine import Machine
 
 GRACE: Final = timedelta(days=1)
-"""A day without the machine, or with a hub that was busy, is no alarm yet."""
 MISSED: Final = 2
 """Intervals."""
 COMMAND: Final = "start_backup"

@@ -1,9 +1,8 @@
 """Limits what a machine's key may make the hub do and keep, by its link and by REST together; and token buckets.
 
-Counted in what it costs, not in messages. Beyond a budget the link is read more slowly and REST answers 429; nothing
-that was acknowledged is lost. Reported events beyond theirs are counted, one line of the audit log a minute.
-
-`now` (`at` where `now` is an aware instant) is monotonic seconds, `rate` tokens a second, `amount` tokens.
+Beyond a budget the link is read more slowly and REST answers 429; nothing acknowledged is lost. Reported events beyond
+theirs are counted, one line of the audit log a minute. `now` (`at` where `now` is an aware instant) is monotonic
+seconds, `rate` tokens a second.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class TokenBucket:
-    """Starts full. Only `spend` can leave it below zero: what it takes has happened already."""
+    """Starts full. Only `spend` can leave it below zero."""
 
     __slots__ = ("_at", "_left", "burst", "rate")
 
@@ -40,14 +39,14 @@ class TokenBucket:
         return min(self.burst, self._left + max(0.0, now - self._at) * self.rate)
 
     def wait(self, now: float, amount: float = 1.0) -> float:
-        """Seconds until `amount` is there; for ever when nothing comes in or it is more than the burst."""
+        """Seconds until `amount` is there; for ever when it never will be."""
         missing = amount - self.available(now)
         if missing <= 0:
             return 0.0
         return missing / self.rate if self.rate and amount <= self.burst else math.inf
 
     def take(self, now: float, amount: float = 1.0) -> bool:
-        """False: `amount` was not there, and nothing is taken."""
+        """False: nothing is taken."""
         left = self.available(now)
         if left < amount:
             return False
@@ -55,7 +54,6 @@ class TokenBucket:
         return True
 
     def spend(self, now: float, amount: float = 1.0) -> float:
-        """Take `amount` whether it is there or not; what is left."""
         self._left, self._at = self.available(now) - amount, now
         return self._left
 
@@ -64,7 +62,7 @@ class TokenBucket:
 
 
 class TokenBuckets(Generic[K]):
-    """One a key. A full one is worth nothing and is dropped; beyond `most` so is the one unused the longest."""
+    """One a key. A full one is dropped; beyond `most` so is the one unused the longest."""
 
     def __init__(self, rate: float, burst: float, most: int) -> None:
         self.rate = rate
@@ -77,11 +75,11 @@ class TokenBuckets(Generic[K]):
         return len(self._buckets)
 
     def wait(self, key: K, now: float, amount: float = 1.0) -> float:
-        """Seconds until `key` may take `amount`; nothing is taken."""
+        """Seconds until `key` may take `amount`."""
         return self._buckets.get(key, TokenBucket(self.rate, self.burst, now)).wait(now, amount)
 
     def take(self, key: K, now: float, amount: float = 1.0) -> float:
-        """0: `amount` is taken. Else the seconds until it could be, and nothing was."""
+        """0: `amount` is taken. Else the seconds until it could be."""
         bucket = self._bucket(key, now)
         return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
 
@@ -104,7 +102,7 @@ class TokenBuckets(Generic[K]):
             bucket.spend(now, -amount)
 
     def _make_room(self, now: float) -> None:
-        """Those used the longest ago are first, and are the first to be full again."""
+        """Those used the longest ago are full again first."""
         while self._buckets and next(iter(self._buckets.values())).is_full(now):
             self._buckets.popitem(last=False)
         if len(self._buckets) >= self.most:
@@ -123,7 +121,7 @@ LINKS_AT_ONCE: Final = 60
 LINKS_PER_MINUTE: Final = 30
 REFUSALS_AT_ONCE: Final = 20
 REFUSALS_PER_S: Final = 5
-"""A refusal costs the hub as much as what it refuses: beyond this it is answered late."""
+"""Beyond this a refusal is answered late."""
 REFUSED_WITHIN_S: Final = 30.0
 ROW_BYTES: Final = 200
 """A sample with its index, on SQLite and PostgreSQL."""
@@ -132,11 +130,10 @@ LINE_BYTES: Final = 400
 MIB: Final = 1024 * 1024
 DAY_S: Final = 86400.0
 MOST_REMEMBERED: Final = 100_000
-"""More machines than a hub has: none gets its burst back by being forgotten."""
 
 
 class Cost(NamedTuple):
-    """What a message or request makes the hub do (`frames`, `samples`, `refusals`) and keep (the others)."""
+    """`frames`, `samples`, `refusals` are done, the others kept."""
 
     frames: float = 0.0
     samples: float = 0.0
@@ -152,7 +149,7 @@ LINK: Final = Cost(links=1)
 
 
 def frames_of(size: int) -> float:
-    """A body of `size` bytes in frames of the link: one, more only if it is larger than a frame may be."""
+    """One, more only if the body is larger than a frame may be."""
     return max(1.0, size / MAX_MESSAGE_BYTES)
 
 
@@ -162,8 +159,6 @@ def line(size: int, lines: float = 1.0) -> Cost:
 
 
 class MachineBudget:
-    """By the machine's id. `frames_per_second` 0: frames, samples and links are not limited."""
-
     def __init__(
         self, *, frames_per_second: float = 20.0, frames_at_once: float = 100, mib_per_day: float = 64
     ) -> None:
@@ -189,8 +184,8 @@ class MachineBudget:
         self._untold: set[int] = set()  # Bound: one a machine, until `due`
 
     def take(self, rvm_id: int, now: float, cost: Cost) -> float:
-        """0: `cost` is taken. Else the seconds until it could be. What costs more than a burst takes a whole one, and
-        leaves a debt."""
+        """0: `cost` is taken. Else the seconds until it could be. What exceeds a burst takes a whole one, and leaves a
+        debt."""
         wait = 0.0
         for buckets, amount in zip(self._buckets, cost, strict=True):
             if amount and (missing := buckets.wait(rvm_id, now, min(amount, buckets.burst))):
@@ -219,16 +214,15 @@ class MachineBudget:
         self._paid_boots[rvm_id] = boot_id
 
     def debt(self, rvm_id: int, now: float) -> float:
-        """Seconds until there is no debt of what a link is slowed for; a new link does not end it."""
+        """Seconds until there is no debt of what a link is slowed for."""
         return max(buckets.wait(rvm_id, now, 0.0) for buckets in self._slowing)
 
     def refused(self, rvm_id: int, now: float) -> float:
-        """Seconds until a refusal should be answered, 0 for one now and then. What does not wait for an answer has to
-        come by more and more connections."""
+        """Seconds until a refusal should be answered, 0 for one now and then."""
         return min(self.spend(rvm_id, now, Cost(refusals=1)), REFUSED_WITHIN_S)
 
     def due(self, monotonic: float, now: datetime) -> list[EventHappened]:
-        """One line for each machine that has used its share of the disk up since it was last half full."""
+        """Once for each machine that has used its share of the disk up, until it is half full again."""
         half = self._stored.burst / 2
         self._used_up = {rvm_id for rvm_id in self._used_up if self._stored.wait(rvm_id, monotonic, half)}
         untold, self._untold = self._untold, set()
@@ -247,7 +241,6 @@ class MachineBudget:
 
 
 EVENTS_AT_ONCE: Final = 300
-"""Of a machine that was away for hours."""
 EVENTS_PER_MINUTE: Final = 60
 WINDOW_S: Final = 60.0
 MAX_PARAMS_BYTES: Final = 2048
@@ -290,7 +283,7 @@ class ReportedEvents:
         return False
 
     def due(self, at: float, now: datetime) -> list[EventHappened]:
-        """A line for every machine whose count is due; it is dropped here."""
+        """Counts that are due; they are dropped here."""
         lines = []
         for rvm_id, budget in list(self._budgets.items()):
             if budget.dropped and budget.due_at <= at:

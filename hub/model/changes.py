@@ -1,7 +1,5 @@
-"""Everything that can happen to the fleet's truth, as values: what leaves by the one door (`hub.kernel.announce`).
-
-A Change is a fact that has been decided. The recorder writes each kind, the fleet applies it. Instants are aware UTC.
-"""
+"""Everything that can happen to the fleet's truth, as values. A Change has been decided: the recorder writes each kind,
+the fleet applies it. Instants are aware UTC."""
 
 from __future__ import annotations
 
@@ -23,10 +21,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 class Put(Change, Generic[R], frozen=True):
     """A new row. Where its natural key is there already: the columns `over` are replaced; or with `once`, it is no news
-    (Conflict `must`, where there is one). The stored Change has the row with its id.
-
-    `along` are rows that belong to it: each names it by the foreign key, and is put with it.
-    """
+    (Conflict `must`, where there is one). The stored Change has the row with its id. `along` are rows that name it by
+    the foreign key."""
 
     row: R
     over: tuple[str, ...] = ()
@@ -51,16 +47,16 @@ class Patch(Change, frozen=True):
 
 
 class Move(Change, Generic[R], frozen=True):
-    """`row` as it is after a move, of a table whose rows end once (`db.records.OPEN`): only `members` of it differ, and
-    only while the stored one is open, else Conflict with the name of the state's column. Made by `move`."""
+    """`row` after a move, of a table whose rows end once (`db.records.OPEN`): only `members` differ, and only while the
+    stored one is open, else Conflict with the state's column. Made by `move`."""
 
     row: R
     members: tuple[str, ...]
 
 
 class Drop(Change, frozen=True):
-    """The row with this primary key goes (None: every row), where `where` holds. No row: Conflict `must`, or nothing
-    without a `must`."""
+    """The row with this primary key (None: every row), where `where` holds. No row: Conflict `must`, or nothing without
+    a `must`."""
 
     of: type[TableRow]
     key: Any = None
@@ -69,7 +65,7 @@ class Drop(Change, frozen=True):
 
 
 class Observed(Change, frozen=True):
-    """What the hub sees of a machine and no row holds (`hub.model.machine.Machine`): nothing is stored."""
+    """What no row holds (`hub.model.machine.Machine`): nothing is stored."""
 
     rvm_id: int
     values: dict[str, Any]
@@ -97,7 +93,7 @@ def drops(changes: Iterable[Change], of: type[TableRow]) -> Iterator[Drop]:
 
 class SamplesKept(Change, frozen=True, kw_only=True):
     """Samples to commit before they are acknowledged. `seqs` runs beside `samples`; `boot` is machine_boots.id (0: by
-    REST without numbers); `taken_at` are UTC instants, `clamped` tells which were ahead of the hub."""
+    REST without numbers); `clamped`: the time was ahead of the hub."""
 
     rvm_id: int
     boot: int
@@ -109,8 +105,8 @@ class SamplesKept(Change, frozen=True, kw_only=True):
 
 
 class RowsExpired(Change, frozen=True, kw_only=True):
-    """The time of rows is over: at most `most` of a `kind` (`hub.kernel.recorder`) from before `before` go; of
-    each of `rvm_ids` where they lie by machine. `deleted` is how many, of each, and None until they are gone."""
+    """At most `most` rows of a `kind` (`hub.kernel.recorder`) from before `before` go; of each of `rvm_ids` where they
+    lie by machine. `deleted`: how many of each, None until they are gone."""
 
     kind: str
     before: datetime
@@ -120,7 +116,7 @@ class RowsExpired(Change, frozen=True, kw_only=True):
 
 
 class SampleSeen(Change, frozen=True, kw_only=True):
-    """The newest readings of a machine, for whoever watches; nothing is stored."""
+    """The newest readings of a machine; nothing is stored."""
 
     rvm_id: int
     sample: Sample
@@ -132,8 +128,7 @@ class SampleSeen(Change, frozen=True, kw_only=True):
 
 
 OWN: Final = "\x01"
-"""Begins the `boot_id` by which a line of the hub's own is kept from coming twice; no machine's can begin so."""
 
 
 class EventHappened(EventRow, Change, frozen=True, kw_only=True):
-    """A line of the audit log: every mutation leaves exactly one. What a machine reports again is no news."""
+    """A line of the audit log: every mutation leaves exactly one."""

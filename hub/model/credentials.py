@@ -1,8 +1,7 @@
 """Secrets as values: how a key, token, session or link is made, recognised and compared; and passwords.
 
 A secret reads `rvmX_PUBLIC_SECRET`: kind and 8 public characters find the row (`prefix`), only the SHA-256 of the whole
-is stored, enough for 190 random bits. Functions on passwords take about 0.1 s and 64 MiB: callers run them in a thread,
-few at once. Knows no database.
+is stored. Functions on passwords take about 0.1 s and 64 MiB: in a thread, few at once. Knows no database.
 """
 
 from __future__ import annotations
@@ -29,15 +28,13 @@ SLOW: Final = argon2.PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallel
 
 
 class Secret(NamedTuple):
-    """`text` is shown once and never stored."""
-
     text: str
     prefix: str
     hash: str
 
 
 class Presented(NamedTuple):
-    """Has the shape of one of our secrets; whether it is valid is still to be found out."""
+    """Has the shape of one of our secrets; may be invalid."""
 
     kind: Kind
     prefix: str
@@ -55,7 +52,6 @@ def new_secret(kind: Kind) -> Secret:
 
 
 def hash_of(text: str) -> str:
-    """SHA-256, hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -74,13 +70,13 @@ def same_hash(presented: str, stored: str | None) -> bool:
 
 
 def hash_password(password: str, hasher: argon2.PasswordHasher = SLOW) -> str:
-    """Slow: in a thread. Composed, so that it does not matter how a keyboard makes its accents."""
+    """Slow: in a thread. Composed, however a keyboard makes its accents."""
     return hasher.hash(unicodedata.normalize("NFC", password))
 
 
 def password_matches(password: str, stored: str | None, hasher: argon2.PasswordHasher = SLOW) -> bool:
-    """Slow: in a thread. Takes as long for somebody without a password (`stored` None). Older hashes were made of what
-    was typed: that and the decomposed form are tried as well."""
+    """Slow: in a thread. Takes as long without a password (`stored` None). Older hashes were made of what was typed:
+    that and the decomposed form are tried, too."""
     forms = dict.fromkeys((unicodedata.normalize("NFC", password), password, unicodedata.normalize("NFD", password)))
     return any(_verified(form, stored, hasher) for form in forms)
 

@@ -1,8 +1,7 @@
-"""Reads a machine's timestamp as an instant of the hub's calendar (requirements.md, Time).
+"""Reads a machine's timestamp as an instant of the hub's calendar.
 
-RFC 3339 text (a naive one in the machine's zone) or Unix seconds or milliseconds. Ahead of the hub by more than ten
-minutes: clamped to the hub's clock. Before 2000: not a time, except 1970, which is a clock that was never set; its
-sample is dated with the hub's clock.
+RFC 3339 text (a naive one in the machine's zone) or Unix seconds or milliseconds. More than ten minutes ahead: clamped
+to the hub's clock. Before 2000: not a time, except 1970, a clock that was never set: the hub's clock.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def date(stamp: str | float, now: datetime, zone: str | None, fallback: str) -> 
 
 
 def settle(at: datetime, now: datetime) -> Dated:
-    """An instant that is not plainly in our past: a little ahead, clamped, or refused with UndatableError."""
+    """A little ahead, clamped, or refused with UndatableError."""
     if at > now:
         return Dated(now, True) if at - now > AHEAD else Dated(at, False)
     if at >= OLDEST:

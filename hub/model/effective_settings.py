@@ -1,7 +1,5 @@
-"""Merges the settings of a machine: the default, its own file, what the fleet desires, what was desired for it alone.
-
-The later comes first. Only what is desired is sent to the machine. Writes are checked in `hub.machine_settings.rules`.
-"""
+"""Merges the settings of a machine: the default, its own file, what the fleet desires, what is desired for it alone;
+the later comes first."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from protocol.messages import Configuration
 Values = Mapping[str, Value]
 
 QUIET_S: Final = 365 * 86400.0
-"""Of a machine that does not measure: only its link shows whether it is there."""
+"""Of a machine that does not measure: only its link shows that it is there."""
 OTHER: Final = "other"
 """The block of free keys."""
 
@@ -47,8 +45,8 @@ def desired_of_patch(values: Mapping[str, Any]) -> DesiredSettings:
 
 
 class ReportedSettings(NamedTuple):
-    """Of a machine's own file and environment. `above`: those that stand although the hub wrote something else: the
-    environment's, and every value the machine could not take over."""
+    """`above`: those that stand although the hub wrote something else: the environment's, and every value the machine
+    could not take over."""
 
     values: Values
     above: frozenset[str] = frozenset()
@@ -64,7 +62,7 @@ def reported_settings_of(reported: Values | None, refused: Iterable[str] | None)
 
 @dataclass(frozen=True)
 class Limits:
-    """Warning limits; percentages and degrees C (requirements.md, section 4)."""
+    """Percentages and degrees C."""
 
     temperature: float = 80.0
     cpu_usage: float = 90.0
@@ -74,7 +72,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectiveSettings:
-    """Every setting of a machine; `written` alone is sent to it. Machines without anything of their own share one."""
+    """`written` alone is sent to the machine. Machines without anything of their own share one."""
 
     version: int
     written: Values

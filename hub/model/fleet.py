@@ -1,8 +1,5 @@
-"""Keeps every machine and its open commands in memory by applying Changes.
-
-What only the hub observes of a machine (its link, its last frame, its counters) is also written by the few modules
-that a test of the architecture names. Loaded at start, never asks the database. `apply` returns what the feed sends.
-"""
+"""Keeps every machine and its open commands in memory by applying Changes. Loaded at start, never asks the database.
+`apply` returns what the feed sends."""
 
 from __future__ import annotations
 
@@ -68,15 +65,13 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def view_members(changed: Iterable[str]) -> frozenset[str]:
-    """The members of a machine's view that may differ when these of its row, or of what is observed, do."""
+    """That may differ when these of its row, or of what is observed, do."""
     return frozenset(name for member in changed for name in DERIVED.get(member, (member,)))
 
 
 class Touched(NamedTuple):
-    """What a Change did to the picture: the members of `hub.model.views.machine_view` that may differ now.
-
-    `members` is `ALL_MEMBERS` for a machine that is new; `removed` tells that it is gone.
-    """
+    """The members of `hub.model.views.machine_view` that may differ after a Change. `ALL_MEMBERS` for a machine that is
+    new; `removed`: it is gone."""
 
     rvm_id: int
     members: frozenset[str]
@@ -84,13 +79,11 @@ class Touched(NamedTuple):
 
 
 class Fleet:
-    """All machines by id, device_id and key prefix."""
-
     def __init__(self, machines: Iterable[Machine] = (), settings: CommonSettings | None = None) -> None:
         self.settings = settings or CommonSettings()
         self.machines: dict[int, Machine] = {}  # Bound: the rows that administrators made
         self.open: dict[str, CommandRow] = {}
-        """Every command that has not ended, of every machine. Bound: MAX_PENDING a machine, each to its deadline."""
+        """Bound: MAX_PENDING a machine, each to its deadline."""
         self._by_device_id: dict[str, Machine] = {}  # Bound: one a machine
         self._by_key_prefix: dict[str, Machine] = {}  # Bound: one a machine
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
@@ -111,7 +104,7 @@ class Fleet:
             RemoteSessionRow: self._session_is,
             ZoneRow: self._zone_is,
         }
-        """What a row that was put or moved does here, and what a patch or the end of such a row does."""
+        """What a put or moved row does here, and a patch or the end of such a row."""
         self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {
             MachineRow: self._machine_patched,
             BackupRow: self._backup_patched,
@@ -125,7 +118,7 @@ class Fleet:
             self.put(machine)
 
     def find(self, key: int | str) -> Machine | None:
-        """By id, by device_id, or by the id written in decimal (a path segment). A device_id wins over a number."""
+        """By id, by device_id, or by the id in decimal. A device_id wins over a number."""
         if isinstance(key, int):
             return self.machines.get(key)
         found = self._by_device_id.get(key)
@@ -136,16 +129,15 @@ class Fleet:
         return self._by_key_prefix.get(prefix)
 
     def command(self, command_id: str) -> CommandRow | None:
-        """An open command of any machine."""
         return self.open.get(command_id)
 
     def apply(self, change: c.Change) -> Touched | None:
-        """Make a committed Change true here; None when it concerns no machine's picture."""
+        """None when a Change concerns no machine's picture."""
         applier = self._appliers.get(type(change))
         return applier(change) if applier is not None else None
 
     def apply_all(self, changes: Sequence[c.Change]) -> list[Touched]:
-        """Make them true here, in order. Other settings for the whole fleet touch every machine."""
+        """In order. Settings for the whole fleet touch every machine."""
         found: list[Touched] = []
         for change in changes:
             touched = self.apply(change)
@@ -156,7 +148,7 @@ class Fleet:
         return found
 
     def put(self, machine: Machine) -> None:
-        """Index a machine that was loaded or added, replacing what had its id."""
+        """Replaces what had its id."""
         self.drop(machine.id)
         self.machines[machine.id] = machine
         self._settle(machine)
@@ -313,7 +305,7 @@ class Fleet:
 
 
 def _with_short_reasons(sample: Sample) -> Sample:
-    """Why readings are absent goes to every browser: of readings that exist, and no longer than can be shown."""
+    """Of readings that exist, and no longer than can be shown."""
     if not sample.reasons:
         return sample
     reasons = {name: why[:MOST_OF_A_REASON] for name, why in sample.reasons.items() if name in _READINGS}
@@ -321,7 +313,6 @@ def _with_short_reasons(sample: Sample) -> Sample:
 
 
 def _use_boot(machine: Machine, boot_id: str, row_id: int | None, last_seq: int | None) -> None:
-    """It is the one used last; the one unused for longest makes room, unless it is that of the last hello."""
     boot = machine.boots.pop(boot_id, None) or Boot(boot_id)
     boot.id = boot.id if row_id is None else row_id
     boot.accepted = max(boot.accepted, -1 if last_seq is None else last_seq)

@@ -34,21 +34,14 @@ class HealthReason(NamedTuple):
 
 
 BOOTS_KEPT: Final = 50
-"""Those used last, and that of the last hello.
-
-A boot must be known while its samples can be repeated: those whose acknowledgement was lost. An agent brings leftovers
-seconds after its hello: one is forgotten too early only if the machine boots another 50 times before it is once online
-for that long. Then what was repeated of it is stored twice, once.
-"""
+"""Those used last, and that of the last hello. A boot must be known while its samples can be repeated; one that goes
+too early costs samples stored twice."""
 
 
 @dataclass(slots=True)
 class Boot:
-    """What is known of one run of a machine's counter.
-
-    `id` is machine_boots.id, None until it is stored. `accepted` is the highest sequence number the hub has taken
-    (stored or about to be): a sample at or below it is a repeat.
-    """
+    """One run of a machine's counter. `id` is machine_boots.id, None until it is stored. `accepted` is the highest
+    sequence number taken: a sample at or below it is a repeat."""
 
     boot_id: str
     id: int | None = None
@@ -57,9 +50,9 @@ class Boot:
 
 @dataclass(slots=True)
 class Machine:
-    """`row` is what the database has, replaced by the fleet when a Change is applied and by nothing else; then what the
-    hub holds of other tables, and what it observes. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are
-    monotonic seconds; `told` is the connection that the last event told of."""
+    """`row` is what the database has, replaced by the fleet when a Change is applied; then what other tables hold, and
+    what is observed. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds; `told` is the
+    connection of the last event."""
 
     row: MachineRow
     zone: ZoneRow | None = None
@@ -67,14 +60,13 @@ class Machine:
     desired_settings: DesiredSettings = UNWRITTEN
 
     effective_settings: EffectiveSettings = field(default_factory=nothing_written)
-    """Every setting: written for it, for the fleet, in its file, by default; kept so by the fleet."""
+    """Kept so by the fleet."""
     connection: str = "never"
     connection_since: datetime | None = None
     connection_reason: str | None = None
     close_reason: str | None = None
-    """Of its last link's bye."""
     epoch: int = 0
-    """Of the newest link that was opened; its hello may not be stored yet."""
+    """Of the newest link; its hello may not be stored yet."""
     seen_at: datetime | None = None
     """Its last sign of life, where that is newer than the row's."""
     linked: bool = False
@@ -85,12 +77,12 @@ class Machine:
     busy: bool = False
     """A return session is open on the machine, as it says itself."""
     uploads: bool = False
-    """It has no link and sends its samples by REST (the HTTP fallback)."""
+    """No link: samples come by REST (the HTTP fallback)."""
     told: str = "never"
     quiet_until: float = 0.0
     interval: float = 300.0
     live_interval: float = 0.0
-    """What it was last asked for: a live sample every so many seconds, or none."""
+    """Seconds between live samples that it was asked for, or none."""
     interval_since: float = 0.0
 
     readings: Sample | None = None
@@ -107,11 +99,11 @@ class Machine:
     """Those that count now (hub.model.backups). Bound: three, as one is made at a time."""
     pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline
     maybe_sent: set[str] = field(default_factory=set)  # Bound: a part of what was pending at the start
-    """Commands that are recorded as queued and may have left all the same: the last hub life ended without a flush."""
+    """Recorded as queued, and perhaps sent all the same: the last hub life ended without a flush."""
     boots: dict[str, Boot] = field(default_factory=dict)
     """In order of use, those that are stored. Bound: BOOTS_KEPT."""
     reported: tuple[str, int] | None = None
-    """Boot and number of the last status report that is stored, once that was looked up."""
+    """Boot and number of the last status report that is stored."""
 
     def __post_init__(self) -> None:
         self.close_reason = self.close_reason or self.row.close_reason
@@ -156,5 +148,5 @@ def has_left(machine: Machine, command: CommandRow) -> bool:
 
 
 def is_relayed(command: CommandRow) -> bool:
-    """Whether it only passes on to the agent what was declared past it (by REST, by the clock)."""
+    """Whether it only passes on to the agent what was declared past it."""
     return command.name == "set_status" and not actors.asks(command.issued_by)

@@ -26,15 +26,12 @@ FOREVER: Final = float("inf")
 FLAP_S: Final = 10.0
 """Late for less than this is no event."""
 START_GRACE_S: Final = 15.0
-"""After the hub's start a machine that was there before shows as late for so long, not offline."""
+"""After the hub's start a machine that was there before shows as late for so long."""
 QUARANTINED: Final = "quarantined"
 START_QUIET_S: Final = 60.0
-"""After the hub's start a machine may take so long to come back without an event."""
 
 
 class Verdict(NamedTuple):
-    """`due` is when the verdict may change by the passing of time alone."""
-
     connection: str
     reason: str | None
     due: float
@@ -98,7 +95,7 @@ def linked(machine: Machine, interval: float, now: float) -> None:
 
 
 def uploaded(machine: Machine, interval: float, now: float) -> None:
-    """A request came by REST. Beside a link that is no news; without one it is all there is to see of the machine."""
+    """A request by REST. Beside a link that is no news."""
     if machine.linked:
         return
     machine.uploads = True
@@ -117,7 +114,6 @@ def unlinked(machine: Machine, close_reason: str | None, now: float) -> None:
 
 
 def expect(machine: Machine, interval: float, now: float) -> None:
-    """It was asked to send every `interval` seconds from now on."""
     if interval != machine.interval:
         machine.interval = interval
         machine.interval_since = now
@@ -125,7 +121,7 @@ def expect(machine: Machine, interval: float, now: float) -> None:
 
 
 def after_start(machine: Machine, was_live: bool, interval: float, now: float) -> None:
-    """Known from its rows. One that was there when the last life ended is shown as last known for a moment."""
+    """One that was there when the last life ended is shown as last known for a moment."""
     machine.interval = interval
     machine.last_heard = machine.interval_since = now
     if machine.last_seen_at is None:
@@ -149,7 +145,7 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
 
 
 def event_due(machine: Machine, connection: str, now: float) -> float | None:
-    """When the new connection becomes an event if it still holds then; None: it is the last event's."""
+    """When the new connection becomes an event if it still holds; None: it is the last event's."""
     if connection == machine.told:
         return None
     delay = FLAP_S if connection == "late" else 0.0
@@ -161,7 +157,7 @@ CRITICAL_ABOVE = 10.0
 
 
 def judge_readings(sample: Sample, limits: Limits) -> tuple[str, tuple[HealthReason, ...]]:
-    """The worst level, and every reading at or beyond its warning limit, worst first by how far beyond."""
+    """The worst level, and every reading at or beyond its warning limit, worst first."""
     hot, cpu, memory, disk = sample.temperature, sample.cpu_usage, sample.memory_usage, sample.disk_usage
     # The common case is decided without building anything: this runs for every sample.
     if (
@@ -189,19 +185,16 @@ def _reasons(*readings: tuple[str, float | None, float]) -> tuple[str, tuple[Hea
 
 
 def critical_limit(warning: float) -> float:
-    """Ten above it: with 90 % a full disk is critical, a busy core only when it is entirely busy."""
+    """Ten above it, so that a busy core is critical only when entirely busy."""
     return warning + CRITICAL_ABOVE
 
 
 WATCH_S: Final = 30.0
 WATCHES_PER_VIEWER: Final = 16
-"""More is somebody playing. The oldest watch makes room."""
 
 
 @dataclass(frozen=True)
 class LiveWatch:
-    """`rvm_id` None: the whole fleet, as far as `reach` goes (None: all machines)."""
-
     rvm_id: int | None
     interval: float
     until: float
@@ -223,7 +216,7 @@ class Watching:
     def watch(
         self, viewer: int, rvm_id: int | None, interval: float, now: float, *, reach: frozenset[int] | None = None
     ) -> None:
-        """Take or renew a watch on one machine, or on the fleet (None); `interval` is clamped to 1-60 s."""
+        """On one machine, or on the fleet (None); `interval` is clamped to 1-60 s."""
         own = self._watches.setdefault(viewer, {})
         own.pop(rvm_id, None)
         if len(own) >= WATCHES_PER_VIEWER:
@@ -239,7 +232,7 @@ class Watching:
         return min(wanted, default=0.0)
 
     def settle(self, now: float, fleet: Iterable[int]) -> dict[int, float]:
-        """Ends what ran out; the machines whose interval is another than at the last `settle`."""
+        """Ends what ran out; the machines whose interval has changed since."""
         self._end_expired(now)
         intervals = self._intervals(fleet, now) if self._watches else {}
         moved = {rvm_id: each for rvm_id, each in intervals.items() if self._told.get(rvm_id, 0.0) != each}

@@ -1,8 +1,5 @@
-"""How a machine, a command and an event look to whoever reads them: the one JSON of REST and of the feed.
-
-Time keys have one name and two forms: RFC 3339 with Z for REST (`times="iso"`), epoch milliseconds for the feed
-(`times="ms"`). Never a hash of a credential.
-"""
+"""How a machine, a command and an event look to whoever reads them: the one JSON of REST and of the feed. Times: RFC
+3339 with Z for REST (`times="iso"`), epoch milliseconds for the feed (`times="ms"`). Never a hash of a credential."""
 
 from __future__ import annotations
 
@@ -32,12 +29,11 @@ READINGS = (
 
 
 def rfc3339(moment: datetime) -> str:
-    """UTC with Z and milliseconds: `2026-11-23T13:05:09.120Z`."""
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def answer(shape: type[msgspec.Struct], record: object, **more: Any) -> dict[str, Any]:
-    """The members of an answer's shape with the record's values; `more` are values that it has not as they are."""
+    """With the record's values; `more` are values that it has not as they are."""
     return {name: more[name] if name in more else _plain(getattr(record, name)) for name in shape.__struct_fields__}
 
 
@@ -153,18 +149,17 @@ _DETAILS: dict[str, Callable[[Machine], Any]] = {
     "hardware": lambda m: m.row.hardware,
     "config_errors": lambda m: m.row.config_errors,
 }
-"""What a machine words itself, kilobytes of it: only where one machine is asked for, never in a list or the feed."""
+"""What a machine words itself, kilobytes of it: only where one machine is asked for."""
 MEMBERS = frozenset(_MEMBERS)
 
 
 def _model(hardware: dict[str, Any]) -> str | None:
-    """What the machine is called by its maker, or its kind of processor."""
+    """Its maker's name, or its kind of processor."""
     named = hardware.get("model") or hardware.get("machine")
     return named[:MAX_NAME] if isinstance(named, str) else None
 
 
 def session_view(session: RemoteSessionRow, recordings: int = 0, *, device_id: str) -> dict[str, Any]:
-    """One remote access session as REST shows it."""
     members = msgspec.structs.asdict(session)
     shown = {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in members.items()}
     return {**shown, "allow": list(session.allow or ()), "ports": list(session.ports or ()), "device_id": device_id,
@@ -178,7 +173,7 @@ def machine_view(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
 
 
 def machine_detail(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
-    """The JSON of GET /rvms/{id}: `machine_view` and what only this machine's own page needs."""
+    """GET /rvms/{id}: `machine_view` and what only this machine's own page needs."""
     return machine_view(machine, times=times) | {member: read(machine) for member, read in _DETAILS.items()}
 
 

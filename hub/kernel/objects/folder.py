@@ -1,7 +1,5 @@
-"""The object store in a folder: each object a file, private to the hub's user, whole or not there.
-
-An upload is a file beside the place that it will take. Keys hold no dot folders: they are checked before they come.
-"""
+"""The object store in a folder: each object a file, private to the hub's user, whole or not there. An upload is a file
+beside its place."""
 
 from __future__ import annotations
 
@@ -31,8 +29,6 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class FolderShelf:
-    """A `Shelf`. The tag of a part is its size."""
-
     def __init__(self, root: Path) -> None:
         self._root = root
 
@@ -148,7 +144,7 @@ def _copy(source: BinaryIO, target: BinaryIO) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """With the folders above it: `mkdir` gives its mode to the last of them alone."""
+    """With the folders above it."""
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(missing.parent)

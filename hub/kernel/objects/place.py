@@ -1,8 +1,5 @@
-"""Reads where the object store is: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`.
-
-And what either kind offers, and how it fails. A leaf like the settings: opens nothing; credentials never stand in a
-URL.
-"""
+"""Reads where the object store is: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`; what either kind
+offers, and how it fails. Opens nothing; credentials never stand in a URL."""
 
 from __future__ import annotations
 
@@ -112,8 +109,8 @@ class UnfinishedUpload(NamedTuple):
 
 
 class Shelf(Protocol):
-    """Called in threads; raises ObjectsError alone. Deleting what is not there is no error, nor is aborting. Calls
-    `moved` of `store` while bytes move, so that a slow one is told from one that hangs."""
+    """Called in threads; raises ObjectsError alone. Deleting or aborting what is not there is no error. Calls `moved`
+    of `store` while bytes move."""
 
     def put(self, key: str, path: Path) -> None: ...
 

@@ -1,8 +1,5 @@
-"""The object store in an S3-compatible service, by minio-py, whose own waits can hold a thread for half an hour.
-
-Uploads in parts go by URLs that minio-py signs: its methods for them are private, and sign the bytes as well, which are
-compared as a whole later. It offers no other way to list them.
-"""
+"""The object store in an S3-compatible service, by minio-py. Uploads in parts go by URLs that it signs: its own methods
+are private, and sign the bytes as well."""
 
 from __future__ import annotations
 
@@ -41,8 +38,6 @@ _SIGNED_FOR: Final = timedelta(minutes=15)
 
 
 class BucketShelf:
-    """A `Shelf`. The bucket is made when it is not there and we may."""
-
     def __init__(self, place: S3Place, access_key: str, secret_key: str) -> None:
         self._place = place
         self._ready = False
@@ -174,7 +169,7 @@ class BucketShelf:
     def _send(
         self, method: str, key: str, query: Mapping[str, str], body: bytes | memoryview = b""
     ) -> urllib3.BaseHTTPResponse:
-        """In pieces, each with a time of its own: a slow line is no dead one."""
+        """In pieces, each with a time of its own."""
         headers = {"Content-Length": str(len(body)), "Content-Type": "application/octet-stream"}
         url = self._sign(method, key, query, _SIGNED_FOR)
         pieces: Any = _in_pieces(body) if body else None

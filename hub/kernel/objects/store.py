@@ -1,8 +1,5 @@
-"""Stores bytes under a key, in a folder or in an S3-compatible service. Knows nothing of what they mean.
-
-Works in a few threads of its own and ends within a known time. Keys are made by the hub, never by a person or a
-machine.
-"""
+"""Stores bytes under a key, in a folder or in an S3-compatible service, in a few threads and within a known time. Keys
+are made by the hub. Knows nothing of what they mean."""
 
 from __future__ import annotations
 
@@ -46,8 +43,6 @@ T = TypeVar("T")
 
 
 class Objects:
-    """Every method but `local_path` raises ObjectsError: of a store that hangs within SILENCE_S."""
-
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._threads = ObjectThreads(THREADS)
@@ -58,7 +53,7 @@ class Objects:
         return self._threads.taken
 
     async def put_file(self, key: str, path: Path, sha256: str) -> None:
-        """Over what was there. When this returns the store has given the bytes back once, and they had that sha256."""
+        """Over what was there. The store has given the bytes back once, and they had that sha256."""
         _check(key)
 
         def store() -> None:
@@ -95,7 +90,6 @@ class Objects:
         return await self._run(lambda: self._shelf.keys(prefix))
 
     async def size(self, key: str) -> int:
-        """In bytes. Raises ObjectMissingError."""
         _check(key)
         return await self._run(lambda: self._shelf.size(key))
 
@@ -105,16 +99,16 @@ class Objects:
         return await self._run(lambda: self._shelf.begin(key))
 
     async def put_part(self, key: str, upload_id: str, number: int, data: bytes | memoryview) -> str:
-        """Its tag, when it is on the disk (or the store says so). `number` from 1, in any order, several at once; the
-        same one again takes the place of the former. Each but the last has PART_SIZE. `data` must stay as it is."""
+        """Its tag, when it is durable. `number` from 1, in any order, several at once; the same one again replaces the
+        former. Each but the last has PART_SIZE. `data` must stay as it is."""
         _check(key, upload_id)
         if not 1 <= number <= MAX_PARTS or not 0 < len(data) <= PART_SIZE:
             raise ValueError(f"no part: {number} of {len(data)} bytes")
         return await self._run(lambda: self._shelf.put_part(key, upload_id, number, data), PART_PATIENCE_S)
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
-        """Makes an object of all parts (number and tag, from 1 without a gap). Raises ObjectMissingError when there is
-        no such upload: after a call whose answer was lost, `size` says whether the object is there."""
+        """All parts (number and tag, from 1 without a gap). Raises ObjectMissingError when there is no such upload:
+        after a lost answer `size` says whether the object is there."""
         _check(key, upload_id)
         if [number for number, _ in parts] != list(range(1, len(parts) + 1)) or not parts:
             raise ValueError("the parts have gaps")
@@ -125,7 +119,6 @@ class Objects:
         await self._run(lambda: self._shelf.abort(key, upload_id))
 
     async def probe(self) -> None:
-        """Whether we may list, write and delete; leaves nothing behind."""
         await self.list("probe/")
         await self.abort("probe", await self.begin("probe"))
 
@@ -142,7 +135,7 @@ class Objects:
         return swept
 
     async def stream(self, key: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Pieces of up to CHUNK. Holds a thread only while a piece is read, however slow the reader is."""
+        """Pieces of up to CHUNK. Holds a thread only while one is read."""
         _check(key)
         size = await self.size(key)
         wanted = max(0, min(size - offset, size if length is None else length))
@@ -159,7 +152,7 @@ class Objects:
                 pieces.close()
 
     async def digest(self, key: str) -> str:
-        """The sha256 of what the store holds, however long that takes; two at a time."""
+        """Of what the store holds; two at a time."""
         _check(key)
 
         def read() -> str:
@@ -172,7 +165,7 @@ class Objects:
             return await self._run(read, math.inf)
 
     async def presign(self, key: str, file_name: str, expires_s: int) -> str | None:
-        """A URL that gives everybody the object, for so long, under that name. None: only the hub can read it."""
+        """A URL that gives everybody the object for so long. None: only the hub can read it."""
         _check(key)
         return await self._run(lambda: self._shelf.presign(key, file_name, expires_s))
 
@@ -196,7 +189,6 @@ def open_objects(settings: Settings) -> Objects:
 
 
 def digest(path: Path) -> str:
-    """Raises ObjectsError."""
     found = hashlib.sha256()
     try:
         with path.open("rb") as file:

@@ -1,7 +1,5 @@
-"""Runs calls that may hang in a few threads, and gives each up when nothing has moved for a while.
-
-A thread that hangs is left alone and keeps its place until it ends: there are never more than so many.
-"""
+"""Runs calls that may hang in a few threads, and gives each up when nothing has moved for a while. A thread that hangs
+keeps its place until it ends."""
 
 from __future__ import annotations
 
@@ -21,14 +19,13 @@ from hub.kernel.objects.place import ObjectsError
 SILENCE_S: Final = 14.0
 """A call ends when it has waited so long for a thread, or for a byte."""
 WAITING: Final = 64
-"""Calls that wait for a thread; the next one is refused, so that what they hold stays bounded."""
+"""The next one is refused, so that what they hold stays bounded."""
 
 T = TypeVar("T")
 _here = threading.local()
 
 
 def moved() -> None:
-    """For the code in a thread: bytes have moved, this call does not hang."""
     call: _Call[object] | None = getattr(_here, "call", None)
     if call is not None:
         call.moved()
@@ -41,7 +38,7 @@ class ObjectThreads:
 
     @property
     def taken(self) -> int:
-        """Threads at work, those included that nobody waits for any longer."""
+        """Also those that nobody waits for any longer."""
         return self._places.borrowed_tokens
 
     async def run(self, job: Callable[[], T], seconds: float) -> T:
@@ -60,7 +57,7 @@ class ObjectThreads:
 
 
 class _Call(Generic[T]):
-    """Gives its place back when nobody waits and no thread works on it: whichever comes last."""
+    """Gives its place back when nobody waits and no thread works on it."""
 
     def __init__(
         self, job: Callable[[], T], places: anyio.CapacityLimiter, scope: anyio.CancelScope, ends: float
