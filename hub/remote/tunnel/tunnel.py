@@ -1,3 +1,7 @@
+"""A remote session's tunnel and its streams, which outlive the sockets that carry them one after the other. Knows no
+ASGI and no session's rights.
+"""
+
 from __future__ import annotations
 
 import logging
