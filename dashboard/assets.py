@@ -1,9 +1,7 @@
-"""The files a page needs, made once: one style sheet, one script a kind of page, icons and plotly.js.
+"""The files a page needs, made once: one style sheet, one script a kind of page, icons and plotly.js. Knows no request.
 
-Scripts and style sheets are bundled by esbuild. Without it they are sent as they are, each file by itself: slower, and
-otherwise the same. Every address carries a fingerprint of its content, so a browser keeps a file for ever and never has
-an old one. Knows no request: it answers a name with bytes and headers. With a script
-come the texts whose keys, or their beginnings, stand in it as literals.
+Scripts and style sheets are bundled by esbuild, or without it sent as they are. Every address carries a fingerprint of
+its content. With a script come the texts whose keys, or their beginnings, stand in it as literals.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from texts.languages import LANGUAGES
 
 PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording")
 LATER = {"fleet": ("bulk",), "remote": ("session",)}
-"""Scripts a page may fetch when they are needed; their words come with the page."""
+"""Scripts that a page may fetch; their words come with the page."""
 ANYWHERE = ("lease",)
 """Those that every page may need."""
 ENTRIES = {
@@ -37,7 +35,6 @@ ENTRIES = {
         for name in (*PAGES, *(late for names in LATER.values() for late in names), *ANYWHERE)
     },
 }
-"""Where the bundles begin, by their names."""
 LITERAL = re.compile(r"""(["'`])([\w.]+)\1""")
 BEGINNING = re.compile(r"`(\w+\.[\w.]*)\$\{")
 KINDS = {
@@ -53,13 +50,13 @@ SCREEN = {
     "xterm-fit.mjs": "addon-fit/lib/addon-fit.mjs",
     "xterm.css": "xterm/css/xterm.css",
 }
-"""What a terminal is drawn with: fetched when somebody presses Connect or Play. From npm; without it there is none."""
+"""What a terminal is drawn with. From npm; without it there is none."""
 BASIC_BUNDLE = Path(__file__).parent.parent / "node_modules/plotly.js-basic-dist-min/plotly-basic.min.js"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file as it is sent; `packed` is the gzip form of `plain`."""
+    """`packed` is the gzip form of `plain`."""
 
     address: str
     media_type: str
@@ -70,7 +67,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class Assets:
-    """All of them: templates ask by name, browsers by address."""
+    """Templates ask by name, browsers by address."""
 
     by_name: Mapping[str, Asset]
     by_address: Mapping[str, Asset]
@@ -81,17 +78,16 @@ class Assets:
         return self.by_name[name].address
 
     def optional(self, name: str) -> str:
-        """The same, or "" for one that is not installed."""
         return self.by_name[name].address if name in self.by_name else ""
 
     def words(self, page: str, language: str) -> str:
-        """The texts that page's script names, as JSON. They travel with the page: one script for all languages."""
+        """The texts that page's script names, as JSON."""
         return self.said[page, language]
 
 
 @cache
 def assets() -> Assets:
-    """Bundled, fingerprinted and packed; the first call takes a quarter of a second."""
+    """The first call takes a quarter of a second."""
     bundles = esbuild.bundles(ENTRIES)
     ours = _as_they_are() if bundles is None else _named(bundles)
     said = {
@@ -107,18 +103,18 @@ _lock = threading.Lock()
 
 
 def load() -> Assets:
-    """The same, safe from several threads at once: it is made only once."""
+    """Safe from several threads at once."""
     with _lock:
         return assets()
 
 
 def ready() -> bool:
-    """Whether `load` has nothing left to make, and so nothing to wait for."""
+    """Whether `load` has nothing left to make."""
     return assets.cache_info().currsize > 0
 
 
 def plotly_file() -> Path:
-    """plotly.js as installed: the small bundle from npm where it is, else the full one inside the Python package."""
+    """The small bundle from npm where it is, else the full one inside the Python package."""
     if BASIC_BUNDLE.is_file():
         return BASIC_BUNDLE
     package = importlib.util.find_spec("plotly")
@@ -128,7 +124,7 @@ def plotly_file() -> Path:
 
 
 def _as_they_are() -> dict[str, Asset]:
-    """Every file of ours under its path, entries also by name; one fingerprint for all: they find each other."""
+    """Entries also by name; one fingerprint for all, as they find each other."""
     paths = sorted(path for path in STATIC.rglob("*") if path.suffix in (".js", ".css"))
     files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in paths}
     mark = _mark(b"".join(name.encode() + b"\0" + content for name, content in files.items()))
@@ -151,7 +147,7 @@ def _foreign_and_icons() -> dict[str, bytes]:
 
 
 def _screen() -> dict[str, bytes]:
-    """xterm.js as installed, without the address of a map that we do not serve; nothing when a part is missing."""
+    """xterm.js as installed; nothing when a part is missing."""
     files = {name: XTERM / where for name, where in SCREEN.items()}
     if not all(file.is_file() for file in files.values()):
         return {}
@@ -162,7 +158,6 @@ def _screen() -> dict[str, bytes]:
 
 
 def _words(ours: Mapping[str, Asset], page: str, language: str, *, bundled: bool) -> str:
-    """The texts of the page's scripts, as JSON; of all scripts where no bundle tells which are the page's."""
     own = [f"{name}.js" for name in (page, *LATER.get(page, ()), *ANYWHERE)]
     read = own if bundled else [name for name in ours if name.endswith(".js")]
     script = "\n".join(ours[name].plain.decode() for name in read)
@@ -180,7 +175,7 @@ def _mark(content: bytes) -> str:
 
 
 def words_of(script: str, texts: Mapping[str, Forms]) -> dict[str, Forms]:
-    """Of all texts those `script` names: "status.full", or with "status." or `status.${…}` all that begin so."""
+    """All texts that `script` names: "status.full", or with "status." or `status.${…}` all that begin so."""
     names = {name for _, name in LITERAL.findall(script)}
     groups = tuple({*BEGINNING.findall(script), *(name for name in names if name.endswith("."))})
     return {key: text for key, text in texts.items() if key in names or key.startswith(groups)}

@@ -1,7 +1,4 @@
-"""Decides what many machines can be asked for at once, and what would become of it. Pure.
-
-The page's `bulk.js` decides the same.
-"""
+"""Decides what many machines can be asked for at once, and what becomes of it. Pure. `bulk.js` decides the same."""
 
 from __future__ import annotations
 
@@ -13,8 +10,6 @@ from dashboard.trouble import View
 
 
 class BulkAction(NamedTuple):
-    """A button of the bulk bar. All of them wait for machines that are away."""
-
     key: str
     name: Literal["set_status", "sync_timezone"]
     args: Mapping[str, Any]
@@ -32,7 +27,7 @@ BULK_ACTIONS: Final[Mapping[str, BulkAction]] = {
 
 
 class Forecast(NamedTuple):
-    """How many machines would be asked now, how many when they are back, and how many cannot do it."""
+    """Machines asked now, asked when they are back, and those that cannot do it."""
 
     now: int
     wait: int

@@ -1,7 +1,5 @@
-"""Bundles and shrinks our own scripts and style sheets, with the esbuild that npm installed.
-
-The program is started once, reads files of `static` alone, and is never waited for longer than `WITHIN_S`.
-"""
+"""Bundles and shrinks our own scripts and style sheets, with the esbuild that npm installed; never waited for longer
+than `WITHIN_S`."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 PACKAGES = Path(__file__).parent.parent / "node_modules/@esbuild"
-"""npm installs the one package of this computer's system and processor: the program itself, which needs no node."""
+"""npm installs this computer's package: the program itself, which needs no node."""
 WITHIN_S = 10.0
 OPTIONS = (
     "--bundle", "--minify", "--format=esm", "--charset=utf8", "--legal-comments=none", "--log-level=error",
@@ -42,7 +40,6 @@ class _Meta(msgspec.Struct):
 
 
 def bundles(entries: Mapping[str, Path]) -> dict[str, bytes] | None:
-    """A bundle for each entry, under its name ("fleet.js"); None, with a line in the log, when there are none."""
     program = next(PACKAGES.glob("*/bin/esbuild"), None)
     if program is None:
         logger.info("esbuild is not installed: scripts and style sheets are sent as they are")
@@ -73,7 +70,7 @@ def _run(program: Path, entries: Mapping[str, Path], folder: Path) -> dict[str, 
 
 
 def _proven(entries: Mapping[str, Path], folder: Path) -> dict[str, bytes]:
-    """The bundles, when what was read and written is what was asked for."""
+    """When what was read and written is what was asked for."""
     meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=_Meta)
     foreign = [path for path in meta.inputs if not (STATIC / path).resolve().is_relative_to(STATIC)]
     if foreign:

@@ -13,8 +13,8 @@ from dashboard import formats
 
 @dataclass(frozen=True, slots=True)
 class EventChoice:
-    """`base` is the page's own path. `machine` is a name, device_id or id; `start` and `end` are days, as 2026-11-23,
-    both included; `before` is the event the list goes on from."""
+    """`base` is the page's own path. `machine` is a name, device_id or id; `start` and `end` are days, both included;
+    `before` is the event the list goes on from."""
 
     base: str = "/events"
     kinds: tuple[str, ...] = ()
@@ -36,7 +36,6 @@ class EventChoice:
 
     @property
     def members(self) -> dict[str, str]:
-        """The query of the address, without the place in the list."""
         asked = {
             "kind": ",".join(self.kinds), "actor": self.actor, "machine": self.machine, "q": self.text,
             "from": self.start, "to": self.end,
@@ -44,7 +43,6 @@ class EventChoice:
         return {name: value for name, value in asked.items() if value}
 
     def address(self, **changes: Any) -> str:
-        """The page's address with some members changed; from the newest event on unless `before` is given."""
         wanted = replace(self, **{"before": None, **changes})
         members: dict[str, Any] = dict(wanted.members)
         if wanted.before is not None:
@@ -73,8 +71,6 @@ class EventChoice:
 def choice_from(
     params: Mapping[str, str], base: str, kinds: Sequence[str], row_id: Callable[[str], int | None]
 ) -> EventChoice:
-    """Read an address; unknown members are ignored. `row_id` reads a row's id."""
-
     def text(name: str) -> str:
         return "".join(letter for letter in params.get(name, "") if letter.isprintable()).strip()[:100]
 

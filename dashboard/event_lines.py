@@ -13,8 +13,7 @@ from dashboard.reader import Reader
 
 @dataclass(frozen=True)
 class Names:
-    """Names that the events' reader may know: people by number as text; machines (name, zone) and removed machines
-    (name) by id."""
+    """That the reader may know: people by number as text; machines (name, zone) and removed machines (name) by id."""
 
     people: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[int, tuple[str, str]] = field(default_factory=dict)
@@ -36,8 +35,8 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `day` is the heading it stands under; `machine` is "" on the page of one machine; `machine_at` and
-    `job_at` are addresses or ""."""
+    """`day` is the heading it stands under; `machine` is "" on the page of one machine; `machine_at` and `job_at` are
+    addresses or ""."""
 
     id: int
     at: int
@@ -86,7 +85,7 @@ def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_m
 
 
 def _time(r: Reader, at: int, zone: str, site: str) -> str:
-    """The time at the site; with day and zone where they differ from the heading's."""
+    """At the site; with day and zone where they differ from the heading's."""
     shown = r.clock(at, site, seconds=True)
     moment = formats.instant(at)
     if formats.zone_label(site, moment) == formats.zone_label(zone, moment):

@@ -1,7 +1,4 @@
-"""Reads an event for its sentence: values, changed members, instants. Pure.
-
-Nothing in an event is trusted: it may come from a machine, or from an older or newer hub.
-"""
+"""Reads an event for its sentence: values, changed members, instants. Pure. Nothing in an event is trusted."""
 
 from __future__ import annotations
 
@@ -37,7 +34,6 @@ class EventReading(NamedTuple):
         return value(self.r, self.params.get(name), most)
 
     def person(self) -> str:
-        """The person it is about: by email where the event has it, else by name."""
         known = self.params.get("email") or self.people.get(str(self.params.get("user_id")))
         return plain(known) if known else self.r.t("who.user", id=self.param("user_id"))
 
@@ -82,7 +78,7 @@ def differences(e: EventReading, name_of: Callable[[str], str]) -> list[str]:
 
 
 def moment(r: Reader, given: object) -> str:
-    """An instant of an event (RFC 3339, or epoch milliseconds), with its date: a record is read later, too."""
+    """RFC 3339, or epoch milliseconds; with its date."""
     try:
         if isinstance(given, (int, float)) and not isinstance(given, bool):
             return r.stamp(int(given))

@@ -1,7 +1,5 @@
-"""Decides which machines the Machines page shows, in which order, and what its counters say. Pure.
-
-The page's `order.js` decides the same while it patches; one table of cases holds both to it.
-"""
+"""Decides which machines the Machines page shows, in which order, and what its counters say. Pure. `order.js` decides
+the same; one table of cases holds both to it."""
 
 from __future__ import annotations
 
@@ -26,18 +24,16 @@ METRICS = {
 SORTS = ("machine", "status", "seen", "capacity", *METRICS)
 STATUS_ORDER = {"error": 0, "full": 1, "unknown": 2, "maintenance": 3, "inactive": 4, "active": 5}
 REVERSED_AT_FIRST = frozenset({"capacity", *METRICS})
-"""Sorted by a reading, the worst (highest) value comes first."""
+"""Sorted by a reading, the highest comes first."""
 
 
 NAMES_KEPT = 4096
 PAGE = 100
-"""Rows that the hub writes at a time; the page's script adds the others from the feed."""
+"""Rows that the hub writes at a time; the script adds the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetQuery:
-    """What the address of the page asks for."""
-
     text: str = ""
     status: str = ""
     connection: str = ""
@@ -50,7 +46,7 @@ class FleetQuery:
         return bool(self.text or self.status or self.connection)
 
     def address(self, **changes: Any) -> str:
-        """The address with some members changed, from its first page on; what is default is left out."""
+        """From its first page on; what is default is left out."""
         wanted = replace(self, **{"page": 1, **changes})
         members = {"q": wanted.text, "status": wanted.status, "connection": wanted.connection}
         if wanted.sort != "machine" or wanted.descending:
@@ -67,7 +63,6 @@ class FleetQuery:
 
 
 def query_from(params: Mapping[str, str]) -> FleetQuery:
-    """Read an address; unknown members are ignored."""
     sort = params.get("sort", "")
     status, connection = params.get("status", ""), params.get("connection", "")
     column = sort.lstrip("-")
@@ -82,7 +77,7 @@ def query_from(params: Mapping[str, str]) -> FleetQuery:
 
 
 def counters(views: Iterable[View]) -> dict[str, int]:
-    """How many machines are in each status, and how many are offline (an offline machine keeps its status)."""
+    """Machines in each status, and offline ones (which keep their status)."""
     counts = dict.fromkeys((*STATUSES, "offline"), 0)
     for view in views:
         count(counts, view)
@@ -90,7 +85,6 @@ def counters(views: Iterable[View]) -> dict[str, int]:
 
 
 def count(counts: dict[str, int], view: View) -> None:
-    """One machine more."""
     counts[view["effective_status"]] += 1
     if view["connection"] == "offline":
         counts["offline"] += 1
@@ -110,13 +104,13 @@ def matches(view: View, query: FleetQuery) -> bool:
 
 @lru_cache(maxsize=NAMES_KEPT)
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """RVM-9 before RVM-10. Comparable whatever the machine is called."""
+    """RVM-9 before RVM-10."""
     pieces = re.findall(r"[0-9]+|[^0-9]+", name)
     return tuple((0, int(p[:15]), "") if p[0] in "0123456789" else (1, 0, p.casefold()) for p in pieces)
 
 
 def ordered(views: Iterable[View], query: FleetQuery) -> list[View]:
-    """In the order asked for; machines without a value, and last known values of offline ones, at the end."""
+    """Machines without a value, and offline ones' last known values, at the end."""
     listed = sorted(views, key=lambda view: (natural(view["name"]), view["id"]))
     if query.sort == "machine":
         return listed[::-1] if query.descending else listed

@@ -1,8 +1,5 @@
-"""Text that came from a machine, made harmless to read: one line, nothing invisible that acts, and an end.
-
-HTML is no matter here: templates and text nodes escape. What is left is what a terminal, a spreadsheet or a reader's
-eye would fall for: control characters, marks that turn the direction of writing, endless length.
-"""
+"""Text that came from a machine, made harmless to read: one line, nothing invisible that acts, and an end. HTML is no
+matter here: templates escape."""
 
 from __future__ import annotations
 
@@ -20,8 +17,6 @@ _END: Final = "\u2069"
 
 
 def plain(value: object, most: int = MOST) -> str:
-    """One line of at most `most` characters. Text that is written from right to left cannot turn what stands around
-    it."""
     text = value if isinstance(value, str) else shown(value)
     cut = len(text) > most
     text = "".join(_letters(text[:most]))

@@ -1,9 +1,9 @@
 """Numbers, ages and instants as a reader of each language writes them: marks, names of months and clocks from CLDR.
+Time is an argument.
 
-The page's `format.js` does the same with the browser's Intl, which has CLDR too; one table of examples holds both to it
-(tests/dashboard/fixtures/formats.json). Ours, not CLDR's: a day stands before its month in English as well, for our
-readers are in Indonesia; a minus is U+2212, and U+202F stands between an amount and its unit; units are short symbols.
-Time is an argument: nothing here reads a clock.
+`format.js` does the same with the browser's Intl; one table of examples holds both to it
+(tests/dashboard/fixtures/formats.json). Ours, not CLDR's: a day stands before its month in English as well; a minus is
+U+2212, and U+202F stands between an amount and its unit; units are short symbols.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def locale(language: str) -> Locale:
 
 
 def number(value: float, language: str, decimals: int = 0, *, grouped: bool = True) -> str:
-    """`1234.5` -> `1,234.5` or `1.234,5`. Halves go away from zero, as the browser's Intl rounds them."""
+    """`1234.5` -> `1,234.5` or `1.234,5`. Halves go away from zero."""
     exact = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, EXACT)
     return _written(exact or abs(exact), language, decimals, grouped)
 
@@ -73,7 +73,6 @@ def degrees(value: float, language: str) -> str:
 
 
 def reading(metric: str, value: float, language: str) -> str:
-    """One reading with its unit: percent for all but the temperature."""
     return degrees(value, language) if metric == "temperature" else percent(value, language)
 
 
@@ -119,7 +118,7 @@ def offset(seconds: float, language: str) -> str:
 
 
 def zone(name: str | None) -> tzinfo:
-    """The zone of that IANA name; the product's default for one nobody knows (the name came from a machine)."""
+    """The product's default for a name nobody knows."""
     return (_zone_info(name) if name else None) or _zone_info(DEFAULT_ZONE) or timezone(timedelta(hours=7), "WIB")
 
 
@@ -175,6 +174,5 @@ def stamp(at: datetime, zone_name: str | None, language: str) -> str:
 
 
 def instant(ms: float) -> datetime:
-    """Epoch milliseconds as an aware UTC instant; one that no calendar holds in every zone (a machine whose clock says
-    the year 9999) becomes the nearest that does."""
+    """Epoch milliseconds as an aware UTC instant, at most the nearest that every zone's calendar holds."""
     return datetime.fromtimestamp(min(max(ms / 1000, _FIRST_S), _LAST_S), timezone.utc)

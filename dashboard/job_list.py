@@ -35,7 +35,6 @@ class JobQuery:
 
     @property
     def ended_states(self) -> tuple[str, ...]:
-        """The ended states to show; () when only open jobs are asked for."""
         if self.state == "open":
             return ()
         return ENDED if self.state in ("", "ended") else (self.state,)
@@ -51,7 +50,6 @@ class JobQuery:
 
 
 def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -> JobQuery:
-    """Read an address; unknown members are ignored. `row_id` reads a row's id."""
     state, name = params.get("state", ""), params.get("name", "")
     return JobQuery(
         state=state if state in STATES else "",
@@ -64,7 +62,7 @@ def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -
 
 
 def tally(r: Reader, counts: Mapping[str, int], offline: int, query: JobQuery) -> list[tuple[str, str]]:
-    """A group's sum as (words, address of those it counts or ""); `offline`: queued ones whose machine is away."""
+    """(words, address of those it counts or ""); `offline`: queued ones whose machine is away."""
     total = sum(counts.values())
     said = [(r.t("tally.done", n=r.number(counts.get("succeeded", 0)), total=r.number(total)), "")]
     running = sum(counts.get(state, 0) for state in OPEN[1:])

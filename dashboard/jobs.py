@@ -1,7 +1,5 @@
-"""Renders a command in words: what was asked, how far it is, how it ended, what cancelling leaves behind. Pure.
-
-Takes the view of a command with times in epoch milliseconds.
-"""
+"""Renders a command in words: what was asked, how far it is, how it ended, what cancelling leaves behind. Pure. Takes
+its view with times in epoch milliseconds."""
 
 from __future__ import annotations
 
@@ -24,9 +22,8 @@ BYTE_PHASES = frozenset({"sending", "downloading", "unpacking", "comparing"})
 WINDOW_S = 30.0
 """The throughput is that of the last seconds."""
 STEADY_S = 5.0
-"""It is told after so long, and no more after so long without news."""
 UNEVEN = 2.0
-"""Half of the window faster than the other by more than this: too unsteady to tell when it ends."""
+"""Half of the window faster than the other by more than this: no end is told."""
 REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
 """Steps that are behind a job in that state."""
 MARKS = {
@@ -36,15 +33,13 @@ MARKS = {
 
 
 class JobStep(NamedTuple):
-    """One of the four steps: its word, when (or ""), whether it is behind the job."""
-
     word: str
     time: str
     done: bool
 
 
 class Throughput(NamedTuple):
-    """How fast a phase goes, in its unit a second; `steady`: evenly enough to tell when it ends."""
+    """In the phase's unit a second; `steady`: evenly enough to tell when it ends."""
 
     per_s: float
     steady: bool
@@ -59,22 +54,19 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobCard:
-    """A job's card, in the reader's language."""
-
     id: str
     state: str
     mark: str
     what: str
     word: str
     ended: str
-    """When it ended, or ""."""
     asked: str
     reason: str
     steps: tuple[JobStep, ...]
     bar: Bar | None
     how: str
     behind: str
-    """What cancelling would leave behind; "" when nothing can be cancelled."""
+    """"" when nothing can be cancelled."""
 
     @property
     def is_open(self) -> bool:
@@ -86,8 +78,7 @@ class JobCard:
 
 
 def card(r: Reader, job: Job, *, who: str, away: bool, zone: str, throughput: Throughput | None = None) -> JobCard:
-    """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands; `throughput`: of its
-    phase, as the hub saw it."""
+    """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands."""
     is_open = job["state"] in OPEN
     return JobCard(
         id=job["id"],
@@ -127,7 +118,7 @@ def what(r: Reader, job: Job) -> str:
 
 
 def reason(job: Job) -> str:
-    """The reason a person gave. The end of a remote session has a code instead, which the session's line renders."""
+    """As a person gave it; the end of a remote session has a code, which the session's line renders."""
     told = passed_on(job) or job["name"] == "stop_remote_access"
     return job["reason"] or ("" if told else job["args"].get("reason")) or ""
 
@@ -145,7 +136,7 @@ def _relayed_status(r: Reader, args: Mapping[str, Any]) -> str:
 
 
 def word(r: Reader, state: str) -> str:
-    """The state in a word: seven for people, where programs have nine."""
+    """Seven for people, where programs have nine."""
     return r.said("step", {"accepted": "running", "succeeded": "done"}.get(state, state))
 
 
@@ -174,14 +165,13 @@ def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | 
 
 
 def why(r: Reader, error: Mapping[str, Any] | None) -> str:
-    """A failure in the reader's language; the machine's own sentence for an unknown code."""
     error = error or {}
     code = str(error.get("code") or "")
     return r.t(f"failure.{code}") if f"failure.{code}" in r.t else str(error.get("message") or code)
 
 
 def progress(r: Reader, told: Mapping[str, Any], throughput: Throughput | None = None) -> str:
-    """The phase and the amount; how fast and how long still, where that is known."""
+    """The phase and the amount; how fast and how long still, where known."""
     name, done, total = str(told.get("phase", "")), told.get("done"), told.get("total")
     phase, count = r.said("phase", name), r.amount if name in BYTE_PHASES else r.number
     if done is None:
@@ -199,7 +189,7 @@ def progress(r: Reader, told: Mapping[str, Any], throughput: Throughput | None =
 
 
 def throughput_of(points: Sequence[tuple[float, float]], now_s: float) -> Throughput | None:
-    """Of one phase, from (seconds, done), oldest first; None before STEADY_S, and when nothing moves any more."""
+    """From (seconds, done), oldest first; None before STEADY_S, and when nothing moves any more."""
     kept = [point for point in points if point[0] >= now_s - WINDOW_S]
     if len(kept) < 3 or now_s - kept[-1][0] > STEADY_S or kept[-1][0] - kept[0][0] < STEADY_S:
         return None
@@ -215,7 +205,6 @@ def _speed(early: tuple[float, float], late: tuple[float, float]) -> float:
 
 
 def bar(job: Job) -> Bar | None:
-    """A bar only while the job runs."""
     if job["state"] != "running":
         return None
     told = job["progress"] or {}

@@ -19,7 +19,7 @@ Recent = Sequence[tuple[int, Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One number. `reason`: why `value` is None; `low` and `high` are of the last five minutes."""
+    """`reason`: why `value` is None; `low` and `high` are of the last five minutes."""
 
     metric: str
     value: float | None
@@ -32,7 +32,6 @@ class Tile:
 
     @property
     def share(self) -> float:
-        """The meter's filling, 0-100."""
         top = METER_TOP.get(self.metric, 100)
         return min(100.0, max(0.0, (self.value or 0) * 100 / top))
 
@@ -44,7 +43,7 @@ class Tile:
 
 
 def tiles(view: View, recent: Recent, limits: Mapping[str, float], now: int) -> list[Tile]:
-    """The tiles in their order; `recent` are (epoch ms, readings), oldest first."""
+    """`recent` are (epoch ms, readings), oldest first."""
     over = {reason["code"] for reason in view["health_reasons"] or ()}
     return [_tile(view, metric, recent, limits.get(metric), metric in over, now) for metric in TILES]
 
@@ -75,7 +74,7 @@ def _tile(view: View, metric: str, recent: Recent, limit: float | None, over: bo
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A line of the "why" panel: `code` finds the cause and the next step in the playbook (`why.<code>.…`)."""
+    """`code` finds the cause and the next step in the playbook (`why.<code>.…`)."""
 
     code: str
     since: int | None
@@ -83,7 +82,6 @@ class Why:
 
 
 def whys(view: View, now: int) -> list[Why]:
-    """The causes of the machine's state; empty when it is active, live and well."""
     found: list[Why] = []
     status, connection = view["effective_status"], view["connection"]
     if quarantined(view, now):
@@ -106,7 +104,7 @@ def whys(view: View, now: int) -> list[Why]:
 
 
 def other_at(view: View, now: int) -> int | None:
-    """When the clock alone changes the causes: a quarantine ends, or an announced reboot takes too long."""
+    """When the clock alone changes the causes."""
     if quarantined(view, now):
         until: int = view["quarantined_until"]
         return until
@@ -115,7 +113,7 @@ def other_at(view: View, now: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the band in percent of its width: `status`, or `away` over it while the machine was offline."""
+    """In percent of the band's width: `status`, or `away` over it while the machine was offline."""
 
     kind: str
     left: float
@@ -125,8 +123,7 @@ class Span:
 def band(
     statuses: Iterable[tuple[int, str]], away: Iterable[tuple[int, int]], now: int, known_since: int
 ) -> list[Span]:
-    """The last 24 h. `statuses` are (since ms, status), oldest first; nothing is claimed of the time before
-    `known_since`."""
+    """`statuses` are (since ms, status), oldest first; nothing is claimed of the time before `known_since`."""
     start = now - DAY_MS
     spans: list[Span] = []
     points = list(statuses)

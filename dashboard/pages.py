@@ -1,7 +1,4 @@
-"""Turns a template's name and values into HTML. Everything is escaped unless a template's own text says otherwise.
-
-Knows no request; `hub.web` gives it a Reader and what the page shows.
-"""
+"""Turns a template's name and values into HTML. Everything is escaped. Knows no request."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ FOLDER = Path(__file__).parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """Autoescape is on for every template, not by file name: one called `.j2` would otherwise go out raw."""
+    """Autoescape is on for every template, not by file name."""
     made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -43,7 +40,6 @@ def environment() -> Environment:
 
 @cache
 def load() -> None:
-    """Compile every template, which takes most of a second: to be called from a thread before the first page."""
     for name in environment().list_templates():
         environment().get_template(name)
 
@@ -53,5 +49,5 @@ def ready() -> bool:
 
 
 def pieces(template: str, reader: Reader, **values: Any) -> Iterator[str]:
-    """The page as text, piece by piece. What the template needs and did not get is an error, never a blank."""
+    """Piece by piece. What the template needs and did not get is an error, never a blank."""
     return environment().get_template(template).generate(r=reader, t=reader.t, **values)

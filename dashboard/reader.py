@@ -1,7 +1,5 @@
 """One reader of one page: language, theme, zone and the instant the page was made, with every format bound to them.
-
-Templates get it as `r`. It knows no request and no user.
-"""
+Templates get it as `r`. Knows no request and no user."""
 
 from __future__ import annotations
 
@@ -40,18 +38,16 @@ class Reader:
         return formats.amount(size, self.language)
 
     def worth(self, cause: str, value: float | None) -> str:
-        """The value behind a trouble: degrees, the clock's difference, or percent."""
         if cause.startswith("clock"):
             return self.offset(value or 0)
         return self.reading("temperature" if cause == "hot" else "share", value or 0)
 
     def limit(self, metric: str, value: float) -> str:
-        """A threshold: the reading's unit without decimals it does not have."""
+        """In the reading's unit without decimals it does not have."""
         unit = "°C" if metric == "temperature" else "%"
         return f"{self.number(value, 0 if value == int(value) else 1)}{formats.THIN}{unit}"
 
     def age(self, ms: int | None) -> str:
-        """How long ago, in the largest unit."""
         return formats.age((self.now - (ms if ms is not None else self.now)) / 1000, self.language)
 
     def ago(self, ms: int | None) -> str:
@@ -82,6 +78,6 @@ class Reader:
         return formats.zone_label(zone or self.zone, formats.instant(self.now))
 
     def said(self, prefix: str, code: str, **params: Any) -> str:
-        """The text of a code that came from a machine or a newer hub: the code itself when no text is known."""
+        """The text of a code from a machine or a newer hub: the code itself when there is none."""
         key = f"{prefix}.{code}"
         return self.t(key, **params) if key in self.t else code

@@ -1,7 +1,7 @@
 """Renders an event of the audit log as a sentence with a shape, in the reader's language. Pure.
 
-Takes the view of an event (instants in epoch milliseconds). Nothing in an event is trusted: it may come from a machine,
-or from an older or newer hub. A missing member is a dash, an unknown code stands for itself.
+Takes its view (instants in epoch milliseconds). Nothing in an event is trusted. A missing member is a dash, an unknown
+code stands for itself.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class EventText(NamedTuple):
 
 
 def describe(r: Reader, event: Event, people: People) -> EventText:
-    """The sentence of an event. `people` names the users it is about, as far as the reader may know them."""
+    """`people` names the users it is about."""
     code = str(event["code"])
     params, before, after = mapping(event["params"]), mapping(event["before"]), mapping(event["after"])
     reading = EventReading(r, code, params, before, after, people, str(event.get("actor")))
@@ -127,7 +127,6 @@ def _connection_changed(e: EventReading) -> _Parts:
 
 
 def _job(e: EventReading) -> str:
-    """What the command does."""
     name, args = str(e.params.get("name")), e.params.get("args")
     if isinstance(args, Mapping):
         kept = {key: plain(each, 100) if isinstance(each, str) else each for key, each in args.items()}

@@ -1,8 +1,5 @@
-"""The texts of a remote session: the time that is left, what it allows, how it ended. Pure.
-
-Takes sessions as the feed tells them, with instants in epoch milliseconds. The page's `lease_words.js` counts down the
-same way; one table of examples holds both to it.
-"""
+"""The texts of a remote session: the time that is left, what it allows, how it ended. Pure. Instants in epoch
+milliseconds. `lease_words.js` counts down the same way."""
 
 from __future__ import annotations
 
@@ -28,14 +25,12 @@ def countdown(ms: float) -> str:
 
 
 def left(r: Reader, lease: Session) -> str:
-    """What a chip or a row says: the time that is left, or what it waits for."""
     if lease["status"] == "active" and lease["expires_at"] is not None:
         return countdown(lease["expires_at"] - r.now)
     return r.said("lease", str(lease["status"]))
 
 
 def allowed(r: Reader, session: Session) -> str:
-    """`Terminal, page 5000, page 5001, files`."""
     words = []
     for what in ALLOWED:
         if what not in session["allow"]:
@@ -47,7 +42,7 @@ def allowed(r: Reader, session: Session) -> str:
 
 
 def ended(r: Reader, session: Session, who: str) -> str:
-    """`ended by Budi`, `time was up`: nobody is named who only stands for a clock."""
+    """Nobody is named who only stands for a clock."""
     reason = session["end_reason"]
     how = r.said("lease.end_reason", str(reason)) if reason else r.said("lease", str(session["status"]))
     by_somebody = str(session["ended_by"] or "").startswith("user:")
@@ -56,26 +51,25 @@ def ended(r: Reader, session: Session, who: str) -> str:
 
 
 def durations(most_s: float) -> list[int]:
-    """The minutes offered as buttons: the usual ones a machine's longest session holds."""
     return [minutes for minutes in USUAL_MINUTES if minutes * 60 <= most_s]
 
 
 def seconds_asked(form: Mapping[str, str]) -> int | None:
-    """What the start form says as seconds; None when it says nothing that could be meant."""
+    """None when the form holds nothing that could be meant."""
     chosen = form.get("minutes", "")
     text = form.get("other", "") if chosen == "other" else chosen
     return int(text) * 60 if text.isascii() and text.isdigit() and 0 < len(text) <= 5 and int(text) else None
 
 
 def may_extend(session: Session, most_s: float) -> bool:
-    """Whether it may last longer: at most the machine's longest session."""
+    """At most to the machine's longest session."""
     if session["status"] != "active" or session["expires_at"] is None or session["start_time"] is None:
         return False
     return bool(session["start_time"] + most_s * 1000 - session["expires_at"] >= 1000)
 
 
 def declared(hardware: Mapping[str, Any] | None) -> dict[str, list[str]]:
-    """The folders a machine says files may be taken from and put into. Nothing here trusts what a machine says."""
+    """That files may be taken from and put into; a machine's word is not trusted."""
     told = (hardware or {}).get("remote")
     told = told if isinstance(told, Mapping) else {}
     return {name: _folders(told.get(name)) for name in ("download", "upload")}

@@ -1,8 +1,5 @@
-"""The settings form as values: what each field shows, and what somebody meant by sending it. Pure.
-
-A field shows where its value comes from (`own` or inherited) and the value as text.
-Also whether a machine runs the desired settings.
-"""
+"""The settings form as values: what each field shows, and what somebody meant by sending it. Pure. A field shows where
+its value comes from (`own` or inherited) and the value as text."""
 
 from __future__ import annotations
 
@@ -16,17 +13,17 @@ from dashboard.reader import Reader
 from dashboard.trouble import View
 
 VALUE, ORIGIN, SEEN = "v.", "o.", "w."
-"""How the fields of a key are called: its value, where it comes from, and what both were when the page was made."""
+"""Of a key: its value, where it comes from, and what both were when the page was made."""
 NUMBERS: Final = ("number", "whole")
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _EITHER: Final = re.compile(r"([-+]?[1-9]\d{0,2})([.,])(\d{3})", re.ASCII)
-"""A thousand to one reader and one to the other: nobody here guesses which."""
+"""A thousand to one reader and one to the other."""
 
 
 @dataclass(slots=True)
 class SettingRow:
-    """One key. `text` and `own` are what the field shows (what was typed, after a refusal), `seen` what it was made
-    from; `inherited` is None when nothing stands behind an own value."""
+    """`text` and `own` are what the field shows, `seen` what it was made from; `inherited` is None when nothing stands
+    behind an own value."""
 
     key: str
     kind: str
@@ -38,19 +35,16 @@ class SettingRow:
     inherited: str | None = None
     inherited_from: str = "default"
     changed: tuple[str, int, str] | None = None
-    """Who changed it last, when (epoch ms), and what it was before."""
+    """By whom, when (epoch ms), and what it was before."""
     refused: str = ""
     """Why the machine does not take it."""
     fault: str = ""
-    """Why the hub does not."""
     now: str = ""
-    """What is shown when somebody else changed it while this was typed."""
+    """When somebody else changed it meanwhile."""
     clash: bool = False
-    """Somebody did."""
 
     def merge(self, form: Mapping[str, str]) -> bool:
-        """Show what was typed instead of what is. True when what is has changed since the form was made; a field nobody
-        touched just shows what is."""
+        """Show what was typed. True when the value has changed since the form was made."""
         text, seen = plain(form.get(VALUE + self.key, self.text)), plain(form.get(SEEN + self.key, self.seen))
         own = form.get(ORIGIN + self.key) == "own"
         if SEEN + self.key not in form or seen_of(own, text) == seen:
@@ -65,12 +59,10 @@ def seen_of(own: bool, text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Forms send line ends as CRLF, and nobody means a space at the end."""
     return text.replace("\r\n", "\n").strip()
 
 
 def text_of(value: Any, kind: str) -> str:
-    """A value as its field shows it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float) and value == int(value):
@@ -83,7 +75,7 @@ def text_of(value: Any, kind: str) -> str:
 
 
 def value_of(text: str, kind: str) -> Any:
-    """What a text means; one that means nothing of that kind stays text, for the hub to refuse with its reason."""
+    """One that means nothing of that kind stays text, for the hub to refuse."""
     text = plain(text)
     if kind == "switch":
         return {"on": True, "off": False}.get(text, text)
@@ -96,10 +88,8 @@ def value_of(text: str, kind: str) -> Any:
 
 
 def requested(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """What the sent form changes: a value for each key that shall have one of its own, None to inherit again.
-
-    Only what differs from what the page showed counts; typing into an inherited field makes it an own one.
-    """
+    """A value for each key that shall have one of its own, None to inherit again. Only what differs from what the page
+    showed counts; typing into an inherited field makes it an own one."""
     found: dict[str, Any] = {}
     for key, kind in kinds.items():
         if VALUE + key not in form or SEEN + key not in form:
@@ -114,7 +104,7 @@ def requested(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, An
 
 
 def no_number(text: str, kind: str, language: str) -> tuple[str, dict[str, str]] | None:
-    """Why a number's field holds none, as a text key and its values; None when it does, or shall hold none."""
+    """As a text key and its values; None when the field holds one, or shall hold none."""
     text = plain(text)
     if kind not in NUMBERS or not isinstance(_number(text), str):
         return None
@@ -140,7 +130,6 @@ def _number(text: str) -> Any:
 
 
 def _entry(value: Any) -> str:
-    """A list's entry as a line: text as it is, unless the line would mean something else."""
     if isinstance(value, str) and _meaning(value.strip()) == value and "\n" not in value:
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -1,8 +1,5 @@
 """The small line beside a number: the last five minutes of one reading as an SVG path, broken where nothing came.
-
-The page's `sparkline.js` reads this path back and goes on drawing it, which is why the grid is whole numbers: one step
-to the right is five seconds, the height is 16 steps. Text would cost twice the bytes.
-"""
+`sparkline.js` goes on drawing it, on a grid: one step to the right is five seconds, the height is 16 steps."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ STEP_MS = 5_000
 STEPS = WINDOW_MS // STEP_MS
 HEIGHT = 16
 GAP_STEPS = 4
-"""More than this between two points is a gap: at one sample every 5 s, three are missing."""
+"""At one sample every 5 s, three are missing."""
 
 
 def path(points: Iterable[tuple[int, float | None]], now: int, low: float = 0, high: float = 100) -> str:
-    """`points` are (epoch ms, value), oldest first. An empty text when there is nothing to draw."""
+    """`points` are (epoch ms, value), oldest first."""
     drawn: list[str] = []
     last: int | None = None
     for x, y in _grid(points, now, low, high):
@@ -31,7 +28,6 @@ def path(points: Iterable[tuple[int, float | None]], now: int, low: float = 0, h
 
 
 def _grid(points: Iterable[tuple[int, float | None]], now: int, low: float, high: float) -> Iterable[tuple[int, int]]:
-    """One point a step at most (the last one wins), in grid coordinates."""
     kept: dict[int, int] = {}
     for at, value in points:
         x = STEPS - round((now - at) / STEP_MS)

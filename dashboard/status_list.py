@@ -1,8 +1,5 @@
-"""Lists the history of a machine's status: one entry a spell, newest first. Pure.
-
-A row of the history is a whole declaration, so a fuller bin alone makes a new one; an entry joins rows of the same
-status, reason and author.
-"""
+"""Lists the history of a machine's status: one entry a spell, newest first. Pure. An entry joins rows of the same
+status, reason and author."""
 
 from __future__ import annotations
 
@@ -29,7 +26,6 @@ Row = Mapping[str, Any]
 
 
 def spells(rows: Iterable[Row], ended: int | None = None) -> list[Spell]:
-    """`rows` newest first; `ended`: the end of the newest (None: it holds)."""
     found: list[Spell] = []
     for row in rows:
         spell = Spell(
@@ -49,7 +45,6 @@ def spells(rows: Iterable[Row], ended: int | None = None) -> list[Spell]:
 
 
 def page(rows: Sequence[Row], size: int, ended: int | None, *, more: bool) -> tuple[list[Spell], int | None]:
-    """At most `size` entries, and the instant before which older ones are found, if any."""
     found = spells(rows, ended)
     if len(found) > size:
         return found[:size], found[size - 1].since

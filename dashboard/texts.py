@@ -14,5 +14,4 @@ FOLDER: Final = Path(__file__).parent / "locales"
 
 @cache
 def texts_in(language: str) -> Texts:
-    """The sentences in that language, in English for one that we do not have."""
     return read(FOLDER, language if language in LANGUAGES else DEFAULT)

@@ -1,7 +1,5 @@
-"""Decides what is wrong with a machine, as a code and a rank, and how fresh its readings are.
-
-Pure: takes the view of a machine (instants in milliseconds) and the hub's now.
-"""
+"""Decides what is wrong with a machine, as a code and a rank, and how fresh its readings are. Pure: takes its view
+(instants in milliseconds) and the hub's now."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ View = Mapping[str, Any]
 OFFLINE_ALARM_MS = 15 * 60_000
 NEARLY_FULL = 95
 EXPECTED_BACK_MS = 10 * 60_000
-"""An announced reboot or update may take this long before it is trouble."""
+"""After that it is trouble."""
 HEALTH_CAUSES = {
     "temperature": "hot",
     "disk_usage": "disk",
@@ -31,14 +29,14 @@ RANKS = {
 }  # fmt: skip
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
-"""A clock years behind was never set since the start: no battery, and no time server found."""
+"""Years behind: no battery, and no time server found."""
 RESTING = frozenset({"maintenance", "inactive"})
 """Statuses by which people took a machine out of service."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineTrouble:
-    """A machine in trouble. `value` is the reading behind the cause, `since` epoch ms where known."""
+    """`value` is the reading behind the cause, `since` epoch ms where known."""
 
     id: int
     cause: str
@@ -61,7 +59,7 @@ def gone_expectedly(view: View, now: int) -> bool:
 
 
 def health_causes(view: View) -> list[tuple[str, float | None]]:
-    """The health reasons as causes with their reading, worst first; nothing for a machine whose readings are old."""
+    """Worst first; nothing for a machine whose readings are old."""
     if view["connection"] not in ("live", "late"):
         return []
     found = []
@@ -73,13 +71,12 @@ def health_causes(view: View) -> list[tuple[str, float | None]]:
 
 
 def quarantined(view: View, now: int) -> bool:
-    """Whether the hub refuses the machine's key, which two machines use."""
     until = view.get("quarantined_until")
     return until is not None and until > now
 
 
 def clock_cause(view: View) -> str | None:
-    """`clock` when the machine's clock is too wrong to believe its times, `clock_unset` when nobody ever set it."""
+    """`clock`: too wrong to believe its times, `clock_unset`: never set."""
     off = view.get("clock_offset_s")
     if off is None or view["connection"] not in ("live", "late") or abs(off) <= CLOCK_OFF_S:
         return None
@@ -115,7 +112,7 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
 
 
 def other_at(view: View, now: int) -> int | None:
-    """When the clock alone changes the trouble: a quarantine ends, or it has been offline for long."""
+    """When the clock alone changes the trouble."""
     if quarantined(view, now):
         until: int = view["quarantined_until"]
         return until
@@ -125,7 +122,6 @@ def other_at(view: View, now: int) -> int | None:
 
 
 def troubles(views: Iterable[View], now: int) -> list[MachineTrouble]:
-    """Every trouble of the fleet: worst cause first, then the oldest."""
     return ordered((t for t in (trouble(view, now) for view in views) if t), now)
 
 
@@ -134,7 +130,7 @@ def ordered(found: Iterable[MachineTrouble], now: int) -> list[MachineTrouble]:
 
 
 class Freshness(NamedTuple):
-    """`mark` is the shape, `words` what stands beside it (for `live` only screen readers hear it)."""
+    """`mark` is the shape, `words` what stands beside it (for `live` for screen readers only)."""
 
     mark: str
     words: str

@@ -1,7 +1,5 @@
-"""The time zone card as decisions: what is the matter, and how far a "Sync timezone" has come. Pure.
-
-Takes the answer of GET /timezone/status.
-"""
+"""The time zone card as decisions: what is the matter, and how far a "Sync timezone" has come. Pure. Takes the answer
+of GET /timezone/status."""
 
 from __future__ import annotations
 
@@ -24,8 +22,8 @@ _SET = frozenset({"verifying"})
 
 
 def state_of(view: Mapping[str, Any]) -> str:
-    """never, lookup_failed, not_permitted, failed, off, unknown (the machine does not know what its system runs in),
-    clock (the right zone, but a clock that is wrong all the same) or ok."""
+    """never, lookup_failed, not_permitted, failed, off, unknown (the system's zone is not known), clock (the right
+    zone, a wrong clock) or ok."""
     if view["last_sync"] is None and view["system_timezone"] is None:
         return "never"
     if view["error"]:
@@ -39,7 +37,6 @@ def state_of(view: Mapping[str, Any]) -> str:
 
 
 def wanted_of(view: Mapping[str, Any]) -> str | None:
-    """The zone the machine should be in."""
     wanted: str | None = view["pinned_timezone"] or (view["error"] or {}).get("timezone") or view["current_timezone"]
     return wanted
 

@@ -1,8 +1,5 @@
-"""`/ws/dashboard`: one browser page and the feed; and how any socket of a browser is refused or closed.
-
-Reader, writer, a guard over the credential and the feed's cut-off run in one task group; the first that ends decides
-how the socket closes. Knows no machine's link.
-"""
+"""`/ws/dashboard`: one browser page and the feed; and how any socket of a browser is refused or closed. Knows no
+machine's link."""
 
 from __future__ import annotations
 
@@ -36,8 +33,6 @@ CLOSE_WITHIN_S: Final = 2.0
 
 
 class Ending(NamedTuple):
-    """How the socket is closed; code None: the browser has gone."""
-
     code: int | None
     reason: str = ""
 
@@ -47,7 +42,6 @@ async def refuse_socket(websocket: WebSocket, status: int) -> None:
 
 
 async def close_socket(websocket: WebSocket, ending: Ending) -> None:
-    """Unless the browser is gone or goes meanwhile."""
     if ending.code is None or websocket.application_state is WebSocketState.DISCONNECTED:
         return
     with anyio.move_on_after(CLOSE_WITHIN_S), contextlib.suppress(WebSocketDisconnect):
@@ -55,8 +49,8 @@ async def close_socket(websocket: WebSocket, ending: Ending) -> None:
 
 
 RECHECK_S: Final = 3.0
-"""Another process's revocations are seen within this, a quarter more (to spread the look-ups) and the 3 s of the cache
-(bar: 10 s); this hub's at once."""
+"""Another process's revocations are seen within this, a quarter more and the 3 s of the cache (bar: 10 s); this hub's
+at once."""
 MAX_SOCKETS_PER_USER: Final = 20
 """The next one is closed with 1013 and comes back by itself."""
 TOO_MANY: Final = "too many pages of yours are open"
@@ -141,7 +135,7 @@ class _Page:
                 await self._send(outgoing)
 
     async def _send_picture(self, picture: Picture) -> None:
-        """Fragments of one message, each when the socket takes it: many at once hold little more than one."""
+        """Fragments of one message, each when the socket takes it."""
         if FRAMES not in self._websocket.scope["extensions"]:
             await self._websocket.send_text(picture.text)
             return

@@ -1,7 +1,8 @@
-"""From an HTTP request to an answer: guard, body, handler, envelope, and every exception as a document.
+"""From an HTTP request to an answer: guard, body, handler, envelope, and every exception as a document. Knows every
+operation only as data.
 
 The guard checks, before the body is read: credential, guessing rate, origin of a cookie's change, role, the machine of
-the path. Unknown and forbidden machines are answered alike. Knows every operation only as data.
+the path. Unknown and forbidden machines are answered alike.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def success(data: Any, status: int = 200, *, message: str | None = None) -> Resp
 
 
 def seal(response: Response, extra: Mapping[str, str] | None = None) -> Response:
-    """Puts on the headers every answer has, without overwriting the answer's own."""
+    """Without overwriting the answer's own."""
     for name, value in {**HEADERS, **(extra or {})}.items():
         response.headers.setdefault(name, value)
     return response
@@ -140,7 +141,7 @@ async def _prepare(context: HubContext, request: Request, operation: Operation, 
 
 
 def _note_sign_of_life(context: HubContext, operation: Operation, principal: Principal | None) -> None:
-    """A machine's write with its own key is a sign of life, whatever its result; reading is none."""
+    """A machine's write with its own key, whatever its result."""
     machine = None if principal is None or principal.kind != "machine" else context.fleet.machines.get(principal.id)
     if machine is not None and operation.method not in origin.SAFE_METHODS:
         context[Links].observer.uploaded(machine)
@@ -208,7 +209,6 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="myrvm"'}
 
 
 async def admit(context: HubContext, request: Request, operation: Operation) -> Principal | None:
-    """Who calls; None where anyone may. Raises 401, 403 or 429."""
     if operation.action is None:
         return None
     principal = await identify.identify(context, request)
@@ -224,8 +224,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
 
 
 def unauthenticated(context: HubContext, request: Request) -> Problem:
-    """401; 429 for an address that tries too many. A request without a credential is not charged: any page can make its
-    visitor's browser send it."""
+    """401; 429 for an address that tries too many. A request without a credential is not charged."""
     if identify.carried_by(context.settings, request) is None:
         return Problem("not-authenticated", Text("credential_wanted"), headers=CHALLENGE)
     wait = context[AuthState].wrong_credentials.charge(identify.address_of(context, request))
@@ -243,8 +242,7 @@ def machine_named(context: HubContext, principal: Principal, key: str) -> Machin
 
 
 async def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
-    """429 for a machine's key over its budget, answered late in a flood. Reading costs nothing, people are not
-    counted."""
+    """429 for a machine's key over its budget, answered late in a flood."""
     if principal is None or principal.kind != "machine" or operation.method in origin.SAFE_METHODS:
         return
     budget = context[Links].budget

@@ -1,8 +1,5 @@
-"""Headers of list pages (X-Total-Count, Link) and of versions (`ETag`, `If-Match`; RFC 9110); instants a caller names.
-
-An instant is taken as written: a machine's stamp of 1970 is a clock never set (`hub.model.dating`), a person's means
-1970.
-"""
+"""Headers of list pages (X-Total-Count, Link) and of versions (`ETag`, `If-Match`; RFC 9110); instants a caller names,
+taken as written."""
 
 from __future__ import annotations
 
@@ -23,8 +20,7 @@ from hub.web.http.problems import Problem, Text, one_wrong
 def next_page(
     request: Request, *, total: int | None = None, relation: str = "next", **following: object
 ) -> dict[str, str]:
-    """`following`: query members of the next page (or, by `relation`, of the one before); all None when there is
-    none."""
+    """`following`: query members of the next page (or, by `relation`, of the one before)."""
     found = {} if total is None else {"X-Total-Count": str(total)}
     changed = {name: str(value) for name, value in following.items() if value is not None}
     if changed:
@@ -46,7 +42,7 @@ def tagged(version: int) -> Mapping[str, str]:
 
 
 def version_expected(request: Request, version: int) -> int | None:
-    """The present version when the caller named it, None when they do not care. 412 when they named another."""
+    """The present version when the caller named it, None when they named none. 412 when they named another."""
     if IF_MATCH not in request.headers:
         return None
     given = ",".join(request.headers.getlist(IF_MATCH))
@@ -69,14 +65,14 @@ def _tag(version: int) -> str:
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FIRST, LAST = datetime(1000, 1, 1, tzinfo=timezone.utc), datetime(9998, 12, 31, tzinfo=timezone.utc)
-"""Beyond them nothing ever happened, and at the edges of the calendar no zone of a reader could hold the instant."""
+"""At the edges of the calendar no zone could hold the instant."""
 _EDGES: Final = {"0001": "1000", "9999": "9998"}
 """How programs write "always" and "never", as years that every zone can hold."""
 
 
 def bound(call: Call, member: str, text: str | None, zone: str | None = None) -> datetime | None:
-    """The instant in UTC; a naive one is read in `zone`, else in the hub's zone; a date alone is its first moment
-    there. Clamped to FIRST and LAST. Raises the 422 that names `member`."""
+    """In UTC; a naive one is read in `zone`, else in the hub's; a date alone is its first moment. Clamped to FIRST and
+    LAST. Raises the 422 that names `member`."""
     if text is None:
         return None
     found = _read(call, member, _EDGES.get(text[:4], text[:4]) + text[4:], zone)
@@ -84,7 +80,7 @@ def bound(call: Call, member: str, text: str | None, zone: str | None = None) ->
 
 
 def ahead(call: Call, member: str, text: str, zone: str | None = None) -> str:
-    """The instant as RFC 3339 text in UTC; one that has passed is refused, and one after LAST."""
+    """As RFC 3339 text in UTC; past, or after LAST: refused."""
     found = _read(call, member, text, zone)
     if found > LAST:
         raise one_wrong(member, "expect.time")

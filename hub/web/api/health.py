@@ -15,7 +15,7 @@ from hub.web.http.problems import Problem, Text
 READY_WITHIN_S = 4.0
 RETRY_S = 5.0
 WRITES_STALL_AFTER_S = 3.0
-"""A commit takes milliseconds; one that has waited this long waits for something else."""
+"""A commit takes milliseconds."""
 
 
 class Health(msgspec.Struct):

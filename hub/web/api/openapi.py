@@ -57,8 +57,6 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
-    """The operations that answer document and page, each built for its first reader."""
-
     @cache  # Bound: one document
     def encoded() -> bytes:
         return msgspec.json.encode(document(described))

@@ -30,8 +30,8 @@ class NoQuery(msgspec.Struct): ...
 
 @dataclass
 class Call:
-    """One request that got past the guard. `machine` is set where the path names one; `body` and `query` are what the
-    operation asked for; `size` counts the bytes of the body."""
+    """`machine` is set where the path names one; `body` and `query` are what the operation asked for; `size` counts the
+    bytes of the body."""
 
     context: HubContext
     request: Request
@@ -57,8 +57,7 @@ class Call:
         return self.machine_or_none
 
     async def announce(self, *made: Change) -> list[Change]:
-        """Commit, unless the session ended (a new password, somebody disabled) meanwhile. Raises the 401, and as
-        `Announcer`."""
+        """Commit, unless the session ended meanwhile. Raises the 401, and as `Announcer`."""
         who = self.principal
         held = [while_signed_in(who.credential_id)] if who.is_signed_in else []
         try:
@@ -71,7 +70,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """`data` goes into the envelope; `message` is for people; `session` is a new session's secret for the cookie."""
+    """`data` goes into the envelope; `message` is for people; `session` is a new session's secret."""
 
     data: Any = None
     status: int = 200
@@ -119,7 +118,7 @@ class Operation:
     form: Mapping[str, str] = field(default_factory=dict)
     """The fields of a `multipart/form-data` body: `binary` or `text`."""
     reads: float = 0.0
-    """Of the caller's budget of reads (hub.web.auth.limits), for each hundred rows."""
+    """Of the caller's budget of reads, for each hundred rows."""
     other_media: tuple[str, ...] = ()
 
     @property
@@ -132,7 +131,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 def of_record(record: type[TableRow | SampleRow], *, without: Collection[str] = ()) -> Callable[[type[S]], type[S]]:
     """Give a Struct the record's columns, each required, instants in RFC 3339. Its own members replace columns of their
-    name, or follow them. Raises ValueError for a column in `without` that the record does not have."""
+    name, or follow them. Raises ValueError for an unknown column in `without`."""
     kinds = get_type_hints(record)
     names = record.__struct_fields__ if issubclass(record, TableRow) else SampleRow._fields
     columns = {name: _shown(kinds[name]) for name in names}

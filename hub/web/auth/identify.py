@@ -1,7 +1,7 @@
 """Finds out whose credential a request or an upgrade carries: in memory, else in the database.
 
-An Authorization header decides alone, whatever cookie is beside it. A cookie may only be a session; a Bearer text a
-machine's key, a user's token, or the session of a REST login. Uses are written after the answer, and rarely.
+An Authorization header decides alone. A cookie may only be a session; a Bearer text a machine's key, a user's token, or
+the session of a REST login.
 """
 
 from __future__ import annotations
@@ -31,15 +31,12 @@ from hub.web.auth.state import AuthState
 
 
 class Carried(NamedTuple):
-    """The text offered as credential, by header or cookie."""
-
     text: str
     cookie: bool
 
 
 async def identify(context: HubContext, connection: HTTPConnection) -> Principal | None:
-    """None: no valid credential. Costs a look-up in memory, or a read of the database (raises
-    db.errors.Unavailable)."""
+    """None: no valid credential. Raises db.errors.Unavailable."""
     carried = carried_by(context.settings, connection)
     shape = credentials.recognise(carried.text) if carried is not None else None
     if carried is None or shape is None or (carried.cookie and shape.kind != "session"):
@@ -65,7 +62,7 @@ def machine_by_key(context: HubContext, key: str) -> Principal | None:
 
 
 def carried_by(settings: Settings, connection: HTTPConnection) -> Carried | None:
-    """Unchecked. Two Authorization headers are none: who sends two wants one to slip by."""
+    """Unchecked. Two Authorization headers are none."""
     headers = connection.headers.getlist("authorization")
     if headers:
         scheme, _, text = headers[0].partition(" ")
@@ -84,7 +81,7 @@ def session_cookie_name(settings: Settings) -> str:
 
 
 def set_session_cookie(response: Response, settings: Settings, session_text: str) -> None:
-    """Lax, not Strict: a link in a message must open the page signed in; changes are guarded by csrf."""
+    """Lax: a link in a message must open the page signed in; changes are guarded by csrf."""
     response.set_cookie(
         session_cookie_name(settings), session_text, max_age=int(ABSOLUTE_S), path="/", secure=settings.cookie_secure,
         httponly=True, samesite="lax",

@@ -1,9 +1,8 @@
 """Rate limits and budgets, all token buckets in bounded tables. Knows no request.
 
-Addresses: tries without a valid credential (only failures are charged: a fleet behind one NAT never pays for a
-neighbour), and sockets without a key yet. People: how much of the audit log each may fill; in debt nothing more is
-changed (429), but one's own account and tokens have a reserve when signed in: a program with a lent token must not keep
-its owner from revoking it. Reads: milliseconds of the event loop; more waits, too long a wait is answered 429.
+Addresses: tries without a valid credential (only failures are charged), and sockets without a key yet. People: how much
+of the audit log each may fill; in debt nothing more is changed (429), but one's own account and tokens have a reserve.
+Reads: milliseconds of the event loop; more waits, too long a wait is answered 429.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from protocol.addresses import parse_address
 TRIES_PER_MINUTE: Final = 20.0
 TRIES_AT_ONCE: Final = 40.0
 MAX_ADDRESSES: Final = 10_000
-"""Beyond it the address seen longest ago goes: against a botnet the lock on the account helps, no table."""
+"""Beyond it the address seen longest ago goes."""
 
 
 class AddressLimiter:
-    """`charge` takes one try: None, or the seconds to wait; `wait` takes none."""
+    """`charge` takes one try: None, or the seconds to wait."""
 
     def __init__(
         self, per_minute: float = TRIES_PER_MINUTE, burst: float = TRIES_AT_ONCE, clock: Callable[[], float] = monotonic
@@ -63,7 +62,7 @@ def network_of(address: str) -> str:
 
 
 MAX_PENDING: Final = 20
-"""Sockets of one address without a key yet (bar 43)."""
+"""Sockets of one address without a key yet."""
 MAX_OF_ALL: Final = 1000
 """Beyond it only those with their key in the header get in."""
 
@@ -90,7 +89,6 @@ class UnauthenticatedLimit:
         self._pending: dict[str, int] = {}
 
     def admit(self, address: str) -> PendingSocket | None:
-        """None: too many of this address, or of all."""
         key = network_of(address)
         count = self._pending.get(key, 0)
         if count >= self._most or self._total >= self._of_all:
@@ -113,7 +111,6 @@ LINES_PER_S: Final = 5.0
 LINES_AT_ONCE: Final = 3000.0
 """Three commands to 500 machines each, and their ends."""
 LINE_BYTES: Final = 1024
-"""A longer line counts as several."""
 OWN_PER_S: Final = 0.5
 OWN_AT_ONCE: Final = 60.0
 SIGN_INS_PER_S: Final = 0.5
@@ -190,12 +187,11 @@ class ReadBudget:
         self._turns: WeakValueDictionary[Actor, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, who: Actor) -> asyncio.Lock:
-        """Held while something large is written for them: ten tabs cost others no more than one."""
+        """Held while something large is written for them."""
         return self._turns.setdefault(who, asyncio.Lock())
 
     async def take(self, who: Actor, cost: float, max_wait_s: float = MAX_WAIT_S) -> None:
-        """Return when `cost` is there. Raises Problem (429) when that takes longer than `max_wait_s`, and waits that
-        long first, or asking again would cost more than the answer."""
+        """Return when `cost` is there. Raises Problem (429) when that takes longer than `max_wait_s`, after it."""
         now = self._clock()
         wait = self._buckets.wait(who, now, cost)
         if wait > max_wait_s:

@@ -1,8 +1,7 @@
 """Where a request comes from: the client's real address, the page's origin, and the CSRF token of a change.
 
 A proxy's headers count only when the socket's peer is a configured proxy. A change by cookie needs our Origin header
-and a token that only a page of this session can know: derived from the session's secret, so it needs no storage, and
-behind a mask of its own on each page, so that compression gives nothing away (BREACH).
+and a token derived from the session's secret, behind a mask of its own on each page (BREACH).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
-    """The nearest hop that is not a proxy of ours; "" when the transport has none (tests)."""
+    """The nearest hop that is not a proxy of ours."""
     peer = connection.client.host if connection.client else ""
     peer = normalise_address(peer) or peer
     if not is_within(peer, proxies):
@@ -40,8 +39,7 @@ def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
 
 
 def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether the one Origin header is `public_url`, else the host and port the request was sent to. A cookie is bound
-    to the host: a page that reaches us under another name has none of ours."""
+    """Whether the one Origin header is `public_url`, else the host and port the request was sent to."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
     if len(origins) != 1 or len(hosts) != 1:
         return False
@@ -58,7 +56,7 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
 
 
 def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
-    """What to do about a page of the hub that was refused: Origin and Host agree, and are not the hub's."""
+    """What to do when Origin and Host agree, and are not the hub's."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
     origin = _authority(origins[0]) if len(origins) == 1 else None
     reached = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
@@ -70,7 +68,7 @@ def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
 
 
 def is_under_foreign_name(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether a browser uses a name that is not `public_url`'s (DNS rebinding). Addresses, names without a dot and our
+    """A browser that uses a name that is not `public_url`'s (DNS rebinding). Addresses, names without a dot and our
     proxies may use any."""
     if not settings.public_url or (connection.client and is_within(connection.client.host, settings.behind_proxy)):
         return False

@@ -1,8 +1,5 @@
-"""Hashes passwords off the event loop, two at once: each takes 64 MiB and a core for a tenth of a second.
-
-A free place goes to the next neighbourhood (IPv4 /24, IPv6 /48), in it to the next network (an address, a /64), in that
-to the oldest. Familiar networks go first.
-"""
+"""Hashes passwords off the event loop, two at once: each takes 64 MiB and a core for a tenth of a second. A free place
+goes to the next neighbourhood (IPv4 /24, IPv6 /48), in it to the next network. Familiar networks go first."""
 
 from __future__ import annotations
 
@@ -23,14 +20,13 @@ from protocol.addresses import parse_address
 
 AT_ONCE: Final = 2
 MAX_WAITING: Final = 1000
-"""Beyond it the newest of the fullest neighbourhood is sent away."""
 
 T = TypeVar("T")
 _Waiter = asyncio.Future[None]
 
 
 class TooBusy(Exception):  # noqa: N818 - a state, not a fault
-    """This network asked for the most of more work than can be done soon."""
+    """This network asked for the most."""
 
 
 class Passwords:
@@ -113,7 +109,6 @@ class _Queue:
         self._count += 1
 
     def next(self) -> _Waiter | None:
-        """Its network and its neighbourhood go to the end."""
         if not self._waiting:
             return None
         neighbourhood, networks = self._waiting.popitem(last=False)

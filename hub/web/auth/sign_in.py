@@ -25,7 +25,7 @@ from hub.web.auth.state import AuthState
 
 
 class SignedIn(NamedTuple):
-    """`secret` is shown once, by cookie or REST. `last_at`: when they signed in before, or were added."""
+    """`secret` is shown once. `last_at`: when they signed in before, or were added."""
 
     secret: str
     user_id: int
@@ -42,7 +42,7 @@ class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
-    """Raises SignInRefused, TooBusy, db.errors.Unavailable. Takes as long for an address nobody has."""
+    """Raises SignInRefused, TooBusy, Unavailable. Takes as long for an unknown address."""
     email = rules.normal_email(email)
     with _charged(context, connection) as address:
         if len(email) > rules.MAX_EMAIL:
@@ -60,8 +60,6 @@ async def by_password(context: HubContext, connection: HTTPConnection, email: st
 
 
 async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
-    """That somebody with an open session knows the password; counted and locked, or a stolen session could try without
-    end. Raises SignInRefused, TooBusy, db.errors.Unavailable."""
     email = rules.normal_email(email)
     with _charged(context, connection) as address:
         counted_as = _counted_as(context, email, address)
@@ -72,7 +70,6 @@ async def prove(context: HubContext, connection: HTTPConnection, email: str, pas
 
 
 async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
-    """Used up by the first try that gets through; raises SignInRefused."""
     with _charged(context, connection) as address:
         shape = credentials.recognise(link.strip())
         if shape is None or shape.kind != "link":
@@ -101,7 +98,6 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
 
 
 async def sign_out(context: HubContext, connection: HTTPConnection, principal: Principal) -> None:
-    """A token or a key cannot sign out: it is revoked."""
     carried = identify.carried_by(context.settings, connection)
     if carried is None or principal.via not in ("session", "login"):
         return
@@ -141,7 +137,6 @@ async def _try(
 
 
 async def _count(context: HubContext, counted: SignInFailureRow, wrong: list[changes.Change]) -> None:
-    """In memory while it cannot be stored."""
     try:
         await context.announce(*wrong)
     except Unavailable:
@@ -154,7 +149,6 @@ async def _open(
     context: HubContext, connection: HTTPConnection, user: users.UserWithMachines, counted_as: str, address: str,
     by: str, *more: changes.Change,
 ) -> SignedIn:  # fmt: skip
-    """A new session; the one this browser had until now ends, whoever's it was."""
     wait = context[AuthState].budgets.sign_in(user.id)
     if wait:
         raise SignInRefused("slow_down", math.ceil(wait))
@@ -184,7 +178,7 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
 
 @contextmanager
 def _charged(context: HubContext, connection: HTTPConnection) -> Iterator[str]:
-    """The address pays for a guess, and has it back where nobody came to look whether it was one."""
+    """The address pays for a guess, and has it back where none was checked."""
     address = identify.address_of(context, connection)
     wait = context[AuthState].wrong_sign_ins.charge(address)
     if wait is not None:

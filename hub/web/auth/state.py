@@ -1,8 +1,5 @@
-"""What signing in and checking credentials keep in memory, one a hub. Holds no secret, only hashes.
-
-A credential's age here bounds how long a revocation made elsewhere goes unnoticed. What the database could not store
-counts here until it can, so that a full disk locks nobody out; a hub that ends before loses it.
-"""
+"""What signing in and checking credentials keep in memory, one a hub. Holds no secret, only hashes. What the database
+could not store counts here until it can, so that a full disk locks nobody out."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ MAX_NETWORKS: Final = 1000
 
 
 class FamiliarPlaces:
-    """Networks an account was signed in to from: failures elsewhere neither lock it there nor make it wait."""
+    """Networks an account was signed in to from: failures elsewhere do not lock it there."""
 
     def __init__(self) -> None:
         self._places: OrderedDict[str, None] = OrderedDict()  # Bound: MAX_FAMILIAR, the one used longest ago goes first
@@ -57,13 +54,12 @@ class FamiliarPlaces:
 
     @staticmethod
     def _place(email: str, address: str) -> str:
-        """Begins with a space, as no email does: nobody can type it."""
+        """Begins with a space, as no email does."""
         return f" {network_of(address)} {email}"[:MAX_EMAIL]
 
 
 class UnknownAccounts:
-    """Tries for accounts that do not exist: one line of the log a minute, none of the audit log, which nobody may
-    shorten."""
+    """Tries for accounts that do not exist: one line of the log a minute, none of the audit log."""
 
     def __init__(self) -> None:
         self._tries = 0
@@ -109,7 +105,6 @@ class CredentialCache:
         self._under_way: dict[tuple[str, int], asyncio.Future[Principal | None]] = {}
 
     async def share(self, digest: str, look_up: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
-        """What `look_up` gives, asked once for all requests meanwhile. Raises StoreError."""
         key = (digest, self._generation)
         while (earlier := self._under_way.get(key)) is not None:
             await asyncio.wait((earlier,))
@@ -128,7 +123,7 @@ class CredentialCache:
 
     @property
     def generation(self) -> int:
-        """Grows with every `drop`: no older look-up puts its stale answer in after it."""
+        """Grows with every `drop`, so that no older look-up is kept."""
         return self._generation
 
     def find(self, digest: str, now: datetime) -> Principal | None:
@@ -163,7 +158,6 @@ class CredentialCache:
 
 
 MAX_UNSTORED: Final = 200
-"""Nobody has so many administrators who look at once."""
 MAX_COUNTED: Final = 1000
 
 
@@ -175,8 +169,6 @@ class _UnstoredSignIn:
 
 
 class UnstoredSignIns:
-    """`run` stores them in order."""
-
     def __init__(self) -> None:
         # Bound: MAX_UNSTORED, beyond it a sign-in is refused.
         self._waiting: OrderedDict[str, _UnstoredSignIn] = OrderedDict()
@@ -263,7 +255,6 @@ class AuthState:
             self.uses[digest] = use
 
     def on_commit(self, changes: Iterable[c.Change]) -> None:
-        """Drop at once what a committed Change revoked or altered."""
         for change in changes:
             if (isinstance(change, c.Drop) and change.of is MachineRow) or rules.is_token_revoked(change):
                 # By id only: which hash that was is not known here, and these are rare.
@@ -275,7 +266,7 @@ class AuthState:
 
     @asynccontextmanager
     async def one_try_at_a_time(self, email: str) -> AsyncIterator[None]:
-        """A hundred tries for one account are counted one by one."""
+        """One by one, so that a hundred tries are counted."""
         lock, waiting = self._trying.get(email, (anyio.Lock(), 0))
         self._trying[email] = (lock, waiting + 1)
         try:

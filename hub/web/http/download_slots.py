@@ -13,7 +13,6 @@ from starlette.types import Message, Receive, Scope, Send
 from hub.web.http.problems import Problem, Text
 
 MOST: Final = 16
-"""A slow reader's costs little, and ends."""
 MOST_OF_MACHINES: Final = 4
 """Of machines' own keys, which so take nobody's place."""
 TAKEN_WITHIN_S: Final = 20.0
@@ -24,14 +23,14 @@ WAIT_S: Final = 5.0
 
 
 class DownloadSlots:
-    """`begin` before a file, `end` after it, however that came. `text` begins the keys of the refusals."""
+    """`begin` before a file, `end` after it. `text` begins the keys of the refusals."""
 
     def __init__(self, text: str = "export") -> None:
         self._text = text
         self._making: set[str] = set()  # Bound: MOST and MOST_OF_MACHINES, beyond it 429
 
     def begin(self, who: str) -> None:
-        """Raises Problem (429) when this caller already has one under way, or too many others do."""
+        """Raises Problem (429) when this caller has one under way, or too many others do."""
         machine = who.startswith("machine:")
         others = sum(other.startswith("machine:") == machine for other in self._making)
         if who in self._making or others >= (MOST_OF_MACHINES if machine else MOST):
@@ -44,15 +43,11 @@ class DownloadSlots:
 
 
 class HistoryReads(DownloadSlots):
-    """Of long stretches of metrics."""
-
     def __init__(self) -> None:
         super().__init__("history")
 
 
 class Playbacks(DownloadSlots):
-    """Of recordings."""
-
     def __init__(self) -> None:
         super().__init__("playing")
 

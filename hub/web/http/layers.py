@@ -1,8 +1,5 @@
 """Layers around every route: the largest request body, compressed pages, security headers. WebSockets pass untouched.
-
-Only pages are compressed: a large JSON answer would hold up the event loop. Machines' pages stand on the same address
-below `/remote/`, so the content policy names paths.
-"""
+Machines' pages stand on the same address below `/remote/`, so the content policy names paths."""
 
 from __future__ import annotations
 
@@ -58,13 +55,10 @@ class BodyLimit:
 
 LEAST_BYTES: Final = 1000
 LEVEL: Final = 5
-"""Beyond it a page of 100 machines shrinks by no hundredth more."""
 _NOT_PAGES: Final = ("/api/", "/static/", "/remote/")
 
 
 class PageCompression:
-    """gzip for browsers that ask for it."""
-
     def __init__(self, app: ASGIApp) -> None:
         self._plain = app
         self._compressing = GZipMiddleware(app, minimum_size=LEAST_BYTES, compresslevel=LEVEL)
@@ -126,8 +120,7 @@ class SecurityHeaders:
 
 @lru_cache(maxsize=64)
 def policy(hosts: tuple[str, ...], forms_to: str = "") -> bytes:
-    """An IPv6 address cannot be named in it: then it is everything of our address, and machines' pages look at who
-    asks."""
+    """An IPv6 address cannot be named in it: then it is everything of our address."""
     named = hosts if all(map(HOST.match, hosts)) else ()
 
     def below(*paths: str) -> str:

@@ -37,8 +37,7 @@ Translate = Callable[[Text], str]
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
-    """`kind` is one of STATUS_OF; `errors` names each wrong member and what is right; `code` tells one kind's cases
-    apart."""
+    """`kind` is one of STATUS_OF; `errors` names each wrong member and what is right; `code` tells cases apart."""
 
     def __init__(
         self,
@@ -110,7 +109,7 @@ def texts_in(language: str) -> Texts:
 
 
 def language_of(connection: HTTPConnection, principal: Principal | None) -> str:
-    """Asked for, else chosen, else English. By a cookie the chosen one wins, as every browser sends Accept-Language."""
+    """Asked for, else chosen, else English. By a cookie the chosen one wins."""
     chosen = principal.language if principal is not None and principal.language in LANGUAGES else None
     if chosen is not None and principal is not None and principal.via == "session":
         return chosen

@@ -21,7 +21,6 @@ _decoder = msgspec.json.Decoder()
 
 
 async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """A body over `limit` is refused by its header before a byte of it is read."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise too_large(limit)
@@ -53,8 +52,7 @@ def require_json(request: Request) -> None:
 
 
 def decode(body: bytes, *, wild_numbers: bool = False) -> Any:
-    """400 when it is none. `wild_numbers`: NaN, Infinity, 1e400 become texts, so that one costs its reading and not the
-    body."""
+    """400 when it is none. `wild_numbers`: NaN, Infinity, 1e400 become texts."""
     try:
         value = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as broken:

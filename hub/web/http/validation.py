@@ -115,7 +115,7 @@ def _fits(kind: Any, value: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    """Cached: msgspec reads the annotations anew each time, which takes half a millisecond."""
+    """Cached: msgspec takes half a millisecond."""
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 

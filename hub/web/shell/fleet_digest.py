@@ -1,5 +1,4 @@
-"""Counts a fleet for the Machines page and every page's frame, in slices; a page costs what changed. Knows no
-request."""
+"""Counts a fleet for the Machines page and every page's frame, in slices. Knows no request."""
 
 from __future__ import annotations
 
@@ -52,7 +51,6 @@ class FleetDigest:
         self._made: OrderedDict[frozenset[int] | None, tuple[int, float, Digest]] = OrderedDict()
         self._turn = asyncio.Lock()
         self._revision = 0
-        """Of what is wrong with machines, as far as views are made."""
 
     async def views(self, machines: frozenset[int] | None) -> list[dict[str, Any]]:
         """Of these machines (None: of all), with MEMBERS; not to be changed."""
@@ -91,13 +89,11 @@ class FleetDigest:
 
 
 def _other(before: dict[str, Any], view: dict[str, Any]) -> bool:
-    """Whether another trouble, whatever its value."""
     now = view["last_seen_at"] or 0
     return getattr(trouble(before, now), "cause", None) != getattr(trouble(view, now), "cause", None)
 
 
 async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
-    """Each thing in turn, with the event loop for others after every SLICE_S."""
     began = perf_counter()
     for thing in things:
         yield thing
@@ -115,7 +111,6 @@ class OwnSession(NamedTuple):
 
 
 def own_session(context: HubContext, person: Principal, reader: Reader) -> OwnSession | None:
-    """The open one of this person that ends first."""
     found = []
     for machine in context.fleet.machines.values():
         for session in machine.remote_sessions.values():

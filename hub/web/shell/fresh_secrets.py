@@ -29,7 +29,6 @@ class FreshSecrets:
         # Bound: MOST; the oldest goes first.
         self._kept: OrderedDict[tuple[Owner, str], tuple[float, str]] = OrderedDict()
         self.lock = anyio.Lock()
-        """Held while one is made, so that a form sent twice finds what the first made."""
 
     def keep(self, principal: Principal, place: str, text: str) -> None:
         self._drop_expired()

@@ -1,7 +1,7 @@
 """What every page has in common: reader and user, frame, forms that prove their origin, parts, errors as pages.
 
 A page is a function of a Visit that answers a Response; `WebPage` makes it an endpoint. A part is a template that its
-page includes, drawn once more when it is stale. It holds no CSRF token: the script puts the page's own in.
+page includes, drawn once more when it is stale.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ class Visit:
         return endpoint.machine_named(self.context, self.user, self.request.path_params["id"])
 
     def call(self, body: Any = None, *, machine: Machine | None = None, query: Any = None) -> Call:
-        """The same request as a call of the API."""
         return Call(
             context=self.context, request=self.request, now=self.now,
             address=identify.address_of(self.context, self.request), language=self.reader.language,
@@ -151,7 +150,7 @@ Show = Callable[[Visit], Awaitable[Response]]
 
 
 class WebPage:
-    """GET and POST functions. `open_to_all`: also before sign-in. `entrance`: where a session begins, by no token."""
+    """`open_to_all`: also before sign-in. `entrance`: where a session begins, by no token."""
 
     def __init__(
         self,
@@ -224,7 +223,6 @@ class WebPage:
 
 
 async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
-    """Without NUL, which no text of ours may hold."""
     raw = await request_body.read(request)
     try:
         pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=most, errors="strict")
@@ -234,7 +232,6 @@ async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
 
 
 def _prove_origin(visit: Visit, *, entrance: bool) -> None:
-    """With a session by its token and origin, at an entrance by its origin."""
     settings = visit.context.settings
     if visit.principal is not None and visit.principal.via == "session" and not entrance:
         good = identify.csrf_holds(settings, visit.request, visit.form.get("csrf_token"))
@@ -250,14 +247,13 @@ def here(request: Request) -> str:
 
 
 def local(address: str | None) -> str:
-    """The address, or `/` for one that could lead elsewhere."""
     text = address or "/"
     plain = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
     return text if plain else "/"
 
 
 def base_url(visit: Visit) -> str:
-    """The hub's address as the reader sees it: as configured, else as the request named it."""
+    """As configured, else as the request named it."""
     settings = visit.context.settings
     if settings.public_url:
         return settings.public_url
@@ -270,7 +266,7 @@ def go(address: str) -> RedirectResponse:
 
 
 def error_page(visit: Visit, error: Exception) -> Response:
-    """To sign-in, or a plain sentence with what can be done and the request's number."""
+    """To sign-in, or a plain sentence with the request's number."""
     if isinstance(error, Problem) and error.kind == "not-authenticated":
         place = here(visit.request) if visit.request.method in ("GET", "HEAD") else "/"
         return go("/login" if place == "/" else f"/login?{urlencode({'next': place})}")
@@ -349,7 +345,7 @@ class Part(NamedTuple):
 
 
 def drawn(parts: Mapping[str, Part]) -> Show:
-    """Answers the parts that `of` names, all without it; 304 when they are what the script has."""
+    """The parts that `of` names, all without it; 304 when they are what the script has."""
 
     async def show(visit: Visit) -> Response:
         asked = dict.fromkeys(visit.request.query_params.get("of", "").split() or parts)
