@@ -19,6 +19,7 @@ from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
 from db.errors import StoreError
 from hub.backups.download_api import BackupDownloads, DownloadLinks
+from hub.backups.drill import Drills
 from hub.backups.service import Backups
 from hub.backups.upload import Receiving
 from hub.commands.cards import Throughputs
@@ -27,7 +28,7 @@ from hub.kernel.commits import Commits
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.kernel.loading import load_fleet, was_live
-from hub.kernel.objects.store import open_objects
+from hub.kernel.objects.store import Objects, open_objects
 from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
 from hub.links.links import Links, end_stale_watches
@@ -177,12 +178,14 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             engine.announce.listen(context[Backups].on_commit)
             await context[Backups].load()
             engine.announce.listen(context[Throughputs].on_commit)
+            engine.announce.listen(context[Drills].on_commit)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])
             own.start_soon(RecordingKeeper(context[Recordings], settings.recording_retention_days).run)
             own.start_soon(context[Terminals].run)
             own.start_soon(context[Backups].run)
+            own.start_soon(context[Drills].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
             yield
@@ -209,6 +212,12 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)
     context.add(backups, Receiving(), BackupDownloads(), DownloadLinks())
+    context.add(_drills(settings, engine, objects))
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context
+
+
+def _drills(settings: Settings, engine: Engine, objects: Objects) -> Drills:
+    scratch, room = settings.backup_scratch, settings.backup_scratch_gib * 2**30
+    return Drills(engine.store, engine.fleet, engine.announce, objects, engine.clock, scratch, room)

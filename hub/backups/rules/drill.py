@@ -124,8 +124,8 @@ def of_command(row: BackupRow, state: str, error: Mapping[str, Any] | None, resu
     return put_off(row, now)
 
 
-def is_week_over(last: datetime | None, now: datetime) -> bool:
-    return last is None or now - last >= WEEK
+def is_week_over(last: datetime, now: datetime) -> bool:
+    return now - last >= WEEK
 
 
 def _patch(row: BackupRow, values: dict[str, Any], must: str | None = BACKUP) -> Patch:

@@ -1,0 +1,179 @@
+"""Runs `python -m archive check` as a child process: unpacks a chain into a scratch folder and compares every file.
+
+The child is polite by itself, is killed when nobody waits for it any more, and ends by itself when the hub is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SILENCE_S: Final = 600.0
+"""A child that says nothing for so long hangs."""
+MAX_LINE: Final = 64 * 1024
+FOLDERS: Final = "check-"
+"""Begins the names of the folders that the child makes in the scratch folder."""
+MANIFESTS: Final = "manifest-"
+DAMAGED: Final = "archive_damaged"
+
+ArchiveBytes = Path | Callable[[], AsyncIterator[bytes]]
+"""A file, or what gives its bytes from the front."""
+
+
+class NotCheckedError(Exception):
+    """Nothing is known about the archives."""
+
+
+async def check(archives: Sequence[ArchiveBytes], scratch: Path, room: int, manifest: Path) -> dict[str, Any]:
+    """The child's last line: `event` is done (sha256 one an archive, files, bytes) or failed (code, detail, path,
+    archive: its place). `archives` oldest first; `room` bytes may be unpacked; the last one's manifest is written.
+
+    Raises NotCheckedError, and ObjectsError when the store is away meanwhile.
+    """
+    await anyio.to_thread.run_sync(_make_private, scratch)
+    feeds = [_Feed(place, archive) for place, archive in enumerate(archives) if not isinstance(archive, Path)]
+    reading = {feed.place: feed.reading for feed in feeds}
+    names = [f"fd:{reading[place]}" if place in reading else str(one) for place, one in enumerate(archives)]
+    command = [sys.executable, "-m", "archive", "check", *names, "--scratch", str(scratch)]
+    command += ["--max-bytes", str(room), "--manifest", str(manifest)]
+    try:
+        process = await anyio.open_process(
+            command, stdin=subprocess.DEVNULL, stderr=None, cwd=ROOT, pass_fds=list(reading.values())
+        )
+    except BaseException:
+        for feed in feeds:
+            feed.close()
+        raise
+    async with _ended(process, scratch):
+        return await _watched(process, feeds)
+
+
+async def _watched(process: Process, feeds: Sequence[_Feed]) -> dict[str, Any]:
+    last: dict[str, Any] | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_feed, feeds, process)
+        last = await _last_line(process)
+        tasks.cancel_scope.cancel()
+    for feed in feeds:
+        if isinstance(feed.failure, (ObjectMissingError, ObjectDamagedError)):
+            return {"event": "failed", "code": DAMAGED, "detail": str(feed.failure), "archive": feed.place}
+        if feed.failure is not None:
+            raise feed.failure
+    if last is None:
+        raise NotCheckedError(f"the child said nothing for {SILENCE_S:.0f} s")
+    if last.get("event") not in ("done", "failed"):
+        raise NotCheckedError(f"the child ended with {process.returncode} before it was done")
+    return last
+
+
+async def _last_line(process: Process) -> dict[str, Any] | None:
+    """Of its output; None: it said nothing for too long."""
+    if process.stdout is None:
+        return None
+    lines, last = BufferedByteReceiveStream(process.stdout), b""
+    with contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
+        while True:
+            with anyio.move_on_after(SILENCE_S) as silence:
+                last = await lines.receive_until(b"\n", MAX_LINE)
+            if silence.cancelled_caught:
+                return None
+    await process.wait()
+    with contextlib.suppress(ValueError):
+        found = json.loads(last)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+class _Feed:
+    """A pipe into the child, and what went wrong with what is fed into it."""
+
+    def __init__(self, place: int, pieces: Callable[[], AsyncIterator[bytes]]) -> None:
+        self.place = place
+        self.pieces = pieces
+        self.failure: ObjectsError | None = None
+        self.reading, self.writing = os.pipe()
+        os.set_blocking(self.writing, False)
+        self._open = {self.reading, self.writing}
+
+    def close(self, *ends: int) -> None:
+        for end in ends or tuple(self._open):
+            if end in self._open:
+                self._open.discard(end)
+                os.close(end)
+
+
+async def _feed(feeds: Sequence[_Feed], process: Process) -> None:
+    """One after the other, as the child reads them. A store that fails ends the child: what it read was cut."""
+    try:
+        for feed in feeds:
+            feed.close(feed.reading)
+        for feed in feeds:
+            try:
+                async for piece in feed.pieces():
+                    await _write(feed.writing, piece)
+            except BrokenPipeError:
+                return  # the child has seen enough
+            except ObjectsError as failure:
+                feed.failure = failure
+                process.kill()
+                return
+            feed.close(feed.writing)
+    finally:
+        for feed in feeds:
+            feed.close()
+
+
+async def _write(end: int, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        try:
+            left = left[os.write(end, left) :]
+        except BlockingIOError:  # noqa: PERF203 - the pipe is full as a rule
+            await anyio.wait_writable(end)
+
+
+@contextlib.asynccontextmanager
+async def _ended(process: Process, scratch: Path) -> AsyncIterator[None]:
+    """Whatever happens, nothing of the child is left: there is one at a time."""
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            if process.returncode != 0:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+                await anyio.to_thread.run_sync(remove_folders, scratch)
+            await process.aclose()
+
+
+def clean(scratch: Path) -> None:
+    """Removes what a hub that was killed left behind, and nothing else that may lie there."""
+    remove_folders(scratch)
+    for left in scratch.glob(f"{MANIFESTS}*.gz*"):
+        left.unlink(missing_ok=True)
+
+
+def remove_folders(scratch: Path) -> None:
+    for left in scratch.glob(f"{FOLDERS}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
