@@ -271,7 +271,7 @@ OPERATIONS = (
     Operation(
         name="begin_backup_upload", method="POST", path="/v2/rvms/{id}/backups/{backup_id}/upload",
         handler=begin_upload, tag=_TAG, summary="Begin an upload in parts, or go on with it", action="backup.write",
-        body=UploadWanted, answers={200: UploadView}, refusals=(409,), cost=lambda _: Cost(),
+        body=UploadWanted, answers={200: UploadView}, refusals=(409,), cost=lambda call: line(call.size, UPDATE_LINES),
         example={"backup_type": "full", "compression": "gzip"},
         description="As often as one likes: it says which parts are there. 409: `backup_ended`, `parent_missing` (make "
         "a full one), `quota`; 413: `too_large`; 503 while the object store is away.",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from db.queries.events import list_events
+from hub.kernel.objects.place import PART_SIZE
 from hub.links.links import Links
 from hub.model import budgets
 from hub.model.access import ACTIONS
@@ -28,16 +29,18 @@ def test_machines_write_by_these_operations() -> None:
     """A new one has to be thought of: what it costs is a line of the audit log unless it says otherwise."""
     assert {operation.name for operation in WRITTEN_BY_MACHINES} == {
         "change_status", "upload_metrics", "answer_command", "settings_applied", "report_timezone",
-        "start_remote_access", "stop_remote_access", "extend_remote_access",
+        "start_remote_access", "stop_remote_access", "extend_remote_access", "start_backup", "upload_backup",
+        "begin_backup_upload", "put_backup_part", "complete_backup_upload",
     }  # fmt: skip
 
 
 def address_of(operation: Operation) -> str:
-    return "/api" + operation.path.replace("{id}", "1").replace("{command_id}", "none")
+    path = operation.path.replace("{id}", "1").replace("{command_id}", "none")
+    return "/api" + path.replace("{backup_id}", "1").replace("{number}", "1")
 
 
 def body_of(operation: Operation) -> Any:
-    body: dict[str, Any] = dict(operation.example)
+    body: dict[str, Any] = dict(operation.example or {})
     return body | {"device_id": "1"} if "device_id" in body else body
 
 
@@ -46,6 +49,8 @@ def body_of(operation: Operation) -> Any:
 async def test_a_flood_of_any_operation_is_answered_429_with_retry_after(
     hub: ApiHub, operation: Operation, short_of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if operation.name == "put_backup_part" and short_of == "what is kept":
+        return  # parts are held against the quota of backups, and a whole one is no request among others
     for name in ("LINES_AT_ONCE", "SAMPLES_AT_ONCE"):
         monkeypatch.setattr(budgets, name, AT_ONCE)
     monkeypatch.setattr(budgets, "SAMPLES_PER_S", 1.0)
@@ -114,3 +119,14 @@ async def test_a_machine_fills_its_share_of_the_disk_and_no_more_and_one_line_te
         )
     told = await list_events(context.store, limit=10, codes=["machine.share_used_up"])
     assert [(event.rvm_id, event.params) for event in told] == [(rvm_id, {"mib_per_day": 1})]
+
+
+async def test_whole_parts_of_a_backup_are_no_flood(hub: ApiHub) -> None:
+    hub.context[Links].budget = MachineBudget(frames_per_second=1, frames_at_once=3)
+    part, headers = bytes(PART_SIZE), {"X-Content-SHA256": "0" * 64}
+    async with hub.of("one") as one:
+        address = "/api/v2/rvms/1/backups/1/parts/1"
+        whole = [(await one.put(address, content=part, headers=headers)).status_code for _ in range(6)]
+        small = [(await one.put(address, content=b"x", headers=headers)).status_code for _ in range(6)]
+    assert whole == [404] * 6
+    assert small[-1] == 429
