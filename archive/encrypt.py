@@ -1,0 +1,110 @@
+"""Encrypts a stream in the age format: whoever has the key of one recipient reads it, nobody else.
+
+pyrage takes files, so a thread of its own lends it two: one that reads blocks, one that hands on what comes out.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from archive.errors import WRONG_KEY, ArchiveError
+
+_CHUNK: Final = 1024 * 1024
+"""Bytes handed on at a time."""
+_TICK_S: Final = 0.5
+
+
+class _Given:
+    """What is to be encrypted, as a file to read."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._rest = memoryview(block)
+        taken = bytes(self._rest[: size if size >= 0 else len(self._rest)])
+        self._rest = self._rest[len(taken) :]
+        return taken
+
+
+class _UnwantedError(Exception):
+    """Nobody wants the rest."""
+
+
+class _Made:
+    """What comes out, as a file to write."""
+
+    def __init__(self) -> None:
+        self.chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=1)
+        self.is_unwanted = threading.Event()
+        self._carry = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._carry += data
+        if len(self._carry) >= _CHUNK:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        if self._carry:
+            self.put(bytes(self._carry))
+            self._carry.clear()
+
+    def put(self, chunk: bytes | BaseException | None) -> None:
+        while not self.is_unwanted.is_set():
+            try:
+                self.chunks.put(chunk, timeout=_TICK_S)
+            except queue.Full:
+                continue
+            return
+        raise _UnwantedError
+
+
+def encrypted(blocks: Iterator[bytes], recipients: Sequence[str]) -> Iterator[bytes]:
+    """Raises ArchiveError for a key that is none, and whatever `blocks` raises."""
+    made = _Made()
+    keys = _keys(recipients)
+    thread = threading.Thread(target=_run, args=(_Given(blocks), made, keys), name="encrypt", daemon=True)
+    thread.start()
+    try:
+        while (chunk := made.chunks.get()) is not None:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            yield chunk
+    finally:
+        made.is_unwanted.set()
+        thread.join()
+
+
+def _keys(recipients: Sequence[str]) -> list[object]:
+    import pyrage  # only where something is encrypted
+
+    try:
+        return [pyrage.x25519.Recipient.from_str(key.strip()) for key in recipients]
+    except pyrage.RecipientError as wrong:
+        raise ArchiveError(WRONG_KEY, "no age public key") from wrong
+
+
+def _run(given: _Given, made: _Made, keys: list[object]) -> None:
+    import pyrage
+
+    failure: BaseException | None = None
+    try:
+        pyrage.encrypt_io(given, made, keys)
+        made.flush()
+    except _UnwantedError:
+        return
+    except BaseException as wrong:  # noqa: BLE001 - raised again by whoever reads, in its own thread
+        failure = wrong
+    try:
+        made.put(failure)
+    except _UnwantedError:
+        return

@@ -1,0 +1,167 @@
+"""The bytes of a backup as parts of exactly 8 MiB, and the checkpoint behind each from which another process goes on.
+
+`Pump(folder, roots).parts()` reads, compresses on `workers` threads, and gives one part after the other; nothing but
+lists is written to the disk. With recipients the whole stream is encrypted (age): such a stream cannot be gone on with,
+because its key dies with the process, so its parts carry no checkpoint and a backup that was cut begins anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from archive.compress import compressor, in_order
+from archive.errors import ArchiveError
+from archive.manifest import Compression
+from archive.plan import NoRoomError, Report, Work
+from archive.position import Block, Position
+from archive.tar_stream import Snapshot, TarStream
+
+PART_SIZE: Final = 8 * 1024 * 1024
+
+
+class Part(NamedTuple):
+    """`number` from 1; `data` has PART_SIZE bytes unless it is the last. `checkpoint`: what to go on from once this
+    part and all before it are where they belong; None where nobody can."""
+
+    number: int
+    data: bytes
+    sha256: str
+    last: bool
+    checkpoint: bytes | None
+
+
+class Summary(NamedTuple):
+    """Of the whole archive. `sha256` is empty when an earlier process wrote the beginning."""
+
+    size: int
+    parts: int
+    sha256: str
+    files: int
+    bytes: int
+    entries: int
+    deleted: int
+    state_files: int
+    state_bytes: int
+    report: Report
+
+
+class _Checkpoint(msgspec.Struct, array_like=True):
+    compression: Compression
+    parts: int
+    position: Position
+    carry: bytes
+    """Compressed bytes behind the last part: less than a block makes."""
+
+
+class Pump:
+    def __init__(
+        self, folder: Path, roots: Mapping[str, Path], *, compression: Compression = "gzip",
+        recipients: Sequence[str] = (), workers: int = 1, snapshot: Snapshot | None = None,
+    ) -> None:  # fmt: skip
+        self._work = Work(folder)
+        self._roots = roots
+        self._compression: Compression = compression
+        self._recipients = recipients
+        self._workers = workers
+        self._snapshot = snapshot
+        self._scan = self._work.load()
+        self._stream: TarStream | None = None
+        self._sum = hashlib.sha256()
+        self._is_whole = True
+        self._size = self._parts = 0
+
+    @property
+    def total_bytes(self) -> int:
+        return self._scan.bytes
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes of content read so far; more than the total where files are read again."""
+        return self._stream.at.read if self._stream else 0
+
+    @property
+    def summary(self) -> Summary:
+        """After the last part."""
+        if self._stream is None:
+            raise ArchiveError("interrupted", "nothing was written")
+        totals, at = self._stream.totals, self._stream.at
+        report = self._scan.report.copy()
+        report.merge(at.report)
+        return Summary(
+            self._size, self._parts, self._sum.hexdigest() if self._is_whole else "", totals.files, totals.bytes,
+            totals.entries, totals.deleted, totals.state_files, totals.state_bytes, report,
+        )  # fmt: skip
+
+    def parts(self, checkpoint: bytes | None = None) -> Iterator[Part]:
+        """Raises ArchiveError for a checkpoint that fits nothing here, NoRoomError when the lists have no room."""
+        begin = self._begin(checkpoint)
+        try:
+            with closing(TarStream(self._work, self._roots, begin.position, self._snapshot)) as stream:
+                self._stream = stream
+                yield from self._encrypted(stream) if self._recipients else self._plain(stream, bytearray(begin.carry))
+        except OSError as wrong:
+            if wrong.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoRoomError.of(self._work.folder) from wrong
+            raise
+
+    def _begin(self, saved: bytes | None) -> _Checkpoint:
+        if saved is None:
+            return _Checkpoint(self._compression, 0, Position(), b"")
+        try:
+            begin = msgspec.msgpack.decode(saved, type=_Checkpoint)
+        except msgspec.DecodeError as wrong:
+            raise ArchiveError("interrupted", f"the checkpoint cannot be read: {wrong}") from wrong
+        if self._recipients or begin.compression != self._compression:
+            raise ArchiveError("interrupted", "an encrypted archive, or one compressed otherwise, begins anew")
+        self._parts, self._size, self._is_whole = begin.parts, begin.parts * PART_SIZE, False
+        return begin
+
+    def _plain(self, stream: TarStream, carry: bytearray) -> Iterator[Part]:
+        position = stream.at
+        for made, position in self._compressed(stream):
+            carry += made
+            while len(carry) > PART_SIZE:  # never all of it: the last part is known only at the end
+                data = bytes(memoryview(carry)[:PART_SIZE])
+                del carry[:PART_SIZE]
+                yield self._part(data, last=False, checkpoint=self._checkpoint(stream, position, carry))
+        yield self._part(bytes(carry), last=True, checkpoint=self._checkpoint(stream, position, bytearray()))
+
+    def _checkpoint(self, stream: TarStream, position: Position, carry: bytearray) -> bytes:
+        stream.sync()
+        saved = _Checkpoint(self._compression, self._parts + 1, position, bytes(carry))
+        return msgspec.msgpack.encode(saved)
+
+    def _encrypted(self, stream: TarStream) -> Iterator[Part]:
+        from archive.encrypt import encrypted  # few machines encrypt: the others do without the package
+
+        carry = bytearray()
+        blocks = (made for made, _ in self._compressed(stream))
+        for made in encrypted(blocks, self._recipients):
+            carry += made
+            while len(carry) > PART_SIZE:
+                data = bytes(memoryview(carry)[:PART_SIZE])
+                del carry[:PART_SIZE]
+                yield self._part(data, last=False, checkpoint=None)
+        yield self._part(bytes(carry), last=True, checkpoint=None)
+
+    def _compressed(self, stream: TarStream) -> Iterator[tuple[bytes, Position]]:
+        compress = compressor(self._compression)
+
+        def work(block: Block) -> tuple[bytes, Position]:
+            return compress(block.data), block.position
+
+        return in_order(work, stream.blocks(), self._workers)
+
+    def _part(self, data: bytes, *, last: bool, checkpoint: bytes | None) -> Part:
+        self._parts += 1
+        self._size += len(data)
+        if self._is_whole:
+            self._sum.update(data)
+        return Part(self._parts, data, hashlib.sha256(data).hexdigest(), last, checkpoint)

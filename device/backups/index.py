@@ -1,0 +1,198 @@
+"""What the last good backup held: a file of directories in the order in which they are walked.
+
+A directory whose names, sizes, times and inodes are byte for byte what they were is known as unchanged by one
+comparison of two strings, so a million unchanged files cost what it takes to ask the system for them. The file is read
+from begin to end beside the walk; nothing of it is held but one directory.
+
+An index counts only once its backup is good: it is staged when the archive was sent, and becomes the latest when the
+hub says that it is completed. Up to then the next backup goes on from the one before.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
+
+from archive.manifest import Entry, Header, decode
+from archive.plan import Work
+
+MAX_REDO: Final = 10_000
+"""Paths that were not as they should be in a good backup."""
+_MAGIC: Final = b"myrvm-index 1\n"
+_GROUP: Final = struct.Struct("<IiIIQ")
+"""Bytes of the path, bucket, bytes of the names, files, bytes of the files."""
+_END: Final = _GROUP.pack(0, -1, 0, 0, 0)
+FACTS: Final = 5
+"""Numbers of eight bytes for each name: size, mtime_ns, ctime_ns, inode, mode."""
+WHOLE: Final = -1
+"""The bucket of a directory that is small enough to be one group."""
+
+
+class Group(NamedTuple):
+    """A directory, or one bucket of a large one. `names` are joined by NUL, `facts` has FACTS numbers for each."""
+
+    path: bytes
+    bucket: int
+    names: bytes
+    facts: bytes
+    files: int
+    size: int
+
+    @property
+    def key(self) -> tuple[list[bytes], int]:
+        """The order of the walk: a directory before what is below it, names in the order of their bytes."""
+        return self.path.split(b"/"), self.bucket
+
+    @property
+    def source(self) -> bytes:
+        return self.path.partition(b"/")[0]
+
+    def is_like(self, other: Group) -> bool:
+        return self.names == other.names and self.facts == other.facts
+
+
+class IndexMeta(msgspec.Struct, frozen=True):
+    """`chain`: the backups from the full one to this one. `redo`: paths that are not in it as they are on the disk.
+    Bound: MAX_REDO."""
+
+    backup_id: int
+    chain: tuple[int, ...]
+    created_at: str
+    redo: tuple[str, ...] = ()
+
+
+class IndexWriter:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._file.write(_MAGIC)
+        self.files = self.bytes = 0
+
+    def __enter__(self) -> IndexWriter:  # noqa: PYI034 - Self came with Python 3.11
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _wrong: object, _trace: TracebackType | None) -> None:
+        with self._file:
+            if kind is None:
+                self._file.write(_END)
+                self._file.flush()
+                os.fdatasync(self._file.fileno())
+
+    def write(self, group: Group) -> None:
+        head = _GROUP.pack(len(group.path), group.bucket, len(group.names), group.files, group.size)
+        self._file.write(head + group.path + group.names)
+        self._file.write(group.facts)
+        self.files += group.files
+        self.bytes += group.size
+
+
+class DamagedIndexError(Exception):
+    """The index cannot be read to its end: the next backup is a full one."""
+
+
+def read_groups(path: Path) -> Iterator[Group]:
+    """Raises DamagedIndexError, OSError."""
+    with path.open("rb", buffering=256 * 1024) as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise DamagedIndexError("no index")
+        while (group := _read_group(file)) is not None:
+            yield group
+
+
+def _read_group(file: BinaryIO) -> Group | None:
+    head = file.read(_GROUP.size)
+    if head == _END:
+        return None
+    if len(head) != _GROUP.size:
+        raise DamagedIndexError("the index ends too early")
+    path_size, bucket, names_size, files, size = _GROUP.unpack(head)
+    path, names = file.read(path_size), file.read(names_size)
+    count = names.count(b"\0") + 1 if names else 0
+    facts = file.read(count * FACTS * 8)
+    if len(facts) != count * FACTS * 8 or not path:
+        raise DamagedIndexError("the index ends too early")
+    return Group(path, bucket, names, facts, files, size)
+
+
+class Indexes:
+    """The indexes of a machine: the one of its last good backup, and one of a backup the hub has not confirmed yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._meta_file = folder / "latest.json"
+
+    @property
+    def latest(self) -> Path | None:
+        """None: the next backup is a full one."""
+        meta = self.meta
+        return self._index(meta.backup_id) if meta else None
+
+    @property
+    def meta(self) -> IndexMeta | None:
+        try:
+            meta = msgspec.json.decode(self._meta_file.read_bytes(), type=IndexMeta)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return meta if self._index(meta.backup_id).exists() else None
+
+    def stage(self, folder: Path, header: Header) -> bool:
+        """Takes the index of a backup that was sent (`folder` as the pump left it) until the hub has said what became
+        of it. False when too much of it could not be read: the next one then goes on from the one before."""
+        work = Work(folder)
+        redo = tuple(islice(_not_as_on_disk(work.entries), MAX_REDO + 1))
+        if len(redo) > MAX_REDO:
+            return False
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        meta = IndexMeta(header.backup_id, header.chain, header.created_at, redo)
+        self._staged(header.backup_id).write_bytes(msgspec.json.encode(meta))
+        work.index.replace(self._index(header.backup_id))
+        self._tidy(header.backup_id)
+        return True
+
+    def promote(self, backup_id: int) -> bool:
+        """The backup is good: the next one goes on from it. False when nothing of it is staged."""
+        if not self._staged(backup_id).exists() or not self._index(backup_id).exists():
+            return False
+        self._staged(backup_id).replace(self._meta_file)  # one rename: before it the old one counts, behind it the new
+        self._tidy(backup_id)
+        return True
+
+    def discard(self, backup_id: int) -> None:
+        """The backup came to nothing."""
+        self._staged(backup_id).unlink(missing_ok=True)
+        self._tidy(0)
+
+    def clear(self) -> None:
+        """The hub has no longer what the latest index says: the next backup is a full one."""
+        self._meta_file.unlink(missing_ok=True)
+        self._tidy(0)
+
+    def _tidy(self, staged: int) -> None:
+        """Removes what is neither the latest nor just staged."""
+        meta = self.meta
+        kept = {f"{staged}.index", f"{staged}.staged", f"{meta.backup_id}.index" if meta else ""}
+        for file in [*self._folder.glob("*.index"), *self._folder.glob("*.staged")]:
+            if file.name not in kept:
+                file.unlink(missing_ok=True)
+
+    def _index(self, backup_id: int) -> Path:
+        return self._folder / f"{backup_id}.index"
+
+    def _staged(self, backup_id: int) -> Path:
+        return self._folder / f"{backup_id}.staged"
+
+
+def _not_as_on_disk(entries: Path) -> Iterator[str]:
+    """Paths that the archive has not as they were, so that they belong into the next one whatever they look like."""
+    with entries.open("rb") as lines:
+        for line in lines:
+            if b'"mark":' in line:
+                entry = decode(line)
+                if isinstance(entry, Entry) and entry.mark is not None:
+                    yield entry.path

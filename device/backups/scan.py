@@ -1,0 +1,313 @@
+"""Finds what belongs into a backup: walks its sources beside the index of the last good one, and writes the plan.
+
+Nothing is ever taken for deleted because it could not be looked at: a source that is missing or left out, or a folder
+that cannot be read, is carried over as it was, and named in the report.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import struct
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from archive import manifest
+from archive.describe import described
+from archive.errors import TOO_LARGE, ArchiveError
+from archive.manifest import MAX_ENTRIES, Deleted, Entry, Header
+from archive.plan import RESERVE, NoRoomError, Report, Scan, Work, free_bytes
+from archive.source_file import SQLITE
+from device.backups.index import FACTS, WHOLE, DamagedIndexError, Group, IndexWriter, read_groups
+from device.backups.sources import excluder
+from device.backups.walk import BUCKETS, COMPANIONS, Found, Walk
+
+MAX_LINKED: Final = 10_000
+"""Files with more than one name that are known at a time; one more is written under each of its names."""
+SETTLED_NS: Final = 20_000_000
+"""A file that changed less than a tick of the file system's clock before it was looked at may change again and look the
+same: it is looked at closely the next time."""
+_ROOT: Final = -2
+"""The bucket of what a source itself is, in front of what is in it."""
+_LOOK_EVERY: Final = 4096
+_FACTS: Final = struct.Struct(f"={FACTS}q")
+_GROWTH: Final = 2
+"""The lists take this many times the room of the plan: what was written is longer by its sums."""
+
+Known = dict[bytes, bytes]
+
+
+class NoSourcesError(Exception):
+    """No source of this backup is there."""
+
+
+class StoppedError(Exception):
+    """Whoever asked does not want it any more."""
+
+
+def scan(
+    header: Header, folder: Path, previous: Path | None, *, redo: Collection[str] = (), read_all: bool = False,
+    stop: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] = lambda _files, _bytes: None,
+) -> Scan:  # fmt: skip
+    """Makes the plan of a backup in `folder`, which is emptied first. `previous`: the index that it goes on from, None
+    for a full one; `redo`: paths that belong into it whatever they look like (likewise of IndexMeta). `read_all`: every
+    file is taken for changed. `stop` is asked, and `progress` told (files, bytes) so far, at each directory.
+
+    Raises NoRoomError, NoSourcesError, StoppedError, DamagedIndexError, and ArchiveError for too many entries.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    needed = RESERVE + (previous.stat().st_size if previous else 0)
+    if free_bytes(folder) < needed:
+        raise NoRoomError.of(folder, needed)
+    work = Work(folder)
+    with IndexWriter(work.index) as index, work.plan.open("wb") as plan, work.deleted.open("wb") as deleted:
+        run = _Scan(header, folder, _Old(previous), redo, read_all, index, plan, deleted)
+        plan.write(manifest.encode(header))
+        run.run(stop, progress)
+        for file in (plan, deleted):
+            file.flush()
+            os.fdatasync(file.fileno())
+    found = Scan(
+        files=run.files, bytes=run.bytes, entries=run.entries, deleted=run.deleted,
+        state_files=index.files, state_bytes=index.bytes, report=run.report,
+    )  # fmt: skip
+    needed = RESERVE + _GROWTH * work.plan.stat().st_size
+    if free_bytes(folder) < needed:
+        raise NoRoomError.of(folder, needed)
+    work.save(found)
+    return found
+
+
+class _Old:
+    """The groups of the last index, one ahead."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._groups: Iterator[Group] = read_groups(path) if path is not None else iter(())
+        self.head = next(self._groups, None)
+
+    def take(self) -> Group:
+        group, self.head = self.head, next(self._groups, None)
+        if group is None:
+            raise DamagedIndexError("nothing is left")
+        return group
+
+    def is_at(self, path: bytes, *, root: bool) -> bool:
+        return self.head is not None and self.head.path == path and (self.head.bucket == _ROOT) == root
+
+    def is_before(self, path: bytes, bucket: int) -> bool:
+        return self.head is not None and self.head.key < (path.split(b"/"), bucket)
+
+    def is_within(self, path: bytes) -> bool:
+        return self.head is not None and (self.head.path == path or self.head.path.startswith(path + b"/"))
+
+
+class _Scan:
+    def __init__(
+        self, header: Header, folder: Path, old: _Old, redo: Collection[str], read_all: bool,
+        index: IndexWriter, plan: BinaryIO, deleted: BinaryIO,
+    ) -> None:  # fmt: skip
+        self._header = header
+        self._folder = folder
+        self._old = old
+        self._read_all = read_all
+        self._index = index
+        self._plan = plan
+        self._deleted = deleted
+        self._redo: dict[bytes, set[bytes]] = {}  # Bound: the paths given
+        for path in redo:
+            parent, _, name = os.fsencode(path).rpartition(b"/")
+            self._redo.setdefault(parent or name, set()).add(name if parent else b".")
+        self._grown: tuple[bytes, Known] | None = None
+        """A directory that grew large, and what it had when it was none. Bound: walk.LARGE names."""
+        self._linked: dict[tuple[bytes, int, int], str] = {}  # Bound: MAX_LINKED
+        self.report = Report()
+        self.files = self.bytes = self.entries = self.deleted = 0
+
+    def run(self, stop: Callable[[], bool], progress: Callable[[int, int], None]) -> None:
+        there = 0
+        for name, source in sorted((n.encode(), s) for n, s in self._header.sources.items()):
+            root = os.path.realpath(os.fsencode(source.root))
+            walk = Walk(name, root, self._folder, self._notice, excluder(source.exclude))
+            for found in self._of_source(walk, name, root):
+                there += found.group.bucket == _ROOT and not found.is_lost
+                self._take(walk, found)
+                if stop():
+                    raise StoppedError
+                progress(self._index.files, self._index.bytes)
+        if not there:
+            raise NoSourcesError(", ".join(sorted(self._header.sources)))
+        while self._old.head is not None:
+            self._leave(self._old.take())
+
+    def _of_source(self, walk: Walk, name: bytes, root: bytes) -> Iterator[Found]:
+        """The source itself, then what is in it."""
+        try:
+            found = os.lstat(root)
+        except OSError as wrong:
+            self._notice(name, "source_missing", wrong.strerror or "")
+            yield Found(Group(name, _ROOT, b"", b"", 0, 0), [], is_lost=True)
+            return
+        is_file = stat.S_ISREG(found.st_mode)
+        facts = _FACTS.pack(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_mode)
+        yield Found(Group(name, _ROOT, b".", facts, int(is_file), found.st_size if is_file else 0), [])
+        if not is_file:
+            yield from walk.groups(self._was_large)
+
+    def _was_large(self, path: bytes) -> bool:
+        self._pass_by(path, WHOLE)
+        return self._old.is_at(path, root=False) and self._old.head is not None and self._old.head.bucket >= 0
+
+    def _pass_by(self, path: bytes, bucket: int) -> None:
+        while self._old.is_before(path, bucket):
+            self._leave(self._old.take())
+
+    def _leave(self, old: Group) -> None:
+        """What is not walked any more: it stays if its source is left out, else the directory above says so."""
+        if old.source.decode() not in self._header.sources:
+            self._index.write(old)
+
+    def _take(self, walk: Walk, found: Found) -> None:
+        group = found.group
+        self._pass_by(group.path, min(group.bucket, WHOLE))
+        if found.is_lost:
+            while self._old.is_within(group.path):
+                self._index.write(self._old.take())
+            return
+        had = self._had(group)
+        if had is not None:
+            self._compare(walk, group, *had)
+        self._index.write(_unsettled(group, time.time_ns() - SETTLED_NS))
+
+    def _had(self, group: Group) -> tuple[Known, bool] | None:
+        """What the directory had, and whether that is of this group alone; None when nothing of it changed."""
+        old, path = self._old, group.path
+        if self._grown is not None and self._grown[0] == path and group.bucket > 0:
+            return self._grown[1], group.bucket == BUCKETS - 1
+        if not old.is_at(path, root=group.bucket == _ROOT) or old.head is None:
+            return {}, True
+        if old.head.bucket == group.bucket:
+            was = old.take()
+            is_known = was.is_like(group) and not self._read_all and path not in self._redo
+            return None if is_known else (dict(_members(was)), True)
+        if group.bucket >= 0:
+            self._grown = path, dict(_members(old.take()))
+            return self._grown[1], False
+        return self._shrunk(group), True
+
+    def _shrunk(self, group: Group) -> Known:
+        """Of a directory that was large, only what is still there; the rest is gone."""
+        known: Known = {}
+        there = set(group.names.split(b"\0"))
+        while self._old.is_at(group.path, root=False):
+            for name, facts in _members(self._old.take()):
+                if name in there:
+                    known[name] = facts
+                else:
+                    self._delete(group.path, name)
+        return known
+
+    def _compare(self, walk: Walk, group: Group, known: Known, is_all: bool) -> None:
+        """Plans what is new or changed; with `is_all`, what is left of `known` is gone."""
+        again = self._redo.get(group.path, set())
+        changed: dict[bytes, None] = {}
+        for name, facts in _members(group):
+            if known.pop(name, None) != facts or name in again or (self._read_all and _is_file(facts)):
+                changed[name] = None
+        gone = list(known) if is_all else []
+        for name in [*changed, *gone]:
+            base = _base(name)
+            if base and _is_database(walk.real(group.path) + b"/" + base):
+                changed.pop(name, None)
+                gone = [other for other in gone if other != name]
+                if name.endswith(COMPANIONS[0]):
+                    changed[base] = None
+        for name in sorted(changed):
+            self._plan_entry(walk, group.path if name == b"." else group.path + b"/" + name)
+        for name in gone:
+            self._delete(group.path, name)
+
+    def _plan_entry(self, walk: Walk, path: bytes) -> None:
+        shown, real = os.fsdecode(path), walk.real(path)
+        try:
+            found = os.lstat(real)
+            entry = self._entry(shown, found, real)
+            line = manifest.encode(entry)
+        except OSError as wrong:
+            self._notice(path, "vanished", wrong.strerror or "")
+            return
+        except ArchiveError as wrong:
+            self._notice(path, "unlistable", wrong.detail)
+            return
+        self._plan.write(line)
+        self.entries += 1
+        if entry.kind == "file":
+            self.files += 1
+            self.bytes += entry.size
+        if self.entries > MAX_ENTRIES:
+            raise ArchiveError(TOO_LARGE, f"more than {MAX_ENTRIES} files, folders and links changed")
+        if self.entries % _LOOK_EVERY == 0 and free_bytes(self._folder) < RESERVE:
+            raise NoRoomError.of(self._folder)
+
+    def _entry(self, path: str, found: os.stat_result, real: bytes) -> Entry:
+        if stat.S_ISDIR(found.st_mode):
+            return described(path, "dir", found)
+        if stat.S_ISLNK(found.st_mode):
+            return described(path, "symlink", found, link=str(Path(os.fsdecode(real)).readlink()))
+        if found.st_nlink > 1:
+            key = path.partition("/")[0].encode(), found.st_dev, found.st_ino
+            first = self._linked.get(key)
+            if first is not None:
+                return described(path, "hardlink", found, link=first)
+            if len(self._linked) < MAX_LINKED:
+                self._linked[key] = path
+        return described(path, "file", found)
+
+    def _delete(self, path: bytes, name: bytes) -> None:
+        self._deleted.write(manifest.encode(Deleted(path=os.fsdecode(path + b"/" + name))))
+        self.deleted += 1
+        if self.deleted > MAX_ENTRIES:
+            raise ArchiveError(TOO_LARGE, f"more than {MAX_ENTRIES} files, folders and links are gone")
+
+    def _notice(self, path: bytes, code: str, text: str) -> None:
+        self.report.add(os.fsdecode(path), code, text)
+
+
+def _members(group: Group) -> Iterator[tuple[bytes, bytes]]:
+    if group.names:
+        size = FACTS * 8
+        for at, name in enumerate(group.names.split(b"\0")):
+            yield name, group.facts[at * size : (at + 1) * size]
+
+
+def _is_file(facts: bytes) -> bool:
+    return stat.S_ISREG(_FACTS.unpack(facts)[4])
+
+
+def _base(name: bytes) -> bytes:
+    """The database that a file by its name stands beside."""
+    return next((name[: -len(ending)] for ending in COMPANIONS if name.endswith(ending)), b"")
+
+
+def _is_database(real: bytes) -> bool:
+    try:
+        with Path(os.fsdecode(real)).open("rb") as file:
+            return file.read(len(SQLITE)) == SQLITE
+    except OSError:
+        return False
+
+
+def _unsettled(group: Group, settled_ns: int) -> Group:
+    """With a time that is never found again for what changed so lately that it may change once more unseen."""
+    times = memoryview(group.facts).cast("q")[2::FACTS]
+    if max(times, default=0) < settled_ns:
+        return group
+    facts = bytearray(group.facts)
+    numbers = memoryview(facts).cast("q")
+    for at in range(2, len(numbers), FACTS):
+        if numbers[at] >= settled_ns:
+            numbers[at] = -1
+    return group._replace(facts=bytes(facts))

@@ -1,0 +1,80 @@
+"""Where the data of a machine stands when its file names no sources, and which of them a backup takes.
+
+A program's configuration (JSON), its databases, logs and photographs are looked for where machines of this kind have
+them: a machine whose software stands elsewhere names it in `backup_sources`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from archive.manifest import ArchiveSource
+from device.settings.backup_values import BackupSource
+from protocol.kinds import BackupClass
+
+_LEFT_OUT: Final = ["*.tmp", "*.pid", "*.sock", "__pycache__", ".cache"]
+_DEFAULTS: Final[tuple[tuple[str, str, BackupClass], ...]] = (
+    ("configuration", "/etc/rvm", "configuration"),
+    ("data", "/var/lib/rvm", "data"),
+    ("images", "/var/lib/rvm-images", "images"),
+    ("logs", "/var/log/rvm", "logs"),
+    ("program-configuration", "/opt/rvm/config", "configuration"),
+    ("program-data", "/opt/rvm/data", "data"),
+    ("program-images", "/opt/rvm/images", "images"),
+    ("program-logs", "/opt/rvm/logs", "logs"),
+)
+
+
+def default_sources(root: Path = Path("/"), *, agent_file: Path | None = None) -> dict[str, BackupSource]:
+    """What of the usual places exists below `root`, and the agent's own file; each with its class."""
+    found = {
+        name: BackupSource(path=str(root / path.lstrip("/")), data_class=data_class, exclude=_LEFT_OUT)
+        for name, path, data_class in _DEFAULTS
+        if (root / path.lstrip("/")).is_dir()
+    }
+    if agent_file is not None and agent_file.is_file() and not _is_within(agent_file, found):
+        found["agent"] = BackupSource(path=str(agent_file.absolute()), data_class="configuration")
+    return found
+
+
+def chosen(
+    sources: Mapping[str, BackupSource], *, include_images: bool, include_logs: bool
+) -> dict[str, ArchiveSource]:
+    """The sources of one backup, as its header names them."""
+    left_out = {name for name, wanted in (("images", include_images), ("logs", include_logs)) if not wanted}
+    return {
+        name: ArchiveSource(root=source.path, class_=source.data_class, exclude=tuple(source.exclude))
+        for name, source in sorted(sources.items())
+        if source.data_class not in left_out
+    }
+
+
+def _is_within(file: Path, sources: Mapping[str, BackupSource]) -> bool:
+    return any(Path(source.path) in file.absolute().parents for source in sources.values())
+
+
+def excluder(patterns: Sequence[str]) -> Callable[[bytes, bytes], bool] | None:
+    """Whether a name is left out, by its path below the source and by itself: a pattern with a slash is of the path,
+    one without of the name. None without patterns. Names are bytes as the disk has them."""
+    by_name = [pattern for pattern in patterns if "/" not in pattern.rstrip("/")]
+    by_path = [pattern.strip("/") for pattern in patterns if "/" in pattern.rstrip("/")]
+    name_fits, path_fits = _any_of(by_name), _any_of(by_path)
+    if name_fits is None and path_fits is None:
+        return None
+
+    def is_excluded(path: bytes, name: bytes) -> bool:
+        if name_fits is not None and name_fits.match(name) is not None:
+            return True
+        return path_fits is not None and path_fits.match(path) is not None
+
+    return is_excluded
+
+
+def _any_of(patterns: Sequence[str]) -> re.Pattern[bytes] | None:
+    if not patterns:
+        return None
+    return re.compile(b"|".join(fnmatch.translate(p.rstrip("/")).encode("utf-8", "surrogateescape") for p in patterns))
