@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from archive.errors import WRONG_KEY, ArchiveError
@@ -23,10 +24,15 @@ class _Given:
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
         self._rest = memoryview(b"")
+        self.failure: BaseException | None = None
 
     def read(self, size: int = -1) -> bytes:
         while not self._rest:
-            block = next(self._blocks, None)
+            try:
+                block = next(self._blocks, None)
+            except BaseException as wrong:
+                self.failure = wrong  # pyrage makes its own of it
+                raise
             if block is None:
                 return b""
             self._rest = memoryview(block)
@@ -100,11 +106,7 @@ def _run(given: _Given, made: _Made, keys: list[object]) -> None:
     try:
         pyrage.encrypt_io(given, made, keys)
         made.flush()
-    except _UnwantedError:
-        return
     except BaseException as wrong:  # noqa: BLE001 - raised again by whoever reads, in its own thread
-        failure = wrong
-    try:
+        failure = given.failure or wrong
+    with suppress(_UnwantedError):
         made.put(failure)
-    except _UnwantedError:
-        return

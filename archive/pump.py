@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,8 @@ from archive.position import Block, Position
 from archive.tar_stream import Snapshot, TarStream
 
 PART_SIZE: Final = 8 * 1024 * 1024
+CHILD_ENVIRONMENT: Final = {"MALLOC_MMAP_THRESHOLD_": "262144"}
+"""For the process that pumps: glibc then gives blocks of a megabyte back to the system, a quarter of its memory."""
 
 
 class Part(NamedTuple):
@@ -105,7 +108,7 @@ class Pump:
         try:
             with closing(TarStream(self._work, self._roots, begin.position, self._snapshot)) as stream:
                 self._stream = stream
-                yield from self._encrypted(stream) if self._recipients else self._plain(stream, bytearray(begin.carry))
+                yield from self._encrypted(stream) if self._recipients else self._plain(stream, begin.carry)
         except OSError as wrong:
             if wrong.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoRoomError.of(self._work.folder) from wrong
@@ -123,33 +126,26 @@ class Pump:
         self._parts, self._size, self._is_whole = begin.parts, begin.parts * PART_SIZE, False
         return begin
 
-    def _plain(self, stream: TarStream, carry: bytearray) -> Iterator[Part]:
+    def _plain(self, stream: TarStream, carry: bytes) -> Iterator[Part]:
+        parts = _Cutter(carry)
         position = stream.at
         for made, position in self._compressed(stream):
-            carry += made
-            while len(carry) > PART_SIZE:  # never all of it: the last part is known only at the end
-                data = bytes(memoryview(carry)[:PART_SIZE])
-                del carry[:PART_SIZE]
-                yield self._part(data, last=False, checkpoint=self._checkpoint(stream, position, carry))
-        yield self._part(bytes(carry), last=True, checkpoint=self._checkpoint(stream, position, bytearray()))
+            for data in parts.add(made):
+                yield self._part(data, last=False, checkpoint=self._checkpoint(stream, position, parts.rest))
+        yield self._part(parts.rest, last=True, checkpoint=self._checkpoint(stream, position, b""))
 
-    def _checkpoint(self, stream: TarStream, position: Position, carry: bytearray) -> bytes:
+    def _checkpoint(self, stream: TarStream, position: Position, carry: bytes) -> bytes:
         stream.sync()
-        saved = _Checkpoint(self._compression, self._parts + 1, position, bytes(carry))
-        return msgspec.msgpack.encode(saved)
+        return msgspec.msgpack.encode(_Checkpoint(self._compression, self._parts + 1, position, carry))
 
     def _encrypted(self, stream: TarStream) -> Iterator[Part]:
         from archive.encrypt import encrypted  # few machines encrypt: the others do without the package
 
-        carry = bytearray()
-        blocks = (made for made, _ in self._compressed(stream))
-        for made in encrypted(blocks, self._recipients):
-            carry += made
-            while len(carry) > PART_SIZE:
-                data = bytes(memoryview(carry)[:PART_SIZE])
-                del carry[:PART_SIZE]
+        parts = _Cutter(b"")
+        for made in encrypted((made for made, _ in self._compressed(stream)), self._recipients):
+            for data in parts.add(made):
                 yield self._part(data, last=False, checkpoint=None)
-        yield self._part(bytes(carry), last=True, checkpoint=None)
+        yield self._part(parts.rest, last=True, checkpoint=None)
 
     def _compressed(self, stream: TarStream) -> Iterator[tuple[bytes, Position]]:
         compress = compressor(self._compression)
@@ -165,3 +161,26 @@ class Pump:
         if self._is_whole:
             self._sum.update(data)
         return Part(self._parts, data, hashlib.sha256(data).hexdigest(), last, checkpoint)
+
+
+class _Cutter:
+    """Cuts a stream into parts, and holds one. A BytesIO gives its bytes away without a copy."""
+
+    def __init__(self, carry: bytes) -> None:
+        self._part = io.BytesIO()
+        self._part.write(carry)
+
+    def add(self, made: bytes) -> Iterator[bytes]:
+        """A part when it is full and something follows: the last one is known only at the end. `made` is much less."""
+        room = PART_SIZE - self._part.tell()
+        if len(made) <= room:
+            self._part.write(made)
+            return
+        self._part.write(memoryview(made)[:room])
+        data, self._part = self._part.getvalue(), io.BytesIO()
+        self._part.write(memoryview(made)[room:])
+        yield data
+
+    @property
+    def rest(self) -> bytes:
+        return self._part.getvalue()

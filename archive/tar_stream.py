@@ -69,7 +69,8 @@ class TarStream:
         if self.at.stage == "manifest":
             yield from self._manifest()
             self.at.stage = "end"
-        yield self._cut()
+        if self._fill:
+            yield self._cut()
 
     @property
     def totals(self) -> Totals:

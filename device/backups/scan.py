@@ -34,6 +34,8 @@ _ROOT: Final = -2
 """The bucket of what a source itself is, in front of what is in it."""
 _LOOK_EVERY: Final = 4096
 _FACTS: Final = struct.Struct(f"={FACTS}q")
+_MODE: Final = struct.Struct("=q")
+_MODE_AT: Final = 4 * 8
 _GROWTH: Final = 2
 """The lists take this many times the room of the plan: what was written is longer by its sums."""
 
@@ -123,6 +125,9 @@ class _Scan:
             self._redo.setdefault(parent or name, set()).add(name if parent else b".")
         self._grown: tuple[bytes, Known] | None = None
         """A directory that grew large, and what it had when it was none. Bound: walk.LARGE names."""
+        self._folders: set[bytes] = set()
+        """Changed folders whose turn comes: each is planned right before what is in it, as tar wants it. Bound: the
+        folders of the walk that are ahead."""
         self._linked: dict[tuple[bytes, int, int], str] = {}  # Bound: MAX_LINKED
         self.report = Report()
         self.files = self.bytes = self.entries = self.deleted = 0
@@ -173,6 +178,9 @@ class _Scan:
     def _take(self, walk: Walk, found: Found) -> None:
         group = found.group
         self._pass_by(group.path, min(group.bucket, WHOLE))
+        if group.path in self._folders:
+            self._folders.remove(group.path)
+            self._plan_entry(walk, group.path)
         if found.is_lost:
             while self._old.is_within(group.path):
                 self._index.write(self._old.take())
@@ -215,8 +223,12 @@ class _Scan:
         again = self._redo.get(group.path, set())
         changed: dict[bytes, None] = {}
         for name, facts in _members(group):
-            if known.pop(name, None) != facts or name in again or (self._read_all and _is_file(facts)):
-                changed[name] = None
+            kind = stat.S_IFMT(_MODE.unpack_from(facts, _MODE_AT)[0])
+            if known.pop(name, None) != facts or name in again or (self._read_all and kind == stat.S_IFREG):
+                if kind == stat.S_IFDIR and name != b".":
+                    self._folders.add(group.path + b"/" + name)
+                else:
+                    changed[name] = None
         gone = list(known) if is_all else []
         for name in [*changed, *gone]:
             base = _base(name)
@@ -281,10 +293,6 @@ def _members(group: Group) -> Iterator[tuple[bytes, bytes]]:
         size = FACTS * 8
         for at, name in enumerate(group.names.split(b"\0")):
             yield name, group.facts[at * size : (at + 1) * size]
-
-
-def _is_file(facts: bytes) -> bool:
-    return stat.S_ISREG(_FACTS.unpack(facts)[4])
 
 
 def _base(name: bytes) -> bytes:

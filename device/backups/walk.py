@@ -20,8 +20,8 @@ from typing import Final, NamedTuple, Protocol
 from archive.manifest import MAX_DEPTH
 from device.backups.index import WHOLE, Group
 
-LARGE: Final = 16_384
-BUCKETS: Final = 64
+LARGE: Final = 4096
+BUCKETS: Final = 256
 _MOST_INODE: Final = 2**63 - 1
 COMPANIONS: Final = (b"-wal", b"-shm", b"-journal")
 """What SQLite keeps beside a database while it is in use: in its snapshot, and never copied."""

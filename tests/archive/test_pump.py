@@ -1,0 +1,372 @@
+"""The archive that a pump makes: what tar reads of it, its parts, and going on behind each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from archive.errors import ArchiveError
+from archive.manifest import BEGIN, MANIFEST, Compression
+from archive.pump import CHILD_ENVIRONMENT, PART_SIZE, Part, Pump
+from device.backups.scan import scan
+from tests.support.backup_archives import archive_of, as_nobody, header, picture, read, unpack
+
+SHIFT = b"Machine 7 pressed 1,204 bottles.\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """One of everything that a machine's folder may have."""
+    root = tmp_path / "tree"
+    (root / "empty").mkdir(parents=True)
+    (root / "sub" / ("long-" * 20) / ("name" * 30)).mkdir(parents=True)
+    (root / "sub" / ("long-" * 20) / ("name" * 30) / "leaf.txt").write_bytes(SHIFT)
+    (root / "log").write_bytes(SHIFT * 50_000)
+    (root / "photo.jpg").write_bytes(random.Random(1).randbytes(3_000_000))
+    (root / "nothing").touch()
+    (root / "tool.sh").write_bytes(b"#!/bin/sh\n")
+    (root / "tool.sh").chmod(0o4750)
+    (root / "link").symlink_to("sub/nowhere")
+    (root / ("to-" * 60)).symlink_to("x" * 180)
+    os.link(root / "log", root / "log.same")
+    (root / "sampah plastik – botol 🙂.txt").write_bytes(b"Botol")
+    Path(os.fsdecode(os.fsencode(root) + b"/latin-\xe9.txt")).write_bytes(b"latin")
+    with (root / "holes").open("wb") as holes:
+        holes.truncate(20_000_000)
+        holes.seek(5_000_000)
+        holes.write(SHIFT * 1000)
+    with (root / "hole-at-end").open("wb") as holes:
+        holes.write(SHIFT * 4000)
+        holes.truncate(9_000_000)
+    with (root / "only-a-hole").open("wb") as holes:
+        holes.truncate(3_000_000)
+    os.utime(root / "nothing", ns=(1, 1_234_567_890_123_456_789))
+    os.utime(root / "tool.sh", ns=(1, -86_400 * 10**9))
+    return root
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_systems_tar_unpacks_everything_as_it_was(
+    tree: Path, tmp_path: Path, compression: Compression, workers: int
+) -> None:
+    scan(header({"data": tree}), tmp_path / "work", None)
+    made = archive_of(tmp_path / "work", {"data": tree}, compression=compression, workers=workers)
+    unpack(made.data, tmp_path / "out")
+    assert picture(tmp_path / "out" / "data") == picture(tree)
+    assert (tmp_path / "out/data/log").stat().st_ino == (tmp_path / "out/data/log.same").stat().st_ino
+    assert (tmp_path / "out/data/holes").stat().st_blocks * 512 < 1_000_000
+    assert made.summary.sha256 == hashlib.sha256(made.data).hexdigest()
+    assert made.summary.size == len(made.data)
+
+
+def test_the_manifest_stands_first_and_last_and_fits(tree: Path, tmp_path: Path) -> None:
+    planned = scan(header({"data": tree}), tmp_path / "work", None)
+    made = read(archive_of(tmp_path / "work", {"data": tree}).data)
+    assert (made.names[0], made.names[-1]) == (BEGIN, MANIFEST)
+    assert made.totals.files == planned.files == len([e for e in made.entries.values() if e.has_content])
+    assert made.totals.bytes == planned.bytes
+    assert made.totals.entries == planned.entries == len(made.entries)
+    assert made.entries["data/log.same"].link == "data/log"
+    assert made.entries["data/holes"].sparse is not None
+    assert made.entries["data/nothing"].mtime_ns == 1_234_567_890_123_456_789
+    assert made.entries["data/tool.sh"].mode == 0o4750
+    assert "data/latin-\udce9.txt" in made.entries
+
+
+def test_what_does_not_get_smaller_is_stored(tree: Path, tmp_path: Path) -> None:
+    scan(header({"data": tree}), tmp_path / "work", None)
+    made = archive_of(tmp_path / "work", {"data": tree})
+    assert 3_000_000 < len(made.data) < 3_400_000
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Five parts of what does not get smaller, in files of all sizes."""
+    root, dice = tmp_path / "large", random.Random(2)
+    root.mkdir()
+    for number in range(60):
+        (root / f"{number}").write_bytes(dice.randbytes(dice.choice((0, 100, 512, 5000, 1_000_000))))
+    for number in range(3):
+        (root / f"video-{number}").write_bytes(dice.randbytes(7_000_000 + number))
+    with (root / "sparse").open("wb") as file:
+        for piece in range(8):
+            file.seek(piece * 4_000_000)
+            file.write(dice.randbytes(500_000))
+    return root
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+def test_a_pump_goes_on_behind_every_part_with_the_same_bytes(
+    large: Path, tmp_path: Path, compression: Compression
+) -> None:
+    scan(header({"data": large}), tmp_path / "work", None)
+    parts = list(Pump(tmp_path / "work", {"data": large}, compression=compression).parts())
+    assert len(parts) >= 4
+    assert [part.number for part in parts] == list(range(1, len(parts) + 1))
+    assert all(len(part.data) == PART_SIZE for part in parts[:-1])
+    assert 0 < len(parts[-1].data) <= PART_SIZE
+    assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert all(part.checkpoint is not None and len(part.checkpoint) < 1_300_000 for part in parts)
+    for part in parts[:-1]:
+        again = Pump(tmp_path / "work", {"data": large}, compression=compression)
+        rest = list(again.parts(part.checkpoint))
+        assert [p[:4] for p in rest] == [p[:4] for p in parts[part.number :]]
+        assert again.summary.sha256 == ""
+        assert again.summary[:2] == (sum(len(p.data) for p in parts), len(parts))
+
+
+def test_a_new_process_for_each_part_makes_the_same_archive(large: Path, tmp_path: Path) -> None:
+    scan(header({"data": large}), tmp_path / "work", None)
+    whole = archive_of(tmp_path / "work", {"data": large}).data
+    made, part = b"", Part(0, b"", "", False, None)
+    while not part.last:
+        parts = Pump(tmp_path / "work", {"data": large}, workers=2).parts(part.checkpoint)
+        part = next(parts)
+        made += part.data
+        for _ in zip(range(2), parts, strict=False):
+            pass  # it is ahead when it is killed: what it listed meanwhile must not count
+    assert made == whole
+
+
+def cut_after(number: int, folder: Path, root: Path) -> tuple[bytes, bytes]:
+    parts = Pump(folder, {"data": root}, compression="none").parts()
+    taken = [next(parts) for _ in range(number)]
+    assert taken[-1].checkpoint
+    return b"".join(part.data for part in taken), taken[-1].checkpoint
+
+
+@pytest.mark.parametrize("happens", ["written", "shorter", "gone", "a folder"])
+def test_a_file_that_changed_while_nobody_ran_is_written_again(tmp_path: Path, happens: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "video").write_bytes(random.Random(3).randbytes(20_000_000))
+    (root / "z").write_bytes(SHIFT)
+    scan(header({"data": root}), tmp_path / "work", None)
+    begun, checkpoint = cut_after(1, tmp_path / "work", root)
+    after = SHIFT * 1000
+    if happens == "written":
+        after = random.Random(4).randbytes(20_000_000)
+        (root / "video").write_bytes(after)
+    elif happens == "shorter":
+        (root / "video").write_bytes(after)
+    else:
+        (root / "video").unlink()
+        if happens == "a folder":
+            (root / "video").mkdir()
+    pump = Pump(tmp_path / "work", {"data": root}, compression="none")
+    made = read(begun + b"".join(part.data for part in pump.parts(checkpoint)))
+    assert made.names.count("data/video") == (1 if happens == "gone" else 2)
+    assert made.contents["data/z"] == SHIFT
+    if happens == "gone":
+        assert made.entries["data/video"].mark == "vanished"
+        assert pump.summary.report.counts == {"vanished": 1}
+    elif happens == "a folder":
+        assert made.entries["data/video"].kind == "dir"
+    else:
+        assert made.contents["data/video"] == after
+        assert made.entries["data/video"].mark is None
+
+
+def while_reading(root: Path, folder: Path, change: Callable[[int], None]) -> Any:
+    """What is in the archive, and its report, when something happens behind each part."""
+    scan(header({"data": root}), folder, None)
+    pump = Pump(folder, {"data": root}, compression="none", workers=0)
+    made = b""
+    for part in pump.parts():
+        made += part.data
+        change(part.number)
+    return read(made), pump.summary.report
+
+
+def test_a_file_that_changes_while_it_is_read_is_retried(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    video = tmp_path / "root" / "video"
+    video.write_bytes(bytes(20_000_000))
+
+    def change(number: int) -> None:
+        if number == 1:
+            with video.open("ab") as file:
+                file.write(SHIFT)
+
+    made, report = while_reading(tmp_path / "root", tmp_path / "work", change)
+    assert made.names.count("data/video") == 2
+    assert made.contents["data/video"] == bytes(20_000_000) + SHIFT
+    assert made.entries["data/video"].mark is None
+    assert report.counts == {}
+
+
+def test_a_file_that_never_rests_is_marked_after_three_attempts(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    log = tmp_path / "root" / "log"
+    log.write_bytes(b"0" * 20_000_000)
+    os.link(log, tmp_path / "root" / "log.same")
+
+    def change(number: int) -> None:
+        with log.open("ab") as file:
+            file.write(b"%d" % number)
+
+    made, report = while_reading(tmp_path / "root", tmp_path / "work", change)
+    assert made.names.count("data/log") == 3
+    assert made.entries["data/log"].mark == "changed"
+    assert made.entries["data/log.same"].kind == "file", "a hard link to it would be of no use"
+    assert report.counts["changed"] >= 1
+    assert {line.path for line in report.lines} <= {"data/log", "data/log.same"}
+
+
+def test_a_file_that_goes_while_it_is_retried_stays_as_it_was_read(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    log = tmp_path / "root" / "log"
+    log.write_bytes(b"0" * 20_000_000)
+
+    def change(number: int) -> None:
+        if number == 1:
+            log.unlink()
+            log.write_bytes(b"1")
+        if number == 2:
+            log.unlink(missing_ok=True)
+
+    made, report = while_reading(tmp_path / "root", tmp_path / "work", change)
+    assert made.contents["data/log"].startswith(b"000")
+    assert made.entries["data/log"].mark == ("changed" if made.names.count("data/log") == 1 else None)
+    assert report.counts in ({"changed": 1}, {})
+
+
+def test_what_vanished_or_became_something_else_is_a_line_of_the_report(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    for name in ("gone", "pipe", "now-a-link", "a", "folder/inside"):
+        (root / name).write_bytes(SHIFT)
+    os.link(root / "gone", root / "its-other-name")
+    scan(header({"data": root}), tmp_path / "work", None)
+    for name in ("gone", "pipe", "now-a-link", "folder/inside"):
+        (root / name).unlink()
+    os.mkfifo(root / "pipe")
+    (root / "now-a-link").symlink_to("a")
+    (root / "folder").rmdir()
+    made = archive_of(tmp_path / "work", {"data": root})
+    found = read(made.data)
+    marks = {path: entry.mark for path, entry in found.entries.items() if entry.mark}
+    assert marks == dict.fromkeys(("data/gone", "data/pipe", "data/folder", "data/folder/inside"), "vanished")
+    assert found.entries["data/now-a-link"].link == "a"
+    assert found.contents["data/its-other-name"] == SHIFT
+    assert made.summary.report.counts == {"vanished": 4}
+    assert not any("pipe" in name for name in found.names)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_an_unreadable_file_is_a_line_of_the_report_and_no_failure(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").write_bytes(SHIFT)
+    (root / "secret").write_bytes(SHIFT)
+    (root / "secret").chmod(0)
+    os.chown(tmp_path, 65534, 65534)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+
+    def back_up() -> None:
+        scan(header({"data": root}), tmp_path / "work", None)
+        made = archive_of(tmp_path / "work", {"data": root})
+        found = read(made.data)
+        assert found.entries["data/secret"].mark == "unreadable"
+        assert found.contents["data/a"] == SHIFT
+        assert made.summary.report.lines[0].path == "data/secret"
+        assert made.summary.report.lines[0].text == "Permission denied"
+
+    as_nobody(back_up)
+
+
+def test_an_encrypted_archive_is_read_by_each_key_and_begins_anew(tree: Path, tmp_path: Path) -> None:
+    keys = [pyrage.x25519.Identity.generate() for _ in range(2)]
+    scan(header({"data": tree}, encrypted=True), tmp_path / "work", None)
+    pump = Pump(tmp_path / "work", {"data": tree}, recipients=[str(key.to_public()) for key in keys])
+    parts = list(pump.parts())
+    assert all(part.checkpoint is None for part in parts)
+    sent = b"".join(part.data for part in parts)
+    assert SHIFT not in sent
+    for key in keys:
+        opened = pyrage.decrypt(sent, [key])
+        assert read(opened).contents["data/sub/" + "long-" * 20 + "/" + "name" * 30 + "/leaf.txt"] == SHIFT
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.decrypt(sent, [pyrage.x25519.Identity.generate()])
+    with pytest.raises(ArchiveError, match="begins anew"):
+        next(pump.parts(b"\x94\xa4none\x00\x80\xc4\x00"))
+
+
+def test_an_encrypted_archive_may_be_given_up_and_says_what_is_wrong(large: Path, tmp_path: Path) -> None:
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    scan(header({"data": large}), tmp_path / "work", None)
+    parts = Pump(tmp_path / "work", {"data": large}, recipients=[key]).parts()
+    next(parts)
+    parts.close()
+    with pytest.raises(ArchiveError, match="no age public key"):
+        next(Pump(tmp_path / "work", {"data": large}, recipients=["age1nobody"]).parts())
+    (tmp_path / "work" / "plan.jsonl").write_bytes(b"{}\n")
+    with pytest.raises(ArchiveError, match="manifest"):
+        list(Pump(tmp_path / "work", {"data": large}, recipients=[key]).parts())
+
+
+def test_a_checkpoint_that_fits_nothing_is_refused(large: Path, tmp_path: Path) -> None:
+    scan(header({"data": large}), tmp_path / "work", None)
+    first = next(Pump(tmp_path / "work", {"data": large}).parts())
+    for wrong in (b"", b"\x00", first.checkpoint[:-9] if first.checkpoint else b""):
+        with pytest.raises(ArchiveError, match="checkpoint"):
+            next(Pump(tmp_path / "work", {"data": large}).parts(wrong))
+    with pytest.raises(ArchiveError, match="otherwise"):
+        next(Pump(tmp_path / "work", {"data": large}, compression="zstd").parts(first.checkpoint))
+    (tmp_path / "work" / "entries.jsonl").write_bytes(b"")
+    with pytest.raises(ArchiveError, match="shorter"):
+        next(Pump(tmp_path / "work", {"data": large}).parts(first.checkpoint))
+
+
+def test_sockets_are_left_out_and_named(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(root / "s"))
+        found = scan(header({"data": root}), tmp_path / "work", None)
+    assert found.report.counts == {"special": 1}
+    assert "data/s" not in read(archive_of(tmp_path / "work", {"data": root}).data).entries
+
+
+_HUNGRY = """
+import resource, sys
+from pathlib import Path
+from archive.pump import Pump
+from device.backups.scan import scan
+from tests.support.backup_archives import header
+root, work = Path(sys.argv[1]), Path(sys.argv[2])
+scan(header({"data": root}), work, None)
+for part in Pump(work, {"data": root}, workers=2, compression=sys.argv[3]).parts():
+    pass
+import re
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_memory_does_not_grow_with_what_is_backed_up(tmp_path: Path, compression: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(20_000):
+        (root / f"{number}.json").touch()
+    with (root / "video").open("wb") as video:
+        for _ in range(8):
+            video.write(random.Random(5).randbytes(8_000_000))
+    ran = subprocess.run(
+        [sys.executable, "-c", _HUNGRY, root, tmp_path / "work", compression], check=True, capture_output=True,
+        cwd=Path(__file__).parents[2], env={**os.environ, **CHILD_ENVIRONMENT},
+    )  # fmt: skip
+    assert int(ran.stdout) <= 64
