@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -102,7 +102,7 @@ class Pump:
             totals.entries, totals.deleted, totals.state_files, totals.state_bytes, report,
         )  # fmt: skip
 
-    def parts(self, checkpoint: bytes | None = None) -> Iterator[Part]:
+    def parts(self, checkpoint: bytes | None = None) -> Generator[Part, None, None]:
         """Raises ArchiveError for a checkpoint that fits nothing here, NoRoomError when the lists have no room."""
         begin = self._begin(checkpoint)
         try:

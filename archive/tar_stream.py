@@ -234,10 +234,10 @@ class TarStream:
     def _finish(self, source: SourceFile | None, current: Current, entry: Entry) -> None:
         """Lists a member whose last byte is in a block, or lets it be written again."""
         self.at.current = None
-        if entry.snapshot:
-            self._work.snapshot.unlink(missing_ok=True)
         attempts = current.attempts + 1
         is_whole = source is not None and not source.changed()
+        if entry.snapshot:
+            self._work.snapshot.unlink(missing_ok=True)
         if source is not None:
             entry = msgspec.structs.replace(entry, sha256=source.digest())
         if is_whole:

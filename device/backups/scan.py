@@ -128,6 +128,7 @@ class _Scan:
         self._folders: set[bytes] = set()
         """Changed folders whose turn comes: each is planned right before what is in it, as tar wants it. Bound: the
         folders of the walk that are ahead."""
+        self._folder_planned = b""
         self._linked: dict[tuple[bytes, int, int], str] = {}  # Bound: MAX_LINKED
         self.report = Report()
         self.files = self.bytes = self.entries = self.deleted = 0
@@ -180,7 +181,7 @@ class _Scan:
         self._pass_by(group.path, min(group.bucket, WHOLE))
         if group.path in self._folders:
             self._folders.remove(group.path)
-            self._plan_entry(walk, group.path)
+            self._plan_folder(walk, group.path)
         if found.is_lost:
             while self._old.is_within(group.path):
                 self._index.write(self._old.take())
@@ -221,26 +222,41 @@ class _Scan:
     def _compare(self, walk: Walk, group: Group, known: Known, is_all: bool) -> None:
         """Plans what is new or changed; with `is_all`, what is left of `known` is gone."""
         again = self._redo.get(group.path, set())
-        changed: dict[bytes, None] = {}
+        changed: dict[bytes, bytes] = {}  # what each name had
         for name, facts in _members(group):
             kind = stat.S_IFMT(_MODE.unpack_from(facts, _MODE_AT)[0])
-            if known.pop(name, None) != facts or name in again or (self._read_all and kind == stat.S_IFREG):
+            was = known.pop(name, b"")
+            if was != facts or name in again or (self._read_all and kind == stat.S_IFREG):
                 if kind == stat.S_IFDIR and name != b".":
                     self._folders.add(group.path + b"/" + name)
                 else:
-                    changed[name] = None
+                    changed[name] = was
         gone = list(known) if is_all else []
-        for name in [*changed, *gone]:
-            base = _base(name)
-            if base and _is_database(walk.real(group.path) + b"/" + base):
-                changed.pop(name, None)
-                gone = [other for other in gone if other != name]
-                if name.endswith(COMPANIONS[0]):
-                    changed[base] = None
-        for name in sorted(changed):
-            self._plan_entry(walk, group.path if name == b"." else group.path + b"/" + name)
+        self._leave_out_companions(walk, group, changed, gone)
+        if changed or gone:
+            self._plan_folder(walk, group.path)
+        for name in sorted(changed.keys() - {b"."}):
+            self._plan_entry(walk, group.path + b"/" + name)
         for name in gone:
             self._delete(group.path, name)
+
+    def _leave_out_companions(self, walk: Walk, group: Group, changed: dict[bytes, bytes], gone: list[bytes]) -> None:
+        """What SQLite keeps beside a database is in its snapshot; a log that was written makes the database changed."""
+        for name in [name for name in (*changed, *gone) if name.endswith(COMPANIONS)]:
+            base = next(name[: -len(ending)] for ending in COMPANIONS if name.endswith(ending))
+            if not _is_database(walk.real(group.path) + b"/" + base):
+                continue
+            was = changed.pop(name, b"")
+            if name in gone:
+                gone.remove(name)
+            if name.endswith(COMPANIONS[0]) and not (was and _is_as_written(was, dict(_members(group))[name])):
+                changed[base] = b""
+
+    def _plan_folder(self, walk: Walk, path: bytes) -> None:
+        """Once, in front of what is in it: whoever unpacks that changes the folder's time, so it is listed again."""
+        if self._folder_planned != path:
+            self._folder_planned = path
+            self._plan_entry(walk, path)
 
     def _plan_entry(self, walk: Walk, path: bytes) -> None:
         shown, real = os.fsdecode(path), walk.real(path)
@@ -295,9 +311,11 @@ def _members(group: Group) -> Iterator[tuple[bytes, bytes]]:
             yield name, group.facts[at * size : (at + 1) * size]
 
 
-def _base(name: bytes) -> bytes:
-    """The database that a file by its name stands beside."""
-    return next((name[: -len(ending)] for ending in COMPANIONS if name.endswith(ending)), b"")
+def _is_as_written(was: bytes, facts: bytes) -> bool:
+    """Whether nobody wrote to a file; its owner may have been set again, as SQLite does for whoever reads."""
+    then, now = _FACTS.unpack(was), _FACTS.unpack(facts)
+    is_settled = then[2] >= 0
+    return is_settled and (then[:2], then[3]) == (now[:2], now[3])
 
 
 def _is_database(real: bytes) -> bool:

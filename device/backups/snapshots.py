@@ -53,7 +53,7 @@ def snapshot(database: Path, copy: Path) -> str:
 
 
 def _opened(database: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5.0)
+    return sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=0.1)
 
 
 class _RestartedError(Exception):
@@ -63,9 +63,9 @@ class _RestartedError(Exception):
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Step by step, so that its program can write in between; in one step where that never ends."""
     with suppress(_RestartedError):
-        source.backup(target, pages=_PAGES, progress=_watch(_PATIENCE_STEPS), sleep=0.05)
+        source.backup(target, pages=_PAGES, progress=_watch(_PATIENCE_STEPS), sleep=0.01)
         return
-    source.backup(target, pages=-1, progress=_watch(None), sleep=0.05)
+    source.backup(target, pages=-1, progress=_watch(None), sleep=0.01)
 
 
 def _watch(patience: int | None) -> Callable[[int, int, int], None]:
