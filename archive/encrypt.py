@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
@@ -49,9 +50,9 @@ class _Made:
     """What comes out, as a file to write."""
 
     def __init__(self) -> None:
-        self.chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=1)
+        self.chunks: queue.Queue[bytes | None] = queue.Queue(maxsize=1)  # Bound: one
         self.is_unwanted = threading.Event()
-        self._carry = bytearray()
+        self._carry = bytearray()  # Bound: _CHUNK and what comes at once
 
     def write(self, data: bytes) -> int:
         self._carry += data
@@ -64,7 +65,7 @@ class _Made:
             self.put(bytes(self._carry))
             self._carry.clear()
 
-    def put(self, chunk: bytes | BaseException | None) -> None:
+    def put(self, chunk: bytes | None) -> None:
         while not self.is_unwanted.is_set():
             try:
                 self.chunks.put(chunk, timeout=_TICK_S)
@@ -76,18 +77,15 @@ class _Made:
 
 def encrypted(blocks: Iterator[bytes], recipients: Sequence[str]) -> Iterator[bytes]:
     """Raises ArchiveError for a key that is none, and whatever `blocks` raises."""
-    made = _Made()
-    keys = _keys(recipients)
-    thread = threading.Thread(target=_run, args=(_Given(blocks), made, keys), name="encrypt", daemon=True)
-    thread.start()
-    try:
-        while (chunk := made.chunks.get()) is not None:
-            if isinstance(chunk, BaseException):
-                raise chunk
-            yield chunk
-    finally:
-        made.is_unwanted.set()
-        thread.join()
+    made, keys = _Made(), _keys(recipients)
+    with ThreadPoolExecutor(1, thread_name_prefix="encrypt") as pool:
+        ended = pool.submit(_run, _Given(blocks), made, keys)
+        try:
+            while (chunk := made.chunks.get()) is not None:
+                yield chunk
+            ended.result()
+        finally:
+            made.is_unwanted.set()
 
 
 def _keys(recipients: Sequence[str]) -> list[object]:
@@ -102,11 +100,11 @@ def _keys(recipients: Sequence[str]) -> list[object]:
 def _run(given: _Given, made: _Made, keys: list[object]) -> None:
     import pyrage
 
-    failure: BaseException | None = None
     try:
         pyrage.encrypt_io(given, made, keys)
         made.flush()
-    except BaseException as wrong:  # noqa: BLE001 - raised again by whoever reads, in its own thread
-        failure = given.failure or wrong
-    with suppress(_UnwantedError):
-        made.put(failure)
+    except pyrage.EncryptError as wrong:
+        raise given.failure or wrong from None
+    finally:
+        with suppress(_UnwantedError):
+            made.put(None)

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from archive.plan import Report
-from archive.source_file import Identity
+from archive.source_file import FileIdentity
 
 MAX_RETRIES: Final = 1000
 """Files that wait to be written again; one more is marked at once."""
@@ -29,13 +29,13 @@ class Current(msgspec.Struct, array_like=True):
 
     line: bytes
     attempts: int
-    identity: Identity
+    identity: FileIdentity
     stored: int
     done: int = 0
     is_linked: bool = False
 
 
-class Position(msgspec.Struct, kw_only=True):
+class TarPosition(msgspec.Struct, kw_only=True):
     """Where a tar stands: enough, with the folder of the plan, to go on behind it."""
 
     stage: Stage = "begin"
@@ -57,7 +57,7 @@ class Position(msgspec.Struct, kw_only=True):
     """Bound: MAX_UNLINKED."""
     report: Report = msgspec.field(default_factory=Report)
 
-    def copy(self) -> Position:
+    def copy(self) -> TarPosition:
         current = msgspec.structs.replace(self.current) if self.current else None
         return msgspec.structs.replace(
             self, current=current, retries=list(self.retries), unlinked=list(self.unlinked), report=self.report.copy()
@@ -66,4 +66,4 @@ class Position(msgspec.Struct, kw_only=True):
 
 class Block(NamedTuple):
     data: memoryview
-    position: Position
+    position: TarPosition

@@ -21,7 +21,7 @@ from archive.compress import compressor, in_order
 from archive.errors import ArchiveError
 from archive.manifest import Compression
 from archive.plan import NoRoomError, Report, Work
-from archive.position import Block, Position
+from archive.position import Block, TarPosition
 from archive.tar_stream import Snapshot, TarStream
 
 PART_SIZE: Final = 8 * 1024 * 1024
@@ -29,7 +29,7 @@ CHILD_ENVIRONMENT: Final = {"MALLOC_MMAP_THRESHOLD_": "262144"}
 """For the process that pumps: glibc then gives blocks of a megabyte back to the system, a quarter of its memory."""
 
 
-class Part(NamedTuple):
+class ArchivePart(NamedTuple):
     """`number` from 1; `data` has PART_SIZE bytes unless it is the last. `checkpoint`: what to go on from once this
     part and all before it are where they belong; None where nobody can."""
 
@@ -58,7 +58,7 @@ class Summary(NamedTuple):
 class _Checkpoint(msgspec.Struct, array_like=True):
     compression: Compression
     parts: int
-    position: Position
+    position: TarPosition
     carry: bytes
     """Compressed bytes behind the last part: less than a block makes."""
 
@@ -102,7 +102,7 @@ class Pump:
             totals.entries, totals.deleted, totals.state_files, totals.state_bytes, report,
         )  # fmt: skip
 
-    def parts(self, checkpoint: bytes | None = None) -> Generator[Part, None, None]:
+    def parts(self, checkpoint: bytes | None = None) -> Generator[ArchivePart, None, None]:
         """Raises ArchiveError for a checkpoint that fits nothing here, NoRoomError when the lists have no room."""
         begin = self._begin(checkpoint)
         try:
@@ -116,7 +116,7 @@ class Pump:
 
     def _begin(self, saved: bytes | None) -> _Checkpoint:
         if saved is None:
-            return _Checkpoint(self._compression, 0, Position(), b"")
+            return _Checkpoint(self._compression, 0, TarPosition(), b"")
         try:
             begin = msgspec.msgpack.decode(saved, type=_Checkpoint)
         except msgspec.DecodeError as wrong:
@@ -126,7 +126,7 @@ class Pump:
         self._parts, self._size, self._is_whole = begin.parts, begin.parts * PART_SIZE, False
         return begin
 
-    def _plain(self, stream: TarStream, carry: bytes) -> Iterator[Part]:
+    def _plain(self, stream: TarStream, carry: bytes) -> Iterator[ArchivePart]:
         parts = _Cutter(carry)
         position = stream.at
         for made, position in self._compressed(stream):
@@ -134,11 +134,11 @@ class Pump:
                 yield self._part(data, last=False, checkpoint=self._checkpoint(stream, position, parts.rest))
         yield self._part(parts.rest, last=True, checkpoint=self._checkpoint(stream, position, b""))
 
-    def _checkpoint(self, stream: TarStream, position: Position, carry: bytes) -> bytes:
+    def _checkpoint(self, stream: TarStream, position: TarPosition, carry: bytes) -> bytes:
         stream.sync()
         return msgspec.msgpack.encode(_Checkpoint(self._compression, self._parts + 1, position, carry))
 
-    def _encrypted(self, stream: TarStream) -> Iterator[Part]:
+    def _encrypted(self, stream: TarStream) -> Iterator[ArchivePart]:
         from archive.encrypt import encrypted  # few machines encrypt: the others do without the package
 
         parts = _Cutter(b"")
@@ -147,20 +147,20 @@ class Pump:
                 yield self._part(data, last=False, checkpoint=None)
         yield self._part(parts.rest, last=True, checkpoint=None)
 
-    def _compressed(self, stream: TarStream) -> Iterator[tuple[bytes, Position]]:
+    def _compressed(self, stream: TarStream) -> Iterator[tuple[bytes, TarPosition]]:
         compress = compressor(self._compression)
 
-        def work(block: Block) -> tuple[bytes, Position]:
+        def work(block: Block) -> tuple[bytes, TarPosition]:
             return compress(block.data), block.position
 
         return in_order(work, stream.blocks(), self._workers)
 
-    def _part(self, data: bytes, *, last: bool, checkpoint: bytes | None) -> Part:
+    def _part(self, data: bytes, *, last: bool, checkpoint: bytes | None) -> ArchivePart:
         self._parts += 1
         self._size += len(data)
         if self._is_whole:
             self._sum.update(data)
-        return Part(self._parts, data, hashlib.sha256(data).hexdigest(), last, checkpoint)
+        return ArchivePart(self._parts, data, hashlib.sha256(data).hexdigest(), last, checkpoint)
 
 
 class _Cutter:

@@ -20,7 +20,7 @@ _ZEROS: Final = bytes(1024 * 1024)
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Identity(msgspec.Struct, frozen=True, array_like=True):
+class FileIdentity(msgspec.Struct, frozen=True, array_like=True):
     """What stays the same as long as nobody writes to a file."""
 
     device: int
@@ -30,8 +30,8 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
     ctime_ns: int
 
 
-def identity_of(found: os.stat_result) -> Identity:
-    return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+def identity_of(found: os.stat_result) -> FileIdentity:
+    return FileIdentity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 class NotRegularError(OSError):

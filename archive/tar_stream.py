@@ -21,7 +21,7 @@ from archive.describe import described
 from archive.errors import ArchiveError
 from archive.manifest import BEGIN, MANIFEST, Entry, Totals
 from archive.plan import Work
-from archive.position import MAX_RETRIES, MAX_UNLINKED, Block, Current, Position, Retry
+from archive.position import MAX_RETRIES, MAX_UNLINKED, Block, Current, Retry, TarPosition
 from archive.source_file import SQLITE, NotRegularError, SourceFile
 
 MAX_ATTEMPTS: Final = 3
@@ -34,7 +34,9 @@ Snapshot = Callable[[Path, Path], str]
 class TarStream:
     """`roots`: where each source of the plan stands. `at` is behind the last byte that was put in a block."""
 
-    def __init__(self, work: Work, roots: Mapping[str, Path], at: Position, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self, work: Work, roots: Mapping[str, Path], at: TarPosition, snapshot: Snapshot | None = None
+    ) -> None:
         self.at = at
         self._work = work
         self._roots = {name: str(root) for name, root in roots.items()}

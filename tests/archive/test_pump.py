@@ -17,7 +17,7 @@ import pytest
 
 from archive.errors import ArchiveError
 from archive.manifest import BEGIN, MANIFEST, Compression
-from archive.pump import CHILD_ENVIRONMENT, PART_SIZE, Part, Pump
+from archive.pump import CHILD_ENVIRONMENT, PART_SIZE, ArchivePart, Pump
 from device.backups.scan import scan
 from tests.support.backup_archives import archive_of, as_nobody, header, picture, read, unpack
 
@@ -129,7 +129,7 @@ def test_a_pump_goes_on_behind_every_part_with_the_same_bytes(
 def test_a_new_process_for_each_part_makes_the_same_archive(large: Path, tmp_path: Path) -> None:
     scan(header({"data": large}), tmp_path / "work", None)
     whole = archive_of(tmp_path / "work", {"data": large}).data
-    made, part = b"", Part(0, b"", "", False, None)
+    made, part = b"", ArchivePart(0, b"", "", False, None)
     while not part.last:
         parts = Pump(tmp_path / "work", {"data": large}, workers=2).parts(part.checkpoint)
         part = next(parts)
