@@ -28,7 +28,7 @@ def from_microseconds(value: int) -> datetime:
 
 
 class UtcTimestamp(TypeDecorator[datetime]):
-    """An instant: `timestamptz` on PostgreSQL, Unix microseconds as INTEGER on SQLite (sortable, exact, 8 bytes)."""
+    """`timestamptz` on PostgreSQL, Unix microseconds as INTEGER on SQLite."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

@@ -1,4 +1,4 @@
-"""Conditions on a row as values: the same in a statement (`db.engine.row_writes`) and of a record in memory."""
+"""Conditions on a row as values: the same in a statement and of a record in memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 Where = tuple[tuple[str, str, Any], ...]
-"""Conditions, all of which hold: (column, operator, value). `=` None is "absent"; with the operator `of` the value is a
-machine's id, and the column is what that machine has in its own column of this name."""
+"""(column, operator, value), all of which hold. `=` None is "absent"; with the operator `of` the value is a machine's
+id, and the column is what that machine has in its own column of this name."""
 COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip

@@ -12,12 +12,9 @@ class StoreError(Exception):
 
 
 class Conflict(StoreError):  # noqa: N818 - it reads `except Conflict`
-    """The rows there do not allow it.
-
-    `column` is the one to blame (of a unique key over several columns its last: "idempotency_key", "boot_id", "seq").
-    `kind`: "unique" such a value is there already, "reference" what it points at is not there (or is still pointed
-    at), "missing" the row to change does not exist or is past changing.
-    """
+    """`column` is the one to blame (of a unique key over several columns its last). `kind`: "unique" such a value is
+    there already, "reference" what it points at is not there (or is still pointed at), "missing" the row to change does
+    not exist or is past changing."""
 
     def __init__(self, column: str, kind: ConflictKind = "unique") -> None:
         super().__init__(f"{kind} conflict on {column}")
@@ -28,7 +25,7 @@ class Conflict(StoreError):  # noqa: N818 - it reads `except Conflict`
 class Unavailable(StoreError):  # noqa: N818
     """The database is away, full or took longer than 5 s; the same call may succeed later.
 
-    `outcome_unknown` is True when the transaction had been sent: it may or may not be stored, and must count as not.
+    `outcome_unknown`: the transaction had been sent and may be stored; it must count as not.
     """
 
     def __init__(self, reason: str, *, outcome_unknown: bool = False) -> None:
@@ -37,12 +34,11 @@ class Unavailable(StoreError):  # noqa: N818
 
 
 class Rejected(StoreError):  # noqa: N818
-    """Data that no retry will make storable: NUL in a text, a value out of range, a broken check constraint."""
+    """No retry will make it storable: NUL in a text, a value out of range, a broken check constraint."""
 
 
 class Unsuitable(StoreError):  # noqa: N818
-    """The database can never serve as it is. `code` is stable: encoding, pooling, read_only, standby, version; `facts`
-    fill the places of the sentence about it."""
+    """`code` is stable: encoding, pooling, read_only, standby, version; `facts` fill the places of the sentence."""
 
     def __init__(self, code: str, why: str, **facts: object) -> None:
         super().__init__(why)

@@ -1,8 +1,7 @@
-"""What keeps the record of events as it was written: triggers that refuse to change, delete or empty it.
+"""What keeps the audit log as it was written: triggers that refuse to change, delete or empty it.
 
-Part of `db.schema`, and of migration 0004 word for word. Retention, when it comes, needs a door of its own: a statement
-that takes the triggers away, deletes and puts them back in one transaction, and leaves an event of having done so. A
-migration that has SQLite rebuild the table (batch mode) loses them and has to make them again.
+Part of `db.schema`, and of migration 0004 word for word. A migration that has SQLite rebuild the table (batch mode) has
+to make them again.
 """
 
 from __future__ import annotations

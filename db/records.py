@@ -1,7 +1,5 @@
-"""Every table's record: one frozen Struct a table, its fields the columns, in order (a test holds them together).
-
-Values only. `id` is 0 until the database has given one. JSON lists are tuples here.
-"""
+"""Every table's record: one frozen Struct a table, its fields the columns, in order. Values only. `id` is 0 until the
+database has given one. JSON lists are tuples here."""
 
 from __future__ import annotations
 
@@ -55,8 +53,6 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
 
 
 class StatusRow(TableRow, frozen=True, kw_only=True):
-    """One declaration; it was in force from `since` until the `since` of the next row."""
-
     TABLE: ClassVar[str] = "status_history"
     id: int = 0
     rvm_id: int
@@ -81,8 +77,6 @@ class BootRow(TableRow, frozen=True, kw_only=True):
 
 
 class CounterRow(TableRow, frozen=True, kw_only=True):
-    """A number that the database remembers under a name."""
-
     TABLE: ClassVar[str] = "counters"
     name: str
     value: int
@@ -113,10 +107,8 @@ class CommandRow(TableRow, frozen=True, kw_only=True):
 
 
 class EventRow(TableRow, frozen=True, kw_only=True):
-    """One line of the audit log: a code and parameters, never a sentence.
-
-    Only of what a machine reported: `boot_id` and `seq`, which make a repeated report one line.
-    """
+    """A code and parameters, never a sentence. Only of what a machine reported: `boot_id` and `seq`, which make a
+    repeated report one line."""
 
     TABLE: ClassVar[str] = "events"
     id: int = 0
@@ -132,8 +124,6 @@ class EventRow(TableRow, frozen=True, kw_only=True):
 
 
 class UserRow(TableRow, frozen=True, kw_only=True):
-    """One person."""
-
     TABLE: ClassVar[str] = "users"
     id: int = 0
     email: str
@@ -149,16 +139,12 @@ class UserRow(TableRow, frozen=True, kw_only=True):
 
 
 class UserMachineRow(TableRow, frozen=True, kw_only=True):
-    """A machine of a technician's own."""
-
     TABLE: ClassVar[str] = "user_machines"
     user_id: int
     rvm_id: int
 
 
 class TokenRow(TableRow, frozen=True, kw_only=True):
-    """A person's long-lived key, as prefix and hash."""
-
     TABLE: ClassVar[str] = "tokens"
     id: int = 0
     user_id: int
@@ -173,8 +159,6 @@ class TokenRow(TableRow, frozen=True, kw_only=True):
 
 
 class SessionRow(TableRow, frozen=True, kw_only=True):
-    """A signed-in browser."""
-
     TABLE: ClassVar[str] = "sessions"
     id: int = 0
     user_id: int
@@ -186,8 +170,6 @@ class SessionRow(TableRow, frozen=True, kw_only=True):
 
 
 class SignInLinkRow(TableRow, frozen=True, kw_only=True):
-    """A one-time way in."""
-
     TABLE: ClassVar[str] = "sign_in_links"
     hash: str
     user_id: int
@@ -196,8 +178,6 @@ class SignInLinkRow(TableRow, frozen=True, kw_only=True):
 
 
 class SignInFailureRow(TableRow, frozen=True, kw_only=True):
-    """Failed sign-ins in a row for an address, whether or not it is anybody's."""
-
     TABLE: ClassVar[str] = "sign_in_failures"
     email: str
     failures: int
@@ -206,8 +186,6 @@ class SignInFailureRow(TableRow, frozen=True, kw_only=True):
 
 
 class ZoneSyncRow(TableRow, frozen=True, kw_only=True):
-    """One attempt of a machine to have the right zone."""
-
     TABLE: ClassVar[str] = "timezone_sync_logs"
     id: int = 0
     device_id: str
@@ -269,11 +247,9 @@ class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
 
 
 class RemoteSessionRow(TableRow, frozen=True, kw_only=True):
-    """One remote session. `admin_id` is the holder, None for nobody named (begun at the machine) or a removed person.
-
-    `expires_at` is when it ends by itself in the state it is in; `origin`: hub, or site (begun with the machine's own
-    key); `command_id`: the command that begins it, None while the machine was not asked.
-    """
+    """`admin_id` is the holder, None for nobody named (begun at the machine) or a removed person. `expires_at` is when
+    it ends by itself in the state it is in; `origin`: hub, or site (begun with the machine's own key); `command_id`:
+    the command that begins it."""
 
     TABLE: ClassVar[str] = "remote_access_sessions"
     id: int = 0
@@ -327,7 +303,6 @@ class RecordingRow(TableRow, frozen=True, kw_only=True):
 RECORDS: Final[tuple[type[TableRow], ...]] = tuple(TableRow.__subclasses__())
 
 FLEET: Final = 1
-"""The one row of `fleet_config`."""
 CONFIG_VERSION: Final = "config_version"
 """The counter of the newest version of any settings: its row makes writers take turns."""
 
@@ -335,7 +310,6 @@ PENDING_STATES: Final = ("queued", "sent", "accepted", "running")
 TERMINAL_STATES: Final = ("succeeded", "failed", "rejected", "expired", "cancelled")
 OPEN_SESSION: Final = ("requested", "starting", "active")
 SESSION_PARTS: Final = ("terminal", "ports", "files")
-"""Of a machine, for `RemoteSessionRow.allow`."""
 
 
 class OpenWhile(NamedTuple):
@@ -364,12 +338,10 @@ def record(of: type[R], values: Mapping[str, Any]) -> R:
 
 
 def in_members(of: type[TableRow], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of the database as those of the record."""
     lists = {name: tuple(values[name]) for name in _LISTS[of.TABLE] if values.get(name) is not None}
     return {**values, **lists}
 
 
 def is_open(row: TableRow) -> bool:
-    """Whether a row of a table in OPEN has not ended."""
     rule = OPEN[type(row)]
     return getattr(row, rule.column) in rule.states

@@ -1,7 +1,4 @@
-"""The one row that comes in thousands. Every other row type lives beside its queries.
-
-Must not know where samples come from: the hub builds these after it has validated and dated what a machine sent.
-"""
+"""The one row that comes in thousands. Knows not where samples come from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
-"""Every table of the product, once. Alembic's migrations are held against it by a test.
-
-The names of section 3 of the requirements are the user's and stay. Every instant is UTC. Whatever authenticates (keys,
-tokens, session and link secrets) is stored as a hash beside the prefix that finds it.
-"""
+"""Every table of the product, once. A test holds Alembic's migrations against it. Every instant is UTC. Whatever
+authenticates is stored as a hash beside the prefix that finds it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,5 @@
-"""The services' tables: time zones, configuration, remote access, backups; part of `db.schema`, which imports them.
-
-The table of the recordings of terminals; part of `db.schema`, which imports it.
-
-A recording is evidence: it names its machine, session and person by id without foreign keys and keeps the names, so
-that it outlives the three until retention takes it.
-"""
+"""The services' tables: time zones, configuration, remote access, recordings, backups; part of `db.schema`, which
+imports them. A recording is evidence: it names machine, session and person without foreign keys and keeps the names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Brings a database to the newest schema; does nothing, quickly, when it is there. On PostgreSQL one process at a time.
-
-Knows no table of the product.
-"""
+"""Brings a database to the newest schema. On PostgreSQL one process at a time. Knows no table of the product."""
 
 from __future__ import annotations
 
@@ -100,7 +97,7 @@ def _run_on_sqlite(connection: sqlite3.Connection) -> None:
 
 
 def _script(version: str | None) -> str:
-    """The SQL from `version` to the newest: Alembic writes it, asyncpg runs it, and no second driver is needed."""
+    """From `version` to the newest: Alembic writes it, asyncpg runs it."""
     from alembic import command
 
     buffer = io.StringIO()
@@ -123,7 +120,7 @@ def _config(buffer: io.StringIO | None = None) -> Config:
 
 
 def draft(message: str) -> None:
-    """Write the next version file, from what `db.schema` has and a fresh database of the known versions has not."""
+    """From what `db.schema` has and a fresh database of the known versions has not."""
     import sqlalchemy as sa
     from alembic import command
 

@@ -1,7 +1,4 @@
-"""Which hub has the data: who it is, and a lock on a file. Knows no database; each driver keeps its own lock.
-
-A second hub on the same data would take the work that is under way for leftovers of a dead one, and end it.
-"""
+"""Which hub has the data: who it is, and a lock on a file. Knows no database; each driver keeps its own lock."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from db.errors import StoreError
 
 LOCK_FILE: Final = "hub.lock"
 WAIT_S: Final = 3.0
-"""How long a hub waits for the one before it, which may be ending right now."""
+"""For the hub before it, which may be ending right now."""
 RETRY_S: Final = 0.1
 _MOST_BYTES: Final = 512
 
@@ -33,7 +30,7 @@ Resource = Literal["data folder", "database"]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """One life of a hub. `token` tells its own connections from those of a hub of the same process id."""
+    """`token` tells a hub's own connections from those of another of the same process id."""
 
     host: str
     pid: int
@@ -59,7 +56,7 @@ class InUse(StoreError):  # noqa: N818
 
 
 class FileLock:
-    """A lock on `path`, which the kernel opens however the process ends; the file itself stays."""
+    """The kernel opens it however the process ends; the file stays."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

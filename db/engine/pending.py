@@ -14,19 +14,17 @@ from db.errors import StoreError, Unavailable
 logger = logging.getLogger("myrvm.commit")
 
 LONGEST_CALL_S = 4.9
-"""A call gets Unavailable when the database has been silent for so long. What an answering database has not come to
-yet goes on waiting: the limit is the database's, not the queue's."""
+"""A call gets Unavailable when the database has been silent for so long. While it answers others, the call waits."""
 
 MOST_PENDING = 20_000
-"""Bound of each writer's queue; beyond it a call is refused at once (the callers hold back long before)."""
+"""Bound of each writer's queue; beyond it a call is refused at once."""
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
 class Answers:
-    """When a writer's database last answered anything, and how many calls wait for it. `answered` is called from any
-    thread."""
+    """`answered` is called from any thread."""
 
     __slots__ = ("_at", "waiting")
 
@@ -36,7 +34,7 @@ class Answers:
 
     @property
     def silent_s(self) -> float:
-        """How long calls have been waiting without any answer; 0 when none waits."""
+        """Without any answer to calls that wait; 0 when none waits."""
         return time.monotonic() - self._at if self.waiting else 0.0
 
     def asked(self) -> None:
@@ -51,8 +49,8 @@ class Answers:
 class Pending(Generic[Work, Result]):
     """One call. Made and settled on the event loop; a writer's thread only reads `work` and `given_up`.
 
-    `then` is called with the results the moment they are known to be durable, in the order of the commits, whether or
-    not anyone waits still; the future gets what it returns.
+    `then` is called with the results once they are durable, in the order of the commits, whether or not anyone waits
+    still; the future gets what it returns.
     """
 
     __slots__ = ("_answers", "_then", "_timer", "begun", "future", "work")
@@ -70,7 +68,6 @@ class Pending(Generic[Work, Result]):
 
     @property
     def given_up(self) -> bool:
-        """Nobody waits any more: not to be begun."""
         return self.future.done()
 
     def settle(self, outcome: Any) -> None:
@@ -113,7 +110,7 @@ def settle_all(outcomes: Sequence[tuple[Pending[Work, Result], Any]]) -> None:
 
 
 def refuse_all(calls: Sequence[Pending[Work, Result]], error: StoreError) -> None:
-    """The same fate for all, each with an exception of its own (a traceback must not be shared)."""
+    """Each with an exception of its own (a traceback must not be shared)."""
     for pending in calls:
         if isinstance(error, Unavailable):
             pending.settle(Unavailable(str(error), outcome_unknown=error.outcome_unknown))

@@ -1,7 +1,4 @@
-"""Whether a PostgreSQL database can serve at all: what it is, and what stands between it and us. Changes nothing.
-
-What is wrong here is wrong for good, and would be met later as errors that nobody understands.
-"""
+"""Whether a PostgreSQL database can serve at all: what it is, and what stands between it and us. Changes nothing."""
 
 from __future__ import annotations
 
@@ -76,7 +73,7 @@ def judge(facts: Any) -> None:
 
 
 async def _check_pooler(dsn: str, first: asyncpg.Connection) -> None:
-    """Two clients never share a server's process, and each keeps its own, unless it is lent for a transaction."""
+    """Two clients never share a server's process, unless it is lent for a transaction."""
     second = await _connect(dsn)
     try:
         mine = await _pid(first)

@@ -1,4 +1,4 @@
-"""asyncpg's errors in the product's words. Decides nothing but the kind: what to do about it is the callers'."""
+"""asyncpg's errors in the product's words. Decides nothing but the kind."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ FAILURES = (
     OSError, ValueError, OverflowError, TimeoutError, asyncio.TimeoutError, asyncpg.PostgresError,
     asyncpg.InterfaceError, asyncpg.InternalClientError,
 )  # fmt: skip
-"""What asyncpg, the network and the conversion of values raise; an InternalClientError comes of a connection that was
-lost in the middle of a statement."""
+"""An InternalClientError comes of a connection lost in the middle of a statement."""
 
 
 def _last_columns() -> dict[str, str]:
@@ -38,7 +37,6 @@ _BLAMED = _last_columns()
 
 
 def from_postgres(error: Exception, table: sa.Table | None = None) -> StoreError:
-    """An asyncpg or network error; `table` is the one the statement was to change."""
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         column = _BLAMED.get(str(error.constraint_name), str(error.constraint_name))
         if isinstance(error, asyncpg.UniqueViolationError):

@@ -1,7 +1,5 @@
-"""One held PostgreSQL connection and the queue before it: in order, in groups, and no silence longer than 5 s.
-
-A lane knows when a connection is lost, hung or healed; what a group of calls does on it is its owner's function.
-"""
+"""One held PostgreSQL connection and the queue before it: in order, in groups, and no silence longer than 5 s. What a
+group of calls does on it is its owner's function."""
 
 from __future__ import annotations
 
@@ -26,16 +24,16 @@ Call = Pending[Any, Any]
 CONNECT_S = 2.5
 STATEMENT_S = 4.0
 _SILENCE_S = 4.5
-"""A group is given up when the connection has been silent for so long."""
+"""Then a group is given up."""
 _MOST_CALLS = 200
 LOOK_S = 5.0
-"""How often an idle connection that must be held is tried: a network that was cut says nothing."""
+"""How often an idle connection that must be held is tried."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """Set `committing` before sending what may commit: from then on a loss leaves the outcome unknown. Call `answered`
-    with each answer: only silence ends an attempt."""
+    """Set `committing` before sending what may commit: a loss then leaves the outcome unknown. Call `answered` with
+    each answer."""
 
     connection: asyncpg.Connection
     answered: Callable[[], None]
@@ -57,8 +55,8 @@ SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
 SET tcp_keepalives_count = 3
 """
-"""What the hub has given up on must not go on holding locks, nor what is left of a computer that is gone. On: a commit
-is on the disk when it returns. Set once a connection is there: a pooler in between refuses unknown ones before."""
+"""Statements of a lost hub must not go on holding locks. A commit is on the disk when it returns. Set once a connection
+is there: a pooler in between refuses unknown settings before."""
 
 
 async def connect(dsn: str, name: str = NAME) -> asyncpg.Connection:
@@ -78,10 +76,10 @@ async def begin_session(connection: asyncpg.Connection) -> None:
 
 
 class PostgresLane:
-    """Calls are served in the order in which they were made.
+    """Serves calls in the order in which they were made.
 
-    With `on_connect` each new connection is first given to it, and one that is lost is made again at once, not with the
-    next call; what it raises of InUse is final and goes to `lost`.
+    With `on_connect` each new connection is first given to it, and a lost one is made again at once; its InUse is final
+    and goes to `lost`.
     """
 
     def __init__(self, dsn: str, serve: Serve, name: str = NAME, on_connect: OnConnect | None = None) -> None:
@@ -114,7 +112,6 @@ class PostgresLane:
         return self._answers.silent_s
 
     def submit(self, work: Any, on_commit: Callable[[Any], Any] = unchanged) -> asyncio.Future[Any]:
-        """Queue `work`; the future has what it came to, or a StoreError. Raises Unavailable."""
         if self._closing:
             raise Unavailable("the database is closed")
         if len(self._queue) >= MOST_PENDING:
@@ -125,7 +122,6 @@ class PostgresLane:
         return call.future
 
     async def close(self) -> None:
-        """Serve what waits, then hang up."""
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
@@ -155,7 +151,7 @@ class PostgresLane:
                     await self._attempt(group)
 
     def _look(self) -> None:
-        """Wake the lane in time to find out whether an idle connection that must be held is still there."""
+        """In time to find out whether an idle connection that must be held is still there."""
         self._wake.set()
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 

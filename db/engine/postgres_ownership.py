@@ -1,8 +1,5 @@
-"""The hub's lock on a PostgreSQL database: advisory, and held by the very connections that write.
-
-A connection that lost the lock is a connection that is lost, so nothing is ever written without it. The first key is
-the database's; the second, that of the connection for samples, belongs to whoever has the first.
-"""
+"""The hub's lock on a PostgreSQL database: advisory, and held by the very connections that write, so nothing is ever
+written without it. The first key is the database's; the second belongs to the connection for samples."""
 
 from __future__ import annotations
 
@@ -43,11 +40,8 @@ def label(owner: Owner) -> str:
 async def take(
     connection: asyncpg.Connection, key: int, owner: Owner, *, evict: Callable[[], bool] = lambda: False
 ) -> None:
-    """Hold `key` for the life of this connection. Raises InUse, and what asyncpg raises.
-
-    A connection of this same hub that the server still believes in (the network was cut) is ended; where `evict` says
-    so, which is for who has just got the database's own key, anybody's.
-    """
+    """Hold `key` for the life of this connection. Raises InUse, and what asyncpg raises. A connection of this same hub
+    that the server still believes in is ended; where `evict` says so, anybody's."""
     until, holder = time.monotonic() + WAIT_S, None
     while not await connection.fetchval(_TRY, key):
         if time.monotonic() > until:

@@ -1,7 +1,6 @@
-"""Writes to PostgreSQL: one lane for transactions, one for samples, so that neither waits for the other.
+"""Writes to PostgreSQL: one lane for transactions, one for samples. Knows no table but that of the samples.
 
-Knows no table but that of the samples. Waiting calls share a transaction, because a commit costs far more than a
-statement; when one of them fails, each gets a transaction of its own, so that the failure is only his.
+Waiting calls share a transaction; when one of them fails, each gets its own, so that the failure is only its caller's.
 """
 
 from __future__ import annotations
@@ -66,14 +65,12 @@ class PostgresWriter:
         self._samples = PostgresLane(dsn, self._serve_samples, name, own_samples)
 
     async def open(self) -> None:
-        """With an owner: hold the database until the end. Raises InUse, Unavailable, StoreError."""
         if self._owner is not None:
             await self._writes.hold()
             await self._samples.hold()
             self._opened = True
 
     async def lost(self) -> InUse:
-        """Waits until another hub was found to have the database, which is never without an owner."""
         both = (self._writes.lost, self._samples.lost)
         done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         return done.pop().result()
@@ -83,11 +80,9 @@ class PostgresWriter:
         return self._writes.silent_s
 
     def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]:
-        """One durable transaction. Raises Unavailable."""
         return self._writes.submit(steps, on_commit)
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
-        """One durable transaction. Raises StoreError."""
         if rows:
             await self._samples.submit(rows)
 
@@ -108,7 +103,7 @@ class PostgresWriter:
             attempt.answered()
 
     async def _together(self, attempt: Attempt, group: Sequence[Call]) -> list[list[WriteResult]] | None:
-        """One transaction for all; None, and nothing changed, when one of them failed by itself."""
+        """None, and nothing changed, when one of them failed by itself."""
         connection = attempt.connection
         await connection.execute("BEGIN")
         try:

@@ -1,10 +1,8 @@
 """Reading through `databases`, in turns and within 5 s. Knows no table.
 
-It gets statements of SQLAlchemy and public options. What it leaves to whoever uses it is here: a time-out around
-everything it does, a task for each read (it keeps a connection for a task, a broken one for ever), and all of a
-PostgreSQL address. On SQLite it would open a connection for each read, and wait for its thread in the event loop: a few
-are held open. There two things do not work, and are refused: a literal % in the text of a select, and a list of
-instants as a value.
+A time-out around everything, a task for each read (it keeps a connection for a task), and all of a PostgreSQL address.
+On SQLite a few connections are held open. A literal % in the text of a select, and a list of instants as a value, do
+not work there and are refused.
 """
 
 from __future__ import annotations
@@ -61,15 +59,12 @@ class ReadPool:
         self._holds = url.startswith("sqlite")
 
     async def open(self) -> None:
-        """Raises Unavailable."""
         await self._limited(self._database.connect)
 
     async def fetch_all(self, select: SelectBase, values: Mapping[str, Any]) -> list[Row]:
-        """Raises StoreError."""
         return _rows(await self._limited(lambda: self._read(lambda on: on.fetch_all(select.params(values)))))
 
     async def fetch_one(self, select: SelectBase, values: Mapping[str, Any]) -> Row | None:
-        """Raises StoreError."""
         record = await self._limited(lambda: self._read(lambda on: on.fetch_one(select.params(values))))
         return None if record is None else _rows([record])[0]
 
@@ -80,7 +75,7 @@ class ReadPool:
             await self._database.disconnect()
 
     async def _read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
-        """On a connection that is held, or is from now on; never again on one that failed."""
+        """On a held connection; never again on one that failed."""
         async with self._turn:
             connection = self._held.pop() if self._held else await self._database.connection().__aenter__()
             held = False
@@ -126,7 +121,7 @@ async def _begin(connection: Any) -> None:
 
 
 async def _begin_again(connection: Any) -> None:
-    """Instead of the driver's RESET ALL, which would undo the time limits; a connection that cannot is given up."""
+    """Instead of the driver's RESET ALL, which would undo the time limits."""
     from db.engine.postgres_lane import begin_session
 
     await begin_session(connection)

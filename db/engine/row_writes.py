@@ -1,7 +1,5 @@
-"""Any record as a statement: inserts, patches and deletes of every table. Decides nothing.
-
-The statement of each shape (table, columns, conditions) is made once; its values come with each use.
-"""
+"""Any record as a statement: inserts, patches and deletes of every table. The statement of each shape (table, columns,
+conditions) is made once."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ def table_of(of: type[TableRow]) -> sa.Table:
 
 
 def insert(row: TableRow, *, over: tuple[str, ...] = (), once: bool = False, must: str | None = None) -> Write:
-    """A new row. Where its natural key is there already: the columns of `over` are replaced; or with `once`, nothing is
+    """Where the natural key is there already: the columns of `over` are replaced; or with `once`, nothing is
     (Conflict(must, "missing") when there is a `must`). Returns the row, or its id where the database makes that."""
     of = type(row)
     statement, columns = _insert(of, over, once, getattr(row, "id", None) == 0)
@@ -45,8 +43,8 @@ def update(
     while_open: bool = False,
     must: str | None = None,
 ) -> Write:
-    """Change `values` of the row with this primary key (None: of all) for which `where` holds. No values: it is only
-    locked, and looked at. Conflict: `must`, where there is no such row."""
+    """Of the row with this primary key (None: of all) for which `where` holds. No values: it is only locked. Conflict:
+    `must`, where there is no such row."""
     where = _with_key(of, key, where)
     ends_as = values.get(OPEN[of].column) if while_open and OPEN[of].repeats else None
     statement = _update(of, not values, _shape(where), while_open, ends_as is not None)
@@ -55,7 +53,6 @@ def update(
 
 
 def delete(of: type[TableRow], key: Any, where: Where = (), *, must: str | None = None) -> Write:
-    """Conflict: `must`, where there is no such row."""
     where = _with_key(of, key, where)
     return Write(_delete(of, _shape(where)), _bound(where), must)
 
@@ -68,12 +65,11 @@ def as_stored(row: R, result: WriteResult) -> R | None:
 
 
 def belonging(rows: Iterable[TableRow], to: TableRow, result: WriteResult) -> list[TableRow]:
-    """The rows with the id that `to` was given, in their foreign key to its table."""
+    """With the id that `to` was given, in their foreign key to its table."""
     return [replace(row, **{_foreign_key(type(row), type(to)): result.rows[0]["id"]}) for row in rows]
 
 
 def key_of(row: TableRow) -> Any:
-    """The value of its primary key."""
     return getattr(row, _key_of(type(row)).name)
 
 
@@ -116,7 +112,7 @@ def _insert(
 
 
 def _changing(of: type[TableRow]) -> sa.Table:
-    """Its table, for a statement that changes or deletes rows. Raises ValueError for the audit log."""
+    """Raises ValueError for the audit log."""
     if of.TABLE == EventRow.TABLE:
         raise ValueError("the audit log is only added to")
     return table_of(of)

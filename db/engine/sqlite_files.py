@@ -1,7 +1,5 @@
-"""sqlite3's errors in the product's words. Decides nothing but the kind: what to do about it is the callers'.
-
-How an SQLite file is opened, for the writer, for readers and for migrations alike. Knows no table.
-"""
+"""How an SQLite file is opened, for the writer, for readers and for migrations; and sqlite3's errors in the product's
+words. Knows no table."""
 
 from __future__ import annotations
 
@@ -61,7 +59,7 @@ def path_of(url: str) -> Path:
 
 
 class ReadConnection(sqlite3.Connection):
-    """Reads only, and gives up a statement after READ_S, whoever waits for it."""
+    """Reads only, and gives up a statement after READ_S."""
 
     _deadline = math.inf
 

@@ -31,7 +31,7 @@ _RAISE_MARK = "UPDATE machine_boots SET last_seq = ?1 WHERE id = ?2 AND (last_se
 
 
 def run_steps(connection: sqlite3.Connection, compiler: Compiler, steps: Sequence[Step]) -> list[WriteResult]:
-    """Run all steps in order. Raises StoreError; the transaction is then to be rolled back to where it began."""
+    """Raises StoreError; the transaction is then to be rolled back to where it began."""
     results: list[WriteResult] = []
     waiting = deque(steps)
     while waiting:

@@ -1,8 +1,5 @@
-"""The one writer of an SQLite file: one connection on one thread, one commit for everything that waits.
-
-A flush costs far more than a statement, so all pending calls share one; a savepoint around each keeps one caller's
-failure his own. Knows no table: what a call does is in `db.engine.sqlite_transaction`.
-"""
+"""The one writer of an SQLite file: one connection on one thread, one commit for everything that waits. A savepoint
+around each call keeps its failure its caller's. Knows no table."""
 
 from __future__ import annotations
 
@@ -26,8 +23,6 @@ from db.rows import SampleRow
 
 
 class _Samples(tuple[SampleRow, ...]):
-    """Marks a call of `store_samples`."""
-
     __slots__ = ()
 
 
@@ -62,8 +57,7 @@ class SqliteWriter:
         self._thread.start()
 
     async def open(self) -> None:
-        """With an owner: hold the file until the end, by one beside it (a second descriptor of its own would undo
-        SQLite's locks). Raises InUse, OSError."""
+        """With an owner: hold the file until the end, by one beside it. Raises InUse, OSError."""
         if self._owner is not None:
             real = self._path.resolve()
             self._lock = await FileLock.take(real.with_name(real.name + ".lock"), self._owner, "database")
@@ -78,16 +72,13 @@ class SqliteWriter:
         return self._answers.silent_s
 
     def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]:
-        """One durable transaction. Raises Unavailable."""
         return self._submit(steps, on_commit)
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
-        """One durable transaction. Raises StoreError."""
         if rows:
             await self._submit(_Samples(rows))
 
     async def close(self) -> None:
-        """Commit what waits, then let go of the file."""
         self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -118,7 +109,7 @@ class SqliteWriter:
         self._let_go("TRUNCATE")
 
     def _take(self) -> tuple[list[Call], bool]:
-        """Wait for a call, then take all that are there; False when it was the last time."""
+        """False when it was the last time."""
         calls: list[Call] = []
         rows = 0
         try:
@@ -155,7 +146,7 @@ class SqliteWriter:
             self._loop.call_soon_threadsafe(settle_all, outcomes)
 
     def _one(self, connection: sqlite3.Connection, call: Call, alone: bool) -> Any:
-        """What one call gives: its results, or the exception that is its own. Raises when all are affected."""
+        """Its results, or the exception that is its own. Raises when all calls are affected."""
         if not alone:
             connection.execute("SAVEPOINT caller")
         try:
@@ -193,7 +184,6 @@ class SqliteWriter:
         self._weight = 0
 
     def _let_go(self, checkpoint: str | None) -> None:
-        """Close the connection, so that the next commit begins afresh."""
         if checkpoint is not None:
             self._checkpoint(checkpoint)
         connection, self._connection = self._connection, None

@@ -1,7 +1,5 @@
-"""A write as a value: a statement that never changes and the values of this time. Knows no connection and no driver.
-
-The statement is a module constant of the subject's query file, so that its SQL is compiled once in a process's life.
-"""
+"""A write as a value: a statement that never changes and the values of this time. The statement is a module constant of
+the subject's query file, so that its SQL is compiled once. Knows no connection and no driver."""
 
 from __future__ import annotations
 
@@ -15,20 +13,15 @@ from sqlalchemy.sql.dml import UpdateBase
 
 @dataclass(frozen=True, eq=False)
 class PerDialect:
-    """The same statement in the two dialects, where SQLAlchemy has no common form of it (ON CONFLICT).
-
-    `make` is called with "sqlite" or "postgresql", once; the other dialect is not even imported.
-    """
+    """Where SQLAlchemy has no common form (ON CONFLICT). `make` is called with "sqlite" or "postgresql", once."""
 
     make: Callable[[str], UpdateBase]
 
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """One statement of a transaction. `values` are column values and the `key_...` parameters of its WHERE.
-
-    With `must_match`, touching no row fails the whole transaction with Conflict(must_match, "missing").
-    """
+    """`values` are column values and the `key_...` parameters of its WHERE. With `must_match`, touching no row fails
+    the whole transaction with Conflict(must_match, "missing")."""
 
     statement: UpdateBase | PerDialect
     values: Mapping[str, Any]
@@ -45,7 +38,6 @@ class WriteResult:
 
 Statement = Write | UpdateBase
 Later = Callable[[Sequence[WriteResult]], Sequence[Statement]]
-"""Statements that need what earlier ones of their transaction returned (an id). Pure: it runs in the transaction."""
 Step = Statement | Later
 
 

@@ -49,10 +49,8 @@ class Store:
         self._writer = writer
 
     async def fetch_all(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> list[Mapping[str, Any]]:
-        """All rows of a select, as mappings of Python values; `values` are those of its `bindparam`s.
-
-        What may not stand in it is in `db.engine.reading`. Raises Rejected, Unavailable.
-        """
+        """As mappings of Python values; `values` are those of its `bindparam`s. What may not stand in it is in
+        `db.engine.reading`. Raises Rejected, Unavailable."""
         return [*await self._reader.fetch_all(query, values)]
 
     async def fetch_one(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> Mapping[str, Any] | None:
@@ -60,10 +58,8 @@ class Store:
         return await self._reader.fetch_one(query, values)
 
     async def write(self, *steps: Step) -> list[WriteResult]:
-        """All steps in ONE transaction, on the disk when this returns; one result for each statement, in order.
-
-        Calls take effect in the order in which they were made. Raises Conflict, Rejected, Unavailable.
-        """
+        """All steps in ONE transaction, on the disk when this returns; one result for each statement, in order. Raises
+        Conflict, Rejected, Unavailable."""
         results: list[WriteResult] = await self.submit(steps, unchanged)
         return results
 
@@ -71,29 +67,24 @@ class Store:
         """Hand in a transaction now, before whatever is handed in later; transactions that wait share one commit.
 
         `on_commit` is called in the event loop once all steps are on the disk, in the order of the commits, whether or
-        not anyone waits still; the future has what it returns, or Conflict, Rejected, Unavailable. A future that is
-        cancelled before its turn comes is not begun. Raises Unavailable when closed or full.
+        not anyone waits still; the future has what it returns, or Conflict, Rejected, Unavailable. Cancelled before its
+        turn it is not begun. Raises Unavailable when closed or full.
         """
         return self._writer.submit(steps, on_commit)
 
     @property
     def silent_s(self) -> float:
-        """How long transactions have been waiting without any answer of the database; 0 when none waits."""
         return self._writer.silent_s
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
-        """Store samples and raise machine_boots.last_seq, in one durable transaction; duplicates are ignored.
-
-        Raises Rejected, Unavailable.
-        """
+        """Also raises machine_boots.last_seq, in one durable transaction; duplicates are ignored. Raises Rejected,
+        Unavailable."""
         await self._writer.store_samples(rows)
 
     async def lost(self) -> InUse:
-        """Waits until another hub was found to have the database: nothing can be written from then on."""
         return await self._writer.lost()
 
     async def close(self) -> None:
-        """Finish what was begun and let go of the database."""
         await self._reader.close()
         await self._writer.close()
 
@@ -110,8 +101,8 @@ def dialect_of(url: str) -> Dialect:
 async def open_store(url: str, owner: Owner | None = None) -> Store:
     """Bring the database at `url` to the newest schema and open it; with an `owner`, keep every other hub off it.
 
-    Raises InUse, Unsuitable, Unavailable, StoreError, ValueError, OSError (no file can be made).
-    `sqlite:///PATH` (PATH taken as it is, so an absolute one gives four slashes) or `postgresql://...`.
+    Raises InUse, Unsuitable, Unavailable, StoreError, ValueError, OSError. `sqlite:///PATH` (PATH taken as it is) or
+    `postgresql://...`.
     """
     dialect = dialect_of(url)
     if dialect == "postgresql":
@@ -132,7 +123,7 @@ async def open_store(url: str, owner: Owner | None = None) -> Store:
 
 
 def _writer(dialect: Dialect, url: str, owner: Owner | None) -> _Writer:
-    """Imports only the driver that is used: an embedded hub starts a quarter of a second sooner without asyncpg."""
+    """Imports only the driver that is used."""
     if dialect == "sqlite":
         from db.engine.sqlite_files import path_of
         from db.engine.sqlite_writer import SqliteWriter

@@ -44,11 +44,10 @@ async def machines_with_more_boots(store: Store, kept: int) -> list[int]:
 
 
 def delete_boots_before(rvm_id: int, before: datetime, limit: int, *, kept: int) -> Write:
-    """Delete some of a machine's that were used last before `before`, but for the `kept` used last and that of its last
-    hello; repeat until `rowcount` is below `limit`."""
+    """But for the `kept` used last and that of its last hello; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_SURPLUS, {"key_id": rvm_id, "key_before": before, "key_limit": limit, "key_kept": kept})
 
 
 async def recent_boots(store: Store, kept: int) -> list[BootRow]:
-    """The boots that each machine used last, in order of use: read once, when the hub starts."""
+    """In order of use: read once, when the hub starts."""
     return [record(BootRow, row) for row in await store.fetch_all(_RECENT, {"key_kept": kept})]

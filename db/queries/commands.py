@@ -1,7 +1,5 @@
-"""Queries on `commands`: the whole life of each command. Which move is legal is decided elsewhere.
-
-Searching commands over all machines, newest first, page by page; and how many of one group are in which state.
-"""
+"""Queries on `commands`: the whole life of each command, and a search over all machines. Which move is legal is decided
+elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +34,6 @@ async def find_by_idempotency_key(store: Store, rvm_id: int, key: str) -> Comman
 
 
 async def pending_commands(store: Store) -> list[CommandRow]:
-    """Every command of every machine that has not ended, oldest first: read once, when the hub starts."""
     query = sa.select(commands).where(commands.c.state.in_(PENDING_STATES))
     return await _all(store, query.order_by(commands.c.issued_at, commands.c.id))
 
@@ -80,15 +77,13 @@ _C = commands.c
 
 
 class CommandMark(NamedTuple):
-    """A place among commands: they are ordered by instant, and by id within one."""
-
     at: datetime
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CommandFilters:
-    """Each one that is given narrows. `rvm_ids`: of these machines alone (() finds nothing)."""
+    """`rvm_ids`: of these machines alone (() finds nothing)."""
 
     rvm_ids: Collection[int] | None = None
     states: Collection[str] | None = None

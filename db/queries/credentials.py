@@ -1,9 +1,5 @@
-"""Queries on `sessions`, the signed-in browsers. Sees hashes, never a cookie.
-
-Queries on one-time sign-in links and on failed sign-ins.
-
-Queries on `tokens`, the users' long-lived keys. Sees prefixes and hashes, never a secret.
-"""
+"""Queries on `sessions`, one-time sign-in links, failed sign-ins and `tokens`. Sees prefixes and hashes, never a
+secret."""
 
 from __future__ import annotations
 
@@ -25,7 +21,6 @@ _DELETE_EXPIRED = sa.delete(sessions).where(sessions.c.id.in_(_EXPIRED.limit(sa.
 
 
 def delete_expired_sessions(now: datetime, limit: int) -> Write:
-    """Delete some of them; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_EXPIRED, {"key_now": now, "key_limit": limit})
 
 
@@ -99,7 +94,6 @@ async def find_token_by_prefix(store: Store, prefix: str) -> TokenRow | None:
 
 
 async def tokens_of(store: Store, user_id: int) -> list[TokenRow]:
-    """All of a user's tokens, revoked ones too, newest first."""
     return [record(TokenRow, row) for row in await store.fetch_all(_OF_USER, {"key": user_id})]
 
 

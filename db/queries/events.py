@@ -1,11 +1,7 @@
-"""Searching the record of events, page by page in both directions. Knows codes and parameters, no sentences.
+"""Queries on `events`, the audit log: added to and read, never changed. Knows codes and parameters, no sentences.
 
-Time and machine have an index. Everything else is looked for in stretches of STRETCH events, so that each
-query is short however long the record is; after MOST of them the search stops and says how far it came.
-
-Queries on `events`, the audit log: added to and read, never changed; and how far retention has come. No sentences.
-
-Searching in it (by kind, by text, page by page in both directions) is `db.queries.events`.
+Time and machine have an index. Everything else is looked for in stretches of STRETCH events; after MOST of them the
+search stops with how far it came.
 """
 
 from __future__ import annotations
@@ -36,20 +32,17 @@ _TEXTS = (_C.params, _C.before, _C.after)
 
 
 class EventMark(NamedTuple):
-    """A place in the record: events are ordered by instant, and by id within one."""
-
     at: datetime
     id: int
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilters:
-    """Each one that is given narrows. `rvm_ids` hides what concerns other machines and what concerns none,
-    `of_machines` only the latter; `start` is included, `end` is not. `kinds` are what codes begin with, up to the dot.
-    `actor` is an actor or one of GROUPS.
+    """`rvm_ids` hides what concerns other machines and what concerns none, `of_machines` only the latter; `start` is
+    included, `end` is not. `kinds` are what codes begin with, up to the dot. `actor` is an actor or one of GROUPS.
 
     `text` is looked for in code, actor, parameters, before and after, ASCII letters in either case; `text_rvms` and
-    `text_actors` are the machines and people whose names have it, which no row holds.
+    `text_actors` are machines and people whose names have it.
     """
 
     rvm_ids: Collection[int] | None = None
@@ -66,9 +59,8 @@ class EventFilters:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """`rows` newest first. `more`: there are, or there may be, others beyond, in the direction asked for; `reached` is
-    where a search that stopped before it was full has to go on (None: at the last row of the page). `looked` is how
-    many events, at the least, were looked through by something that has no index."""
+    """`rows` newest first. `more`: there may be others beyond; `reached` is where a search that stopped early has to go
+    on (None: at the last row). `looked`: events looked through without an index."""
 
     rows: list[EventRow]
     more: bool
@@ -102,8 +94,7 @@ async def search(
 
 
 async def _edge(store: Store, filters: EventFilters, place: EventMark | None, *, newer: bool) -> EventMark | None:
-    """The last event of the next stretch, by what has an index (so it is one the reader may know of); None when the
-    record ends within it."""
+    """By what has an index; None when the log ends within the stretch."""
     query = sa.select(_C.at, _C.id).where(*_indexed(filters), *_beyond(place, newer=newer))
     row = await store.fetch_one(_ordered(query, newer=newer).limit(1).offset(STRETCH - 1))
     return None if row is None else EventMark(row["at"], row["id"])
@@ -169,13 +160,13 @@ def _with_text(filters: EventFilters) -> sa.ColumnElement[bool]:
 
 
 def _like(column: sa.ColumnElement[Any], pattern: str, text: str) -> sa.ColumnElement[bool]:
-    """The whole pattern is a value: `contains` and `startswith` put a % into the SQL text (`db.engine.reading`)."""
+    """As a value: `contains` puts a % into the SQL text."""
     return column.like(pattern.format(re.sub("[/%_]", r"/\g<0>", text)), escape="/")
 
 
 _BY_ID = sa.select(events).where(events.c.id == sa.bindparam("key_id"))
 _RETENTION: Final = "retention"
-"""The counter of how far the hub's clock was believed when it last deleted what is old."""
+"""How far the hub's clock was believed when it last deleted what is old."""
 _REACHED = sa.select(counters.c.value).where(counters.c.name == _RETENTION)
 _NEWEST = sa.select(events.c.at).order_by(events.c.id.desc()).limit(1)
 
@@ -197,11 +188,8 @@ async def list_events(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> list[EventRow]:
-    """Newest first; each filter that is given narrows. `before` is (at, id) of the last row of the page before.
-
-    `rvm_ids` hides what concerns other machines and what concerns none, `of_fleet` what concerns a machine; `start` is
-    included, `end` is not.
-    """
+    """`before` is (at, id) of the last row of the page before. `rvm_ids` hides what concerns other machines and what
+    concerns none, `of_fleet` what concerns a machine; `start` is included, `end` is not."""
     query = sa.select(events)
     if before is not None:
         earlier = sa.or_(events.c.at < before[0], sa.and_(events.c.at == before[0], events.c.id < before[1]))
@@ -225,7 +213,6 @@ async def list_events(
 
 
 async def retention_reached(store: Store) -> datetime | None:
-    """Where it stood; before the first time, when the newest event was recorded (None: there is none)."""
     row = await store.fetch_one(_REACHED)
     if row is not None:
         return from_microseconds(row["value"])

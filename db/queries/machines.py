@@ -1,8 +1,5 @@
-"""Whether another process (the command line) changed machines: a cheap question asked every second, and its answer.
-
-Queries on `reverse_vending_machines` and on the settings of machines and fleet. Knows nothing of links, decides no
-value.
-"""
+"""Queries on `reverse_vending_machines` and on the settings of machines and fleet; and whether another process changed
+machines, a cheap question asked every second. Decides no value."""
 
 from __future__ import annotations
 
@@ -37,15 +34,13 @@ _LEAST_SEQ = sa.select(sa.func.min(events.c.seq).label("least")).where(
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """How many machines there are, and when one of them last changed."""
-
     count: int
     newest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes a machine itself: the members that are edited by people. `api_key` is the hash of the key."""
+    """What people edit. `api_key` is the hash of the key."""
 
     id: int
     device_id: str
@@ -62,7 +57,6 @@ async def pulse(store: Store) -> Pulse:
 
 
 async def changed_since(store: Store, since: datetime, limit: int) -> list[Identity]:
-    """Machines changed at `since` or later, the ones changed first ahead."""
     return [Identity(**row) for row in await store.fetch_all(_CHANGED, {"since": since, "most": limit})]
 
 
@@ -71,7 +65,7 @@ async def all_ids(store: Store) -> set[int]:
 
 
 async def last_status_seq(store: Store, rvm_id: int, boot_id: str) -> int | None:
-    """The number of the last status report of this boot that is stored; kept as -1 - seq (hub.links.rules)."""
+    """Of this boot; kept as -1 - seq."""
     row = await store.fetch_one(_LEAST_SEQ, {"key_rvm_id": rvm_id, "key_boot_id": boot_id})
     return None if row is None or row["least"] is None else -1 - int(row["least"])
 
@@ -85,7 +79,6 @@ _UPDATE = sa.update(machines).where(machines.c.id == sa.bindparam("key_id"))
 
 
 async def all_machines(store: Store) -> list[MachineRow]:
-    """Every machine, by id."""
     return [record(MachineRow, row) for row in await store.fetch_all(_ALL)]
 
 

@@ -31,7 +31,6 @@ def delete_sessions_before(before: datetime, limit: int) -> Write:
 
 
 async def open_sessions(store: Store) -> list[RemoteSessionRow]:
-    """Every session of every machine that has not ended, oldest first: read once, when the hub starts."""
     return [_row(row) for row in await store.fetch_all(_OPEN)]
 
 
@@ -65,7 +64,7 @@ async def recordings_of(store: Store, session_ids: Collection[int]) -> dict[int,
 
 
 def _row(values: Mapping[str, Any]) -> RemoteSessionRow:
-    """With defaults for the columns that the oldest rows lack: they lasted no time and reached everything."""
+    """With defaults for the columns that the oldest rows lack."""
     row = record(RemoteSessionRow, values)
     duration_s = row.duration_s or 0.0
     return replace(

@@ -20,7 +20,7 @@ Spread = tuple[float, float, float]
 """Minimum, average and maximum."""
 
 PIECE = timedelta(days=10)
-"""Read at once. A year of samples each 20 s takes a database several seconds, and one read may take 5."""
+"""Read at once. A year of samples takes a database several seconds, and one read may take 5."""
 
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
@@ -85,7 +85,7 @@ _DELETE_OLD = sa.delete(system_metrics).where(sa.tuple_(*_KEY).in_(_OLD))
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`count` samples from `start` on; a metric nobody measured in it is absent from `metrics`, and how many did is in
+    """`count` samples from `start` on; a metric nobody measured is absent from `metrics`, and how many did is in
     `measured`."""
 
     start: datetime
@@ -184,14 +184,12 @@ def _buckets(
 
 
 async def latest(store: Store) -> dict[int, SampleRow]:
-    """The newest sample of every machine that has one: read once, when the hub starts."""
     # Of two samples of one instant the later boot and number stays.
     rows = await store.fetch_all(_LATEST)
     return {row["rvm_id"]: SampleRow(**row) for row in rows if row["rvm_id"] is not None}
 
 
 async def between(store: Store, rvm_id: int, start: datetime, end: datetime, limit: int) -> list[SampleRow]:
-    """The samples themselves, start <= timestamp < end, oldest first."""
     at = system_metrics.c.timestamp
     query = sa.select(*_SAMPLE).where(system_metrics.c.rvm_id == rvm_id, at >= start, at < end)
     rows = await store.fetch_all(query.order_by(*_KEY[1:]).limit(limit))
@@ -205,7 +203,7 @@ async def machines_with_samples_before(store: Store, before: datetime) -> list[i
 
 
 def delete_samples_before(rvm_id: int, before: datetime, limit: int) -> Write:
-    """Delete some of a machine's older ones; repeat until `rowcount` is below `limit` (a big one would hold up all)."""
+    """Repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_OLD, {"key_id": rvm_id, "key_before": before, "key_limit": limit})
 
 

@@ -43,7 +43,7 @@ def delete_statuses_before(rvm_id: int, before: datetime, limit: int) -> Write:
 async def statuses_between(
     store: Store, rvm_id: int, start: datetime, end: datetime, limit: int = 10_000
 ) -> list[StatusRow]:
-    """Oldest first: what was in force at `start` (when known), then every declaration with start < since < end."""
+    """Oldest first: what held at `start` (when known), then every declaration with start < since < end."""
     own = sa.select(history).where(history.c.rvm_id == rvm_id)
     before = own.where(history.c.since <= start).order_by(history.c.since.desc(), history.c.id.desc()).limit(1)
     within = own.where(history.c.since > start, history.c.since < end)
@@ -66,8 +66,7 @@ async def page_of_statuses(
     end: datetime | None = None,
     before: StatusRow | None = None,
 ) -> list[StatusRow]:
-    """Newest first: what was in force at some time from `start` (the declaration before it too) until `end`; `before`:
-    only what stands behind that row in this order."""
+    """Newest first: what held at some time from `start` until `end`; `before`: only what stands behind that row."""
     own = sa.select(history).where(history.c.rvm_id == rvm_id)
     if start is not None:
         at_start = (
@@ -88,7 +87,6 @@ async def page_of_statuses(
 
 
 async def newest_statuses(store: Store, rvm_id: int, limit: int, before: datetime | None = None) -> list[StatusRow]:
-    """Newest first; `before`: only what was declared earlier."""
     own = sa.select(history).where(history.c.rvm_id == rvm_id)
     if before is not None:
         own = own.where(history.c.since < before)

@@ -1,7 +1,5 @@
 """Queries on `timezone_sync_logs` and `device_timezones`: every attempt to have the right zone, and what came of it.
-
-Both name a machine by its device_id; they follow it when that is changed, and go with the machine. Judges no zone.
-"""
+Both name a machine by its device_id."""
 
 from __future__ import annotations
 

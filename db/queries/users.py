@@ -28,7 +28,6 @@ class UserWithMachines(UserRow, frozen=True, kw_only=True):
 
 
 async def all_users(store: Store) -> list[UserWithMachines]:
-    """Every user, by id."""
     owned: dict[int, set[int]] = {}
     for row in await store.fetch_all(_ALL_OWNED):
         owned.setdefault(row["user_id"], set()).add(row["rvm_id"])
@@ -46,7 +45,6 @@ async def find_user_by_email(store: Store, email: str) -> UserWithMachines | Non
 
 
 async def count_users(store: Store, role: str | None = None) -> int:
-    """How many users that are not disabled there are, of one role or of all."""
     query = sa.select(sa.func.count().label("n")).select_from(users).where(users.c.disabled_at.is_(None))
     if role is not None:
         query = query.where(users.c.role == role)

@@ -1,8 +1,5 @@
 """Opens the data for a command: the same Changes through the same commit as the hub's, without its memory; and how each
-refusal of settings or database ends a command. A running hub sees them in the database.
-
-Checks what a person typed by the kinds that check the API's bodies.
-"""
+refusal of settings or database ends a command."""
 
 from __future__ import annotations
 
@@ -60,8 +57,7 @@ def sentence_of_setting(sentence: str, values: Mapping[str, object]) -> str:
 
 @contextlib.asynccontextmanager
 async def open_data(settings: Settings, *, create: bool, serving: bool = False) -> AsyncIterator[OpenData]:
-    """`create`: a data folder may be made. `serving`: this process is to be the hub, so none may run on the same
-    data."""
+    """`create`: a data folder may be made. `serving`: this process is to be the hub."""
     make_folders(settings, create=create)
     owner = Owner.here() if serving else None
     async with contextlib.AsyncExitStack() as stack:
@@ -104,7 +100,6 @@ def sqlite_file(settings: Settings) -> Path | None:
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """What the database refuses, as the end of a command. Callers catch the conflicts they can explain before."""
     try:
         yield
     except InUse as error:
@@ -174,7 +169,6 @@ def password(text: str, address: str) -> str:
 
 
 def password_from(source: str, address: str) -> str:
-    """From a file or, with `-`, from one line of standard input."""
     if source == "-":
         return password(sys.stdin.readline().rstrip("\r\n"), address)
     return password(secret_in(Path(source)), address)
@@ -187,7 +181,6 @@ def secret_in(path: Path) -> str:
 
 @contextlib.contextmanager
 def refused_secrets() -> Iterator[None]:
-    """A file with a secret that cannot be used ends the command, with the fix."""
     try:
         yield
     except SecretFileError as wrong:

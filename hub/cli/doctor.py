@@ -147,7 +147,7 @@ def _hub_answers(settings: Settings) -> bool:
 
 
 def check_public_url(settings: Settings) -> CheckResult:
-    """Behind a proxy only the Host header tells how browsers reach the hub, port included."""
+    """Behind a proxy only the Host header tells how browsers reach the hub."""
     if settings.behind_proxy and not settings.public_url:
         return CheckResult("warn", sentence("doctor.public_url.unset"), sentence("doctor.public_url.fix"))
     return CheckResult("ok", settings.public_url or "")

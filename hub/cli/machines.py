@@ -39,7 +39,7 @@ def _taken(column: str) -> CliError:
 
 
 async def new_key(wanted: argparse.Namespace) -> None:
-    """The new key is nowhere else afterwards; the old one is dead at once."""
+    """The old one is dead at once."""
     async with open_data(settings_of(wanted), create=False) as opened:
         row = await _named(opened, wanted.machine)
         secret, changes = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())

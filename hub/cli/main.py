@@ -1,7 +1,5 @@
-"""The hub's command line: parses the arguments, runs the verb, returns an exit code.
-
-Reading needs the standard library only; each verb's own room is opened when the verb is run.
-"""
+"""The hub's command line: parses the arguments, runs the verb, returns an exit code. Reading needs the standard library
+only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """What the command line writes in the reader's language: results on stdout, all else on stderr; how a command ends.
-
-Standard library only. Control characters in text from the database never reach the terminal.
-"""
+Control characters in text from the database never reach the terminal."""
 
 from __future__ import annotations
 
@@ -122,5 +120,4 @@ def paint(text: str, code: str, stream: TextIO) -> str:
 
 
 def instant(moment: datetime | None) -> str | None:
-    """UTC, RFC 3339 with Z, to the second."""
     return None if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -47,7 +47,7 @@ FIRST_NAME = "Administrator"
 
 async def prepare_people(opened: OpenData, settings: Settings, *, always: bool) -> SignInLink | None:
     """A sign-in link while no administrator has a password, or `always`. With email and password file in the settings
-    the administrator is made with that password, once: it may be changed later."""
+    the administrator is made with that password, once."""
     people = await users.all_users(opened.store)
     email = data.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
     # Read also when the administrator is there: what others can read is a password still.

@@ -109,7 +109,7 @@ async def send_command(call: Call) -> Answer:
 
 
 async def cancel_command(call: Call) -> Answer:
-    """Also used by the pages' form, which does not wait."""
+    """Also used by the pages' form."""
     command = await service.find(call, call.request.path_params["command_id"])
     machine = call.context.fleet.machines.get(command.rvm_id)
     if machine is not None and command.state not in TERMINAL:

@@ -76,7 +76,7 @@ class BulkAnswer(msgspec.Struct):
 
 
 class BulkTarget(msgspec.Struct, frozen=True):
-    """A machine as it was named; `machine` is None when the caller reaches none of that name."""
+    """`machine` is None when the caller reaches none of that name."""
 
     asked: int | str
     machine: Machine | None
@@ -101,7 +101,7 @@ async def issue_many(
     *,
     by_ids: bool = True,
 ) -> dict[str, Any]:
-    """The same key answers the same group; what an interrupted call left out is done then, unless by a filter."""
+    """The same key answers the same group; what an interrupted call left out is done then."""
     args, reason = rules.reasoned(name, args, reason)
     key = service.idempotency_key(call)
     sending = _Sending(call, name, args, reason, _group_id(call, key), keyed=key is not None)
@@ -143,7 +143,7 @@ def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
 
 
 def read_body(value: Any) -> ManyCommands:
-    """A wrong member of `filter` is named, too: left out, it would mean more machines than were meant."""
+    """A wrong member of `filter` is named, too: left out, it would mean more machines."""
     if isinstance(value, dict) and isinstance(value.get("filter"), dict):
         try:
             validate(MachineFilter, value["filter"])
@@ -175,7 +175,7 @@ class _Sending:
         return {row.rvm_id: row for row in found}
 
     async def send(self, chunk: Sequence[BulkTarget], known: Mapping[int, CommandRow]) -> list[dict[str, Any]]:
-        """Draft a chunk in one transaction; after a Conflict, each machine on its own."""
+        """In one transaction; after a Conflict, each machine on its own."""
         drafts = [self._draft(target, known) for target in chunk]
         try:
             await self._announce([change for draft in drafts if isinstance(draft, list) for change in draft])
@@ -245,7 +245,7 @@ def _row(target: BulkTarget) -> dict[str, Any]:
 
 
 def _group_id(call: Call, key: str | None) -> str:
-    """With a key the same for the same caller, so that two calls at once are one group."""
+    """With a key the same for the same caller."""
     if key is None:
         return rules.new_id(call.now)
     return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]

@@ -25,7 +25,7 @@ POINT_S: Final = 0.9
 
 
 class ShownJob(NamedTuple):
-    """One card of a page. `machine` is None once it was removed; `job` is the command's view in milliseconds."""
+    """`machine` is None once it was removed; `job` is the command's view in milliseconds."""
 
     card: jobs.JobCard
     machine: Machine | None
@@ -41,7 +41,7 @@ class _Points(NamedTuple):
 
 
 class Throughputs:
-    """How fast running commands go, from the progress that passes: the same for every screen. Gone with the process."""
+    """How fast running commands go, from the progress that passes: the same for every screen."""
 
     def __init__(self, fleet: Fleet, clock: Callable[[], datetime]) -> None:
         self._fleet = fleet
@@ -112,13 +112,11 @@ async def part(visit: Visit) -> dict[str, Any]:
 
 
 def on_machine(visit: Visit, commands: Sequence[CommandRow], names: Mapping[str, str]) -> dict[str, Any]:
-    """The cards of a machine's page, and when the first of them is too old for it."""
     ended = [command.finished_at for command in commands if command.finished_at is not None]
     until = views.epoch_ms(min(ended) + RECENT) if ended else None
     return {"jobs": shown(visit, commands, names), "jobs_until": until}
 
 
 async def people(visit: Visit, issuers: Collection[str]) -> dict[str, str]:
-    """The people who asked for what a page shows. The list of all users is for administrators."""
     everybody = await users.all_users(visit.context.store)
     return {str(user.id): user.name for user in everybody if actors.user(user.id) in issuers}

@@ -78,7 +78,6 @@ def _query(visit: Visit) -> job_list.JobQuery:
 
 
 async def _machines(visit: Visit, query: job_list.JobQuery) -> frozenset[int] | None:
-    """The machines whose jobs are shown; None: all, removed ones included."""
     reach = visit.user.machines
     if query.rvm is not None:
         reach = frozenset({query.rvm} if visit.user.reaches(query.rvm) else ())
@@ -228,7 +227,7 @@ async def do_action(visit: Visit) -> Response:
 
 
 def once(visit: Visit, found: Machine | None, body: Any) -> Call:
-    """The form as a call of the API. Sent twice (a second press, a reload), it is done once."""
+    """Sent twice (a second press, a reload), it is done once."""
     wish = visit.form.get("wish", "")
     call = visit.call(body, machine=found, query=service.Waiting())
     if wish:
@@ -259,7 +258,6 @@ MOST_FIELDS: Final = bulk_api.MOST + 10
 
 
 async def ask_or_do(visit: Visit) -> Response:
-    """Show what would happen; with `sure`, do it."""
     wish = bulk.BULK_ACTIONS.get(visit.form.get("do", ""))
     if wish is None:
         raise not_found()
@@ -313,7 +311,6 @@ def _about(visit: Visit, wish: bulk.BulkAction, found: list[Machine]) -> dict[st
 
 
 def _selected(visit: Visit) -> list[Machine]:
-    """Each machine once, without those that were removed meanwhile or are out of reach."""
     ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
     machines = visit.context.fleet.machines
     found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]

@@ -1,6 +1,5 @@
-"""Decides a command's life: drafted, moved, expired, cancelled. Values in, Changes out; nothing is sent. It ends in
-exactly one terminal state; what comes too late becomes an event. A succeeded `set_status` decides the machine's status
-with it (law 4)."""
+"""Decides a command's life: drafted, moved, expired, cancelled. Values in, Changes out. It ends in exactly one terminal
+state; what comes too late becomes an event. A succeeded `set_status` decides the machine's status with it."""
 
 from __future__ import annotations
 
@@ -26,12 +25,12 @@ from protocol.zones import is_zone
 
 DESIRED_STATE_LIFETIME = timedelta(hours=24)  # Desired state waits this long for an offline machine
 MAX_RELAYED = 10
-"""Open commands that only relay what the machine's own software declared: they must not crowd out people's."""
+"""Open commands that only relay a declaration: they must not crowd out people's."""
 MAX_PENDING = 50  # Open commands of one machine; more are refused
 
 
 class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
-    """The command may not be drafted now: `code` for programs, `status` the HTTP status."""
+    """`code` for programs, `status` the HTTP status."""
 
     def __init__(self, code: str, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -49,8 +48,8 @@ def relay_status(
     reason: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """Relays what was declared past the agent, which would declare the old status at its next hello. `reason`: its
-    declarer's. `reading`: only the capacity is new. [] when the agent takes no such command."""
+    """What was declared past the agent, which would declare the old status again. `reading`: only the capacity is new.
+    [] when the agent takes no such command."""
     waiting = sum(is_relayed(command) for command in machine.pending.values())
     if "set_status" not in machine.capabilities or waiting >= MAX_RELAYED:
         return []
@@ -146,8 +145,8 @@ def wire(command: CommandRow) -> messages.Command:
 
 
 def to_deliver(machine: Machine, now: datetime) -> list[CommandRow]:
-    """Sent after hello, oldest first: all open and not past its deadline, also again (the machine's journal knows
-    them). Relayed capacities first: they repeat the status of then, and must not undo what later commands set."""
+    """Oldest first: all open and not past its deadline, also again. Relayed capacities first: they must not undo what
+    later commands set."""
 
     def turn(command: CommandRow) -> tuple[int, datetime, str]:
         passed_on = is_relayed(command) and "capacity" in command.args
@@ -175,7 +174,6 @@ GRACE = timedelta(seconds=4)  # An update may come this long after the deadline:
 
 IMMEDIATE_LIFETIME = timedelta(seconds=60)  # An immediate command expires after this (protocol.md, Promises)
 REBOOT_LIFETIME = timedelta(minutes=5)
-"""A machine that has begun to go down may take this long to be back: a Jetson needs about one minute."""
 GOING_DOWN = "rebooting"  # The phase from which a reboot cannot be taken back
 BACKUPS: Final = frozenset({"start_backup", "restore_backup", "verify_backup"})
 """They may take hours: what they report moves their deadline."""
@@ -203,8 +201,8 @@ def end_of(update: messages.CommandUpdate) -> str:
 
 
 def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """Moves a machine's own open command; [] when nothing is new. A terminal state brings its event, and a succeeded
-    set_status the status, declared by the issuer."""
+    """[] when nothing is new. A terminal state brings its event, and a succeeded set_status the status, declared by the
+    issuer."""
     command = machine.pending.get(update.id)
     if command is None:
         return []
@@ -226,7 +224,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
 
 
 def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """The event of a final update that comes after the command's end; [] for a repeat. It changes nothing else."""
+    """A final update after the command's end; [] for a repeat. It changes nothing else."""
     state = end_of(update)
     if update.state not in TERMINAL or state == ended.state:
         return []
@@ -241,7 +239,7 @@ def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> li
 
 
 def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """Expire after the deadline (what left has a little longer); [] before it."""
+    """What left has a little longer; [] before the deadline."""
     left = has_left(machine, command)
     if now < command.expires_at + (GRACE if left else timedelta(0)):
         return []
@@ -252,7 +250,7 @@ def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]
 
 
 def begins_too_late(command: CommandRow, update: messages.CommandUpdate, now: datetime) -> bool:
-    """A link is never sent a command past its deadline; a machine that asks by REST may have read it in time."""
+    """A machine that asks by REST may have read it in time."""
     begins = update.state not in TERMINAL and command.state in ("queued", "sent")
     return command.state in TERMINAL or (begins and now >= command.expires_at)
 
@@ -273,8 +271,8 @@ def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: date
 
 
 def supersede(machine: Machine, newer: CommandRow, now: datetime, *, reading: bool = False) -> list[Change]:
-    """Ends older commands that never left and declare no more than the newer one: one without a capacity (a zone) does
-    not replace one that names it. A relayed `reading` ends only older ones like it."""
+    """Ends older commands that never left and declare no more than the newer one: one without a capacity does not
+    replace one that names it. A relayed `reading` ends only older ones like it."""
     if newer.name not in _NAMED_BY:
         return []
     more, ended = _NAMED_BY[newer.name], list[Change]()
@@ -289,7 +287,6 @@ def supersede(machine: Machine, newer: CommandRow, now: datetime, *, reading: bo
 
 
 def withdraw(command: CommandRow, now: datetime) -> list[Change]:
-    """Cancel a command that never left, because its issuer may not issue it any more."""
     why = {"code": "not_allowed_any_more", "message": "whoever issued it may not command this machine any more"}
     return _end(command, "cancelled", actors.CLOCK, now, error=why)
 
@@ -302,7 +299,7 @@ def _end(command: CommandRow, state: str, actor: actors.Actor, now: datetime, **
 
 
 def _move(command: CommandRow, **values: Any) -> Move[CommandRow]:
-    """Also stores what an earlier move may have left unstored: progress that is out of date is never stored."""
+    """Also stores what an earlier move may have left unstored."""
     return Move(msgspec.structs.replace(command, **values), tuple(dict.fromkeys((*PROGRESS, *values))))
 
 

@@ -36,8 +36,8 @@ SLICE: Final = 100
 async def write(
     announce: Announcer, machine: Machine | None, request: SettingsRequest, actor: Actor, now: datetime
 ) -> bool:
-    """For one machine, or the fleet (None). False: it changed nothing. Raises StaleError, WrongSettingsError, and the
-    StoreErrors of `announce`."""
+    """For one machine, or the fleet (None). False: it changed nothing. Raises StaleError, WrongSettingsError, and a
+    StoreError."""
     fleet = announce.fleet
     for _ in range(TRIES):
         if machine is None:

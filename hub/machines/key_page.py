@@ -29,7 +29,6 @@ async def show_add(visit: Visit) -> Response:
 
 
 async def add(visit: Visit) -> Response:
-    """Add a machine and show its key's page; also for a form that was sent twice."""
     given = {"name": visit.form.get("name", "").strip(), "site": visit.form.get("location_description", "").strip()}
     wanted: dict[str, Any] = {"name": given["name"]}
     if given["site"]:
@@ -53,7 +52,6 @@ async def add(visit: Visit) -> Response:
 
 
 def _just_added(visit: Visit, name: str) -> str | None:
-    """The key's page of a machine of that name that this session has just added."""
     machines = visit.context.fleet.machines.values()
     places = (key_place(m.id) for m in machines if m.row.name == rules.composed(name))
     return next((place for place in places if visit.context[FreshSecrets].find(visit.user, place) is not None), None)
@@ -109,7 +107,6 @@ async def download_config(visit: Visit) -> Response:
 
 
 async def new_key(visit: Visit) -> Response:
-    """Replace the key; the old one is dead at once. A form sent twice makes one key."""
     found = visit.machine()
     _must_manage(visit)
     async with visit.context[FreshSecrets].lock:
@@ -124,7 +121,6 @@ async def ask_removal(visit: Visit) -> Response:
 
 
 async def remove(visit: Visit) -> Response:
-    """Remove the machine and everything it ever sent, when its name was typed."""
     found = visit.machine()
     _must_manage(visit)
     if not rules.is_name(visit.form.get("name", ""), found.row.name):
@@ -134,7 +130,6 @@ async def remove(visit: Visit) -> Response:
 
 
 def fresh_key(visit: Visit, machine: Machine) -> str | None:
-    """The machine's key while this session may still see it and it is valid, else None."""
     key = visit.context[FreshSecrets].find(visit.user, key_place(machine.id))
     shape = None if key is None else credentials.recognise(key)
     is_its = shape is not None and credentials.same_hash(shape.hash, machine.row.api_key)

@@ -146,7 +146,6 @@ async def _overview(visit: Visit, refused: str = "", status: int = 200) -> Respo
 
 
 async def show_charts(visit: Visit) -> Response:
-    """The charts as plotly specifies them, with the points of the last ten minutes."""
     found = visit.machine()
     theme = visit.request.query_params.get("theme", "light")
     limits = tuple((metric, limit, critical_limit(limit)) for metric, limit in sorted(warning_limits(found).items()))
@@ -181,7 +180,6 @@ async def ask_status(visit: Visit) -> Response:
 
 
 def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
-    """The instant of a choice: hours from now, or tomorrow at seven in the machine's zone."""
     if choice == "tomorrow":
         local_now = now.astimezone(formats.zone(zone))
         return (local_now + timedelta(days=1)).replace(hour=7, minute=0, second=0, microsecond=0)

@@ -1,5 +1,4 @@
-"""Decides names, ids and keys of machines, and which of them a filter takes. The database decides whether a name is
-free at last."""
+"""Decides names, ids and keys of machines, and which of them a filter takes."""
 
 from __future__ import annotations
 
@@ -25,7 +24,6 @@ MAX_SLUG = 40
 
 
 def device_id_for(name: str) -> str:
-    """A unique id that still tells the machine: a part of its name and five random characters."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:MAX_SLUG].strip("-") or "rvm"
     return f"{slug}-{credentials.random_text(5, _LETTERS)}"
 
@@ -45,14 +43,14 @@ def composed(name: str) -> str:
 
 
 def is_name(typed: str, name: str) -> bool:
-    """Whether somebody who sees the name has typed it: their keyboard may compose accents and space words otherwise."""
+    """A keyboard may compose accents and space words otherwise."""
     return composed(typed).split() == composed(name).split()
 
 
 def taken(
     machines: Iterable[NamedMachine], name: str | None, device_id: str | None, own_id: int | None = None
 ) -> str | None:
-    """The member another machine has to the eye (other code points, other capitals); None when both are free."""
+    """The member that another machine has to the eye; None when both are free."""
     for machine in machines:
         if machine.id == own_id:
             continue
@@ -108,7 +106,6 @@ def matches(
     machine: Machine, *, status: str | None = None, connection: str | None = None, health: str | None = None,
     text: str = "",
 ) -> bool:  # fmt: skip
-    """`status` is the effective one; `text` is looked for in name, device_id and location. None and "" match all."""
     wanted = ((status, machine.effective_status), (connection, machine.connection), (health, machine.health))
     sought = text.strip().casefold()
     fields = (machine.row.name, machine.row.device_id, machine.row.location_description or "")
@@ -127,7 +124,6 @@ def edited(rvm_id: int, values: Mapping[str, Any], now: datetime) -> list[Change
 
 
 def removed(rvm_id: int) -> list[Change]:
-    """A machine with all that hangs on it, but for its samples (there may be too many for one transaction) and its
-    events, which stay."""
+    """With all that hangs on it, but for its samples and its events, which stay."""
     named: list[Change] = [Drop(of, where=(("device_id", "of", rvm_id),)) for of in NAMED_BY_DEVICE]
     return [*named, Drop(MachineRow, rvm_id, must="id")]

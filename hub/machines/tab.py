@@ -23,7 +23,6 @@ from hub.web.http.problems import Problem
 from hub.web.shell.page import Visit, go, who
 
 TABS: Final = (("overview", ""), ("remote", "/remote"), ("events", "/events"), ("settings", "/settings"))
-"""Name and what follows `/machines/{id}` in the address."""
 MAX_ADDRESSES: Final = 5
 
 
@@ -83,7 +82,7 @@ def zone_of(found: Machine) -> str:
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also: Iterable[str] = ()) -> dict[str, str]:
-    """Who acted as shown, and who could act. The list of all users is for administrators."""
+    """Who acted as shown, and who could act."""
     shown = {found.row.status_by, *also}
 
     def acts(user: users.UserWithMachines) -> bool:
@@ -94,7 +93,6 @@ def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also:
 
 
 def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str, str, str]]:
-    """The small print of the header: (name, value, tooltip)."""
     readings = view["readings"] or {}
     offset = view["clock_offset_s"]
     time = None if offset is None else reader.clock(reader.now + int(offset * 1000), zone, seconds=True)

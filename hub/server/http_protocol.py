@@ -1,8 +1,7 @@
-"""The HTTP connection under every request: uvicorn's h11 protocol with deadlines and bounds of ours.
+"""The HTTP connection under every request: uvicorn's h11 protocol with deadlines and bounds of ours. Knows no route.
 
-A header must be complete in time however it is dripped. Connections without a complete request are bounded in all and
-by network: the oldest makes room for the newest, so that idle sockets never keep anybody from signing in. A peer that
-does not read its answer is torn down. Knows no route.
+A header must be complete in time. Connections without a complete request are bounded in all and by network: the oldest
+makes room for the newest. A peer that does not read its answer is torn down.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ class ConnectionLimits(NamedTuple):
 
 PLAIN: Final = ConnectionLimits(2000, 1000)
 TLS: Final = ConnectionLimits(800, 400)
-"""Half a handshake keeps some 70 KiB, what waits for the collector included: 64 MiB in all."""
+"""Half a handshake keeps some 70 KiB: 64 MiB in all."""
 
 
 class PendingConnection:
-    """`abort` ends it, whatever it is at; `leave` when it has asked or is gone, as often as one likes."""
+    """`abort` ends it; `leave` when it has asked or is gone."""
 
     __slots__ = ("_among", "abort", "accepted_at", "network")
 
@@ -84,7 +83,7 @@ class PendingConnections:
 
 
 HEADER_TIMEOUT_S: Final = 8.0
-"""From accept, TLS included, or the first byte of a further request, to the end of its header (bar: 10 s)."""
+"""From accept, TLS included, or the first byte of a further request, to the end of its header."""
 MAX_HEADER_BYTES: Final = 64 * 1024
 _COOKIES: Final = re.compile(rb"\ncookie[ \t]*:", re.IGNORECASE)
 _TOO_LARGE: Final = b"""<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">\
@@ -160,8 +159,7 @@ class HttpProtocol(BoundedProtocol, H11Protocol):
             self.transport.close()
 
     def _send_431(self) -> None:
-        """A page on another name of our site may have set too many cookies, and only a browser can clear them: on what
-        else is too large nobody is signed out."""
+        """A page on another name of our site may have set too many cookies, and only a browser can clear them."""
         cookies = _COOKIES.search(self.conn.trailing_data[0]) is not None
         headers = [*_TOO_LARGE_HEADERS, *(((b"clear-site-data", b'"cookies"'),) if cookies else ())]
         for event in (

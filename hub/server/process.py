@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 LAST_RESORT_S: Final = 28.0
-"""From the first signal to the end, whatever hangs (a thread in a dead database, say); the bar is 30."""
+"""From the first signal to the end, whatever hangs; the bar is 30."""
 ENDED_BY_FORCE: Final = 1
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -43,7 +43,7 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 def calm_collector() -> None:
     """What lives now lives as long as the hub (the collector's defaults cost 45 % of the throughput at 5,000
-    connections, and pauses of 0.4 s)."""
+    connections)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -124,16 +124,13 @@ class LoopLag:
 BACKLOG: Final = 4096
 """A fleet that comes back all at once must not be refused by the kernel."""
 USER_TIMEOUT_MS: Final = 25_000
-"""Inherited by accepted sockets: the kernel drops a peer that acknowledges nothing for so long (bar: 30 s). Without it
-close() waits for a frozen peer for ever."""
+"""Inherited by accepted sockets: the kernel drops a peer that acknowledges nothing for so long (bar: 30 s)."""
 
 
-class CannotListenError(Exception):
-    """Why, and what to do, in one sentence each."""
+class CannotListenError(Exception): ...
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises CannotListenError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,8 +1,7 @@
 """uvicorn's server with our options, our accepting of connections and our end. Knows no request.
 
-The TLS handshake counts in the time and number of connections without a request, which asyncio's own server would begin
-after it. The end: nobody new, goodbye to all, what is under way finishes, the rest is cut; each step with a limit, so
-that frozen peers cannot hold the process (bar: SIGTERM to exit in 30 s with five of them).
+The end: nobody new, goodbye to all, what is under way finishes, the rest is cut; each step with a limit (bar: SIGTERM
+to exit in 30 s with five frozen peers).
 """
 
 from __future__ import annotations
@@ -64,7 +63,6 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
 logger = logging.getLogger("myrvm.server")
 
 FINISH_S: Final = 6.0
-"""For requests to be answered and sockets to close."""
 CLOSE_S: Final = 6.0
 """For the other sockets' closing handshakes."""
 CANCEL_S: Final = 3.0
@@ -109,7 +107,7 @@ async def _in_slices(connections: Connections, step: str) -> None:
 
 
 async def _end_tasks(tasks: set[asyncio.Task[None]]) -> None:
-    """Their connections are gone. A handler that does not see it is cancelled, then left alone."""
+    """A handler that does not end is cancelled, then left alone."""
     left = set(tasks)
     if left:
         _, left = await asyncio.wait(left, timeout=CANCEL_S)
@@ -121,7 +119,6 @@ async def _end_tasks(tasks: set[asyncio.Task[None]]) -> None:
 
 
 AT_A_TURN: Final = 16
-"""Then those that are there get their turn of the loop."""
 HANDSHAKE_S: Final = 6.0
 """In a flood a connection waits up to 2 s to be accepted, and none shall be there after 8 s."""
 RETRY_S: Final = 1.0

@@ -1,8 +1,8 @@
-"""A transport that does not wait for ever, for a peer that stopped reading or keeps a closed connection open.
+"""A transport that does not wait for ever, for a peer that stopped reading or keeps a closed connection open. Knows no
+protocol.
 
-asyncio's `close()` waits until all is written and drops what the peer still sends, which resets the connection before
-it has read our last bytes. Here it sends end of file, lets the peer finish for a moment, and gives up when nothing
-moves. Knows no protocol.
+asyncio's `close()` resets a connection whose peer still sends. Here it sends end of file, lets the peer finish for a
+moment, and gives up when nothing moves.
 """
 
 from __future__ import annotations
@@ -125,8 +125,7 @@ class BoundedTransport:
 
 
 class BoundedProtocol(asyncio.Protocol):
-    """Mixin, first of the bases: puts a BoundedTransport in front of uvicorn's. An upgrade hands on the one that is
-    there."""
+    """Mixin, first of the bases: puts a BoundedTransport in front of uvicorn's."""
 
     loop: asyncio.AbstractEventLoop
 

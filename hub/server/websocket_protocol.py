@@ -1,7 +1,8 @@
-"""The WebSocket connection under every socket of ours: uvicorn's sans-I/O protocol with its traps closed.
+"""The WebSocket connection under every socket of ours: uvicorn's sans-I/O protocol with its traps closed. Knows nothing
+of machines and browsers.
 
 A dead or frozen peer is torn down; unread messages, fragments and control frames are bounded; nothing is read before
-the application accepted; wrong bytes end in the right close code. Knows nothing of machines and browsers.
+the application accepted; wrong bytes end in the right close code.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_UNREAD_BYTES: Final = 128 * 1024
 MAX_UNREAD_MESSAGES: Final = 64
 """Beyond either nothing is read until the application has caught up."""
 MAX_FRAGMENTS: Final = 512
-"""64 KiB in fragments of 128 bytes; a million empty ones are an attack."""
+"""64 KiB in fragments of 128 bytes."""
 MAX_CONTROL_FRAMES_PER_S: Final = 50
 CLOSE_TIMEOUT_S: Final = 5.0
 FRAMES: Final = "myrvm.frames"
@@ -53,7 +54,6 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """A connection that is closing already needs no close frame."""
         try:
             super().shutdown()
         except InvalidState:
@@ -220,7 +220,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def _over(self) -> bool:
-        """Ended, and the application may not know: a sender in a loop must notice, or it lets nothing else run."""
+        """Ended, and the application may not know: a sender in a loop must notice."""
         return self.handshake_complete and (self.close_sent or self.transport.is_closing())
 
     async def _send_frames(self, frames: tuple[bytes, ...]) -> None:
@@ -233,6 +233,6 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
 
 
 def frame(payload: bytes, *, first: bool, last: bool) -> bytes:
-    """A fragment of a text message. Where the scope has the extension FRAMES, `{"type": "websocket.send", "frames":
-    (...)}` sends such: made once, to any number of sockets."""
+    """Where the scope has the extension FRAMES, `{"type": "websocket.send", "frames": (...)}` sends fragments: made
+    once, to any number of sockets."""
     return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)

@@ -1,5 +1,5 @@
 """Decides who may change a machine's status and what then holds. Values in, Changes out; knows no command's life. A
-machine's own report on its link is never refused. Rules are obeyed for people and for REST."""
+machine's own report on its link is never refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list
 
 
 def before_of(machine: Machine) -> dict[str, Any]:
-    """What returns after a status that begins now: never a status that itself holds only for a while."""
+    """Never a status that itself holds only for a while."""
     before = machine.row.status_before
     if machine.row.status_until is not None and before is not None:
         return {"status": before["status"], "special_status": before.get("special_status"),
@@ -67,8 +67,7 @@ def before_of(machine: Machine) -> dict[str, Any]:
 
 
 def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any] | None = None) -> list[Change]:
-    """A declaration, its line of the history and its event; [] when nothing changes. A new capacity alone, or a new
-    status under a special one, keeps since and by."""
+    """[] when nothing changes. A new capacity alone, or a new status under a special one, keeps since and by."""
     before, after = declaration(machine), declaration(said)
     if before == after:
         return []
@@ -170,8 +169,8 @@ def refused(machine: Machine, status: Status, capacity: int | None) -> Failure |
 def reported_by_machine(
     machine: Machine, said: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
 ) -> list[Change]:
-    """[] when nothing changes. A machine that ends statuses by itself reports everything; for another one what was set
-    for a while stays until it declares something else."""
+    """[] when nothing changes. For a machine that does not end statuses by itself what was set for a while stays until
+    it declares something else."""
     covered = said.special_status is not None and said.special_status == machine.row.special_status
     same = covered or (said.status, said.special_status) == (machine.row.status, machine.row.special_status)
     reason, until = (machine.row.status_reason, machine.row.status_until) if same else (None, None)
@@ -225,7 +224,7 @@ def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list
 
 
 class ForTheAgent(NamedTuple):
-    """What must be relayed to the agent of a declaration past it. `reading`: only the capacity is new."""
+    """`reading`: only the capacity is new."""
 
     wanted: SetStatus
     reading: bool
@@ -267,8 +266,7 @@ def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
 
 
 def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
-    """Without what a relayed command is about to settle, unknown to the agent. A command it would refuse settles
-    nothing."""
+    """Without what a relayed command is about to settle."""
     told = [
         command
         for command in machine.pending.values()
@@ -291,7 +289,7 @@ def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> message
 
 
 def is_due(machine: Machine, now: datetime) -> bool:
-    """Whether our clock ends the status: not for a machine that does, unless declared by REST, unknown to its agent."""
+    """Not for a machine that ends statuses itself, unless declared by REST, unknown to its agent."""
     if machine.row.status_until is None or now < machine.row.status_until:
         return False
     return GIVES_BACK not in machine.capabilities or (machine.row.status_before or {}).get(KEPT_HERE, False)
@@ -308,7 +306,6 @@ def to_give_back(machine: Machine) -> SetStatus:
 
 
 def given_back(machine: Machine, now: datetime) -> list[Change]:
-    """End a status that had an `until`, by the clock."""
     wanted = to_give_back(machine)
     change = DeclaredStatus(
         status=wanted.status,
@@ -322,7 +319,7 @@ def given_back(machine: Machine, now: datetime) -> list[Change]:
 
 
 def _before(machine: Machine, status: Status, until: datetime | None) -> dict[str, Any] | None:
-    """What will return: unchanged while the same `until` holds, but for what was declared meanwhile."""
+    """Unchanged while the same `until` holds, but for what was declared meanwhile."""
     if until is None:
         return None
     if until != machine.row.status_until or machine.row.status_before is None:

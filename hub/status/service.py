@@ -1,5 +1,4 @@
-"""Ends statuses whose `until` has come, for machines that cannot do so themselves. One that takes commands is sent one,
-or it would declare the old status again at its next hello."""
+"""Ends statuses whose `until` has come, for machines that cannot. One that takes commands is sent one."""
 
 from __future__ import annotations
 
@@ -15,7 +14,6 @@ from hub.status import rules
 
 
 async def give_back_due(fleet: Fleet, announce: Announcer, now: datetime) -> None:
-    """End every status whose time has come. Raises StoreError."""
     due = [machine for machine in fleet.machines.values() if machine.row.status_until and rules.is_due(machine, now)]
     await announce_each(announce, due, lambda machine: [*rules.given_back(machine, now), *_relayed(machine, now)])
 
