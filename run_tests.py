@@ -32,11 +32,9 @@ PROCESSES = ("tests/doors", "tests/browser")  # they start environments, hubs an
 AGENTS = ("", "_configuration", "_faults", "_file_rights", "_killed", "_remote_access", "_status", "_timezone")
 WAITING = (
     *FAULTS,
-    "tests/bench/test_bare.py",
-    "tests/bench/test_commands.py",
+    *(f"tests/bench/test_{name}.py" for name in ("bare", "commands")),
     "tests/demo/test_fleet_simulator.py",
-    "tests/db/test_postgres_faults.py",
-    "tests/db/test_sqlite_faults.py",
+    *(f"tests/db/test_{name}_faults.py" for name in ("postgres", "sqlite")),
     *(f"tests/device/test_agent{part}.py" for part in AGENTS),
     "tests/hub/server/test_accepting.py",
     "tests/hub/test_server.py",
@@ -45,7 +43,8 @@ WAITING = (
 SLOW = (*WAITING, *PROCESSES)
 """Not in --quick. Those among them that measure are marked `alone` and have the computer to themselves."""
 RULES = map(str, sorted(Path("tests/hub").glob("*/rules")))
-ON_A_MACHINE = ("tests/protocol", "tests/device", "tests/hub/model", *RULES, "tests/dashboard", "tests/texts")
+BOTH_ENDS = ("protocol", "archive", "device", "hub/model", "dashboard", "texts")
+ON_A_MACHINE = (*(f"tests/{room}" for room in BOTH_ENDS), *RULES)
 """What runs on Python 3.10 as well: the Jetson's half, the pure rules and formats. mypy checks the rest for 3.10."""
 SECOND_LOOK = 3
 """So few failures are run once more, alone: what passes then failed for want of a quiet computer, and the summary
@@ -56,7 +55,8 @@ MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - pytest makes a 
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py::\S+?(?:\[.*?\])?)(?: - .*)?$")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
 SLOWEST = 10
-COVERED = {**dict.fromkeys(("protocol/", "db/records", "hub/model/", "hub/*/rules", "device/*/rules"), 100.0), "": 90.0}
+PURE = ("protocol/", "archive/manifest", "db/records", "hub/model/", "hub/*/rules", "device/*/rules")
+COVERED = {**dict.fromkeys(PURE, 100.0), "": 90.0}
 """The least percent of lines and branches that the unit tests run, by folder; "" is everything together."""
 
 
