@@ -20,6 +20,7 @@ from db.engine.store import Store, open_store
 from db.errors import StoreError
 from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
+from hub.backups.keeper import GIB, BackupKeeper
 from hub.backups.service import Backups
 from hub.backups.upload import Receiving
 from hub.commands.cards import Throughputs
@@ -186,6 +187,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context[Terminals].run)
             own.start_soon(context[Backups].run)
             own.start_soon(context[Drills].run)
+            own.start_soon(context[BackupKeeper].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
             yield
@@ -212,12 +214,20 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)
     context.add(backups, Receiving(), BackupDownloads(), DownloadLinks())
-    context.add(_drills(settings, engine, objects))
+    context.add(_drills(settings, engine, objects), _backup_keeper(settings, engine, backups))
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context
 
 
 def _drills(settings: Settings, engine: Engine, objects: Objects) -> Drills:
-    scratch, room = settings.backup_scratch, settings.backup_scratch_gib * 2**30
+    scratch, room = settings.backup_scratch, settings.backup_scratch_gib * GIB
     return Drills(engine.store, engine.fleet, engine.announce, objects, engine.clock, scratch, room)
+
+
+def _backup_keeper(settings: Settings, engine: Engine, backups: Backups) -> BackupKeeper:
+    return BackupKeeper(
+        backups, engine.store, engine.fleet, engine.clock, zone=settings.default_timezone,
+        at_once=settings.backups_at_once, quota=settings.backup_quota_gib * GIB,
+        fleet_quota=settings.backup_fleet_quota_gib * GIB,
+    )  # fmt: skip

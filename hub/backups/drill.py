@@ -31,6 +31,7 @@ from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import Objects, digest
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors
+from hub.model.backups import is_good
 from hub.model.changes import Change, Put, moved_rows
 from hub.model.fleet import Fleet
 
@@ -154,6 +155,9 @@ class Drills:
             await self._record(rules.put_off(row, self._clock()))
         finally:
             self.running = None
+        # After a failure an older one may be the last good one.
+        good = [one for one in (await self._stored(row)).values() if is_good(one)]
+        self._announce.observe(*(Put(one) for one in good[-1:]))
 
     async def _record(self, changes: Sequence[Change]) -> None:
         try:

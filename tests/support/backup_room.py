@@ -15,6 +15,8 @@ from db.backup_records import BackupRow
 from db.queries import backups as rows
 from db.records import MachineRow
 from hub.backups.drill import Drills
+from hub.backups.keeper import GIB, BackupKeeper
+from hub.backups.service import Backups
 from hub.kernel.objects.store import Objects
 from hub.lifespan import Engine, open_engine, utc_now
 from hub.model.changes import Change, EventHappened, Put, put_rows
@@ -33,7 +35,7 @@ def left_in(folder: Path) -> list[str]:
 class BackupRoom:
     """`ahead` is how far the clock is ahead, `changes` what was committed since the beginning."""
 
-    def __init__(self, engine: Engine, objects: Objects, folder: Path) -> None:
+    def __init__(self, engine: Engine, objects: Objects, folder: Path, settings: Settings) -> None:
         self.engine = engine
         self.objects = objects
         self.ahead = timedelta()
@@ -42,6 +44,14 @@ class BackupRoom:
         self._folder = folder
         engine.announce.listen(self.changes.extend)
         self.drills = self.new_drills()
+        self.backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, self.clock)
+        self.keeper = self.new_keeper()
+
+    def new_keeper(self, at_once: int = 4, quota: int = GIB, fleet_quota: int = 0) -> BackupKeeper:
+        return BackupKeeper(
+            self.backups, self.engine.store, self.engine.fleet, self.clock, zone="Asia/Jakarta", at_once=at_once,
+            quota=quota, fleet_quota=fleet_quota,
+        )  # fmt: skip
 
     def new_drills(self, room: int = 10**9) -> Drills:
         """As another hub life has them."""
@@ -110,7 +120,9 @@ async def backup_room(folder: Path, database_url: str, objects: Objects) -> Asyn
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if life.done():
             life.result()
-        yield BackupRoom(up.result(), objects, folder)
+        made = BackupRoom(up.result(), objects, folder, settings)
+        await made.backups.load()
+        yield made
     finally:
         done.set()
         await life

@@ -120,4 +120,4 @@ def _full_at(
 def _a_day(files: Iterable[Stored], now: datetime) -> int:
     recent = [file for file in files if now - file.at <= RATE_OF]
     days = max((now - min((file.at for file in recent), default=now)) / DAY, 1.0)
-    return int(sum(file.size for file in recent) / days)
+    return round(sum(file.size for file in recent) / days)

@@ -1,0 +1,162 @@
+"""Asks machines for backups by schedule, and deletes those whose time is over. The clock's door for backups.
+
+Decides nothing: when is `hub.backups.rules.due`, how long `hub.backups.rules.keep`. Both go through what the hub has in
+memory and its database, so a hub that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from db.backup_records import BackupRow
+from db.engine.store import Store
+from db.errors import Conflict, StoreError
+from db.queries import backups as rows
+from db.queries import events
+from hub.backups.rules import due, keep
+from hub.backups.rules.keep import QuotaForecast
+from hub.backups.rules.life import Wanted
+from hub.backups.service import Backups
+from hub.commands.rules import Refused
+from hub.kernel.objects.place import ObjectsError
+from hub.kernel.retry import RetryUntilAvailable
+from hub.model import actors
+from hub.model.backups import is_good, is_there, last_good, newest, open_backup
+from hub.model.fleet import Fleet
+from hub.model.machine import Machine
+
+logger = logging.getLogger("myrvm.backups")
+
+ASK_EVERY_S: Final = 15.0
+KEEP_EVERY_S: Final = 3600.0
+KEEP_FIRST_S: Final = 120.0
+START_QUIET_S: Final = 300.0
+"""A machine whose link began so soon after the hub's start was not away: the hub was."""
+AT_A_STRETCH: Final = 20
+"""Machines that are judged before others get their turn."""
+GIB: Final = 2**30
+
+
+class BackupKeeper:
+    """`ask` and `keep` are one turn of each loop. `forecasts`: of each machine, as of the last turn; `forecast`: of all
+    backups together."""
+
+    def __init__(
+        self,
+        backups: Backups,
+        store: Store,
+        fleet: Fleet,
+        clock: Callable[[], datetime],
+        *,
+        zone: str,
+        at_once: int,
+        quota: int,
+        fleet_quota: int,
+    ) -> None:  # fmt: skip
+        self._backups = backups
+        self._store = store
+        self._fleet = fleet
+        self._clock = clock
+        self._zone = zone
+        self._at_once = at_once
+        self._quotas = quota, fleet_quota
+        self._since = clock()
+        self._asking = RetryUntilAvailable("scheduled backups", StoreError, ObjectsError)
+        self._keeping = RetryUntilAvailable("old backups", StoreError, ObjectsError, first_s=5.0, most_s=300.0)
+        self.forecasts: dict[int, QuotaForecast] = {}  # Bound: the machines of the fleet
+        self.forecast = QuotaForecast(0, 0, 0, None)
+
+    async def run(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._ask_on)
+            tasks.start_soon(self._keep_on)
+
+    async def _ask_on(self) -> None:
+        while True:
+            await anyio.sleep(ASK_EVERY_S)
+            await self._asking(self.ask)
+
+    async def _keep_on(self) -> None:
+        await anyio.sleep(KEEP_FIRST_S)
+        while True:
+            await self._keeping(self.keep)
+            await anyio.sleep(KEEP_EVERY_S)
+
+    async def ask(self) -> None:
+        """Begins what is due. Raises StoreError when the database is away."""
+        waiting = []
+        for number, machine in enumerate(tuple(self._fleet.machines.values()), 1):
+            if number % AT_A_STRETCH == 0:
+                await anyio.lowlevel.checkpoint()
+            if (one := self._due(machine)) is not None:
+                waiting.append(one)
+        running = {m.id for m in self._fleet.machines.values() if open_backup(m.backups) is not None}
+        for rvm_id in due.begins_now(waiting, running, self._at_once):
+            found = self._fleet.machines.get(rvm_id)
+            if found is not None:
+                await self._begin(found)
+
+    def _due(self, machine: Machine) -> due.DueBackup | None:
+        if due.why_not(machine) is not None or open_backup(machine.backups) is not None:
+            return None
+        past, now = past_of(machine), self._clock()
+        since = machine.connection_since
+        was_away = since is not None and (since - self._since).total_seconds() > START_QUIET_S
+        if not due.is_due(due.plan_of(machine, self._zone), past, now, since if was_away else None):
+            return None
+        return due.DueBackup(machine.id, past.good_at or past.since)
+
+    async def _begin(self, machine: Machine) -> None:
+        # An incremental needs an intact chain: after a drill that failed the next one stands alone.
+        damaged = any(is_there(row) and not is_good(row) for row in machine.backups.values())
+        wanted = "full" if damaged else "incremental"
+        try:
+            await self._backups.start(machine, Wanted(wanted, trigger="schedule"), actors.CLOCK)
+        except (Refused, Conflict) as refused:
+            logger.info("machine %d is not asked for a backup now: %s", machine.id, refused)
+
+    async def keep(self) -> None:
+        """Deletes what is over, and looks ahead. Raises StoreError, ObjectsError when the rest has to wait."""
+        now = self._clock()
+        believed = await events.retention_reached(self._store)
+        files: list[keep.Stored] = []
+        for machine in tuple(self._fleet.machines.values()):
+            kept = await rows.kept(self._store, machine.id)
+            days = retention_of(machine)
+            # A clock that is years ahead would delete all of them at once: the other retention's mark is not.
+            for row in keep.expired(kept, days, min(now, believed)) if believed is not None else ():
+                await self._delete(row)
+                kept.remove(row)
+            own = keep.stored(kept, days)
+            self.forecasts[machine.id] = keep.forecast(own, self._quotas[0], days, now)
+            files += own
+        self.forecasts = {rvm_id: found for rvm_id, found in self.forecasts.items() if rvm_id in self._fleet.machines}
+        longest = max((retention_of(machine) for machine in self._fleet.machines.values()), default=30)
+        self.forecast = keep.forecast(files, self._quotas[1], longest, now)
+
+    async def _delete(self, row: BackupRow) -> None:
+        """Its bytes first: killed in between, the next turn does it again."""
+        try:
+            await self._backups.delete(row, actors.CLOCK, why="retention")
+        except Conflict:
+            logger.info("backup %d was deleted by somebody else", row.id)
+
+
+def past_of(machine: Machine) -> due.Past:
+    good, last = last_good(machine.backups), newest(machine.backups)
+    return due.Past(
+        since=machine.row.created_at,
+        good_at=None if good is None else good.created_at,
+        tried_at=None if last is None else last.created_at,
+    )
+
+
+def retention_of(machine: Machine) -> float:
+    days = machine.effective_settings.values["backup_retention"]
+    return float(days) if isinstance(days, (int, float)) else 0.0
