@@ -6,6 +6,7 @@ again at the end (the last one counts), what is gone or cannot be read is a line
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from archive.plan import Work
 from archive.position import MAX_RETRIES, MAX_UNLINKED, Block, Current, Retry, TarPosition
 from archive.source_file import SQLITE, NotRegularError, SourceFile
 
+EMPTY: Final = hashlib.sha256().hexdigest()
 MAX_ATTEMPTS: Final = 3
 """How often a file that changes while it is read is written."""
 Snapshot = Callable[[Path, Path], str]
@@ -138,7 +140,10 @@ class TarStream:
         try:
             entry, source = self._open(planned)
         except OSError as wrong:
-            self._lost(planned, wrong, attempts)
+            if attempts and planned.sha256 is None:
+                yield from self._emptied(planned, wrong.strerror or str(wrong))
+            else:
+                self._lost(planned, wrong, attempts)
             return
         if source is None:
             yield from self._put(tar_headers.header(entry, 0))
@@ -247,18 +252,15 @@ class TarStream:
             return
         if current.is_linked:
             self._unlink(entry.path)
-        can_wait = len(self.at.retries) < MAX_RETRIES
-        if can_wait and (attempts < MAX_ATTEMPTS or source is None):  # without a sum it cannot be listed
+        is_again = attempts < MAX_ATTEMPTS and len(self.at.retries) < MAX_RETRIES
+        if is_again or entry.sha256 is None:  # nobody knows the sum of what an earlier process wrote
             self.at.retries.append(Retry(manifest.encode(entry), attempts))
         else:
             self._list_changed(entry, source.problem if source else "")
 
     def _list_changed(self, entry: Entry, problem: str) -> None:
         self.at.report.add(entry.path, "changed", problem)
-        if entry.sha256 is None:
-            self._list_lost(entry, "unreadable")
-        else:
-            self._list(msgspec.structs.replace(entry, mark="changed"))
+        self._list(msgspec.structs.replace(entry, mark="changed"))
 
     def _lost(self, planned: Entry, wrong: OSError, attempts: int) -> None:
         """It is not there any more, or cannot be read. What an earlier attempt wrote of it stays."""
@@ -269,10 +271,14 @@ class TarStream:
         if planned.kind == "file":
             self._unlink(planned.path)
         self.at.report.add(planned.path, "vanished" if is_gone else "unreadable", wrong.strerror or str(wrong))
-        self._list_lost(planned, "vanished" if is_gone else "unreadable")
+        mark: manifest.Mark = "vanished" if is_gone else "unreadable"
+        self._list(msgspec.structs.replace(planned, sha256=None, sparse=None, mark=mark))
 
-    def _list_lost(self, entry: Entry, mark: manifest.Mark) -> None:
-        self._list(msgspec.structs.replace(entry, sha256=None, sparse=None, mark=mark))
+    def _emptied(self, planned: Entry, problem: str) -> Iterator[Block]:
+        """A torn member that nobody can write again: an empty one takes its place, so that the sums of all fit."""
+        entry = msgspec.structs.replace(planned, size=0, sparse=None, snapshot=False, sha256=EMPTY)
+        yield from self._put(tar_headers.header(entry, 0))
+        self._list_changed(entry, problem)
 
     def _unlink(self, path: str) -> None:
         if len(self.at.unlinked) < MAX_UNLINKED:

@@ -18,6 +18,7 @@ from device.backups import walk
 from device.backups.index import DamagedIndexError
 from device.backups.scan import NoSourcesError, StoppedError, scan
 from tests.support.backup_archives import Machine, Read, as_nobody, header, picture, read, replay, settle
+from tests.support.file_trees import shake
 from tests.support.small_disk import small_disk
 
 SHIFT = b"Machine 7 pressed 1,204 bottles.\n"
@@ -207,35 +208,13 @@ def test_a_chain_replayed_is_the_folder_as_it_is(tmp_path: Path, monkeypatch: py
         machine = Machine(here, {"data": root})
         archives = []
         for turn in range(8):
-            _shake(root, dice)
+            shake(root, dice)
             archives.append(machine.back_up().data)
             out = here / f"out-{turn}"
             replay(out, archives)
             assert picture(out / "data") == picture(root), (seed, turn)
             kept = [entry for path, entry in picture(root).items()]
             assert read(archives[-1]).totals.state_bytes == sum(size for _, size, _, _ in kept)
-
-
-def _shake(root: Path, dice: random.Random) -> None:
-    """Adds, writes, renames, deletes and turns into something else."""
-    folders = [root, *(p for p in root.rglob("*") if p.is_dir() and not p.is_symlink())]
-    for _ in range(dice.randrange(30)):
-        folder = dice.choice(folders)
-        path = folder / f"n{dice.randrange(25)}"
-        if not folder.is_dir():
-            continue
-        act = dice.randrange(7)
-        if act == 0 and os.path.lexists(path):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        elif act == 1 and not os.path.lexists(path):
-            path.mkdir()
-            folders.append(path)
-        elif act == 2 and not os.path.lexists(path):
-            path.symlink_to("n1")
-        elif act == 3 and os.path.lexists(path):
-            path.rename(folder / f"m{dice.randrange(10**9)}")
-        elif not os.path.lexists(path) or (path.is_file() and not path.is_symlink()):
-            path.write_bytes(dice.randbytes(dice.choice((0, 10, 1000))))
 
 
 def test_names_of_a_large_folder_come_in_buckets_and_stay_so(
