@@ -19,7 +19,7 @@ MOST_PARTS: Final = 12
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote", "backup": "folder",
-    "user": "person", "token": "lock", "sign_in": "person",
+    "user": "person", "token": "lock", "sign_in": "person", "hub": "folder",
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
     {
@@ -284,6 +284,8 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "sign_in.locked": _sign_in_failed,
     "sign_in.signed_out": _simple(),
     "sign_in.link_made": lambda e: (e.words("sign_in.link_made", who=e.person()), []),
+    "hub.backed_up": _simple("rows", "size"),
+    "hub.restored": _simple("rows", "made_at", most=60),
 }
 SAID: Final = frozenset(_SENTENCES)
 """Codes with a sentence."""

@@ -44,3 +44,20 @@ class Unsuitable(StoreError):  # noqa: N818
         super().__init__(why)
         self.code = code
         self.facts = facts
+
+
+class OtherVersion(StoreError):  # noqa: N818
+    """The database, or a copy of one, has `found`; this program knows versions up to `newest`."""
+
+    def __init__(self, found: str, newest: str) -> None:
+        super().__init__(f"the database has version {found}, this program {newest}")
+        self.found = found
+        self.newest = newest
+
+
+class NotEmpty(StoreError):  # noqa: N818
+    """What is to be filled with a copy has tables of a hub already."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where} has tables of a hub already")
+        self.where = where

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _FOLDER = Path(__file__).parents[1] / "migrations"
-_READ_VERSION = "SELECT version_num FROM alembic_version"
+READ_VERSION = "SELECT version_num FROM alembic_version"
 _WAIT_S = 60.0
 """How long to wait for another process that is upgrading the same database."""
 
@@ -42,7 +42,7 @@ def upgrade(url: str) -> None:
             raise from_sqlite(error) from error
         return
 
-    asyncio.run(upgrade_postgres(url, _is_newest, _script))
+    asyncio.run(upgrade_postgres(url, _is_newest, script))
 
 
 def _is_newest(version: str | None) -> bool:
@@ -70,11 +70,23 @@ def _upgrade_sqlite(path: Path) -> None:
 
 def _sqlite_version(connection: sqlite3.Connection) -> str | None:
     there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-    row = connection.execute(_READ_VERSION).fetchone() if there else None
+    row = connection.execute(READ_VERSION).fetchone() if there else None
     return None if row is None else str(row[0])
 
 
-def _run_on_sqlite(connection: sqlite3.Connection) -> None:
+def make_sqlite(path: Path, version: str) -> sqlite3.Connection:
+    """A new file with the schema of that version, open. Raises sqlite3.Error, FileExistsError."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _run_on_sqlite(connection, version)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _run_on_sqlite(connection: sqlite3.Connection, version: str = "head") -> None:
     import sqlalchemy as sa
     from alembic import command
 
@@ -88,7 +100,7 @@ def _run_on_sqlite(connection: sqlite3.Connection) -> None:
             return
         config = _config()
         config.attributes["connection"] = borrowed
-        command.upgrade(config, "head")
+        command.upgrade(config, version)
         if broken := connection.execute("PRAGMA foreign_key_check").fetchall():
             raise StoreError(f"the upgrade would leave {len(broken)} rows without what they refer to")
 
@@ -96,14 +108,14 @@ def _run_on_sqlite(connection: sqlite3.Connection) -> None:
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------
 
 
-def _script(version: str | None) -> str:
-    """From `version` to the newest: Alembic writes it, asyncpg runs it."""
+def script(version: str | None, to: str = "head") -> str:
+    """From `version` to `to`: Alembic writes it, asyncpg runs it."""
     from alembic import command
 
     buffer = io.StringIO()
     config = _config(buffer)
     config.attributes["dialect"] = "postgresql"
-    command.upgrade(config, f"{version}:head" if version else "head", sql=True)
+    command.upgrade(config, f"{version}:{to}" if version else to, sql=True)
     return buffer.getvalue()
 
 
@@ -177,7 +189,7 @@ async def _upgrade(dsn: str, is_newest: IsNewest, script: Script) -> None:
 
 async def _postgres_version(connection: asyncpg.Connection) -> str | None:
     there = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
-    version = await connection.fetchval(_READ_VERSION) if there else None
+    version = await connection.fetchval(READ_VERSION) if there else None
     return None if version is None else str(version)
 
 

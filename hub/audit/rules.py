@@ -74,6 +74,8 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "sign_in.locked": EventMembers(("email", "failures")),
     "sign_in.signed_out": EventMembers(),
     "sign_in.link_made": EventMembers(("user_id", "email")),
+    "hub.backed_up": EventMembers(("rows", "size")),
+    "hub.restored": EventMembers(("rows", "made_at")),
 }
 OF_MACHINES: Final = (
     "status", "connection", "command", "config", "timezone", "machine", "remote", "recording", "backup",

@@ -15,6 +15,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,6 +24,7 @@ from dashboard import formats
 from db.queries import machines, users
 from hub.cli import output, version
 from hub.cli.data import now, open_data, settings_of, sqlite_file
+from hub.cli.hub_backup import LAST_BACKUP
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.kernel.objects.place import ObjectsError, ObjectsRefusedError
 from hub.kernel.objects.store import open_objects
@@ -32,6 +34,8 @@ from protocol.version import PRODUCT_VERSION
 
 LEAST_FREE_BYTES = 500_000_000
 EARLIEST_YEAR = 2026
+BACKUP_DAYS = 7
+"""An older backup of the hub is worth a warning."""
 
 
 class CheckResult(NamedTuple):
@@ -123,6 +127,18 @@ async def check_administrator(settings: Settings) -> CheckResult:
     return CheckResult("warn", sentence("doctor.administrator.none"), sentence("doctor.administrator.fix"))
 
 
+def check_backup(settings: Settings) -> CheckResult:
+    """The hub's own, as the last `backup` noted it."""
+    try:
+        noted = json.loads((settings.data_dir / LAST_BACKUP).read_text(encoding="utf-8"))
+        file, made_at = str(noted["file"]), datetime.fromisoformat(str(noted["made_at"]).replace("Z", "+00:00"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return CheckResult("warn", sentence("doctor.backup.none"), sentence("doctor.backup.fix"))
+    days = (now() - made_at).days
+    shown = sentence("doctor.backup.detail", file=file, made_at=f"{made_at:%Y-%m-%d %H:%M} UTC")
+    return CheckResult("warn" if days > BACKUP_DAYS else "ok", shown, sentence("doctor.backup.fix"))
+
+
 def check_port(settings: Settings) -> CheckResult:
     with contextlib.suppress(process.CannotListenError):
         process.listen(settings.host, settings.port).close()
@@ -211,7 +227,7 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
     on_settings: dict[str, Callable[[Settings], CheckResult]] = {
         "data": check_data_folder, "objects": lambda s: asyncio.run(check_objects(s)), "secrets": check_secret_files,
         "database": lambda s: asyncio.run(check_database(s)),
-        "administrator": lambda s: asyncio.run(check_administrator(s)), "port": check_port,
+        "administrator": lambda s: asyncio.run(check_administrator(s)), "backup": check_backup, "port": check_port,
         "public_url": check_public_url,
     }  # fmt: skip
     failed = set()

@@ -48,13 +48,13 @@ def _verb(name: str) -> Verb:
 
 
 def _on_data(name: str) -> Verb:
-    from hub.cli import machines, people
+    from hub.cli import hub_backup, machines, people
 
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
         "machine add": machines.add, "machine list": machines.show_all, "machine key": machines.new_key,
         "machine remove": machines.remove, "user add": people.add, "user list": people.show_all,
         "token create": people.create_token, "token list": people.list_tokens, "token revoke": people.revoke_token,
-        "link": people.link,
+        "link": people.link, "backup": hub_backup.back_up, "restore": hub_backup.restore,
     }  # fmt: skip
     return lambda wanted: _in_a_loop(verbs[name](wanted))
 

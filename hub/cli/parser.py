@@ -77,6 +77,7 @@ def build() -> Parser:
     _user(verbs)
     _token(verbs)
     _link(verbs)
+    _backup(verbs)
     _doctor(verbs)
     return parser
 
@@ -136,10 +137,20 @@ def _link(verbs: Any) -> None:
     link.add_argument("--url", metavar="URL", help=sentence("help.link.url"))
 
 
+def _backup(verbs: Any) -> None:
+    backup = _verb(verbs, "backup", "backup", example="backup")
+    backup.add_argument("file", metavar="FILE", help=sentence("help.backup.file"))
+    restore = _verb(verbs, "restore", "restore", example="restore")
+    restore.add_argument("file", metavar="FILE", help=sentence("help.restore.file"))
+    restore.add_argument("--dry-run", action="store_true", help=sentence("help.restore.dry_run"))
+    for verb in (backup, restore):
+        _setting(verb, "object_store", default=argparse.SUPPRESS)
+
+
 def _doctor(verbs: Any) -> None:
     doctor = _verb(verbs, "doctor", "doctor", example="doctor")
     doctor.add_argument("--report", metavar="FILE", help=sentence("help.doctor.report"))
-    for name in ("host", "port"):
+    for name in ("host", "port", "object_store"):
         _setting(doctor, name, default=argparse.SUPPRESS)
 
 

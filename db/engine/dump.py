@@ -1,0 +1,146 @@
+"""Copies a whole database as it is at one moment, while a hub writes to it: lines of `db.engine.row_text`.
+
+SQLite is copied by its backup API first, into a file of its own; PostgreSQL gives its tables by COPY in one snapshot,
+which needs no program that fits the server's version, as pg_dump does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import asyncpg
+
+from db.engine.migrate import READ_VERSION, versions
+from db.engine.postgres_errors import FAILURES, from_postgres
+from db.engine.postgres_lane import CONNECT_S, NAME
+from db.engine.row_text import CopiedTable, written
+from db.engine.sqlite_files import BUSY_MS, from_sqlite, path_of
+from db.errors import OtherVersion
+
+BATCH: Final = 1000
+"""Lines that are written together."""
+SETTINGS: Final = {
+    "application_name": f"{NAME}-copy", "TimeZone": "UTC", "DateStyle": "ISO, MDY", "extra_float_digits": "1",
+    "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+}  # fmt: skip
+_SEQUENCES = """
+SELECT t.relname AS name, s.last_value AS value
+FROM pg_sequences s JOIN pg_class c ON c.relname = s.sequencename
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = s.schemaname
+JOIN pg_depend d ON d.objid = c.oid AND d.deptype IN ('a', 'i') JOIN pg_class t ON t.oid = d.refobjid
+WHERE s.schemaname = current_schema() AND s.last_value IS NOT NULL
+"""
+_OBJECTS = """
+SELECT object_key AS key, size, sha256 FROM remote_recordings WHERE state = 'stored' AND object_key IS NOT NULL
+UNION ALL
+SELECT file_path, file_size, sha256 FROM backup_logs
+WHERE file_path IS NOT NULL AND deleted_at IS NULL AND upload_status IN ('completed', 'verified')
+UNION ALL
+SELECT manifest_key, NULL, NULL FROM backup_logs WHERE manifest_key IS NOT NULL AND deleted_at IS NULL
+ORDER BY 1
+"""
+
+
+class ReferredObject(NamedTuple):
+    """What the database refers to in the object store."""
+
+    key: str
+    size: int | None
+    sha256: str | None
+
+
+class DatabaseSnapshot(Protocol):
+    async def copy(self, table: CopiedTable, write: Callable[[bytes], object]) -> int:
+        """How many rows were written."""
+
+    async def last_ids(self) -> dict[str, int]:
+        """By table, where ids are never given again."""
+
+    async def objects(self) -> list[ReferredObject]: ...
+
+
+@contextlib.asynccontextmanager
+async def open_snapshot(url: str, scratch: Path) -> AsyncIterator[DatabaseSnapshot]:
+    """`scratch`: a private folder with room for a copy of an SQLite file. Raises OtherVersion, StoreError."""
+    if url.startswith("sqlite"):
+        try:
+            with contextlib.closing(_copy_of(path_of(url), scratch / "copy.sqlite3")) as copied:
+                yield _OfSqlite(copied)
+        except sqlite3.Error as error:
+            raise from_sqlite(error) from error
+        return
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_S, server_settings=SETTINGS)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                there = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
+                _must_be_newest(await connection.fetchval(READ_VERSION) if there else None)
+                yield _OfPostgres(connection)
+        finally:
+            connection.terminate()
+    except FAILURES as error:
+        raise from_postgres(error) from error
+
+
+def _must_be_newest(version: Any) -> None:
+    if version != versions()[-1]:
+        raise OtherVersion(str(version or "-"), versions()[-1])
+
+
+def _copy_of(path: Path, target: Path) -> sqlite3.Connection:
+    copied = sqlite3.connect(target, isolation_level=None)
+    try:
+        # Not read-only, since a file in WAL mode wants a -shm beside it; never made.
+        there = f"{path.absolute().as_uri()}?mode=rw"
+        with contextlib.closing(sqlite3.connect(there, uri=True, timeout=BUSY_MS / 1000)) as source:
+            source.backup(copied)  # All pages in one step: a hub's next write would make it begin anew
+        ours = copied.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+        _must_be_newest(copied.execute(READ_VERSION).fetchone()[0] if ours else None)
+    except BaseException:
+        copied.close()
+        raise
+    return copied
+
+
+class _OfSqlite:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def copy(self, table: CopiedTable, write: Callable[[bytes], object]) -> int:
+        names = ", ".join(f'"{name}"' for name, _ in table.columns)
+        found = self._connection.execute(f'SELECT {names} FROM "{table.name}"')  # noqa: S608 - names of the schema
+        count = 0
+        while rows := found.fetchmany(BATCH):
+            write("".join(written(table, rows)).encode())
+            count += len(rows)
+        return count
+
+    async def last_ids(self) -> dict[str, int]:
+        kept = dict(self._connection.execute("SELECT name, seq FROM sqlite_sequence"))
+        return kept | dict(self._connection.execute("SELECT name, value FROM counters WHERE name = 'system_metrics'"))
+
+    async def objects(self) -> list[ReferredObject]:
+        return [ReferredObject(*row) for row in self._connection.execute(_OBJECTS)]
+
+
+class _OfPostgres:
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def copy(self, table: CopiedTable, write: Callable[[bytes], object]) -> int:
+        async def output(data: bytes) -> None:
+            write(data)
+
+        names = [name for name, _ in table.columns]
+        done = await self._connection.copy_from_table(table.name, columns=names, output=output)
+        return int(str(done).rpartition(" ")[2])
+
+    async def last_ids(self) -> dict[str, int]:
+        return {str(row["name"]): int(row["value"]) for row in await self._connection.fetch(_SEQUENCES)}
+
+    async def objects(self) -> list[ReferredObject]:
+        return [ReferredObject(*row) for row in await self._connection.fetch(_OBJECTS)]
