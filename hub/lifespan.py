@@ -20,6 +20,7 @@ from db.engine.store import Store, open_store
 from db.errors import StoreError
 from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
+from hub.backups.files_api import FileLists
 from hub.backups.keeper import GIB, BackupKeeper
 from hub.backups.service import Backups
 from hub.backups.upload import Receiving
@@ -213,7 +214,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(engine.links, engine.tunnels, engine.remote_sessions)
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)
-    context.add(backups, Receiving(), BackupDownloads(), DownloadLinks())
+    context.add(backups, Receiving(), BackupDownloads(), DownloadLinks(), FileLists())
     context.add(_drills(settings, engine, objects), _backup_keeper(settings, engine, backups))
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))

@@ -16,6 +16,7 @@ from hub.audit import page as events_page
 from hub.audit import service as audit_service
 from hub.backups import api as backups
 from hub.backups import download_api, upload_api
+from hub.backups import files_api as backup_files
 from hub.commands import api as commands
 from hub.commands import bulk, cards
 from hub.commands import handlers as commands_handlers
@@ -60,7 +61,7 @@ HANDLERS: Final = MessageHandlers(
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *account_api.OPERATIONS, *rvms.OPERATIONS, *status.OPERATIONS, *metrics.OPERATIONS, *commands.OPERATIONS,
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
-    *backups.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
+    *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *tokens_api.OPERATIONS,
     *health.OPERATIONS,
 )  # fmt: skip

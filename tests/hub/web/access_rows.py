@@ -110,6 +110,7 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/rvms/{id}/backup/upload": UPLOAD_BACKUP,
     "GET /api/v2/rvms/{id}/backups": READ,
     "GET /api/v2/rvms/{id}/backups/{backup_id}": READ,
+    "GET /api/v2/rvms/{id}/backups/{backup_id}/files": READ,
     "DELETE /api/v2/rvms/{id}/backups/{backup_id}": MANAGE,
     "POST /api/v2/rvms/{id}/backups/{backup_id}/upload": UPLOAD_BACKUP,
     "PUT /api/v2/rvms/{id}/backups/{backup_id}/parts/{number}": UPLOAD_BACKUP,
