@@ -74,7 +74,7 @@ class FileLists:
         self.threads = anyio.CapacityLimiter(AT_A_TIME)
 
 
-class Found(NamedTuple):
+class FolderOfBackup(NamedTuple):
     header: Header | None
     entries: list[Entry]
     deleted: list[str]
@@ -103,7 +103,7 @@ async def list_files(call: Call) -> Answer:
     return Answer(_shown(found, query))
 
 
-def look(packed: Any, folder: str, query: FilesQuery) -> Found | None:
+def look(packed: Any, folder: str, query: FilesQuery) -> FolderOfBackup | None:
     """None for a manifest that is damaged."""
     try:
         with gzip.GzipFile(fileobj=packed, mode="rb") as file:
@@ -117,12 +117,12 @@ def _chunks(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
         yield data
 
 
-def _found(lines: Iterator[bytes], folder: str, query: FilesQuery) -> Found:
+def _found(lines: Iterator[bytes], folder: str, query: FilesQuery) -> FolderOfBackup:
     header = manifest.decode(next(lines, b""))
     chosen = _Chosen(folder, query.after or "")
     entries = heapq.nsmallest(query.limit + 1, chosen.of(lines), key=lambda entry: entry.path)
     known = header if isinstance(header, Header) else None
-    return Found(known, entries, sorted(chosen.deleted), chosen.has_folder)
+    return FolderOfBackup(known, entries, sorted(chosen.deleted), chosen.has_folder)
 
 
 class _Chosen:
@@ -174,7 +174,7 @@ MOST_DELETED: Final = 500
 """Deleted paths that one answer names."""
 
 
-def _shown(found: Found, query: FilesQuery) -> dict[str, Any]:
+def _shown(found: FolderOfBackup, query: FilesQuery) -> dict[str, Any]:
     page = found.entries[: query.limit]
     names = [_shown_name(entry.path.rpartition("/")[2]) for entry in page]
     sources = {} if found.header is None else {name: each.class_ for name, each in found.header.sources.items()}
