@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from db.errors import Conflict, Rejected
+from db.rows import SampleRow
 from hub.kernel.commits import Commits
 from hub.kernel.samples_lane import SamplesLane
-from hub.model.changes import Change, SampleSeen, SamplesKept
+from hub.model.changes import Change, SampleSeen
 from hub.model.fleet import Fleet, Touched
 
 logger = logging.getLogger("myrvm.announce")
@@ -80,13 +81,10 @@ class Announcer:
         if touched is not None:
             self._publisher.publish((), (touched,))
 
-    def keep(self, changes: Sequence[SamplesKept], on_committed: Callable[[], None]) -> bool:
+    def keep(self, samples: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
         """Never waits. False: full, try again later (REST: 503). `on_committed` is called in this event loop once they,
         and all that was handed in before, are durable."""
-        if not all(self.lane.keep(change) for change in changes):
-            return False
-        self.lane.settle(on_committed)
-        return True
+        return self.lane.keep(samples, on_committed)
 
     def _on_commit(self, changes: list[Change]) -> None:
         self._publisher.publish(changes, self.fleet.apply_all(changes))

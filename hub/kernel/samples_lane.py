@@ -18,8 +18,6 @@ from db.engine.store import Store
 from db.errors import Conflict, Rejected, StoreError
 from db.rows import SampleRow
 from hub.kernel.retry import RetryUntilAvailable
-from hub.metrics.rules import two_decimals
-from hub.model.changes import SamplesKept
 
 logger = logging.getLogger("myrvm.samples")
 
@@ -94,16 +92,14 @@ class SamplesLane:
         if not self._ready.is_set():
             self._ready.set()
 
-    def keep(self, change: SamplesKept) -> bool:
-        """Samples by REST; False when the lane is full."""
-        ticket = _Request(lambda: None)
-        if not self.has_room(ticket):
+    def keep(self, rows: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
+        """Samples by REST; False when the lane is full. Without rows (all were repeats) the call still waits its
+        turn."""
+        ticket = _Request(on_committed)
+        if rows and not self.has_room(ticket):
             return False
-        self.put(rows_of(change), ticket, 0)
+        self.put(rows, ticket, 0)
         return True
-
-    def settle(self, on_committed: Callable[[], None]) -> None:
-        self.put((), _Request(on_committed), 0)
 
     async def run(self) -> None:
         while True:
@@ -167,17 +163,3 @@ class SamplesLane:
         middle = len(rows) // 2
         await self._store_until_done(rows[:middle])
         await self._store_until_done(rows[middle:])
-
-
-def rows_of(change: SamplesKept) -> list[SampleRow]:
-    """Samples as rows, in column order."""
-    rows = []
-    for seq, at, clamped, s in zip(change.seqs, change.taken_at, change.clamped, change.samples, strict=True):
-        rows.append(
-            SampleRow(
-                change.rvm_id, at, change.boot, seq, s.cpu_usage, s.memory_usage, s.disk_usage, s.gpu_usage,
-                two_decimals(s.temperature), s.network_rx_bytes_s, s.network_tx_bytes_s, s.uptime_s, s.power_w,
-                s.throttled, clamped, change.received_at,
-            )
-        )  # fmt: skip
-    return rows

@@ -14,7 +14,7 @@ import msgspec
 from db.records import BootRow, MachineRow
 from db.rows import SampleRow
 from hub.machine_settings import rules
-from hub.metrics.rules import two_decimals
+from hub.metrics.rules import sample_row
 from hub.model import actors
 from hub.model.changes import Change, EventHappened, Observed, Patch, Put
 from hub.model.dating import AHEAD, OLDEST, UndatableError, date, read, settle
@@ -97,7 +97,6 @@ def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change
     return [Patch(MachineRow, machine.id, {"quarantined_until": None, "updated_at": now}), event]
 
 
-_new_row = tuple.__new__  # a NamedTuple's own __new__ costs four times as much, for every sample
 MAX_NAMED_FAULTS = 5  # Faults of one frame that its `error` names; the rest is counted
 
 
@@ -134,16 +133,7 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
             faults.append(RemoteProtocolError("invalid", str(wrong), field=f"samples[{index}].timestamp"))
             continue
         newest = s
-        rows.append(
-            _new_row(
-                SampleRow,
-                (
-                    rvm_id, at, boot_id, first + index, s.cpu_usage, s.memory_usage, s.disk_usage, s.gpu_usage,
-                    two_decimals(s.temperature), s.network_rx_bytes_s, s.network_tx_bytes_s, s.uptime_s, s.power_w,
-                    s.throttled, clamped, now,
-                ),
-            )
-        )  # fmt: skip
+        rows.append(sample_row(rvm_id, at, boot_id, first + index, s, clamped, now))
     return Taken(rows, newest, at, faults)
 
 

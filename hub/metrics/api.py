@@ -107,7 +107,7 @@ async def upload(call: Call) -> Answer:
         raise invalid({_place(call.body, fault): [_why(fault)] for fault in faults[:MAX_NAMED]})
     await _keep(context, boots, read, found)
     _show(context, machine, found, call.now)
-    stored = sum(len(change.seqs) for change in found.kept)
+    stored = len(found.kept)
     translate = translator(call.language)
     return Answer(
         Uploaded(

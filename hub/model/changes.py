@@ -91,19 +91,6 @@ def drops(changes: Iterable[Change], of: type[TableRow]) -> Iterator[Drop]:
     return (change for change in changes if isinstance(change, Drop) and change.of is of)
 
 
-class SamplesKept(Change, frozen=True, kw_only=True):
-    """Samples to commit before they are acknowledged. `seqs` runs beside `samples`; `boot` is machine_boots.id (0: by
-    REST without numbers); `clamped`: the time was ahead of the hub."""
-
-    rvm_id: int
-    boot: int
-    seqs: tuple[int, ...]
-    taken_at: tuple[datetime, ...]
-    clamped: tuple[bool, ...]
-    samples: tuple[Sample, ...]
-    received_at: datetime
-
-
 class RowsExpired(Change, frozen=True, kw_only=True):
     """At most `most` rows of a `kind` (`hub.kernel.recorder`) from before `before` go; of each of `rvm_ids` where they
     lie by machine. `deleted`: how many of each, None until they are gone."""

@@ -217,5 +217,5 @@ def test_every_kind_of_change_can_be_recorded() -> None:
     from hub.kernel.recorder import _RECIPES
     from hub.model import changes as c
 
-    kinds = set(c.Change.__subclasses__()) - {c.SamplesKept}
+    kinds = set(c.Change.__subclasses__())
     assert kinds == set(_RECIPES)

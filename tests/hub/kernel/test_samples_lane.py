@@ -11,9 +11,8 @@ import pytest
 from db.errors import StoreError
 from db.rows import SampleRow
 from hub.kernel.samples_lane import LINGER_MOST_S, SamplesLane
-from hub.model.changes import SamplesKept
 from tests.support.fake_store import FakeStore
-from tests.support.machines import NOW, sample
+from tests.support.machines import NOW
 from tests.support.until import until
 
 
@@ -169,19 +168,17 @@ async def test_samples_by_rest_are_told_when_they_are_durable_and_refused_when_i
     lane: SamplesLane, store: FakeStore
 ) -> None:
     done: list[str] = []
-    change = SamplesKept(
-        rvm_id=7, boot=0, seqs=(0,), taken_at=(NOW,), clamped=(True,), samples=(sample(cpu_usage=4.0),), received_at=NOW
-    )
-    assert lane.keep(change)
-    lane.settle(lambda: done.append("yes"))
-    await until(lambda: done)
-    (row,) = store.batches[0]
-    assert (row.rvm_id, row.boot, row.seq, row.cpu_usage, row.clamped) == (7, 0, 0, 4.0, True)
+    assert lane.keep(rows(0), lambda: done.append("new"))
+    assert lane.keep((), lambda: done.append("repeats"))
+    await until(lambda: len(done) == 2)
+    assert done == ["new", "repeats"]
+    assert store.batches == [rows(0)]
     store.open.clear()
     lane.put(rows(0), Ticket(), 0)
     await until(lambda: lane.pending == 0)
     lane.put(rows(*range(1, 101)), Ticket(), 100)
-    assert not lane.keep(change)
+    assert not lane.keep(rows(0), lambda: done.append("never"))
+    assert lane.keep((), lambda: None), "a repeat needs no room"
 
 
 async def test_under_load_the_writer_waits_for_company_in_proportion_to_a_commit(

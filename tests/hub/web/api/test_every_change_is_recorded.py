@@ -48,7 +48,6 @@ from tests.support.machines import NOW, hello, machine
 from tests.support.page_visitor import browser
 
 SILENT: dict[type[Change], str] = {
-    changes.SamplesKept: "readings are the cargo",
     changes.Observed: "not durable: what the hub sees, or the machine's daily work",
     changes.SampleSeen: "readings are the cargo",
     changes.RowsExpired: "retention is a rule that is written down; what it deletes has its own lines",
@@ -141,9 +140,7 @@ def incomplete(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
 def test_every_durable_kind_is_known_to_this_law() -> None:
     table = recorder._RECIPES
     assert set(SILENT) <= set(every_kind())
-    assert {kind for kind in every_kind() if kind not in table} <= {changes.SamplesKept}, (
-        "the lane's, not the recorder's"
-    )
+    assert set(every_kind()) <= set(table)
     assert all(reason for reason in SILENT.values())
 
 
