@@ -22,6 +22,7 @@ from device.agent_parts import (
     open_spool,
     remote_facts,
 )
+from device.backups.service import BackupClient
 from device.commands.jobs import Reboots, ServiceRestarts, WorkHandler, sync_timezone_handler
 from device.commands.router import CommandRouter
 from device.commands.steps import remote_access_steps
@@ -74,7 +75,7 @@ async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], sto
 
 
 class Agent:
-    """`status`, `timezone` and `remote_access` are for the machine's own software in this process."""
+    """`status`, `timezone`, `remote_access` and `backups` are for the machine's own software in this process."""
 
     def __init__(
         self, settings: AgentSettings, log: Log, environ: Mapping[str, str], disk: WorkerThread, spool: SampleSpool
@@ -96,6 +97,9 @@ class Agent:
         self._bus = SystemBus(allowed=settings.switch("system_control"))
         facts = ZoneFacts(spool.boot, SystemTimezone(self._bus, self._root), self._clock)
         self.timezone = TimezoneSyncClient(settings, facts, disk, log, self._reply)
+        self.backups = BackupClient(
+            self._effective_settings, disk, log, lambda: disk.call(self._session.is_open), self._behind_s
+        )
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
         self._page = ControlPageService(self._page_sources(), log)
         self._folders = DeclaredFolders(
@@ -236,6 +240,7 @@ class Agent:
             "restart_service": WorkHandler(restarts.run, begins_itself=True),
             "reboot": WorkHandler(reboots.run, begins_itself=True),
             "sync_timezone": sync_timezone_handler(self.timezone),
+            **self.backups.handlers(),
         }
 
     def _effective_settings(self) -> AgentSettings:
@@ -255,6 +260,10 @@ class Agent:
 
     def _is_live(self) -> bool:
         return self._duties is not None
+
+    def _behind_s(self) -> float:
+        """How late the control link is, 0 without one."""
+        return 0.0 if self._duties is None else self._duties.behind_s()
 
     def _wake(self) -> None:
         if self._duties is not None:

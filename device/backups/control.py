@@ -18,6 +18,10 @@ import msgspec
 
 from device.backups.rules import CHUNK, TRICKLE, TRICKLE_EVERY_S, RateLimit
 
+FOLDER: Final = "backups"
+"""In the state folder: the agent's own for backups."""
+IDENTITY: Final = "backup.key"
+"""In the state folder: the machine's own age identity, made when the first encrypted backup is."""
 MAX_LINE: Final = 1024 * 1024
 
 

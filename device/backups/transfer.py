@@ -93,6 +93,13 @@ class HubTransfer:
                 self.close()
             return answer
 
+    def opened(self, path: str, offset: int) -> http.client.HTTPResponse:
+        """The answer of a GET from a byte on, its body to be read."""
+        with self._broken():
+            connection = self._opened()
+            connection.request("GET", self._folder + path, None, {**self._headers, "Range": f"bytes={offset}-"})
+            return connection.getresponse()
+
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -16,8 +16,8 @@ from tests.device.agent_process import AgentProcess, running_agent
 from tests.support.fake_hub import KEY, FakeHub, fake_hub
 
 COMMANDS = [
-    "extend_remote_access", "ping", "reboot", "restart_service", "set_status", "start_remote_access",
-    "stop_remote_access", "sync_timezone",
+    "extend_remote_access", "ping", "reboot", "restart_service", "set_status", "start_backup",
+    "start_remote_access", "stop_remote_access", "sync_timezone",
 ]  # fmt: skip
 
 
@@ -94,7 +94,7 @@ async def test_what_cannot_be_done_is_rejected_with_its_reason(hub: FakeHub, tmp
         link = await hub.connected()
         wrong = [
             (hub.command("make_coffee"), "unsupported"),
-            (hub.command("start_backup", {}), "unsupported"),
+            (hub.command("start_backup", {}), "invalid"),
             (hub.command("reboot", {"delay": 3601}), "invalid"),
             (hub.command("restart_service", {"service": "ssh"}), "not_allowed"),
             (hub.command("set_status", {"status": "active", "capacity": 100}), "still_full"),

@@ -91,7 +91,7 @@ class FakeBackups:
         backup.begun.append(body)
         parent = body.get("parent_id")
         if parent is not None and self.parents is not None and parent not in self.parents:
-            return 409, {"success": False, "message": "that parent is gone", "code": "no_parent"}
+            return 409, {"success": False, "message": "that parent is gone", "code": "parent_missing"}
         parts = [
             {"number": number, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for number, data in sorted(backup.parts.items())

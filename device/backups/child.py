@@ -1,0 +1,74 @@
+"""The child process of the agent that archives, uploads and verifies: low priority, the key by its input.
+
+Started by `device.backups.process`; knows no link, no journal and no settings but its assignment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import platform
+import resource
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from device.backups.control import (
+    MAX_LINE,
+    Assignment,
+    ChildFailed,
+    ChildFailure,
+    ChildReport,
+    Control,
+    Gate,
+)
+
+NICENESS: Final = 15
+_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "armv7l": 314}
+_WHO_PROCESS: Final = 1
+_BEST_EFFORT_LAST: Final = (2 << 13) | 7
+"""Not `idle`: on a busy disk it would never get a turn."""
+
+Work = Callable[[Assignment, Control], dict[str, Any]]
+
+
+def lower_priority() -> None:
+    """Behind everything else for processor and disk; where the kernel refuses, it stays as it is."""
+    os.nice(NICENESS)
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is not None:
+        ctypes.CDLL(None, use_errno=True).syscall(number, _WHO_PROCESS, 0, _BEST_EFFORT_LAST)
+
+
+def work_of(kind: str) -> Work:
+    """Loads only what this kind needs: the memory is counted."""
+    if kind == "verify":
+        from device.backups import verify
+
+        return verify.run
+    from device.backups import upload
+
+    return upload.run
+
+
+def main() -> int:
+    """Does the one assignment; exit code 0 when its end was reported, whatever it was."""
+    lower_priority()
+    assignment = msgspec.json.decode(sys.stdin.buffer.readline(MAX_LINE), type=Assignment)
+    control = Control(Gate(assignment.rate), sys.stdout.buffer)
+    threading.Thread(target=control.follow, args=(sys.stdin.buffer,), daemon=True).start()
+    gc.freeze()
+    try:
+        ended = ChildReport(result=work_of(assignment.kind)(assignment, control), peak_rss=_peak_rss())
+    except ChildFailed as failed:
+        ended = ChildReport(failure=ChildFailure(code=failed.code, message=failed.message[:500]), peak_rss=_peak_rss())
+    control.report(ended)
+    return 0
+
+
+def _peak_rss() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,73 @@
+"""An archive as a stream that is read once, from the hub: what is cut goes on by Range where it was."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import random
+import time
+from typing import TYPE_CHECKING
+
+from device.backups.control import Assignment, ChildFailed, ChildReport, Control
+from device.backups.rules import park_s
+from device.backups.sender import AWAY
+from device.backups.transfer import HubTransfer, TransferBrokenError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class ArchiveStream(io.RawIOBase):
+    """`size` is known after the first read. A hub that is away delays; what it refuses raises ChildFailed."""
+
+    def __init__(self, assignment: Assignment, control: Control, backup_id: int) -> None:
+        super().__init__()
+        self._transfer = HubTransfer(assignment.hub, control.gate)
+        self._control = control
+        self._path = f"/backups/{backup_id}/archive"
+        self._response: http.client.HTTPResponse | None = None
+        self._at = 0
+        self.size: int | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        failures = 0
+        while self.size is None or self._at < self.size:
+            try:
+                response = self._response or self._open()
+                wanted = self._control.gate.grant(len(view))
+                count = response.readinto(view[:wanted])
+            except (TransferBrokenError, OSError, http.client.HTTPException):
+                count = 0
+            if count:
+                self._at += count
+                return count
+            failures += 1
+            self._drop()
+            if self.size is None or self._at < self.size:
+                self._control.report(ChildReport(waits_for="hub"))
+                time.sleep(park_s(failures, random.random()))  # noqa: S311 - jitter
+        return 0
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def _open(self) -> http.client.HTTPResponse:
+        response = self._transfer.opened(self._path, self._at)
+        if response.status in AWAY:
+            raise TransferBrokenError(str(response.status))
+        if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT) or (
+            self._at and response.status == http.client.OK
+        ):
+            raise ChildFailed("hub_refused", f"the archive cannot be fetched: HTTP {response.status}")
+        self.size = self._at + int(response.headers.get("Content-Length", "0"))
+        self._response = response
+        return response
+
+    def _drop(self) -> None:
+        self._response = None
+        self._transfer.close()

@@ -1,0 +1,221 @@
+"""Sends the parts of one backup: several at once, each until the hub has it; what is in order is a checkpoint.
+
+A hub or store that is away delays, and fails nothing: a part is asked after and sent again until the child is ended.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from archive.pump import ArchivePart
+from device.backups.control import Assignment, ChildFailed, ChildReport, Control
+from device.backups.rules import MOST_IN_FLIGHT, park_s, parts_in_flight
+from device.backups.transfer import HubAnswer, HubTransfer, TransferBrokenError
+
+AWAY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+STORE_AWAY: Final = "store_away"
+PROGRESS_EVERY_S: Final = 0.5
+
+
+class HubBackup:
+    """The hub's endpoints of one backup for one thread; every call lasts until it is answered."""
+
+    def __init__(self, assignment: Assignment, control: Control) -> None:
+        self._transfer = HubTransfer(assignment.hub, control.gate)
+        self._control = control
+        self._id = assignment.backup_id
+
+    def begin(self, body: Mapping[str, Any]) -> HubAnswer:
+        """Begins the upload, or asks how far it is."""
+        return self._until_answered(lambda: self._transfer.call("POST", f"/backups/{self._id}/upload", body))
+
+    def complete(self, body: Mapping[str, Any]) -> HubAnswer:
+        return self._until_answered(lambda: self._transfer.call("POST", f"/backups/{self._id}/complete", body))
+
+    def put(self, part: ArchivePart, sent: Callable[[int], None]) -> HubAnswer | None:
+        """One attempt; None when it is not known whether the hub has it, after a pause."""
+        path = f"/backups/{self._id}/parts/{part.number}"
+        return self._once(lambda: self._transfer.put(path, memoryview(part.data), part.sha256, sent), 1, is_spoiled)
+
+    def _until_answered(self, call: Callable[[], HubAnswer]) -> HubAnswer:
+        failures = 0
+        while True:
+            failures += 1
+            answer = self._once(call, failures)
+            if answer is not None:
+                return answer
+
+    def _once(
+        self,
+        call: Callable[[], HubAnswer],
+        failures: int,
+        is_unsettled: Callable[[HubAnswer], bool] = lambda answer: answer.status in AWAY,
+    ) -> HubAnswer | None:
+        waits_for, retry_after_s = "hub", 0.0
+        try:
+            answer = call()
+        except TransferBrokenError:
+            pass
+        else:
+            if not is_unsettled(answer):
+                return answer
+            retry_after_s = answer.retry_after_s
+            waits_for = "store" if answer.code == STORE_AWAY else "hub"
+        self._control.report(ChildReport(waits_for=waits_for))
+        time.sleep(park_s(failures, random.random(), retry_after_s))  # noqa: S311 - jitter
+        return None
+
+
+def is_spoiled(answer: HubAnswer) -> bool:
+    """Whether a part did not get through as it was: the line stood still or broke off, it came damaged, or the sending
+    before was still being read. Whoever asks how far the upload is learns when there is none any more."""
+    return answer.status in AWAY or answer.status == 400 or answer.code in ("part_differs", "conflict")
+
+
+class _Travelling(NamedTuple):
+    part: ArchivePart
+    source_bytes: int
+    """Of the machine's data, what came into the archive since the part before."""
+
+
+class PartSender:
+    """`begin` is the body by which the hub is asked what it has; `have` what it had: sums by number. `confirmed` is
+    called with the checkpoint of each in order, in one thread at a time."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        control: Control,
+        begin: Mapping[str, Any],
+        have: Mapping[int, str],
+        confirmed: Callable[[bytes | None], None],
+    ) -> None:
+        self._assignment = assignment
+        self._control = control
+        self._begin = begin
+        # Bound: the parts of one backup, 32 bytes of a number and a sum each.
+        self._have = dict(have)
+        self._confirmed = confirmed
+        self._changed = threading.Condition()
+        # Bound: MOST_IN_FLIGHT, seen to by `send`.
+        self._waiting: queue.SimpleQueue[_Travelling] = queue.SimpleQueue()
+        self._in_flight: dict[int, _Travelling] = {}
+        """Bound: MOST_IN_FLIGHT."""
+        self._done: dict[int, bytes | None] = {}
+        """Checkpoints of those confirmed before those ahead of them. Bound: MOST_IN_FLIGHT."""
+        self._sent: dict[int, float] = {}
+        """Of those in flight, the share that went out. Bound: MOST_IN_FLIGHT."""
+        self._took_s: float | None = None
+        self._next = 0
+        self._failure: ChildFailed | None = None
+        self._reported_at = 0.0
+        self._confirmed_bytes = 0.0
+        self.total_bytes = 0
+        for _ in range(MOST_IN_FLIGHT):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def send(self, part: ArchivePart, source_bytes: int) -> None:
+        """Waits for room, then lets it travel. Raises what ended an earlier one."""
+        with self._changed:
+            self._next = self._next or part.number
+            self._changed.wait_for(
+                lambda: self._failure or len(self._in_flight) + len(self._done) < parts_in_flight(self._took_s)
+            )
+            self._check()
+            self._in_flight[part.number] = _Travelling(part, source_bytes)
+            self._waiting.put(self._in_flight[part.number])
+
+    def finish(self) -> None:
+        """Waits until all are confirmed. Raises likewise."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure or not self._in_flight)
+            self._check()
+
+    def begins_at(self, source_bytes: int, total: int) -> None:
+        """Where an earlier process had come to."""
+        self._confirmed_bytes, self.total_bytes = float(source_bytes), total
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        hub = HubBackup(self._assignment, self._control)
+        while True:
+            travelling = self._waiting.get()
+            began = time.monotonic()
+            try:
+                self._deliver(hub, travelling.part)
+            except ChildFailed as failed:
+                with self._changed:
+                    self._failure = failed
+                    self._changed.notify_all()
+                return
+            self._arrived(travelling, time.monotonic() - began)
+            del travelling  # its bytes, while this waits for the next one
+
+    def _deliver(self, hub: HubBackup, part: ArchivePart) -> None:
+        while self._have.get(part.number) != part.sha256:
+            answer = hub.put(part, lambda done: self._progress(part, done))
+            if answer is None:
+                again = hub.begin(self._begin)
+                refuse(again)
+                self._have.update(parts_of(again))
+            else:
+                refuse(answer)
+                self._have[part.number] = part.sha256
+
+    def _arrived(self, travelling: _Travelling, took_s: float) -> None:
+        with self._changed:
+            number = travelling.part.number
+            self._took_s = took_s
+            del self._in_flight[number]
+            self._sent.pop(number, None)
+            self._confirmed_bytes += travelling.source_bytes
+            self._done[number] = travelling.part.checkpoint
+            try:
+                while self._next in self._done:
+                    self._confirmed(self._done.pop(self._next))
+                    self._next += 1
+            except OSError as full:
+                self._failure = ChildFailed("disk_full", f"how far it is cannot be kept on disk ({full.strerror})")
+            self._changed.notify_all()
+        self._report()
+
+    def _progress(self, part: ArchivePart, done: int) -> None:
+        with self._changed:
+            self._sent[part.number] = done / max(1, len(part.data))
+        self._report()
+
+    def _report(self) -> None:
+        with self._changed:
+            now = time.monotonic()
+            if now - self._reported_at < PROGRESS_EVERY_S:
+                return
+            self._reported_at = now
+            under_way = sum(
+                travelling.source_bytes * self._sent.get(number, 0.0) for number, travelling in self._in_flight.items()
+            )
+            done = min(self._confirmed_bytes + under_way, float(self.total_bytes))
+        self._control.progress("sending", done, self.total_bytes)
+
+
+def parts_of(answer: HubAnswer) -> dict[int, str]:
+    """What the hub has, sums by number."""
+    found = {}
+    for part in answer.data.get("parts", ()):
+        if isinstance(part, dict):
+            found[int(part.get("number", 0))] = str(part.get("sha256", ""))
+    return found
+
+
+def refuse(answer: HubAnswer) -> None:
+    """Raises ChildFailed for an answer that is no success."""
+    if answer.is_success:
+        return
+    raise ChildFailed(answer.code or ("too_large" if answer.status == 413 else "hub_refused"), answer.message)

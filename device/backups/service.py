@@ -1,0 +1,227 @@
+"""BackupClient: archives and uploads this machine's data when the hub asks, in a child process that yields to all else.
+
+A backup that is cut (network, hub, store, this process, the machine) goes on at the last part that the hub confirmed:
+its command is not begun before it has ended, so it comes again from the hub after a restart of the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from device.backups.control import FOLDER, IDENTITY, Assignment, ChildReport, HubAddress, Yielding
+from device.backups.process import Child
+from device.backups.rules import ControlWatch, fitting_result, prolonged_s
+from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler, WorkRejected
+from device.kernel.log import Log
+from device.kernel.tasks import until_one_ends, wait_at_most
+from device.kernel.worker_thread import WorkerThread
+from device.settings import AgentSettings
+from device.system.clock import utc_now
+from protocol.commands import StartBackup, VerifyBackup
+
+LOOK_EVERY_S: Final = 0.25
+MAX_CRASHES: Final = 5
+"""Of the child in a row without progress; more end the backup."""
+LEAST_S: Final = 0.5
+"""Before the deadline a backup fails by itself, so that its cause is known."""
+
+
+class BackupClient:
+    """`is_customer` tells whether a return session is open; `oldest_s` how old the oldest unanswered frame of the
+    control link is. One backup or check at a time."""
+
+    def __init__(
+        self,
+        settings: Callable[[], AgentSettings],
+        disk: WorkerThread,
+        log: Log,
+        is_customer: Callable[[], Awaitable[bool]],
+        oldest_s: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._disk = disk
+        self._log = log
+        self._is_customer = is_customer
+        self._oldest_s = oldest_s
+        self._turn = asyncio.Lock()
+        self.pid: int | None = None
+        """Of the child, while there is one."""
+
+    @property
+    def _folder(self) -> Path:
+        return self._settings().state_dir / FOLDER
+
+    def handlers(self) -> dict[str, WorkHandler]:
+        """By the names of the commands."""
+        return {
+            "start_backup": WorkHandler(self.start_backup, begins_itself=True),
+            "verify_backup": WorkHandler(self.verify_backup, begins_itself=True),
+        }
+
+    async def start_backup(self, args: StartBackup, job: Job) -> Result:
+        """Archives and uploads; the command's result. Raises WorkRejected (`backups_disabled`), WorkFailed."""
+        settings = self._settings()
+        if not settings.switch("backup_enabled"):
+            raise WorkRejected("backups_disabled", "backup_enabled is off in this machine's settings")
+        async with self._turn:
+            await self._disk.call(prepare, self._folder, args.backup_id)
+            assignment = await self._disk.call(backup_assignment, settings, args, self._folder)
+            return await self.upload_backup(assignment, job)
+
+    async def upload_backup(self, assignment: Assignment, job: Job) -> Result:
+        """Goes on with a backup to its end, from wherever an earlier life had come to."""
+        self._log("backup_begins", id=assignment.backup_id)
+        try:
+            result = await Run(self, assignment, job).to_the_end()
+        except asyncio.CancelledError:
+            raise  # the agent ends: the next life goes on
+        except (WorkCancelled, WorkFailed) as ended:
+            self._log("backup_failed", id=assignment.backup_id, why=ended)
+            await self._disk.call(drop_work, self._folder, assignment.backup_id)
+            raise
+        self._log("backup_sent", id=assignment.backup_id, size=result.get("size", 0))
+        await self._disk.call(drop_work, self._folder, assignment.backup_id)
+        return fitting_result(result)
+
+    async def verify_backup(self, args: VerifyBackup, job: Job) -> Result:
+        """Fetches a kept backup, unpacks it to a scratch place and compares it. Raises WorkFailed."""
+        async with self._turn:
+            await self._disk.call(prepare, self._folder, args.backup_id)
+            assignment = assigned("verify", self._settings(), args.backup_id, self._folder, {})
+            try:
+                return fitting_result(await Run(self, assignment, job).to_the_end())
+            finally:
+                self._disk.post(lambda: drop_work(self._folder, args.backup_id))
+
+    async def yielding(self, watch: ControlWatch) -> Yielding:
+        """What a child is to do now."""
+        rate = self._settings().number("backup_rate") * 1024
+        is_behind = watch.yields(self._oldest_s(), time.monotonic())
+        is_customer = await self._is_customer()
+        return Yielding(to="customer" if is_customer else "control" if is_behind else "", rate=rate)
+
+
+class Run:
+    """One command's children, one after the other, and what they reported."""
+
+    def __init__(self, client: BackupClient, assignment: Assignment, job: Job) -> None:
+        self._client = client
+        self._assignment = assignment
+        self._job = job
+        self._began = time.monotonic()
+        self._yielding = Yielding(rate=assignment.rate)
+        self._control = ControlWatch()
+        self._last = ChildReport()
+        self._ended: ChildReport | None = None
+        self._crashes = 0
+
+    async def to_the_end(self) -> Result:
+        """Raises WorkCancelled, WorkFailed."""
+        while self._ended is None:
+            await self._one_child()
+        if self._ended.failure is not None:
+            raise WorkFailed(self._ended.failure.code, self._ended.failure.message)
+        return dict(self._ended.result or {})
+
+    async def _one_child(self) -> None:
+        try:
+            child = await Child.start(self._assignment)
+        except OSError as error:
+            raise WorkFailed("internal", f"the archiving process cannot be started: {error.strerror}") from error
+        self._client.pid = child.pid
+        self._yielding = Yielding(rate=self._assignment.rate)
+        try:
+            await until_one_ends(child.follow(self._handle), self._watch(child))
+        finally:
+            self._client.pid = None
+            await child.end()
+        if self._ended is None:
+            self._crashes += 1
+            if self._crashes > MAX_CRASHES:
+                raise WorkFailed("interrupted", f"the archiving process keeps ending: {child.last_words}")
+            await self._job.pause(self._crashes)
+
+    def _handle(self, report: ChildReport) -> None:
+        if report.result is not None or report.failure is not None:
+            self._ended = report
+            return
+        self._job.prolong(prolonged_s(self._began, time.monotonic()))
+        if report.waits_for:
+            self._last = report
+            self._job.progress("waiting")
+            return
+        if (report.phase, report.done) != (self._last.phase, self._last.done):
+            self._crashes = 0
+        self._last = report
+        if not self._yielding.to:
+            self._job.progress(report.phase, report.done, report.total)
+
+    async def _watch(self, child: Child) -> None:
+        """Makes the child yield, and ends with the command: its withdrawal or its deadline."""
+        while True:
+            if self._job.left_s <= LEAST_S:
+                raise WorkFailed(*self._late())
+            wanted = await self._client.yielding(self._control)
+            if wanted != self._yielding:
+                self._yielding = wanted
+                child.obey(wanted)
+            if wanted.to:
+                self._job.prolong(prolonged_s(self._began, time.monotonic()))
+                self._job.progress("waiting")
+            await wait_at_most(self._job.cancelled, min(LOOK_EVERY_S, max(0.01, self._job.left_s - LEAST_S)))
+            self._job.check()
+
+    def _late(self) -> tuple[str, str]:
+        if self._last.waits_for == "store":
+            return "store_away", "the hub's object store was away until the deadline"
+        if self._last.waits_for:
+            return "hub_away", "the hub took no part of it until the deadline"
+        return "deadline", "it had not ended at its deadline"
+
+
+def assigned(kind: Any, settings: AgentSettings, backup_id: int, folder: Path, args: dict[str, Any]) -> Assignment:
+    hub = HubAddress(
+        base_url=settings.base_url, api_token=settings.api_token, device_id=settings.device_id,
+        timeout=settings.number("connection_timeout"),
+    )  # fmt: skip
+    rate = settings.number("backup_rate") * 1024
+    return Assignment(kind=kind, hub=hub, backup_id=backup_id, folder=str(folder), rate=rate, args=args)
+
+
+def prepare(folder: Path, backup_id: int) -> None:
+    """The agent's own folder, without what earlier backups left. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in folder.iterdir():
+        if left.name.isdigit() and left.name != str(backup_id):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def drop_work(folder: Path, backup_id: int) -> None:
+    shutil.rmtree(folder / str(backup_id), ignore_errors=True)
+
+
+def workers() -> int:
+    """Threads that compress: free processors but one; three hold 6 MiB."""
+    return max(1, min(3, len(os.sched_getaffinity(0)) - 1))
+
+
+def backup_assignment(settings: AgentSettings, args: StartBackup, folder: Path) -> Assignment:
+    """Raises OSError when the machine's own age identity can neither be read nor made, WorkFailed without a source."""
+    compression = settings.text("backup_compression") if settings.switch("compression_enabled") else "none"
+    return assigned(
+        "backup", settings, args.backup_id, folder,
+        {
+            "backup_type": args.backup_type, "compression": compression,
+            "chain_most": int(settings.number("backup_chain")), "read_all": settings.switch("backup_read_all"),
+            "workers": workers(), "created_at": utc_now(), "include_images": args.include_images,
+            "include_logs": args.include_logs, "sources": settings.values["backup_sources"],
+            "public_key": settings.text("backup_public_key"), "identity_file": str(settings.state_dir / IDENTITY),
+            "agent_file": None if settings.config_file is None else str(settings.config_file),
+        },
+    )  # fmt: skip
