@@ -183,7 +183,7 @@ async def simulate(fleet: SimulatedFleet, *, exit_with_parent: bool = False) -> 
             group.start_soon(_follow_parent, stopping)
         async with anyio.create_task_group() as links:
             for plan in fleet.machines:
-                links.start_soon(SimulatedLink(fleet.url, SimulatedMachine(plan, time.time()), stopping).run)
+                links.start_soon(SimulatedLink(fleet.url, SimulatedMachine(plan, time.time(), fleet.url), stopping).run)
             await stopping.wait()
         group.cancel_scope.cancel()
 

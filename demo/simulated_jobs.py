@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from demo.simulated_backup import SimulatedBackups
 from demo.simulated_plan import SERVICES, moment
 from demo.simulated_status import Declaration
 from demo.simulated_zone import Zone
@@ -157,9 +158,10 @@ SYNCING: Final = ("asking", "setting", "verifying")
 class Workshop:
     """`work` is what `Jobs` may begin; `take_reports` gives what else there is to report."""
 
-    def __init__(self, role: str, declaration: Declaration, zone: Zone) -> None:
+    def __init__(self, role: str, declaration: Declaration, zone: Zone, backups: SimulatedBackups) -> None:
         self._declaration = declaration
         self._zone = zone
+        self._backups = backups
         self._step_s = SLOW_STEP_S if role == "slow" else STEP_S
         self._reports: list[m.MachineMessage] = []
         self.rebooting = False
@@ -167,6 +169,7 @@ class Workshop:
             "restart_service": self._restart_service,
             "sync_timezone": self._sync_timezone,
             "reboot": self._reboot,
+            "start_backup": self._start_backup,
         }
 
     def take_reports(self) -> list[m.MachineMessage]:
@@ -196,6 +199,15 @@ class Workshop:
         if report.error is not None:
             return report.error
         return {"timezone": report.timezone, "source": report.source, "applied": report.applied}
+
+    def _start_backup(self, wanted: commands.StartBackup, deadline: float) -> Work:
+        now = yield m.Progress(phase="scanning"), 0.0
+        running = self._backups.start(wanted, now)
+        while running.ended is None:
+            if now >= deadline - 1:
+                return m.Failure(code="deadline", message="it had not ended at its deadline")
+            now = yield running.progress, LOOK_S
+        return running.ended
 
     def _reboot(self, wanted: commands.Reboot, deadline: float) -> Work:
         now = 0.0

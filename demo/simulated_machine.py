@@ -12,6 +12,7 @@ import math
 import uuid
 from typing import Any, Final
 
+from demo.simulated_backup import SimulatedBackups
 from demo.simulated_jobs import Abilities, Atomic, Ended, Jobs, Workshop
 from demo.simulated_plan import SERVICES, Character, Plan, rfc3339, sample_at
 from demo.simulated_status import Declaration
@@ -20,7 +21,16 @@ from protocol import commands, limits
 from protocol import messages as m
 from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
 
-CAPABILITIES: Final = ["ping", "reboot", "restart_service", "set_status", "simulated", "sync_timezone", "until"]
+CAPABILITIES: Final = [
+    "ping",
+    "reboot",
+    "restart_service",
+    "set_status",
+    "simulated",
+    "start_backup",
+    "sync_timezone",
+    "until",
+]
 METRICS_INTERVAL_S: Final = 300.0
 PAST_S: Final = 3600.0
 """A machine that starts brings the samples of its last hour, so that a page has something to draw."""
@@ -29,9 +39,10 @@ OVERRIDDEN: Final = "metrics_interval"
 
 
 class SimulatedMachine:
-    """The life of one machine through every boot and reconnect. `now` is Unix seconds everywhere."""
+    """The life of one machine through every boot and reconnect. `now` is Unix seconds everywhere. `link_url`: where it
+    connects, and whose hub its backups go to."""
 
-    def __init__(self, plan: Plan, now: float) -> None:
+    def __init__(self, plan: Plan, now: float, link_url: str = "") -> None:
         self.plan = plan
         self.character = Character.of(plan.device_id)
         self.boot_id = uuid.uuid4().hex
@@ -42,7 +53,7 @@ class SimulatedMachine:
         self.config_version = 0
         self.metrics_interval = METRICS_INTERVAL_S
         self.live_interval = 0.0
-        self.workshop = Workshop(plan.role, self.declaration, self.zone)
+        self.workshop = Workshop(plan.role, self.declaration, self.zone, SimulatedBackups(plan, link_url))
         atomic: dict[str, Atomic] = {"ping": self._ping, "set_status": self._set_status}
         self._jobs = Jobs(Abilities(atomic, self.workshop.work))
         first = math.ceil((now - PAST_S) / METRICS_INTERVAL_S) * METRICS_INTERVAL_S

@@ -5,15 +5,17 @@ Started by `device.backups.process`; knows no link, no journal and no settings b
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
 import platform
 import resource
+import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -25,6 +27,7 @@ from device.backups.control import (
     ChildReport,
     Control,
     Gate,
+    Yielding,
 )
 
 NICENESS: Final = 15
@@ -59,8 +62,8 @@ def main() -> int:
     """Does the one assignment; exit code 0 when its end was reported, whatever it was."""
     lower_priority()
     assignment = msgspec.json.decode(sys.stdin.buffer.readline(MAX_LINE), type=Assignment)
-    control = Control(Gate(assignment.rate), sys.stdout.buffer)
-    threading.Thread(target=control.follow, args=(sys.stdin.buffer,), daemon=True).start()
+    control = Control(Gate(assignment.rate), _send)
+    threading.Thread(target=_follow, args=(control.gate, sys.stdin.buffer), daemon=True).start()
     gc.freeze()
     try:
         ended = ChildReport(result=work_of(assignment.kind)(assignment, control), peak_rss=_peak_rss())
@@ -68,6 +71,20 @@ def main() -> int:
         ended = ChildReport(failure=ChildFailure(code=failed.code, message=failed.message[:500]), peak_rss=_peak_rss())
     control.report(ended)
     return 0
+
+
+def _send(report: ChildReport) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _follow(gate: Gate, inward: BinaryIO) -> None:
+    """Obeys the agent until its end, which is also ours."""
+    decoder = msgspec.json.Decoder(Yielding)
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        while line := inward.readline(MAX_LINE):
+            gate.set(decoder.decode(line))
+    os.kill(os.getpid(), signal.SIGKILL)  # whatever its threads are in: all that must last is on disk
 
 
 def _peak_rss() -> int:

@@ -6,13 +6,10 @@ end of its input is the end of its agent, and its own.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -126,19 +123,17 @@ class Gate:
 
 
 class Control:
-    """The child's side. `report` may be called by any thread."""
+    """The side of the work. `send` is called by one thread at a time, the methods by any."""
 
-    def __init__(self, gate: Gate, out: BinaryIO) -> None:
+    def __init__(self, gate: Gate, send: Callable[[ChildReport], None]) -> None:
         self.gate = gate
-        self._out = out
+        self._send = send
         self._lock = threading.Lock()
-        self._encode = msgspec.json.Encoder().encode
 
     def report(self, report: ChildReport) -> None:
         """Raises OSError when nobody reads any more."""
         with self._lock:
-            self._out.write(self._encode(report) + b"\n")
-            self._out.flush()
+            self._send(report)
 
     def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
         self.report(ChildReport(phase=phase, done=done, total=total))
@@ -147,11 +142,3 @@ class Control:
         """For loops that ask whether to stop: waits while the child yields, then goes on."""
         self.gate.wait()
         return False
-
-    def follow(self, inward: BinaryIO) -> None:
-        """Obeys the agent until its end, which is also ours. Runs in a thread of its own."""
-        decoder = msgspec.json.Decoder(Yielding)
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            while line := inward.readline(MAX_LINE):
-                self.gate.set(decoder.decode(line))
-        os.kill(os.getpid(), signal.SIGKILL)  # whatever its threads are in: all that must last is on disk

@@ -156,13 +156,15 @@ async def test_the_hub_may_take_its_time_to_look_at_it(bench: ClientBench) -> No
 
 
 @pytest.mark.parametrize(("code", "found"), [("store_away", "store_away"), ("", "hub_away")])
-async def test_what_is_away_until_the_deadline_is_named(bench: ClientBench, code: str, found: str) -> None:
+async def test_what_is_away_until_the_deadline_is_named(
+    bench: ClientBench, monkeypatch: pytest.MonkeyPatch, code: str, found: str
+) -> None:
     bench.fill("a.jpg", 1000)
     bench.hub.refusals["parts"] = [(503, code)] * 1000
     job = bench.job()
     running = asyncio.ensure_future(bench.back_up(job=job))
     await until(lambda: "waiting" in bench.phases, 20)
-    job.prolong = lambda _: None  # type: ignore[method-assign]
+    monkeypatch.setattr(job, "prolong", lambda seconds: None)
     job.deadline = 0.0
     with pytest.raises(WorkFailed, match=found):
         await running
