@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 
 async def until(true: Callable[[], object], within: float = 10.0) -> None:
@@ -13,3 +13,12 @@ async def until(true: Callable[[], object], within: float = 10.0) -> None:
     while not true():
         assert loop.time() < ends, f"not within {within:g} s: {true}"
         await asyncio.sleep(0.005)
+
+
+async def until_answered(true: Callable[[], Awaitable[object]], within: float = 10.0, every: float = 0.1) -> None:
+    """Ask again and again until the answer is true; fails after `within` seconds."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + within
+    while not await true():
+        assert loop.time() < ends, f"not within {within:g} s: {true}"
+        await asyncio.sleep(every)
