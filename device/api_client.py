@@ -114,6 +114,16 @@ class ApiClient:
     def remote_access_status(self) -> dict[str, Any]:
         return self._data(self._request("GET", f"{self._machine}/remote-access/status"))
 
+    def start_backup(self, backup_type: str = "incremental") -> dict[str, Any]:
+        """Asks the hub to have this machine backed up; returns the backup's number and the command. Never retried: a
+        repetition would be refused. Raises ApiError (409: one is open, or backups are off)."""
+        body = {"backup_type": backup_type}
+        return self._data(self._request("POST", f"{self._machine}/backup/start", body, attempts=1))
+
+    def backup_status(self) -> dict[str, Any]:
+        """The newest backup of this machine; every member is None when there is none."""
+        return self._data(self._request("GET", f"{self._machine}/backup/status"))
+
     def is_alive(self) -> bool:
         """Whether the hub answers plain HTTP; one attempt."""
         try:

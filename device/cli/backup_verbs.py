@@ -1,4 +1,5 @@
-"""`backup show FILE`: what an archive holds, read without a hub and without unpacking it."""
+"""`backup start|status|sources|show`: asks the hub for a backup and how the newest is, and says what backups read and
+what an archive holds, the latter without a hub and without unpacking it."""
 
 from __future__ import annotations
 
@@ -16,14 +17,26 @@ from archive import age
 from archive.errors import WRITE_FAILED, ArchiveError
 from archive.manifest import Deleted, Entry
 from archive.unpack import Unpacked, read_file, unpack
-from device.cli.restore_verb import FAILED, Complain, printable, sentence
+from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.backups.sources import default_sources
+from device.cli.restore_verb import FAILED, WRONG_USAGE, Complain, printable, sentence
+from device.settings import AgentSettings
+from device.settings.backup_values import backup_sources
 from texts.catalogue import Texts
 
 _KINDS: Final = {"file": "-", "dir": "d", "symlink": "l", "hardlink": "h"}
 
 
 def add_backup_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
-    verbs = action.add_subparsers(dest="backup", metavar="show", required=True)
+    verbs = action.add_subparsers(dest="backup", metavar="start | status | sources | show", required=True)
+    for name in ("start", "status", "sources"):
+        verb = verbs.add_parser(
+            name, help=texts(f"cli_backup_{name}"), description=texts(f"cli_backup_{name}")
+        )  # fmt: skip
+        verb.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=texts("cli_config"))
+        verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=texts("cli_json"))
+        if name == "start":
+            verb.add_argument("--full", action="store_true", help=texts("cli_backup_full"))
     show = verbs.add_parser("show", help=texts("cli_backup_show"), description=texts("cli_backup_show"))
     show.add_argument("file", type=Path, metavar="FILE", help=texts("cli_backup_file"))
     show.add_argument("--identity", type=Path, metavar="FILE", help=texts("cli_restore_identity"))
@@ -31,7 +44,58 @@ def add_backup_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=texts("cli_json"))
 
 
-def backup(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+def backup(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+    """What the hub answers, or what backups of this machine read, goes to standard output."""
+    if arguments.backup == "sources":
+        return _sources(settings, texts, arguments, complain)
+    client = ApiClient.of(settings)
+    try:
+        if arguments.backup == "start":
+            data = client.start_backup("full" if arguments.full else "incremental")
+        else:
+            data = client.backup_status()
+    except ApiError as refused:
+        code = WRONG_USAGE if 400 <= refused.status < 500 else FAILED
+        return complain("remote_refused", code, texts("remote_refused", why=refused))
+    except HubUnreachableError as away:
+        return complain("backup_unreachable", FAILED, texts("backup_unreachable", why=away))
+    finally:
+        client.close()
+    if arguments.json:
+        print(json.dumps(data))
+    elif arguments.backup == "start":
+        print(texts("backup_asked", id=data.get("backup_id", "?")))
+    elif data.get("backup_id") is None:
+        print(texts("backup_none"))
+    else:
+        print(texts(
+            "backup_newest", id=data["backup_id"], kind=data.get("backup_type"), at=data.get("created_at"),
+            state=data.get("upload_status"), size=data.get("file_size") or data.get("uploaded_bytes") or 0,
+        ))  # fmt: skip
+    return 0
+
+
+def _sources(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
+    """The folders by class; those that are not there are said."""
+    named = backup_sources(settings.values["backup_sources"])
+    found = named or default_sources(agent_file=settings.config_file)
+    if not found:
+        return complain("no_backup_sources", FAILED, texts("no_backup_sources"))
+    shown = [
+        {"name": name, "class": source.data_class, "path": source.path, "exists": Path(source.path).exists(),
+         "is_default": not named}
+        for name, source in sorted(found.items())
+    ]  # fmt: skip
+    if arguments.json:
+        print(json.dumps(shown))
+        return 0
+    for one in shown:
+        line = texts("show_source", name=one["name"], kind=one["class"], root=printable(str(one["path"])))
+        print(line if one["exists"] else texts("source_absent", line=line))
+    return 0
+
+
+def show(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
     """Reads the file to its end: what is shown is whole, though its contents were not compared."""
     try:
         identities = age.read_identities(arguments.identity) if arguments.identity else ()

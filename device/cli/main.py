@@ -56,10 +56,10 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         from device.cli import restore_verb
 
         return restore_verb.restore(texts, arguments, partial(_complain, texts, arguments))
-    if arguments.action == "backup":
+    if arguments.action == "backup" and arguments.backup == "show":
         from device.cli import backup_verbs
 
-        return backup_verbs.backup(texts, arguments, partial(_complain, texts, arguments))
+        return backup_verbs.show(texts, arguments, partial(_complain, texts, arguments))
     try:
         settings = load(arguments.config, environ)
     except AgentSettingsError as error:
@@ -73,6 +73,10 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         from device.cli import remote_verbs
 
         return remote_verbs.remote(settings, texts, arguments, complain)
+    if arguments.action == "backup":
+        from device.cli import backup_verbs
+
+        return backup_verbs.backup(settings, texts, arguments, complain)
     if arguments.action == "settings":
         return settings_verb.settings(settings, texts, arguments, complain)
     return _run(settings, texts, environ, arguments)

@@ -1,4 +1,4 @@
-"""Bar 28: 256 kbit/s from the machine while a backup runs: acknowledgements within 5 s, no link lost, all of it sent."""
+"""Bar 28: 256 kbit/s from the machine while a backup runs: acknowledgements within 5 s, no link lost, all is sent."""
 
 from __future__ import annotations
 
