@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class ArchiveStream(io.RawIOBase):
+class FetchedArchive(io.RawIOBase):
     """`size` is known after the first read. A hub that is away delays; what it refuses raises ChildFailed."""
 
     def __init__(self, assignment: Assignment, control: Control, backup_id: int) -> None:

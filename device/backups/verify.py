@@ -15,7 +15,7 @@ from archive.plan import RESERVE, free_bytes
 from archive.replay import ChainLink, header_of, replay
 from archive.unpack import DiskRoom
 from device.backups.control import IDENTITY, Assignment, ChildFailed, Control
-from device.backups.download import ArchiveStream
+from device.backups.download import FetchedArchive
 from device.backups.sender import PROGRESS_EVERY_S
 
 
@@ -41,7 +41,7 @@ def _verified(assignment: Assignment, control: Control, scratch: Path, root: int
     identities = read_identities(identity_file) if identity_file.exists() else ()
 
     def opened(backup_id: int) -> BinaryIO:
-        return cast("BinaryIO", ArchiveStream(assignment, control, backup_id))
+        return cast("BinaryIO", FetchedArchive(assignment, control, backup_id))
 
     control.progress("downloading")
     newest = opened(assignment.backup_id)

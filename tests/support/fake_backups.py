@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 PART_SIZE = 8 * 1024 * 1024
-_PATH = re.compile(r".*/api/v2/rvms/([^/]+)/backups/(\d+)/(upload|complete|parts/(\d+))\Z")
+_PATH = re.compile(r".*/api/v2/rvms/([^/]+)/backups/(\d+)/(upload|complete|archive|parts/(\d+))\Z")
 
 
 class FakeBackup:
@@ -45,6 +45,9 @@ class FakeBackups:
         self.lose_answers = 0
         self.parents: set[int] | None = None
         self.finishing = 0
+        self.cut_download_after: int | None = None
+        """The next answer with a longer archive breaks off after so many bytes."""
+        self.ranges: list[int] = []
         self.keys: set[str] = set()
         self.paths: list[str] = []
         self.in_flight = self.most_in_flight = 0
@@ -117,6 +120,24 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
 
     hub: FakeBackups
     protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        found = _PATH.match(self.path)
+        assert found is not None, self.path
+        archive = self.hub.backup(int(found[2])).archive
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        rest, cut = archive[start:], self.hub.cut_download_after
+        if cut is not None and len(rest) > cut:
+            self.hub.cut_download_after = None
+        else:
+            cut = None
+        self.hub.ranges.append(start)
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        self.wfile.write(rest[:cut])
+        if cut is not None:
+            self._reset()
 
     def do_POST(self) -> None:
         self._serve()

@@ -20,7 +20,7 @@ from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
 from device.settings import AgentSettings, load
 from device.texts import texts_in
-from protocol.commands import StartBackup
+from protocol.commands import StartBackup, VerifyBackup
 from protocol.messages import Progress
 from tests.support.fake_backups import FakeBackups, fake_backups
 from tests.support.fake_hub import KEY
@@ -83,6 +83,9 @@ class ClientBench:
     async def back_up(self, backup_id: int = 1, kind: Any = "full", job: Job | None = None) -> Result:
         args = StartBackup(backup_id=backup_id, backup_type=kind, include_images=True, include_logs=True)
         return await asyncio.wait_for(self.client.start_backup(args, job or self.job()), 60)
+
+    async def verify(self, backup_id: int) -> Result:
+        return await asyncio.wait_for(self.client.verify_backup(VerifyBackup(backup_id=backup_id), self.job()), 60)
 
     def fill(self, name: str, size: int, seed: int = 1) -> Path:
         """What no compression makes smaller."""
