@@ -92,10 +92,12 @@ class Job:
 
 
 class WorkHandler(NamedTuple):
-    """`begins_itself`: the handler calls `job.begin()`."""
+    """`begins_itself`: the handler calls `job.begin()`. `aftermath`: what is known by its id of a command that an
+    earlier life had begun: its result, WorkFailed, None for nothing."""
 
     run: Callable[[Any, Job], Awaitable[Result]]
     begins_itself: bool = False
+    aftermath: Callable[[str], Awaitable[Result | None]] | None = None
 
 
 NOT_PERMITTED = "not_permitted"

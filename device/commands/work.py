@@ -110,9 +110,17 @@ class CommandWork:
         for command_id in self._keeper.memory.drop_accepted():
             self._log("command_forgotten", id=command_id)
         for begun in list(self._keeper.memory.begun.values()):
-            await self._answer(begun.name, self._aftermath(begun))
+            await self._answer(begun.name, await self._aftermath(begun))
 
-    def _aftermath(self, begun: Begun) -> CommandUpdate:
+    async def _aftermath(self, begun: Begun) -> CommandUpdate:
+        handler = self._handlers.get(begun.name)
+        if handler is not None and handler.aftermath is not None:
+            try:
+                result = await handler.aftermath(begun.id)
+            except WorkFailed as failed:
+                return _update(begun.id, "failed", failed.failure)
+            if result is not None:
+                return _update(begun.id, "succeeded", result=result)
         if begun.ending == "boot" and begun.boot != self._boot:
             return _update(begun.id, "succeeded", result={"boot_id": self._boot})
         if begun.ending == "process":

@@ -20,13 +20,26 @@ _KINDS: Final = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
 
 async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
+    """Like `start`, of one that may run."""
+    await _order(bus, "RestartUnit", unit, seconds)
+
+
+async def stop(bus: SystemBus, unit: str, seconds: float) -> None:
+    """Like `start`."""
+    await _order(bus, "StopUnit", unit, seconds)
+
+
+async def start(bus: SystemBus, unit: str, seconds: float) -> None:
     """Waits for the result. Raises NotPermittedError or SystemBusError, whose name is systemd's own word (`failed`,
     `timeout`, `dependency`, ...) when the service did not come up."""
+    await _order(bus, "StartUnit", unit, seconds)
 
-    async def restart_it(session: BusSession) -> None:
+
+async def _order(bus: SystemBus, verb: str, unit: str, seconds: float) -> None:
+    async def order_it(session: BusSession) -> None:
         async with session.signals(SYSTEMD, "JobRemoved") as ends:
             await session.call(SYSTEMD, "Subscribe")
-            asked = await session.call(SYSTEMD, "RestartUnit", "ss", (unit, "replace"))
+            asked = await session.call(SYSTEMD, verb, "ss", (unit, "replace"))
             (job,) = asked.body
             while True:
                 ended = signal_content(await ends.get())
@@ -34,9 +47,10 @@ async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
                 if ended.sender == asked.sender and ended.body[1] == job:
                     break
         if ended.body[3] != "done":
-            raise SystemBusError(str(ended.body[3]), f"{unit} did not start")
+            what = "stop" if verb == "StopUnit" else "start"
+            raise SystemBusError(str(ended.body[3]), f"{unit} did not {what}")
 
-    await bus.during(restart_it, seconds)
+    await bus.during(order_it, seconds)
 
 
 async def states(bus: SystemBus, names: Collection[str], seconds: float) -> dict[str, str]:

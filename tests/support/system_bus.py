@@ -69,6 +69,10 @@ class PrivateBus:
         """Since when services run, by the monotonic clock; the others are not loaded."""
         (self._folder / "starts").write_text(json.dumps({f"{name}.service": at for name, at in moments.items()}))
 
+    def are(self, **states: str) -> None:
+        """How services are, in systemd's words; of the others there is no file."""
+        (self._folder / "states").write_text(json.dumps({f"{name}.service": how for name, how in states.items()}))
+
     @property
     def zone(self) -> str:
         """What timedated was last set to."""

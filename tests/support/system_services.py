@@ -70,7 +70,7 @@ class Services:
             return
         if mood in ERRORS:
             await self._connection.send(new_error(message, ERRORS[mood], "s", (f"mood {mood}",)))
-        elif method == "RestartUnit":
+        elif method in ("RestartUnit", "StartUnit", "StopUnit"):
             await self._restart(message, mood)
         else:
             if method == "SetTimezone" and mood != "ignore":

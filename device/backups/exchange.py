@@ -1,0 +1,178 @@
+"""Puts staged files in the place of others by rename, a class at a time and all of it or nothing, whatever is killed.
+
+What was decided stands in one file before the first rename. Each place is known by the inode that is to be there, so
+whoever comes after a kill sees how far it was and goes on; the old tree stays whole beside it until all is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from device.kernel import state_file
+from protocol.kinds import BackupClass
+
+FILE: Final = "restore.json"
+"""In the state folder."""
+MAX_PAIRS: Final = 10_000
+_RENAMEAT2: Final = {"x86_64": 316, "aarch64": 276, "armv7l": 382}
+_AT_FDCWD: Final = -100
+_EXCHANGE: Final = 2
+_UNKNOWN: Final = (errno.ENOSYS, errno.EINVAL, errno.EPERM)
+"""What a kernel or a file system says that cannot exchange."""
+
+Inode = tuple[int, int]
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One rename. `new`: the inode that comes to `target` from `staged`; None where the target only goes away, to
+    `staged`."""
+
+    data_class: BackupClass
+    target: str
+    staged: str
+    new: Inode | None = None
+
+
+class RestoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a restore is. `staging`: folders to remove at its end. `failed`: classes that are as they were, by why;
+    `result`: of the command that asked for it."""
+
+    command_id: str
+    backup_id: int
+    step: Literal["staging", "stopping", "exchanging", "exchanged", "ended"] = "staging"
+    staging: tuple[str, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    services: tuple[str, ...] = ()
+    failed: dict[str, str] = {}
+    result: dict[str, Any] = {}
+
+
+def load(state_dir: Path) -> RestoreState | None:
+    return state_file.read_value(state_dir / FILE, RestoreState)
+
+
+def save(state_dir: Path, state: RestoreState) -> RestoreState:
+    """Raises OSError, and then nothing has changed."""
+    state_file.write_value(state_dir / FILE, state)
+    return state
+
+
+def drop(state_dir: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (state_dir / FILE).unlink()
+        state_file.sync_folder(state_dir)
+
+
+def inode(path: str) -> Inode | None:
+    """Of what stands there itself, a link not followed; None for nothing."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def exchange_all(pairs: Sequence[Pair], between: Callable[[Pair], None] = lambda _pair: None) -> dict[str, str]:
+    """Every class for itself; the classes that could not be exchanged and are as they were, each with why.
+
+    `between` is called before each rename: tests end the process there. Done again after a kill, it goes on.
+    """
+    failed: dict[str, str] = {}
+    for data_class in dict.fromkeys(pair.data_class for pair in pairs):
+        one = [pair for pair in pairs if pair.data_class == data_class]
+        try:
+            for pair in one:
+                between(pair)
+                put(pair)
+        except OSError as error:
+            failed[data_class] = f"{error.filename or one[0].target}: {error.strerror or error}"
+            for pair in reversed(one):
+                take_back(pair)
+    return failed
+
+
+def put(pair: Pair) -> None:
+    """The new is in its place, whether it was before or not. Raises OSError."""
+    if pair.new is None:
+        if inode(pair.target) is not None and inode(pair.staged) is None:
+            _rename(pair.target, pair.staged)
+        return
+    if inode(pair.target) != pair.new:
+        if inode(pair.staged) != pair.new:
+            raise FileNotFoundError(errno.ENOENT, "what was to be put there is gone", pair.staged)
+        if inode(pair.target) is None:
+            Path(pair.target).parent.mkdir(parents=True, exist_ok=True)
+            _rename(pair.staged, pair.target)
+        else:
+            _exchange(pair.target, pair.staged)
+    if inode(_aside(pair)) is not None:
+        _rename(_aside(pair), pair.staged)
+
+
+def take_back(pair: Pair) -> None:
+    """The old is in its place again, whether the new had been there or not. Raises OSError."""
+    if pair.new is None:
+        if inode(pair.target) is None and inode(pair.staged) is not None:
+            _rename(pair.staged, pair.target)
+        return
+    if inode(_aside(pair)) is not None:
+        if inode(pair.target) == pair.new:
+            _rename(pair.target, pair.staged)
+        _rename(_aside(pair), pair.target)
+    elif inode(pair.target) == pair.new:
+        if inode(pair.staged) is None:
+            _rename(pair.target, pair.staged)
+        else:
+            _exchange(pair.target, pair.staged)
+
+
+def remove_staging(folders: Iterable[str]) -> None:
+    """What was exchanged, or never will be. Nothing outside of its own file system goes with it."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _aside(pair: Pair) -> str:
+    return f"{pair.staged}.old"
+
+
+def _rename(source: str, target: str) -> None:
+    os.rename(source, target)  # noqa: PTH104 - as the paths are kept
+    _sync(source, target)
+
+
+def _exchange(target: str, staged: str) -> None:
+    """Both names swap what they stand for at once; where the file system cannot, by way of a third name."""
+    number = _RENAMEAT2.get(platform.machine())
+    if number is not None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        names = os.fsencode(target), os.fsencode(staged)
+        if libc.syscall(number, _AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE) == 0:
+            _sync(target, staged)
+            return
+        code = ctypes.get_errno()
+        if code not in _UNKNOWN:
+            raise OSError(code, os.strerror(code), target)
+    _exchange_in_steps(target, staged)
+
+
+def _exchange_in_steps(target: str, staged: str) -> None:
+    _rename(target, f"{staged}.old")
+    _rename(staged, target)
+    _rename(f"{staged}.old", staged)
+
+
+def _sync(*paths: str) -> None:
+    for folder in {Path(path).parent for path in paths}:
+        with contextlib.suppress(OSError):  # some file systems cannot; the rename stands
+            state_file.sync_folder(folder)

@@ -1,0 +1,123 @@
+"""What a restore would do to this machine, read from manifests and from its disk: nothing is changed or fetched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from archive.manifest import Entry
+from device.backups.restore_places import IsKept, Place
+
+MAX_EXAMPLES: Final = 60
+"""Of each kind."""
+KINDS: Final = ("replaced", "added", "deleted", "same")
+
+
+class Preview:
+    """Counts files and links by class. A path is `same` when size and time are; folders are not counted."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = {place.name: place for place in places}
+        # Bound: the four classes
+        self._counts: dict[str, dict[str, list[int]]] = {
+            place.data_class: {kind: [0, 0] for kind in KINDS} for place in places
+        }
+        self._examples: dict[str, list[str]] = {kind: [] for kind in KINDS[:3]}  # Bound: MAX_EXAMPLES
+        self._known: set[int] = set()  # Bound: MAX_ENTRIES of the manifests, a number each
+        self._times: list[int] = []  # Bound: oldest and newest
+        self._now_newest: int | None = None
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Of the state that is to come back."""
+        for entry in entries:
+            place = self._places.get(entry.source)
+            if place is None:
+                continue
+            self._known.add(hash(entry.path))
+            if entry.kind != "dir":
+                self._times = [min([*self._times[:1], entry.mtime_ns]), max([*self._times[1:], entry.mtime_ns])]
+                kind = self._kind(entry, place.real + entry.path[len(place.name) :])
+                self._count(place, kind, entry.path, entry.size)
+
+    def look(self, place: Place, is_kept: IsKept | None, paths: Sequence[str] = ()) -> None:
+        """At what stands there now and would not be there any more. `paths`: only of these."""
+        for path, found in _walk(place, is_kept):
+            if paths and not any(path == wanted or path.startswith(wanted + "/") for wanted in paths):
+                continue
+            if self._now_newest is None or found.st_mtime_ns > self._now_newest:
+                self._now_newest = found.st_mtime_ns
+            if hash(path) not in self._known:
+                self._count(place, "deleted", path, found.st_size)
+
+    def result(self) -> dict[str, Any]:
+        """Counts and bytes by class, examples, and the times between which it is."""
+        return {
+            "classes": {
+                data_class: {kind: {"count": count, "bytes": size} for kind, (count, size) in kinds.items()}
+                for data_class, kinds in self._counts.items()
+            },
+            "examples": {kind: list(paths) for kind, paths in self._examples.items()},
+            "oldest": _time(self._times[0]) if self._times else None,
+            "newest": _time(self._times[1]) if self._times else None,
+            "now_newest": None if self._now_newest is None else _time(self._now_newest),
+        }
+
+    @staticmethod
+    def _kind(entry: Entry, real: str) -> str:
+        try:
+            found = os.lstat(real)
+        except (FileNotFoundError, NotADirectoryError):
+            return "added"
+        except OSError:
+            return "replaced"
+        if entry.kind == "symlink":
+            is_same = stat.S_ISLNK(found.st_mode) and os.readlink(real) == entry.link  # noqa: PTH115 - as it is kept
+        elif entry.kind == "hardlink":
+            is_same = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+        else:
+            is_regular = stat.S_ISREG(found.st_mode)
+            is_same = is_regular and (found.st_size, found.st_mtime_ns) == (entry.size, entry.mtime_ns)
+        return "same" if is_same else "replaced"
+
+    def _count(self, place: Place, kind: str, path: str, size: int) -> None:
+        counted = self._counts[place.data_class][kind]
+        counted[0] += 1
+        counted[1] += size
+        examples = self._examples.get(kind)
+        if examples is not None and len(examples) < MAX_EXAMPLES:
+            examples.append(path.encode("utf-8", "replace").decode()[:200])
+
+
+def _walk(place: Place, is_kept: IsKept | None) -> Iterator[tuple[str, os.stat_result]]:
+    """Files and links of a source with their paths in an archive, without what backups leave out."""
+    base = len(place.real) + 1
+    try:
+        found = os.lstat(place.real)
+    except OSError:
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        yield place.name, found
+        return
+    ahead = [place.real]
+    while ahead:
+        folder = ahead.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError:
+            continue
+        for entry in entries:
+            below = entry.path[base:]
+            if is_kept is not None and is_kept(os.fsencode(below), os.fsencode(entry.name)):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                ahead.append(entry.path)
+            elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
+                yield f"{place.name}/{below}", entry.stat(follow_symlinks=False)
+
+
+def _time(mtime_ns: int) -> str:
+    return datetime.fromtimestamp(mtime_ns // 10**9, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,313 @@
+"""The command restore_backup: stage and compare beside what is there, stop services, exchange by rename, start them.
+
+Until the exchange begins nothing has changed, and a restart of the agent lets the hub's command begin anew. From then
+on what is to happen stands on disk: whatever is killed, the next start finishes it and reports it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from archive.errors import ArchiveError
+from device.backups import exchange
+from device.backups.exchange import Pair, RestoreState
+from device.backups.restore_places import (
+    NoPlaceError,
+    Place,
+    StagingGroup,
+    carry_over,
+    grouped,
+    pairs_of,
+    places_of,
+)
+from device.backups.restore_stage import StageResult, StageWanted
+from device.backups.sources import default_sources, excluder
+from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler
+from device.kernel.log import Log
+from device.kernel.worker_thread import WorkerThread
+from device.settings import AgentSettings
+from device.settings.backup_values import BackupSource, backup_sources
+from device.system import systemd
+from device.system.bus import NotPermittedError, SystemBus, SystemBusError
+from device.system.systemd import full_name
+from protocol.commands import RestoreBackup
+from protocol.free_shape import fits
+from protocol.limits import MAX_RESULT_BYTES
+
+SERVICE_S: Final = 60.0
+"""For one service to stop or start."""
+LOOK_EVERY_S: Final = 0.5
+LEAST_S: Final = 1.0
+"""With less time left nothing is begun."""
+EXCHANGE_S: Final = 600.0
+"""The deadline moves so far ahead when the exchange begins: it is not to be cut then."""
+
+Staged = Callable[[StageWanted, Job], Awaitable[StageResult]]
+"""Does the reading half in a child process. Raises WorkFailed, WorkCancelled."""
+
+
+class RestorePlan(NamedTuple):
+    """Where everything belongs, decided before anything is fetched."""
+
+    groups: tuple[StagingGroup, ...]
+    kept: tuple[str, ...]
+    wanted: StageWanted
+
+
+class Restores:
+    """`is_busy` tells whether a return session is open; One restore at a time."""
+
+    def __init__(
+        self,
+        settings: Callable[[], AgentSettings],
+        disk: WorkerThread,
+        bus: SystemBus,
+        log: Log,
+        is_busy: Callable[[], Awaitable[bool]],
+        staged: Staged,
+    ) -> None:
+        self._settings = settings
+        self._disk = disk
+        self._bus = bus
+        self._log = log
+        self._is_busy = is_busy
+        self._staged = staged
+        self._turn = asyncio.Lock()
+        self._state_dir = settings().state_dir
+
+    def handler(self) -> WorkHandler:
+        return WorkHandler(self.restore_backup, begins_itself=True, aftermath=self.aftermath)
+
+    async def restore_backup(self, args: RestoreBackup, job: Job) -> Result:
+        """The command's result. Raises WorkFailed, and then a class is either as it was or whole as it is in the
+        backup (the message says which)."""
+        async with self._turn:
+            began = time.monotonic()
+            plan = await self._disk.call(self._plan, args)
+            if args.dry_run:
+                found = await self._staged(plan.wanted, job)
+                return fitting({**msgspec.to_builtins(found), **(found.preview or {})})
+            await self._disk.call(self._clear, job.id, plan)
+            try:
+                found = await self._staged(plan.wanted, job)
+                pairs = await self._disk.call(self._pairs, plan)
+                await self._wait_for_people(job)
+                await job.begin()
+            except (WorkCancelled, WorkFailed):
+                await self._disk.call(self._abandon)
+                raise
+            job.prolong(EXCHANGE_S)
+            return await self._put(plan, pairs, found, job, began)
+
+    async def recover(self) -> None:
+        """Ends what an earlier life had begun: what was being exchanged is exchanged. Raises OSError."""
+        state = await self._disk.call(exchange.load, self._state_dir)
+        if state is None or state.step == "ended":
+            return
+        if state.step in ("staging", "stopping"):
+            await self._start_all(state.services)
+            await self._disk.call(self._abandon)
+            return
+        self._log("restore_goes_on", id=state.backup_id)
+        if state.step == "exchanging":
+            state = await self._disk.call(self._exchange, state)
+        await self._start(state)
+
+    async def aftermath(self, command_id: str) -> Result | None:
+        """The result of a restore that an earlier life had begun; None when nothing is known. Raises WorkFailed."""
+        state = await self._disk.call(exchange.load, self._state_dir)
+        if state is None or state.command_id != command_id or state.step != "ended":
+            return None
+        return _ended(state)
+
+    def _plan(self, args: RestoreBackup) -> RestorePlan:
+        settings = self._settings()
+        try:
+            places = places_of(declared(settings), args.classes or (), args.paths or ())
+            own = str(settings.config_file.absolute()) if settings.config_file is not None else ""
+            if not args.paths:
+                places = [place for place in places if place.real != own]  # its key is this controller's own
+            groups = tuple(grouped(places))
+        except NoPlaceError as refused:
+            raise WorkFailed(refused.code, refused.message) from refused
+        except ArchiveError as wrong:
+            raise WorkFailed("invalid", f"paths: {wrong}") from wrong
+        if not groups:
+            raise WorkFailed("no_sources", "this machine declares nothing of these classes (backup_sources)")
+        identity = self._state_dir / IDENTITY
+        wanted = StageWanted.of(
+            args.backup_id, groups, self._state_dir / WORK, paths=args.paths or (), dry_run=args.dry_run,
+            identity_file=identity if identity.exists() else None,
+        )  # fmt: skip
+        kept = tuple(path for path in (own, str(self._state_dir.absolute())) if path)
+        return RestorePlan(groups, kept, wanted)
+
+    def _clear(self, command_id: str, plan: RestorePlan) -> None:
+        """Removes what an earlier one left, and notes what this one will leave if it is killed. Raises WorkFailed."""
+        self._abandon()
+        staging = tuple(group.staging for group in plan.groups)
+        state = RestoreState(command_id=command_id, backup_id=plan.wanted.backup_id, staging=staging)
+        try:
+            exchange.save(self._state_dir, state)
+        except OSError as full:
+            raise WorkFailed("disk", "the machine cannot write to its disk") from full
+
+    def _abandon(self) -> None:
+        state = exchange.load(self._state_dir)
+        if state is not None and state.step in ("staging", "stopping", "ended"):
+            exchange.remove_staging(state.staging)
+            exchange.drop(self._state_dir)
+
+    def _pairs(self, plan: RestorePlan) -> list[Pair]:
+        try:
+            pairs = [pair for group in plan.groups for pair in pairs_of(group, plan.wanted.paths, plan.kept)]
+        except NoPlaceError as refused:
+            raise WorkFailed(refused.code, refused.message) from refused
+        except OSError as error:
+            raise WorkFailed("disk", f"{error.filename}: {error.strerror}") from error
+        if not pairs:
+            raise WorkFailed("nothing_to_restore", "this backup holds nothing of what was asked for")
+        return pairs
+
+    async def _put(self, plan: RestorePlan, pairs: list[Pair], found: StageResult, job: Job, began: float) -> Result:
+        running = await self._running()
+        state = RestoreState(
+            command_id=job.id, backup_id=plan.wanted.backup_id, step="stopping", pairs=tuple(pairs),
+            staging=tuple(group.staging for group in plan.groups), services=tuple(running),
+            result={
+                "backup_id": found.backup_id, "chain": list(found.chain), "created_at": found.created_at,
+                "files": found.files, "bytes": found.bytes, "classes": found.classes, "services": running,
+                "foreign": list(found.foreign), "unknown_owners": list(found.unknown_owners),
+            },
+        )  # fmt: skip
+        try:
+            await self._disk.call(exchange.save, self._state_dir, state)
+            await self._stop(running, job)
+            job.progress("exchanging", 0, len(pairs))
+            await self._disk.call(self._carry, plan, pairs)
+            state = msgspec.structs.replace(state, step="exchanging")
+            await self._disk.call(exchange.save, self._state_dir, state)
+        except (OSError, WorkFailed) as error:
+            await self._start_all(running)
+            await self._disk.call(self._abandon)
+            if isinstance(error, WorkFailed):
+                raise
+            raise WorkFailed("disk", f"nothing was changed: {error.filename or ''} {error.strerror}") from error
+        state = await self._disk.call(self._exchange, state)
+        job.progress("starting")
+        state = await self._start(state)
+        return {**_ended(state), "seconds": round(time.monotonic() - began, 1)}
+
+    def _carry(self, plan: RestorePlan, pairs: Sequence[Pair]) -> None:
+        places = {place.real: place for group in plan.groups for place in group.places}
+        for pair in pairs:
+            place = _place_of(pair, places)
+            if place is not None:
+                carry_over(place, pair, excluder(place.exclude))
+
+    def _exchange(self, state: RestoreState) -> RestoreState:
+        failed = exchange.exchange_all(state.pairs)
+        return self._note(msgspec.structs.replace(state, step="exchanged", failed=failed))
+
+    def _note(self, state: RestoreState) -> RestoreState:
+        """On disk if there is room: done again after a restart, an exchange finds everything in its place."""
+        with contextlib.suppress(OSError):
+            exchange.save(self._state_dir, state)
+        return state
+
+    async def _start(self, state: RestoreState) -> RestoreState:
+        """Services run again, and the old trees go; the result stays until the next restore."""
+        silent = await self._start_all(state.services)
+        await self._disk.call(exchange.remove_staging, state.staging)
+        result = {**state.result, "not_started": silent} if silent else state.result
+        ended = msgspec.structs.replace(state, step="ended", pairs=(), result=result)
+        return await self._disk.call(self._note, ended)
+
+    async def _running(self) -> list[str]:
+        """The services of the machine's file that run now. Raises WorkFailed."""
+        own = systemd.own_unit(Path(self._settings().text("sensor_root")))
+        names = [name for name in map(full_name, self._settings().names("backup_services")) if name != own]
+        if not names:
+            return []
+        try:
+            states = await systemd.states(self._bus, names, SERVICE_S)
+        except (NotPermittedError, SystemBusError) as refused:
+            await self._disk.call(self._abandon)
+            raise WorkFailed("service_not_stopped", f"nothing was changed: {refused}") from refused
+        return [name for name in names if states.get(name) in ("active", "activating", "reloading")]
+
+    async def _stop(self, services: Sequence[str], job: Job) -> None:
+        """Raises WorkFailed."""
+        try:
+            for number, name in enumerate(services):
+                job.progress("stopping", number, len(services))
+                await systemd.stop(self._bus, name, SERVICE_S)
+        except (NotPermittedError, SystemBusError) as refused:
+            raise WorkFailed("service_not_stopped", f"nothing was changed: {refused}") from refused
+
+    async def _wait_for_people(self, job: Job) -> None:
+        while await self._is_busy():
+            if job.left_s <= LEAST_S:
+                raise WorkFailed("return_session_open", "a return session was still open at the deadline")
+            job.progress("waiting")
+            await job.pause(LOOK_EVERY_S)
+
+    async def _start_all(self, services: Sequence[str]) -> list[str]:
+        """The last that was stopped is the first to run; those that did not start."""
+        return [name for name in reversed(services) if not await self._starts(name)]
+
+    async def _starts(self, name: str) -> bool:
+        try:
+            await systemd.start(self._bus, name, SERVICE_S)
+        except (NotPermittedError, SystemBusError) as failed:
+            self._log("service_not_started", name=name, why=failed)
+            return False
+        return True
+
+
+IDENTITY: Final = "backup.key"
+"""In the state folder: the machine's own age identity."""
+WORK: Final = "restore-work"
+
+
+def declared(settings: AgentSettings) -> Mapping[str, BackupSource]:
+    """The sources of this machine's file, or what is found at the usual places."""
+    return backup_sources(settings.values["backup_sources"]) or default_sources(agent_file=settings.config_file)
+
+
+def _place_of(pair: Pair, places: Mapping[str, Place]) -> Place | None:
+    """The source that a pair belongs to."""
+    return next(
+        (place for real, place in places.items() if pair.target == real or pair.target.startswith(real + "/")), None
+    )
+
+
+def _ended(state: RestoreState) -> Result:
+    """The result; raises WorkFailed where a class or a service is not as it was meant to be."""
+    silent = state.result.get("not_started") or []
+    if state.failed:
+        whole = sorted({pair for pair in state.result.get("classes", {}) if pair not in state.failed})
+        why = "; ".join(f"{data_class}: {error}" for data_class, error in state.failed.items())
+        done = f"restored: {', '.join(whole)}; " if whole else ""
+        raise WorkFailed("exchange_failed", f"{done}as before: {why}")
+    if silent:
+        raise WorkFailed("service_not_started", f"the files are restored, but {', '.join(silent)} did not start")
+    return dict(state.result)
+
+
+def fitting(result: Result) -> Result:
+    """With as many examples as the wire takes."""
+    made: dict[str, Any] = {name: value for name, value in result.items() if name != "preview"}
+    examples: dict[str, list[str]] = dict(made.get("examples", {}))
+    count = max((len(paths) for paths in examples.values()), default=0)
+    while not fits(made, MAX_RESULT_BYTES) and count:
+        count //= 2
+        made["examples"] = {kind: paths[:count] for kind, paths in examples.items()}
+    return made

@@ -1,0 +1,174 @@
+"""Where what is restored belongs on this machine: its own file says so, never the archive and never the hub.
+
+A whole tree is exchanged by one rename where that can be; where something in it must stay (the agent's own files,
+another file system mounted in it) or the folder above cannot be written, its members are exchanged one by one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from archive.manifest import check_path
+from device.backups.exchange import MAX_PAIRS, Pair, inode
+from device.settings.backup_values import BackupSource
+from protocol.kinds import BackupClass
+
+STAGING: Final = ".myrvm-restore"
+IsKept = Callable[[bytes, bytes], bool]
+"""Whether a path below a source, and its name, are left out of backups; `device.backups.sources.excluder`."""
+
+
+class NoPlaceError(Exception):
+    """It cannot be put there: a code for programs and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Place(NamedTuple):
+    """A source of the archive, and where it stands here. `real` is `root` with links resolved."""
+
+    name: str
+    real: str
+    data_class: BackupClass
+    exclude: tuple[str, ...]
+
+
+class StagingGroup(NamedTuple):
+    """Places of one file system: they are staged together, in `staging`."""
+
+    staging: str
+    places: tuple[Place, ...]
+
+
+def places_of(sources: Mapping[str, BackupSource], classes: Collection[str], paths: Sequence[str]) -> list[Place]:
+    """Those that are wanted. Raises NoPlaceError where a path belongs to no source of this machine."""
+    wanted = {check_path(path)[0] for path in paths}
+    if unknown := sorted(wanted - sources.keys()):
+        raise NoPlaceError("no_sources", f"no source of this machine is called {', '.join(unknown)} (backup_sources)")
+    return [
+        Place(name, os.path.realpath(source.path), source.data_class, tuple(source.exclude))
+        for name, source in sorted(sources.items())
+        if (not classes or source.data_class in classes) and (not wanted or name in wanted)
+    ]
+
+
+def grouped(places: Sequence[Place]) -> list[StagingGroup]:
+    """By file system. Raises NoPlaceError where nothing can be written."""
+    found: dict[int, list[Place]] = {}
+    for place in places:
+        found.setdefault(os.lstat(_above(place)).st_dev, []).append(place)
+    return [StagingGroup(str(Path(_above(some[0])) / STAGING), tuple(some)) for some in found.values()]
+
+
+def _above(place: Place) -> str:
+    """The folder whose file system the source is on, and in which a staging folder can be made: the one above it, or
+    the source itself."""
+    real = Path(place.real)
+    above = real.parent
+    while not above.is_dir() and above != above.parent:
+        above = above.parent
+    if os.path.ismount(real) or (real.is_dir() and not os.access(above, os.W_OK | os.X_OK)):
+        above = real
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise NoPlaceError(
+            "not_writable", f"{above}: this agent may not write there, so {place.real} cannot be restored"
+        )
+    return str(above)
+
+
+def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> list[Pair]:
+    """What is to be renamed. `kept`: files and folders that stay as they are. Raises NoPlaceError, OSError."""
+    made: list[Pair] = []
+    for place in group.places:
+        for path in [path for path in paths if check_path(path)[0] == place.name] or [place.name]:
+            below = path[len(place.name) :]
+            staged, target = f"{group.staging}/tree/{path}", place.real + below
+            if inode(staged) is not None:
+                made += _pairs(place.data_class, target, staged, [*kept, *_mounts(target), group.staging])
+    if len(made) > MAX_PAIRS:
+        raise NoPlaceError("too_many", f"more than {MAX_PAIRS} renames: name fewer paths")
+    return made
+
+
+def _pairs(data_class: BackupClass, target: str, staged: str, kept: Sequence[str]) -> Iterator[Pair]:
+    if target in kept:
+        return
+    new = inode(staged)
+    is_whole = not any(other.startswith(target + "/") for other in kept) and not os.path.ismount(target)
+    if is_whole and (os.access(Path(target).parent, os.W_OK | os.X_OK) or not Path(target).parent.exists()):
+        if new is not None or inode(target) is not None:
+            yield Pair(data_class=data_class, target=target, staged=staged, new=new)
+        return
+    if not is_folder(staged) or not is_folder(target):
+        raise NoPlaceError("not_writable", f"{target}: this agent may not write in the folder above it")
+    names = {name for folder in (target, staged) for name in os.listdir(folder)}  # noqa: PTH208 - likewise
+    for name in sorted(names):
+        yield from _pairs(data_class, f"{target}/{name}", f"{staged}/{name}", kept)
+
+
+def _mounts(target: str) -> list[str]:
+    """Other file systems that are mounted below a folder: what is in them is not what was backed up here."""
+    try:
+        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return []
+    points = [line.split(" ")[4].encode().decode("unicode_escape") for line in text.splitlines()]
+    return [point for point in points if point.startswith(target + "/")]
+
+
+def carry_over(place: Place, pair: Pair, is_kept: IsKept | None) -> int:
+    """What no backup holds stays: hard links of what is left out, and of sockets and FIFOs, into the staged tree. The
+    old tree stays whole. Returns how many. Raises OSError."""
+    if pair.new is None or not is_folder(pair.staged) or not is_folder(pair.target):
+        return 0
+    return _carry(os.fsencode(pair.target), os.fsencode(pair.staged), len(os.fsencode(place.real)) + 1, is_kept)
+
+
+def is_folder(path: str | bytes) -> bool:
+    """Itself, not what a link leads to."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _carry(old: bytes, new: bytes, base: int, is_kept: IsKept | None) -> int:
+    count = 0
+    before = os.lstat(new)
+    with os.scandir(old) as found:
+        entries = list(found)
+    for entry in entries:
+        there = new + b"/" + entry.name
+        kind = entry.stat(follow_symlinks=False).st_mode
+        is_special = not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind))
+        if is_special or (is_kept is not None and is_kept(entry.path[base:], entry.name)):
+            count += _link(entry.path, there)
+        elif stat.S_ISDIR(kind) and is_folder(there):
+            count += _carry(entry.path, there, base, is_kept)
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return count
+
+
+def _link(old: bytes, new: bytes) -> int:
+    """All of a tree; folders are made anew with the rights of the old ones."""
+    found = os.lstat(old)
+    if not stat.S_ISDIR(found.st_mode):
+        if os.path.lexists(new):
+            return 0
+        os.link(old, new, follow_symlinks=False)
+        return 1
+    if not is_folder(new):
+        os.mkdir(new, 0o700)  # noqa: PTH102 - as the paths are kept
+    count = sum(_link(old + b"/" + name, new + b"/" + name) for name in os.listdir(old))  # noqa: PTH208 - likewise
+    if os.geteuid() == 0:
+        os.chown(new, found.st_uid, found.st_gid)
+    os.chmod(new, stat.S_IMODE(found.st_mode))  # noqa: PTH101 - likewise
+    os.utime(new, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return count

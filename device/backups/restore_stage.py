@@ -1,0 +1,200 @@
+"""Reads a chain of archives for a restore: unpacks it beside what it will replace and compares every file, or only
+says what it would replace. Blocking; for the child process. Exchanges nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from archive.age import read_identities
+from archive.compare import state
+from archive.errors import DAMAGED, ArchiveError
+from archive.manifest import Entry, Header
+from archive.owners import Owners
+from archive.replay import ChainLink, Replayed, check_follows, header_of, make_durable, numbered, replay, sources_of
+from archive.unpack import DiskRoom, Selection, unpack
+from device.backups.preview import Preview
+from device.backups.restore_places import Place, StagingGroup
+from device.backups.sources import excluder
+from protocol.kinds import BackupClass
+
+RESERVE: Final = 64 * 1024 * 1024
+"""Bytes that stay free of each disk."""
+UNPACKING: Final = "unpacking"
+
+Fetch = Callable[[int], BinaryIO]
+"""The archive of a backup from its first byte on."""
+Tell = Callable[[str, int], None]
+"""Called with a phase and the bytes done in it."""
+
+
+class PlaceWanted(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    real: str
+    data_class: BackupClass
+    exclude: tuple[str, ...] = ()
+
+
+class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What of which backup is put where. `groups`: a staging folder with the names of the places of its file system.
+    `work`: a folder for the manifests."""
+
+    backup_id: int
+    places: tuple[PlaceWanted, ...]
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    work: str
+    paths: tuple[str, ...] = ()
+    identity_file: str | None = None
+    dry_run: bool = False
+
+    @classmethod
+    def of(
+        cls, backup_id: int, groups: Sequence[StagingGroup], work: Path, *, paths: Sequence[str],
+        identity_file: Path | None, dry_run: bool,
+    ) -> StageWanted:  # fmt: skip
+        places = tuple(
+            PlaceWanted(name=p.name, real=p.real, data_class=p.data_class, exclude=p.exclude)
+            for group in groups
+            for p in group.places
+        )
+        named = tuple((group.staging, tuple(place.name for place in group.places)) for group in groups)
+        return cls(
+            backup_id=backup_id, places=places, groups=named, work=str(work), paths=tuple(paths),
+            identity_file=None if identity_file is None else str(identity_file), dry_run=dry_run,
+        )  # fmt: skip
+
+    @property
+    def names(self) -> list[str]:
+        return [place.name for place in self.places]
+
+    def chosen(self, names: Sequence[str]) -> Selection:
+        """What is taken of an archive for these places."""
+        paths = [path for path in self.paths if path.partition("/")[0] in names] if self.paths else names
+        return Selection(paths=tuple(paths))
+
+
+class StageResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`foreign`: sources of the archive that this machine does not declare."""
+
+    backup_id: int
+    created_at: str
+    chain: tuple[int, ...]
+    files: int = 0
+    bytes: int = 0
+    foreign: tuple[str, ...] = ()
+    unknown_owners: tuple[str, ...] = ()
+    classes: dict[str, dict[str, int]] = {}
+    preview: dict[str, Any] | None = None
+
+
+def stage(wanted: StageWanted, fetch: Fetch, tell: Tell) -> StageResult:
+    """Raises ArchiveError, OSError."""
+    identities = read_identities(Path(wanted.identity_file)) if wanted.identity_file else ()
+    tell("downloading", 0)
+    with numbered(0), contextlib.closing(fetch(wanted.backup_id)) as raw:
+        header = header_of(raw, identities)
+    if header.backup_id != wanted.backup_id:
+        raise ArchiveError(DAMAGED, f"it is the archive of backup {header.backup_id}")
+    work = Path(wanted.work)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, mode=0o700)
+    try:
+        if wanted.dry_run:
+            return _previewed(wanted, header, fetch, tell, identities)
+        return _staged(wanted, header, fetch, tell, identities)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+class _Counted(Owners):
+    """Counts what it gives owners, by class."""
+
+    def __init__(self, places: Sequence[PlaceWanted]) -> None:
+        super().__init__()
+        self._classes = {place.name: place.data_class for place in places}
+        self.counts: dict[str, dict[str, int]] = {}  # Bound: the four classes
+
+    def keep(self, entry: Entry, above: int, name: str) -> None:
+        super().keep(entry, above, name)
+        if entry.kind != "dir":
+            counted = self.counts.setdefault(self._classes[entry.source], {"count": 0, "bytes": 0})
+            counted["count"] += 1
+            counted["bytes"] += entry.size
+
+
+def _staged(
+    wanted: StageWanted, header: Header, fetch: Fetch, tell: Tell, identities: Sequence[str]
+) -> StageResult:  # fmt: skip
+    owners = _Counted(wanted.places)
+    done: list[Replayed] = []
+    for folder, names in wanted.groups:
+        done.append(_fill(Path(folder), wanted, names, header, fetch, tell, identities, owners))
+    foreign = sorted(done[0].sources.keys() - set(wanted.names)) if not wanted.paths else []
+    return StageResult(
+        backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
+        files=sum(each.compared.files for each in done), bytes=sum(each.compared.bytes for each in done),
+        foreign=tuple(foreign), unknown_owners=tuple(owners.unknown), classes=owners.counts,
+    )  # fmt: skip
+
+
+def _fill(
+    folder: Path, wanted: StageWanted, names: Sequence[str], header: Header, fetch: Fetch, tell: Tell,
+    identities: Sequence[str], owners: Owners,
+) -> Replayed:  # fmt: skip
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    (folder / "tree").mkdir(mode=0o700)
+    root = os.open(folder / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstatvfs(root)
+        room = DiskRoom(max(0, found.f_bavail * found.f_frsize - RESERVE))
+        chain = [ChainLink(partial(fetch, backup_id)) for backup_id in header.chain]
+        done = replay(
+            chain, root, Path(wanted.work), identities=identities, selection=wanted.chosen(names), room=room,
+            owners=owners, phase=tell,
+        )  # fmt: skip
+        make_durable(root)
+    finally:
+        os.close(root)
+    return done
+
+
+def _previewed(
+    wanted: StageWanted, header: Header, fetch: Fetch, tell: Tell, identities: Sequence[str]
+) -> StageResult:  # fmt: skip
+    """Reads every archive of the chain to its end, and unpacks none."""
+    manifests: list[Path] = []
+    headers: list[Header] = []
+    size = 0
+    for number, backup_id in enumerate(header.chain):
+        file = Path(wanted.work) / f"manifest-{number}.jsonl"
+        with numbered(number), contextlib.closing(fetch(backup_id)) as raw:
+            one = unpack(raw, None, file, identities=identities, progress=partial(_further, tell, size))
+            check_follows(headers, one.header)
+        manifests.append(file)
+        headers.append(one.header)
+        size += one.size
+    places = [Place(p.name, p.real, p.data_class, p.exclude) for p in wanted.places]
+    inside = sources_of(headers)
+    preview = Preview(places)
+    preview.take(state(manifests, wanted.chosen(wanted.names)))
+    for place in places:
+        if place.name in inside:
+            preview.look(place, excluder(place.exclude), wanted.paths)
+    return StageResult(
+        backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
+        foreign=tuple(sorted(inside.keys() - set(wanted.names))) if not wanted.paths else (),
+        preview=preview.result(),
+    )  # fmt: skip
+
+
+def _further(tell: Tell, before: int, done: int) -> None:
+    tell(UNPACKING, before + done)
