@@ -23,7 +23,7 @@ from dashboard.texts import texts_in
 from texts.catalogue import Forms
 from texts.languages import LANGUAGES
 
-PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording")
+PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups")
 LATER = {"fleet": ("bulk",), "remote": ("session",)}
 """Scripts that a page may fetch; their words come with the page."""
 ANYWHERE = ("lease",)

@@ -77,12 +77,12 @@ def differences(e: EventReading, name_of: Callable[[str], str]) -> list[str]:
     ]
 
 
-def moment(r: Reader, given: object) -> str:
+def moment(r: Reader, given: object, zone: str | None = None) -> str:
     """RFC 3339, or epoch milliseconds; with its date."""
     try:
         if isinstance(given, (int, float)) and not isinstance(given, bool):
-            return r.stamp(int(given))
+            return r.stamp(int(given), zone)
         at = datetime.fromisoformat(str(given).replace("Z", "+00:00"))
-        return r.stamp(int(at.timestamp() * 1000))
+        return r.stamp(int(at.timestamp() * 1000), zone)
     except (ValueError, OverflowError):
         return plain(str(given), 40)

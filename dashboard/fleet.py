@@ -21,10 +21,10 @@ METRICS = {
     "gpu": "gpu_usage",
     "temperature": "temperature",
 }
-SORTS = ("machine", "status", "seen", "capacity", *METRICS)
+SORTS = ("machine", "status", "seen", "capacity", *METRICS, "backup")
 STATUS_ORDER = {"error": 0, "full": 1, "unknown": 2, "maintenance": 3, "inactive": 4, "active": 5}
-REVERSED_AT_FIRST = frozenset({"capacity", *METRICS})
-"""Sorted by a reading, the highest comes first."""
+REVERSED_AT_FIRST = frozenset({"capacity", *METRICS, "backup"})
+"""Sorted by a reading, the highest comes first; by the backup, the oldest, before it who has none."""
 
 
 NAMES_KEPT = 4096
@@ -128,6 +128,8 @@ def sort_value(view: View, sort: str) -> float | None:
         return None if seen is None else float(-seen)
     if sort == "capacity":
         return float(view["capacity"])
+    if sort == "backup":
+        return -float((view.get("backup") or {}).get("good_at") or 0)
     if view["connection"] not in ("live", "late"):
         return None
     value = (view["readings"] or {}).get(METRICS[sort])

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import sparkline
-from dashboard.trouble import EXPECTED_BACK_MS, View, clock_cause, gone_expectedly, health_causes, quarantined
+from dashboard.trouble import (
+    EXPECTED_BACK_MS,
+    View,
+    backup_causes,
+    clock_cause,
+    gone_expectedly,
+    health_causes,
+    moments,
+    other_moment,
+    quarantined,
+)
 
 TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
 DAY_MS = 86_400_000
@@ -100,15 +110,17 @@ def whys(view: View, now: int) -> list[Why]:
         found.append(Why(status, view["status_since"]))
     found += [Why(cause, None, value) for cause, value in health_causes(view)]
     clock = clock_cause(view)
-    return found if clock is None else [*found, Why(clock, None, view["clock_offset_s"])]
+    if clock is not None:
+        found.append(Why(clock, None, view["clock_offset_s"]))
+    if connection == "never":
+        return found
+    return found + [Why(cause, since, since) for cause, since in backup_causes(view, now)]
 
 
 def other_at(view: View, now: int) -> int | None:
     """When the clock alone changes the causes."""
-    if quarantined(view, now):
-        until: int = view["quarantined_until"]
-        return until
-    return (view["connection_since"] or now) + EXPECTED_BACK_MS + 1 if gone_expectedly(view, now) else None
+    back = (view["connection_since"] or now) + EXPECTED_BACK_MS + 1
+    return other_moment((back, *moments(view)), now, lambda at: [why.code for why in whys(view, at)])
 
 
 @dataclass(frozen=True, slots=True)

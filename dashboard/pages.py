@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dashboard import bulk, fleet, remote_sessions, sparkline
+from dashboard import backups, bulk, fleet, remote_sessions, sparkline
 from dashboard.reader import Reader
 from dashboard.trouble import freshness
 
@@ -33,6 +33,7 @@ def environment() -> Environment:
         spark_path=sparkline.path,
         freshness=freshness,
         lease_left=remote_sessions.left,
+        backup_brief=backups.brief,
         WISHES=tuple(bulk.BULK_ACTIONS),
     )
     return made

@@ -38,6 +38,8 @@ class Reader:
         return formats.amount(size, self.language)
 
     def worth(self, cause: str, value: float | None) -> str:
+        if cause.startswith("backup"):
+            return self.age(int(value or 0))
         if cause.startswith("clock"):
             return self.offset(value or 0)
         return self.reading("temperature" if cause == "hot" else "share", value or 0)

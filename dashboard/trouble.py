@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,8 +24,8 @@ HEALTH_CAUSES = {
     "throttled": "throttled",
 }
 RANKS = {
-    "quarantined": 0, "error": 1, "full": 2, "offline": 3, "hot": 4, "throttled": 5, "disk": 6,
-    "nearly_full": 7, "clock": 8, "memory": 9, "cpu": 10, "gpu": 11, "unknown": 12,
+    "quarantined": 0, "error": 1, "full": 2, "offline": 3, "hot": 4, "throttled": 5, "disk": 6, "backup_drill": 7,
+    "backup_late": 8, "nearly_full": 9, "clock": 10, "memory": 11, "cpu": 12, "gpu": 13, "unknown": 14,
 }  # fmt: skip
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
@@ -83,6 +83,18 @@ def clock_cause(view: View) -> str | None:
     return "clock_unset" if off < -CLOCK_UNSET_S else "clock"
 
 
+def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
+    """What is wrong with its backups, and since when: the last one could not be restored, or no good one is there."""
+    backup = view.get("backup") or {}
+    found: list[tuple[str, int]] = []
+    if backup.get("drill_failed_at") is not None:
+        found.append(("backup_drill", backup["drill_failed_at"]))
+    if backup.get("late_at") is not None and backup["late_at"] <= now:
+        good_at = backup.get("good_at")
+        found.append(("backup_late", view["created_at"] if good_at is None else good_at))
+    return found
+
+
 def trouble(view: View, now: int) -> MachineTrouble | None:
     """The worst trouble of a machine, or None."""
     status, connection = view["effective_status"], view["connection"]
@@ -103,9 +115,11 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
         causes.append(("nearly_full", view["capacity"]))
     if clock_cause(view):
         causes.append(("clock", view["clock_offset_s"]))
+    since = dict(backup_causes(view, now))
+    causes += [(cause, at if cause == "backup_late" else None) for cause, at in since.items()]
     if causes:
         cause, value = min(causes, key=lambda pair: RANKS[pair[0]])
-        return MachineTrouble(view["id"], cause, value, None)
+        return MachineTrouble(view["id"], cause, value, since.get(cause))
     if status == "unknown":
         return MachineTrouble(view["id"], "unknown", None, view["status_since"])
     return None
@@ -113,12 +127,24 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
 
 def other_at(view: View, now: int) -> int | None:
     """When the clock alone changes the trouble."""
-    if quarantined(view, now):
-        until: int = view["quarantined_until"]
-        return until
-    if view["connection"] != "offline" or trouble(view, now) is not None or view["effective_status"] in RESTING:
-        return None
-    return (view["connection_since"] or view["last_seen_at"] or now) + OFFLINE_ALARM_MS + 1
+    since = view["connection_since"] or view["last_seen_at"] or now
+    return other_moment((since + OFFLINE_ALARM_MS + 1, *moments(view)), now, lambda at: _cause(view, at))
+
+
+def moments(view: View) -> tuple[int, ...]:
+    """When the clock may change what is wrong with a machine, whatever its connection."""
+    known = (view.get("quarantined_until"), (view.get("backup") or {}).get("late_at"))
+    return tuple(at for at in known if at is not None)
+
+
+def other_moment(candidates: Iterable[int], now: int, of: Callable[[int], Any]) -> int | None:
+    """The first of them after now at which `of` is another."""
+    return next((at for at in sorted(candidates) if at > now and of(at) != of(now)), None)
+
+
+def _cause(view: View, now: int) -> str | None:
+    found = trouble(view, now)
+    return None if found is None else found.cause
 
 
 def troubles(views: Iterable[View], now: int) -> list[MachineTrouble]:

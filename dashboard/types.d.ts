@@ -43,6 +43,15 @@ interface Job {
   cancel_at: number | null;
 }
 
+interface Backup {
+  good_at: number | null;
+  verified_at: number | null;
+  failed_at: number | null;
+  drill_failed_at: number | null;
+  late_at: number | null;
+  open: boolean;
+}
+
 interface Machine {
   id: number;
   device_id: string;
@@ -81,6 +90,7 @@ interface Machine {
   quarantined_until: number | null;
   pending: Job[];
   lease: Lease | null;
+  backup: Backup;
   created_at: number;
 }
 

@@ -15,8 +15,9 @@ from hub.audit import api as events
 from hub.audit import page as events_page
 from hub.audit import service as audit_service
 from hub.backups import api as backups
-from hub.backups import download_api, upload_api
+from hub.backups import backup_page, download_api, upload_api
 from hub.backups import files_api as backup_files
+from hub.backups import page as backups_page
 from hub.commands import api as commands
 from hub.commands import bulk, cards
 from hub.commands import handlers as commands_handlers
@@ -93,8 +94,11 @@ OF_MACHINE = {
     "lease-place": Part("lease_place.html", remote_page.part_place),
     "past": Part("lease_past.html", remote_page.part_past),
     "zone": Part("zone_card.html", zone_card.part),
+    "backup-plan": Part("backup_plan.html", backups_page.part_plan),
+    "backup-history": Part("backup_history.html", backups_page.part_history),
 }
 """Parts of a machine's pages, by the id of their element."""
+OF_BACKUP = {"backup-whole": Part("backup_whole.html", backup_page.part_backup)}
 OF_FLEET = {
     "needs": Part("attention.html", machines_page.part_attention),
     "alarms": Part("alarms.html", machines_page.part_alarms),
@@ -153,6 +157,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/do/{action}", WebPage(commands_page.show_action, commands_page.do_action)),
         ("/machines/{id}/status", WebPage(to_machine, machines_page.ask_status)),
         *_of_remote_sessions(),
+        *_of_backups(),
         ("/admin/settings", fleet_settings),
         ("/admin/settings/parts", WebPage(drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
         ("/admin/users", WebPage(people_page.show_users, people_page.add_user, action="user.manage")),
@@ -165,6 +170,18 @@ def page_routes() -> list[BaseRoute]:
         Route("/static/{name:path}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
         Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+def _of_backups() -> list[tuple[str, WebPage]]:
+    return [
+        ("/bulk/backups", WebPage(home, backups_page.ask_or_start_many, most_fields=backups_page.MOST_FIELDS)),
+        ("/machines/{id}/backups", WebPage(backups_page.show_backups)),
+        ("/machines/{id}/backups/start", WebPage(backups_page.to_backups, backups_page.start)),
+        ("/machines/{id}/backups/{backup_id}", WebPage(backup_page.show_backup)),
+        ("/machines/{id}/backups/{backup_id}/parts", WebPage(drawn(OF_BACKUP), cost=OF_PARTS)),
+        ("/machines/{id}/backups/{backup_id}/download", WebPage(backup_page.to_backup, backup_page.download)),
+        ("/machines/{id}/backups/{backup_id}/delete", WebPage(backup_page.to_backup, backup_page.delete)),
     ]
 
 

@@ -7,14 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from starlette.requests import Request
+
 from dashboard import jobs
 from db.queries import commands as command_rows
 from db.queries import users
 from db.records import CommandRow
+from hub.commands import service
 from hub.model import actors, views
 from hub.model.changes import Change, moved_rows
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine
+from hub.web.api.operation import Call
 from hub.web.shell.page import Visit, who
 
 RECENT: Final = timedelta(minutes=10)  # A job that has ended stays on its machine's page this long
@@ -120,3 +124,14 @@ def on_machine(visit: Visit, commands: Sequence[CommandRow], names: Mapping[str,
 async def people(visit: Visit, issuers: Collection[str]) -> dict[str, str]:
     everybody = await users.all_users(visit.context.store)
     return {str(user.id): user.name for user in everybody if actors.user(user.id) in issuers}
+
+
+def once(visit: Visit, found: Machine | None, body: Any, query: Any = None) -> Call:
+    """Sent twice (a second press, a reload), it is done once."""
+    wish = visit.form.get("wish", "")
+    call = visit.call(body, machine=found, query=service.Waiting() if query is None else query)
+    if wish:
+        scope = dict(visit.request.scope)
+        scope["headers"] = [*scope["headers"], (service.HEADER.lower().encode(), wish.encode("utf-8", "replace"))]
+        call.request = Request(scope)
+    return call

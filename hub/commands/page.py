@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard import actions, bulk, fleet, job_list, jobs
@@ -25,7 +24,6 @@ from hub.model.actors import row_id
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
 from hub.web.api.endpoint import why_not
-from hub.web.api.operation import Call
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import validate
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
@@ -219,22 +217,11 @@ async def do_action(visit: Visit) -> Response:
         return await show_action(visit, visit.reader.t("reason.missing"), 422)
     try:
         wanted = validate(api.NewCommand, _body_of(name, visit.form))
-        await api.send_command(once(visit, found, wanted))
+        await api.send_command(cards.once(visit, found, wanted))
     except (Problem, Refused) as refused:
         problem = refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
         return await show_action(visit, visit.sentence(problem), problem.status)
     return go(f"/machines/{found.id}")
-
-
-def once(visit: Visit, found: Machine | None, body: Any) -> Call:
-    """Sent twice (a second press, a reload), it is done once."""
-    wish = visit.form.get("wish", "")
-    call = visit.call(body, machine=found, query=service.Waiting())
-    if wish:
-        scope = dict(visit.request.scope)
-        scope["headers"] = [*scope["headers"], (service.HEADER.lower().encode(), wish.encode("utf-8", "replace"))]
-        call.request = Request(scope)
-    return call
 
 
 def _body_of(name: str, form: dict[str, str]) -> dict[str, Any]:
@@ -282,7 +269,7 @@ async def _issue(visit: Visit, wish: bulk.BulkAction, found: list[Machine], reas
     able = [m for m in found if actions.can(name, {"commands": m.capabilities})]
     if not able:
         return _confirm(visit, wish, found, visit.reader.t("locked.unsupported"), 409)
-    call = once(visit, None, bulk_api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
+    call = cards.once(visit, None, bulk_api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
     args = service.read_arguments(call, name, wish.args)
     data = await bulk_api.issue_many(call, name, args, [bulk_api.BulkTarget(m.id, m) for m in able], reason or None)
     machines = visit.context.fleet.machines

@@ -35,7 +35,7 @@ from hub.web.shell.page import Visit, go, local
 BLANK: dict[str, Any] = {
     "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
     "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
-    "readings": None, "over": (), "lease": None, "spark": "",
+    "readings": None, "over": (), "lease": None, "backup": None, "spark": "",
 }  # fmt: skip
 """The template of a row: the page clones it for machines added while it is open."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from dashboard import actions
+from dashboard import actions, backups
 from dashboard.reader import Reader
 from dashboard.trouble import quarantined
 from db.queries import events, users
@@ -22,7 +22,9 @@ from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem
 from hub.web.shell.page import Visit, go, who
 
-TABS: Final = (("overview", ""), ("remote", "/remote"), ("events", "/events"), ("settings", "/settings"))
+TABS: Final = (
+    ("overview", ""), ("remote", "/remote"), ("backups", "/backups"), ("events", "/events"), ("settings", "/settings"),
+)  # fmt: skip
 MAX_ADDRESSES: Final = 5
 
 
@@ -103,6 +105,7 @@ def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str,
         ("ip", view["last_ip"], ""),
         ("time", None if time is None else f"{time} {reader.zone_label(zone)}", zone),
         ("clock", None if offset is None else reader.offset(offset), ""),
+        ("backup", backups.short(reader, view["backup"]), ""),
         ("key", f"{view['api_key_prefix']}…" if view["api_key_prefix"] else None, ""),
     ]
     return [(name, str(value) if value else "—", hint) for name, value, hint in known]

@@ -37,7 +37,7 @@ CONNECTION_MEMBERS = frozenset(
 )
 READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_at"})
 PENDING_MEMBERS = frozenset({"pending"})
-SETTINGS_MEMBERS = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s"})
+SETTINGS_MEMBERS = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s", "backup"})
 SESSION_MEMBERS = frozenset({"lease"})
 BACKUP_MEMBERS = frozenset({"backup"})
 ALL_MEMBERS = frozenset({"*"})
@@ -52,7 +52,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "special_status": ("special_status", "effective_status"),
     "status_before": ("returns_to",),
     "api_key": (),
-    "capabilities": ("commands",),
+    "capabilities": ("commands", "backup"),
     "hardware": ("model",),
     "config_errors": ("config_refused",),
     "config_own": (),

@@ -27,6 +27,7 @@ BUDGET = {
     "remote.js": 16_384,
     "recording.js": 6_144,
     "lease.js": 3_072,
+    "backups.js": 12_288,
 }
 SPECIFICATION = {
     "light": "--bg:#f6f7f9;--surface:#fff;--surface-2:#eceff3;--text:#141a22;--muted:#4a5564;--border:#d3d9e1;"

@@ -68,6 +68,7 @@ def test_no_text_is_left_over() -> None:
         "term_hint.",
         "key.",
         "remote_refusal.",
+        "backup.",
     )
     alone = [
         key

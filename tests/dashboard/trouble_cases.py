@@ -41,6 +41,8 @@ class Case(NamedTuple):
     whys: list[str]
 
 
+LATE: Final = {"good_at": NOW - 400_000_000, "drill_failed_at": None, "late_at": NOW - 10_000_000}
+
 CASES: Final = [
     Case("fine", {}, None, []),
     Case(
@@ -164,5 +166,37 @@ CASES: Final = [
         None,
         ["offline"],
     ),
+    Case(
+        "no good backup for long",
+        {"id": 24, "backup": LATE},
+        ("backup_late", NOW - 400_000_000, NOW - 400_000_000),
+        ["backup_late"],
+    ),
+    Case(
+        "never a good backup",
+        {"id": 25, "backup": {**LATE, "good_at": None}},
+        ("backup_late", NOW - 1_000_000_000, NOW - 1_000_000_000),
+        ["backup_late"],
+    ),
+    Case("a backup that will be late", {"id": 26, "backup": {**LATE, "late_at": NOW + 10_000}}, None, []),
+    Case(
+        "late in maintenance",
+        {"id": 27, "backup": LATE, "effective_status": "maintenance"},
+        None,
+        ["maintenance", "backup_late"],
+    ),
+    Case(
+        "a drill failed, and none is good",
+        {"id": 28, "backup": {**LATE, "drill_failed_at": NOW - 5000}},
+        ("backup_drill", None, NOW - 5000),
+        ["backup_drill", "backup_late"],
+    ),
+    Case(
+        "late, and away for long",
+        {"id": 29, "backup": LATE, "connection": "offline", "connection_since": NOW - 960_001},
+        ("offline", None, NOW - 960_001),
+        ["offline", "backup_late"],
+    ),
+    Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
-ORDER: Final = [18, 19, 2, 4, 3, 9, 6, 11, 14, 21, 22, 16]
+ORDER: Final = [18, 19, 2, 4, 3, 9, 29, 6, 11, 28, 25, 24, 14, 21, 22, 16]

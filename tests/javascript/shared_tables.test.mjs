@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { backupShort, briefCode, MARKS } from "../../dashboard/static/js/backup_brief.js";
 import * as format from "../../dashboard/static/js/format.js";
 import { freshness } from "../../dashboard/static/js/freshness.js";
 import * as order from "../../dashboard/static/js/order.js";
@@ -29,6 +30,17 @@ test("numbers and readings are written as their readers write them", () => {
   for (const [value, lang, decimals, text] of formats.number) assert.equal(format.number(value, lang, decimals), text);
   for (const [size, lang, text] of formats.amount) assert.equal(format.amount(size, lang), text);
   for (const [metric, value, lang, text] of formats.reading) assert.equal(format.reading(metric, value, lang), text);
+});
+
+test("a machine's backups in a word", () => {
+  for (const { about, backup, code, mark, ...said } of table("backups").briefs) {
+    assert.equal(briefCode(backup, NOW), code, about);
+    assert.equal(MARKS[code], mark);
+    for (const lang of ["en", "id"]) {
+      useTexts(words(lang), lang);
+      assert.equal(backupShort(backup, NOW).replaceAll("\u202f", " "), said[lang], about);
+    }
+  }
 });
 
 test("durations", () => {

@@ -1,5 +1,6 @@
 // The top of every tab of a machine, kept true: name, status, until when, connection, busy, facts, a fight for its key.
 
+import { backupShort } from "./backup_brief.js";
 import { find, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, clock, day, offset, span, zoneLabel } from "./format.js";
 import { freshness, quarantined } from "./freshness.js";
@@ -73,6 +74,7 @@ export class MachineHead {
       const since = m.connection === "live" ? (now - m.readings.taken_at) / 1000 : 0;
       fact("uptime", span(m.readings.uptime_s + since, language));
     }
+    fact("backup", backupShort(m.backup, now));
     if (m.clock_offset_s !== null)
       fact("time", `${clock(now + m.clock_offset_s * 1000, this.zone, language, true)} ${zoneLabel(this.zone, now)}`);
   }

@@ -10,7 +10,7 @@ const METRICS = {
 };
 const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
 const CONNECTIONS = ["offline", "late", "never"];
-const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS)];
+const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS), "backup"];
 /** @type {Record<string, number>} */
 const STATUS_ORDER = { error: 0, full: 1, unknown: 2, maintenance: 3, inactive: 4, active: 5 };
 
@@ -44,7 +44,7 @@ export function address(query, changes = {}) {
 
 /** What a click on a column head leads to. @param {Query} query @param {string} column */
 export function sortAddress(query, column) {
-  const worstFirst = column === "capacity" || column in METRICS;
+  const worstFirst = column === "capacity" || column === "backup" || column in METRICS;
   return address(query, { sort: column, descending: column === query.sort ? !query.descending : worstFirst });
 }
 
@@ -90,6 +90,7 @@ function sortValue(m, sort) {
   if (sort === "status") return STATUS_ORDER[m.effective_status];
   if (sort === "seen") return m.last_seen_at === null ? null : -m.last_seen_at;
   if (sort === "capacity") return m.capacity;
+  if (sort === "backup") return -(m.backup?.good_at ?? 0);
   if (m.connection !== "live" && m.connection !== "late") return null;
   return m.readings?.[METRICS[sort]] ?? null;
 }

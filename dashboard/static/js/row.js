@@ -1,5 +1,6 @@
 // One row of the fleet table (a card on a phone): patched node by node, never replaced, so that focus and pointer stay.
 
+import { briefCode, MARKS } from "./backup_brief.js";
 import { all, find, icon, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, reading } from "./format.js";
 import { freshness, heard } from "./freshness.js";
@@ -79,7 +80,19 @@ export class Row {
     setText(this.seen, fresh.words);
     setAttribute(this.seen, "class", fresh.quiet ? "vh" : `${fresh.mark}-age`);
     setText(find(".s small", this.node), age((now - m.status_since) / 1000, language));
+    this.backup(m.backup, now);
     setAttribute(find(".spark path", this.node), "d", this.spark.path(now));
+  }
+
+  /** How old the last good backup is. @param {Backup} backup @param {number} now */
+  backup(backup, now) {
+    const code = briefCode(backup, now);
+    const cell = find(".c-backup", this.node);
+    const words = t(`backup.brief.${code}`);
+    setIcon(find(".i", cell), MARKS[code]);
+    setText(find(".val", cell), backup?.good_at ? age((now - backup.good_at) / 1000, language) : "—");
+    setText(find(".vh", cell), words);
+    setAttribute(cell, "title", words);
   }
 
   /** @param {boolean} on */

@@ -22,7 +22,7 @@ from hub.model.views import machine_delta
 MEMBERS: Final = (
     "name", "device_id", "location_description", "status_reason", "effective_status", "capacity", "status_since",
     "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
-    "quarantined_until", "clock_offset_s",
+    "quarantined_until", "clock_offset_s", "backup", "created_at",
 )  # fmt: skip
 SLICE_S: Final = 0.001
 """After it others get the event loop."""

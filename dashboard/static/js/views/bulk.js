@@ -137,8 +137,10 @@ function tell({ group_id: group, total, results }) {
 }
 
 bar.addEventListener("submit", (event) => {
-  event.preventDefault();
   const button = /** @type {Part} */ (event.submitter);
+  // Some have a page of their own.
+  if (button.hasAttribute("formaction")) return;
+  event.preventDefault();
   if (button.getAttribute("aria-disabled") !== "true") open(button.value);
 });
 ask.addEventListener("submit", send);

@@ -1,0 +1,250 @@
+"""Renders a backup in words: how it came to be, what it holds, whether it can be restored, what may be done. Pure.
+
+Takes backups with instants in epoch milliseconds. The green mark is for what was restored somewhere and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from dashboard import jobs
+from dashboard.reader import Reader
+
+Backup = Mapping[str, Any]
+
+OPEN: Final = ("pending", "uploading")
+GOOD: Final = ("completed", "verified")
+DOES: Final = ("restore", "download", "verify", "delete")
+"""What people may do with a backup."""
+CLASSES: Final = ("data", "configuration", "images", "logs")
+MOST_LINES: Final = 200
+"""Lines of a report that are shown."""
+
+
+class BackupState(NamedTuple):
+    """`name` finds the text, `mark` the shape; `why`: the cause of a failure, "" without one."""
+
+    name: str
+    mark: str
+    word: str
+    why: str
+
+
+class BackupOffer(NamedTuple):
+    """`locked`: why it is not possible ("" when it is): role, unfinished, failed, gone, offline, unsupported, busy."""
+
+    name: str
+    locked: str
+    role: str
+
+
+class NotedFile(NamedTuple):
+    path: str
+    what: str
+
+
+class BackupLine(NamedTuple):
+    """A backup in a table. `kept` is "" for one whose file is gone; `took` while it has not ended."""
+
+    id: int
+    when: str
+    title: str
+    trigger: str
+    by: str
+    contents: str
+    chain: str
+    size: str
+    took: str
+    state: BackupState
+    since: str
+    kept: str
+    encrypted: bool
+    offers: tuple[BackupOffer, ...]
+
+
+def state(r: Reader, b: Backup) -> BackupState:
+    name, why = _state(b)
+    told = b["drill_error"] if name == "broken" else b["error"] if name == "failed" else None
+    mark = {"verified": "active", "broken": "error", "failed": "error", "pending": "late", "uploading": "auto"}
+    return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), jobs.why(r, told) if why else "")
+
+
+def _state(b: Backup) -> tuple[str, bool]:
+    """Its name, and whether it has a cause."""
+    if b["deleted_at"] is not None:
+        return "deleted", False
+    if b["upload_status"] in GOOD and b["drill_error"]:
+        return "broken", True
+    if b["upload_status"] == "verified":
+        return "verified", False
+    return ("untried", False) if b["upload_status"] == "completed" else (b["upload_status"], bool(b["error"]))
+
+
+def line(
+    r: Reader, b: Backup, *, by: str, zone: str, kept: tuple[int | None, str] | None, offers: Sequence[BackupOffer]
+) -> BackupLine:
+    """`by`: the name of who asked for it; `kept`: until when (ms) and why longer than its days."""
+    what = state(r, b)
+    size = b["file_size"]
+    return BackupLine(
+        id=b["id"],
+        when=r.day(b["created_at"], zone),
+        title=r.stamp(b["created_at"], zone),
+        trigger=r.said("backup.trigger", str(b["trigger"])),
+        by=by,
+        contents=contents(r, b),
+        chain=chain(r, b),
+        size="" if size is None else r.amount(size),
+        took=took(r, b),
+        state=what,
+        since=_since(r, b, what.name, zone),
+        kept=kept_words(r, kept, zone) if what.name not in ("deleted", "failed", *OPEN) else "",
+        encrypted=bool(b["encrypted"]),
+        offers=tuple(offers),
+    )
+
+
+def contents(r: Reader, b: Backup) -> str:
+    """`Full, with images, without logs`; what the machine chose is not told apart where nobody said."""
+    words = [r.said("backup.type", str(b["backup_type"]))]
+    for member in ("images", "logs"):
+        included = b[f"include_{member}"]
+        if included is not None:
+            words.append(r.t(f"backup.{'with' if included else 'without'}.{member}"))
+    return ", ".join(words)
+
+
+def chain(r: Reader, b: Backup) -> str:
+    """Where an incremental stands behind its full; "" for a full."""
+    if b["chain_id"] is None or b["chain_id"] == b["id"]:
+        return ""
+    return r.t("backup.chain.place", n=r.number((b["chain_position"] or 0) + 1), id=b["chain_id"])
+
+
+def took(r: Reader, b: Backup) -> str:
+    """From the machine's first word to the last part."""
+    end, start = b["completed_at"], b["started_at"] or b["created_at"]
+    return "" if end is None else r.span(max(0, end - start) / 1000)
+
+
+def kept_words(r: Reader, kept: tuple[int | None, str] | None, zone: str) -> str:
+    """Until when; with the reason where it stays longer than its days."""
+    if kept is None:
+        return ""
+    until, why = kept
+    if until is None:
+        return r.t(f"backup.kept.{why}") if why else ""
+    when = r.day(until, zone)
+    return r.t("backup.kept.chain.until", when=when) if why == "chain" else when
+
+
+def _since(r: Reader, b: Backup, name: str, zone: str) -> str:
+    """When it became what it is, where that is news."""
+    at = {"verified": b["verified_at"], "broken": b["drill_at"], "deleted": b["deleted_at"]}.get(name)
+    if at is None:
+        return ""
+    when = r.day(at, zone)
+    return r.t("backup.since.verified", when=when) if name == "verified" else when
+
+
+MARKS: Final = {
+    "running": "auto", "drill": "warn", "failed": "warn", "late": "warn", "verified": "active", "untried": "inactive",
+    "none": "never",
+}  # fmt: skip
+
+
+class BackupMark(NamedTuple):
+    """Of a machine among others: the shape, how old its last good one is, and what that means."""
+
+    mark: str
+    age: str
+    words: str
+
+
+def brief(r: Reader, backup: Mapping[str, Any] | None) -> BackupMark:
+    code = _brief_code(backup or {}, r.now)
+    good_at = (backup or {}).get("good_at")
+    return BackupMark(MARKS[code], "—" if good_at is None else r.age(good_at), r.t(f"backup.brief.{code}"))
+
+
+def short(r: Reader, backup: Mapping[str, Any] | None) -> str:
+    """The same in a line: `19 h ago, verified`."""
+    words, good_at = r.t(f"backup.short.{_brief_code(backup or {}, r.now)}"), (backup or {}).get("good_at")
+    return words if good_at is None else r.t("backup.short.at", age=r.age(good_at), words=words)
+
+
+def _brief_code(backup: Mapping[str, Any], now: int) -> str:
+    """The page's backup_brief.js decides the same; one table of cases holds both to it."""
+    if backup.get("open"):
+        return "running"
+    if backup.get("drill_failed_at"):
+        return "drill"
+    if backup.get("failed_at"):
+        return "failed"
+    if backup.get("late_at") and backup["late_at"] <= now:
+        return "late"
+    return "verified" if backup.get("verified_at") else "untried" if backup.get("good_at") else "none"
+
+
+def offers(b: Backup, may: Mapping[str, str], machine: str = "") -> tuple[BackupOffer, ...]:
+    """`may`: the role wanted for each that the page offers, "" when the reader may; `machine`: why it cannot be asked
+    now."""
+    return tuple(BackupOffer(name, _locked(name, b, may[name], machine), may[name]) for name in DOES if name in may)
+
+
+def _locked(name: str, b: Backup, role: str, machine: str) -> str:
+    if role:
+        return "role"
+    if b["deleted_at"] is not None:
+        return "gone"
+    if b["upload_status"] in OPEN:
+        return "unfinished"
+    if b["upload_status"] == "failed":
+        return "failed"
+    return machine if name == "restore" else ""
+
+
+def facts(r: Reader, b: Backup, zone: str) -> list[tuple[str, str]]:
+    """The small print of one backup: (name of a text, value); what is not known is left out."""
+    sizes: list[tuple[str, int | None, Callable[[float], str]]] = [
+        ("files", b["files"], r.number),
+        ("bytes", b["bytes_total"], r.amount),
+        ("size", b["file_size"], r.amount),
+    ]
+    times = [("drill", b["drill_at"]), ("verified", b["verified_at"]), ("deleted", b["deleted_at"])]
+    known = [
+        *((name, "" if value is None else write(value)) for name, value, write in sizes),
+        ("gone", r.number(b["deleted_entries"]) if b["deleted_entries"] else ""),
+        ("took", took(r, b)),
+        ("compression", str(b["compression"] or "")),
+        ("encrypted", r.t("backup.encrypted.what") if b["encrypted"] else ""),
+        *((name, "" if at is None else r.stamp(at, zone)) for name, at in times),
+        ("sha256", str(b["sha256"] or "")),
+        ("place", str(b["minio_path"] or b["file_path"] or "")),
+    ]
+    return [(name, value) for name, value in known if value]
+
+
+def report(r: Reader, b: Backup) -> tuple[list[NotedFile], int]:
+    """The lines of its report, and how many more there are. The machine made it: nothing in it is trusted."""
+    told = b["report"] if isinstance(b["report"], Mapping) else {}
+    listed = told.get("lines", told.get("report", ()))
+    lines = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, (list, tuple)) else []
+    shown = [_report_line(r, each) for each in lines[:MOST_LINES]]
+    counts = told.get("counts")
+    numbers = counts.values() if isinstance(counts, Mapping) else ()
+    total = sum(n for n in numbers if isinstance(n, int) and not isinstance(n, bool) and n > 0)
+    return shown, max(0, max(total, len(lines)) - len(shown))
+
+
+def _report_line(r: Reader, told: Mapping[str, Any]) -> NotedFile:
+    code, text = str(told.get("code") or ""), str(told.get("text") or "")
+    known = f"backup.report.{code}"
+    return NotedFile(str(told.get("path") or ""), r.t(known) if known in r.t else text or code)
+
+
+def folders(path: str) -> list[tuple[str, str]]:
+    """The way to a folder: (name, path) of each step."""
+    steps = [step for step in path.split("/") if step]
+    return [(step, "/".join(steps[: place + 1])) for place, step in enumerate(steps)]

@@ -1,0 +1,299 @@
+"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and what there is. Works without
+script, by the operations of the API."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.responses import Response
+
+from dashboard import backups as texts
+from dashboard.backups import BackupLine
+from db.backup_records import BackupRow
+from db.queries import backups as rows
+from hub.backups import api
+from hub.backups.rules import due, keep
+from hub.commands import cards
+from hub.commands import rules as command_rules
+from hub.commands.rules import Refused
+from hub.machines import tab
+from hub.model import backup_age
+from hub.model.access import role_needed
+from hub.model.actors import row_id
+from hub.model.backups import last_good, newest, open_backup
+from hub.model.machine import Machine
+from hub.model.views import epoch_ms, machine_view
+from hub.web.api.endpoint import permit, why_not
+from hub.web.http.problems import Problem, Text
+from hub.web.http.validation import validate
+from hub.web.shell.page import Visit, go, who
+
+PAGE: Final = 20
+ACTIONS: Final[Mapping[str, str]] = {
+    "download": "backup.download", "delete": "backup.delete",
+}  # fmt: skip
+
+
+class LastGood(NamedTuple):
+    id: int
+    verified: bool
+    words: str
+
+
+class ShownPlan(NamedTuple):
+    """`next` "": nothing is planned, and `why` says why; with both, why it begins later. `until`: epoch ms when these
+    words are too old."""
+
+    next: str
+    why: str
+    last: LastGood | None
+    late: str
+    until: int | None
+
+
+class StartForm(NamedTuple):
+    """`locked`: why nobody may ask now, "" when they may; `waits`: until when it waits for a machine that is away."""
+
+    locked: str
+    role: str
+    waits: str
+    wish: str
+    given: Mapping[str, Any]
+
+
+async def show_backups(visit: Visit) -> Response:
+    return await _page(visit, visit.machine())
+
+
+async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
+    """`fault`: the sentence of a refused form."""
+    head = await tab.head(visit, found)
+    values = {**await part_plan(visit), **await part_history(visit)}
+    return visit.render("backups.html", status, **values | {"m": head["m"]}, head_of=head, fault=fault)
+
+
+async def part_plan(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    return {
+        "m": machine_view(found, times="ms"),
+        "plan": _plan(visit, found),
+        "start": _start_form(visit, found),
+    }
+
+
+async def part_history(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    before = row_id(visit.request.query_params.get("before", ""))
+    shown = await rows.of_machine(visit.context.store, found.id, PAGE + 1, before)
+    return {
+        "m": machine_view(found, times="ms"),
+        "lines": await lines(visit, found, shown[:PAGE]),
+        "wanted": [(name, role) for name, role in roles(visit, found).items() if role],
+        "older": shown[PAGE - 1].id if len(shown) > PAGE else None,
+        "before": before,
+    }
+
+
+async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> list[BackupLine]:
+    """Backups of that machine as a table shows them."""
+    shown = list(shown)
+    kept = keep.kept_until(await rows.kept(visit.context.store, found.id), retention_days(found))
+    names = await tab.people(visit, found, {row.requested_by for row in shown if row.requested_by})
+    may, cannot = roles(visit, found), why_machine_cannot(found)
+    return [
+        texts.line(
+            visit.reader, of := in_ms(row), by=_by(visit, row, names), zone=tab.zone_of(found),
+            kept=_kept(kept.get(row.id)), offers=texts.offers(of, may, cannot),
+        )
+        for row in shown
+    ]  # fmt: skip
+
+
+def _by(visit: Visit, row: BackupRow, names: Mapping[str, str]) -> str:
+    """Only who is somebody: the schedule says itself who asked."""
+    asked = row.requested_by or ""
+    return who(visit.reader, asked, names) if asked.startswith(("user:", "machine:")) else ""
+
+
+def _kept(kept: keep.Kept | None) -> tuple[int | None, str] | None:
+    return None if kept is None else (None if kept.until is None else epoch_ms(kept.until), kept.why)
+
+
+def in_ms(row: msgspec.Struct) -> dict[str, Any]:
+    """The row with instants in epoch milliseconds."""
+    members = msgspec.structs.asdict(row)
+    return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
+
+
+def roles(visit: Visit, found: Machine) -> dict[str, str]:
+    """What may be done with a backup, and the role that is wanted for it ("" when the reader may)."""
+    return {name: "" if visit.may(action, found.id) else role_needed(action) for name, action in ACTIONS.items()}
+
+
+def why_machine_cannot(found: Machine) -> str:
+    """Why the machine cannot be asked to restore now, "" when it can."""
+    if found.row.quarantined_until is not None:
+        return "quarantined"
+    if not found.linked:
+        return "offline"
+    told = found.capabilities
+    return "unsupported" if told and "restore_backup" not in told else ""
+
+
+def retention_days(found: Machine) -> float:
+    days = found.effective_settings.values["backup_retention"]
+    return float(days) if isinstance(days, (int, float)) else 0.0
+
+
+def _plan(visit: Visit, found: Machine) -> ShownPlan:
+    good, tried = last_good(found.backups), newest(found.backups)
+    why = due.why_not(found) or ""
+    planned, until = "", None
+    if why in ("", "offline", "quarantined"):
+        plan = due.plan_of(found, visit.context.settings.default_timezone)
+        begun = [None if row is None else row.created_at for row in (good, tried)]
+        past = due.Past(found.row.created_at, *begun)
+        at = epoch_ms(due.next_due(plan, past, visit.now))
+        planned, until = _next_words(visit, found, at, plan.window), at if at > visit.reader.now else None
+    late = backup_age.is_late(found, None if good is None else good.created_at, visit.now)
+    since = found.row.created_at if good is None else good.created_at
+    return ShownPlan(
+        planned, why, None if good is None else _last(visit, good),
+        visit.reader.t("backup.late", age=visit.reader.age(epoch_ms(since))) if late else "", until,
+    )  # fmt: skip
+
+
+def _next_words(visit: Visit, found: Machine, at: int, window: str) -> str:
+    if at <= visit.reader.now:
+        return visit.reader.t("backup.next.due")
+    when = visit.reader.day(at, tab.zone_of(found))
+    return visit.reader.t("backup.next.at", when=when, window=window.replace("-", "–"))
+
+
+def _last(visit: Visit, good: BackupRow) -> LastGood:
+    verified = good.upload_status == "verified"
+    age = visit.reader.age(epoch_ms(good.completed_at or good.created_at))
+    return LastGood(good.id, verified, visit.reader.t(f"backup.last.{'verified' if verified else 'untried'}", age=age))
+
+
+def _start_form(visit: Visit, found: Machine) -> StartForm:
+    locked = _cannot(found) if visit.may("backup.start", found.id) else "role"
+    waits = ""
+    if not locked and not found.linked:
+        lasts = int(command_rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)
+        waits = visit.reader.day(visit.reader.now + lasts, tab.zone_of(found))
+    return StartForm(locked, role_needed("backup.start"), waits, _press_key(visit, found), _given(visit, found))
+
+
+def _press_key(visit: Visit, found: Machine) -> str:
+    """The same until there is another backup: a part that says nothing new is not drawn anew."""
+    before = newest(found.backups)
+    return f"page-{visit.user.id}-{0 if before is None else before.id}-{visit.now:%Y%m%d}"
+
+
+def _cannot(found: Machine) -> str:
+    """Why the machine cannot be asked for a backup now, "" when it can, also while it is away."""
+    told = found.capabilities
+    if told and "start_backup" not in told:
+        return "unsupported"
+    if not found.effective_settings.on("backup_enabled"):
+        return "off"
+    return "running" if open_backup(found.backups) is not None else ""
+
+
+def _given(visit: Visit, found: Machine) -> dict[str, Any]:
+    """The form's values: as sent, else what the machine's settings say."""
+    form, settings = visit.form, found.effective_settings
+    if "backup_type" in form:
+        return {"backup_type": form["backup_type"], "images": bool(form.get("images")), "logs": bool(form.get("logs"))}
+    return {
+        "backup_type": "incremental", "images": settings.on("include_images"), "logs": settings.on("include_logs"),
+    }  # fmt: skip
+
+
+async def start(visit: Visit) -> Response:
+    """The start form; a refused one is shown again as sent."""
+    found, form = visit.machine(), visit.form
+    permit(visit.user, "backup.start", found.id)
+    wanted = {
+        "backup_type": form.get("backup_type", ""), "include_images": bool(form.get("images")),
+        "include_logs": bool(form.get("logs")),
+    }  # fmt: skip
+    try:
+        await api.start_backup(cards.once(visit, found, validate(api.BackupWanted, wanted)))
+    except (Problem, Refused) as refused:
+        problem = as_problem(refused)
+        return await _page(visit, found, visit.sentence(problem), problem.status)
+    return go(f"/machines/{found.id}/backups")
+
+
+def as_problem(refused: Problem | Refused) -> Problem:
+    return refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
+
+
+MOST_AT_ONCE: Final = 1000
+MOST_FIELDS: Final = MOST_AT_ONCE + 10
+
+
+class ManyBackups(NamedTuple):
+    """How many of the machines would begin now, how many when they are back, and how many cannot."""
+
+    now: int
+    wait: int
+    cannot: int
+
+
+async def ask_or_start_many(visit: Visit) -> Response:
+    """Show what would happen; with `sure`, ask all of them."""
+    if not visit.may("backup.start"):
+        raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('backup.start')}")}))
+    found = _selected(visit)
+    if not found:
+        return _many(visit, found, visit.reader.t("bulk.none"), 422)
+    if not visit.form.get("sure"):
+        return _many(visit, found)
+    answers = [(machine, await _ask(visit, machine)) for machine in found]
+    refused = [(machine, why) for machine, why in answers if why]
+    return _many(visit, found, refused=refused) if refused else go("/jobs?name=start_backup")
+
+
+async def _ask(visit: Visit, machine: Machine) -> str:
+    """The sentence of its refusal, "" without one."""
+    try:
+        await api.start_backup(cards.once(visit, machine, api.BackupWanted(backup_type="incremental")))
+    except (Problem, Refused) as refused:
+        return visit.sentence(as_problem(refused))
+    return ""
+
+
+def _many(
+    visit: Visit,
+    found: list[Machine],
+    fault: str = "",
+    status: int = 200,
+    refused: list[tuple[Machine, str]] | None = None,
+) -> Response:
+    able = [machine for machine in found if not _cannot(machine)]
+    away = sum(not machine.linked for machine in able)
+    lasts = int(command_rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)
+    return visit.render(
+        "backups_bulk.html", status, machines=found, refused=refused, fault=fault,
+        forecast=ManyBackups(len(able) - away, away, len(found) - len(able)),
+        until_words=visit.reader.day(visit.reader.now + lasts), random_wish=secrets.token_hex(16),
+    )  # fmt: skip
+
+
+def _selected(visit: Visit) -> list[Machine]:
+    """Each machine once, without those that were removed meanwhile or are out of reach."""
+    ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
+    machines = visit.context.fleet.machines
+    found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
+    return [m for m in found if m is not None and visit.may("backup.start", m.id)][:MOST_AT_ONCE]
+
+
+async def to_backups(visit: Visit) -> Response:
+    return go(f"/machines/{visit.machine().id}/backups")

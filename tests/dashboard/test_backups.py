@@ -1,0 +1,115 @@
+"""Backups in words: what a machine's stand at, what a line of the history says, what may be done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard import backups
+from dashboard.reader import Reader
+from tests.dashboard.trouble_cases import NOW
+
+BRIEFS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "fixtures/backups.json").read_text("utf-8"))[
+    "briefs"
+]
+ZONE = "Asia/Makassar"
+BACKUP: dict[str, Any] = {
+    "id": 12, "rvm_id": 1, "backup_type": "full", "file_path": None, "file_size": None, "upload_status": "pending",
+    "minio_path": None, "created_at": NOW - 95_000, "trigger": "manual", "requested_by": "user:2", "command_id": "c",
+    "parent_id": None, "chain_id": None, "chain_position": None, "include_images": None, "include_logs": None,
+    "compression": None, "encrypted": False, "sha256": None, "upload_id": None, "part_size": None, "started_at": None,
+    "completed_at": None, "verified_at": None, "drill_at": None, "drill_error": None, "error": None, "files": None,
+    "bytes_total": None, "entries": None, "deleted_entries": None, "report": None, "manifest_key": None,
+    "expires_at": None, "deleted_at": None,
+}  # fmt: skip
+DONE = {"upload_status": "completed", "started_at": NOW - 95_000, "completed_at": NOW, "file_size": 2_140_000}
+FREE = dict.fromkeys(backups.DOES, "")
+
+
+def reader(language: str = "en") -> Reader:
+    return Reader(language, "auto", "Asia/Jakarta", NOW)
+
+
+@pytest.mark.parametrize("case", BRIEFS, ids=lambda case: str(case["about"]))
+def test_a_machines_backups_in_a_word(case: dict[str, Any]) -> None:
+    for language in ("en", "id"):
+        r = reader(language)
+        found = backups.brief(r, case["backup"])
+        assert (found.mark, found.words) == (case["mark"], r.t(f"backup.brief.{case['code']}"))
+        assert backups.short(r, case["backup"]).replace("\u202f", " ") == case[language]
+
+
+@pytest.mark.parametrize(
+    ("members", "name", "mark", "why"),
+    [
+        ({}, "pending", "late", ""),
+        ({"upload_status": "uploading"}, "uploading", "auto", ""),
+        ({"upload_status": "failed", "error": {"code": "disk", "message": "m"}}, "failed", "error",
+         "the machine cannot write to its disk"),
+        ({"upload_status": "failed", "error": {"code": "odd", "message": "no room"}}, "failed", "error", "no room"),
+        (DONE, "untried", "inactive", ""),
+        ({**DONE, "upload_status": "verified", "verified_at": NOW}, "verified", "active", ""),
+        ({**DONE, "drill_error": {"code": "x", "message": "a file differs"}}, "broken", "error", "a file differs"),
+        ({**DONE, "upload_status": "verified", "deleted_at": NOW}, "deleted", "inactive", ""),
+    ],
+)  # fmt: skip
+def test_only_what_was_restored_and_compared_is_green(members: Any, name: str, mark: str, why: str) -> None:
+    found = backups.state(reader(), BACKUP | members)
+    assert (found.name, found.mark, found.why) == (name, mark, why)
+
+
+def line(members: Any, kept: Any = None, language: str = "en") -> list[str]:
+    found = backups.line(reader(language), BACKUP | members, by="Budi", zone=ZONE, kept=kept, offers=())
+    said = [found.when, found.trigger, found.by, found.contents, found.chain, found.size, found.took, found.kept]
+    return [words.replace("\u202f", " ") for words in said]
+
+
+def test_a_line_of_the_history() -> None:
+    assert line({}) == ["today 14:00 WITA", "By hand", "Budi", "Full", "", "", "", ""]
+    part = {
+        **DONE, "backup_type": "incremental", "chain_id": 9, "chain_position": 2, "include_images": True,
+        "include_logs": False, "trigger": "schedule",
+    }  # fmt: skip
+    assert line(part, (NOW + 86_400_000 * 30, "")) == [
+        "today 14:00 WITA", "Schedule", "Budi", "Incremental, with images, without logs",
+        "no. 3 in the chain of backup 9", "2.1 MB", "1 min 35 s", "23 Dec 14:02 WITA",
+    ]  # fmt: skip
+    assert line(part, (NOW + 86_400_000, "chain"), "id")[-1] == "besok 14.02 WITA: diperlukan yang lebih baru"
+    assert line(part, (None, "last_good"))[-1] == "always: it is the last good one"
+    assert line({**part, "deleted_at": NOW}, (NOW, ""))[-1] == ""
+
+
+def locked(members: Any, may: Any = FREE, machine: str = "") -> list[str]:
+    return [offer.locked for offer in backups.offers(BACKUP | members, may, machine)]
+
+
+def test_what_may_be_done_and_if_not_why() -> None:
+    assert locked(DONE) == ["", "", "", ""]
+    assert locked({}) == ["unfinished"] * 4
+    assert locked({"upload_status": "failed"}) == ["failed"] * 4
+    assert locked({**DONE, "deleted_at": NOW}) == ["gone"] * 4
+    assert locked(DONE, machine="offline") == ["offline", "", "", ""]
+    assert locked(DONE, {**FREE, "delete": "admin"}, "offline") == ["offline", "", "", "role"]
+
+
+@pytest.mark.parametrize("report", [None, 7, [], {"lines": 3}, {"lines": ["x"]}, {"counts": {"changed": "many"}}])
+def test_a_report_is_not_trusted(report: Any) -> None:
+    assert backups.report(reader(), BACKUP | {"report": report}) == ([], 0)
+
+
+def test_a_report_names_what_could_not_be_read() -> None:
+    told = {
+        "lines": [{"path": "a.db", "code": "changed"}, {"path": "b", "code": "odd", "text": "Strange"}, {"code": 7}],
+        "counts": {"changed": 1, "odd": 5},
+    }
+    found, more = backups.report(reader(), BACKUP | {"report": told})
+    assert [tuple(each) for each in found] == [("a.db", "changed while it was read"), ("b", "Strange"), ("", "7")]
+    assert more == 3
+
+
+def test_a_folder_is_a_way() -> None:
+    assert backups.folders("") == []
+    assert backups.folders("data/2026/11/") == [("data", "data"), ("2026", "data/2026"), ("11", "data/2026/11")]
