@@ -12,6 +12,7 @@ commandonly the same, and samples are acknowledged without being kept
 fanout      live samples in, one frame encoded four times a second for all browsers
 page        a page of ten lines that shows the hub's stamp as it arrives
 pty         /ws/terminal: a pseudo-terminal behind a WebSocket
+upload      PUT /parts/NUMBER: 8 MiB into a file, summed and flushed; FILE_OR_URL is the file
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from bench.bare_wire import Receive
 from bench.crowd import raise_open_files
 from protocol import limits
 
-KindName = Literal["receive", "sqlite", "postgresql", "naive", "command", "commandonly", "fanout", "page", "pty"]
+KindName = Literal[
+    "receive", "sqlite", "postgresql", "naive", "command", "commandonly", "fanout", "page", "pty", "upload"
+]
 
 
 def make(kind: KindName, store: str) -> Receive:
@@ -58,6 +61,10 @@ def make(kind: KindName, store: str) -> Receive:
         from bench import bare_pty
 
         return bare_pty.Pty()
+    if kind == "upload":
+        from bench import bare_upload
+
+        return bare_upload.Upload(store)
     return Receive()
 
 

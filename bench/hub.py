@@ -71,7 +71,7 @@ def start(folder: Path, url: str, port: int = 0) -> tuple[subprocess.Popen[str],
     port = port or free_port()
     command = [sys.executable, "run_hub.py", "--port", str(port), "--data-dir", str(folder), "--database-url", url]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RVM_")}
-    environment |= {"RVM_DEVICE_FRAMES_PER_SECOND": "0"}
+    environment |= {"RVM_DEVICE_FRAMES_PER_SECOND": "0", "RVM_BACKUP_SCRATCH_GIB": "0"}
     log = (folder / "hub.log").open("a")
     with on_core(0), log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench import broker, commands, fanout, idle, ingest, page, storm, terminal, tunnel
+from bench import backup, broker, commands, fanout, idle, ingest, page, storm, terminal, tunnel
 
 Command = Callable[[list[str]], int]
 SMALL = ["--machines", "6", "--seconds", "0.3", "--repeat", "1"]
@@ -18,6 +18,8 @@ ALONE: list[tuple[Command, list[str], str]] = [
     (storm.main, ["--jitter", "0.3", "--only", "bare"], "all live again after"),
     (fanout.main, ["--browsers", "2", "--only", "bare"], "share of a core"),
     (terminal.main, ["--keys", "10", "--pause", "0", "--only", "bare"], "bare: p50"),
+    (backup.main, ["--megabytes", "2", "--only", "archive"], "speed: check / tar -xz"),
+    (backup.main, ["--files", "2500", "--only", "unchanged"], "time: incremental / find -ls"),
 ]
 BESIDE: list[tuple[Command, list[str], str]] = [
     (ingest.main, ["--open", "300", "--only", "durable,hub"], "hub / durable: p99"),
@@ -27,6 +29,7 @@ BESIDE: list[tuple[Command, list[str], str]] = [
     (fanout.main, ["--browsers", "2", "--only", "hub"], "hub, 2 browsers: share of a core"),
     (terminal.main, ["--keys", "10", "--pause", "0"], "hub / bare: p50"),
     (tunnel.main, ["--megabytes", "1", "--rate", "50"], "worst p99 beside the file"),
+    (backup.main, ["--megabytes", "20", "--only", "upload"], "speed: hub form / bare"),
 ]
 
 
