@@ -120,6 +120,7 @@ OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 def page_routes() -> list[BaseRoute]:
     """To be put last: the final one takes every address."""
+    overview = machines_page.Overview({"z": zone_card.card})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     save = settings_page.save_fleet_settings
     fleet_settings = WebPage(settings_page.show_fleet_settings, save, action="fleet_config.read", most_fields=FIELDS)
@@ -142,7 +143,7 @@ def page_routes() -> list[BaseRoute]:
         ("/events/lines", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),
         ("/machines/parts", WebPage(drawn(OF_FLEET), cost=OF_PARTS)),
-        ("/machines/{id}", WebPage(machines_page.show_machine)),
+        ("/machines/{id}", WebPage(overview.show)),
         ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
         ("/machines/{id}/parts", WebPage(drawn(OF_MACHINE), cost=OF_PARTS)),
         ("/machines/{id}/events", WebPage(events_page.show_machine_events)),
@@ -155,7 +156,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/release", WebPage(to_machine, tab.release)),
         ("/machines/{id}/zone", WebPage(to_machine, zone_card.ask_zone)),
         ("/machines/{id}/do/{action}", WebPage(commands_page.show_action, commands_page.do_action)),
-        ("/machines/{id}/status", WebPage(to_machine, machines_page.ask_status)),
+        ("/machines/{id}/status", WebPage(to_machine, overview.ask_status)),
         *_of_remote_sessions(),
         *_of_backups(),
         ("/admin/settings", fleet_settings),

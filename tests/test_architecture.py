@@ -82,14 +82,6 @@ def test_whatever_else_the_middle_imports_is_still_needed(our_house: House) -> N
     assert used >= pure_laws.ALLOWED, f"nobody imports {sorted(pure_laws.ALLOWED - used)}: the list may only shrink"
 
 
-def test_every_page_known_by_another_subject_is_still_needed(our_house: House) -> None:
-    for name, known in role_laws.PAGES_TODAY.items():
-        module = our_house.modules.get(name)
-        assert module is not None, f"{name} is gone: take it off the list"
-        gone = set(known) - {page for page, _ in role_laws.foreign_pages(module)}
-        assert not gone, f"{name} imports {sorted(gone)} no longer: take them off, the list may only shrink"
-
-
 def build(root: Path, files: dict[str, str]) -> House:
     for name, text in files.items():
         path = root / name

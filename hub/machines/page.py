@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,7 +25,6 @@ from hub.model.machine import Machine
 from hub.model.presence import critical_limit
 from hub.model.views import machine_view
 from hub.status import api as status_api
-from hub.timezone import page as zone_page
 from hub.web.api.endpoint import why_not
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text
@@ -114,35 +114,66 @@ MAX_DECLARATIONS = 500
 SPELLS = 20  # Entries of a page of the status history
 
 
-async def show_machine(visit: Visit) -> Response:
-    return await _overview(visit)
+Card = Callable[[Visit, Machine], Awaitable[Any]]
 
 
-async def _overview(visit: Visit, refused: str = "", status: int = 200) -> Response:
-    """`refused`: a refusal, shown beside its form."""
-    found = visit.machine()
-    now = visit.reader.now
-    head = await tab.head(visit, found)
-    view = head["m"]
-    limits = warning_limits(found)
-    recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
-    spans = await _band(visit, found)
-    return visit.render(
-        "machine.html",
-        status,
-        m=view,
-        head_of=head,
-        limits=limits,
-        z=await zone_page.card(visit, found),
-        s=await _statuses(visit, found),
-        w=_whys(visit, found, view),
-        tiles=machine.tiles(view, recent, limits, now),
-        band=spans,
-        band_words=machine.durations(spans),
-        captions=dict.fromkeys(charts.FIGURES, ""),
-        until_words=head["waits_until"],
-        refused=refused,
-    )
+class Overview:
+    """The first tab of a machine. `cards`: what its template takes of other subjects, by the names it has there."""
+
+    def __init__(self, cards: Mapping[str, Card]) -> None:
+        self._cards = cards
+
+    async def show(self, visit: Visit) -> Response:
+        return await self._page(visit)
+
+    async def _page(self, visit: Visit, refused: str = "", status: int = 200) -> Response:
+        """`refused`: a refusal, shown beside its form."""
+        found = visit.machine()
+        now = visit.reader.now
+        head = await tab.head(visit, found)
+        view = head["m"]
+        limits = warning_limits(found)
+        recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
+        spans = await _band(visit, found)
+        return visit.render(
+            "machine.html",
+            status,
+            m=view,
+            head_of=head,
+            limits=limits,
+            **{name: await card(visit, found) for name, card in self._cards.items()},
+            s=await _statuses(visit, found),
+            w=_whys(visit, found, view),
+            tiles=machine.tiles(view, recent, limits, now),
+            band=spans,
+            band_words=machine.durations(spans),
+            captions=dict.fromkeys(charts.FIGURES, ""),
+            until_words=head["waits_until"],
+            refused=refused,
+        )
+
+    async def ask_status(self, visit: Visit) -> Response:
+        found, form = visit.machine(), visit.form
+        if not visit.may("status.write", found.id):
+            raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('status.write')}")}))
+        wanted = {"status": form.get("status", "")}
+        if form.get("reason", "").strip():
+            wanted["reason"] = form["reason"].strip()
+        zone = tab.zone_of(found)
+        until = until_from(form.get("until", ""), visit.now, zone)
+        if until is not None and wanted["status"] in ("inactive", "maintenance"):
+            wanted["until"] = views.rfc3339(until)
+        body = validate(status_api.StatusPatch, wanted)
+        try:
+            await status_api.change_status(visit.call(body, machine=found, query=service.Waiting()))
+        except Refused as refused:
+            return await self._page(visit, visit.sentence(Problem("conflict", why_not(refused.code))), 409)
+        except Problem as refused:
+            if refused.kind not in ("conflict", "invalid"):
+                raise
+            return await self._page(visit, visit.sentence(refused), refused.status)
+        back = local(form.get("back"))
+        return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
 
 
 async def show_charts(visit: Visit) -> Response:
@@ -153,30 +184,6 @@ async def show_charts(visit: Visit) -> Response:
     figures = await anyio.to_thread.run_sync(charts.specification, theme, visit.reader.language, limits)
     away = await _away(visit, found, visit.now - timedelta(seconds=charts.WINDOW_S), visit.now)
     return JSONResponse(figures | {"history": await _history(visit, found), "away": away})
-
-
-async def ask_status(visit: Visit) -> Response:
-    found, form = visit.machine(), visit.form
-    if not visit.may("status.write", found.id):
-        raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('status.write')}")}))
-    wanted = {"status": form.get("status", "")}
-    if form.get("reason", "").strip():
-        wanted["reason"] = form["reason"].strip()
-    zone = tab.zone_of(found)
-    until = until_from(form.get("until", ""), visit.now, zone)
-    if until is not None and wanted["status"] in ("inactive", "maintenance"):
-        wanted["until"] = views.rfc3339(until)
-    body = validate(status_api.StatusPatch, wanted)
-    try:
-        await status_api.change_status(visit.call(body, machine=found, query=service.Waiting()))
-    except Refused as refused:
-        return await _overview(visit, visit.sentence(Problem("conflict", why_not(refused.code))), 409)
-    except Problem as refused:
-        if refused.kind not in ("conflict", "invalid"):
-            raise
-        return await _overview(visit, visit.sentence(refused), refused.status)
-    back = local(form.get("back"))
-    return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
 
 
 def until_from(choice: str, now: datetime, zone: str) -> datetime | None:

@@ -12,8 +12,6 @@ _SQL = re.compile(
     r"^\s*(SELECT\s.+\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|(CREATE|ALTER|DROP)\s+TABLE\s|PRAGMA\s)",
     re.IGNORECASE | re.DOTALL,
 )
-PAGES_TODAY: dict[str, tuple[str, ...]] = {"hub.machines.page": ("hub.timezone.page",)}
-"""`module`: pages of other subjects that it imports. The list may only shrink."""
 ROLES = frozenset({"api", "handlers", "model", "page", "rules", "service", "texts"})
 """A room has them whatever their size."""
 HUB_FILES = 176
@@ -41,8 +39,7 @@ def role(name: str) -> str:
 def pages(house: House) -> Iterator[str]:
     for module in house.product():
         for name, line in foreign_pages(module):
-            if name not in PAGES_TODAY.get(module.name, ()):
-                yield f"{module.shown}:{line} imports {name}; the law: {PAGE_LAW}"
+            yield f"{module.shown}:{line} imports {name}; the law: {PAGE_LAW}"
 
 
 def foreign_pages(module: Module) -> Iterator[tuple[str, int]]:
