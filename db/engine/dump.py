@@ -23,10 +23,11 @@ from db.errors import OtherVersion
 
 BATCH: Final = 1000
 """Lines that are written together."""
-SETTINGS: Final = {
-    "application_name": f"{NAME}-copy", "TimeZone": "UTC", "DateStyle": "ISO, MDY", "extra_float_digits": "1",
-    "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
-}  # fmt: skip
+SESSION: Final = """
+SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET extra_float_digits = 1;
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0
+"""
+"""Not as the connection is made: a pooler refuses what it does not know."""
 _SEQUENCES = """
 SELECT t.relname AS name, s.last_value AS value
 FROM pg_sequences s JOIN pg_class c ON c.relname = s.sequencename
@@ -74,7 +75,7 @@ async def open_snapshot(url: str, scratch: Path) -> AsyncIterator[DatabaseSnapsh
             raise from_sqlite(error) from error
         return
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_S, server_settings=SETTINGS)
+        connection = await connected(url, f"{NAME}-copy")
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 there = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
@@ -84,6 +85,17 @@ async def open_snapshot(url: str, scratch: Path) -> AsyncIterator[DatabaseSnapsh
             connection.terminate()
     except FAILURES as error:
         raise from_postgres(error) from error
+
+
+async def connected(url: str, name: str) -> asyncpg.Connection:
+    """Of which everything else takes the time it takes. Raises what asyncpg raises."""
+    connection = await asyncpg.connect(url, timeout=CONNECT_S, server_settings={"application_name": name})
+    try:
+        await connection.execute(SESSION)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 def _must_be_newest(version: Any) -> None:

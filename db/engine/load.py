@@ -18,11 +18,10 @@ from typing import BinaryIO, Final, Protocol
 import asyncpg
 
 from db.engine import postgres_ownership
-from db.engine.dump import BATCH, SETTINGS
+from db.engine.dump import BATCH, connected
 from db.engine.migrate import make_sqlite, script, upgrade, versions
 from db.engine.ownership import FileLock, Owner
 from db.engine.postgres_errors import FAILURES, from_postgres
-from db.engine.postgres_lane import CONNECT_S
 from db.engine.row_text import CopiedTable, read
 from db.engine.sqlite_files import from_sqlite, path_of
 from db.errors import NotEmpty, OtherVersion
@@ -143,8 +142,7 @@ ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)
 
 @contextlib.asynccontextmanager
 async def _postgres(url: str, version: str, owner: Owner) -> AsyncIterator[DatabaseLoad]:
-    settings = {**SETTINGS, "application_name": postgres_ownership.label(owner)}
-    connection = await asyncpg.connect(url, timeout=CONNECT_S, server_settings=settings)
+    connection = await connected(url, postgres_ownership.label(owner))
     try:
         await postgres_ownership.take(connection, postgres_ownership.DATABASE, owner)
         async with connection.transaction():

@@ -26,6 +26,7 @@ from db.errors import NotEmpty, OtherVersion, StoreError
 from db.schema import events, reverse_vending_machines, system_metrics, users
 from tests.support.database_rows import sample
 from tests.support.every_table import fill, held
+from tests.support.pgbouncer import PROGRAM, pgbouncer
 from tests.support.postgres import Databases
 
 NEWEST = versions()[-1]
@@ -219,3 +220,14 @@ async def test_a_database_that_is_not_of_this_version_is_not_copied(tmp_path: Pa
     with pytest.raises(StoreError):
         await copied(f"sqlite:///{tmp_path / 'none.sqlite3'}", tmp_path / "other")
     assert not (tmp_path / "none.sqlite3").exists()
+
+
+@pytest.mark.skipif(PROGRAM is None or os.geteuid() != 0, reason="no pgbouncer, or not root")
+async def test_a_pooler_that_keeps_sessions_is_no_hindrance(
+    postgres_databases: Databases, postgres_url: str, tmp_path: Path
+) -> None:
+    name = postgres_databases.create()
+    with pgbouncer(postgres_databases, "session") as pooled:
+        copy = await copied(f"{pooled}/{postgres_url.rpartition('/')[2]}", tmp_path / "scratch")
+        await loaded(f"{pooled}/{name}", copy)
+    postgres_databases.drop(name)
