@@ -1,4 +1,4 @@
-"""Queries on `backup_logs` for restore drills. Judges no backup."""
+"""Queries on `backup_logs` for restore drills and statistics. Judges no backup."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ _UNDRILLED = (
 )
 _COUNT = sa.select(sa.func.count().label("count")).select_from(table).where(_GOOD)
 _NTH = sa.select(table).where(_GOOD).order_by(table.c.id).limit(1).offset(sa.bindparam("key_nth", type_=sa.Integer()))
+_COUNTS = (
+    sa.select(table.c.rvm_id, table.c.upload_status, sa.func.count().label("count"))
+    .where(table.c.deleted_at.is_(None))
+    .group_by(table.c.rvm_id, table.c.upload_status)
+)
 _REACHED = sa.select(counters.c.value).where(counters.c.name == _LAST)
 
 
@@ -61,3 +66,9 @@ async def last_drill(store: Store) -> datetime | None:
 
 def drill_mark(at: datetime) -> CounterRow:
     return CounterRow(name=_LAST, value=to_microseconds(at))
+
+
+async def counts(store: Store) -> dict[tuple[int, str], int]:
+    """How many a machine has in each `upload_status`, of those that were not deleted."""
+    found = await store.fetch_all(_COUNTS, {})
+    return {(int(row["rvm_id"]), str(row["upload_status"])): int(row["count"]) for row in found}

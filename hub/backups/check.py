@@ -71,7 +71,9 @@ async def _watched(process: Process, feeds: Sequence[_Feed]) -> dict[str, Any]:
         tasks.cancel_scope.cancel()
     for feed in feeds:
         if isinstance(feed.failure, (ObjectMissingError, ObjectDamagedError)):
-            return {"event": "failed", "code": DAMAGED, "detail": str(feed.failure), "archive": feed.place}
+            lost = "the store does not have it any more"
+            detail = lost if isinstance(feed.failure, ObjectMissingError) else "the store gave only a part of it"
+            return {"event": "failed", "code": DAMAGED, "detail": detail, "archive": feed.place}
         if feed.failure is not None:
             raise feed.failure
     if last is None:

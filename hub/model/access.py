@@ -61,6 +61,7 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "backup.fetch": frozenset[Role]({"machine"}),
     "backup.download": frozenset[Role]({"operator", "admin"}),
     "backup.restore": frozenset[Role]({"operator", "admin"}),
+    "backup.verify": _WORKERS,
     "backup.delete": _ADMIN,
     "event.read": _READERS,
     # Events that belong to no machine (sign-ins, users, tokens) name people.

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
-from hub.model.backups import is_good, is_there
+from hub.model.backup_age import is_backed_up, late_at
+from hub.model.backups import drill_failed_at, is_good, is_there, last_good
+from hub.model.machine import Machine
 
 DAY: Final = timedelta(days=1)
 CHAIN: Final = "chain"
@@ -21,6 +23,8 @@ RATE_OF: Final = timedelta(days=14)
 """What was stored in this time shows what will be."""
 LOOK_AHEAD: Final = 90
 """Days."""
+NEAR: Final = timedelta(days=14)
+"""A quota that will be reached so soon is an alarm: there is time to do something about it."""
 
 
 class Kept(NamedTuple):
@@ -121,3 +125,30 @@ def _a_day(files: Iterable[Stored], now: datetime) -> int:
     recent = [file for file in files if now - file.at <= RATE_OF]
     days = max((now - min((file.at for file in recent), default=now)) / DAY, 1.0)
     return round(sum(file.size for file in recent) / days)
+
+
+class Alert(NamedTuple):
+    """`code` is no_good_backup, drill_failed or quota; `since` when it began, of a quota when it will be reached."""
+
+    code: str
+    since: datetime
+    backup_id: int | None = None
+
+
+def is_near(found: QuotaForecast | None, now: datetime) -> bool:
+    return found is not None and found.full_at is not None and found.full_at - now <= NEAR
+
+
+def alerts_of(machine: Machine, found: QuotaForecast | None, now: datetime) -> list[Alert]:
+    """What is wrong with a machine's backups now."""
+    good = last_good(machine.backups)
+    late = None
+    if is_backed_up(machine):
+        late = late_at(machine.effective_settings, machine.row.created_at if good is None else good.created_at)
+    alerts = [] if late is None or late > now else [Alert("no_good_backup", late, None if good is None else good.id)]
+    drilled = drill_failed_at(machine.backups)
+    if drilled is not None:
+        alerts.append(Alert("drill_failed", drilled, max(row.id for row in machine.backups.values() if is_there(row))))
+    if found is not None and found.full_at is not None and is_near(found, now):
+        alerts.append(Alert("quota", found.full_at))
+    return alerts

@@ -117,6 +117,9 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/rvms/{id}/backups/{backup_id}/complete": UPLOAD_BACKUP,
     "GET /api/v2/rvms/{id}/backups/{backup_id}/archive": SAY_OF_MACHINE,
     "POST /api/v2/rvms/{id}/backups/{backup_id}/download": APPROVE,
+    "POST /api/v2/rvms/{id}/backups/{backup_id}/verify": COMMAND,
+    "GET /api/v2/backups/statistics": EVERYBODY,
+    "GET /api/v2/backups/alerts": EVERYBODY,
     # The link is the credential; without one there is nothing, whoever comes.
     "GET /api/v2/backup-downloads/{token}": NOBODY,
     "GET /api/v2/users": ADMIN,

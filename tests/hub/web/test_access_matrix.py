@@ -15,8 +15,9 @@ import pytest
 import pytest_asyncio
 from starlette.routing import Route, WebSocketRoute
 
+from db.backup_records import BackupRow
 from db.records import CommandRow, RecordingRow, SessionRow, TokenRow
-from hub.backups.rules import life
+from hub.backups.rules import drill, life
 from hub.backups.rules.life import Archive
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
@@ -105,7 +106,10 @@ async def backup_of(hub: ApiHub, rvm_id: int) -> int:
     backup_id, now = hub.context[Backups].next_id(), hub.context.clock()
     machine, archive = hub.context.fleet.machines[rvm_id], Archive(9, "a" * 64)
     key = f"backups/{rvm_id}/{backup_id}-0.tar.gz"
-    await hub.context.announce(*life.received(machine, backup_id, "full", archive, key, "system", now))
+    received = life.received(machine, backup_id, "full", archive, key, "system", now)
+    (row,) = put_rows(received, BackupRow)
+    # The hub's own drill would say that there is no such file.
+    await hub.context.announce(*received, *drill.put_off(row, now))
     return backup_id
 
 

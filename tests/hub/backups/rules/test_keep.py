@@ -10,8 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.backup_records import BackupRow
-from hub.backups.rules.keep import Kept, Stored, expired, forecast, kept_until, stored
+from hub.backups.rules.keep import (
+    Kept,
+    QuotaForecast,
+    Stored,
+    alerts_of,
+    expired,
+    forecast,
+    is_near,
+    kept_until,
+    stored,
+)
 from hub.model.backups import is_good
+from tests.support.machines import machine as drafted
 
 UTC = timezone.utc
 DAY = timedelta(days=1)
@@ -119,3 +130,22 @@ def test_without_news_nothing_grows_and_what_is_too_much_already_is_so_now() -> 
     assert forecast(old, 100, 30, NOW).full_at == NOW
     minute = Stored(NOW - DAY / 1440, 100, NOW + DAY)
     assert forecast([minute], 1000, 365, NOW).a_day == 100, "the first minute is no rate"
+
+
+def test_what_is_wrong_with_a_machines_backups_is_an_alert_each() -> None:
+    def found(*rows: BackupRow, near: QuotaForecast | None = None, **members: Any) -> list[tuple[str, int | None]]:
+        values = {"capabilities": ("start_backup",), "created_at": NOW - 9 * DAY, **members}
+        machine = drafted(7, backups={row.id: row for row in rows}, **values)
+        return [(alert.code, alert.backup_id) for alert in alerts_of(machine, near, NOW)]
+
+    assert found() == [("no_good_backup", None)]
+    assert found(capabilities=("ping",)) == []
+    assert found(row(1, 2.9)) == []
+    assert found(row(1, 3)) == [("no_good_backup", 1)]
+    damaged = row(2, 1, upload_status="completed", drill_error={"code": "archive_damaged"}, drill_at=NOW)
+    assert found(row(1, 1), damaged) == [("drill_failed", 2)]
+    soon = QuotaForecast(9, 10, 1, NOW + 14 * DAY)
+    assert found(row(1, 1), near=soon) == [("quota", None)]
+    assert found(row(1, 1), near=soon._replace(full_at=NOW + 15 * DAY)) == []
+    assert not is_near(None, NOW)
+    assert not is_near(soon._replace(full_at=None), NOW)

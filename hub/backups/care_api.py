@@ -1,0 +1,179 @@
+"""/backups/statistics, /backups/alerts and .../verify: how well the fleet is backed up, and a drill on request."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from db.queries import backup_drills
+from hub.backups.api import UploadStatus, find
+from hub.backups.drill import VERIFY, Drills
+from hub.backups.keeper import BackupKeeper
+from hub.backups.rules import drill as drill_rules
+from hub.backups.rules import keep
+from hub.backups.rules.keep import QuotaForecast
+from hub.commands import service
+from hub.commands.api import CommandView
+from hub.commands.service import HEADER
+from hub.model import views
+from hub.model.backup_age import is_backed_up, is_late
+from hub.model.backups import is_there, last_good, open_backup
+from hub.model.machine import Machine
+from hub.model.views import rfc3339
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.problems import Problem, Text
+from hub.web.http.validation import Instant
+
+
+class VerificationBegun(msgspec.Struct):
+    """`by` the hub (it is its next drill) or the machine, where the hub cannot read the backup; then with `command`."""
+
+    backup_id: int
+    upload_status: UploadStatus
+    by: Literal["hub", "machine"]
+    command: CommandView | None
+
+
+class BackedUpMachines(msgspec.Struct):
+    """`scheduled`: those that are asked by schedule. Of them `late` ones have had no good backup for more than two
+    intervals and a day; `never` had none at all. `running`: a backup is open."""
+
+    all: int
+    scheduled: int
+    good: int
+    late: int
+    never: int
+    running: int
+
+
+class BackupBytes(msgspec.Struct):
+    """`quota` 0: none. `a_day`: what came in the last two weeks. `full_at`: when the quota is reached if it goes on so;
+    null: not in the next 90 days. Counted once an hour."""
+
+    used: int
+    quota: int
+    a_day: int
+    full_at: Instant | None
+
+
+class MachineBackupBytes(BackupBytes):
+    rvm_id: int
+
+
+class BackupStatistics(msgspec.Struct):
+    """Of the machines that the caller reaches; `fleet` (all together) only for those who reach all. `backups`: how many
+    are kept in each state. `drill`: the backup that the hub restores now."""
+
+    machines: BackedUpMachines
+    backups: dict[UploadStatus, int]
+    fleet: BackupBytes | None
+    machines_bytes: list[MachineBackupBytes]
+    drill: int | None
+
+
+class BackupAlert(msgspec.Struct):
+    """`no_good_backup` since then (`backup_id` is the last good one, null: there was none), `drill_failed` of that
+    backup, `quota` (the machine's) and `fleet_quota` (`rvm_id` null), which will be reached at `since`."""
+
+    code: Literal["no_good_backup", "drill_failed", "quota", "fleet_quota"]
+    rvm_id: int | None
+    name: str | None
+    since: Instant
+    backup_id: int | None
+
+
+async def verify_backup(call: Call) -> Answer:
+    row, drills = await find(call), call.context[Drills]
+    if not is_there(row):
+        raise Problem("conflict", Text("backup.no_archive"))
+    command = None
+    if await drills.is_readable(row):
+        await call.context.announce(*drill_rules.asked(row, call.principal.actor, call.now))
+        drills.wake()
+    else:
+        command = await service.issue(call, VERIFY, {"backup_id": row.id})
+    begun = {
+        "backup_id": row.id, "upload_status": row.upload_status, "by": "hub" if command is None else "machine",
+        "command": None if command is None else views.command_view(command),
+    }  # fmt: skip
+    return Answer(begun, 202, Text("backup.verify_begun"))
+
+
+def _reached(call: Call) -> list[Machine]:
+    return [machine for machine in call.context.fleet.machines.values() if call.principal.reaches(machine.id)]
+
+
+async def show_statistics(call: Call) -> Answer:
+    machines, keeper = _reached(call), call.context[BackupKeeper]
+    counts = dict.fromkeys(("pending", "uploading", "completed", "verified", "failed"), 0)
+    for (rvm_id, status), count in (await backup_drills.counts(call.context.store)).items():
+        if call.principal.reaches(rvm_id) and status in counts:
+            counts[status] += count
+    found = [(machine.id, keeper.forecasts[machine.id]) for machine in machines if machine.id in keeper.forecasts]
+    return Answer(
+        {
+            "machines": _counted(call, machines),
+            "backups": counts,
+            "fleet": _bytes(keeper.forecast) if call.principal.machines is None else None,
+            "machines_bytes": [{"rvm_id": rvm_id, **_bytes(forecast)} for rvm_id, forecast in found],
+            "drill": call.context[Drills].running,
+        }
+    )
+
+
+def _counted(call: Call, machines: list[Machine]) -> dict[str, int]:
+    scheduled = [machine for machine in machines if is_backed_up(machine)]
+    good = {machine.id: last_good(machine.backups) for machine in scheduled}
+    good_at = {rvm_id: None if row is None else row.created_at for rvm_id, row in good.items()}
+    return {
+        "all": len(machines),
+        "scheduled": len(scheduled),
+        "good": sum(row is not None for row in good.values()),
+        "late": sum(is_late(machine, good_at[machine.id], call.now) for machine in scheduled),
+        "never": sum(row is None for row in good.values()),
+        "running": sum(open_backup(machine.backups) is not None for machine in machines),
+    }
+
+
+def _bytes(found: QuotaForecast) -> dict[str, object]:
+    return {**found._asdict(), "full_at": None if found.full_at is None else rfc3339(found.full_at)}
+
+
+async def list_alerts(call: Call) -> Answer:
+    keeper = call.context[BackupKeeper]
+    alerts: list[dict[str, Any]] = []
+    for machine in _reached(call):
+        found = keep.alerts_of(machine, keeper.forecasts.get(machine.id), call.now)
+        alerts += [{"rvm_id": machine.id, "name": machine.name, **alert._asdict()} for alert in found]
+    fleet = keeper.forecast
+    if call.principal.machines is None and fleet.full_at is not None and keep.is_near(fleet, call.now):
+        alerts.append({
+            "rvm_id": None, "name": None, "code": "fleet_quota", "since": fleet.full_at, "backup_id": None,
+        })  # fmt: skip
+    ordered = sorted(alerts, key=lambda alert: (ORDER.index(alert["code"]), alert["since"]))
+    return Answer([{**alert, "since": rfc3339(alert["since"])} for alert in ordered])
+
+
+ORDER = ("drill_failed", "no_good_backup", "fleet_quota", "quota")
+_TAG = "Backups"
+
+OPERATIONS = (
+    Operation(
+        name="verify_backup", method="POST", path="/v2/rvms/{id}/backups/{backup_id}/verify", handler=verify_backup,
+        tag=_TAG, summary="Restore a backup into a scratch place and compare every file", action="backup.verify",
+        answers={202: VerificationBegun}, refusals=(409,), parameters={HEADER: "A repeat asks the machine once."},
+        description="Each backup is drilled so after its upload, and one a week again. The backup has the result: "
+        "`verified_at`, or `drill_error`. 409 where there is no archive (any more), or where only the machine can read "
+        "it and is away.",
+    ),
+    Operation(
+        name="show_backup_statistics", method="GET", path="/v2/backups/statistics", handler=show_statistics, tag=_TAG,
+        summary="How well machines are backed up, and what that takes", action="backup.read",
+        answers={200: BackupStatistics},
+    ),
+    Operation(
+        name="list_backup_alerts", method="GET", path="/v2/backups/alerts", handler=list_alerts, tag=_TAG,
+        summary="What is wrong with machines' backups now", action="backup.read", answers={200: list[BackupAlert]},
+    ),
+)  # fmt: skip
