@@ -1,0 +1,101 @@
+"""An object store that takes connections and says nothing: parts are refused in time, the hub goes on, all is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import anyio
+import httpx
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from hub.kernel.objects.place import PART_SIZE
+from hub.kernel.objects.store import THREADS
+from tests.support.backup_client import BackupClient, good
+from tests.support.forked_hub import ForkedHub, forked_hub
+from tests.support.s3_server import s3_server
+
+REFUSED_WITHIN_S = 15.0
+DATA = b"\x1f\x8b" + os.urandom(2 * PART_SIZE + 1000)
+
+
+async def watch(hub: ForkedHub, seen: list[int], blocks: list[float]) -> None:
+    """Whether the hub answers, its threads, and its loop's longest block."""
+    process = psutil.Process(hub.pid)
+    async with hub.client() as anybody:
+        while True:
+            ready = good(await anybody.get("/api/ready"))
+            seen.append(process.num_threads())
+            blocks.append(ready["longest_block_s"])
+            await anyio.sleep(0.2)
+
+
+@pytest.mark.timeout(180)
+async def test_parts_are_refused_in_time_and_sent_again_when_the_store_answers(tmp_path: Path) -> None:
+    folder = tmp_path / "s3"
+    folder.mkdir()
+    with s3_server(folder) as s3:
+        if s3.process is None:
+            pytest.skip("TEST_S3_ENDPOINT is not ours to freeze")
+        keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
+        async with forked_hub(tmp_path, object_store=s3.url("backups"), **keys) as hub:
+            key = await hub.add_machine("Lobby")
+            async with hub.client(key.api_key) as http:
+                machine = BackupClient(http, key.id)
+                async with hub.client() as admin:
+                    backup_id = (await BackupClient(admin, key.id).start())["backup_id"]
+                good(await machine.begin(backup_id))
+                good(await machine.put(backup_id, 1, DATA[:PART_SIZE]))
+                s3.freeze()
+                await refused_while_frozen(hub, machine, backup_id)
+                s3.go_on()
+                for number in (2, 3):
+                    await until_taken(machine, backup_id, number)
+                good(await machine.complete(backup_id, DATA), 202)
+                status = good(await machine.ended(backup_id, DATA))
+                assert status["upload_status"] in ("completed", "verified")
+                http.timeout = httpx.Timeout(60)
+                archive = await http.get(f"{machine.base}/backups/{backup_id}/archive")
+                assert hashlib.sha256(archive.content).digest() == hashlib.sha256(DATA).digest()
+        assert "Traceback" not in hub.log
+
+
+async def refused_while_frozen(hub: ForkedHub, machine: BackupClient, backup_id: int) -> None:
+    """Both parts, twice; meanwhile the hub is watched."""
+    threads: list[int] = []
+    blocks: list[float] = []
+    took: list[float] = []
+    before = psutil.Process(hub.pid).num_threads()
+
+    async def put(number: int) -> None:
+        began = time.monotonic()
+        answer = await machine.put(backup_id, number, DATA[PART_SIZE * (number - 1) : PART_SIZE * number])
+        took.append(time.monotonic() - began)
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["Retry-After"]) > 0
+
+    async with anyio.create_task_group() as watching:
+        watching.start_soon(watch, hub, threads, blocks)
+        for _ in range(2):
+            async with anyio.create_task_group() as tasks:
+                for number in (2, 3):
+                    tasks.start_soon(put, number)
+        watching.cancel_scope.cancel()
+    print(f"refused after {max(took):.1f} s, threads {before} to {max(threads)}, longest block {max(blocks):.3f} s")
+    assert max(took) < REFUSED_WITHIN_S + 5, "with what a busy computer adds"
+    assert max(threads) <= before + THREADS + 2
+    assert len(threads) > 20, "the hub answered all the time"
+
+
+async def until_taken(machine: BackupClient, backup_id: int, number: int) -> None:
+    """As the agent does."""
+    with anyio.fail_after(60):
+        while True:
+            answer = await machine.put(backup_id, number, DATA[PART_SIZE * (number - 1) : PART_SIZE * number])
+            if answer.status_code == 200:
+                return
+            assert answer.status_code == 503, answer.text
+            await anyio.sleep(0.2)
