@@ -9,6 +9,7 @@ from typing import Any
 from dashboard import sparkline
 from dashboard.trouble import (
     EXPECTED_BACK_MS,
+    QUOTAS,
     View,
     backup_causes,
     clock_cause,
@@ -114,7 +115,8 @@ def whys(view: View, now: int) -> list[Why]:
         found.append(Why(clock, None, view["clock_offset_s"]))
     if connection == "never":
         return found
-    return found + [Why(cause, since, since) for cause, since in backup_causes(view, now)]
+    found += [Why(cause, None if cause in QUOTAS else at, at) for cause, at in backup_causes(view, now)]
+    return found
 
 
 def other_at(view: View, now: int) -> int | None:

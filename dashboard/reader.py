@@ -38,6 +38,8 @@ class Reader:
         return formats.amount(size, self.language)
 
     def worth(self, cause: str, value: float | None) -> str:
+        if cause == "backup_quota":
+            return formats.age(max(0.0, ((value or 0) - self.now) / 1000), self.language)
         if cause.startswith("backup"):
             return self.age(int(value or 0))
         if cause.startswith("clock"):

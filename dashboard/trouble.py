@@ -25,11 +25,16 @@ HEALTH_CAUSES = {
 }
 RANKS = {
     "quarantined": 0, "error": 1, "full": 2, "offline": 3, "hot": 4, "throttled": 5, "disk": 6, "backup_drill": 7,
-    "backup_late": 8, "nearly_full": 9, "clock": 10, "memory": 11, "cpu": 12, "gpu": 13, "unknown": 14,
+    "backup_late": 8, "backup_full": 9, "backup_quota": 10, "nearly_full": 11, "clock": 12, "memory": 13, "cpu": 14,
+    "gpu": 15, "unknown": 16,
 }  # fmt: skip
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
 """Years behind: no battery, and no time server found."""
+AGES = frozenset({"backup_late", "backup_quota"})
+"""Causes whose sentence has the time since, or until."""
+QUOTAS = frozenset({"backup_full", "backup_quota"})
+"""Counted once an hour: nobody knows since when."""
 RESTING = frozenset({"maintenance", "inactive"})
 """Statuses by which people took a machine out of service."""
 
@@ -84,7 +89,8 @@ def clock_cause(view: View) -> str | None:
 
 
 def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
-    """What is wrong with its backups, and since when: the last one could not be restored, or no good one is there."""
+    """What is wrong with its backups, and since when: the last one could not be restored, or no good one is there. Of a
+    quota, when it is reached."""
     backup = view.get("backup") or {}
     found: list[tuple[str, int]] = []
     if backup.get("drill_failed_at") is not None:
@@ -92,6 +98,9 @@ def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
     if backup.get("late_at") is not None and backup["late_at"] <= now:
         good_at = backup.get("good_at")
         found.append(("backup_late", view["created_at"] if good_at is None else good_at))
+    full_at = backup.get("full_at")
+    if full_at is not None:
+        found.append(("backup_full" if full_at <= now else "backup_quota", full_at))
     return found
 
 
@@ -116,10 +125,10 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
     if clock_cause(view):
         causes.append(("clock", view["clock_offset_s"]))
     since = dict(backup_causes(view, now))
-    causes += [(cause, at if cause == "backup_late" else None) for cause, at in since.items()]
+    causes += [(cause, at if cause in AGES else None) for cause, at in since.items()]
     if causes:
         cause, value = min(causes, key=lambda pair: RANKS[pair[0]])
-        return MachineTrouble(view["id"], cause, value, since.get(cause))
+        return MachineTrouble(view["id"], cause, value, None if cause in QUOTAS else since.get(cause))
     if status == "unknown":
         return MachineTrouble(view["id"], "unknown", None, view["status_since"])
     return None
@@ -133,7 +142,8 @@ def other_at(view: View, now: int) -> int | None:
 
 def moments(view: View) -> tuple[int, ...]:
     """When the clock may change what is wrong with a machine, whatever its connection."""
-    known = (view.get("quarantined_until"), (view.get("backup") or {}).get("late_at"))
+    backup = view.get("backup") or {}
+    known = (view.get("quarantined_until"), backup.get("late_at"), backup.get("full_at"))
     return tuple(at for at in known if at is not None)
 
 

@@ -49,6 +49,7 @@ interface Backup {
   failed_at: number | null;
   drill_failed_at: number | null;
   late_at: number | null;
+  full_at: number | null;
   open: boolean;
 }
 

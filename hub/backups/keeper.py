@@ -28,6 +28,7 @@ from hub.kernel.objects.place import ObjectsError
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors
 from hub.model.backups import is_good, is_there, last_good, newest, open_backup
+from hub.model.changes import Observed
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 
@@ -134,7 +135,9 @@ class BackupKeeper:
                 await self._delete(row)
                 kept.remove(row)
             own = keep.stored(kept, days)
-            self.forecasts[machine.id] = keep.forecast(own, self._quotas[0], days, now)
+            found = self.forecasts[machine.id] = keep.forecast(own, self._quotas[0], days, now)
+            full_at = found.full_at if keep.is_near(found, now) else None
+            self._backups.announce.observe(Observed(rvm_id=machine.id, values={"backup_full_at": full_at}))
             files += own
         self.forecasts = {rvm_id: found for rvm_id, found in self.forecasts.items() if rvm_id in self._fleet.machines}
         longest = max((retention_of(machine) for machine in self._fleet.machines.values()), default=30)

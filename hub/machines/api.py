@@ -58,6 +58,7 @@ class BackupBrief(msgspec.Struct):
     failed_at: Instant | None
     drill_failed_at: Instant | None
     late_at: Instant | None
+    full_at: Instant | None
     open: bool
 
 

@@ -53,6 +53,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "status_before": ("returns_to",),
     "api_key": (),
     "capabilities": ("commands", "backup"),
+    "backup_full_at": ("backup",),
     "hardware": ("model",),
     "config_errors": ("config_refused",),
     "config_own": (),

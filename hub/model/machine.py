@@ -97,6 +97,8 @@ class Machine:
     """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
     backups: dict[int, BackupRow] = field(default_factory=dict)
     """Those that count now (hub.model.backups). Bound: three, as one is made at a time."""
+    backup_full_at: datetime | None = None
+    """When its backups reach their quota, if that is soon."""
     pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline
     maybe_sent: set[str] = field(default_factory=set)  # Bound: a part of what was pending at the start
     """Recorded as queued, and perhaps sent all the same: the last hub life ended without a flush."""

@@ -101,6 +101,7 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
         "failed_at": _maybe(stamp, failed_at(machine.backups)),
         "drill_failed_at": _maybe(stamp, drill_failed_at(machine.backups)),
         "late_at": _maybe(stamp, late),
+        "full_at": _maybe(stamp, machine.backup_full_at),
         "open": open_backup(machine.backups) is not None,
     }
 

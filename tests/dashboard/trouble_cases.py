@@ -197,6 +197,18 @@ CASES: Final = [
         ("offline", None, NOW - 960_001),
         ["offline", "backup_late"],
     ),
+    Case(
+        "its backups will be too much soon",
+        {"id": 31, "backup": {**LATE, "late_at": None, "full_at": NOW + 3 * 86_400_000}},
+        ("backup_quota", NOW + 3 * 86_400_000, None),
+        ["backup_quota"],
+    ),
+    Case(
+        "its backups are too much",
+        {"id": 32, "backup": {**LATE, "late_at": None, "full_at": NOW - 5000}},
+        ("backup_full", None, None),
+        ["backup_full"],
+    ),
     Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
-ORDER: Final = [18, 19, 2, 4, 3, 9, 29, 6, 11, 28, 25, 24, 14, 21, 22, 16]
+ORDER: Final = [18, 19, 2, 4, 3, 9, 29, 6, 11, 28, 25, 24, 32, 31, 14, 21, 22, 16]

@@ -233,7 +233,8 @@ async def test_the_forecast_of_a_machine_and_of_the_fleet(room: BackupRoom) -> N
         await room.add_archive(one, number, ITEMS, created_at=NIGHT - (11 - number) * DAY, file_size=100)
     keeper = room.new_keeper(quota=2000, fleet_quota=1500)
     await keeper.keep()
-    assert keeper.forecasts[one.id].full_at is not None
+    assert one.backup_full_at == keeper.forecasts[one.id].full_at is not None
+    assert two.backup_full_at is None
     assert (keeper.forecasts[one.id].used, keeper.forecasts[two.id].used) == (1000, 0)
     assert keeper.forecast.used == 1000
     assert keeper.forecast.full_at is not None
