@@ -17,6 +17,7 @@ from hub.backups.rules.life import Archive
 from hub.backups.service import PREFIX, Backups
 from hub.backups.upload import CLOSED, STORE_RETRY_S, body, store_away
 from hub.kernel.objects.place import PART_SIZE, ObjectsError
+from hub.kernel.objects.store import PartWriter
 from hub.model import credentials
 from hub.web.http.problems import Problem, Text, one_wrong
 
@@ -141,6 +142,10 @@ def _malformed() -> Problem:
 _MAGIC: Final = ((b"\x1f\x8b", ".tar.gz"), (b"\x28\xb5\x2f\xfd", ".tar.zst"), (b"age-encryption.org/", ".tar.age"))
 
 
+_HEAD: Final = 512
+"""Bytes by which its kind is known."""
+
+
 class Sink:
     """Puts the bytes of an archive into the store, part by part. `close` whatever comes: what no row claims goes."""
 
@@ -152,22 +157,27 @@ class Sink:
         self._stem = f"{PREFIX}{rvm_id}/{backup_id}-{credentials.random_text(8, '0123456789abcdef')}"
         self._upload_id = ""
         self._parts: list[tuple[int, str]] = []  # Bound: as many as the largest backup has
-        self._held = bytearray()  # Bound: PART_SIZE and a piece
+        self._head = bytearray()  # Bound: _HEAD and a piece
+        self._writer: PartWriter | None = None
         self._sum = hashlib.sha256()
 
     async def take(self, piece: bytes) -> None:
         """Raises Problem while the store is away."""
         self.size += len(piece)
         self._sum.update(piece)
-        self._held += piece
-        if len(self._held) > PART_SIZE:
-            await self._put()
+        if self._upload_id:
+            await self._write(piece)
+            return
+        self._head += piece
+        if len(self._head) >= _HEAD:
+            await self._begin()
 
     async def finish(self) -> Archive:
         """The archive, compared with what the store holds. Raises Problem."""
+        if not self._upload_id:
+            await self._begin()
         try:
-            while self._held:
-                await self._put()
+            await self._end_part()
             objects = self._backups.objects
             await objects.complete(self.key, self._upload_id, self._parts)
             self._upload_id = ""
@@ -182,19 +192,34 @@ class Sink:
         await self._backups.discard(None if kept else self.key or None, self._upload_id)
         self._backups.receiving.discard(self.key)
 
-    async def _put(self) -> None:
-        part, self._held = self._held, self._held[PART_SIZE:]
-        number = len(self._parts) + 1
+    async def _begin(self) -> None:
+        self.key = self._stem + _ending(self._head)
+        self._backups.receiving.add(self.key)
         try:
-            if not self._upload_id:
-                self.key = self._stem + _ending(part)
-                self._backups.receiving.add(self.key)
-                self._upload_id = await self._backups.objects.begin(self.key)
-            data = memoryview(part)[:PART_SIZE]
-            tag = await self._backups.objects.put_part(self.key, self._upload_id, number, data)
+            self._upload_id = await self._backups.objects.begin(self.key)
         except ObjectsError as away:
             raise store_away(away) from away
-        self._parts.append((number, tag))
+        await self._write(bytes(self._head))
+
+    async def _write(self, piece: bytes) -> None:
+        left = memoryview(piece)
+        try:
+            while left:
+                if self._writer is None:
+                    number, objects = len(self._parts) + 1, self._backups.objects
+                    self._writer = objects.part_writer(self.key, self._upload_id, number)
+                fits = PART_SIZE - self._writer.size
+                await self._writer.write(left[:fits])
+                left = left[fits:]
+                if self._writer.size == PART_SIZE:
+                    await self._end_part()
+        except ObjectsError as away:
+            raise store_away(away) from away
+
+    async def _end_part(self) -> None:
+        if self._writer is not None:
+            self._parts.append((len(self._parts) + 1, await self._writer.finish()))
+            self._writer = None
 
 
 def _ending(data: bytearray) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
@@ -32,6 +32,11 @@ CLOSED: Final = {"Connection": "close"}
 """The rest of an unread body would be in the way of the next request."""
 
 
+class _Sending(NamedTuple):
+    scope: anyio.CancelScope
+    ended: anyio.Event
+
+
 class Receiving:
     """The bodies that are being read. A part that is sent again takes the place of the sending before, whose connection
     may be dead without our knowing."""
@@ -39,23 +44,26 @@ class Receiving:
     def __init__(self) -> None:
         self._places = anyio.Semaphore(MOST_PARTS)
         self._forms = anyio.Semaphore(MOST_FORMS)
-        self._parts: dict[tuple[int, int], anyio.CancelScope] = {}  # Bound: MOST_PARTS and those that wait for a place
+        self._parts: dict[tuple[int, int], _Sending] = {}  # Bound: MOST_PARTS and those that wait for a place
 
     async def part(
         self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, before: BackupPartRow | None
     ) -> None:
         """Returns when it is on disk and its row is committed. Raises Problem and a StoreError."""
-        key = (row.id, part.number)
-        if (older := self._parts.get(key)) is not None:
-            older.cancel()
-        with anyio.CancelScope() as scope:
-            self._parts[key] = scope
-            try:
+        key, mine = (row.id, part.number), _Sending(anyio.CancelScope(), anyio.Event())
+        older, self._parts[key] = self._parts.get(key), mine
+        try:
+            with mine.scope:
+                if older is not None:
+                    # Until then a thread may still write to the same place.
+                    older.scope.cancel()
+                    await older.ended.wait()
                 await self._receive(backups, request, row, part, before)
-            finally:
-                if self._parts.get(key) is scope:
-                    del self._parts[key]
-        if scope.cancelled_caught:
+        finally:
+            mine.ended.set()
+            if self._parts.get(key) is mine:
+                del self._parts[key]
+        if mine.scope.cancelled_caught:
             raise Problem("conflict", Text("backup.sent_again"), code="conflict", headers=CLOSED)
 
     async def _receive(
@@ -63,13 +71,10 @@ class Receiving:
     ) -> None:
         await _wait_for(self._places)
         try:
-            data = await _whole(request, part.size)
-            if hashlib.sha256(data).hexdigest() != part.sha256:
-                raise Problem("conflict", Text("backup.part_differs"), code="part_differs")
             if before is not None:
                 # While other bytes take its place nobody may count on it.
                 await backups.announce(Drop(BackupPartRow, row.id, where=(("number", "=", part.number),)))
-            tag = await _put(backups, row, part.number, data)
+            tag = await _written(backups, request, row, part)
         finally:
             self._places.release()
         stored = BackupPartRow(
@@ -124,24 +129,29 @@ async def body(request: Request) -> AsyncIterator[bytes]:
             yield piece
 
 
-async def _whole(request: Request, size: int) -> bytearray:
-    data = bytearray()
-    async for piece in body(request):
-        data += piece
-        if len(data) > size:
-            raise Problem("malformed", Text("backup.other_length"), headers=CLOSED)
-    if len(data) != size:
-        raise Problem("malformed", Text("body_incomplete"), headers=CLOSED)
-    return data
-
-
-async def _put(backups: Backups, row: BackupRow, number: int, data: bytearray) -> str:
+async def _written(backups: Backups, request: Request, row: BackupRow, part: BackupPartRow) -> str:
+    """The tag of the part, which is on the store's disk."""
+    writer = backups.objects.part_writer(row.file_path or "", row.upload_id or "", part.number)
+    found = hashlib.sha256()
     try:
-        return await backups.objects.put_part(row.file_path or "", row.upload_id or "", number, memoryview(data))
+        async for piece in body(request):
+            if writer.size + len(piece) > part.size:
+                raise Problem("malformed", Text("backup.other_length"), headers=CLOSED)
+            found.update(piece)
+            with anyio.CancelScope(shield=True):  # whoever comes after us may write when our thread does not
+                await writer.write(piece)
+        if writer.size != part.size:
+            raise Problem("malformed", Text("body_incomplete"), headers=CLOSED)
+        if found.hexdigest() != part.sha256:
+            raise Problem("conflict", Text("backup.part_differs"), code="part_differs")
+        tag = ""
+        with anyio.CancelScope(shield=True):
+            tag = await writer.finish()
     except ObjectMissingError as gone:
         raise ended_meanwhile() from gone
     except ObjectsError as away:
         raise store_away(away) from away
+    return tag
 
 
 def store_away(error: ObjectsError) -> Problem:

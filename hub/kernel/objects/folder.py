@@ -90,6 +90,19 @@ class FolderShelf:
             os.fdatasync(file.fileno())
         return str(len(data))
 
+    def write(self, key: str, upload_id: str, place: int, data: bytes | bytearray) -> None:
+        """A piece of a part, before `sync`."""
+        with _as_objects_error(), self._part(key, upload_id).open("r+b", buffering=0) as file:
+            left = memoryview(data)
+            while left:
+                written = os.pwrite(file.fileno(), left, place)
+                place, left = place + written, left[written:]
+                moved()
+
+    def sync(self, key: str, upload_id: str) -> None:
+        with _as_objects_error(), self._part(key, upload_id).open("r+b", buffering=0) as file:
+            os.fdatasync(file.fileno())
+
     def complete(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
         with _as_objects_error():
             part = self._part(key, upload_id)

@@ -106,6 +106,13 @@ class Objects:
             raise ValueError(f"no part: {number} of {len(data)} bytes")
         return await self._run(lambda: self._shelf.put_part(key, upload_id, number, data), PART_PATIENCE_S)
 
+    def part_writer(self, key: str, upload_id: str, number: int) -> PartWriter:
+        """For a part that comes in pieces."""
+        _check(key, upload_id)
+        if not 1 <= number <= MAX_PARTS:
+            raise ValueError(f"no part: {number}")
+        return PartWriter(self._shelf, self._threads, key, upload_id, number)
+
     async def complete(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
         """All parts (number and tag, from 1 without a gap). Raises ObjectMissingError when there is no such upload:
         after a lost answer `size` says whether the object is there."""
@@ -176,6 +183,49 @@ class Objects:
 
     async def _run(self, job: Callable[[], T], seconds: float = PATIENCE_S) -> T:
         return await self._threads.run(job, seconds)
+
+
+SLICE: Final = 1024 * 1024
+
+
+class PartWriter:
+    """Takes a part in pieces, in order: of a folder they go to the disk as they come, else the part is held until it is
+    whole. What was written of one that never ends is overwritten, or goes with its upload."""
+
+    def __init__(self, shelf: Shelf, threads: ObjectThreads, key: str, upload_id: str, number: int) -> None:
+        self.size = 0
+        """Bytes so far."""
+        self._shelf = shelf
+        self._threads = threads
+        self._upload = key, upload_id
+        self._number = number
+        # Bound: SLICE and a piece where the store is a folder, else PART_SIZE.
+        self._held = bytearray()
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Raises ObjectsError, and ValueError beyond PART_SIZE."""
+        self.size += len(data)
+        if self.size > PART_SIZE:
+            raise ValueError(f"part {self._number} is larger than a part")
+        self._held += data
+        if len(self._held) >= SLICE and isinstance(self._shelf, FolderShelf):
+            await self._write(self._shelf)
+
+    async def finish(self) -> str:
+        """Its tag, when all of it is on the disk (or the store says so). Raises ObjectsError."""
+        shelf, (key, upload_id) = self._shelf, self._upload
+        if not isinstance(shelf, FolderShelf):
+            held = memoryview(self._held)
+            return await self._threads.run(lambda: shelf.put_part(key, upload_id, self._number, held), PART_PATIENCE_S)
+        if self._held:
+            await self._write(shelf)
+        await self._threads.run(lambda: shelf.sync(key, upload_id), PART_PATIENCE_S)
+        return str(self.size)
+
+    async def _write(self, shelf: FolderShelf) -> None:
+        place, data = (self._number - 1) * PART_SIZE + self.size - len(self._held), self._held
+        self._held = bytearray()
+        await self._threads.run(lambda: shelf.write(*self._upload, place, data), PART_PATIENCE_S)
 
 
 def open_objects(settings: Settings) -> Objects:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,10 +17,18 @@ from hub.commands import rules as command_rules
 from hub.kernel.objects.place import PART_SIZE
 from hub.model.machine import Machine
 from protocol.messages import CommandUpdate, Failure
-from tests.support.api_hub import ApiHub
+from tests.support.api_hub import ApiHub, api_hub
 from tests.support.backup_client import BackupClient, good, problem, sha
 
 DATA = b"\x1f\x8b" + os.urandom(PART_SIZE + 1000)
+
+
+@pytest_asyncio.fixture
+async def any_hub(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
+    """One that drills nothing: these archives are none."""
+    async with api_hub(tmp_path, database_url=database_url, backup_scratch_gib=0) as made:
+        await made.add_everybody()
+        yield made
 
 
 @pytest_asyncio.fixture

@@ -54,6 +54,28 @@ async def test_parts_in_any_order_several_at_once_become_one_object(objects: Obj
     assert await objects.size(KEY) == len(DATA)
 
 
+async def test_parts_that_come_in_pieces_are_the_same(objects: Objects) -> None:
+    upload_id, parts = await objects.begin(KEY), []
+    for number, part in enumerate(PARTS, 1):
+        writer = objects.part_writer(KEY, upload_id, number)
+        for start in range(0, len(part), 700_001):
+            await writer.write(part[start : start + 700_001])
+        parts.append((number, await writer.finish()))
+        assert writer.size == len(part)
+    await objects.complete(KEY, upload_id, parts)
+    assert await read(objects) == DATA
+
+
+async def test_pieces_beyond_a_part_are_refused(objects: Objects) -> None:
+    upload_id = await objects.begin(KEY)
+    writer = objects.part_writer(KEY, upload_id, 1)
+    await writer.write(PARTS[0])
+    with pytest.raises(ValueError, match="larger"):
+        await writer.write(b"x")
+    with pytest.raises(ValueError, match="no part"):
+        objects.part_writer(KEY, upload_id, 0)
+
+
 async def test_a_part_sent_again_takes_the_place_of_the_former(objects: Objects) -> None:
     upload_id = await objects.begin(KEY)
     first = await objects.put_part(KEY, upload_id, 1, PARTS[0])
