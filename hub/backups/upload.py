@@ -32,7 +32,7 @@ CLOSED: Final = {"Connection": "close"}
 """The rest of an unread body would be in the way of the next request."""
 
 
-class _Sending(NamedTuple):
+class _PartBody(NamedTuple):
     scope: anyio.CancelScope
     ended: anyio.Event
 
@@ -44,13 +44,13 @@ class Receiving:
     def __init__(self) -> None:
         self._places = anyio.Semaphore(MOST_PARTS)
         self._forms = anyio.Semaphore(MOST_FORMS)
-        self._parts: dict[tuple[int, int], _Sending] = {}  # Bound: MOST_PARTS and those that wait for a place
+        self._parts: dict[tuple[int, int], _PartBody] = {}  # Bound: MOST_PARTS and those that wait for a place
 
     async def part(
         self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, before: BackupPartRow | None
     ) -> None:
         """Returns when it is on disk and its row is committed. Raises Problem and a StoreError."""
-        key, mine = (row.id, part.number), _Sending(anyio.CancelScope(), anyio.Event())
+        key, mine = (row.id, part.number), _PartBody(anyio.CancelScope(), anyio.Event())
         older, self._parts[key] = self._parts.get(key), mine
         try:
             with mine.scope:
