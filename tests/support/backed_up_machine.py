@@ -56,6 +56,15 @@ class BackedUpMachine:
 
         await until_answered(has, seconds)
 
+    async def sending(self) -> None:
+        """Wait until the machine has begun to send."""
+
+        async def is_sending() -> bool:
+            progress = (await self.status())["progress"]
+            return progress is not None and progress["phase"] == "sending"
+
+        await until_answered(is_sending, 30)
+
     async def ended(self, seconds: float = 120.0) -> dict[str, Any]:
         """The newest backup, when it has ended."""
 
@@ -64,6 +73,16 @@ class BackedUpMachine:
 
         await until_answered(is_over, seconds)
         return await self.status()
+
+    async def verified(self, backup_id: int, seconds: float = 60.0) -> dict[str, Any]:
+        """The backup, when its drill is over."""
+
+        async def is_over() -> bool:
+            shown = await self.get(f"/backups/{backup_id}")
+            return shown["upload_status"] in ("verified", "failed") or shown["drill_error"] is not None
+
+        await until_answered(is_over, seconds)
+        return await self.get(f"/backups/{backup_id}")
 
     async def archive(self, backup_id: int) -> bytes:
         """As the machine itself fetches it."""

@@ -1,0 +1,53 @@
+"""A machine backed up with nothing played: agent, hub, drill. A chain of it, read again by plain means."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.backed_up_machine import backed_up_machine, unpacked
+from tests.support.forked_hub import forked_hub
+
+SIZE = 2_000_000
+
+
+@pytest.mark.timeout(180)
+async def test_a_chain_is_made_uploaded_drilled_and_read_by_tar(tmp_path: Path) -> None:
+    async with forked_hub(tmp_path) as hub, backed_up_machine(tmp_path / "site", hub, SIZE) as machine:
+        first = await machine.ask("incremental")
+        status = await machine.ended()
+        await machine.check(first, status)
+        assert (await machine.verified(first))["upload_status"] == "verified"
+        assert status["backup_type"] == "full", "there was nothing to build on"
+
+        photos = tmp_path / "site" / "photos"
+        (photos / "new.jpg").write_bytes(b"one more")
+        (photos / "0.jpg").unlink()
+        second = await machine.ask("incremental")
+        assert (await machine.verified(second))["upload_status"] == "verified", "the chain was replayed"
+        shown = await machine.get(f"/backups/{second}")
+        assert (shown["backup_type"], shown["parent_id"], shown["deleted_entries"]) == ("incremental", first, 1)
+        assert shown["files"] == 1
+        assert unpacked(await machine.archive(second)) == {"photos/new.jpg": b"one more"}
+        (tmp_path / "second.tar.gz").write_bytes(await machine.archive(second))
+        listed = subprocess.run(["tar", "tzf", "second.tar.gz"], cwd=tmp_path, capture_output=True, check=True)  # noqa: ASYNC221
+        assert b"photos/new.jpg\n" in listed.stdout
+        assert "Traceback" not in hub.log + machine.agent.log
+
+
+@pytest.mark.timeout(120)
+async def test_a_cancelled_backup_ends_on_both_sides(tmp_path: Path) -> None:
+    settings = {"backup_rate": 200}
+    async with forked_hub(tmp_path) as hub, backed_up_machine(tmp_path / "site", hub, SIZE, **settings) as machine:
+        await machine.ask()
+        await machine.sending()
+        command = (await machine.status())["command"]
+        async with hub.client() as client:
+            answer = await client.post(f"/api/v2/commands/{command['id']}/cancel")
+        assert answer.status_code in (200, 202), answer.text
+        status = await machine.ended(20)
+        assert (status["upload_status"], status["backup"]["error"]["code"]) == ("failed", "cancelled")
+        second = await machine.ask()
+        assert second > status["backup_id"], "the next one may begin"
