@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.backups.sources import default_sources
 from device.cli.settings_verb import settings_sentence
 from device.link.connection import probe_upgrade
 from device.remote.folders import DeclaredFolders
@@ -22,6 +23,7 @@ from device.remote.service_user import NoUserError
 from device.remote.session.file_process import FileProcess
 from device.remote.trusted_paths import visitor, weak_paths
 from device.settings import AgentSettings, AgentSettingsError, exposed, load
+from device.settings.backup_values import backup_sources
 from device.system_monitor import SystemMonitor
 from protocol.limits import MAX_CLOCK_AHEAD_S
 from texts.catalogue import Texts
@@ -67,6 +69,7 @@ def _checks(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     finally:
         client.close()
     yield _spool(settings, texts)
+    yield _backups(settings, texts)
     yield from _paths(settings, texts)
     yield _sensors(settings, texts)
 
@@ -145,6 +148,20 @@ def _spool(settings: AgentSettings, texts: Texts) -> Check:
     if free < LEAST_FREE_MIB:
         return Check("check_spool", "warn", texts("spool_small", folder=folder, free=free), texts("spool_small_fix"))
     return Check("check_spool", "ok", texts("spool_writable", folder=folder, free=free))
+
+
+def _backups(settings: AgentSettings, texts: Texts) -> Check:
+    """Whether what backups read is there and may be read; what is below is the backup's own to report."""
+    if not settings.switch("backup_enabled"):
+        return Check("check_backups", "skip", texts("backups_off"))
+    sources = backup_sources(settings.values["backup_sources"]) or default_sources(agent_file=settings.config_file)
+    missing = [source.path for source in sources.values() if not os.access(source.path, os.R_OK)]
+    if not sources or len(missing) == len(sources):
+        return Check("check_backups", "warn", texts("no_backup_sources"), texts("no_backup_sources_fix"))
+    if missing:
+        what = texts("backups_missing", folders=", ".join(missing))
+        return Check("check_backups", "warn", what, texts("backups_missing_fix"))
+    return Check("check_backups", "ok", texts("backups_read", count=len(sources)))
 
 
 def _paths(settings: AgentSettings, texts: Texts) -> Iterator[Check]:

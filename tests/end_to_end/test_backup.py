@@ -39,8 +39,10 @@ async def test_a_chain_is_made_uploaded_drilled_and_read_by_tar(tmp_path: Path) 
 
 @pytest.mark.timeout(120)
 async def test_a_cancelled_backup_ends_on_both_sides(tmp_path: Path) -> None:
-    settings = {"backup_rate": 200}
-    async with forked_hub(tmp_path) as hub, backed_up_machine(tmp_path / "site", hub, SIZE, **settings) as machine:
+    async with (
+        forked_hub(tmp_path) as hub,
+        backed_up_machine(tmp_path / "site", hub, SIZE, backup_rate=200) as machine,
+    ):
         await machine.ask()
         await machine.sending()
         command = (await machine.status())["command"]

@@ -17,6 +17,8 @@ from device.backups.control import FOLDER
 from device.commands.jobs import WorkCancelled, WorkFailed, WorkRejected
 from tests.device.backups.client_bench import MIB, ClientBench, client_bench
 from tests.support.fake_hub import KEY
+from tests.support.small_disk import small_disk
+from tests.support.two_users import only_root
 from tests.support.until import until
 
 
@@ -247,3 +249,22 @@ async def test_backups_of_one_machine_take_turns(bench: ClientBench) -> None:
     bench.fill("a.jpg", 1000)
     results = await asyncio.gather(bench.back_up(1), bench.back_up(2, "incremental"))
     assert [result["backup_type"] for result in results] == ["full", "incremental"]
+
+
+@only_root
+async def test_a_disk_without_room_is_said_before_it_begins_and_while_it_runs(bench: ClientBench) -> None:
+    bench.fill("a.jpg", 60 * MIB)
+    with small_disk(bench.folder / "small", "20m"):
+        bench.set(state_dir=str(bench.folder / "small" / "state"))
+        with pytest.raises(WorkFailed) as ended:
+            await bench.back_up(1)
+    assert ended.value.failure.code == "disk_full"
+    assert "bytes are needed" in ended.value.failure.message
+    with small_disk(bench.folder / "larger", "120m") as disk:
+        bench.set(state_dir=str(bench.folder / "larger" / "state"), backup_rate=20_000)
+        running = asyncio.ensure_future(bench.back_up(2))
+        await until(lambda: bench.hub.backup(2).parts, 30)
+        disk.fill()
+        with pytest.raises(WorkFailed) as ended:
+            await running
+    assert ended.value.failure.code == "disk_full"

@@ -70,9 +70,30 @@ def examined(
     return code, {check["check"]: check for check in json.loads(out)["checks"]}
 
 
+@pytest.mark.parametrize(
+    ("members", "word", "what"),
+    [
+        ({"backup_enabled": False}, "skip", "off"),
+        ({"backup_sources": {"logs": {"path": "/var/none", "class": "logs"}}}, "warn", "read nothing"),
+        (
+            {"backup_sources": {"logs": {"path": "/var/none", "class": "logs"}, "etc": {"path": "/etc"}}},
+            "warn", "/var/none",
+        ),
+        ({"backup_sources": {"etc": {"path": "/etc", "class": "configuration"}}}, "ok", "1 folder"),
+    ],
+)  # fmt: skip
+def test_what_backups_would_read(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], members: dict[str, Any], word: str, what: str
+) -> None:
+    _, checks = examined(tmp_path, hub, capsys, **members)
+    assert checks["backups"]["result"] == word
+    assert what in checks["backups"]["what"]
+    assert (checks["backups"]["fix"] is not None) == (word == "warn")
+
+
 def test_a_healthy_machine(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
     code, checks = examined(tmp_path, hub, capsys)
-    assert list(checks) == ["config", "keys", "hub", "clock", "key", "socket", "spool", "paths", "sensors"]
+    assert list(checks) == ["config", "keys", "hub", "clock", "key", "socket", "spool", "backups", "paths", "sensors"]
     assert {name: check["result"] for name, check in checks.items() if check["result"] != "ok"} == {"sensors": "fail"}
     assert code == 1, "the tree's processor counters stand still"
 
