@@ -53,6 +53,13 @@ def _plain(e: EventReading) -> _Parts:
     return e.words(e.code, id=e.param("backup_id")), []
 
 
+def _restore_asked(e: EventReading) -> _Parts:
+    safety = e.params.get("safety_backup_id")
+    return e.words(e.code, id=e.param("backup_id")), [
+        e.words("backup.safety", id=e.param("safety_backup_id")) if safety is not None else ""
+    ]
+
+
 SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "backup.completed": _stored,
     "backup.uploaded": _stored,
@@ -62,4 +69,7 @@ SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "backup.verified": _verified,
     "backup.drill_failed": _failed,
     "backup.verify_asked": _plain,
+    "backup.restore_asked": _restore_asked,
+    "backup.restored": _verified,
+    "backup.restore_failed": _failed,
 }

@@ -22,6 +22,7 @@ from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
 from hub.backups.files_api import FileLists
 from hub.backups.keeper import GIB, BackupKeeper
+from hub.backups.restore import BackupRestores
 from hub.backups.service import Backups
 from hub.backups.upload import Receiving
 from hub.commands.cards import Throughputs
@@ -181,6 +182,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             await context[Backups].load()
             engine.announce.listen(context[Throughputs].on_commit)
             engine.announce.listen(context[Drills].on_commit)
+            engine.announce.listen(context[BackupRestores].on_commit)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])
@@ -188,6 +190,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context[Terminals].run)
             own.start_soon(context[Backups].run)
             own.start_soon(context[Drills].run)
+            own.start_soon(context[BackupRestores].run)
             own.start_soon(context[BackupKeeper].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
@@ -215,6 +218,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)
     context.add(backups, Receiving(), BackupDownloads(), DownloadLinks(), FileLists())
+    context.add(BackupRestores(engine.store, engine.fleet, engine.announce, backups, engine.clock))
     context.add(_drills(settings, engine, objects), _backup_keeper(settings, engine, backups))
     context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))

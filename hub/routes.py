@@ -15,7 +15,7 @@ from hub.audit import api as events
 from hub.audit import page as events_page
 from hub.audit import service as audit_service
 from hub.backups import api as backups
-from hub.backups import backup_page, care_api, download_api, upload_api
+from hub.backups import backup_page, care_api, download_api, restore_api, upload_api
 from hub.backups import files_api as backup_files
 from hub.backups import page as backups_page
 from hub.commands import api as commands
@@ -63,7 +63,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *account_api.OPERATIONS, *rvms.OPERATIONS, *status.OPERATIONS, *metrics.OPERATIONS, *commands.OPERATIONS,
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
-    *care_api.OPERATIONS,
+    *care_api.OPERATIONS, *restore_api.OPERATIONS,
     *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *tokens_api.OPERATIONS,
     *health.OPERATIONS,
 )  # fmt: skip

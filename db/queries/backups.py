@@ -56,6 +56,7 @@ _DELETE_RESTORES = sa.delete(restores).where(
     restores.c.id.in_(sa.select(restores.c.id).where(restores.c.created_at < _BEFORE).limit(sa.bindparam("key_limit")))
 )
 _RESTORE = sa.select(restores).where(restores.c.id == _ID)
+_OPEN_RESTORES = sa.select(restores).where(restores.c.finished_at.is_(None)).order_by(restores.c.id)
 
 
 def delete_backups_before(before: datetime, limit: int) -> Write:
@@ -145,6 +146,17 @@ async def bytes_kept(store: Store, rvm_id: int | None = None) -> int:
 async def find_restore(store: Store, restore_id: int) -> RestoreRow | None:
     row = await store.fetch_one(_RESTORE, {"key_id": restore_id})
     return None if row is None else record(RestoreRow, row)
+
+
+async def restores_of(store: Store, rvm_id: int, limit: int) -> list[RestoreRow]:
+    """Of one machine, newest first."""
+    query = sa.select(restores).where(restores.c.rvm_id == rvm_id).order_by(restores.c.id.desc()).limit(limit)
+    return [record(RestoreRow, row) for row in await store.fetch_all(query)]
+
+
+async def open_restores(store: Store) -> list[RestoreRow]:
+    """Of all machines, oldest first."""
+    return [record(RestoreRow, row) for row in await store.fetch_all(_OPEN_RESTORES)]
 
 
 async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> BackupRow | None:

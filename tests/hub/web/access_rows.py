@@ -120,6 +120,9 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/rvms/{id}/backups/{backup_id}/verify": COMMAND,
     "GET /api/v2/backups/statistics": EVERYBODY,
     "GET /api/v2/backups/alerts": EVERYBODY,
+    "POST /api/v2/rvms/{id}/backups/{backup_id}/restore": APPROVE,
+    "GET /api/v2/rvms/{id}/restores": READ,
+    "GET /api/v2/rvms/{id}/restores/{restore_id}": READ,
     # The link is the credential; without one there is nothing, whoever comes.
     "GET /api/v2/backup-downloads/{token}": NOBODY,
     "GET /api/v2/users": ADMIN,
