@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -117,11 +117,16 @@ async def chain(store: Store, rvm_id: int, chain_id: int) -> list[BackupRow]:
     return await _all(store, _CHAIN, {"key_rvm": rvm_id, "key_chain": chain_id})
 
 
-async def keys_there(store: Store, rvm_ids: Collection[int] | None = None) -> set[str]:
-    """Every object that a row claims: archives and manifests."""
-    query = sa.select(table.c.file_path, table.c.manifest_key).where(_THERE)
-    if rvm_ids is not None:
-        query = query.where(table.c.rvm_id.in_(sorted(rvm_ids)))
+async def keys_gone(store: Store) -> set[str]:
+    """Archives of backups that failed or were deleted: whatever of them is in the store is of no use."""
+    gone = sa.or_(table.c.deleted_at.is_not(None), table.c.upload_status == "failed")
+    query = sa.select(table.c.file_path).where(table.c.file_path.is_not(None), gone)
+    return {str(row["file_path"]) for row in await store.fetch_all(query)}
+
+
+async def keys_there(store: Store) -> set[str]:
+    """Archives and manifests of backups that are there or under way."""
+    query = sa.select(table.c.file_path, table.c.manifest_key).where(_THERE, table.c.upload_status != "failed")
     return {str(key) for row in await store.fetch_all(query) for key in row.values() if key is not None}
 
 

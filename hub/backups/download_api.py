@@ -19,11 +19,13 @@ from starlette.types import Receive, Scope, Send
 
 from db.backup_records import BackupRow
 from db.queries import backups as rows
+from db.queries import users
 from hub.backups.api import find
 from hub.backups.rules import life
 from hub.backups.service import Backups
 from hub.backups.upload import store_away
 from hub.kernel.objects.place import ObjectMissingError, ObjectsError
+from hub.model.access import ACTIONS, machines_of
 from hub.model.backups import is_there
 from hub.model.views import rfc3339
 from hub.web.api.operation import Answer, Call, Operation
@@ -49,9 +51,10 @@ class BackupDownloads(DownloadSlots):
 
 
 class Link(NamedTuple):
-    """`address`: where it was opened from."""
+    """`user_id` made it; `address`: where it was opened from."""
 
     backup_id: int
+    user_id: int
     until: float
     address: str | None = None
 
@@ -61,24 +64,24 @@ class DownloadLinks:
         self._monotonic = monotonic
         self._links: OrderedDict[str, Link] = OrderedDict()  # Bound: MOST_LINKS, the oldest goes first
 
-    def make(self, backup_id: int) -> str:
+    def make(self, backup_id: int, user_id: int) -> str:
         token = secrets.token_urlsafe(32)
-        self._links[token] = Link(backup_id, self._monotonic() + OPEN_WITHIN_S)
+        self._links[token] = Link(backup_id, user_id, self._monotonic() + OPEN_WITHIN_S)
         if len(self._links) > MOST_LINKS:
             self._links.popitem(last=False)
         return token
 
-    def open(self, token: str, address: str, *, resumes: bool) -> int | None:
-        """The backup; None for a link that is unknown, late, or was opened. `resumes`: the caller has its beginning."""
+    def open(self, token: str, address: str, *, resumes: bool) -> Link | None:
+        """None for a link that is unknown, late, or was opened. `resumes`: the caller has its beginning."""
         link, now = self._links.get(token), self._monotonic()
         if link is None or now >= link.until:
             self._links.pop(token, None)
             return None
         if link.address is None:
-            self._links[token] = Link(link.backup_id, now + RESUME_WITHIN_S, address)
-            return link.backup_id
-        same = hmac.compare_digest(link.address, address)
-        return link.backup_id if resumes and same else None
+            self._links[token] = opened = link._replace(until=now + RESUME_WITHIN_S, address=address)
+            return opened
+        same = hmac.compare_digest(link.address.encode(), address.encode())
+        return link if resumes and same else None
 
 
 class Asked(NamedTuple):
@@ -118,7 +121,7 @@ async def make_link(call: Call) -> Answer:
     row = await find(call)
     _must_be_there(row)
     await call.announce(life.downloaded(row, call.principal.actor, call.now))
-    token = call.context[DownloadLinks].make(row.id)
+    token = call.context[DownloadLinks].make(row.id, call.principal.id)
     ends = rfc3339(call.now + timedelta(seconds=OPEN_WITHIN_S))
     return Answer({"url": f"/api/v2/backup-downloads/{token}", "expires_at": ends}, 201)
 
@@ -126,15 +129,24 @@ async def make_link(call: Call) -> Answer:
 async def use_link(call: Call) -> Answer:
     resumes = "if-range" in call.request.headers and "range" in call.request.headers
     token = call.request.path_params["token"]
-    backup_id = call.context[DownloadLinks].open(token[:100], call.address, resumes=resumes)
-    row = None if backup_id is None else await rows.find(call.context.store, backup_id)
-    if row is None:
+    link = call.context[DownloadLinks].open(token[:100], call.address, resumes=resumes)
+    row = None if link is None else await rows.find(call.context.store, link.backup_id)
+    if link is None or row is None or not await _still_may(call, link.user_id, row.rvm_id):
         raise not_found()
     if call.context.settings.backup_download == "presigned" and row.file_path is not None:
         address = await _presigned(call, row)
         if address is not None:
             return Answer(RedirectResponse(address, 302))
     return Answer(await _archive(call, row, f"link:{token[:8]}"))
+
+
+async def _still_may(call: Call, user_id: int, rvm_id: int) -> bool:
+    """Whether who made a link still might: a link gives no right that is gone."""
+    user = await users.find_user(call.context.store, user_id)
+    if user is None or user.disabled_at is not None or user.role not in ACTIONS["backup.download"]:
+        return False
+    reached = machines_of(user.role, user.machines)
+    return reached is None or rvm_id in reached
 
 
 async def _presigned(call: Call, row: BackupRow) -> str | None:

@@ -60,7 +60,6 @@ class Backups:
         self._lock = anyio.Lock()  # From the look whether one is open to the commit of one more
         self._assembling: set[int] = set()  # Bound: the open backups, one a machine
         self.receiving: set[str] = set()  # Bound: MOST_MULTIPART. Keys of archives that have no row yet
-        self._unclaimed: frozenset[str] = frozenset()
         self._due = anyio.Event()
         self._tasks: TaskGroup | None = None
 
@@ -215,18 +214,21 @@ class Backups:
             await anyio.sleep(SWEEP_EVERY_S)
 
     async def sweep(self) -> int:
-        """Take out of the store what nobody claims: uploads without an open backup, objects that no row had in two
-        turns. How many. Raises ObjectsError and a StoreError."""
+        """Take out of the store what is of no use: uploads without an open backup, archives of backups that failed or
+        were deleted. How many. What no row knows stays: another hub, or an older database of ours, may. Raises
+        ObjectsError and a StoreError."""
         uploading = {row.upload_id for row in await rows.unfinished(self.store) if row.upload_id is not None}
         swept = await self.objects.sweep(PREFIX, self._clock() - UNCLAIMED, uploading)
         there = frozenset(await self.objects.list(PREFIX)) - self.receiving
-        unclaimed = there - await rows.keys_there(self.store)
-        gone = unclaimed & self._unclaimed
+        gone = there & await rows.keys_gone(self.store)
         for key in sorted(gone):
             await self.objects.delete(key)
-        self._unclaimed = unclaimed - gone
-        if swept or gone:
-            logger.info("%d unfinished uploads and %d unclaimed objects of backups are swept", swept, len(gone))
+        unknown = there - gone - await rows.keys_there(self.store)
+        if swept or gone or unknown:
+            logger.info(
+                "backups in the store: %d unfinished uploads and %d archives of no use swept, %d unknown objects left",
+                swept, len(gone), len(unknown),
+            )  # fmt: skip
         return swept + len(gone)
 
     def is_assembling(self, row: BackupRow) -> bool:

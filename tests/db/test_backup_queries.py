@@ -101,7 +101,10 @@ async def test_what_is_kept_is_counted_with_what_is_on_its_way(store: Store) -> 
     assert await backups.bytes_kept(store, other) == 7
     assert await backups.bytes_kept(store) == 2**40 + 7
     assert await backups.keys_there(store) == {"backups/1/1-a.tar.gz", "backups/2/3.manifest.gz"}
-    assert await backups.keys_there(store, [other]) == {"backups/2/3.manifest.gz"}
+    assert await backups.keys_gone(store) == {"backups/1/2-a.tar"}
+    await add(store, other, 4, upload_status="failed", file_path="backups/2/4-a.tar")
+    assert await backups.keys_gone(store) == {"backups/1/2-a.tar", "backups/2/4-a.tar"}
+    assert len(await backups.keys_there(store)) == 2
 
 
 async def test_rows_without_a_file_go_and_their_parts_with_them(store: Store) -> None:

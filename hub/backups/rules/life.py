@@ -172,12 +172,12 @@ def received(
 def failed(
     row: BackupRow, code: str, by: Actor, now: datetime, *, message: str | None = None, **params: Any
 ) -> list[Change]:
-    """[] when it had ended before. Its file and what was uploaded of it are not in the store any more, or go with the
-    next sweep."""
+    """[] when it had ended before. What is in the store of it goes with the next sweep, by the key that its row
+    keeps."""
     if not is_open(row):
         return []
     error = {"code": code} if message is None else {"code": code, "message": message}
-    over = move(row, upload_status="failed", error=error, completed_at=now, upload_id=None, file_path=None)
+    over = move(row, upload_status="failed", error=error, completed_at=now, upload_id=None)
     return [over, Drop(BackupPartRow, row.id), _event(row, "backup.failed", by, now, {"code": code, **params})]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 from db.queries import backups as rows
 from db.queries.events import list_events
+from hub.backups.download_api import DownloadLinks
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
 from hub.kernel.objects.place import PART_SIZE
@@ -233,6 +235,59 @@ async def test_a_link_opens_once_and_goes_on_where_it_broke_off(any_hub: ApiHub,
             problem(await elsewhere.get(link["url"], headers=more), 404)
         problem(await nobody.get("/api/v2/backup-downloads/nothing"), 404)
     assert await codes(any_hub) == ["backup.downloaded", "backup.completed"]
+
+
+async def test_a_link_gives_nothing_once_its_maker_may_not(any_hub: ApiHub, client: BackupClient) -> None:
+    good(await client.made(DATA))
+    number = (await client.status())["backup_id"]
+    async with any_hub.of("operator") as operator, any_hub.of("admin") as admin, any_hub.client() as nobody:
+        link = good(await operator.post(f"{client.base}/backups/{number}/download"), 201)
+        address = f"/api/v2/users/{any_hub.users['operator']}"
+        good(await admin.patch(address, json={"role": "viewer"}))
+        problem(await nobody.get(link["url"]), 404)
+
+
+def test_a_link_that_nobody_opens_is_gone_in_a_minute() -> None:
+    now = 0.0
+    links = DownloadLinks(lambda: now)
+    late, other = links.make(5, 1), links.make(5, 1)
+    now = 59.9
+    assert links.open(other, "a", resumes=False) is not None
+    now = 60.0
+    assert links.open(late, "a", resumes=False) is None
+    assert links.open(late, "a", resumes=True) is None
+    now = 59.9 + 3600
+    assert links.open(other, "a", resumes=True) is None
+
+
+async def test_what_is_of_no_use_is_swept_and_what_no_row_knows_stays(
+    any_hub: ApiHub, client: BackupClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backups = any_hub.context[Backups]
+    good(await client.made(DATA))
+    kept = (await client.status())["file_path"]
+    for key in ("backups/99/1-foreign.tar.gz", "recordings/1.cast"):
+        upload_id = await backups.objects.begin(key)
+        tag = await backups.objects.put_part(key, upload_id, 1, b"x")
+        await backups.objects.complete(key, upload_id, [(1, tag)])
+    number = (await client.start())["backup_id"]
+    good(await client.begin(number))
+    good(await client.put(number, 1, b"x"))
+    left = await backups.objects.begin("backups/1/7-left.tar.gz")
+    monkeypatch.setattr(backups, "_clock", lambda: any_hub.context.clock() + timedelta(hours=3))
+    assert await backups.sweep() == 1
+    assert [upload.upload_id for upload in await backups.objects.uploads("backups/")] != [left]
+    good(await client.put(number, 1, b"xy"))
+
+    row = machine(any_hub).backups[number]
+    good(await client.ended(number, b"xy"))
+    async with any_hub.of("admin") as admin:
+        good(await admin.delete(f"{client.base}/backups/{number}"))
+    upload_id = await backups.objects.begin(row.file_path or "")
+    tag = await backups.objects.put_part(row.file_path or "", upload_id, 1, b"came back")
+    await backups.objects.complete(row.file_path or "", upload_id, [(1, tag)])
+    assert await backups.sweep() == 1
+    assert sorted(await backups.objects.list("")) == sorted(["backups/99/1-foreign.tar.gz", kept, "recordings/1.cast"])
 
 
 async def test_a_backup_without_an_archive_gives_none(any_hub: ApiHub, client: BackupClient) -> None:

@@ -195,7 +195,7 @@ def test_what_a_simple_client_sent_is_a_whole_backup_at_once() -> None:
 def test_an_open_backup_fails_with_its_command_and_once(ended: CommandRow | None, code: str, by: str) -> None:
     changes = life.settled(row(), ended, LATER)
     after, said = moved(changes), event(changes)
-    assert (after.upload_status, after.upload_id, after.file_path, after.completed_at) == ("failed", None, None, LATER)
+    assert (after.upload_status, after.upload_id, after.completed_at) == ("failed", None, LATER)
     assert after.error is not None
     assert after.error["code"] == code
     assert after.error.get("message") == (None if ended is None else (ended.error or {}).get("message"))

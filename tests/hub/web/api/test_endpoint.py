@@ -50,11 +50,6 @@ async def test_every_refusal_is_a_problem_document(hub: ApiHub) -> None:
         assert problem(await admin.post("/api/v2/rvms", json={"name": 5}), 422)["errors"]["name"]
 
 
-async def test_later_issues_are_not_there_yet(hub: ApiHub) -> None:
-    async with hub.of("admin") as admin:
-        problem(await admin.post("/api/v2/rvms/1/backup/start", json={}), 404)
-
-
 async def test_success_has_its_envelope(hub: ApiHub) -> None:
     async with hub.of("admin") as admin:
         answer = await admin.get("/api/v2/rvms")
