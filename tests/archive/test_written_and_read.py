@@ -134,3 +134,19 @@ def test_the_plan_is_a_manifest_that_is_read(tmp_path: Path) -> None:
     scan(header({"data": root}), tmp_path / "work", None)
     lines = list(manifest.read([(tmp_path / "work" / "plan.jsonl").read_bytes()], is_plan=True))
     assert len(lines) > 10
+
+
+def test_what_was_listed_ahead_of_a_checkpoint_does_not_count(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").write_bytes(random.Random(5).randbytes(9_000_000))
+    for number in range(50):
+        (root / f"b{number}").write_bytes(b"soon gone")
+    scan(header({"data": root}), tmp_path / "work", None)
+    parts = list(Pump(tmp_path / "work", {"data": root}).parts())  # to the end, and killed before it was sent
+    for number in range(50):
+        (root / f"b{number}").unlink()
+    again = Pump(tmp_path / "work", {"data": root})
+    rest = b"".join(part.data for part in again.parts(parts[0].checkpoint))
+    done = restored(tmp_path / "out", [parts[0].data + rest])
+    assert (done.compared.files, again.summary.report.counts) == (1, {"vanished": 50})
