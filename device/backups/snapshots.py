@@ -44,8 +44,9 @@ def snapshot(database: Path, copy: Path) -> str:
         finally:
             os.close(handle)
     except (sqlite3.Error, OSError) as wrong:
+        has_room = free_bytes(copy.parent) >= RESERVE
         copy.unlink(missing_ok=True)
-        return str(wrong) or type(wrong).__name__
+        return (str(wrong) or type(wrong).__name__) if has_room else NO_ROOM
     finally:
         for ending in ("-journal", "-wal", "-shm"):
             copy.with_name(copy.name + ending).unlink(missing_ok=True)

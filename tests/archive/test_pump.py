@@ -17,10 +17,12 @@ import pytest
 
 from archive.errors import ArchiveError
 from archive.manifest import BEGIN, MANIFEST, Compression
+from archive.plan import NoRoomError
 from archive.pump import CHILD_ENVIRONMENT, PART_SIZE, ArchivePart, Pump
 from device.backups.scan import scan
 from tests.support.backup_archives import archive_of, as_nobody, header, picture, read, unpack
 from tests.support.file_trees import one_of_everything
+from tests.support.small_disk import small_disk
 
 SHIFT = b"Machine 7 pressed 1,204 bottles.\n"
 
@@ -306,6 +308,23 @@ def test_a_checkpoint_that_fits_nothing_is_refused(large: Path, tmp_path: Path) 
         next(Pump(tmp_path / "work", {"data": large}).parts(first.checkpoint))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_disk_that_fills_meanwhile_is_said_with_the_figure_and_gone_on_from(large: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "70m") as disk:
+        scan(header({"data": large}), disk.folder / "work", None)
+        whole = archive_of(disk.folder / "work", {"data": large}).data
+        (disk.folder / "work" / "entries.jsonl").unlink()
+        parts = Pump(disk.folder / "work", {"data": large}).parts()
+        first = next(parts)
+        disk.fill()
+        with pytest.raises(NoRoomError) as refused:
+            list(parts)
+        assert refused.value.free == 0
+        disk.free()
+        rest = Pump(disk.folder / "work", {"data": large}).parts(first.checkpoint)
+        assert first.data + b"".join(part.data for part in rest) == whole
+
+
 def test_sockets_are_left_out_and_named(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -319,6 +338,7 @@ def test_sockets_are_left_out_and_named(tmp_path: Path) -> None:
 _HUNGRY = """
 import resource, sys
 from pathlib import Path
+from archive.plan import NoRoomError
 from archive.pump import Pump
 from device.backups.scan import scan
 from tests.support.backup_archives import header

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -346,3 +348,15 @@ def test_room_is_watched_while_the_plan_is_written(tmp_path: Path, root: Path, m
 
         with pytest.raises(NoRoomError):
             scan(header({"data": root}), disk.folder / "w", None, progress=fill)
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_every_code_of_a_report_has_a_text(language: str) -> None:
+    house = Path(__file__).parents[3]
+    texts = json.loads((house / "dashboard" / "locales" / f"{language}.json").read_text(encoding="utf-8"))
+    modules = [house / "device/backups/scan.py", house / "device/backups/walk.py", house / "archive/tar_stream.py"]
+    source = "".join(module.read_text(encoding="utf-8") for module in modules)
+    calls = "".join(re.findall(r"(?:_notice|report\.add)\((.*)", source))
+    codes = set(re.findall(r'"([a-z_]+)"', calls))
+    assert len(codes) >= 8
+    assert {f"backup.report.{code}" for code in codes} <= set(texts)
