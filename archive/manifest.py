@@ -136,6 +136,7 @@ class Totals(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, tag_
 
 Line = Header | Entry | Deleted | Totals
 
+_NO_STEPS: Final = frozenset({"", ".", ".."})
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
 
@@ -252,13 +253,14 @@ def _at_most(count: int) -> None:
 
 def check_path(path: str) -> tuple[str, ...]:
     """The steps of a path. Raises ArchiveError unless it is relative, without `..` and within the bounds."""
-    size = len(path.encode("utf-8", "surrogateescape"))
+    size = len(path) if path.isascii() else len(path.encode("utf-8", "surrogateescape"))
     if not path or size > MAX_PATH or "\0" in path:
         raise ArchiveError(UNSAFE, f"a path has 1 to {MAX_PATH} bytes and no NUL", path=path[:200])
     steps = tuple(path.split("/"))
-    if any(step in ("", ".", "..") for step in steps):
+    if not _NO_STEPS.isdisjoint(steps):
         raise ArchiveError(UNSAFE, "a path is relative and has no empty step, `.` or `..`", path=path[:200])
-    if len(steps) > MAX_DEPTH or any(len(step.encode("utf-8", "surrogateescape")) > MAX_NAME for step in steps):
+    is_long = size > MAX_NAME and any(len(step.encode("utf-8", "surrogateescape")) > MAX_NAME for step in steps)
+    if len(steps) > MAX_DEPTH or is_long:
         raise ArchiveError(UNSAFE, f"a path has {MAX_DEPTH} steps of {MAX_NAME} bytes at most", path=path[:200])
     return steps
 

@@ -43,6 +43,8 @@ class TarStream:
         self._work = work
         self._roots = {name: str(root) for name, root in roots.items()}
         self._snapshot = snapshot
+        self._entry = Entry(path="", kind="file")
+        """Of the member under way: written into a position only when a block ends within it."""
         self._room = memoryview(bytearray(BLOCK_SIZE))
         self._fill = 0
         self._spool = work.entries.open("r+b" if at.listed else "wb")
@@ -85,6 +87,8 @@ class TarStream:
         )  # fmt: skip
 
     def _cut(self) -> Block:
+        if self.at.current is not None and not self.at.current.line:
+            self.at.current.line = manifest.encode(self._entry)
         block = Block(self._room[: self._fill], self.at.copy())
         self._room, self._fill = memoryview(bytearray(BLOCK_SIZE)), 0
         return block
@@ -197,9 +201,8 @@ class TarStream:
     def _file(self, entry: Entry, source: SourceFile, attempts: int) -> Iterator[Block]:
         sparse_map = tar_headers.sparse_map(entry.sparse, entry.size) if entry.sparse is not None else b""
         yield from self._put(tar_headers.header(entry, source.stored + len(sparse_map), sparse_map))
-        current = Current(
-            manifest.encode(entry), attempts, source.identity, source.stored, is_linked=source.stat.st_nlink > 1
-        )
+        current = Current(b"", attempts, source.identity, source.stored, is_linked=source.stat.st_nlink > 1)
+        self._entry = entry
         self.at.current = current
         yield from self._content(source, current)
         self._finish(source, current, entry)
