@@ -110,6 +110,9 @@ def _copy_of(path: Path, target: Path) -> sqlite3.Connection:
         there = f"{path.absolute().as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(there, uri=True, timeout=BUSY_MS / 1000)) as source:
             source.backup(copied)  # All pages in one step: a hub's next write would make it begin anew
+        copied.execute("PRAGMA journal_mode=DELETE")
+        copied.execute("PRAGMA locking_mode=EXCLUSIVE")
+        target.unlink()  # It is open: whatever ends this process from here on leaves no copy behind
         ours = copied.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
         _must_be_newest(copied.execute(READ_VERSION).fetchone()[0] if ours else None)
     except BaseException:

@@ -107,13 +107,18 @@ def _open_settings(settings: Settings) -> dict[str, Any]:
 
 
 async def _note(settings: Settings, shown: dict[str, Any]) -> None:
-    """For the audit log, because the copy holds what people and machines show as their keys; and for `doctor`."""
+    """For the audit log, because the copy holds what people and machines show as their keys; and for `doctor`. The
+    backup is there, whatever comes of this."""
     params = {"rows": shown["rows"], "size": shown["bytes"]}
-    async with open_data(settings, create=False) as opened:
-        await opened.commit(EventHappened(at=now(), code="hub.backed_up", actor=actors.SYSTEM, params=params))
-    note = settings.data_dir / LAST_BACKUP
-    with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"made_at": shown["made_at"], "file": shown["file"], "bytes": shown["bytes"]}, file)
+    try:
+        async with open_data(settings, create=False) as opened:
+            await opened.commit(EventHappened(at=now(), code="hub.backed_up", actor=actors.SYSTEM, params=params))
+        note = settings.data_dir / LAST_BACKUP
+        note.unlink(missing_ok=True)  # It may be of another user
+        with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"made_at": shown["made_at"], "file": shown["file"], "bytes": shown["bytes"]}, file)
+    except (CliError, OSError) as error:
+        output.note(sentence("hub_backup.not_noted", why=error))
 
 
 def _waiting(settings: Settings) -> int:

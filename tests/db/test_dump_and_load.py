@@ -150,6 +150,15 @@ async def test_a_copy_is_of_one_moment_while_a_hub_writes(store: Store, database
     assert await writing > 101
 
 
+async def test_no_copy_is_left_by_whatever_ends_the_process(store: Store, database_url: str, tmp_path: Path) -> None:
+    await fill(store)
+    async with open_snapshot(database_url, made(tmp_path / "scratch")) as snapshot:
+        for table in copied_tables(frozenset()):
+            assert await snapshot.copy(table, len) == 3
+        left = await anyio.to_thread.run_sync(os.listdir, tmp_path / "scratch")
+        assert "copy.sqlite3" not in left
+
+
 async def test_a_database_with_tables_is_left_as_it_is(store: Store, database_url: str, tmp_path: Path) -> None:
     await fill(store)
     copy = await copied(database_url, tmp_path / "scratch")

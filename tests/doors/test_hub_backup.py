@@ -293,6 +293,14 @@ def test_objects_that_the_store_has_not_are_named(cli: Cli, data: Path, tmp_path
     assert "recordings/2026-01/2.cast" in said.err
 
 
+def test_a_backup_that_cannot_be_noted_is_one_all_the_same(cli: Cli, backup: Path, data: Path, tmp_path: Path) -> None:
+    (data / hub_backup.LAST_BACKUP).unlink()
+    (data / hub_backup.LAST_BACKUP).mkdir()
+    said = cli("backup", tmp_path / "2.tar")
+    assert (said.code, "could not note" in said.err) == (0, True)
+    assert BackupReader(tmp_path / "2.tar").manifest.rows
+
+
 def test_both_languages(cli: Cli, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RVM_LANG", "id")
     assert "Cadangan dibuat" in cli("backup", tmp_path / "2.tar").out

@@ -93,7 +93,11 @@ class BucketShelf:
         with _as_objects_error():
             self._make()
             found = self._client.list_objects(self._place.bucket, prefix=self._name(prefix), recursive=True)
-            return sorted(self._key(str(each.object_name)) for each in found)
+            keys = []
+            for each in found:
+                keys.append(self._key(str(each.object_name)))
+                moved()
+            return sorted(keys)
 
     def size(self, key: str) -> int:
         with _as_objects_error():

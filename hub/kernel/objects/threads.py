@@ -95,9 +95,9 @@ class _Call(Generic[T]):
             self._give_back()
 
     def moved(self) -> None:
-        """At most once a second, for the loop has other work."""
+        """Not for every piece, for the loop has other work."""
         now = time.monotonic()
-        if now - self._moved_at >= 1:
+        if now - self._moved_at >= SILENCE_S / 10:
             self._moved_at = now
             self._in_loop(self._extend)
 

@@ -114,28 +114,33 @@ async def test_a_store_that_dies_has_what_it_confirmed_and_no_orphans_after_the_
     assert await objects.list("") == [KEY]
 
 
-async def test_a_slow_call_that_moves_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "SILENCE_S", 1.2)
+async def test_a_slow_call_that_moves_is_not_given_up_and_one_that_does_not_keeps_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "SILENCE_S", 2.0)
     clock = threading.Event()
 
     def slow() -> str:
-        for _ in range(4):
-            clock.wait(0.6)
+        for _ in range(6):
+            clock.wait(0.5)
             threads.moved()
         return "done"
 
     few = ObjectThreads(1)
     assert await few.run(slow, 60) == "done"
     with pytest.raises(ObjectsError, match="does not answer"):
-        await few.run(slow, 1.5)
-    with pytest.raises(ObjectsError, match="does not answer"):
-        await few.run(lambda: clock.wait(2), 60)
+        await few.run(slow, 0.5)
     assert few.taken == 1, "the thread goes on and keeps its place"
     with pytest.raises(ObjectsError, match="does not answer"):
         await few.run(lambda: None, 0.1)
     clock.set()
     assert await few.run(lambda: "again", 60) == "again"
     assert few.taken == 0
+
+    still = threading.Event()
+    with pytest.raises(ObjectsError, match="does not answer"):
+        await few.run(lambda: still.wait(60), 60)
+    still.set()
 
 
 async def test_what_waits_for_a_thread_is_bounded_and_what_is_cancelled_gives_its_place_back() -> None:
