@@ -97,7 +97,8 @@ class BackupKeeper:
                 await anyio.lowlevel.checkpoint()
             if (one := self._due(machine)) is not None:
                 waiting.append(one)
-        running = {m.id for m in self._fleet.machines.values() if open_backup(m.backups) is not None}
+        # One that waits for a machine that is away takes nothing of the hub's uplink.
+        running = {m.id for m in self._fleet.machines.values() if m.linked and open_backup(m.backups) is not None}
         for rvm_id in due.begins_now(waiting, running, self._at_once):
             found = self._fleet.machines.get(rvm_id)
             if found is not None:
@@ -120,7 +121,7 @@ class BackupKeeper:
         try:
             await self._backups.start(machine, Wanted(wanted, trigger="schedule"), actors.CLOCK)
         except (Refused, Conflict) as refused:
-            logger.info("machine %d is not asked for a backup now: %s", machine.id, refused)
+            logger.debug("machine %d is not asked for a backup now: %s", machine.id, refused)
 
     async def keep(self) -> None:
         """Deletes what is over, and looks ahead. Raises StoreError, ObjectsError when the rest has to wait."""
@@ -141,7 +142,12 @@ class BackupKeeper:
             files += own
         self.forecasts = {rvm_id: found for rvm_id, found in self.forecasts.items() if rvm_id in self._fleet.machines}
         longest = max((retention_of(machine) for machine in self._fleet.machines.values()), default=30)
+        was_near = keep.is_near(self.forecast, now)
         self.forecast = keep.forecast(files, self._quotas[1], longest, now)
+        if keep.is_near(self.forecast, now) and not was_near:
+            logger.warning(
+                "all backups together reach their quota at %s (--backup-fleet-quota-gib)", self.forecast.full_at
+            )
 
     async def _delete(self, row: BackupRow) -> None:
         """Its bytes first: killed in between, the next turn does it again."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -91,3 +93,43 @@ async def test_what_only_the_machine_can_read_the_machine_verifies(tmp_path: Pat
         found = await drilled(machine, backup_id)
         assert (found["encrypted"], found["upload_status"]) == (True, "verified")
         assert not found["has_files"], "the hub cannot list it"
+
+
+@pytest.mark.timeout(180)
+async def test_a_hub_that_is_killed_in_a_drill_makes_it_again_and_leaves_nothing(tmp_path: Path) -> None:
+    async with forked_hub(tmp_path) as hub, backed_up_machine(tmp_path / "site", hub, 64 * MIB) as machine:
+        backup_id = await machine.ask()
+        await machine.ended()
+        scratch = hub.settings.backup_scratch
+
+        async def unpacks() -> bool:
+            return any(scratch.glob("check-*/tree/*"))
+
+        await until_answered(unpacks, 60)
+        await hub.kill()
+        assert (await restarted(hub, machine, backup_id))["upload_status"] == "verified"
+        assert list(scratch.iterdir()) == []
+
+
+async def restarted(hub: ForkedHub, machine: BackedUpMachine, backup_id: int) -> dict[str, Any]:
+    await hub.start()
+    return await drilled(machine, backup_id)
+
+
+@pytest.mark.timeout(180)
+async def test_a_machine_is_asked_in_its_window_without_anybody(tmp_path: Path) -> None:
+    async with forked_hub(tmp_path) as hub, backed_up_machine(tmp_path / "site", hub, MIB) as machine:
+        here = datetime.now(ZoneInfo("Asia/Jakarta"))
+        window = f"{here - timedelta(hours=22):%H:%M}-{here + timedelta(hours=1):%H:%M}"
+        async with hub.client() as client:
+            zone = {"default_timezone": "Asia/Jakarta", "pinned_timezone": "Asia/Jakarta"}
+            answer = await client.patch("/api/v2/config", json={"backup_window": window, **zone})
+        assert answer.status_code == 200, answer.text
+
+        async def is_asked() -> bool:
+            return (await machine.status())["backup_id"] is not None
+
+        await until_answered(is_asked, 60)
+        status = await machine.ended()
+        assert (status["backup"]["trigger"], status["backup"]["requested_by"]) == ("schedule", "clock")
+        assert (await drilled(machine, status["backup_id"]))["upload_status"] == "verified"

@@ -94,6 +94,15 @@ async def test_what_people_started_counts_among_those_that_run(room: BackupRoom)
     assert asked(machines) == [True, False]
 
 
+async def test_one_that_waits_for_a_machine_that_is_away_holds_nobody_up(room: BackupRoom) -> None:
+    away, there = await add_machines(room, 2)
+    set_clock(room, NIGHT + timedelta(hours=3, minutes=10))
+    await room.add(BackupRow(id=900, rvm_id=away.id, backup_type="full", created_at=room.clock()))
+    away.linked = False
+    await room.new_keeper(at_once=1).ask()
+    assert asked([away, there]) == [True, True]
+
+
 async def test_a_machine_is_asked_again_the_next_night_and_an_hour_after_a_failure(room: BackupRoom) -> None:
     (machine,) = await add_machines(room, 1)
     set_clock(room, NIGHT + timedelta(hours=3, minutes=10))
@@ -226,7 +235,7 @@ async def test_killed_between_the_bytes_and_the_row_the_next_turn_goes_on(
     assert left_in(tmp_path / "objects" / "backups" / str(machine.id)) == ["3-0.tar.gz"]
 
 
-async def test_the_forecast_of_a_machine_and_of_the_fleet(room: BackupRoom) -> None:
+async def test_the_forecast_of_a_machine_and_of_the_fleet(room: BackupRoom, caplog: pytest.LogCaptureFixture) -> None:
     one, two = await add_machines(room, 2)
     set_clock(room, NIGHT)
     for number in range(1, 11):
@@ -239,3 +248,5 @@ async def test_the_forecast_of_a_machine_and_of_the_fleet(room: BackupRoom) -> N
     assert keeper.forecast.used == 1000
     assert keeper.forecast.full_at is not None
     assert abs(keeper.forecast.full_at - (NIGHT + 5 * DAY)) < timedelta(minutes=5)
+    await keeper.keep()
+    assert caplog.text.count("--backup-fleet-quota-gib") == 1
