@@ -28,6 +28,7 @@ from protocol.commands import StartBackup, VerifyBackup
 LOOK_EVERY_S: Final = 0.25
 MAX_CRASHES: Final = 5
 """Of the child in a row without progress; more end the backup."""
+WAITING_EVERY_S: Final = 20.0
 LEAST_S: Final = 0.5
 """Before the deadline a backup fails by itself, so that its cause is known."""
 
@@ -120,6 +121,7 @@ class Run:
         self._last = ChildReport()
         self._ended: ChildReport | None = None
         self._crashes = 0
+        self._waiting_at = float("-inf")
 
     async def to_the_end(self) -> Result:
         """Raises WorkCancelled, WorkFailed."""
@@ -154,13 +156,21 @@ class Run:
         self._job.prolong(prolonged_s(self._began, time.monotonic()))
         if report.waits_for:
             self._last = report
-            self._job.progress("waiting")
+            self._report_waiting()
             return
         if (report.phase, report.done) != (self._last.phase, self._last.done):
             self._crashes = 0
         self._last = report
         if not self._yielding.to:
+            self._waiting_at = float("-inf")
             self._job.progress(report.phase, report.done, report.total)
+
+    def _report_waiting(self) -> None:
+        """At once, and then now and then: it moves the hub's deadline."""
+        now = time.monotonic()
+        if now - self._waiting_at >= WAITING_EVERY_S:
+            self._waiting_at = now
+            self._job.progress("waiting")
 
     async def _watch(self, child: Child) -> None:
         """Makes the child yield, and ends with the command: its withdrawal or its deadline."""
@@ -173,7 +183,7 @@ class Run:
                 child.obey(wanted)
             if wanted.to:
                 self._job.prolong(prolonged_s(self._began, time.monotonic()))
-                self._job.progress("waiting")
+                self._report_waiting()
             await wait_at_most(self._job.cancelled, min(LOOK_EVERY_S, max(0.01, self._job.left_s - LEAST_S)))
             self._job.check()
 

@@ -44,7 +44,7 @@ async def test_a_cancelled_backup_ends_on_both_sides(tmp_path: Path) -> None:
         backed_up_machine(tmp_path / "site", hub, SIZE, backup_rate=200) as machine,
     ):
         await machine.ask()
-        await machine.sending()
+        await machine.reports("sending")
         command = (await machine.status())["command"]
         async with hub.client() as client:
             answer = await client.post(f"/api/v2/commands/{command['id']}/cancel")

@@ -56,14 +56,14 @@ class BackedUpMachine:
 
         await until_answered(has, seconds)
 
-    async def sending(self) -> None:
-        """Wait until the machine has begun to send."""
+    async def reports(self, phase: str) -> None:
+        """Wait until the machine has reported that phase."""
 
-        async def is_sending() -> bool:
+        async def is_at_it() -> bool:
             progress = (await self.status())["progress"]
-            return progress is not None and progress["phase"] == "sending"
+            return progress is not None and progress["phase"] == phase
 
-        await until_answered(is_sending, 30)
+        await until_answered(is_at_it, 60)
 
     async def ended(self, seconds: float = 120.0) -> dict[str, Any]:
         """The newest backup, when it has ended."""
