@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,9 +29,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest_asyncio.fixture
 async def hub(tmp_path: Path, sqlite_url: str, server: S3Server) -> AsyncIterator[ApiHub]:
-    keys = {"s3_access_key": server.access_key, "s3_secret_key": server.secret_key}
-    given = {"object_store": server.url("backups"), "backup_download": "presigned", "backup_scratch_gib": 0}
-    async with api_hub(tmp_path, database_url=sqlite_url, **given, **keys) as made:
+    given: dict[str, Any] = {
+        "object_store": server.url("backups"), "s3_access_key": server.access_key,
+        "s3_secret_key": server.secret_key, "backup_download": "presigned", "backup_scratch_gib": 0,
+    }  # fmt: skip
+    async with api_hub(tmp_path, database_url=sqlite_url, **given) as made:
         await made.add_everybody()
         yield made
 
