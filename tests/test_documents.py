@@ -18,7 +18,7 @@ MADE_OR_OLD = ("CHANGELOG.md", "configuration.md", "protocol.md")
 LONGEST = 100
 """Lines of a page about one way through the house: a screen or two."""
 WAYS = (
-    "adding", "architecture", "audit_log", "bounds", "command", "database", "feed", "link", "machine_pages",
+    "adding", "architecture", "audit_log", "backup", "bounds", "command", "database", "feed", "link", "machine_pages",
     "remote_session", "sample", "setting", "status", "tunnel",
 )  # fmt: skip
 PLACEHOLDER = re.compile(r"\b(NAME|ROOM|SUBJECT|x|test_x)\b|[*{…]")

@@ -18,8 +18,8 @@ from hub.kernel.objects.place import ObjectMissingError, ObjectsError, ObjectsFu
 from hub.model.changes import Drop
 from hub.web.http.problems import Problem, Text
 
-MOST_PARTS: Final = 8
-"""Bodies that are taken at a time: 8 MiB each, while the store is slow."""
+MOST_PARTS: Final = 24
+"""Bodies that are taken at a time, slow ones among them: 1 MiB each where the store is a folder, else 8 MiB."""
 MOST_FORMS: Final = 2
 """Whole archives, each in one request, likewise."""
 WAIT_S: Final = 10.0
