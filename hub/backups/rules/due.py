@@ -18,7 +18,6 @@ from hub.model.machine import Machine
 from protocol.configuration import window_minutes
 
 DAY: Final = timedelta(days=1)
-NOTHING: Final = timedelta(0)
 BEGIN_WITHIN: Final = 0.75
 """The part of a window in which machines have their places: the rest is for those that had to wait."""
 RETRY: Final = timedelta(hours=1)
@@ -79,11 +78,17 @@ def why_not(machine: Machine) -> str | None:
 
 def next_due(plan: BackupPlan, past: Past, now: datetime) -> datetime:
     """When the next one shall begin: at `now` or before it, it is due."""
-    earliest = _earliest(plan, past)
-    after = max(now, earliest)
-    window = next(window for window in windows(plan, after) if after < window.ends)
-    own = window.begins + (window.ends - window.begins) * (BEGIN_WITHIN * plan.place)
-    return max(own, earliest)
+    own_from, begin_from = _own_from(plan, past), _begin_from(plan, past)
+    found = (
+        max(own, begin_from)
+        for window in windows(plan, max(now, own_from, begin_from))
+        if (own := _place(window, plan)) >= own_from and max(now, begin_from) < window.ends
+    )
+    return next(found)
+
+
+def _place(window: Window, plan: BackupPlan) -> datetime:
+    return window.begins + (window.ends - window.begins) * (BEGIN_WITHIN * plan.place)
 
 
 def is_due(plan: BackupPlan, past: Past, now: datetime, online_since: datetime | None) -> bool:
@@ -99,14 +104,19 @@ def _is_caught_up(plan: BackupPlan, past: Past, now: datetime, online_since: dat
     return online_since > max(window.begins for window in windows(plan, now - 2 * DAY, now) if window.begins <= now)
 
 
-def _earliest(plan: BackupPlan, past: Past) -> datetime:
-    """A machine that had to wait in one window may have its own place again in the next: the interval bends for it."""
-    bend = NOTHING
-    if plan.interval >= DAY:
-        bend = min(timedelta(minutes=window_minutes(plan.window)[1]), plan.interval / 2)
-    after_good = _NEVER if past.good_at is None else past.good_at + plan.interval - bend
-    failed = past.tried_at is not None and (past.good_at is None or past.tried_at > past.good_at)
-    return max(after_good, past.tried_at + RETRY) if failed and past.tried_at is not None else after_good
+def _own_from(plan: BackupPlan, past: Past) -> datetime:
+    """The next one has the machine's place in the night that is nearest to an interval after the last one."""
+    if past.good_at is None or plan.interval < DAY:
+        return _NEVER
+    return past.good_at + plan.interval - DAY / 2
+
+
+def _begin_from(plan: BackupPlan, past: Past) -> datetime:
+    """Several a day are counted from one to the next; and a while after one that failed."""
+    after_good = past.good_at + plan.interval if past.good_at is not None and plan.interval < DAY else _NEVER
+    if past.tried_at is None or (past.good_at is not None and past.tried_at <= past.good_at):
+        return after_good
+    return max(after_good, past.tried_at + RETRY)
 
 
 def windows(plan: BackupPlan, since: datetime, until: datetime | None = None) -> Iterator[Window]:

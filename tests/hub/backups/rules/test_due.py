@@ -65,9 +65,21 @@ def test_one_that_had_to_wait_has_its_own_place_again_the_next_night() -> None:
     assert next_due(plan(place=0.1), late, at("2026-11-29 12:00")) == at("2026-11-30 01:18")
 
 
-def test_by_hand_at_noon_does_not_skip_the_night_after_the_next_day() -> None:
-    assert next_due(plan(), past("2026-11-29 12:00"), at("2026-11-29 13:00")) == at("2026-12-01 01:00")
-    assert next_due(plan(), past("2026-11-29 08:00"), at("2026-11-29 13:00")) == at("2026-11-30 04:00")
+@pytest.mark.parametrize(
+    ("last", "then"),
+    [
+        ("2026-11-29 11:39", "2026-11-30 02:51"), ("2026-11-29 01:30", "2026-11-30 02:51"),
+        ("2026-11-29 02:53", "2026-11-30 02:51"), ("2026-11-29 14:51", "2026-11-30 02:51"),
+        ("2026-11-29 14:52", "2026-12-01 02:51"),
+    ],
+)  # fmt: skip
+def test_the_next_one_is_in_the_night_that_is_nearest_to_an_interval_later(last: str, then: str) -> None:
+    daily = plan(place=111 / 240 / 0.75)
+    assert abs(next_due(daily, past(last), at(last) + timedelta(minutes=5)) - at(then)) < timedelta(seconds=1)
+    weekly = daily._replace(interval=7 * DAY)
+    assert abs(next_due(weekly, past(last), at(last) + timedelta(minutes=5)) - at(then) - 6 * DAY) < timedelta(
+        seconds=1
+    )
 
 
 def test_shorter_intervals_stay_within_the_window() -> None:
