@@ -102,6 +102,8 @@ async def test_a_killed_child_goes_on_at_the_last_confirmed_part(bench: ClientBe
     backup = bench.hub.backup(1)
     assert unpacked(backup.archive) == {"photos/a.jpg": file.read_bytes()}
     assert result["sha256"], "the hub's own, where ours has no beginning"
+    assert backup.summary is not None
+    assert backup.summary["sha256"] == "", "it did not read the beginning again"
     assert sum(backup.deliveries.values()) - len(backup.parts) <= 1, backup.deliveries
 
 
@@ -119,6 +121,8 @@ async def test_an_agent_that_starts_again_goes_on(bench: ClientBench) -> None:
     backup = bench.hub.backup(1)
     assert unpacked(backup.archive) == {"photos/a.jpg": file.read_bytes()}
     assert sum(backup.deliveries.values()) - len(backup.parts) <= 1, backup.deliveries
+    assert backup.summary is not None
+    assert backup.summary["sha256"] == "", "it did not read the beginning again"
     assert all("estimate" not in begun for begun in backup.begun[before:]), "it did not scan again"
 
 
