@@ -22,6 +22,7 @@ from device.agent_parts import (
     open_spool,
     remote_facts,
 )
+from device.backups.restore import Restores
 from device.backups.service import BackupClient
 from device.commands.jobs import Reboots, ServiceRestarts, WorkHandler, sync_timezone_handler
 from device.commands.router import CommandRouter
@@ -100,6 +101,10 @@ class Agent:
         self.backups = BackupClient(
             self._effective_settings, disk, log, lambda: disk.call(self._session.is_open), self._behind_s
         )
+        self._restores = Restores(
+            self._effective_settings, disk, self._bus, log, lambda: disk.call(self._session.is_open),
+            self.backups.staged, self.backups.turn,
+        )  # fmt: skip
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
         self._page = ControlPageService(self._page_sources(), log)
         self._folders = DeclaredFolders(
@@ -124,6 +129,7 @@ class Agent:
         await self._keeper.open()
         await self.timezone.open()
         await self._configuration.open()
+        await self._restores.recover()
         await self._work.settle_interrupted()
         await self.remote_access.open()
         await look_at_paths(self._settings, self._folders, self._disk, self._log)
@@ -241,6 +247,7 @@ class Agent:
             "reboot": WorkHandler(reboots.run, begins_itself=True),
             "sync_timezone": sync_timezone_handler(self.timezone),
             **self.backups.handlers(),
+            "restore_backup": self._restores.handler(),
         }
 
     def _effective_settings(self) -> AgentSettings:

@@ -53,6 +53,10 @@ def work_of(kind: str) -> Work:
         from device.backups import verify
 
         return verify.run
+    if kind == "restore":
+        from device.backups import restore_stage
+
+        return restore_stage.run
     from device.backups import upload
 
     return upload.run

@@ -32,7 +32,7 @@ class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """`folder` is the agent's own for backups; `args` are those of the kind."""
 
-    kind: Literal["backup", "verify"]
+    kind: Literal["backup", "verify", "restore"]
     hub: HubAddress
     backup_id: int
     folder: str

@@ -17,17 +17,19 @@ import msgspec
 
 from archive.errors import ArchiveError
 from device.backups import exchange
+from device.backups.control import IDENTITY
 from device.backups.exchange import Pair, RestoreState
 from device.backups.restore_places import (
     NoPlaceError,
     Place,
+    StageResult,
+    StageWanted,
     StagingGroup,
     carry_over,
     grouped,
     pairs_of,
     places_of,
 )
-from device.backups.restore_stage import StageResult, StageWanted
 from device.backups.sources import default_sources, excluder
 from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler
 from device.kernel.log import Log
@@ -62,7 +64,8 @@ class RestorePlan(NamedTuple):
 
 
 class Restores:
-    """`is_busy` tells whether a return session is open; One restore at a time."""
+    """`is_busy` tells whether a return session is open; `turn` is held while a backup is
+    made, checked or restored."""
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Restores:
         log: Log,
         is_busy: Callable[[], Awaitable[bool]],
         staged: Staged,
+        turn: asyncio.Lock,
     ) -> None:
         self._settings = settings
         self._disk = disk
@@ -79,8 +83,11 @@ class Restores:
         self._log = log
         self._is_busy = is_busy
         self._staged = staged
-        self._turn = asyncio.Lock()
-        self._state_dir = settings().state_dir
+        self._turn = turn
+
+    @property
+    def _state_dir(self) -> Path:
+        return self._settings().state_dir
 
     def handler(self) -> WorkHandler:
         return WorkHandler(self.restore_backup, begins_itself=True, aftermath=self.aftermath)
@@ -272,8 +279,6 @@ class Restores:
         return True
 
 
-IDENTITY: Final = "backup.key"
-"""In the state folder: the machine's own age identity."""
 WORK: Final = "restore-work"
 
 

@@ -10,7 +10,9 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from archive.manifest import check_path
 from device.backups.exchange import MAX_PAIRS, Pair, inode
@@ -45,6 +47,66 @@ class StagingGroup(NamedTuple):
 
     staging: str
     places: tuple[Place, ...]
+
+
+class PlaceWanted(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    real: str
+    data_class: BackupClass
+    exclude: tuple[str, ...] = ()
+
+
+class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What of which backup is put where. `groups`: a staging folder with the names of the places of its file system.
+    `work`: a folder for the manifests."""
+
+    backup_id: int
+    places: tuple[PlaceWanted, ...]
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    work: str
+    paths: tuple[str, ...] = ()
+    identity_file: str | None = None
+    dry_run: bool = False
+
+    @classmethod
+    def of(
+        cls, backup_id: int, groups: Sequence[StagingGroup], work: Path, *, paths: Sequence[str],
+        identity_file: Path | None, dry_run: bool,
+    ) -> StageWanted:  # fmt: skip
+        places = tuple(
+            PlaceWanted(name=p.name, real=p.real, data_class=p.data_class, exclude=p.exclude)
+            for group in groups
+            for p in group.places
+        )
+        named = tuple((group.staging, tuple(place.name for place in group.places)) for group in groups)
+        return cls(
+            backup_id=backup_id, places=places, groups=named, work=str(work), paths=tuple(paths),
+            identity_file=None if identity_file is None else str(identity_file), dry_run=dry_run,
+        )  # fmt: skip
+
+    @property
+    def names(self) -> list[str]:
+        return [place.name for place in self.places]
+
+    def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The paths that are taken of an archive for these places."""
+        if not self.paths:
+            return tuple(names)
+        return tuple(path for path in self.paths if path.partition("/")[0] in names)
+
+
+class StageResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`foreign`: sources of the archive that this machine does not declare."""
+
+    backup_id: int
+    created_at: str
+    chain: tuple[int, ...]
+    files: int = 0
+    bytes: int = 0
+    foreign: tuple[str, ...] = ()
+    unknown_owners: tuple[str, ...] = ()
+    classes: dict[str, dict[str, int]] = {}
+    preview: dict[str, Any] | None = None
 
 
 def places_of(sources: Mapping[str, BackupSource], classes: Collection[str], paths: Sequence[str]) -> list[Place]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
@@ -21,10 +22,12 @@ from archive.manifest import Entry, Header
 from archive.owners import Owners
 from archive.replay import ChainLink, Replayed, check_follows, header_of, make_durable, numbered, replay, sources_of
 from archive.unpack import DiskRoom, Selection, unpack
+from device.backups.control import Assignment, ChildFailed, Control
+from device.backups.download import FetchedArchive
 from device.backups.preview import Preview
-from device.backups.restore_places import Place, StagingGroup
+from device.backups.restore_places import Place, PlaceWanted, StageResult, StageWanted
+from device.backups.sender import PROGRESS_EVERY_S
 from device.backups.sources import excluder
-from protocol.kinds import BackupClass
 
 RESERVE: Final = 64 * 1024 * 1024
 """Bytes that stay free of each disk."""
@@ -32,73 +35,14 @@ UNPACKING: Final = "unpacking"
 
 Fetch = Callable[[int], BinaryIO]
 """The archive of a backup from its first byte on."""
-Tell = Callable[[str, int], None]
+PhaseReport = Callable[[str, int], None]
 """Called with a phase and the bytes done in it."""
 
 
-class PlaceWanted(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    real: str
-    data_class: BackupClass
-    exclude: tuple[str, ...] = ()
-
-
-class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What of which backup is put where. `groups`: a staging folder with the names of the places of its file system.
-    `work`: a folder for the manifests."""
-
-    backup_id: int
-    places: tuple[PlaceWanted, ...]
-    groups: tuple[tuple[str, tuple[str, ...]], ...]
-    work: str
-    paths: tuple[str, ...] = ()
-    identity_file: str | None = None
-    dry_run: bool = False
-
-    @classmethod
-    def of(
-        cls, backup_id: int, groups: Sequence[StagingGroup], work: Path, *, paths: Sequence[str],
-        identity_file: Path | None, dry_run: bool,
-    ) -> StageWanted:  # fmt: skip
-        places = tuple(
-            PlaceWanted(name=p.name, real=p.real, data_class=p.data_class, exclude=p.exclude)
-            for group in groups
-            for p in group.places
-        )
-        named = tuple((group.staging, tuple(place.name for place in group.places)) for group in groups)
-        return cls(
-            backup_id=backup_id, places=places, groups=named, work=str(work), paths=tuple(paths),
-            identity_file=None if identity_file is None else str(identity_file), dry_run=dry_run,
-        )  # fmt: skip
-
-    @property
-    def names(self) -> list[str]:
-        return [place.name for place in self.places]
-
-    def chosen(self, names: Sequence[str]) -> Selection:
-        """What is taken of an archive for these places."""
-        paths = [path for path in self.paths if path.partition("/")[0] in names] if self.paths else names
-        return Selection(paths=tuple(paths))
-
-
-class StageResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`foreign`: sources of the archive that this machine does not declare."""
-
-    backup_id: int
-    created_at: str
-    chain: tuple[int, ...]
-    files: int = 0
-    bytes: int = 0
-    foreign: tuple[str, ...] = ()
-    unknown_owners: tuple[str, ...] = ()
-    classes: dict[str, dict[str, int]] = {}
-    preview: dict[str, Any] | None = None
-
-
-def stage(wanted: StageWanted, fetch: Fetch, tell: Tell) -> StageResult:
+def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport) -> StageResult:
     """Raises ArchiveError, OSError."""
     identities = read_identities(Path(wanted.identity_file)) if wanted.identity_file else ()
-    tell("downloading", 0)
+    report("downloading", 0)
     with numbered(0), contextlib.closing(fetch(wanted.backup_id)) as raw:
         header = header_of(raw, identities)
     if header.backup_id != wanted.backup_id:
@@ -108,8 +52,8 @@ def stage(wanted: StageWanted, fetch: Fetch, tell: Tell) -> StageResult:
     work.mkdir(parents=True, mode=0o700)
     try:
         if wanted.dry_run:
-            return _previewed(wanted, header, fetch, tell, identities)
-        return _staged(wanted, header, fetch, tell, identities)
+            return _previewed(wanted, header, fetch, report, identities)
+        return _staged(wanted, header, fetch, report, identities)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -131,12 +75,12 @@ class _Counted(Owners):
 
 
 def _staged(
-    wanted: StageWanted, header: Header, fetch: Fetch, tell: Tell, identities: Sequence[str]
+    wanted: StageWanted, header: Header, fetch: Fetch, report: PhaseReport, identities: Sequence[str]
 ) -> StageResult:  # fmt: skip
     owners = _Counted(wanted.places)
     done: list[Replayed] = []
     for folder, names in wanted.groups:
-        done.append(_fill(Path(folder), wanted, names, header, fetch, tell, identities, owners))
+        done.append(_fill(Path(folder), wanted, names, header, fetch, report, identities, owners))
     foreign = sorted(done[0].sources.keys() - set(wanted.names)) if not wanted.paths else []
     return StageResult(
         backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
@@ -146,7 +90,7 @@ def _staged(
 
 
 def _fill(
-    folder: Path, wanted: StageWanted, names: Sequence[str], header: Header, fetch: Fetch, tell: Tell,
+    folder: Path, wanted: StageWanted, names: Sequence[str], header: Header, fetch: Fetch, report: PhaseReport,
     identities: Sequence[str], owners: Owners,
 ) -> Replayed:  # fmt: skip
     shutil.rmtree(folder, ignore_errors=True)
@@ -158,8 +102,8 @@ def _fill(
         room = DiskRoom(max(0, found.f_bavail * found.f_frsize - RESERVE))
         chain = [ChainLink(partial(fetch, backup_id)) for backup_id in header.chain]
         done = replay(
-            chain, root, Path(wanted.work), identities=identities, selection=wanted.chosen(names), room=room,
-            owners=owners, phase=tell,
+            chain, root, Path(wanted.work), identities=identities, room=room,
+            selection=Selection(paths=wanted.chosen(names)), owners=owners, phase=report,
         )  # fmt: skip
         make_durable(root)
     finally:
@@ -168,7 +112,7 @@ def _fill(
 
 
 def _previewed(
-    wanted: StageWanted, header: Header, fetch: Fetch, tell: Tell, identities: Sequence[str]
+    wanted: StageWanted, header: Header, fetch: Fetch, report: PhaseReport, identities: Sequence[str]
 ) -> StageResult:  # fmt: skip
     """Reads every archive of the chain to its end, and unpacks none."""
     manifests: list[Path] = []
@@ -177,7 +121,7 @@ def _previewed(
     for number, backup_id in enumerate(header.chain):
         file = Path(wanted.work) / f"manifest-{number}.jsonl"
         with numbered(number), contextlib.closing(fetch(backup_id)) as raw:
-            one = unpack(raw, None, file, identities=identities, progress=partial(_further, tell, size))
+            one = unpack(raw, None, file, identities=identities, progress=partial(_further, report, size))
             check_follows(headers, one.header)
         manifests.append(file)
         headers.append(one.header)
@@ -185,7 +129,7 @@ def _previewed(
     places = [Place(p.name, p.real, p.data_class, p.exclude) for p in wanted.places]
     inside = sources_of(headers)
     preview = Preview(places)
-    preview.take(state(manifests, wanted.chosen(wanted.names)))
+    preview.take(state(manifests, Selection(paths=wanted.chosen(wanted.names))))
     for place in places:
         if place.name in inside:
             preview.look(place, excluder(place.exclude), wanted.paths)
@@ -196,5 +140,30 @@ def _previewed(
     )  # fmt: skip
 
 
-def _further(tell: Tell, before: int, done: int) -> None:
-    tell(UNPACKING, before + done)
+def _further(report: PhaseReport, before: int, done: int) -> None:
+    report(UNPACKING, before + done)
+
+
+def run(assignment: Assignment, control: Control) -> dict[str, Any]:
+    """Raises ChildFailed."""
+    reported_at = float("-inf")
+    reported = ""
+
+    def report(phase: str, done: int) -> None:
+        nonlocal reported_at, reported
+        control.gate.wait()
+        now = time.monotonic()
+        if phase != reported or now - reported_at >= PROGRESS_EVERY_S:
+            reported_at, reported = now, phase
+            control.progress(phase, done)
+
+    def fetch(backup_id: int) -> BinaryIO:
+        return cast("BinaryIO", FetchedArchive(assignment, control, backup_id))
+
+    try:
+        made: dict[str, Any] = msgspec.to_builtins(stage(msgspec.convert(assignment.args, StageWanted), fetch, report))
+    except ArchiveError as wrong:
+        raise ChildFailed(wrong.code, str(wrong)) from wrong
+    except OSError as wrong:
+        raise ChildFailed("disk", f"{wrong.filename or ''} {wrong.strerror or wrong}".strip()) from wrong
+    return made

@@ -14,8 +14,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from device.backups.control import FOLDER, IDENTITY, Assignment, ChildReport, HubAddress, Yielding
 from device.backups.process import Child
+from device.backups.restore_places import StageResult, StageWanted
 from device.backups.rules import ControlWatch, fitting_result, prolonged_s
 from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler, WorkRejected
 from device.kernel.log import Log
@@ -50,7 +53,8 @@ class BackupClient:
         self._log = log
         self._is_customer = is_customer
         self._oldest_s = oldest_s
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held while a backup is made, checked or restored."""
         self.pid: int | None = None
         """Of the child, while there is one."""
 
@@ -70,7 +74,7 @@ class BackupClient:
         settings = self._settings()
         if not settings.switch("backup_enabled"):
             raise WorkRejected("backups_disabled", "backup_enabled is off in this machine's settings")
-        async with self._turn:
+        async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
             assignment = await self._disk.call(backup_assignment, settings, args, self._folder)
             return await self.upload_backup(assignment, job)
@@ -92,13 +96,20 @@ class BackupClient:
 
     async def verify_backup(self, args: VerifyBackup, job: Job) -> Result:
         """Fetches a kept backup, unpacks it to a scratch place and compares it. Raises WorkFailed."""
-        async with self._turn:
+        async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
             assignment = assigned("verify", self._settings(), args.backup_id, self._folder, {})
             try:
                 return fitting_result(await Run(self, assignment, job).to_the_end())
             finally:
                 self._disk.post(lambda: drop_work(self._folder, args.backup_id))
+
+    async def staged(self, wanted: StageWanted, job: Job) -> StageResult:
+        """The reading half of a restore, by who holds `turn`. Raises WorkCancelled, WorkFailed."""
+        await self._disk.call(prepare, self._folder, wanted.backup_id)
+        args = msgspec.to_builtins(wanted)
+        assignment = assigned("restore", self._settings(), wanted.backup_id, self._folder, args)
+        return msgspec.convert(await Run(self, assignment, job).to_the_end(), StageResult)
 
     async def yielding(self, watch: ControlWatch) -> Yielding:
         """What a child is to do now."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from archive.errors import ArchiveError
 from device.backups.restore import Restores
-from device.backups.restore_stage import StageResult, StageWanted, stage
+from device.backups.restore_places import StageResult, StageWanted
+from device.backups.restore_stage import stage
 from device.commands.jobs import Job, WorkFailed
 from device.journal.rules import Ending
 from device.kernel.log import Log
@@ -59,14 +60,14 @@ class RestoredMachine:
         self.busy = [False]
         self.restores = self.agent()
 
-    def agent(self, staged: Callable[[StageWanted, Job], Awaitable[StageResult]] | None = None) -> Restores:
+    def agent(self) -> Restores:
         log = Log(texts_in("en"), "k", {}, io.StringIO())
         bus = SystemBus(allowed=True)
 
         async def is_busy() -> bool:
             return self.busy[0]
 
-        return Restores(lambda: self.settings, WorkerThread("disk"), bus, log, is_busy, staged or self.staged)
+        return Restores(lambda: self.settings, WorkerThread("disk"), bus, log, is_busy, self.staged, asyncio.Lock())
 
     async def staged(self, wanted: StageWanted, job: Job) -> StageResult:
         job.check()

@@ -15,6 +15,7 @@ import pytest
 
 from archive import age
 from device.backups import exchange, restore, restore_places
+from device.backups.control import IDENTITY
 from device.commands.jobs import WorkCancelled, WorkFailed
 from device.settings import load
 from tests.support.archives import archive, file, folder, header, symlink
@@ -190,7 +191,7 @@ async def test_an_encrypted_backup_opens_with_the_machines_own_identity(world: R
     with pytest.raises(WorkFailed) as refused:
         await world.restore(backup)
     assert refused.value.failure.code == "wrong_key"
-    (world.state_dir / restore.IDENTITY).write_text(identity)
+    (world.state_dir / IDENTITY).write_text(identity)
     await world.restore(backup)
     assert (world.roots["app"] / "app-0").read_bytes() == OLD
 
