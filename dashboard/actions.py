@@ -44,8 +44,8 @@ def offer(name: str, view: View, *, may: bool) -> CommandOffer:
 
 
 def can(name: str, view: View) -> bool:
-    told = COMMANDS.intersection(view["commands"])
-    return not told or name in told
+    named = COMMANDS.intersection(view["commands"])
+    return not named or name in named
 
 
 def _affected(name: str, view: View, *, away: bool) -> str:
@@ -57,6 +57,6 @@ def _affected(name: str, view: View, *, away: bool) -> str:
 
 
 def services(view: View) -> list[str]:
-    told: Any = (view["hardware"] or {}).get("services")
-    named = [name for name in told if isinstance(name, str) and name] if isinstance(told, list) else []
+    given: Any = (view["hardware"] or {}).get("services")
+    named = [name for name in given if isinstance(name, str) and name] if isinstance(given, list) else []
     return named[:MAX_SERVICES]

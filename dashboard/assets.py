@@ -71,7 +71,7 @@ class Assets:
 
     by_name: Mapping[str, Asset]
     by_address: Mapping[str, Asset]
-    said: Mapping[tuple[str, str], str]
+    page_words: Mapping[tuple[str, str], str]
 
     def __getitem__(self, name: str) -> str:
         """The address of a named asset."""
@@ -82,7 +82,7 @@ class Assets:
 
     def words(self, page: str, language: str) -> str:
         """The texts that page's script names, as JSON."""
-        return self.said[page, language]
+        return self.page_words[page, language]
 
 
 @cache
@@ -90,13 +90,13 @@ def assets() -> Assets:
     """The first call takes a quarter of a second."""
     bundles = esbuild.bundles(ENTRIES)
     ours = _as_they_are() if bundles is None else _named(bundles)
-    said = {
+    page_words = {
         (page, language): _words(ours, page, language, bundled=bundles is not None)
         for page in PAGES
         for language in LANGUAGES
     }
     found = {**ours, **_named(_foreign_and_icons())}
-    return Assets(found, {asset.address: asset for asset in found.values()}, said)
+    return Assets(found, {asset.address: asset for asset in found.values()}, page_words)
 
 
 _lock = threading.Lock()

@@ -41,7 +41,7 @@ def _verified(e: EventReading) -> _Parts:
 
 
 def _failed(e: EventReading) -> _Parts:
-    why = e.r.said("failure", plain(str(e.params.get("code") or NOTHING), 60))
+    why = e.r.text_of("failure", plain(str(e.params.get("code") or NOTHING), 60))
     damaged = e.params.get("damaged_id")
     other = damaged is not None and damaged != e.params.get("backup_id")
     return e.words(e.code, id=e.param("backup_id"), why=why), [

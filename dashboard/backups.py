@@ -91,7 +91,7 @@ def line(
         id=b["id"],
         when=r.day(b["created_at"], zone),
         title=r.stamp(b["created_at"], zone),
-        trigger=r.said("backup.trigger", str(b["trigger"])),
+        trigger=r.text_of("backup.trigger", str(b["trigger"])),
         by=by,
         contents=contents(r, b),
         chain=chain(r, b),
@@ -107,7 +107,7 @@ def line(
 
 def contents(r: Reader, b: Backup) -> str:
     """`Full, with images, without logs`; what the machine chose is not told apart where nobody said."""
-    words = [r.said("backup.type", str(b["backup_type"]))]
+    words = [r.text_of("backup.type", str(b["backup_type"]))]
     for member in ("images", "logs"):
         included = b[f"include_{member}"]
         if included is not None:

@@ -17,8 +17,8 @@ class BulkAction(NamedTuple):
 
 
 BULK_ACTIONS: Final[Mapping[str, BulkAction]] = {
-    wish.key: wish
-    for wish in (
+    action.key: action
+    for action in (
         BulkAction("maintenance", "set_status", {"status": "maintenance"}, needs_reason=True),
         BulkAction("active", "set_status", {"status": "active"}, needs_reason=False),
         BulkAction("sync_timezone", "sync_timezone", {}, needs_reason=False),
@@ -34,10 +34,10 @@ class Forecast(NamedTuple):
     cannot: int
 
 
-def forecast(wish: BulkAction, machines: Iterable[View]) -> Forecast:
+def forecast(action: BulkAction, machines: Iterable[View]) -> Forecast:
     counts = [0, 0, 0]
     for m in machines:
-        if not can(wish.name, m):
+        if not can(action.name, m):
             counts[2] += 1
         else:
             counts[1 if m["connection"] in ("offline", "never") else 0] += 1

@@ -24,7 +24,7 @@ class Names:
         kind, _, number = actor.partition(":")
         if kind == "user":
             return plain(self.people.get(number) or r.t("who.user", id=number))
-        return r.said("who", plain(kind, 40))
+        return r.text_of("who", plain(kind, 40))
 
     def machine(self, r: Reader, rvm_id: int | None) -> str:
         if rvm_id is None:
@@ -63,7 +63,7 @@ def lines(
 def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:
     at, rvm_id = int(event["at"]), event["rvm_id"]
     there = names.machines.get(rvm_id) if rvm_id is not None else None
-    said = record.describe(r, event, names.people)
+    text = record.describe(r, event, names.people)
     utc = f"{r.stamp(at, 'UTC').removesuffix('UTC+0').rstrip()}"
     params = event["params"]
     job = params.get("command_id") if record.kind(event["code"]) == "command" else None
@@ -74,9 +74,9 @@ def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_m
         time=_time(r, at, zone, there[1] if there else zone),
         utc=utc,
         title=r.t("events.time.ago", time=utc, age=r.age(at)),
-        shape=said.shape,
-        look=said.look,
-        sentence=said.sentence,
+        shape=text.shape,
+        look=text.look,
+        sentence=text.sentence,
         who=names.who(r, event["actor"]),
         machine="" if one_machine else names.machine(r, rvm_id),
         machine_at=f"/machines/{rvm_id}" if there and not one_machine else "",

@@ -64,7 +64,7 @@ def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -
 def tally(r: Reader, counts: Mapping[str, int], offline: int, query: JobQuery) -> list[tuple[str, str]]:
     """(words, address of those it counts or ""); `offline`: queued ones whose machine is away."""
     total = sum(counts.values())
-    said = [(r.t("tally.done", n=r.number(counts.get("succeeded", 0)), total=r.number(total)), "")]
+    parts = [(r.t("tally.done", n=r.number(counts.get("succeeded", 0)), total=r.number(total)), "")]
     running = sum(counts.get(state, 0) for state in OPEN[1:])
     waiting = counts.get("queued", 0) - offline
     for name, n, state in (
@@ -74,8 +74,8 @@ def tally(r: Reader, counts: Mapping[str, int], offline: int, query: JobQuery) -
         *((state, counts.get(state, 0), state) for state in ENDED[1:]),
     ):
         if n > 0:
-            said.append((r.t(f"tally.{name}", n=r.number(n)), query.address(state=state)))
-    return said
+            parts.append((r.t(f"tally.{name}", n=r.number(n)), query.address(state=state)))
+    return parts
 
 
 def _short(text: str) -> str:

@@ -23,7 +23,7 @@ WINDOW_S = 30.0
 """The throughput is that of the last seconds."""
 STEADY_S = 5.0
 UNEVEN = 2.0
-"""Half of the window faster than the other by more than this: no end is told."""
+"""Half of the window faster than the other by more than this: no end is given."""
 REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
 """Steps that are behind a job in that state."""
 MARKS = {
@@ -102,7 +102,7 @@ def what(r: Reader, job: Job) -> str:
         wanted = args.get("special_status") or args.get("status")
         if passed_on(job):
             return _relayed_status(r, args)
-        return r.t("what.set_status", status=r.said("status", str(wanted)))
+        return r.t("what.set_status", status=r.text_of("status", str(wanted)))
     if name == "sync_timezone" and args.get("timezone"):
         return r.t("what.set_timezone", zone=args["timezone"])
     if name == "restart_service":
@@ -114,13 +114,13 @@ def what(r: Reader, job: Job) -> str:
     if name in ("restore_backup", "verify_backup"):
         preview = ".preview" if name == "restore_backup" and args.get("dry_run") else ""
         return r.t(f"what.{name}{preview}", id=args.get("backup_id", ""))
-    return r.said("what", name)
+    return r.text_of("what", name)
 
 
 def reason(job: Job) -> str:
     """As a person gave it; the end of a remote session has a code, which the session's line renders."""
-    told = passed_on(job) or job["name"] == "stop_remote_access"
-    return job["reason"] or ("" if told else job["args"].get("reason")) or ""
+    given = passed_on(job) or job["name"] == "stop_remote_access"
+    return job["reason"] or ("" if given else job["args"].get("reason")) or ""
 
 
 def passed_on(job: Job) -> bool:
@@ -129,15 +129,15 @@ def passed_on(job: Job) -> bool:
 
 
 def _relayed_status(r: Reader, args: Mapping[str, Any]) -> str:
-    status, special = r.said("status", str(args.get("status"))), args.get("special_status")
+    status, special = r.text_of("status", str(args.get("status"))), args.get("special_status")
     if not special:
         return r.t("what.tell_status", status=status)
-    return r.t("what.tell_status_under", status=status, special=r.said("status", str(special)))
+    return r.t("what.tell_status_under", status=status, special=r.text_of("status", str(special)))
 
 
 def word(r: Reader, state: str) -> str:
     """Seven for people, where programs have nine."""
-    return r.said("step", {"accepted": "running", "succeeded": "done"}.get(state, state))
+    return r.text_of("step", {"accepted": "running", "succeeded": "done"}.get(state, state))
 
 
 def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | None = None) -> str:
@@ -154,14 +154,14 @@ def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | 
     if state in ("failed", "rejected"):
         return t(f"how.{state}", why=why(r, job["error"]))
     if state == "expired" and left:
-        told = job["error"] or {}
-        refused = told.get("code") == "expired" and told.get("by") != "hub"
+        given = job["error"] or {}
+        refused = given.get("code") == "expired" and given.get("by") != "hub"
         return t("how.expired_refused" if refused else "how.expired_sent")
     if state == "cancelled" and (job["error"] or {}).get("code", "cancelled") != "cancelled":
         return t("how.cancelled_why", why=why(r, job["error"]))
     if state == "cancelled":
         return t("how.cancelled_sent" if left else "how.cancelled_unsent")
-    return r.said("how", state)
+    return r.text_of("how", state)
 
 
 def why(r: Reader, error: Mapping[str, Any] | None) -> str:
@@ -170,10 +170,10 @@ def why(r: Reader, error: Mapping[str, Any] | None) -> str:
     return r.t(f"failure.{code}") if f"failure.{code}" in r.t else str(error.get("message") or code)
 
 
-def progress(r: Reader, told: Mapping[str, Any], throughput: Throughput | None = None) -> str:
+def progress(r: Reader, given: Mapping[str, Any], throughput: Throughput | None = None) -> str:
     """The phase and the amount; how fast and how long still, where known."""
-    name, done, total = str(told.get("phase", "")), told.get("done"), told.get("total")
-    phase, count = r.said("phase", name), r.amount if name in BYTE_PHASES else r.number
+    name, done, total = str(given.get("phase", "")), given.get("done"), given.get("total")
+    phase, count = r.text_of("phase", name), r.amount if name in BYTE_PHASES else r.number
     if done is None:
         return phase
     if total is None:
@@ -207,8 +207,8 @@ def _speed(early: tuple[float, float], late: tuple[float, float]) -> float:
 def bar(job: Job) -> Bar | None:
     if job["state"] != "running":
         return None
-    told = job["progress"] or {}
-    done, total = told.get("done"), told.get("total")
+    given = job["progress"] or {}
+    done, total = given.get("done"), given.get("total")
     if done is None or total is None or total <= 0:
         return Bar(0, None)
     return Bar(max(0, min(done, total)), total)
@@ -222,8 +222,8 @@ def steps(r: Reader, job: Job, zone: str) -> tuple[JobStep, ...]:
     names = ("queued", "sent", "running", "done")
     words = [r.t(f"step.{name}") for name in names[:3]] + [word(r, state) if ended else r.t("step.done")]
     return tuple(
-        JobStep(said, "" if at is None else r.clock(at, zone, seconds=True), place < reached or (ended and place == 3))
-        for place, (said, at) in enumerate(zip(words, times, strict=True))
+        JobStep(word, "" if at is None else r.clock(at, zone, seconds=True), place < reached or (ended and place == 3))
+        for place, (word, at) in enumerate(zip(words, times, strict=True))
     )
 
 
@@ -234,7 +234,7 @@ def behind(r: Reader, job: Job) -> str:
     return r.t(f"behind.{job['name']}") if f"behind.{job['name']}" in r.t else r.t("behind.other")
 
 
-def result(r: Reader, told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def result(r: Reader, given: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """The machine's result as (name, value); nested values keep their path."""
     found: list[tuple[str, str]] = []
 
@@ -247,8 +247,8 @@ def result(r: Reader, told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         else:
             found.append((path, _plain(r, value)))
 
-    add("", told or {})
-    return [(r.said("result", name), value) for name, value in found]
+    add("", given or {})
+    return [(r.text_of("result", name), value) for name, value in found]
 
 
 def _plain(r: Reader, value: Any) -> str:

@@ -34,7 +34,7 @@ def environment() -> Environment:
         freshness=freshness,
         lease_left=remote_sessions.left,
         backup_brief=backups.brief,
-        WISHES=tuple(bulk.BULK_ACTIONS),
+        BULK_ACTIONS=tuple(bulk.BULK_ACTIONS),
     )
     return made
 

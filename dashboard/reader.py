@@ -81,7 +81,7 @@ class Reader:
     def zone_label(self, zone: str | None = None) -> str:
         return formats.zone_label(zone or self.zone, formats.instant(self.now))
 
-    def said(self, prefix: str, code: str, **params: Any) -> str:
+    def text_of(self, prefix: str, code: str, **params: Any) -> str:
         """The text of a code from a machine or a newer hub: the code itself when there is none."""
         key = f"{prefix}.{code}"
         return self.t(key, **params) if key in self.t else code

@@ -96,12 +96,12 @@ def _status(of: Mapping[str, Any]) -> str:
 
 
 def _status_changed(e: EventReading) -> _Parts:
-    was, now = (plain(e.r.said("status", _status(of))) for of in (e.before, e.after))
+    was, now = (plain(e.r.text_of("status", _status(of))) for of in (e.before, e.after))
     head = e.words("status.changed", before=was, after=now) if was != now else e.words("status.stays", status=now)
     parts = [e.words("status.returned")] if e.params.get("returned") else []
     if e.before.get("capacity") != e.after.get("capacity"):
         parts.append(e.words("capacity", before=_share(e, e.before), after=_share(e, e.after)))
-    under = [plain(e.r.said("status", str(of.get("status") or ""))) for of in (e.before, e.after)]
+    under = [plain(e.r.text_of("status", str(of.get("status") or ""))) for of in (e.before, e.after)]
     if was == now and under[0] != under[1]:
         parts.append(e.words("underneath", before=under[0], after=under[1]))
     reason = e.params.get("reason")
@@ -120,10 +120,10 @@ def _share(e: EventReading, of: Mapping[str, Any]) -> str:
 
 
 def _connection_changed(e: EventReading) -> _Parts:
-    was, now = (plain(e.r.said("connection", str(e.params.get(name)))) for name in ("was", "connection"))
+    was, now = (plain(e.r.text_of("connection", str(e.params.get(name)))) for name in ("was", "connection"))
     reason = e.params.get("reason")
-    told = e.r.said("event.gone", plain(str(reason), 60)) if reason else ""
-    return e.words("connection.changed", before=was, after=now), [told]
+    gone = e.r.text_of("event.gone", plain(str(reason), 60)) if reason else ""
+    return e.words("connection.changed", before=was, after=now), [gone]
 
 
 def _job(e: EventReading) -> str:
@@ -148,7 +148,7 @@ def _issued(e: EventReading) -> _Parts:
 def _finished(e: EventReading) -> _Parts:
     state = plain(jobs.word(e.r, str(e.params.get("state"))))
     error = e.params.get("error")
-    why = e.r.said("failure", plain(str(error), 60)) if error else ""
+    why = e.r.text_of("failure", plain(str(error), 60)) if error else ""
     forced = e.words("forced") if e.params.get("forced") else ""
     return e.words("command.finished", job=_job(e), state=state), [why, forced]
 
@@ -169,8 +169,8 @@ def _and_more(e: EventReading) -> list[str]:
 
 def _config_refused(e: EventReading) -> _Parts:
     errors = mapping(e.params.get("errors"))
-    told = {key: refusals.why(e.r, why) if isinstance(why, str) else why for key, why in errors.items()}
-    return e.words("config.refused", version=e.param("version")), members(told, e.r) + _and_more(e)
+    refused = {key: refusals.why(e.r, why) if isinstance(why, str) else why for key, why in errors.items()}
+    return e.words("config.refused", version=e.param("version")), members(refused, e.r) + _and_more(e)
 
 
 def _zone_synced(e: EventReading) -> _Parts:
@@ -182,8 +182,8 @@ def _zone_synced(e: EventReading) -> _Parts:
     )
     method, source, guess = (e.params.get(name) for name in ("method", "source", "guess"))
     return head, [
-        e.r.said("event.method", plain(str(method), 40)) if method else "",
-        e.r.said("event.source", plain(str(source), 40)) if source else "",
+        e.r.text_of("event.method", plain(str(method), 40)) if method else "",
+        e.r.text_of("event.source", plain(str(source), 40)) if source else "",
         e.words("guess", zone=plain(str(guess), 60)) if guess else "",
     ]
 
@@ -196,7 +196,7 @@ def _zone_failed(e: EventReading) -> _Parts:
 
 
 def _edited(e: EventReading) -> _Parts:
-    return e.words("machine.edited"), differences(e, lambda name: e.r.said("event.member", plain(name, 60)))
+    return e.words("machine.edited"), differences(e, lambda name: e.r.text_of("event.member", plain(name, 60)))
 
 
 def _quarantined(e: EventReading) -> _Parts:
@@ -212,7 +212,7 @@ def _reported(e: EventReading) -> _Parts:
 
 def _user_added(e: EventReading) -> _Parts:
     role = e.after.get("role")
-    return e.words("user.added", who=e.person()), [e.r.said("role", plain(str(role), 40)) if role else ""]
+    return e.words("user.added", who=e.person()), [e.r.text_of("role", plain(str(role), 40)) if role else ""]
 
 
 def _user_edited(e: EventReading) -> _Parts:
@@ -221,7 +221,7 @@ def _user_edited(e: EventReading) -> _Parts:
     if set(e.after) == {"password"}:
         return e.words("user.password", who=e.person()), []
     after = {name: each for name, each in e.after.items() if name != "password"}
-    changes = differences(e._replace(after=after), lambda name: e.r.said("event.member", plain(name, 60)))
+    changes = differences(e._replace(after=after), lambda name: e.r.text_of("event.member", plain(name, 60)))
     return e.words("user.edited", who=e.person()), [*changes, e.words("password") if "password" in e.after else ""]
 
 

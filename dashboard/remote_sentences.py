@@ -50,12 +50,12 @@ def _extended(e: EventReading) -> _Parts:
 
 
 def _ended(e: EventReading) -> _Parts:
-    why = e.r.said("lease.end_reason", plain(str(e.params.get("reason") or NOTHING), 100))
+    why = e.r.text_of("lease.end_reason", plain(str(e.params.get("reason") or NOTHING), 100))
     return e.words("remote.ended", why=why), [_holder(e)]
 
 
 def _refused(e: EventReading) -> _Parts:
-    why = e.r.said("remote_refusal", plain(str(e.params.get("code") or NOTHING), 100))
+    why = e.r.text_of("remote_refusal", plain(str(e.params.get("code") or NOTHING), 100))
     return e.words("remote.refused", why=why), [_holder(e)]
 
 
@@ -76,8 +76,8 @@ def _file(e: EventReading) -> _Parts:
     size, unconfirmed = e.params.get("size"), e.params.get("confirmed") is False
     known = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= 2**53
     shown = e.r.number(size, 0) if isinstance(size, int) and known else NOTHING
-    said = [e.words("remote.bytes", size=shown), e.words("remote.unconfirmed") if unconfirmed else ""]
-    return e.words(e.code, path=e.param("path", 300)), said
+    parts = [e.words("remote.bytes", size=shown), e.words("remote.unconfirmed") if unconfirmed else ""]
+    return e.words(e.code, path=e.param("path", 300)), parts
 
 
 SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {

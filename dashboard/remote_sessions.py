@@ -27,7 +27,7 @@ def countdown(ms: float) -> str:
 def left(r: Reader, lease: Session) -> str:
     if lease["status"] == "active" and lease["expires_at"] is not None:
         return countdown(lease["expires_at"] - r.now)
-    return r.said("lease", str(lease["status"]))
+    return r.text_of("lease", str(lease["status"]))
 
 
 def allowed(r: Reader, session: Session) -> str:
@@ -44,7 +44,7 @@ def allowed(r: Reader, session: Session) -> str:
 def ended(r: Reader, session: Session, who: str) -> str:
     """Nobody is named who only stands for a clock."""
     reason = session["end_reason"]
-    how = r.said("lease.end_reason", str(reason)) if reason else r.said("lease", str(session["status"]))
+    how = r.text_of("lease.end_reason", str(reason)) if reason else r.text_of("lease", str(session["status"]))
     by_somebody = str(session["ended_by"] or "").startswith("user:")
     words = r.t("past.ended.by", how=how, who=who) if by_somebody else how
     return words[:1].upper() + words[1:]
@@ -70,11 +70,11 @@ def may_extend(session: Session, most_s: float) -> bool:
 
 def declared(hardware: Mapping[str, Any] | None) -> dict[str, list[str]]:
     """That files may be taken from and put into; a machine's word is not trusted."""
-    told = (hardware or {}).get("remote")
-    told = told if isinstance(told, Mapping) else {}
-    return {name: _folders(told.get(name)) for name in ("download", "upload")}
+    given = (hardware or {}).get("remote")
+    given = given if isinstance(given, Mapping) else {}
+    return {name: _folders(given.get(name)) for name in ("download", "upload")}
 
 
-def _folders(told: Any) -> list[str]:
-    named: Iterable[Any] = told if isinstance(told, list) else ()
+def _folders(given: Any) -> list[str]:
+    named: Iterable[Any] = given if isinstance(given, list) else ()
     return [folder for folder in named if isinstance(folder, str) and folder.startswith("/")][:20]

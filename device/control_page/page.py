@@ -84,15 +84,15 @@ _SHARES: Final = ("cpu_usage", "memory_usage", "disk_usage", "gpu_usage")
 def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
     texts = texts_in(language)
     body = joined([
-        fill("<p>{said}</p>", said=texts("page_read_only")),
-        fill('<p><a href="{href}">{said}</a></p>', href="?" if refreshes else "?every=5",
-             said=texts("page_refresh_off" if refreshes else "page_refresh")),
+        fill("<p>{text}</p>", text=texts("page_read_only")),
+        fill('<p><a href="{href}">{text}</a></p>', href="?" if refreshes else "?every=5",
+             text=texts("page_refresh_off" if refreshes else "page_refresh")),
         _section(texts("page_identity"), _pairs(_identity(shown, texts))),
         _section(texts("page_visits"), _visits(shown, texts)),
         _section(texts("page_readings"), _readings(shown, texts)),
         _section(texts("page_services"), _services(shown, texts)),
-        _section(texts("page_log"), fill('<p><a href="log.txt">{said}</a></p><pre>{lines}</pre>',
-                                         said=texts("page_log_plain"), lines="\n".join(shown.log))),
+        _section(texts("page_log"), fill('<p><a href="log.txt">{text}</a></p><pre>{lines}</pre>',
+                                         text=texts("page_log_plain"), lines="\n".join(shown.log))),
     ])  # fmt: skip
     return _whole(texts("page_title", device_id=shown.device_id), body, language, refreshes=refreshes)
 
@@ -100,7 +100,7 @@ def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
 def ticket_form(language: str, *, was_wrong: bool) -> str:
     """What somebody without a ticket sees."""
     texts = texts_in(language)
-    wrong = fill('<p role="alert">{said}</p>', said=texts("page_ticket_wrong")) if was_wrong else Safe("")
+    wrong = fill('<p role="alert">{text}</p>', text=texts("page_ticket_wrong")) if was_wrong else Safe("")
     body = fill(
         '{wrong}<p>{what}</p><form method="post" action="enter"><p><label>{label} '
         '<input name="ticket" autocomplete="off" required maxlength="100"></label> <button>{enter}</button></p></form>',
@@ -146,7 +146,7 @@ def _identity(shown: Snapshot, texts: Texts) -> list[tuple[str, object]]:
 
 def _visits(shown: Snapshot, texts: Texts) -> Safe:
     if not shown.visits:
-        return fill("<p>{said}</p>", said=texts("page_no_visit"))
+        return fill("<p>{text}</p>", text=texts("page_no_visit"))
     sentences = (
         texts(
             "page_visit",
@@ -157,13 +157,13 @@ def _visits(shown: Snapshot, texts: Texts) -> Safe:
         )
         for one in shown.visits
     )
-    return joined(fill("<p>{said}</p>", said=sentence) for sentence in sentences)
+    return joined(fill("<p>{text}</p>", text=sentence) for sentence in sentences)
 
 
 def _readings(shown: Snapshot, texts: Texts) -> Safe:
     sample = shown.sample
     if sample is None:
-        return fill("<p>{said}</p>", said=texts("page_no_readings"))
+        return fill("<p>{text}</p>", text=texts("page_no_readings"))
     shapes: dict[str, Callable[[float], str]] = {
         **dict.fromkeys(_SHARES, lambda value: f"{value:.0f} %"),
         "temperature": lambda value: f"{value:.0f} °C",
@@ -178,12 +178,12 @@ def _readings(shown: Snapshot, texts: Texts) -> Safe:
         value = getattr(sample, name)
         if value is not None or name in reasons:
             pairs.append((texts(f"page_{name}"), reasons.get(name, "") if value is None else shape(value)))
-    return joined([_pairs(pairs), fill("<p>{said}</p>", said=texts("page_taken", when=sample.timestamp))])
+    return joined([_pairs(pairs), fill("<p>{text}</p>", text=texts("page_taken", when=sample.timestamp))])
 
 
 def _services(shown: Snapshot, texts: Texts) -> Safe:
     if not shown.services:
-        return fill("<p>{said}</p>", said=texts("page_no_services"))
+        return fill("<p>{text}</p>", text=texts("page_no_services"))
     own = {state: texts(f"page_state_{state}") for state in ("answers", "silent", "on_demand", "unknown")}
     return _pairs([
         (texts("page_port", port=name) if name.isdecimal() else name, text(own.get(state, state)))

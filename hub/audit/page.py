@@ -148,7 +148,7 @@ def _asked(visit: Visit, choice: EventChoice, people: dict[str, str]) -> list[st
     t = visit.reader.t
     words = [t(f"events.kind.{kind}") for kind in choice.kinds]
     groups = {"user": t("events.actor.user"), "machine": t("events.actor.machine")}
-    actor = groups.get(choice.actor) or people.get(choice.actor) or visit.reader.said("who", choice.actor)
+    actor = groups.get(choice.actor) or people.get(choice.actor) or visit.reader.text_of("who", choice.actor)
     quoted = f"“{choice.text}”" if choice.text else ""
     return [word for word in (*words, quoted, choice.machine, actor, choice.start, choice.end) if word]
 

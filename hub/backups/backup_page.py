@@ -114,7 +114,7 @@ def _folder(here: str, path: str, after: str | None = None) -> str:
 def _shown_file(visit: Visit, here: str, folder: str, entry: Mapping[str, Any], zone: str) -> ShownFile:
     r, is_folder = visit.reader, entry["kind"] == "dir"
     path = f"{folder}/{entry['name']}".strip("/")
-    mark = r.said("backup.report", entry["mark"]) if entry["mark"] else ""
+    mark = r.text_of("backup.report", entry["mark"]) if entry["mark"] else ""
     return ShownFile(
         name=entry["name"],
         address=_folder(here, path) if is_folder else "",

@@ -61,7 +61,7 @@ class StartForm(NamedTuple):
     locked: str
     role: str
     waits: str
-    wish: str
+    request: str
     given: Mapping[str, Any]
 
 
@@ -283,7 +283,7 @@ def _many(
     return visit.render(
         "backups_bulk.html", status, machines=found, refused=refused, fault=fault,
         forecast=ManyBackups(len(able) - away, away, len(found) - len(able)),
-        until_words=visit.reader.day(visit.reader.now + lasts), random_wish=secrets.token_hex(16),
+        until_words=visit.reader.day(visit.reader.now + lasts), random_request=secrets.token_hex(16),
     )  # fmt: skip
 
 

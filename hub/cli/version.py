@@ -42,7 +42,7 @@ def git_id() -> str | None:
     """None when this is no checkout or there is no git."""
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty"]
     try:
-        said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=5)  # noqa: S603 - no input
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=5)  # noqa: S603 - no input
     except (OSError, subprocess.SubprocessError):
         return None
-    return said.stdout.strip()
+    return done.stdout.strip()

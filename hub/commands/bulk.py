@@ -130,13 +130,13 @@ def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
             machine = machine if machine is not None and reaches(machine.id) else None
             found.setdefault(key if machine is None else machine.id, BulkTarget(key, machine))
         return list(found.values())
-    said = {name: value for name, value in msgspec.structs.asdict(wanted.filter or MachineFilter()).items() if value}
-    everybody = said.pop("all", False)
-    if everybody == bool(said):
+    members = {name: value for name, value in msgspec.structs.asdict(wanted.filter or MachineFilter()).items() if value}
+    everybody = members.pop("all", False)
+    if everybody == bool(members):
         # Nothing but a typo may lie between one machine and all of them.
-        raise one_wrong("filter", "filter_all_alone" if said else "filter_empty")
-    text = said.pop("q", "")
-    matching = [m for m in fleet.machines.values() if reaches(m.id) and matches(m, text=text, **said)]
+        raise one_wrong("filter", "filter_all_alone" if members else "filter_empty")
+    text = members.pop("q", "")
+    matching = [m for m in fleet.machines.values() if reaches(m.id) and matches(m, text=text, **members)]
     if len(matching) > MOST:
         raise one_wrong("filter", "filter_matches_too_many", count=len(matching), most=MOST)
     return [BulkTarget(m.id, m) for m in sorted(matching, key=lambda m: m.id)]

@@ -128,10 +128,10 @@ async def people(visit: Visit, issuers: Collection[str]) -> dict[str, str]:
 
 def once(visit: Visit, found: Machine | None, body: Any, query: Any = None) -> Call:
     """Sent twice (a second press, a reload), it is done once."""
-    wish = visit.form.get("wish", "")
+    key = visit.form.get("request", "")
     call = visit.call(body, machine=found, query=service.Waiting() if query is None else query)
-    if wish:
+    if key:
         scope = dict(visit.request.scope)
-        scope["headers"] = [*scope["headers"], (service.HEADER.lower().encode(), wish.encode("utf-8", "replace"))]
+        scope["headers"] = [*scope["headers"], (service.HEADER.lower().encode(), key.encode("utf-8", "replace"))]
         call.request = Request(scope)
     return call

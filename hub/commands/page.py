@@ -245,32 +245,32 @@ MOST_FIELDS: Final = bulk_api.MOST + 10
 
 
 async def ask_or_do(visit: Visit) -> Response:
-    wish = bulk.BULK_ACTIONS.get(visit.form.get("do", ""))
-    if wish is None:
+    action = bulk.BULK_ACTIONS.get(visit.form.get("do", ""))
+    if action is None:
         raise not_found()
     if not visit.may("command.send"):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
     found = _selected(visit)
     if not found:
-        return _confirm(visit, wish, found, visit.reader.t("bulk.none"), 422)
+        return _confirm(visit, action, found, visit.reader.t("bulk.none"), 422)
     reason = visit.form.get("reason", "").strip()
     if not visit.form.get("sure"):
-        return _confirm(visit, wish, found)
-    if wish.needs_reason and not reason:
-        return _confirm(visit, wish, found, visit.reader.t("reason.missing"), 422)
+        return _confirm(visit, action, found)
+    if action.needs_reason and not reason:
+        return _confirm(visit, action, found, visit.reader.t("reason.missing"), 422)
     try:
-        return await _issue(visit, wish, found, reason)
+        return await _issue(visit, action, found, reason)
     except Problem as refused:
-        return _confirm(visit, wish, found, visit.sentence(refused), refused.status)
+        return _confirm(visit, action, found, visit.sentence(refused), refused.status)
 
 
-async def _issue(visit: Visit, wish: bulk.BulkAction, found: list[Machine], reason: str) -> Response:
-    name: CommandName = wish.name
+async def _issue(visit: Visit, action: bulk.BulkAction, found: list[Machine], reason: str) -> Response:
+    name: CommandName = action.name
     able = [m for m in found if actions.can(name, {"commands": m.capabilities})]
     if not able:
-        return _confirm(visit, wish, found, visit.reader.t("locked.unsupported"), 409)
-    call = cards.once(visit, None, bulk_api.ManyCommands(name=name, args=dict(wish.args), rvms=[m.id for m in able]))
-    args = service.read_arguments(call, name, wish.args)
+        return _confirm(visit, action, found, visit.reader.t("locked.unsupported"), 409)
+    call = cards.once(visit, None, bulk_api.ManyCommands(name=name, args=dict(action.args), rvms=[m.id for m in able]))
+    args = service.read_arguments(call, name, action.args)
     data = await bulk_api.issue_many(call, name, args, [bulk_api.BulkTarget(m.id, m) for m in able], reason or None)
     machines = visit.context.fleet.machines
     refused = [result for result in data["results"] if result["refused"] is not None]
@@ -278,22 +278,24 @@ async def _issue(visit: Visit, wish: bulk.BulkAction, found: list[Machine], reas
     rows += [(m, visit.reader.t("locked.unsupported")) for m in found if m not in able]
     if not rows:
         return go(f"/jobs?group={data['group_id']}")
-    return visit.render("bulk.html", **_about(visit, wish, found), fault="", group=data["group_id"], refused=rows)
+    return visit.render("bulk.html", **_about(visit, action, found), fault="", group=data["group_id"], refused=rows)
 
 
-def _confirm(visit: Visit, wish: bulk.BulkAction, found: list[Machine], fault: str = "", status: int = 200) -> Response:
-    return visit.render("bulk.html", status, **_about(visit, wish, found), fault=fault, group="", refused=[])
+def _confirm(
+    visit: Visit, action: bulk.BulkAction, found: list[Machine], fault: str = "", status: int = 200
+) -> Response:
+    return visit.render("bulk.html", status, **_about(visit, action, found), fault=fault, group="", refused=[])
 
 
-def _about(visit: Visit, wish: bulk.BulkAction, found: list[Machine]) -> dict[str, Any]:
+def _about(visit: Visit, action: bulk.BulkAction, found: list[Machine]) -> dict[str, Any]:
     reader = visit.reader
     return {
-        "wish": wish,
+        "action": action,
         "machines": found,
-        "forecast": bulk.forecast(wish, [views.machine_view(m, times="ms") for m in found]),
+        "forecast": bulk.forecast(action, [views.machine_view(m, times="ms") for m in found]),
         "until_words": reader.day(reader.now + int(rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
         "given": visit.form,
-        "random_wish": secrets.token_hex(16),
+        "random_request": secrets.token_hex(16),
     }
 
 

@@ -48,7 +48,7 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
         try:
             stored = await call.context.announce(*changes)
         except Conflict as late:
-            # Between our look and our write somebody else used the key, or an older wish that this one stands for
+            # Between our look and our write somebody else used the key, or an older request that this one stands for
             # ended otherwise: look again.
             tries -= 1
             if not tries or late.column not in ("idempotency_key", "state"):
@@ -106,9 +106,9 @@ _CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")
 
 def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
     """The arguments as they are stored. `zone` reads a naive time. Raises the 422 that names each wrong member."""
-    said = {"trigger": "manual", **given} if name == "sync_timezone" else dict(given)
+    args = {"trigger": "manual", **given} if name == "sync_timezone" else dict(given)
     try:
-        wanted = validate(ARGUMENTS[name], said)
+        wanted = validate(ARGUMENTS[name], args)
     except Problem as problem:
         raise problem_below("args", problem) from problem
     found: dict[str, Any] = msgspec.to_builtins(wanted)

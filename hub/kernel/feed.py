@@ -34,7 +34,7 @@ PART_MACHINES: Final = 40
 NOISE: Final = frozenset({"readings", "last_seen_at"})
 """Members that move with every sample; a hidden page does without them."""
 
-_UNSAID: Final = object()
+_UNSENT: Final = object()
 _encoder = msgspec.json.Encoder()
 
 
@@ -78,9 +78,9 @@ class Feed:
         self._touched: dict[int, set[str]] = {}  # Bound: one a machine, until the next flush
         self._removed: set[int] = set()  # Bound: until the next flush
         self._urgent: set[int] = set()  # Bound: a part of the touched
-        self._said: dict[int, dict[str, Any]] = {}  # Bound: one a machine, and nothing while nobody watches
+        self._sent: dict[int, dict[str, Any]] = {}  # Bound: one a machine, and nothing while nobody watches
         """Every machine as the differences up to the last flush tell it, whole."""
-        self._texts: dict[int, bytes] = {}  # Bound: those of `_said`
+        self._texts: dict[int, bytes] = {}  # Bound: those of `_sent`
         """The same as JSON, of those unchanged since it was last wanted."""
         self.revision = 0
         """Goes up when something else than readings may differ; also while nobody watches."""
@@ -153,15 +153,15 @@ class Feed:
     def _write(self, rvm_ids: Iterable[int]) -> None:
         """Machines that came a moment ago are flushed first: a difference must tell viewers of them."""
         machines = [machine for rvm_id in rvm_ids if (machine := self._fleet.machines.get(rvm_id)) is not None]
-        news = {m.id for m in machines if m.id not in self._said and m.id in self._touched}
+        news = {m.id for m in machines if m.id not in self._sent and m.id in self._touched}
         if news:
             self._flush(only=self._urgent | news)
         for machine in machines:
             if machine.id not in self._texts:
-                said = self._said.get(machine.id)
-                if said is None:
-                    said = self._said[machine.id] = machine_view(machine, times="ms")
-                self._texts[machine.id] = _encoder.encode(said)
+                sent = self._sent.get(machine.id)
+                if sent is None:
+                    sent = self._sent[machine.id] = machine_view(machine, times="ms")
+                self._texts[machine.id] = _encoder.encode(sent)
 
     def send_goodbye(self, reason: str) -> None:
         """The hub ends: one last frame for every browser, then their sockets close with 1012."""
@@ -192,7 +192,7 @@ class Feed:
         for touch in touched:
             if touch.removed:
                 self._touched.pop(touch.rvm_id, None)
-                self._said.pop(touch.rvm_id, None)
+                self._sent.pop(touch.rvm_id, None)
                 self._texts.pop(touch.rvm_id, None)
                 self._removed.add(touch.rvm_id)
                 continue
@@ -277,20 +277,20 @@ class Feed:
                 subscription.offer(frame)
 
     def _piece(self, rvm_id: int, members: set[str]) -> _Piece | None:
-        """The members that differ from what was last said of this machine."""
+        """The members that differ from what was last sent of this machine."""
         machine = self._fleet.machines.get(rvm_id)
         if machine is None:
             return None
         self._texts.pop(rvm_id, None)
-        said = self._said.get(rvm_id)
-        if said is None:
-            whole = self._said[rvm_id] = machine_view(machine, times="ms")
+        sent = self._sent.get(rvm_id)
+        if sent is None:
+            whole = self._sent[rvm_id] = machine_view(machine, times="ms")
             text = self._texts[rvm_id] = _encoder.encode(whole)
             return _Piece(text, text)
         fresh, loud = {"id": rvm_id}, {"id": rvm_id}
         for name, value in machine_delta(machine, members).items():
-            if said.get(name, _UNSAID) != value:
-                said[name] = fresh[name] = value
+            if sent.get(name, _UNSENT) != value:
+                sent[name] = fresh[name] = value
                 if name not in NOISE:
                     loud[name] = value
         if len(fresh) == 1:
@@ -314,7 +314,7 @@ class Feed:
         return Frame(b'"t":%d,"m":[%b]%b}' % (self._now_ms(), machines, tail), numbered=True)
 
     def _drop_pending(self) -> None:
-        for pending in (self._touched, self._removed, self._urgent, self._said, self._texts):
+        for pending in (self._touched, self._removed, self._urgent, self._sent, self._texts):
             pending.clear()
         if self._timer is not None:
             self._timer.cancel()

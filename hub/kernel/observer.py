@@ -45,7 +45,7 @@ class Observer:
         self._due: list[tuple[float, int]] = []
         self._looks: dict[int, float] = {}  # Bound: one a machine
         self._to_tell: dict[int, float] = {}  # Bound: one a machine
-        self._untold = PendingEvents()
+        self._pending = PendingEvents()
 
     def start(self, was_live: Callable[[int], bool]) -> None:
         now = self._monotonic()
@@ -111,12 +111,12 @@ class Observer:
         for rvm_id in [rvm_id for rvm_id, when in self._to_tell.items() if when <= now]:
             del self._to_tell[rvm_id]
             machine = self._fleet.machines.get(rvm_id)
-            if machine is not None and machine.connection != machine.told:
+            if machine is not None and machine.connection != machine.event_connection:
                 self._record_connection(machine)
 
     async def record(self) -> None:
         """Raises StoreError: what is not recorded waits for the next time."""
-        await self._untold.record(self._announce)
+        await self._pending.record(self._announce)
 
     def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:
         if verdict.due < presence.FOREVER:
@@ -135,14 +135,14 @@ class Observer:
             self._to_tell.setdefault(machine.id, when)
 
     def _record_connection(self, machine: Machine) -> None:
-        params = {"connection": machine.connection, "was": machine.told}
+        params = {"connection": machine.connection, "was": machine.event_connection}
         if machine.connection_reason is not None:
             params["reason"] = machine.connection_reason
-        machine.told = machine.connection
-        said = EventHappened(
+        machine.event_connection = machine.connection
+        change = EventHappened(
             at=self._clock(), code="connection.changed", actor=actors.CLOCK, rvm_id=machine.id, params=params
         )
-        self._untold.add([said])
+        self._pending.add([change])
 
 
 def _expected(machine: Machine) -> float:
@@ -159,14 +159,14 @@ def _expected(machine: Machine) -> float:
     return wanted if is_told else max(wanted, UNKNOWN_S)
 
 
-MAX_UNTOLD: Final = 10_000
+MAX_PENDING_EVENTS: Final = 10_000
 """Beyond this the oldest are dropped."""
 AT_ONCE: Final = 200
 
 
 class PendingEvents:
     def __init__(self) -> None:
-        self._events: deque[EventHappened] = deque(maxlen=MAX_UNTOLD)
+        self._events: deque[EventHappened] = deque(maxlen=MAX_PENDING_EVENTS)
 
     def add(self, events: Iterable[EventHappened]) -> None:
         self._events.extend(events)
@@ -177,5 +177,5 @@ class PendingEvents:
             try:
                 await announce(*events)
             except StoreError:
-                self._events = deque([*events, *self._events], maxlen=MAX_UNTOLD)
+                self._events = deque([*events, *self._events], maxlen=MAX_PENDING_EVENTS)
                 raise

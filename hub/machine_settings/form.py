@@ -90,7 +90,7 @@ def amount(reader: Reader, value: float, unit: str = "") -> str:
     if unit == "s" and value >= 1 and value == int(value):
         return reader.span(value)
     text = formats.measured(value, reader.language, grouped=bool(unit))
-    return f"{text}{formats.THIN}{reader.said('unit', unit)}" if unit else text
+    return f"{text}{formats.THIN}{reader.text_of('unit', unit)}" if unit else text
 
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:
@@ -127,8 +127,8 @@ class FormState:
 
 def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
     """By the address, for what has just been done."""
-    said = visit.request.query_params.get("said", "")
-    return (NOTES[said], visit.reader.t(f"settings.{said}", n=version)) if said in NOTES else None
+    notice = visit.request.query_params.get("notice", "")
+    return (NOTES[notice], visit.reader.t(f"settings.{notice}", n=version)) if notice in NOTES else None
 
 
 def values_of(
@@ -156,14 +156,14 @@ def values_of(
     adding["fault"] = next((why for key, why in state.faults.items() if key not in known), "")
     f = {
         "scope": scope, "version": version, "action": action, "rvm": rvm, "may_edit": may_edit,
-        "needs": role_needed(ACTIONS[scope]), "adding": adding, "said": "",
+        "needs": role_needed(ACTIONS[scope]), "adding": adding, "notice": "",
     }  # fmt: skip
     # Somebody changed other settings than these.
     elsewhere = state.status == 409 and state.form and not any(row.clash for row in everything)
     return {
         "rows": rows,
         "f": f,
-        "said": ("bad", reader.t("settings.stale.elsewhere")) if elsewhere else state.note,
+        "notice": ("bad", reader.t("settings.stale.elsewhere")) if elsewhere else state.note,
         "amount": lambda value, unit: amount(reader, value, unit if unit == "s" else ""),
     }
 

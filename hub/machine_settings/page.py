@@ -36,7 +36,7 @@ async def save_settings(visit: Visit) -> Response:
     found = visit.machine()
     saved = await settings_form.save(visit, found)
     return (
-        go(f"/machines/{found.id}/settings?said={saved}")
+        go(f"/machines/{found.id}/settings?notice={saved}")
         if isinstance(saved, str)
         else await _page(visit, found, saved)
     )
@@ -58,7 +58,7 @@ async def rename(visit: Visit) -> Response:
         return await _page(visit, found, FormState(refused.status, ("bad", visit.sentence(refused))), given)
     except Conflict:
         return await _page(visit, found, FormState(409, ("bad", visit.reader.t("fault.name_taken"))), given)
-    return go(f"/machines/{found.id}/settings?said=renamed")
+    return go(f"/machines/{found.id}/settings?notice=renamed")
 
 
 async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str, str] | None = None) -> Response:
@@ -114,7 +114,7 @@ def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
         (t("fact.agent"), found.row.agent_version),
     ]
     known = (found.row.hardware or {}).items()
-    facts += [(visit.reader.said("fact", name), _fact(visit.reader, name, value)) for name, value in known]
+    facts += [(visit.reader.text_of("fact", name), _fact(visit.reader, name, value)) for name, value in known]
     plain = [(name, str(value)) for name, value in facts if isinstance(value, (str, int, float)) and value != ""]
     return [(name[:MAX_FACT], value[:MAX_FACT]) for name, value in plain[:MAX_FACTS]]
 
@@ -147,7 +147,7 @@ async def show_fleet_settings(visit: Visit) -> Response:
 
 async def save_fleet_settings(visit: Visit) -> Response:
     saved = await settings_form.save(visit, None)
-    return go(f"/admin/settings?said={saved}") if isinstance(saved, str) else await _fleet_page(visit, saved)
+    return go(f"/admin/settings?notice={saved}") if isinstance(saved, str) else await _fleet_page(visit, saved)
 
 
 async def _fleet_page(visit: Visit, state: FormState) -> Response:

@@ -54,7 +54,7 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "services": actions.services(view),
         "waits_until": reader.day(reader.now + int(command_rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000), zone),
         "give_up": reader.span(command_rules.IMMEDIATE_LIFETIME.total_seconds()),
-        "wish": secrets.token_hex(16),
+        "request": secrets.token_hex(16),
     }
 
 

@@ -181,7 +181,7 @@ class MachineBudget:
         self._slowing = (*self._buckets[:2], self._stored)
         self._used_up: set[int] = set()  # Bound: one a machine, until its share is half full again
         self._paid_boots: dict[int, str] = {}  # Bound: one a machine
-        self._untold: set[int] = set()  # Bound: one a machine, until `due`
+        self._due: set[int] = set()  # Bound: one a machine, until `due`
 
     def take(self, rvm_id: int, now: float, cost: Cost) -> float:
         """0: `cost` is taken. Else the seconds until it could be. What exceeds a burst takes a whole one, and leaves a
@@ -225,19 +225,19 @@ class MachineBudget:
         """Once for each machine that has used its share of the disk up, until it is half full again."""
         half = self._stored.burst / 2
         self._used_up = {rvm_id for rvm_id in self._used_up if self._stored.wait(rvm_id, monotonic, half)}
-        untold, self._untold = self._untold, set()
+        due, self._due = self._due, set()
         params = {"mib_per_day": round(self._stored.burst / MIB)}
         return [
             EventHappened(
                 at=now, code="machine.share_used_up", actor=actors.machine(rvm_id), rvm_id=rvm_id, params=params
             )
-            for rvm_id in sorted(untold)
+            for rvm_id in sorted(due)
         ]
 
     def _is_used_up(self, rvm_id: int) -> None:
         if rvm_id not in self._used_up:
             self._used_up.add(rvm_id)
-            self._untold.add(rvm_id)
+            self._due.add(rvm_id)
 
 
 EVENTS_AT_ONCE: Final = 300

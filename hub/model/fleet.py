@@ -59,7 +59,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "config_own": (),
     "close_reason": (),
     "connection_epoch": (),
-    "zone_said": (),
+    "zone_reported_at": (),
     **dict.fromkeys(("connection", "connection_since", "connection_reason"), tuple(sorted(CONNECTION_MEMBERS))),
 }
 """`member`: the members of the view that differ when it does, where that is not itself alone."""

@@ -51,12 +51,12 @@ class Boot:
 @dataclass(slots=True)
 class Machine:
     """`row` is what the database has, replaced by the fleet when a Change is applied; then what other tables hold, and
-    what is observed. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds; `told` is the
-    connection of the last event."""
+    what is observed. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds;
+    `event_connection` is that of the last event."""
 
     row: MachineRow
     zone: ZoneRow | None = None
-    zone_said: str | None = None
+    zone_reported_at: str | None = None
     desired_settings: DesiredSettings = UNWRITTEN
 
     effective_settings: EffectiveSettings = field(default_factory=nothing_written)
@@ -78,7 +78,7 @@ class Machine:
     """A return session is open on the machine, as it says itself."""
     uploads: bool = False
     """No link: samples come by REST (the HTTP fallback)."""
-    told: str = "never"
+    event_connection: str = "never"
     quiet_until: float = 0.0
     interval: float = 300.0
     live_interval: float = 0.0
@@ -139,7 +139,7 @@ class Machine:
 
     @property
     def returns_to(self) -> str | None:
-        """The effective status that `status_until` gives back, where that was said."""
+        """The effective status that `status_until` gives back, where that was given."""
         before = self.row.status_before
         return None if before is None else before.get("special_status") or before.get("status")
 

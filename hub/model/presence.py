@@ -125,18 +125,18 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
     machine.interval = interval
     machine.last_heard = machine.interval_since = now
     if machine.last_seen_at is None:
-        machine.connection = machine.told = "never"
+        machine.connection = machine.event_connection = "never"
         return
     machine.connection_since = machine.last_seen_at
     if machine.row.quarantined_until is not None:
-        machine.connection = machine.told = "offline"
+        machine.connection = machine.event_connection = "offline"
         machine.connection_reason = QUARANTINED
         return
     machine.connection_reason = machine.close_reason or ("hub_restarted" if was_live else "lost")
     if machine.close_reason is not None or not was_live:
-        machine.connection = machine.told = "offline"
+        machine.connection = machine.event_connection = "offline"
         return
-    machine.connection, machine.told = "late", "live"
+    machine.connection, machine.event_connection = "late", "live"
     machine.unlinked_at = now
     machine.grace = START_GRACE_S
     # It has been silent for longer than the hub knows: late until a frame comes.
@@ -146,7 +146,7 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
 
 def event_due(machine: Machine, connection: str, now: float) -> float | None:
     """When the new connection becomes an event if it still holds; None: it is the last event's."""
-    if connection == machine.told:
+    if connection == machine.event_connection:
         return None
     delay = FLAP_S if connection == "late" else 0.0
     return max(now + delay, machine.quiet_until if connection != "live" else 0.0)
@@ -211,7 +211,7 @@ class Watching:
 
     def __init__(self) -> None:
         self._watches: dict[int, dict[int | None, LiveWatch]] = {}  # Bound: WATCHES_PER_VIEWER an open page
-        self._told: dict[int, float] = {}  # Bound: one a machine
+        self._settled: dict[int, float] = {}  # Bound: one a machine
 
     def watch(
         self, viewer: int, rvm_id: int | None, interval: float, now: float, *, reach: frozenset[int] | None = None
@@ -235,9 +235,9 @@ class Watching:
         """Ends what ran out; the machines whose interval has changed since."""
         self._end_expired(now)
         intervals = self._intervals(fleet, now) if self._watches else {}
-        moved = {rvm_id: each for rvm_id, each in intervals.items() if self._told.get(rvm_id, 0.0) != each}
-        moved.update({rvm_id: 0.0 for rvm_id in self._told if rvm_id not in intervals})
-        self._told = intervals
+        moved = {rvm_id: each for rvm_id, each in intervals.items() if self._settled.get(rvm_id, 0.0) != each}
+        moved.update({rvm_id: 0.0 for rvm_id in self._settled if rvm_id not in intervals})
+        self._settled = intervals
         return moved
 
     def _intervals(self, fleet: Iterable[int], now: float) -> dict[int, float]:

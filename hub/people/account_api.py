@@ -134,8 +134,8 @@ async def _prove(call: Call, user: users.UserWithMachines, current: str | None) 
 
 def _refused(refused: signing_in.SignInRefused) -> Problem:
     if refused.retry_after is not None:
-        said = Text(f"sign_in.{refused.code}", {"count": int(refused.retry_after)})
-        return Problem("too-many-requests", said, retry_after=refused.retry_after)
+        sentence = Text(f"sign_in.{refused.code}", {"count": int(refused.retry_after)})
+        return Problem("too-many-requests", sentence, retry_after=refused.retry_after)
     return Problem("not-authenticated", Text("sign_in.wrong"), headers=endpoint.CHALLENGE)
 
 

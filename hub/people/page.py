@@ -30,8 +30,8 @@ NEW_FOR: Final = timedelta(days=7)
 
 async def show_users(visit: Visit) -> Response:
     query = visit.request.query_params
-    said = ("good", visit.reader.t("users.saved")) if query.get("said") == "saved" else None
-    return await _users(visit, said, link_of=row_id(query.get("link", "")))
+    notice = ("good", visit.reader.t("users.saved")) if query.get("notice") == "saved" else None
+    return await _users(visit, notice, link_of=row_id(query.get("link", "")))
 
 
 async def add_user(visit: Visit) -> Response:
@@ -75,14 +75,14 @@ async def set_disabled(visit: Visit) -> Response:
         await users_api.edit_user(visit.call(users_api.UserPatch(disabled=disabled)))
     except Problem as refused:
         return await _users(visit, ("bad", visit.sentence(refused)), status=refused.status)
-    return go("/admin/users?said=saved")
+    return go("/admin/users?notice=saved")
 
 
 async def show_tokens(visit: Visit) -> Response:
     query = visit.request.query_params
     since = whole_number(query.get("since", ""), 10**14)
-    said = ("good", visit.reader.t("tokens.revoked")) if query.get("said") == "revoked" else None
-    return await _tokens(visit, said, new=row_id(query.get("new", "")), since=since, onward=local(query.get("next")))
+    notice = ("good", visit.reader.t("tokens.revoked")) if query.get("notice") == "revoked" else None
+    return await _tokens(visit, notice, new=row_id(query.get("new", "")), since=since, onward=local(query.get("next")))
 
 
 async def create_token(visit: Visit) -> Response:
@@ -99,7 +99,7 @@ async def create_token(visit: Visit) -> Response:
 
 async def revoke_token(visit: Visit) -> Response:
     await tokens_api.revoke_token(visit.call())
-    return go("/admin/tokens?said=revoked")
+    return go("/admin/tokens?notice=revoked")
 
 
 async def _user(visit: Visit) -> users.UserWithMachines:
@@ -111,7 +111,7 @@ async def _user(visit: Visit) -> users.UserWithMachines:
 
 
 async def _users(
-    visit: Visit, said: tuple[str, str] | None, *, link_of: int | None = None, status: int = 200
+    visit: Visit, notice: tuple[str, str] | None, *, link_of: int | None = None, status: int = 200
 ) -> Response:
     everybody = await users.all_users(visit.context.store)
     url = None if link_of is None else visit.context[FreshSecrets].find(visit.user, _link_place(link_of))
@@ -125,12 +125,12 @@ async def _users(
         }
         for user in everybody
     ]  # fmt: skip
-    return visit.render("users.html", status, users=listed, said=said, link=link)
+    return visit.render("users.html", status, users=listed, notice=notice, link=link)
 
 
 async def _tokens(
     visit: Visit,
-    said: tuple[str, str] | None,
+    notice: tuple[str, str] | None,
     *,
     new: int | None = None,
     since: int | None = None,
@@ -156,8 +156,9 @@ async def _tokens(
     return visit.render(
         "tokens.html", status, tokens=[_token(row, now) for row in own], others=others,
         sees_all=visit.may("token.manage_all"), older=older,
-        told=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
-        onward=onward, said=said, secret=None if made is None or text is None else {"name": made.name, "text": text},
+        made_since=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
+        onward=onward, notice=notice,
+        secret=None if made is None or text is None else {"name": made.name, "text": text},
     )  # fmt: skip
 
 
@@ -176,8 +177,8 @@ MAX_TEXT = 600
 async def show_login(visit: Visit) -> Response:
     if visit.principal is not None:
         return go(visit.request.query_params.get("next", "/"))
-    said = visit.reader.t("login.out") if visit.request.query_params.get("said") == "out" else None
-    return _login(visit, said=said)
+    notice = visit.reader.t("login.out") if visit.request.query_params.get("notice") == "out" else None
+    return _login(visit, notice=notice)
 
 
 async def login(visit: Visit) -> Response:
@@ -206,7 +207,7 @@ async def use_link(visit: Visit) -> Response:
 async def logout(visit: Visit) -> Response:
     if visit.principal is not None:
         await signing_in.sign_out(visit.context, visit.request, visit.principal)
-    gone = go("/login?said=out")
+    gone = go("/login?notice=out")
     identify.clear_session_cookie(gone, visit.context.settings)
     return gone
 
@@ -227,7 +228,7 @@ async def preferences(visit: Visit) -> Response:
 
 
 async def show_account(visit: Visit) -> Response:
-    done = visit.request.query_params.get("said") == "password"
+    done = visit.request.query_params.get("notice") == "password"
     return await _account(visit, ("good", visit.reader.t("password.done")) if done else None)
 
 
@@ -243,13 +244,13 @@ async def set_password(visit: Visit) -> Response:
         if "current_password" in wrong:
             return await _account(visit, ("bad", t("password.wrong")), refused.status)
         weak = rules.password_fault(wanted["password"], visit.user.email or "")
-        said = (
+        notice = (
             visit.sentence(refused)
             if weak is None
             else t(f"password.{weak}", n=rules.MAX_PASSWORD if weak == "long" else rules.MIN_PASSWORD)
         )
-        return await _account(visit, ("bad", said), refused.status)
-    done = go("/account?said=password")
+        return await _account(visit, ("bad", notice), refused.status)
+    done = go("/account?notice=password")
     if answer.session is not None:
         identify.set_session_cookie(done, visit.context.settings, answer.session)
     return done
@@ -277,15 +278,15 @@ async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response
 
 
 def _login(
-    visit: Visit, *, email: str = "", fault: str | None = None, said: str | None = None, status: int = 200
+    visit: Visit, *, email: str = "", fault: str | None = None, notice: str | None = None, status: int = 200
 ) -> Response:
     place = local(visit.form.get("next") or visit.request.query_params.get("next"))
-    return visit.render("login.html", status, email=email, fault=fault, said=said, next=place)
+    return visit.render("login.html", status, email=email, fault=fault, notice=notice, next=place)
 
 
-async def _account(visit: Visit, said: tuple[str, str] | None, status: int = 200) -> Response:
+async def _account(visit: Visit, notice: tuple[str, str] | None, status: int = 200) -> Response:
     user = await users.find_user(visit.context.store, visit.user.id)
     return visit.render(
-        "account.html", status, said=said, has_password=user is not None and user.password_hash is not None,
+        "account.html", status, notice=notice, has_password=user is not None and user.password_hash is not None,
         min_password=rules.MIN_PASSWORD,
     )  # fmt: skip

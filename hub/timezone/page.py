@@ -91,7 +91,7 @@ def facts(reader: Reader, view: dict[str, Any]) -> list[tuple[str, str]]:
         ("offset", "—" if offset is None else reader.offset(offset)),
         ("ntp", t(f"tz.ntp.{ntp}")),
         ("last", "—" if last is None else t(
-            "tz.checked", age=reader.age(views.epoch_ms(last)), method=reader.said("tz.method", view["sync_method"])
+            "tz.checked", age=reader.age(views.epoch_ms(last)), method=reader.text_of("tz.method", view["sync_method"])
         )),
     ]  # fmt: skip
 
@@ -103,7 +103,7 @@ def source(reader: Reader, view: dict[str, Any]) -> str:
     place = ", ".join(part for part in (view["city"], view["country"]) if part)
     if view["source"] == "lookup" and place:
         return reader.t("tz.by.place", place=place)
-    return reader.said("tz.by", view["source"]) if view["source"] else reader.t("tz.none")
+    return reader.text_of("tz.by", view["source"]) if view["source"] else reader.t("tz.none")
 
 
 async def ask_zone(visit: Visit) -> Response:

@@ -1,6 +1,6 @@
 """The zone a machine is in: what its reports mean, and what there is to say about it. Values in, Changes out.
 
-Every attempt is recorded once for each (machine, instant, method): a report that is said again changes nothing. A zone
+Every attempt is recorded once for each (machine, instant, method): a repeated report changes nothing. A zone
 an operator has pinned is never overridden by a guess; a guess that differs is kept beside it, as a question.
 """
 
@@ -35,17 +35,19 @@ class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a r
         self.field = field
 
 
-def reported(machine: Machine, said: TimezoneReport, actor: actors.Actor, now: datetime, fallback: str) -> list[Change]:
+def reported(
+    machine: Machine, report: TimezoneReport, actor: actors.Actor, now: datetime, fallback: str
+) -> list[Change]:
     """What a report makes true; [] for a repeat. An automatic attempt that changed nothing is no event, and one older
     than the newest is only recorded.
 
     `fallback` is the zone to read a naive timestamp in when neither the machine's nor the reported one can be had.
     Raises ReportRefused.
     """
-    attempt, after = _rows(machine, said, now, fallback)
-    before, changes = machine.zone, _changes(machine, said, attempt, after)
+    attempt, after = _rows(machine, report, now, fallback)
+    before, changes = machine.zone, _changes(machine, report, attempt, after)
     if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
-        return changes if not _is_same(before, after) or _clock_is_news(machine, said) else []
+        return changes if not _is_same(before, after) or _clock_is_news(machine, report) else []
     if before is not None and before.last_sync is not None and attempt.sync_timestamp < before.last_sync:
         # It changed nothing then either: what it was before the attempt is not known any more.
         return [Put(msgspec.structs.replace(attempt, previous_timezone=None), once=True)]
@@ -91,61 +93,61 @@ def zone_view(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _rows(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> tuple[ZoneSyncRow, ZoneRow]:
+def _rows(machine: Machine, report: TimezoneReport, now: datetime, fallback: str) -> tuple[ZoneSyncRow, ZoneRow]:
     """The attempt, and what holds for the machine after it."""
-    for field, name in (("timezone", said.timezone), ("guess", said.guess)):
+    for field, name in (("timezone", report.timezone), ("guess", report.guess)):
         if name is not None and not is_zone(name):
             raise ReportRefused(field)
-    timezone, guess, source = said.timezone, said.guess, said.source
+    timezone, guess, source = report.timezone, report.guess, report.source
     pinned = machine.effective_settings.pinned_zone
     if pinned is not None and source != "pinned" and timezone != pinned:
         timezone, guess, source = pinned, timezone, "pinned"
-    failed = said.error is not None or said.applied is False
+    failed = report.error is not None or report.applied is False
     attempt = ZoneSyncRow(
         device_id=machine.row.device_id,
         timezone=timezone,
-        country=said.country,
-        city=said.city,
-        ip_address=said.ip if said.ip is not None and len(said.ip) <= MAX_ADDRESS else None,
-        sync_method=said.sync_method,
-        sync_timestamp=_instant(machine, said, now, fallback),
+        country=report.country,
+        city=report.city,
+        ip_address=report.ip if report.ip is not None and len(report.ip) <= MAX_ADDRESS else None,
+        sync_method=report.sync_method,
+        sync_timestamp=_instant(machine, report, now, fallback),
         created_at=now,
         sync_status="failed" if failed else "active",
-        # Not what the last hello said: that is the new zone already.
+        # Not what the last hello report: that is the new zone already.
         previous_timezone=machine.row.timezone if machine.zone is None else machine.zone.current_timezone,
         source=source,
-        error=_error(said, timezone) if failed else None,
-        clock_offset_s=said.clock_offset,
+        error=_error(report, timezone) if failed else None,
+        clock_offset_s=report.clock_offset,
     )
     # A name the hub's own zone database does not know (it may be older) is no zone anybody can count with.
-    system = said.system_timezone if said.system_timezone and is_zone(said.system_timezone) else None
+    system = report.system_timezone if report.system_timezone and is_zone(report.system_timezone) else None
     return attempt, ZoneRow(
         device_id=machine.row.device_id,
         # What the machine's clock shows, and naive timestamps are read in.
         current_timezone=timezone if not failed else system or attempt.previous_timezone or timezone,
-        country=said.country,
-        city=said.city,
+        country=report.country,
+        city=report.city,
         last_sync=attempt.sync_timestamp,
         sync_status=attempt.sync_status,
         created_at=now,
         updated_at=now,
-        sync_method=said.sync_method,
+        sync_method=report.sync_method,
         source=source,
         guess=None if guess == timezone else guess,
         system_timezone=system,
         error=attempt.error,
-        restart=tuple(said.restart or ()),
+        restart=tuple(report.restart or ()),
     )
 
 
-def _changes(machine: Machine, said: TimezoneReport, attempt: ZoneSyncRow, zone: ZoneRow) -> list[Change]:
-    clock = {"clock_offset_s": said.clock_offset, "ntp": said.ntp}
+def _changes(machine: Machine, report: TimezoneReport, attempt: ZoneSyncRow, zone: ZoneRow) -> list[Change]:
+    clock = {"clock_offset_s": report.clock_offset, "ntp": report.ntp}
     values = {"timezone": zone.current_timezone} | {name: value for name, value in clock.items() if value is not None}
     return [
         Patch(MachineRow, machine.id, {**values, "updated_at": attempt.created_at}, must="id"),
         Put(zone, over=_REPORTED),
         Put(attempt, once=True),
-        Observed(machine.id, {"zone_said": said.timestamp}),
+        Observed(machine.id, {"zone_reported_at": report.timestamp}),
     ]
 
 
@@ -153,28 +155,28 @@ def _is_same(before: ZoneRow, after: ZoneRow) -> bool:
     return all(getattr(before, name) == getattr(after, name) for name in _REPORTED if name != "updated_at")
 
 
-def _instant(machine: Machine, said: TimezoneReport, now: datetime, fallback: str) -> datetime:
+def _instant(machine: Machine, report: TimezoneReport, now: datetime, fallback: str) -> datetime:
     try:
-        dated = date(said.timestamp, now, machine.row.timezone or said.timezone, fallback)
+        dated = date(report.timestamp, now, machine.row.timezone or report.timezone, fallback)
     except UndatableError as wrong:
         raise ReportRefused("timestamp") from wrong
-    if dated.clamped and machine.zone is not None and machine.zone_said == said.timestamp:
+    if dated.clamped and machine.zone is not None and machine.zone_reported_at == report.timestamp:
         # The hub's clock stands in for an impossible one, and would make every repeat another attempt.
         return machine.zone.last_sync or dated.at
     return dated.at
 
 
-def _clock_is_news(machine: Machine, said: TimezoneReport) -> bool:
+def _clock_is_news(machine: Machine, report: TimezoneReport) -> bool:
     """Whether somebody has put the clock right, or wrong, since the last report of it."""
-    ntp, offset, known = said.ntp, said.clock_offset, machine.row.clock_offset_s
+    ntp, offset, known = report.ntp, report.clock_offset, machine.row.clock_offset_s
     if ntp is not None and ntp != machine.row.ntp:
         return True
     return offset is not None and (known is None or abs(offset - known) > CLOCK_NEWS_S)
 
 
-def _error(said: TimezoneReport, timezone: str) -> dict[str, str]:
+def _error(report: TimezoneReport, timezone: str) -> dict[str, str]:
     """With the zone that was found and could not be set."""
-    failure = {"code": "not_applied", "message": ""} if said.error is None else msgspec.structs.asdict(said.error)
+    failure = {"code": "not_applied", "message": ""} if report.error is None else msgspec.structs.asdict(report.error)
     return {**failure, "timezone": timezone}
 
 

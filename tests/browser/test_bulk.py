@@ -46,8 +46,8 @@ async def test_a_group_counts_on_while_it_is_watched(stage: Stage) -> None:
     stage.machine.confirms = False
     async with tab(stage.browser, stage.hub) as page:
         async with stage.hub.client() as client:
-            wish = {"name": "sync_timezone", "rvms": [1, 3]}
-            group = (await client.post("/api/v2/commands", json=wish)).json()["data"]["group_id"]
+            asked = {"name": "sync_timezone", "rvms": [1, 3]}
+            group = (await client.post("/api/v2/commands", json=asked)).json()["data"]["group_id"]
         await page.open(f"/jobs?group={group}")
         await page.live()
         await expect(page.page.locator("#tally")).to_contain_text("1 under way")

@@ -117,10 +117,10 @@ async def test_a_part_follows_the_hub_while_somebody_is_in_it(stage: Stage) -> N
     async with stage.hub.client() as other, tab(stage.browser, stage.hub) as tab_:
         await tab_.open("/machines/1")
         await tab_.live()
-        await tab_.page.focus("#zone [data-wish=sync] button")
+        await tab_.page.focus("#zone [data-request=sync] button")
         await other.patch("/api/v2/rvms/1/config/pinned_timezone", json={"value": "Asia/Makassar"})
         await expect(tab_.page.locator("#zone")).to_contain_text("(pinned)")
-        assert await tab_.page.evaluate("document.activeElement.closest('[data-wish]')?.dataset.wish") == "sync"
+        assert await tab_.page.evaluate("document.activeElement.closest('[data-request]')?.dataset.request") == "sync"
         async with tab_.page.expect_response("**/config/pinned_timezone") as answer:
             await tab_.page.get_by_role("button", name="Unpin").click()
         assert (await answer.value).status == 200

@@ -23,7 +23,7 @@ def said(page: Tab) -> Any:
 
 
 async def saved(page: Tab) -> None:
-    async with page.page.expect_navigation(url="**?said=saved"):
+    async with page.page.expect_navigation(url="**?notice=saved"):
         await page.page.click("#save [data-send]")
 
 

@@ -188,7 +188,7 @@ Mungkin sudah dimulai. Boot ulang yang sudah dimulai tidak dapat dihentikan.""",
         away=True,
     ),
     Case(
-        "replaced by a newer wish",
+        "replaced by a newer request",
         {
             "name": "set_status",
             "args": {"status": "maintenance"},

@@ -79,7 +79,7 @@ def test_a_group_is_summed_up_in_words() -> None:
     assert [words for words, _ in said] == ["0 dari 6 selesai", "3 sedang berjalan", "2 antre", "1 dibatalkan"]
 
 
-def test_a_bulk_wish_foretells_who_waits_and_who_cannot() -> None:
+def test_a_bulk_request_foretells_who_waits_and_who_cannot() -> None:
     machines = [case["machine"] for case in TABLE["offers"]]
     assert bulk.forecast(bulk.BULK_ACTIONS["sync_timezone"], machines) == (5, 2, 1)
     assert bulk.forecast(bulk.BULK_ACTIONS["maintenance"], machines) == (6, 2, 0)

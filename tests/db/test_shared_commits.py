@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from db.errors import Conflict, Unavailable
 from db.queries import events
 from db.records import EventRow
 from db.schema import reverse_vending_machines
+from tests.support.counted_commits import counted_commits
 from tests.support.database_rows import NOW, add_machine, machine
 
 SLOW_S = 0.02
@@ -141,33 +142,7 @@ def _hanging(store: Store) -> list[Step]:
 
 
 async def test_many_that_wait_share_few_commits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    commits = _counting_commits(store, monkeypatch)
+    commits = counted_commits(store, monkeypatch)
     await asyncio.gather(*(store.write(event(f"e{n}"), event("x")) for n in range(200)))
     assert len(await stored_codes(store)) == 400
     assert 1 <= commits() <= 20
-
-
-def _counting_commits(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    seen: list[str] = []
-    if store.dialect == "postgresql":
-        import asyncpg
-
-        execute = asyncpg.Connection.execute
-
-        async def counted(self: asyncpg.Connection, query: str, *args: object, **options: object) -> str:
-            seen.append(query)
-            status: str = await execute(self, query, *args, **options)
-            return status
-
-        monkeypatch.setattr(asyncpg.Connection, "execute", counted)
-    else:
-        from db.engine.sqlite_writer import SqliteWriter
-
-        commit = SqliteWriter._commit
-
-        def counted_commit(self: SqliteWriter, calls: list[object]) -> None:
-            seen.append("COMMIT")
-            commit(self, calls)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(SqliteWriter, "_commit", counted_commit)
-    return lambda: seen.count("COMMIT")

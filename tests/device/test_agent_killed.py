@@ -49,7 +49,7 @@ async def test_twenty_kills_lose_no_sample_and_repeat_no_command(tmp_path: Path)
             await agent.start()
             link = await hub.connected(life, BACK_WITHIN_S)
             assert link.hello is not None
-            # A new wish, and the old ones again as if the hub had not heard of their end.
+            # A new request, and the old ones again as if the hub had not heard of their end.
             asked.append(hub.command("set_status", {"status": dice.choice(["full", "active", "error"])}))
             for command in (*asked[-3:], asked[-1]):
                 await link.say(command)

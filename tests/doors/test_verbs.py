@@ -61,7 +61,7 @@ def test_a_new_key_replaces_the_old_one_and_is_printed_once(cli: Cli, data: Path
     assert cli("machine", "key", "nobody").code == Exit.NOT_FOUND
 
 
-def test_a_machine_is_removed_only_when_its_name_is_said(cli: Cli, data: Path) -> None:
+def test_a_machine_is_removed_only_when_its_name_is_reported(cli: Cli, data: Path) -> None:
     cli("machine", "add", "RVM-001", "--device-id", "gambir-1")
     for words in ((), ("--confirm", "RVM-002")):
         said = cli("machine", "remove", "gambir-1", *words)

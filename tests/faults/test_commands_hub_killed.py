@@ -99,9 +99,9 @@ async def test_what_waits_for_a_machine_that_is_away_waits_through_kills_and_is_
         operator = Operator(hub, client)
         orders = []
         for number in range(3):
-            wish = {"status": "maintenance", "capacity": 10 * number}
+            request = {"status": "maintenance", "capacity": 10 * number}
             orders.append(
-                await operator.insist(key, "set_status", wish, once=f"wish-{number}", reason=f"wish {number}")
+                await operator.insist(key, "set_status", request, once=f"request-{number}", reason=f"request {number}")
             )
             await hub.kill()
             await hub.start()
@@ -112,5 +112,5 @@ async def test_what_waits_for_a_machine_that_is_away_waits_through_kills_and_is_
         await hub.end()
     states = [end["state"] for end in ends]
     assert states[-1] == "succeeded"
-    assert set(states[:-1]) <= {"succeeded", "cancelled"}, "an older wish may be replaced by a newer one"
+    assert set(states[:-1]) <= {"succeeded", "cancelled"}, "an older request may be replaced by a newer one"
     assert done == [int(state == "succeeded") for state in states]

@@ -111,7 +111,7 @@ async def test_a_recording_of_an_old_connection_does_nothing_on_a_new_one(tmp_pa
             assert (await machine.hear(m.MetricsAck)).seq == 4
             for _ in range(3):
                 await machine.hear(m.Received)
-            order = await operator.insist(key, "set_status", {"status": "maintenance"}, once="wish", reason="three")
+            order = await operator.insist(key, "set_status", {"status": "maintenance"}, once="request", reason="three")
             assert (await machine.hear(m.Command)).id == order["id"]
             said += [m.CommandUpdate(id=order["id"], state=state) for state in ("accepted", "running", "succeeded")]
             for message in said[-3:]:

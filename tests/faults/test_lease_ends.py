@@ -58,7 +58,7 @@ class Scene(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def leased(folder: Path, before: dict[str, Any], **wish: Any) -> AsyncIterator[Scene]:
+async def leased(folder: Path, before: dict[str, Any], **request: Any) -> AsyncIterator[Scene]:
     """In maintenance by a lease, with a terminal's shell running for as long as the test has not ended it."""
     async with forked_hub(folder) as hub, chaos_proxy(hub.port) as network:
         key = await hub.add_machine("Lobby")
@@ -69,7 +69,7 @@ async def leased(folder: Path, before: dict[str, Any], **wish: Any) -> AsyncIter
                 answer = await operator.ask("PATCH", f"/rvms/{key.id}/status?wait=20", before)
                 assert answer.status_code == 200, answer.text
                 await operator.machine(key, lambda m: m["special_status"] == before["special_status"])
-            session = await operator.lease(key, reason="kamera gelap", **wish)
+            session = await operator.lease(key, reason="kamera gelap", **request)
             shown = await operator.machine(key, lambda m: m["special_status"] == "maintenance")
             assert "kamera gelap" in shown["status_reason"]
             yield Scene(hub, network, machine, operator, key, before, session)
@@ -171,8 +171,8 @@ async def test_hub_and_agent_are_killed_together(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 async def test_what_somebody_declares_during_a_lease_is_not_undone_by_its_end(tmp_path: Path) -> None:
     async with leased(tmp_path, IN_SERVICE) as scene:
-        wish = {"status": "error", "special_status": "error", "reason": "sabuk putus"}
-        answer = await scene.operator.ask("PATCH", f"/rvms/{scene.key.id}/status?wait=20", wish)
+        request = {"status": "error", "special_status": "error", "reason": "sabuk putus"}
+        answer = await scene.operator.ask("PATCH", f"/rvms/{scene.key.id}/status?wait=20", request)
         assert answer.status_code == 200, answer.text
         await scene.operator.machine(scene.key, lambda m: m["special_status"] == "error")
         await scene.operator.stop(scene.key)

@@ -77,8 +77,8 @@ async def party(hub: HubProcess, operator: RemoteOperator, name: str) -> AsyncIt
 async def serving(operator: RemoteOperator, party: Party) -> AsyncIterator[TerminalClient]:
     """A terminal to the machine of the test's own making; it has said `still here`."""
     async with operator.terminal_socket() as terminal:
-        wish = {"type": "open", "session": party.order["session_id"], "cols": 80, "rows": 24}
-        await terminal.socket.send(json.dumps(wish))
+        request = {"type": "open", "session": party.order["session_id"], "cols": 80, "rows": 24}
+        await terminal.socket.send(json.dumps(request))
         stream, _ = await party.tunnel.frame(OPEN)
         await party.tunnel.send(ACCEPT, stream, json.dumps({"user": "nobody", "command": "sh"}).encode())
         await party.tunnel.send(DATA, stream, b"still here")

@@ -83,8 +83,8 @@ async def test_a_terminals_id_in_other_hands_ends_the_lease(tmp_path: Path) -> N
     async with forked_hub(tmp_path) as hub, held(hub, tmp_path, "operator") as (_, key, session, terminal):
         thief = RemoteOperator(hub, hub.admin)
         async with thief.terminal_socket() as stolen:
-            wish = {"type": "attach", "terminal": terminal.ready["terminal"], "received": 0}
-            await stolen.socket.send(json.dumps(wish))
+            request = {"type": "attach", "terminal": terminal.ready["terminal"], "received": 0}
+            await stolen.socket.send(json.dumps(request))
             assert await stolen.closed() == 4403
             assert stolen.output == b""
         ended = await thief.ended(key, session["id"])
@@ -102,8 +102,8 @@ async def test_a_sessions_number_opens_no_terminal_for_anybody_else(tmp_path: Pa
         other = RemoteOperator(hub, await hub.people.add(role))
         with contextlib.suppress(websockets.InvalidStatus):
             async with other.terminal_socket() as guessed:
-                wish = {"type": "open", "session": session["id"], "cols": 80, "rows": 24}
-                await guessed.socket.send(json.dumps(wish))
+                request = {"type": "open", "session": session["id"], "cols": 80, "rows": 24}
+                await guessed.socket.send(json.dumps(request))
                 assert await guessed.closed() in (4401, 4403, 4404)
                 assert guessed.output == b""
         await terminal.type("echo $((43*2))\r")

@@ -50,12 +50,12 @@ async def test_a_machine_of_another_release_is_heard_and_commanded(tmp_path: Pat
             await machine.say_hello(**{**hello(release), "protocol": 2, "capabilities": ["ping", "set_status"]})
             for frame in recorded(release, "machine", (*FIRST_WORDS, *LAST_WORDS)):
                 await machine.socket.send(frame.text)
-            wish = await operator.insist(key, "set_status", {"status": "inactive"}, once="wish")
+            request = await operator.insist(key, "set_status", {"status": "inactive"}, once="request")
             heard = await machine.hear(m.Command)
-            assert (heard.id, heard.args["status"]) == (wish["id"], "inactive")
+            assert (heard.id, heard.args["status"]) == (request["id"], "inactive")
             for state in ("accepted", "succeeded"):
                 await machine.say(m.CommandUpdate(id=heard.id, state=state))
-            assert (await operator.end(wish["id"]))["state"] == "succeeded"
+            assert (await operator.end(request["id"]))["state"] == "succeeded"
             unknown = await operator.insist(key, "restart_service", {"service": "camera"}, once="unknown")
             heard = await machine.hear(m.Command)
             failure = m.Failure(code="unsupported", message="this machine does not know this command")

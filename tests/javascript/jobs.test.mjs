@@ -17,7 +17,7 @@ test("what a machine may be asked now", () => {
     );
 });
 
-test("a form becomes the wish it shows", () => {
+test("a form becomes the request it shows", () => {
   assert.deepEqual(wanted("sync_timezone", {}), { name: "sync_timezone", args: {} });
   assert.deepEqual(wanted("restart_service", { service: " a.service ", reason: "stuck" }), {
     name: "restart_service",

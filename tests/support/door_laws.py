@@ -36,14 +36,14 @@ ROWS = frozenset({"row", "desired_settings", "zone", "pending", "remote_sessions
 OBSERVERS: dict[str, frozenset[str]] = {
     "hub.model.presence": frozenset(
         {"close_reason", "connection", "connection_reason", "connection_since", "grace", "interval", "interval_since",
-         "last_gap", "last_heard", "linked", "quiet_until", "told", "unlinked_at", "uploads"}
+         "last_gap", "last_heard", "linked", "quiet_until", "event_connection", "unlinked_at", "uploads"}
     ),
     "hub.metrics.rules": frozenset({"accepted"}),
     "hub.links.session": frozenset({"accepted", "seen_at"}),
     "hub.links.socket": frozenset({"epoch"}),
     "hub.machines.handlers": frozenset({"reported"}),
     "hub.kernel.loading": frozenset({"maybe_sent", "seen_at"}),
-    "hub.kernel.observer": frozenset({"live_interval", "told"}),
+    "hub.kernel.observer": frozenset({"live_interval", "event_connection"}),
 }  # fmt: skip
 """`module`: members of a Machine (or of its Boot) that are observed and no rows, and that it writes. The list may only
 shrink."""

@@ -100,26 +100,26 @@ class RemoteOperator:
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
-    async def start(self, key: MachineKey, **wish: Any) -> Session:
-        answer = await self.ask("POST", f"/rvms/{key.id}/remote-access/start", {"reason": "test", **wish})
+    async def start(self, key: MachineKey, **asked: Any) -> Session:
+        answer = await self.ask("POST", f"/rvms/{key.id}/remote-access/start", {"reason": "test", **asked})
         assert answer.status_code == 201, answer.text
         return dict(answer.json()["data"])
 
-    async def refusal(self, key: MachineKey, **wish: Any) -> tuple[int, str]:
+    async def refusal(self, key: MachineKey, **asked: Any) -> tuple[int, str]:
         """The status and the code of a start that is not wanted."""
-        answer = await self.ask("POST", f"/rvms/{key.id}/remote-access/start", {"reason": "test", **wish})
+        answer = await self.ask("POST", f"/rvms/{key.id}/remote-access/start", {"reason": "test", **asked})
         problem = answer.json()
         assert problem["success"] is False, problem
         return answer.status_code, str(problem.get("code", ""))
 
-    async def stop(self, key: MachineKey, **wish: Any) -> Session:
-        answer = await self.ask("POST", f"/rvms/{key.id}/remote-access/stop", wish or None)
+    async def stop(self, key: MachineKey, **asked: Any) -> Session:
+        answer = await self.ask("POST", f"/rvms/{key.id}/remote-access/stop", asked or None)
         assert answer.status_code == 200, answer.text
         return dict(answer.json()["data"])
 
-    async def lease(self, key: MachineKey, **wish: Any) -> Session:
+    async def lease(self, key: MachineKey, **asked: Any) -> Session:
         """Open one, and wait until the machine is in it."""
-        session = await self.start(key, **wish)
+        session = await self.start(key, **asked)
         return await self.session(key, session["id"], lambda found: found["status"] == "active")
 
     async def session(
@@ -162,8 +162,8 @@ class RemoteOperator:
     async def terminal(self, session_id: int, cols: int = 80, rows: int = 24) -> AsyncIterator[TerminalClient]:
         """A terminal of the lease, with a shell behind it."""
         async with self.terminal_socket() as terminal:
-            wish = {"type": "open", "session": session_id, "cols": cols, "rows": rows}
-            await terminal.socket.send(json.dumps(wish))
+            asked = {"type": "open", "session": session_id, "cols": cols, "rows": rows}
+            await terminal.socket.send(json.dumps(asked))
             await terminal.until(lambda: any(text["type"] == "ready" for text in terminal.heard))
             yield terminal
 
@@ -172,8 +172,8 @@ class RemoteOperator:
         """The same terminal again, from the byte where the page had lost it."""
         async with self.terminal_socket() as terminal:
             terminal.output += before.output
-            wish = {"type": "attach", "terminal": before.ready["terminal"], "received": len(before.output)}
-            await terminal.socket.send(json.dumps(wish))
+            asked = {"type": "attach", "terminal": before.ready["terminal"], "received": len(before.output)}
+            await terminal.socket.send(json.dumps(asked))
             yield terminal
 
     @contextlib.asynccontextmanager

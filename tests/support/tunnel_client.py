@@ -109,8 +109,8 @@ async def tunnel_socket(hub: Hub, key: MachineKey) -> AsyncIterator[TunnelClient
 async def leased_machine(hub: Hub, key: MachineKey, admin_ips: list[str] | None = None) -> AsyncIterator[LeasedMachine]:
     """Linked, and reachable from loopback."""
     async with hub.client() as client:
-        wish = {"admin_ips": admin_ips or ["127.0.0.1/32"], "max_concurrent_sessions": 5}
-        answer = await client.patch(f"/api/v2/rvms/{key.id}/config", json=wish)
+        request = {"admin_ips": admin_ips or ["127.0.0.1/32"], "max_concurrent_sessions": 5}
+        answer = await client.patch(f"/api/v2/rvms/{key.id}/config", json=request)
         assert answer.status_code == 200, answer.text
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello(

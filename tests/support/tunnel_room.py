@@ -19,7 +19,7 @@ class Room:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.told: list[tuple[int, str]] = []
+        self.faults: list[tuple[int, str]] = []
         self.refusing = 0
         self.tunnels = Tunnels(monotonic=lambda: self.now)
         self.tunnels.on_fault = self.on_fault
@@ -31,7 +31,7 @@ class Room:
         if self.refusing:
             self.refusing -= 1
             raise Unavailable("the database is away")
-        self.told.append((session_id, reason))
+        self.faults.append((session_id, reason))
 
     def admit(self, **secret: str) -> Admission | CloseCode:
         greeting = TunnelOpen(session_id=SESSION, received=self.machine.taken, **secret)

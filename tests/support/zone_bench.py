@@ -1,4 +1,4 @@
-"""A TimezoneSyncClient in a room of its own: settings, hub clock, kernel's word and system bus as the test wishes."""
+"""A TimezoneSyncClient in a room of its own: settings, hub clock, kernel's word and system bus as the test asks."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 import { t } from "./texts.js";
 
-/** A name for one wish: said again with the same one, it is done once. */
+/** A key for one request: repeated with the same one, it is done once. */
 export const newKey = () => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 
 /**
@@ -40,7 +40,7 @@ export function patch(address, body) {
 }
 
 /**
- * A new command, or a cancel. `key`: the wish's own name, so that trying again cannot do it twice.
+ * A new command, or a cancel. `key`: the request's own, so that trying again cannot do it twice.
  * @param {string} address @param {Free} body @param {string} [key]
  */
 export function sendCommand(address, body, key) {

@@ -91,7 +91,7 @@ export class MachineActions {
     const button = find("button", form);
     if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
     const name = form.dataset.do;
-    // The wish keeps its name until the hub has answered: pressing again after a lost answer cannot reboot twice.
+    // The request keeps its key until the hub has answered: pressing again after a lost answer cannot reboot twice.
     if (!this.keys.has(name)) this.keys.set(name, newKey());
     setAttribute(button, "aria-busy", "true");
     const answer = await sendCommand(

@@ -1,4 +1,4 @@
-// The status control: asks by REST and shows what is, never a wish as done. How the command fares stands on its job's card.
+// The status control: asks by REST and shows what is, never a request as done. How the command fares stands on its job's card.
 
 import { askStatus } from "./commands.js";
 import { all, find, make, setAttribute, setText, show } from "./dom.js";

@@ -12,18 +12,18 @@ export function zoneCard(id) {
 /** @param {Event} event @param {number} id */
 async function submit(event, id) {
   const form = /** @type {Part} */ (event.target);
-  const wish = form.dataset.wish;
+  const request = form.dataset.request;
   // The page that comes back says who kept it, and since when.
-  if (wish === "keep") return;
+  if (request === "keep") return;
   event.preventDefault();
   const button = find("button", form);
   if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
   setAttribute(button, "aria-busy", "true");
   const answer =
-    wish === "sync"
+    request === "sync"
       ? await sendCommand("/api/v2/timezone/sync/manual", { device_id: id })
       : await patch(`/api/v2/rvms/${id}/config/pinned_timezone`, {
-          value: wish === "pin" ? form.elements.zone.value : null,
+          value: request === "pin" ? form.elements.zone.value : null,
         });
   button.removeAttribute("aria-busy");
   const fault = find("#zone [data-fault]");

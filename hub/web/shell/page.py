@@ -307,7 +307,7 @@ def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
     kind, _, number = actor.partition(":")
     if kind == "user":
         return names.get(number) or reader.t("who.user", id=number)
-    return reader.said("who", kind)
+    return reader.text_of("who", kind)
 
 
 LANGUAGE_COOKIE: Final = "rvm_language"

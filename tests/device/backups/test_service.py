@@ -225,7 +225,7 @@ async def test_backups_that_are_off_are_refused(bench: ClientBench) -> None:
     assert refused.value.failure.code == "backups_disabled"
 
 
-async def test_nothing_to_back_up_is_said(bench: ClientBench) -> None:
+async def test_nothing_to_back_up_is_reported(bench: ClientBench) -> None:
     bench.source.rmdir()
     with pytest.raises(WorkFailed) as ended:
         await bench.back_up()

@@ -43,7 +43,7 @@ def test_the_newest_is_shown(
     assert json.loads(capsys.readouterr().out) == data
 
 
-def test_a_refusal_and_a_hub_that_is_away_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_and_a_hub_that_is_away_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hub({}) as asked:
         asked.status = 409
         assert run(asked.url, tmp_path, "start") == 2

@@ -39,6 +39,6 @@ def test_on_loopback_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not (tmp_path / "state").exists()
 
 
-def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_state_folder_that_cannot_be_used_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "192.168.1.7") == 1
     assert "state" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def run(folder: Path, url: str, *words: str, language: str = "en") -> int:
     return main(["remote", *words, "--config", str(config)], {"LANG": language})
 
 
-def test_a_session_is_begun_with_what_was_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_is_begun_with_what_was_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hub(SESSION) as asked:
         assert run(tmp_path, asked.url, "start", "--reason", "belt", "--duration", "900", "--admin", "3") == 0
     assert asked == [

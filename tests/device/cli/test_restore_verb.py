@@ -200,7 +200,7 @@ def test_an_archive_is_shown_to_programs(tmp_path: Path, capsys: pytest.CaptureF
     assert "[vanished]" in shown
 
 
-def test_what_cannot_be_shown_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_shown_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a").write_bytes(b"no archive")
     assert run("backup", "show", tmp_path / "a") == 1
     assert run("backup", "show", tmp_path / "none") == 1

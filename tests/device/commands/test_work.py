@@ -84,7 +84,7 @@ def ends(bench: Bench, command_id: str = "c1") -> Callable[[], CommandUpdate | N
     return lambda: bench.keeper.memory.answer_to(command_id)
 
 
-async def test_it_is_accepted_then_runs_and_each_word_is_on_disk_before_it_is_said(tmp_path: Path) -> None:
+async def test_it_is_accepted_then_runs_and_each_word_is_on_disk_before_it_is_reported(tmp_path: Path) -> None:
     shop = Workshop()
     async with working(tmp_path, WorkHandler(shop.run)) as bench:
         bench.router.offer(command())

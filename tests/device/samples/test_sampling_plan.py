@@ -26,7 +26,7 @@ def test_live_samples_run_beside_the_kept_ones_until_nobody_watches() -> None:
     assert plan.watch(1.0, now=14)
 
 
-def test_the_same_wish_again_does_not_disturb_the_rhythm() -> None:
+def test_the_same_request_again_does_not_disturb_the_rhythm() -> None:
     plan = SamplingPlan(300, now=0)
     plan.take(0.5)
     plan.watch(1.0, now=1)
@@ -42,7 +42,7 @@ def test_missed_beats_are_skipped_not_made_up_for() -> None:
     assert plan.next_at() == 1010.0
 
 
-def test_no_wish_makes_the_computer_work_without_pause() -> None:
+def test_no_request_makes_the_computer_work_without_pause() -> None:
     plan = SamplingPlan(300, now=0)
     plan.take(0.5)
     assert plan.watch(1e-9, now=10)

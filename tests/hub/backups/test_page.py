@@ -101,9 +101,9 @@ async def send(client: httpx.AsyncClient, path: str, **given: Any) -> httpx.Resp
 async def test_a_backup_is_asked_for_once_however_often_it_is_pressed(hub: ApiHub) -> None:
     async with await browser(hub, "technician") as client:
         page = (await client.get(BACKUPS)).text
-        wish = re.search(r'name="wish" value="([^"]+)"', page[page.index('id="now"') :])
-        assert wish is not None
-        given = {"wish": wish[1], "backup_type": "full", "logs": "1"}
+        request = re.search(r'name="request" value="([^"]+)"', page[page.index('id="now"') :])
+        assert request is not None
+        given = {"request": request[1], "backup_type": "full", "logs": "1"}
         for _ in range(2):
             answer = await send(client, f"{BACKUPS}/start", **given)
             assert (answer.status_code, answer.headers["location"]) == (303, BACKUPS)
@@ -221,8 +221,8 @@ async def test_many_machines_are_asked_at_once_and_who_cannot_is_named(hub: ApiH
         assert "1 is connected: asked at once" in page.text
         assert "1 cannot now" in page.text
         assert not hub.context.fleet.open
-        answer = await send(client, "/bulk/backups", **many, sure="1", wish="a" * 32)
-        again = await send(client, "/bulk/backups", **many, sure="1", wish="a" * 32)
+        answer = await send(client, "/bulk/backups", **many, sure="1", request="a" * 32)
+        again = await send(client, "/bulk/backups", **many, sure="1", request="a" * 32)
         assert (await send(client, "/bulk/backups")).status_code == 422
     for found in (answer, again):
         assert "Asked of 2 of 2 machines" in found.text or found.status_code == 303

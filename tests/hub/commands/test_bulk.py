@@ -1,4 +1,4 @@
-"""POST /commands: one wish for many machines, one group, a row for each, the same answer for the same key."""
+"""POST /commands: one request for many machines, one group, a row for each, the same answer for the same key."""
 
 from __future__ import annotations
 
@@ -129,27 +129,27 @@ async def test_what_disturbs_many_needs_a_reason_and_of_one_it_may_go_without(
     hub: ApiHub, name: str, args: dict[str, Any]
 ) -> None:
     connect(hub, "one")
-    wish = {"name": name, "args": args}
+    request = {"name": name, "args": args}
     async with hub.of("operator") as operator:
         for reason in ({}, {"reason": None}, {"reason": "  "}):
-            refused = await operator.post("/api/v2/commands", json=wish | {"rvms": [1]} | reason)
+            refused = await operator.post("/api/v2/commands", json=request | {"rvms": [1]} | reason)
             assert (refused.status_code, list(refused.json()["errors"])) == (422, ["reason"])
         assert hub.context.fleet.open == {}
-        assert (await operator.post("/api/v2/rvms/1/commands", json=wish)).status_code == 202
-    assert codes(await send(hub, wish | {"rvms": [1], "reason": "Kamera macet"})) == ["queued"]
+        assert (await operator.post("/api/v2/rvms/1/commands", json=request)).status_code == 202
+    assert codes(await send(hub, request | {"rvms": [1], "reason": "Kamera macet"})) == ["queued"]
 
 
 async def test_many_machines_are_recorded_in_few_transactions(any_hub: ApiHub) -> None:
     for number in range(150):
         await any_hub.add_machine(f"m{number}")
-    write: Any = any_hub.context.store.write
+    submit: Any = any_hub.context.store.submit
     sizes: list[int] = []
 
-    async def count(*steps: Any) -> Any:
+    def count(steps: Any, on_commit: Any) -> Any:
         sizes.append(len(steps))
-        return await write(*steps)
+        return submit(steps, on_commit)
 
-    any_hub.context.store.write = count  # type: ignore[method-assign]
+    any_hub.context.store.submit = count  # type: ignore[method-assign]
     data = await send(any_hub, HOLIDAY | {"filter": {"all": True}})
     assert (data["total"], set(codes(data))) == (152, {"queued"})
     assert len([size for size in sizes if size >= 52]) == 2

@@ -67,7 +67,7 @@ async def test_what_has_ended_is_not_cancelled(hub: ApiHub) -> None:
         assert (await operator.post("/api/v2/commands/nothing/cancel")).status_code == 404
 
 
-async def test_a_newer_wish_cancels_an_older_one_that_never_left(any_hub: ApiHub) -> None:
+async def test_a_newer_request_cancels_an_older_one_that_never_left(any_hub: ApiHub) -> None:
     older = await ask(any_hub, {"name": "set_status", "args": {"status": "inactive"}})
     newer = await ask(any_hub, {"name": "set_status", "args": {"status": "maintenance"}})
     async with any_hub.of("operator") as operator:

@@ -65,7 +65,7 @@ async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word(
         assert hub.fleet.open == {}
 
 
-async def test_after_a_reconnect_only_the_stop_is_said() -> None:
+async def test_after_a_reconnect_only_the_stop_is_reported() -> None:
     async with room() as hub:
         await hub.announce(Put(command("sent")))
         await hub.announce(*cancel(hub))

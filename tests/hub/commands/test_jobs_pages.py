@@ -1,4 +1,4 @@
-"""The pages of jobs, actions and many machines, without script: what they say, to whom, and that a wish is one."""
+"""The pages of jobs, actions and many machines, without script: what they say, to whom, and that a request is one."""
 
 from __future__ import annotations
 
@@ -238,16 +238,16 @@ async def test_a_disruptive_action_wants_a_reason_and_a_machine_that_is_there(hu
     assert hub.context.fleet.machines[1].pending == {}
 
 
-async def test_a_form_sent_twice_is_one_wish(hub: ApiHub) -> None:
+async def test_a_form_sent_twice_is_one_request(hub: ApiHub) -> None:
     async with await browser(hub, "operator") as client:
         page = (await client.get("/machines/1/do/sync_timezone")).text
-        wish = re.search(r'name="wish" value="(\w+)"', page)
-        assert wish
+        request = re.search(r'name="request" value="(\w+)"', page)
+        assert request
         for _ in range(2):
-            answer = await client.post("/machines/1/do/sync_timezone", data={"wish": wish[1]})
+            answer = await client.post("/machines/1/do/sync_timezone", data={"request": request[1]})
             assert answer.headers["location"] == "/machines/1"
         assert len(hub.context.fleet.machines[1].pending) == 1
-        assert (await client.post("/machines/1/do/sync_timezone", data={"wish": "\u00fc \n"})).status_code == 422
+        assert (await client.post("/machines/1/do/sync_timezone", data={"request": "\u00fc \n"})).status_code == 422
 
 
 async def test_many_machines_are_asked_after_one_look_at_what_will_happen(hub: ApiHub) -> None:

@@ -1,4 +1,4 @@
-"""What a page of jobs is told: each move with every member, the wish to stop, the end; and `pending` beside it."""
+"""What a page of jobs is told: each move with every member, the request to stop, the end; and `pending` beside it."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class World:
 @pytest.fixture
 async def world() -> World:
     store = FakeStore()
-    fleet = Fleet([machine(last_seen_at=NOW, connection="live", told="live")])
+    fleet = Fleet([machine(last_seen_at=NOW, connection="live", event_connection="live")])
     return World(store, Announcer(fleet, Commits(store), SamplesLane(store), Nobody()))
 
 

@@ -1,4 +1,4 @@
-"""Commands over real sockets on both databases: stopped by the machine's own word, too late, no longer wished for."""
+"""Commands over real sockets on both databases: stopped by the machine's own word, too late, no longer asked for."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_a_running_command_is_stopped_by_the_machines_own_word(hub: HubHer
     assert (ended["state"], ended["cancel_by"] is not None) == ("cancelled", True)
 
 
-async def test_a_word_that_is_too_late_is_one_line_in_the_record_however_often_it_is_said(
+async def test_a_word_that_is_too_late_is_one_line_in_the_record_however_often_it_is_reported(
     hub: HubHere, key: MachineKey
 ) -> None:
     machine_now, now = hub.context.fleet.machines[key.id], hub.context.clock()
@@ -87,7 +87,7 @@ async def test_a_word_that_is_too_late_is_one_line_in_the_record_however_often_i
     assert (await read(hub, f"/commands/{late.id}"))["state"] == "expired"
 
 
-async def test_what_a_disabled_user_wished_for_never_reaches_the_machine(hub: HubHere, key: MachineKey) -> None:
+async def test_what_a_disabled_user_asked_for_never_reaches_the_machine(hub: HubHere, key: MachineKey) -> None:
     now = hub.context.clock()
     added = rules.add_user(
         email="gone@example.com", name="Gone", role="operator", password_hash=None, language=None,
@@ -108,7 +108,7 @@ async def test_what_a_disabled_user_wished_for_never_reaches_the_machine(hub: Hu
     assert (event["actor"], event["params"]["error"]) == ("clock", "not_allowed_any_more")
 
 
-async def test_one_wish_for_many_goes_down_every_link(hub: HubHere, key: MachineKey) -> None:
+async def test_one_request_for_many_goes_down_every_link(hub: HubHere, key: MachineKey) -> None:
     other = await hub.add_machine("Other")
     async with (
         MachineClient.connect(hub.websocket_url, key) as one,

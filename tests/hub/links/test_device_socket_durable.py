@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from db.records import CommandRow
 from hub.commands import rules as command_rules
 from hub.model.changes import Put, put_rows
 from protocol import messages as m
+from tests.support.counted_commits import counted_commits
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
 from tests.support.machine_client import MachineClient
@@ -34,7 +36,7 @@ async def key(hub: HubHere) -> MachineKey:
     return await hub.add_machine("Lobby")
 
 
-CALLS = ("write", "store_samples", "fetch_all", "fetch_one")
+CALLS = ("store_samples", "fetch_all", "fetch_one")
 
 
 class Stalled:
@@ -45,10 +47,12 @@ class Stalled:
         self.calls = 0
         for name in CALLS:
             setattr(self.store, name, self._refuse)
+        self.store.submit = lambda *_: asyncio.ensure_future(self._refuse())  # type: ignore[method-assign]
 
     def end(self) -> None:
         for name in CALLS:
             delattr(self.store, name)
+        del self.store.submit
 
     async def _refuse(self, *_: Any) -> Any:
         self.calls += 1
@@ -241,20 +245,14 @@ async def test_a_machine_the_command_line_added_may_connect_a_moment_later(hub: 
         await machine.say_hello()
 
 
-async def test_fifty_machines_that_come_at_once_are_introduced_in_few_transactions(hub: HubHere) -> None:
+async def test_fifty_machines_that_come_at_once_are_introduced_in_few_transactions(
+    hub: HubHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = [await hub.add_machine(f"m{number}") for number in range(50)]
-    write: Any = hub.context.store.write
-    transactions = 0
-
-    async def count(*steps: Any) -> Any:
-        nonlocal transactions
-        transactions += 1
-        return await write(*steps)
-
-    hub.context.store.write = count  # type: ignore[method-assign]
+    commits = counted_commits(hub.context.store, monkeypatch)
     connections = [MachineClient.connect(hub.websocket_url, key) for key in keys]
     machines = await asyncio.gather(*(connection.__aenter__() for connection in connections))
     await asyncio.gather(*(machine.say_hello() for machine in machines))
     await until(lambda: all(hub.context.fleet.machines[key.id].row.boot_id for key in keys))
-    assert transactions < 40
+    assert commits() < 40
     await asyncio.gather(*(connection.__aexit__(None, None, None) for connection in connections))

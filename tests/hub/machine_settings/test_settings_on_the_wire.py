@@ -228,7 +228,7 @@ async def test_a_whole_fleet_is_told_in_slices(hub: HubHere, monkeypatch: pytest
     assert [config.values["cpu_threshold"] for config in told] == [60.0, *[80.0] * (MANY - 1)]
 
 
-async def test_a_zone_report_is_recorded_once_however_often_it_is_said(hub: HubHere, key: MachineKey) -> None:
+async def test_a_zone_report_is_recorded_once_however_often_it_is_reported(hub: HubHere, key: MachineKey) -> None:
     said = m.TimezoneReport(
         timezone="Asia/Makassar", timestamp="2026-01-02T10:00:00+08:00", sync_method="automatic", country="Indonesia",
         city="Denpasar", ip="203.0.113.7", clock_offset=1.25, ntp=True, source="lookup", applied=True,
@@ -316,8 +316,8 @@ async def test_the_button_reaches_a_machine_that_comes_back_and_what_it_did_is_s
     hub: HubHere, key: MachineKey
 ) -> None:
     async with hub.client() as admin:
-        wish = {"device_id": key.device_id, "trigger": "dashboard_button", "timezone": "Asia/Jayapura"}
-        asked = data(await admin.post("/api/v2/timezone/sync/manual", json=wish))
+        request = {"device_id": key.device_id, "trigger": "dashboard_button", "timezone": "Asia/Jayapura"}
+        asked = data(await admin.post("/api/v2/timezone/sync/manual", json=request))
         assert asked["state"] == "queued"
         async with MachineClient.connect(hub.websocket_url, key) as machine:
             await machine.say_hello(capabilities=["sync_timezone"])

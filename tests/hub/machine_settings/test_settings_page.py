@@ -57,7 +57,7 @@ async def test_a_form_sent_back_as_it_came_changes_nothing(hub: ApiHub) -> None:
         for path in ("/machines/1/settings", "/admin/settings"):
             page = (await client.get(path)).text
             answer = await send(client, path, fields(page))
-            assert answer.headers["location"] == f"{path}?said=nothing"
+            assert answer.headers["location"] == f"{path}?notice=nothing"
     assert (await config(hub, 1))["version"] == 0
 
 
@@ -70,7 +70,7 @@ async def test_typing_into_an_inherited_field_makes_it_the_machines_own_and_it_c
             "v.backup_enabled": "off",
         }
         answer = await send(client, "/machines/1/settings", given)
-        assert answer.headers["location"].endswith("said=saved")
+        assert answer.headers["location"].endswith("notice=saved")
         found = await config(hub, 1)
         own = {key for key, origin in found["origins"].items() if origin == "machine"}
         assert own == {"temperature_threshold", "admin_ips", "backup_enabled"}
@@ -312,7 +312,7 @@ async def test_what_the_machines_file_sets_is_shown_as_such(hub: ApiHub) -> None
         page = (await client.get("/machines/1/settings")).text
         assert (fields(page)["v.metrics_interval"], fields(page)["o.metrics_interval"]) == ("20", "own")
         assert "From the machine’s file: 1\u202fmin" in page, "what is in force, since the environment comes first"
-        assert (await send(client, "/machines/1/settings", fields(page))).headers["location"].endswith("said=nothing")
+        assert (await send(client, "/machines/1/settings", fields(page))).headers["location"].endswith("notice=nothing")
 
 
 @pytest.mark.parametrize("path", ["/machines/1/settings", "/admin/settings"])
@@ -333,7 +333,7 @@ async def test_a_machine_is_renamed_and_a_taken_name_is_told(hub: ApiHub) -> Non
         assert answer.status_code == 409
         assert 'value="Lantai 1"' in answer.text
         answer = await client.post("/machines/1/rename", data={"name": "Lobby", "location_description": ""})
-        assert answer.headers["location"] == "/machines/1/settings?said=renamed"
+        assert answer.headers["location"] == "/machines/1/settings?notice=renamed"
         assert (await client.get("/machines/1/rename")).headers["location"] == "/machines/1/settings"
     assert hub.context.fleet.machines[1].row.name == "Lobby"
     async with await browser(hub, "operator") as client:

@@ -67,7 +67,7 @@ def test_a_machine_in_quarantine_is_offline_at_once_whatever_it_does() -> None:
 def test_a_hub_that_starts_knows_who_is_in_quarantine() -> None:
     one = machine(last_seen_at=NOW, quarantined_until=NOW)
     presence.after_start(one, True, 1.0, 1000.0)
-    assert (one.connection, one.told, one.connection_reason) == ("offline", "offline", "quarantined")
+    assert (one.connection, one.event_connection, one.connection_reason) == ("offline", "offline", "quarantined")
 
 
 def test_an_upload_beside_a_link_changes_nothing() -> None:
@@ -124,14 +124,14 @@ def test_asking_for_the_same_interval_again_excuses_nothing() -> None:
     ],
 )  # fmt: skip
 def test_only_what_lasts_is_told(told: str, now_is: str, delay: float | None) -> None:
-    one = machine(told=told)
+    one = machine(event_connection=told)
     assert presence.event_due(one, now_is, 1000.0) == (None if delay is None else 1000.0 + delay)
 
 
 def test_after_a_start_of_the_hub_a_machine_that_was_there_is_last_known_and_then_quietly_offline() -> None:
     one = machine(last_seen_at=NOW)
     presence.after_start(one, True, 300.0, 1000.0)
-    assert (one.connection, one.told) == ("late", "live")
+    assert (one.connection, one.event_connection) == ("late", "live")
     assert presence.judge(one, 1000.0).connection == "late"
     assert presence.judge(one, 1014.9).connection == "late"
     assert presence.judge(one, 1015.0).connection == "offline"
@@ -158,4 +158,4 @@ def test_after_a_start_of_the_hub_what_was_offline_is_offline(
 def test_a_machine_that_was_never_seen_is_never_after_a_start() -> None:
     one = machine(connection="late")
     presence.after_start(one, True, 60.0, 1000.0)
-    assert (one.connection, one.told, one.connection_since) == ("never", "never", None)
+    assert (one.connection, one.event_connection, one.connection_since) == ("never", "never", None)

@@ -54,7 +54,7 @@ async def test_signing_in_and_out(hub: ApiHub) -> None:
         assert token
         assert (await client.post("/logout", data={"csrf_token": "0" * 64})).status_code == 403
         assert (await client.get("/logout")).headers["location"] == "/account"
-        assert (await client.post("/logout", data={"csrf_token": token[1]})).headers["location"] == "/login?said=out"
+        assert (await client.post("/logout", data={"csrf_token": token[1]})).headers["location"] == "/login?notice=out"
         assert (await client.get("/help")).status_code == 303
 
 
@@ -111,7 +111,7 @@ async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(hub: Api
         weak = await client.post("/account/password", data={"current": PASSWORD, "password": "short"})
         assert "Too short: at least 10" in weak.text
         done = await client.post("/account/password", data={"current": PASSWORD, "password": "another long phrase"})
-        assert done.headers["location"] == "/account?said=password"
+        assert done.headers["location"] == "/account?notice=password"
         assert "rvm_session" in done.headers["set-cookie"]
     async with hub.browser(other) as client:
         assert (await client.get("/")).status_code == 303
@@ -129,7 +129,7 @@ async def test_users_and_tokens(hub: ApiHub) -> None:
         again = await client.post(f"/admin/users/{sari}/link")
         assert "rvml_" in (await client.get(again.headers["location"])).text
         assert "rvml_" not in (await client.get("/admin/users")).text
-        assert (await client.post(f"/admin/users/{sari}/disable")).headers["location"].endswith("said=saved")
+        assert (await client.post(f"/admin/users/{sari}/disable")).headers["location"].endswith("notice=saved")
         assert "disabled" in (await client.get("/admin/users")).text
         made = await client.post("/admin/tokens", data={"name": "Report", "days": "90"})
         page = (await client.get(made.headers["location"])).text
@@ -143,7 +143,7 @@ async def test_users_and_tokens(hub: ApiHub) -> None:
         assert token[0][:13] in listed
         number = re.findall(r"/admin/tokens/(\d+)/revoke", listed)[0]
         await client.post(f"/admin/tokens/{number}/revoke")
-        assert "The token is revoked." in (await client.get("/admin/tokens?said=revoked")).text
+        assert "The token is revoked." in (await client.get("/admin/tokens?notice=revoked")).text
 
 
 async def test_signing_in_again_ends_the_session_before(hub: ApiHub) -> None:

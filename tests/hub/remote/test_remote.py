@@ -51,9 +51,11 @@ async def codes(hub: HubHere, key: MachineKey) -> list[str]:
     return [event["code"] for event in reversed(await read(hub, f"/rvms/{key.id}/events?kind=remote"))]
 
 
-async def begin(hub: HubHere, key: MachineKey, machine: MachineClient, **wish: Any) -> tuple[dict[str, Any], m.Command]:
+async def begin(
+    hub: HubHere, key: MachineKey, machine: MachineClient, **given: Any
+) -> tuple[dict[str, Any], m.Command]:
     """A session the machine has accepted, and the command that began it."""
-    session = await ask(hub, key, "start", {"reason": "camera is dark", **wish}, 201)
+    session = await ask(hub, key, "start", {"reason": "camera is dark", **given}, 201)
     told = await machine.hear(m.Command)
     await machine.say(m.CommandUpdate(id=told.id, state="succeeded"))
     assert (await machine.hear(m.Received)).ref == told.id
@@ -135,14 +137,14 @@ async def test_what_is_given_up_at_the_moment_it_begins_does_not_stay_open_on_th
 
 
 @pytest.mark.parametrize(
-    ("wish", "member"),
+    ("given", "member"),
     [({"admin_id": 999}, "admin_id"), ({"ip_address": "10.9.9.9"}, "ip_address"), ({"duration": 3601}, "duration"),
      ({"ports": [22]}, "ports"), ({"port": 8080}, "port"), ({"allow": []}, "allow")],
 )  # fmt: skip
 async def test_what_does_not_agree_is_refused_by_its_name(
-    hub: HubHere, key: MachineKey, wish: dict[str, Any], member: str
+    hub: HubHere, key: MachineKey, given: dict[str, Any], member: str
 ) -> None:
-    assert member in str((await ask(hub, key, "start", wish, 422))["errors"])
+    assert member in str((await ask(hub, key, "start", given, 422))["errors"])
 
 
 async def test_refusals_say_why(hub: HubHere, key: MachineKey) -> None:

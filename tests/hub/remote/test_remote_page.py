@@ -34,8 +34,8 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
         yield made
 
 
-async def send(client: httpx.AsyncClient, wish: str, **given: Any) -> httpx.Response:
-    return await client.post(f"{REMOTE}/{wish}", data={**given, "csrf_token": client.headers["X-CSRF-Token"]})
+async def send(client: httpx.AsyncClient, request: str, **given: Any) -> httpx.Response:
+    return await client.post(f"{REMOTE}/{request}", data={**given, "csrf_token": client.headers["X-CSRF-Token"]})
 
 
 async def status(hub: ApiHub) -> list[str]:
@@ -86,8 +86,8 @@ async def test_who_may_not_begin_one_sees_the_form_locked_with_the_reason(hub: A
 
 async def test_a_session_is_begun_extended_and_ended_by_plain_forms(hub: ApiHub) -> None:
     async with await browser(hub, "operator") as client:
-        wish = {"minutes": "15", "reason": "The belt", "allow": ["terminal", "ports"], "port": ["5001"]}
-        answer = await send(client, "start", **wish)
+        request = {"minutes": "15", "reason": "The belt", "allow": ["terminal", "ports"], "port": ["5001"]}
+        answer = await send(client, "start", **request)
         assert (answer.status_code, answer.headers.get("location")) == (303, REMOTE)
         session = next(iter(hub.context.fleet.machines[1].remote_sessions.values()))
         assert (session.duration_s, session.reason) == (900.0, "The belt")
@@ -186,9 +186,9 @@ async def test_somebody_elses_session_can_be_ended_by_an_administrator_alone(hub
 async def test_a_session_that_is_none_is_refused_and_never_a_fault(hub: ApiHub) -> None:
     async with await browser(hub, "admin") as client:
         for named in ("", "0", "-1", "9" * 40, "x", "²", EVIL):
-            for wish in ("stop", "extend", "approve", "decline"):
-                answer = await send(client, wish, session_id=named)
-                assert 400 <= answer.status_code < 500, (wish, named)
+            for request in ("stop", "extend", "approve", "decline"):
+                answer = await send(client, request, session_id=named)
+                assert 400 <= answer.status_code < 500, (request, named)
                 assert "<script>alert" not in answer.text
 
 

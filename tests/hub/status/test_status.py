@@ -42,7 +42,7 @@ async def test_declaring_the_same_again_leaves_no_second_event(hub: ApiHub) -> N
     assert (events[0]["before"]["status"], events[0]["after"]["status"]) == ("active", "full")
 
 
-async def test_a_persons_wish_is_a_command_and_not_yet_a_fact(any_hub: ApiHub) -> None:
+async def test_a_persons_request_is_a_command_and_not_yet_a_fact(any_hub: ApiHub) -> None:
     async with any_hub.of("operator") as operator:
         asked = await operator.patch("/api/v2/rvms/1/status", json={"status": "maintenance", "reason": "servis"})
         assert asked.status_code == 200

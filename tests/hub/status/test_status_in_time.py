@@ -199,7 +199,7 @@ async def test_what_the_key_declares_is_told_to_the_agent_too(any_hub: ApiHub) -
         assert command.reason is None, "it gave none for the reading"
 
 
-async def test_a_reading_for_the_agent_keeps_what_others_set_and_wish(any_hub: ApiHub) -> None:
+async def test_a_reading_for_the_agent_keeps_what_others_set_and_request(any_hub: ApiHub) -> None:
     await introduced(any_hub, "set_status", "until")
     machine = any_hub.context.fleet.machines[1]
     async with any_hub.of("one") as key, any_hub.of("operator") as operator:
@@ -208,9 +208,9 @@ async def test_a_reading_for_the_agent_keeps_what_others_set_and_wish(any_hub: A
         await operator.patch(STATUS, json={"status": "maintenance", "reason": "belt"})
         for capacity in (33, 34):
             await key.patch(STATUS, json={"status": "active", "capacity": capacity})
-    wish, reading = command_rules.to_deliver(machine, any_hub.context.clock())[::-1]
-    assert (wish.args["status"], wish.reason, wish.state) == ("maintenance", "belt", "queued")
-    assert reading.args == {**inside, "capacity": 34}, "goes first, so that it does not undo the wish"
+    request, reading = command_rules.to_deliver(machine, any_hub.context.clock())[::-1]
+    assert (request.args["status"], request.reason, request.state) == ("maintenance", "belt", "queued")
+    assert reading.args == {**inside, "capacity": 34}, "goes first, so that it does not undo the request"
 
 
 async def test_a_job_that_passes_on_names_nobody_elses_reason(any_hub: ApiHub) -> None:

@@ -192,7 +192,7 @@ async def test_the_button_drafts_a_command_that_waits_for_the_machine(any_hub: A
         assert (await own.post(NOW_PLEASE, json={"device_id": 1})).status_code == 403
 
 
-async def test_a_newer_wish_takes_the_place_of_equal_ones_that_never_left(any_hub: ApiHub) -> None:
+async def test_a_newer_request_takes_the_place_of_equal_ones_that_never_left(any_hub: ApiHub) -> None:
     async with any_hub.of("operator") as operator:
         asked = [(await operator.post(NOW_PLEASE, json={"device_id": 1})).json()["data"]["id"] for _ in range(3)]
         assert list(any_hub.context.fleet.machines[1].pending) == asked[-1:]

@@ -128,7 +128,7 @@ async def test_the_button_asks_the_machine_and_waits_for_one_that_is_away(hub: A
     async with await browser(hub, "viewer") as client:
         assert (await client.post("/machines/1/zone", data={"do": "sync"})).status_code == 403
     assert "You need the role Operator for this" in await card(hub, "viewer")
-    assert 'data-wish="pin"' not in await card(hub, "operator")
+    assert 'data-request="pin"' not in await card(hub, "operator")
 
 
 async def test_a_button_that_cannot_work_says_why(hub: ApiHub) -> None:

@@ -7,7 +7,7 @@ import { can } from "../machine_actions.js";
 import { language, t } from "../texts.js";
 
 /** @type {Record<string, {name: string, args: Free, needsReason: boolean}>} */
-const WISHES = {
+const ACTIONS = {
   maintenance: { name: "set_status", args: { status: "maintenance" }, needsReason: true },
   active: { name: "set_status", args: { status: "active" }, needsReason: false },
   sync_timezone: { name: "sync_timezone", args: {}, needsReason: false },
@@ -17,7 +17,7 @@ const bar = find("#bulk");
 const dialog = find("#bulk-ask");
 const [ask, result] = [find("form", dialog), find("#bulk-result")];
 const every = find("#bulk-all");
-let wish = WISHES.active;
+let action = ACTIONS.active;
 let key = "";
 
 /** Boxes of the machines that are shown: what a filter has taken away is asked for nothing. */
@@ -53,7 +53,7 @@ function foretell() {
   /** @type {Record<string, number>} */
   const counts = { now: 0, wait: 0, cannot: 0 };
   for (const m of machines()) {
-    if (!can(wish.name, m)) counts.cannot += 1;
+    if (!can(action.name, m)) counts.cannot += 1;
     else counts[m.connection === "offline" || m.connection === "never" ? "wait" : "now"] += 1;
   }
   /** @param {string} name @param {string} words */
@@ -71,14 +71,14 @@ function foretell() {
 function open(name) {
   const n = machines().length;
   if (!n) return fault(t("bulk.none"));
-  wish = WISHES[name];
+  action = ACTIONS[name];
   key = newKey();
   const what = t(`bulk.${name}`);
   setText(find("h2", dialog), t("bulk.of", { what, n: number(n, language), count: n }));
   setText(find("[data-go]", ask), what);
-  show(find("[data-why]", ask), wish.name === "set_status");
-  ask.elements.reason.required = wish.needsReason;
-  show(find("[data-optional]", ask), !wish.needsReason);
+  show(find("[data-why]", ask), action.name === "set_status");
+  ask.elements.reason.required = action.needsReason;
+  show(find("[data-optional]", ask), !action.needsReason);
   fault("");
   foretell();
   show(ask, true);
@@ -99,11 +99,14 @@ async function send(event) {
   const button = find("[data-go]", ask);
   if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
   setAttribute(button, "aria-busy", "true");
-  const reason = wish.name === "set_status" ? ask.elements.reason.value.trim() : "";
-  const [able, unable] = [machines().filter((m) => can(wish.name, m)), machines().filter((m) => !can(wish.name, m))];
+  const reason = action.name === "set_status" ? ask.elements.reason.value.trim() : "";
+  const [able, unable] = [
+    machines().filter((m) => can(action.name, m)),
+    machines().filter((m) => !can(action.name, m)),
+  ];
   const answer = await sendCommand(
     "/api/v2/commands",
-    { name: wish.name, args: wish.args, rvms: able.map((m) => m.id), ...(reason ? { reason } : {}) },
+    { name: action.name, args: action.args, rvms: able.map((m) => m.id), ...(reason ? { reason } : {}) },
     key,
   );
   button.removeAttribute("aria-busy");

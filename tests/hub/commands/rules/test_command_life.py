@@ -274,7 +274,7 @@ def test_a_command_is_sent_once() -> None:
 
 def test_a_reading_of_the_capacity_takes_the_place_of_readings_only() -> None:
     one = machine()
-    with_command(one, command(id="wish", args={"status": "active"}))
+    with_command(one, command(id="request", args={"status": "active"}))
     with_command(one, command(id="reading", args={"status": "active"}, issued_by="machine:7"))
     newer = command(id="newer", args={"status": "active", "capacity": 60}, issued_by="machine:7")
     ended = rules.supersede(one, newer, NOW, reading=True)

@@ -1,4 +1,4 @@
-"""Rights at execution: whoever lost them while a command waited wishes nothing any more."""
+"""Rights at execution: whoever lost them while a command waited asks for nothing any more."""
 
 from __future__ import annotations
 

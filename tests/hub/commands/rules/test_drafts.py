@@ -1,4 +1,4 @@
-"""Commands drafted: what is asked at all, until when, why not, and what a newer wish does to an older one."""
+"""Commands drafted: what is asked at all, until when, why not, and what a newer request does to an older one."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_the_reason_and_the_group_are_kept_and_told() -> None:
     assert (issued_of(changes).params["reason"], issued_of(changes).params["group_id"]) == ("is it there?", "g1")
 
 
-def test_why_a_status_is_wished_for_is_why_the_machine_has_it() -> None:
+def test_why_a_status_is_asked_for_is_why_the_machine_has_it() -> None:
     from_outside = drafted_of(rules.draft(machine(), "set_status", {"status": "full"}, "user:1", NOW, reason="seen"))
     from_inside = drafted_of(rules.draft(machine(), "set_status", {"status": "full", "reason": "seen"}, "user:1", NOW))
     assert (from_outside.args, from_outside.reason) == (from_inside.args, from_inside.reason)
@@ -146,7 +146,7 @@ def test_a_forced_reboot_is_named_in_the_record() -> None:
     assert "forced" not in issued_of(patient).params
 
 
-def test_a_newer_wish_for_the_status_takes_the_place_of_one_that_never_left() -> None:
+def test_a_newer_request_for_the_status_takes_the_place_of_one_that_never_left() -> None:
     one = with_command(machine(), command("queued"))
     changes = rules.draft(one, "set_status", {"status": "active"}, "user:2", NOW)
     ended = next(moved_rows(changes, CommandRow))
@@ -178,7 +178,7 @@ def test_a_command_that_left_or_asks_for_more_is_not_superseded(older: CommandRo
         ({"trigger": "a", "timezone": "Asia/Makassar"}, {"trigger": "b"}, 0),
     ],
 )
-def test_a_newer_wish_for_the_zone_takes_the_place_of_what_it_covers(
+def test_a_newer_request_for_the_zone_takes_the_place_of_what_it_covers(
     older: dict[str, str], newer: dict[str, str], ended: int
 ) -> None:
     for state, gone in (("queued", ended), ("sent", 0)):

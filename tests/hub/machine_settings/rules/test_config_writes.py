@@ -180,13 +180,13 @@ def test_a_machine_has_at_most_100_keys_of_ones_own() -> None:
 def test_the_most_that_is_taken_fits_into_one_message() -> None:
     text = "é" * 1000
 
-    def wish(count: int) -> dict[str, Any]:
+    def asked(count: int) -> dict[str, Any]:
         return {f"key_{n}": text for n in range(count)}
 
-    most = next(count for count in range(99, 0, -1) if _fits(wish(count)))
+    most = next(count for count in range(99, 0, -1) if _fits(asked(count)))
     assert most > 25
-    assert refusals(wish(most + 1)) == {"key_0": "too_large"}
-    written = DesiredSettings(wish(most), 1)
+    assert refusals(asked(most + 1)) == {"key_0": "too_large"}
+    written = DesiredSettings(asked(most), 1)
     welcome = Welcome(
         session_id="s" * 100, time="t" * 64, protocol=2, live_interval=86400.0,
         config=Configuration(version=2**63 - 1, values=dict(CommonSettings().of(written).values)),

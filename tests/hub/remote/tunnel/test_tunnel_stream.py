@@ -53,7 +53,7 @@ async def test_a_window_of_tiny_pieces_and_words_of_nothing_cost_the_hub_no_more
         await stream.receive()
 
 
-async def test_a_stream_is_finished_once_however_often_it_is_said(room: Room) -> None:
+async def test_a_stream_is_finished_once_however_often_it_is_reported(room: Room) -> None:
     room.up()
     stream = await room.opened()
     await stream.finish()

@@ -36,7 +36,7 @@ async def test_a_session_whose_streams_are_quiet_for_long_ends_as_idle(room: Roo
     room.now += 1
     room.tunnels.find_faults()
     await room.tunnels.report_faults()
-    assert room.told == [(SESSION, "idle")]
+    assert room.faults == [(SESSION, "idle")]
     assert room.attachment is not None
     assert room.attachment.code is CloseCode.REVOKED
     with pytest.raises(TunnelError, match="session_over: idle"):
@@ -63,13 +63,13 @@ async def test_a_tunnel_that_does_not_come_back_ends_the_session(room: Room) -> 
     room.now += 2 * GRACE_S
     room.tunnels.find_faults()
     await room.tunnels.report_faults()
-    assert room.told == []
+    assert room.faults == []
     room.up()
     room.down()
     room.now += GRACE_S + 1
     room.tunnels.find_faults()
     await room.tunnels.report_faults()
-    assert room.told == [(SESSION, "link_lost")]
+    assert room.faults == [(SESSION, "link_lost")]
     assert room.admit(resume=room.resume) is CloseCode.REVOKED
 
 
@@ -79,7 +79,7 @@ async def test_a_gap_that_cannot_be_repeated_ends_the_session(room: Room) -> Non
     greeting = TunnelOpen(session_id=SESSION, resume=room.resume, received=999)
     assert room.tunnels.admit(greeting, MACHINE) is CloseCode.PROTOCOL_ERROR
     await room.tunnels.report_faults()
-    assert room.told == [(SESSION, "protocol_error")]
+    assert room.faults == [(SESSION, "protocol_error")]
     assert not is_up(room.tunnels, SESSION)
 
 
@@ -89,9 +89,9 @@ async def test_an_end_that_cannot_be_recorded_is_told_until_it_is_and_then_never
     room.now += IDLE_S + 1
     room.tunnels.find_faults()
     await room.tunnels.report_faults()
-    assert room.told == [(SESSION, "idle")]
+    assert room.faults == [(SESSION, "idle")]
     await room.tunnels.report_faults()
-    assert room.told == [(SESSION, "idle")]
+    assert room.faults == [(SESSION, "idle")]
 
 
 async def test_the_clock_looks_by_itself(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ async def test_the_clock_looks_by_itself(room: Room, monkeypatch: pytest.MonkeyP
     room.now += IDLE_S + 1
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(room.tunnels.run)
-        await until(lambda: room.told == [(SESSION, "idle")])
+        await until(lambda: room.faults == [(SESSION, "idle")])
         tasks.cancel_scope.cancel()
 
 
@@ -115,9 +115,9 @@ async def test_while_no_end_can_be_recorded_the_clock_still_ends_what_has_to_end
             room.up()
             room.now += IDLE_S + 1
             await until(lambda: not is_up(room.tunnels, SESSION))
-        assert room.told == []
+        assert room.faults == []
         room.refusing = 0
-        await until(lambda: room.told == [(SESSION, "idle")] * 2)
+        await until(lambda: room.faults == [(SESSION, "idle")] * 2)
         tasks.cancel_scope.cancel()
 
 
@@ -129,7 +129,7 @@ async def test_an_agent_with_a_new_ticket_and_no_memory_begins_anew(room: Room) 
     with pytest.raises(TunnelError, match="session_over: replaced"):
         await stream.receive()
     assert (await room.opened()).id == 1
-    assert room.told == []
+    assert room.faults == []
 
 
 async def test_who_does_not_answer_in_time_is_not_waited_for(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ async def test_a_session_that_ended_loses_its_tunnel_and_its_tickets(
         await stream.receive()
     assert room.admit(ticket=unused) is CloseCode.NOT_AUTHENTICATED
     await room.tunnels.report_faults()
-    assert room.told == [], "who ended it need not be told"
+    assert room.faults == [], "who ended it need not be told"
 
 
 async def test_without_anybody_who_ends_sessions_the_tunnel_ends_all_the_same(room: Room) -> None:

@@ -249,7 +249,7 @@ def test_an_agent_is_told_nothing_when_nothing_was_declared() -> None:
     assert rules.for_the_agent(machine(), []) is None
 
 
-def test_another_time_gives_back_what_the_machine_is_when_it_is_said() -> None:
+def test_another_time_gives_back_what_the_machine_is_when_it_is_reported() -> None:
     found = after(machine(capabilities=WHOLE, status="full"), [])
     said = StatusReport(status="maintenance", until=LATER.isoformat(), seq=2)
     assert after(found, heard(found, said)).row.status_before == {

@@ -62,7 +62,7 @@ def test_a_hello_tells_a_capacity_that_no_waiting_declaration_names() -> None:
         ("machine:1", {"status": "active", "until": NOW.isoformat()}, {}),
         ("machine:1", {"status": "active"}, {"capabilities": ["ping"]}),
     ],
-    ids=["a person's wish", "refused by the agent", "too late", "takes no command"],
+    ids=["a person's request", "refused by the agent", "too late", "takes no command"],
 )
 def test_a_hello_is_the_truth_where_nothing_will_settle_it(issued_by: str, args: Any, word: Any) -> None:
     found = waiting(machine(capabilities=WHOLE, capacity=11), issued_by, **args)
@@ -70,7 +70,7 @@ def test_a_hello_is_the_truth_where_nothing_will_settle_it(issued_by: str, args:
     assert found.row.status == "full"
 
 
-def test_a_reading_after_a_wish_that_has_left_does_not_undo_it() -> None:
+def test_a_reading_after_a_request_that_has_left_does_not_undo_it() -> None:
     found = waiting(machine(capabilities=WHOLE, capacity=11), "user:3", status="maintenance", reason="belt")
     named = rules.declared_by_key(found, NamedStatus(status="active", capacity=33), NOW)
     queued = rules.for_the_agent(found, named)

@@ -71,12 +71,12 @@ async def test_an_idempotency_key_is_the_machines_own(hub: ApiHub) -> None:
 
 
 async def test_an_idempotency_key_is_its_users_own(hub: ApiHub) -> None:
-    """Whoever happens to choose another's key must not be told that their wish was done."""
-    wish, key = {"status": "full"}, {"Idempotency-Key": "1"}
+    """Whoever happens to choose another's key must not be told that their request was done."""
+    request, key = {"status": "full"}, {"Idempotency-Key": "1"}
     async with hub.of("operator") as operator, hub.of("admin") as admin:
-        assert (await operator.patch("/api/v2/rvms/1/status", json=wish, headers=key)).status_code == 200
-        assert (await operator.patch("/api/v2/rvms/1/status", json=wish, headers=key)).status_code == 200
-        assert (await admin.patch("/api/v2/rvms/1/status", json=wish, headers=key)).status_code == 409
+        assert (await operator.patch("/api/v2/rvms/1/status", json=request, headers=key)).status_code == 200
+        assert (await operator.patch("/api/v2/rvms/1/status", json=request, headers=key)).status_code == 200
+        assert (await admin.patch("/api/v2/rvms/1/status", json=request, headers=key)).status_code == 409
 
 
 async def test_a_machine_named_like_anothers_number_takes_nothing_over(hub: ApiHub) -> None:

@@ -27,12 +27,12 @@ async def test_a_command_is_confirmed_by_the_machine_while_the_answer_waits(tmp_
         key = await hub.add_machine("Lobby")
         async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
             await machine.say_hello()
-            wish = {"status": "maintenance", "reason": "servis"}
-            asking = asyncio.create_task(admin.patch(f"/api/v2/rvms/{key.id}/status?wait=10", json=wish))
+            request = {"status": "maintenance", "reason": "servis"}
+            asking = asyncio.create_task(admin.patch(f"/api/v2/rvms/{key.id}/status?wait=10", json=request))
             command = await machine.hear(m.Command)
-            assert (command.name, command.args) == ("set_status", wish)
+            assert (command.name, command.args) == ("set_status", request)
             before = (await admin.get(f"/api/v2/rvms/{key.id}/status")).json()["data"]
-            assert before["status"] == "active", "a wish is not a fact"
+            assert before["status"] == "active", "a request is not a fact"
             await machine.say(m.CommandUpdate(id=command.id, state="succeeded"))
             answer = (await asking).json()
             assert answer["data"]["status"] == "maintenance"

@@ -79,12 +79,12 @@ async def test_who_signs_out_before_it_is_stored_stays_out(hub: ApiHub, monkeypa
     await hub.add_user("budi", "operator", password=PASSWORD)
     body = {"email": "budi@example.com", "password": PASSWORD}
 
-    async def full(*_: object) -> list[object]:
+    def full(*_: object) -> object:
         raise Unavailable("database or disk is full")
 
     async with hub.client(None, Origin=ORIGIN) as client:
         with monkeypatch.context() as patched:
-            patched.setattr(hub.context.store, "write", full)
+            patched.setattr(hub.context.store, "submit", full)
             tokens = []
             for _ in range(2):
                 answer = await client.post("/api/v2/auth/login", json=body)
