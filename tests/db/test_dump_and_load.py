@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 import sqlite3
@@ -11,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import pytest
 import sqlalchemy as sa
@@ -131,23 +131,24 @@ async def test_samples_are_counted_on(store: Store, database_url: str, empty_url
 async def test_a_copy_is_of_one_moment_while_a_hub_writes(store: Store, database_url: str, tmp_path: Path) -> None:
     """Each transaction writes a line into two tables; no copy has one without the other."""
     await fill(store)
-    stops = asyncio.Event()
 
-    async def write() -> int:
+    async def write() -> None:
         number = 100
-        while not stops.is_set():
+        while True:
             number += 1
             mark = {"id": number, **event()}
             await store.write(Write(sa.insert(users), person(number)), Write(sa.insert(events), mark))
-        return number
 
-    writing = asyncio.ensure_future(write())
-    for number in range(3):
-        tables, _ = await copied(database_url, tmp_path / f"scratch{number}")
-        counts = {table.name: rows for table, _, rows in tables}
-        assert counts["users"] == counts["events"]
-    stops.set()
-    assert await writing > 101
+    async with anyio.create_task_group() as writing:
+        writing.start_soon(write)
+        seen = []
+        for number in range(3):
+            tables, _ = await copied(database_url, tmp_path / f"scratch{number}")
+            counts = {table.name: rows for table, _, rows in tables}
+            seen.append((counts["users"], counts["events"]))
+        writing.cancel_scope.cancel()
+    assert all(people == lines for people, lines in seen)
+    assert seen[0] < seen[-1], "it wrote meanwhile"
 
 
 async def test_no_copy_is_left_by_whatever_ends_the_process(store: Store, database_url: str, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 
 READY_WITHIN_S = 60.0
+GIVEN = "given"
 PORTS = range(20000, 21900)
 """Its other ports are these and 10000 more, for gRPC."""
 
@@ -36,6 +37,8 @@ class S3Server:
     endpoint: str
     access_key: str
     secret_key: str
+    limited: tuple[str, str] = ("", "")
+    """The keys of somebody who may use the bucket GIVEN, and neither make it nor look for others."""
     command: tuple[str, ...] = ()
     folder: Path = Path()
     process: subprocess.Popen[bytes] | None = None
@@ -91,9 +94,11 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
 def _installed(program: str, folder: Path) -> S3Server:
     access, secret = secrets.token_hex(8), secrets.token_hex(16)
     config = folder / "s3.json"
-    credentials = [{"accessKey": access, "secretKey": secret}]
+    limited = secrets.token_hex(8), secrets.token_hex(16)
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    config.write_text(json.dumps({"identities": [{"name": "t", "credentials": credentials, "actions": actions}]}))
+    of_one = [f"{action}:{GIVEN}" for action in ("Read", "Write", "List")]
+    identities = [_identity("t", access, secret, actions), _identity("limited", *limited, of_one)]
+    config.write_text(json.dumps({"identities": identities}))
     data = folder / "data"
     data.mkdir()
     first = _free_ports()
@@ -105,7 +110,11 @@ def _installed(program: str, folder: Path) -> S3Server:
         program, "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={config}", *flags,
         "-master.telemetry=false", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
     )  # fmt: skip
-    return S3Server(f"127.0.0.1:{ports['s3']}", access, secret, command, folder)
+    return S3Server(f"127.0.0.1:{ports['s3']}", access, secret, limited, command, folder)
+
+
+def _identity(name: str, access: str, secret: str, actions: list[str]) -> dict[str, object]:
+    return {"name": name, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
 
 
 def _wait(server: S3Server) -> None:

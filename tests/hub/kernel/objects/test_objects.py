@@ -11,10 +11,16 @@ import pytest
 
 from hub.kernel.objects import s3, threads
 from hub.kernel.objects.folder import FolderShelf
-from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
+from hub.kernel.objects.place import (
+    PART_SIZE,
+    ObjectDamagedError,
+    ObjectMissingError,
+    ObjectsError,
+    ObjectsRefusedError,
+)
 from hub.kernel.objects.store import Objects, digest, open_objects
 from hub.settings import Settings
-from tests.support.s3_server import S3Server
+from tests.support.s3_server import GIVEN, S3Server
 
 
 def file_of(folder: Path, data: bytes) -> tuple[Path, str]:
@@ -118,6 +124,28 @@ async def test_a_wrong_key_is_told_and_not_shown(server: S3Server, tmp_path: Pat
     with pytest.raises(ObjectsError) as refused:
         await wrong.put_file("k.cast", *file_of(tmp_path, b"x"))
     assert "the object store says" in str(refused.value)
+
+
+async def test_keys_that_may_only_use_a_bucket_are_enough(server: S3Server, tmp_path: Path) -> None:
+    if not server.limited[0]:
+        pytest.skip("TEST_S3_ENDPOINT has no such keys")
+    admin = {"RVM_S3_ACCESS_KEY": server.access_key, "RVM_S3_SECRET_KEY": server.secret_key}
+    limited = dict(zip(admin, server.limited, strict=True))
+
+    def opened(bucket: str, keys: dict[str, str]) -> Objects:
+        return open_objects(Settings.load({"data_dir": tmp_path, "object_store": server.url(bucket)}, keys))
+
+    await opened(GIVEN, admin).probe()
+    theirs = opened(GIVEN, limited)
+    await theirs.probe()
+    path, sha256 = file_of(tmp_path, os.urandom(PART_SIZE + 5))
+    await theirs.put_file("backups/1.tar", path, sha256)
+    await theirs.get_file("backups/1.tar", tmp_path / "back", sha256)
+    await theirs.delete("backups/1.tar")
+    assert await theirs.list("") == []
+    with pytest.raises(ObjectsRefusedError) as refused:
+        await opened("other", limited).probe()
+    assert refused.value.code in ("AccessDenied", "NoSuchBucket")
 
 
 def test_a_digest_of_what_cannot_be_read_is_an_error_of_the_store(tmp_path: Path) -> None:
