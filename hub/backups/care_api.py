@@ -125,12 +125,11 @@ async def show_statistics(call: Call) -> Answer:
 def _counted(call: Call, machines: list[Machine]) -> dict[str, int]:
     scheduled = [machine for machine in machines if is_backed_up(machine)]
     good = {machine.id: last_good(machine.backups) for machine in scheduled}
-    good_at = {rvm_id: None if row is None else row.created_at for rvm_id, row in good.items()}
     return {
         "all": len(machines),
         "scheduled": len(scheduled),
         "good": sum(row is not None for row in good.values()),
-        "late": sum(is_late(machine, good_at[machine.id], call.now) for machine in scheduled),
+        "late": sum(is_late(machine, call.now) for machine in scheduled),
         "never": sum(row is None for row in good.values()),
         "running": sum(open_backup(machine.backups) is not None for machine in machines),
     }

@@ -159,7 +159,7 @@ def _plan(visit: Visit, found: Machine) -> ShownPlan:
         past = due.Past(found.row.created_at, *begun)
         at = epoch_ms(due.next_due(plan, past, visit.now))
         planned, until = _next_words(visit, found, at, plan.window), at if at > visit.reader.now else None
-    late = backup_age.is_late(found, None if good is None else good.created_at, visit.now)
+    late = backup_age.is_late(found, visit.now)
     since = found.row.created_at if good is None else good.created_at
     return ShownPlan(
         planned, why, None if good is None else _last(visit, good),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from hub.model.backups import last_good
 from hub.model.effective_settings import EffectiveSettings
 from hub.model.machine import Machine
 
@@ -21,7 +22,7 @@ def interval_of(settings: EffectiveSettings) -> timedelta:
 
 def late_at(settings: EffectiveSettings, since: datetime) -> datetime | None:
     """From when on no good backup is an alarm; None: never. `since`: the machine's last good backup, else when it was
-    enrolled. Ask `is_backed_up` whether the machine makes any."""
+    enrolled."""
     if not settings.on("backup_enabled"):
         return None
     return since + MISSED * interval_of(settings) + GRACE
@@ -33,9 +34,15 @@ def is_backed_up(machine: Machine) -> bool:
     return is_able and machine.effective_settings.on("backup_enabled")
 
 
-def is_late(machine: Machine, good_at: datetime | None, now: datetime) -> bool:
-    """`good_at`: its last good backup's."""
+def late_of(machine: Machine) -> datetime | None:
+    """From when on this machine has been without a good backup for too long; None: it makes none by schedule."""
     if not is_backed_up(machine):
-        return False
-    late = late_at(machine.effective_settings, good_at or machine.row.created_at)
+        return None
+    good = last_good(machine.backups)
+    since = machine.row.created_at if good is None else good.completed_at or good.created_at
+    return late_at(machine.effective_settings, since)
+
+
+def is_late(machine: Machine, now: datetime) -> bool:
+    late = late_of(machine)
     return late is not None and late <= now

@@ -12,7 +12,7 @@ import msgspec
 
 from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
 from db.table_row import TableRow
-from hub.model.backup_age import is_backed_up, late_at
+from hub.model.backup_age import late_of
 from hub.model.backups import drill_failed_at, failed_at, last_good, open_backup
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
@@ -93,14 +93,12 @@ def _oldest_session(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
 def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
     """How old the last good backup is, and what went wrong since."""
     good = last_good(machine.backups)
-    since = machine.row.created_at if good is None else good.completed_at or good.created_at
-    late = late_at(machine.effective_settings, since) if is_backed_up(machine) else None
     return {
         "good_at": None if good is None else _maybe(stamp, good.completed_at),
         "verified_at": None if good is None else _maybe(stamp, good.verified_at),
         "failed_at": _maybe(stamp, failed_at(machine.backups)),
         "drill_failed_at": _maybe(stamp, drill_failed_at(machine.backups)),
-        "late_at": _maybe(stamp, late),
+        "late_at": _maybe(stamp, late_of(machine)),
         "full_at": _maybe(stamp, machine.backup_full_at),
         "open": open_backup(machine.backups) is not None,
     }

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
-from hub.model.backup_age import is_backed_up, late_at
+from hub.model.backup_age import late_of
 from hub.model.backups import drill_failed_at, is_good, is_there, last_good
 from hub.model.machine import Machine
 
@@ -142,9 +142,7 @@ def is_near(found: QuotaForecast | None, now: datetime) -> bool:
 def alerts_of(machine: Machine, found: QuotaForecast | None, now: datetime) -> list[Alert]:
     """What is wrong with a machine's backups now."""
     good = last_good(machine.backups)
-    late = None
-    if is_backed_up(machine):
-        late = late_at(machine.effective_settings, machine.row.created_at if good is None else good.created_at)
+    late = late_of(machine)
     alerts = [] if late is None or late > now else [Alert("no_good_backup", late, None if good is None else good.id)]
     drilled = drill_failed_at(machine.backups)
     if drilled is not None:

@@ -24,9 +24,10 @@ from hub.backups.rules.due import (
     why_not,
     windows,
 )
-from hub.model.backup_age import is_backed_up, is_late, late_at
+from hub.model.backup_age import is_backed_up, is_late, late_at, late_of
 from hub.model.effective_settings import DesiredSettings, effective_of
 from protocol.configuration import defaults
+from tests.support.database_rows import backup_row
 from tests.support.machines import machine
 
 UTC = timezone.utc
@@ -215,10 +216,13 @@ def test_no_good_backup_is_an_alarm_after_two_intervals_and_a_day() -> None:
         ready(created_at=ENROLLED),
         ready(created_at=ENROLLED, effective_settings=settings(backup_enabled=False)),
     )
-    assert not is_late(never, None, ENROLLED + 3 * DAY - HOUR)
-    assert is_late(never, None, ENROLLED + 3 * DAY)
-    assert not is_late(never, ENROLLED + DAY, ENROLLED + 3 * DAY)
-    assert not is_late(off, None, ENROLLED + 99 * DAY)
+    assert not is_late(never, ENROLLED + 3 * DAY - HOUR)
+    assert is_late(never, ENROLLED + 3 * DAY)
+    assert not is_late(off, ENROLLED + 99 * DAY)
+    good = backup_row(7, 1, upload_status="completed", created_at=ENROLLED, completed_at=ENROLLED + HOUR)
+    once = ready(created_at=ENROLLED - 99 * DAY, backups={1: good})
+    assert late_of(once) == ENROLLED + HOUR + 3 * DAY
+    assert not is_late(once, ENROLLED + 3 * DAY)
 
 
 def test_the_oldest_begin_first_never_two_of_a_machine_and_never_more_than_may() -> None:
