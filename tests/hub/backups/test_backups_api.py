@@ -153,6 +153,54 @@ async def test_a_part_may_come_again_and_another_takes_its_place(client: BackupC
     assert good(await client.begin(number))["upload_status"] == "completed"
 
 
+async def test_nobody_counts_on_a_part_while_another_takes_its_place(client: BackupClient) -> None:
+    number = (await client.start())["backup_id"]
+    good(await client.begin(number))
+    good(await client.put(number, 1, b"first"))
+    problem(await client.put(number, 1, b"other bytes", sha256="0" * 64), 409, "part_differs")
+    assert good(await client.begin(number))["parts"] == [], "the store may have either"
+    good(await client.put(number, 1, b"first"))
+    assert good(await client.ended(number, b"first"))["sha256"] == sha(b"first")
+
+
+async def test_another_kind_of_archive_begins_its_upload_anew(any_hub: ApiHub, client: BackupClient) -> None:
+    number = (await client.start())["backup_id"]
+    good(await client.begin(number))
+    good(await client.put(number, 1, b"in gzip"))
+    assert good(await client.begin(number, compression="zstd"))["parts"] == []
+    assert len(await any_hub.context[Backups].objects.uploads("backups/")) == 1
+    good(await client.put(number, 1, b"in zstd"))
+    good(await client.ended(number, b"in zstd"))
+    assert (await client.status())["file_path"].endswith(".tar.zst")
+
+
+async def test_too_much_is_refused_before_a_byte_travels(any_hub: ApiHub, client: BackupClient) -> None:
+    number = (await client.start())["backup_id"]
+    gib = 1024**3
+    settings = any_hub.context.settings
+    most = problem(await client.begin(number, estimate={"bytes": settings.backup_max_gib * gib + 1}), 413, "too_large")
+    assert str(settings.backup_max_gib * gib) in most["detail"]
+    begun = good(await client.begin(number, estimate={"bytes": settings.backup_max_gib * gib, "files": 3}))
+    assert begun["max_bytes"] == settings.backup_max_gib * gib
+    number_beyond = settings.backup_max_gib * gib // PART_SIZE + 1
+    problem(await client.put(number, number_beyond, b"x"), 413, "too_large")
+
+
+async def test_a_cancelled_command_ends_its_backup_in_the_name_of_who_did(
+    any_hub: ApiHub, client: BackupClient
+) -> None:
+    started = await client.start()
+    async with any_hub.of("operator") as operator:
+        good(await operator.post(f"/api/v2/commands/{started['command']['id']}/cancel"))
+    await any_hub.context[Backups].keep()
+    status = await client.status()
+    assert (status["upload_status"], status["backup"]["error"]) == ("failed", {"code": "cancelled"})
+    found = await list_events(any_hub.context.store, limit=50)
+    assert [(e.code, e.actor) for e in found if e.code == "backup.failed"] == [
+        ("backup.failed", f"user:{any_hub.users['operator']}")
+    ]
+
+
 async def test_one_machine_never_touches_anothers_backup(any_hub: ApiHub, client: BackupClient) -> None:
     number = (await client.start())["backup_id"]
     good(await client.begin(number))
