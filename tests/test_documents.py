@@ -19,7 +19,7 @@ LONGEST = 100
 """Lines of a page about one way through the house: a screen or two."""
 WAYS = (
     "adding", "architecture", "audit_log", "backup", "bounds", "command", "database", "feed", "link", "machine_pages",
-    "remote_session", "sample", "setting", "status", "tunnel",
+    "remote_session", "restore", "sample", "setting", "status", "tunnel",
 )  # fmt: skip
 PLACEHOLDER = re.compile(r"\b(NAME|ROOM|SUBJECT|x|test_x)\b|[*{…]")
 

@@ -26,7 +26,7 @@ BARE: dict[str, Any] = {
     "by": "password", "failures": 2, "reason": "timed_out", "duration_s": 1800, "session_id": 4,
     "port": 5000, "path": "/var/log/x", "size": 10,
     "recording_id": 9, "mib_per_day": 64, "backup_id": 12, "backup_type": "full", "message": "cut", "damaged_id": 11,
-    "rows": 1234, "made_at": "2026-11-24T07:00:00Z",
+    "restore_id": 6, "rows": 1234, "made_at": "2026-11-24T07:00:00Z",
     "expires_at": "2026-11-24T07:00:00.000Z",
 }  # fmt: skip
 """A value for every parameter the table of codes names."""
@@ -224,6 +224,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "backup.retention",
         "backup.because_of",
         "backup.files",
+        "backup.safety",
         "underneath",
         "guess",
         "password",
@@ -248,3 +249,15 @@ def test_a_backup_is_told_with_its_size_and_a_drill_with_what_it_found() -> None
         "Restore drill of backup 12 failed: the archive is damaged, damaged is backup 11, which it needs"
     )
     assert said("backup.failed", params={"backup_id": 12, "code": "new_code"}) == "Backup 12 failed: new_code"
+
+
+def test_a_restore_is_told_from_its_request_to_its_end() -> None:
+    asked = {"backup_id": 12, "safety_backup_id": 13}
+    assert said("backup.restore_asked", params=asked) == "A restore of backup 12 was asked for, after safety backup 13"
+    assert said("backup.restore_asked", "id", params={"backup_id": 12}) == "Pemulihan cadangan 12 diminta"
+    done = {"restore_id": 6, "backup_id": 12, "files": 3, "classes": ["data"]}
+    assert said("backup.restored", params=done) == "Backup 12 restored, 3 files"
+    failed = {"restore_id": 6, "backup_id": 12, "code": "safety_failed"}
+    assert said("backup.restore_failed", params=failed) == (
+        "Restore of backup 12 failed: the safety backup failed, so nothing was restored"
+    )
