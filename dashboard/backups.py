@@ -82,9 +82,17 @@ def _state(b: Backup) -> tuple[str, bool]:
 
 
 def line(
-    r: Reader, b: Backup, *, by: str, zone: str, kept: tuple[int | None, str] | None, offers: Sequence[BackupOffer]
+    r: Reader,
+    b: Backup,
+    *,
+    by: str,
+    zone: str,
+    kept: tuple[int | None, str] | None,
+    offers: Sequence[BackupOffer],
+    is_drilled: bool = False,
 ) -> BackupLine:
-    """`by`: the name of who asked for it; `kept`: until when (ms) and why longer than its days."""
+    """`by`: the name of who asked for it; `kept`: until when (ms) and why longer than its days; `is_drilled`: the hub
+    restores it in its scratch place now."""
     what = state(r, b)
     size = b["file_size"]
     return BackupLine(
@@ -98,7 +106,7 @@ def line(
         size="" if size is None else r.amount(size),
         took=took(r, b),
         state=what,
-        since=_since(r, b, what.name, zone),
+        since=r.t("backup.since.drilled") if is_drilled else _since(r, b, what.name, zone),
         kept=kept_words(r, kept, zone) if what.name not in ("deleted", "failed", *OPEN) else "",
         encrypted=bool(b["encrypted"]),
         offers=tuple(offers),

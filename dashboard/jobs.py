@@ -110,11 +110,19 @@ def what(r: Reader, job: Job) -> str:
     if name == "reboot" and args.get("force"):
         return r.t("what.reboot_forced")
     if name == "start_backup":
-        return r.t(f"what.start_backup.{'incremental' if args.get('backup_type') == 'incremental' else 'full'}")
+        return r.t(f"what.start_backup.{_backup_kind(job)}")
     if name in ("restore_backup", "verify_backup"):
         preview = ".preview" if name == "restore_backup" and args.get("dry_run") else ""
         return r.t(f"what.{name}{preview}", id=args.get("backup_id", ""))
     return r.text_of("what", name)
+
+
+def _backup_kind(job: Job) -> str:
+    """`became_full`: an incremental one had nothing to build on. `made`: what it is, where the hub knows that."""
+    if job["args"].get("backup_type") != "incremental":
+        return "full"
+    made = job.get("made") or (job.get("result") or {}).get("backup_type")
+    return "became_full" if made == "full" else "incremental"
 
 
 def reason(job: Job) -> str:

@@ -15,7 +15,7 @@ from hub.audit import api as events
 from hub.audit import page as events_page
 from hub.audit import service as audit_service
 from hub.backups import api as backups
-from hub.backups import backup_page, care_api, download_api, restore_api, upload_api
+from hub.backups import backup_page, care_api, download_api, restore_api, restore_page, upload_api
 from hub.backups import files_api as backup_files
 from hub.backups import page as backups_page
 from hub.commands import api as commands
@@ -97,8 +97,10 @@ OF_MACHINE = {
     "zone": Part("zone_card.html", zone_card.part),
     "backup-plan": Part("backup_plan.html", backups_page.part_plan),
     "backup-history": Part("backup_history.html", backups_page.part_history),
+    "restore-history": Part("restore_history.html", backups_page.part_restores),
 }
 """Parts of a machine's pages, by the id of their element."""
+OF_RESTORE = {"restore-whole": Part("restore_whole.html", restore_page.part_restore)}
 OF_BACKUP = {"backup-whole": Part("backup_whole.html", backup_page.part_backup)}
 OF_FLEET = {
     "needs": Part("attention.html", machines_page.part_attention),
@@ -183,6 +185,11 @@ def _of_backups() -> list[tuple[str, WebPage]]:
         ("/machines/{id}/backups/{backup_id}", WebPage(backup_page.show_backup)),
         ("/machines/{id}/backups/{backup_id}/parts", WebPage(drawn(OF_BACKUP), cost=OF_PARTS)),
         ("/machines/{id}/backups/{backup_id}/download", WebPage(backup_page.to_backup, backup_page.download)),
+        ("/machines/{id}/backups/{backup_id}/restore", WebPage(restore_page.show_form, restore_page.preview)),
+        ("/machines/{id}/restores/{restore_id}", WebPage(restore_page.show_restore)),
+        ("/machines/{id}/restores/{restore_id}/parts", WebPage(drawn(OF_RESTORE), cost=OF_PARTS)),
+        ("/machines/{id}/restores/{restore_id}/restore", WebPage(restore_page.to_restore, restore_page.restore)),
+        ("/machines/{id}/backups/{backup_id}/verify", WebPage(backup_page.to_backup, backup_page.verify)),
         ("/machines/{id}/backups/{backup_id}/delete", WebPage(backup_page.to_backup, backup_page.delete)),
     ]
 

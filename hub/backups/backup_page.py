@@ -13,11 +13,13 @@ from dashboard import backups as texts
 from dashboard.event_reading import moment
 from db.backup_records import BackupRow
 from db.queries import backups as rows
-from hub.backups import api, download_api, files_api
+from hub.backups import api, care_api, download_api, files_api
 from hub.backups.page import as_problem, in_ms, lines
 from hub.backups.rules import life
+from hub.commands import cards
 from hub.commands.rules import Refused
 from hub.machines import tab
+from hub.machines.rules import is_name
 from hub.model.machine import Machine
 from hub.model.views import machine_view
 from hub.web.api.endpoint import permit
@@ -29,10 +31,11 @@ MOST_OF_CHAIN: Final = 40
 
 
 class ShownFile(NamedTuple):
-    """`address`: of a folder."""
+    """`address`: of a folder; `restore`: of the form that restores it alone."""
 
     name: str
     address: str
+    restore: str
     size: str
     changed: str
     note: str
@@ -53,12 +56,13 @@ async def show_backup(visit: Visit) -> Response:
     return await _page(visit, visit.machine())
 
 
-async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
-    """`fault`: the sentence of a refused form."""
+async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200, said: str = "") -> Response:
+    """`fault`: the sentence of a refused form, `said` what came of one."""
     row = await api.find(visit.call(machine=found))
     head = await tab.head(visit, found)
     values = {**await _whole(visit, found, row), "m": head["m"], "listing": await _listing(visit, found, row)}
-    return visit.render("backup.html", status, **values, head_of=head, fault=fault)
+    values["may_restore"] = any(offer.name == "restore" and not offer.locked for offer in values["b"].offers)
+    return visit.render("backup.html", status, **values, head_of=head, fault=fault, said=said)
 
 
 async def part_backup(visit: Visit) -> dict[str, Any]:
@@ -118,6 +122,7 @@ def _shown_file(visit: Visit, here: str, folder: str, entry: Mapping[str, Any], 
     return ShownFile(
         name=entry["name"],
         address=_folder(here, path) if is_folder else "",
+        restore=f"{here}/restore?{urlencode({'path': path})}",
         size="" if is_folder else r.amount(entry["size"]),
         changed=moment(r, entry["mtime"], zone),
         note=mark or (f"→ {entry['link']}" if entry["link"] else ""),
@@ -141,10 +146,21 @@ async def download(visit: Visit) -> Response:
     return go(link["url"])
 
 
+async def verify(visit: Visit) -> Response:
+    found = visit.machine()
+    permit(visit.user, "backup.verify", found.id)
+    try:
+        await care_api.verify_backup(cards.once(visit, found, None))
+    except (Problem, Refused) as refused:
+        problem = as_problem(refused)
+        return await _page(visit, found, visit.sentence(problem), problem.status)
+    return await _page(visit, found, said=visit.reader.t("backup.verify.asked"))
+
+
 async def delete(visit: Visit) -> Response:
     found = visit.machine()
     permit(visit.user, "backup.delete", found.id)
-    if visit.form.get("confirm", "").strip() != found.name:
+    if not is_name(visit.form.get("confirm", "").strip(), found.name):
         return await _page(visit, found, visit.reader.t("restore.fault.confirm", name=found.name), 422)
     query = api.DeletionWanted(chain=bool(visit.form.get("chain")))
     try:

@@ -12,10 +12,12 @@ import msgspec
 from starlette.responses import Response
 
 from dashboard import backups as texts
+from dashboard import restores
 from dashboard.backups import BackupLine
 from db.backup_records import BackupRow
 from db.queries import backups as rows
 from hub.backups import api
+from hub.backups.drill import Drills
 from hub.backups.rules import due, keep
 from hub.commands import cards
 from hub.commands import rules as command_rules
@@ -34,24 +36,26 @@ from hub.web.shell.page import Visit, go, who
 
 PAGE: Final = 20
 ACTIONS: Final[Mapping[str, str]] = {
-    "download": "backup.download", "delete": "backup.delete",
+    "restore": "backup.restore", "download": "backup.download", "verify": "backup.verify", "delete": "backup.delete",
 }  # fmt: skip
 
 
 class LastGood(NamedTuple):
+    """`at`: epoch ms."""
+
     id: int
     verified: bool
-    words: str
+    at: int
 
 
 class ShownPlan(NamedTuple):
     """`next` "": nothing is planned, and `why` says why; with both, why it begins later. `until`: epoch ms when these
-    words are too old."""
+    words are too old. `late`: since when there has been no good one, where that is too long."""
 
     next: str
     why: str
     last: LastGood | None
-    late: str
+    late: int | None
     until: int | None
 
 
@@ -72,7 +76,7 @@ async def show_backups(visit: Visit) -> Response:
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
     """`fault`: the sentence of a refused form."""
     head = await tab.head(visit, found)
-    values = {**await part_plan(visit), **await part_history(visit)}
+    values = {**await part_plan(visit), **await part_history(visit), **await part_restores(visit)}
     return visit.render("backups.html", status, **values | {"m": head["m"]}, head_of=head, fault=fault)
 
 
@@ -98,16 +102,29 @@ async def part_history(visit: Visit) -> dict[str, Any]:
     }
 
 
+async def part_restores(visit: Visit) -> dict[str, Any]:
+    found, reader = visit.machine(), visit.reader
+    kept = await rows.restores_of(visit.context.store, found.id, PAGE)
+    names = await tab.people(visit, found, {row.requested_by for row in kept})
+    return {
+        "m": machine_view(found, times="ms"),
+        "restores": [
+            restores.line(reader, in_ms(row), by=who(reader, row.requested_by, names), zone=tab.zone_of(found))
+            for row in kept
+        ],
+    }
+
+
 async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> list[BackupLine]:
     """Backups of that machine as a table shows them."""
     shown = list(shown)
     kept = keep.kept_until(await rows.kept(visit.context.store, found.id), retention_days(found))
     names = await tab.people(visit, found, {row.requested_by for row in shown if row.requested_by})
-    may, cannot = roles(visit, found), why_machine_cannot(found)
+    may, cannot, drilled = roles(visit, found), why_machine_cannot(found), visit.context[Drills].running
     return [
         texts.line(
             visit.reader, of := in_ms(row), by=_by(visit, row, names), zone=tab.zone_of(found),
-            kept=_kept(kept.get(row.id)), offers=texts.offers(of, may, cannot),
+            kept=_kept(kept.get(row.id)), offers=texts.offers(of, may, cannot), is_drilled=row.id == drilled,
         )
         for row in shown
     ]  # fmt: skip
@@ -162,8 +179,11 @@ def _plan(visit: Visit, found: Machine) -> ShownPlan:
     late = backup_age.is_late(found, visit.now)
     since = found.row.created_at if good is None else good.created_at
     return ShownPlan(
-        planned, why, None if good is None else _last(visit, good),
-        visit.reader.t("backup.late", age=visit.reader.age(epoch_ms(since))) if late else "", until,
+        planned, why,
+        None if good is None else LastGood(
+            good.id, good.upload_status == "verified", epoch_ms(good.completed_at or good.created_at)
+        ),
+        epoch_ms(since) if late else None, until,
     )  # fmt: skip
 
 
@@ -172,12 +192,6 @@ def _next_words(visit: Visit, found: Machine, at: int, window: str) -> str:
         return visit.reader.t("backup.next.due")
     when = visit.reader.day(at, tab.zone_of(found))
     return visit.reader.t("backup.next.at", when=when, window=window.replace("-", "–"))
-
-
-def _last(visit: Visit, good: BackupRow) -> LastGood:
-    verified = good.upload_status == "verified"
-    age = visit.reader.age(epoch_ms(good.completed_at or good.created_at))
-    return LastGood(good.id, verified, visit.reader.t(f"backup.last.{'verified' if verified else 'untried'}", age=age))
 
 
 def _start_form(visit: Visit, found: Machine) -> StartForm:

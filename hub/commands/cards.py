@@ -82,6 +82,9 @@ def shown(visit: Visit, commands: Iterable[CommandRow], names: Mapping[str, str]
 def _shown(visit: Visit, command: CommandRow, names: Mapping[str, str]) -> ShownJob:
     machine = visit.context.fleet.machines.get(command.rvm_id)
     job = views.command_view(command, times="ms")
+    backup = None if machine is None else machine.backups.get(command.args.get("backup_id", 0))
+    if backup is not None:
+        job["made"] = backup.backup_type
     card = jobs.card(
         visit.reader,
         job,

@@ -17,6 +17,7 @@ from playwright.async_api import Browser, expect
 
 from protocol import messages as m
 from tests.support.archives import archive, file, folder, header
+from tests.support.backed_up_machine import MIB, backed_up_machine
 from tests.support.backup_client import BackupClient
 from tests.support.browser import Tab, tab
 from tests.support.browser_client import BrowserClient
@@ -53,6 +54,14 @@ class Vault:
         assert answer.status_code == 200, answer.text
         await self.machine.tell("succeeded", result={"backup_id": backup_id})
         return backup_id
+
+    async def verified(self) -> None:
+        """Wait for the drill of the newest one, as a program would."""
+        status = ""
+        async with self.hub.client() as client:
+            while status != "verified":
+                await asyncio.sleep(0.1)  # how often it asks
+                status = (await client.get("/api/v2/rvms/1/backup/status")).json()["data"]["upload_status"]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -235,7 +244,9 @@ async def test_without_script_a_backup_is_asked_for_watched_and_cancelled(vault:
         assert "Back up everything" in await page.page.inner_text("#machine-jobs")
         assert "Waiting for the machine" in await page.page.inner_text(ROWS)
         await vault.upload()
-        await until(lambda: page.page.goto(vault.hub.url + TAB) and page.page.locator(f"{ROWS} .i.active").count())
+        await vault.verified()
+        await page.page.reload()
+        assert "Verified" in await page.page.inner_text(ROWS)
         await page.open("/")
         await page.page.check('tr[data-id="1"] .x input')
         await page.page.click('#bulk [formaction="/bulk/backups"]')
@@ -276,3 +287,39 @@ async def test_times_are_the_sites_wherever_the_browser_is(vault: Vault, zone: s
         await page.live()
         assert await page.page.inner_text("#backup-plan .big-line") == words
         assert "WIB" in words
+
+
+async def test_a_real_machines_backup_tells_its_rate_and_shows_its_files(tmp_path: Path, browser: Browser) -> None:
+    """A real hub and a real agent: 4 MiB at 400 KiB/s."""
+    async with forked_hub(tmp_path) as hub:
+        async with hub.client() as client:
+            settings = {"backup_interval": 31_536_000, "backup_rate": 400}
+            assert (await client.patch("/api/v2/config", json=settings)).status_code == 200
+        async with (
+            backed_up_machine(tmp_path, hub, 4 * MIB),
+            tab(browser, hub) as mine,
+            tab(browser, hub, locale="id-ID") as theirs,
+        ):
+            await theirs.context.add_cookies([{"name": "rvm_language", "value": "id", "url": hub.url}])
+            for page in (mine, theirs):
+                await page.open(TAB)
+                await page.live()
+            await expect(mine.page.locator("#now button")).to_be_enabled()
+            await ask(mine)
+            how = mine.page.locator(f"{CARD} [data-how]")
+            await expect(how).to_have_text(re.compile(r"^Sending: .* of 4\.2.MB, \d+.kB/s, about \d+.s left$"))
+            other = theirs.page.locator(f"{CARD} [data-how]")
+            await expect(other).to_have_text(re.compile(r"^Mengirim: .*MB, \d+.kB/dtk, sekitar \d+.dtk lagi$"))
+            await mine.page.reload()
+            await mine.live()
+            await expect(how).to_have_text(re.compile(r"^Sending: .*kB/s, about"))
+            row = mine.page.locator(ROWS)
+            await expect(row.locator(".i.active")).to_be_visible(timeout=60_000)
+            await expect(row).to_contain_text("restored and compared")
+            await row.locator("a >> nth=0").click()
+            await mine.page.click("#backup-files a >> text=photos")
+            files = mine.page.locator("#backup-files tbody tr")
+            await expect(files).to_have_count(4)
+            await expect(files.first).to_contain_text("0.jpg")
+            await expect(files.first).to_contain_text("1.0\u202fMB")
+            assert mine.faults == theirs.faults == []

@@ -134,5 +134,11 @@ def test_backups_have_words_of_their_own(language: str) -> None:
         assert jobs.behind(r, job) != r.t("behind.other")
         assert name not in jobs.what(r, job)
         assert f"jobs.kind.{name}" in r.t
+    told_of: list[tuple[dict[str, Any], str]] = [
+        ({"made": "full"}, "became_full"), ({"result": {"backup_type": "full"}}, "became_full"), ({}, "incremental"),
+    ]  # fmt: skip
+    for told, kind in told_of:
+        asked = JOB | {"name": "start_backup", "args": {"backup_type": "incremental"}} | told
+        assert jobs.what(r, asked) == r.t(f"what.start_backup.{kind}")
     preview = JOB | {"name": "restore_backup", "args": {"backup_id": 12, "dry_run": True}}
     assert jobs.what(reader("en"), preview) == "Preview restoring backup 12"

@@ -69,6 +69,7 @@ def test_no_text_is_left_over() -> None:
         "key.",
         "remote_refusal.",
         "backup.",
+        "restore.",
     )
     alone = [
         key

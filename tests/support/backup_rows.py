@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import anyio
+
 from db.backup_records import BackupRow
 from hub.backups.rules.life import Wanted
 from hub.backups.service import Backups
@@ -12,6 +14,11 @@ from hub.model.changes import Put, move, moved_rows, put_rows
 from tests.support.api_hub import ApiHub
 
 BACKUPS = "/machines/1/backups"
+
+
+async def rest(_self: object) -> None:
+    """What else would run by the clock."""
+    await anyio.sleep_forever()
 
 
 async def backup(hub: ApiHub, number: int, hours: float = 1.0, state: str = "verified", **members: Any) -> BackupRow:

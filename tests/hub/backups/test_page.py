@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import msgspec
 import pytest
@@ -18,7 +17,7 @@ import pytest_asyncio
 from hub.backups.drill import Drills
 from hub.backups.keeper import BackupKeeper
 from tests.support.api_hub import ApiHub, api_hub
-from tests.support.backup_rows import BACKUPS, backup, open_backup
+from tests.support.backup_rows import BACKUPS, backup, open_backup, rest
 from tests.support.page_visitor import browser
 
 SHORT = '"><script>'
@@ -27,9 +26,6 @@ EVIL = '"><script>alert(1)</script>&amp;{{7*7}}'
 
 @pytest_asyncio.fixture
 async def hub(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiHub]:
-    async def rest(_self: object) -> None:
-        await anyio.sleep_forever()
-
     # Rows without archives stay as they were put, and nothing begins by the clock.
     monkeypatch.setattr(Drills, "run", rest)
     monkeypatch.setattr(BackupKeeper, "run", rest)
@@ -141,8 +137,8 @@ async def test_a_machine_that_is_away_begins_when_it_is_back(hub: ApiHub) -> Non
 @pytest.mark.parametrize(
     ("name", "locked"),
     [
-        ("viewer", ["Download", "Delete…"]),
-        ("technician", ["Download", "Delete…"]),
+        ("viewer", ["Restore…", "Download", "Verify", "Delete…"]),
+        ("technician", ["Restore…", "Download", "Delete…"]),
         ("operator", ["Delete…"]),
         ("admin", []),
     ],

@@ -15,14 +15,14 @@ import pytest
 import pytest_asyncio
 from starlette.routing import Route, WebSocketRoute
 
-from db.backup_records import BackupRow
+from db.backup_records import BackupRow, RestoreRow
 from db.records import CommandRow, RecordingRow, SessionRow, TokenRow
 from hub.backups.rules import drill, life
 from hub.backups.rules.life import Archive
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
 from hub.model import credentials
-from hub.model.changes import Change, Patch, put_rows
+from hub.model.changes import Change, Patch, Put, put_rows
 from hub.people import rules
 from hub.remote.recordings.service import Recordings
 from hub.web.api.endpoint import Endpoint, Nowhere
@@ -75,6 +75,7 @@ class Cast:
     command_id: str
     recording_id: int
     backup_id: int
+    restore_id: int
 
 
 async def cast(hub: ApiHub, number: int) -> Cast:
@@ -98,7 +99,9 @@ async def cast(hub: ApiHub, number: int) -> Cast:
         secrets[role] = hub.logins[named(role)]
     secrets["expired"], secrets["revoked"] = await dead_tokens(hub, hub.users[named("admin")])
     recording_id = await recording_of(hub, own)
-    return Cast(secrets, own, other, victim, command.id, recording_id, await backup_of(hub, own))
+    backup_id = await backup_of(hub, own)
+    restore_id = await preview_of(hub, own, backup_id)
+    return Cast(secrets, own, other, victim, command.id, recording_id, backup_id, restore_id)
 
 
 async def backup_of(hub: ApiHub, rvm_id: int) -> int:
@@ -111,6 +114,16 @@ async def backup_of(hub: ApiHub, rvm_id: int) -> int:
     # The hub's own drill would say that there is no such file.
     await hub.context.announce(*received, *drill.put_off(row, now))
     return backup_id
+
+
+async def preview_of(hub: ApiHub, rvm_id: int, backup_id: int) -> int:
+    """What a restore of it would do."""
+    now = hub.context.clock()
+    row = RestoreRow(
+        rvm_id=rvm_id, backup_id=backup_id, state="succeeded", dry_run=True, requested_by="system", created_at=now,
+        finished_at=now,
+    )  # fmt: skip
+    return next(put_rows(await hub.context.announce(Put(row)), RestoreRow)).id
 
 
 async def recording_of(hub: ApiHub, rvm_id: int) -> int:
@@ -137,6 +150,7 @@ def filled(path: str, of: Cast) -> str:
         ("{rest:path}", "nowhere/at/all"),
         ("{device_id}", of.rvm_id), ("{key}", "cpu_threshold"),
         ("{recording_id}", of.recording_id), ("{backup_id}", of.backup_id), ("{number}", 1), ("{token}", "nothing"),
+        ("{restore_id}", of.restore_id),
     ):  # fmt: skip
         path = path.replace(name, str(value))
     return path

@@ -2,12 +2,14 @@
 
 import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
-import { find, setText } from "../dom.js";
+import { all, find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
+import { age } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
+import { language } from "../texts.js";
 
 const id = Number(document.body.dataset.id);
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
@@ -25,7 +27,15 @@ const feed = new Feed(null, {
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
-const top = new MachineTop(id, feed, spoken, () => link.draw());
+const top = new MachineTop(id, feed, spoken, () => {
+  link.draw();
+  ages();
+});
+
+function ages() {
+  for (const node of all("[data-age]"))
+    setText(node, age((feed.clock.now() - Number(node.dataset.age)) / 1000, language));
+}
 
 function draw() {
   const m = feed.fleet.machines.get(id);
@@ -34,7 +44,9 @@ function draw() {
 
 setInterval(() => {
   const m = feed.fleet.machines.get(id);
-  if (m && !document.hidden && !feed.paused) top.tick(m, feed.clock.now());
+  if (!m || document.hidden || feed.paused) return;
+  top.tick(m, feed.clock.now());
+  ages();
 }, 1000);
 frame();
 guardButtons();

@@ -1,0 +1,198 @@
+"""Renders a restore of a backup, or its preview, in words: what it is about, how far it is, what it did. Pure.
+
+Takes restores with instants in epoch milliseconds. Results come from a machine: nothing in them is trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from dashboard import jobs
+from dashboard.backups import CLASSES
+from dashboard.event_reading import moment
+from dashboard.reader import Reader
+
+Restore = Mapping[str, Any]
+
+MARKS: Final = {"succeeded": "active", "failed": "error", "cancelled": "inactive"}
+"""Of a state; any other is on its way."""
+COUNTS: Final = ("replaced", "added", "deleted", "same")
+FRESH_MS: Final = 3_600_000
+"""A preview that is older shows what is not so any more."""
+MOST_EXAMPLES: Final = 200
+MOST_PATHS: Final = 20
+"""Single files that are named; the rest is counted."""
+
+
+class RestoreCell(NamedTuple):
+    """How many files, and their bytes ("" when there are none)."""
+
+    files: str
+    size: str
+
+
+class RestoredClass(NamedTuple):
+    name: str
+    cells: tuple[RestoreCell, ...]
+
+
+class RestoreLine(NamedTuple):
+    """A restore in a table."""
+
+    id: int
+    backup_id: int
+    when: str
+    title: str
+    by: str
+    what: str
+    mark: str
+    word: str
+    why: str
+
+
+class ShownRestore(NamedTuple):
+    """`ask`: it is a preview that may be done for real. `examples`: (name, paths, how many more)."""
+
+    id: int
+    backup_id: int
+    dry_run: bool
+    title: str
+    when: str
+    stamp: str
+    by: str
+    reason: str
+    mark: str
+    word: str
+    how: str
+    why: str
+    facts: tuple[tuple[str, str, str], ...]
+    ages: str
+    columns: tuple[str, ...]
+    table: tuple[RestoredClass, ...]
+    examples: tuple[tuple[str, list[str], int], ...]
+    ask: bool
+
+
+def line(r: Reader, one: Restore, *, by: str, zone: str) -> RestoreLine:
+    return RestoreLine(
+        id=one["id"],
+        backup_id=one["backup_id"],
+        when=r.day(one["created_at"], zone),
+        title=r.stamp(one["created_at"], zone),
+        by=by,
+        what=", ".join(filter(None, (r.t("restore.preview") if one["dry_run"] else "", parts(r, one)))),
+        mark=mark(one),
+        word=word(r, one),
+        why=jobs.why(r, one["error"]) if one["error"] else "",
+    )
+
+
+def shown(r: Reader, one: Restore, *, by: str, zone: str, job: jobs.JobCard | None, place: str) -> ShownRestore:
+    """`job`: the card of its command; `place`: the address of the machine's backups. A preview may be done for real as
+    long as it is fresh."""
+    result = one["result"] if isinstance(one["result"], Mapping) else {}
+    columns = COUNTS if one["dry_run"] else ("restored",)
+    done = one["state"] == "succeeded"
+    return ShownRestore(
+        id=one["id"],
+        backup_id=one["backup_id"],
+        dry_run=bool(one["dry_run"]),
+        title=r.t("restore.title.preview" if one["dry_run"] else "restore.title", id=one["backup_id"]),
+        when=r.day(one["created_at"], zone),
+        stamp=r.stamp(one["created_at"], zone),
+        by=by,
+        reason=one["reason"] or "",
+        mark=mark(one),
+        word=word(r, one),
+        how=job.how if job is not None and job.is_open else "",
+        why=jobs.why(r, one["error"]) if one["error"] else "",
+        facts=tuple(fact for fact in _facts(r, one, result, place, zone) if fact[1]),
+        ages=_ages(r, result) if done else "",
+        columns=columns,
+        table=tuple(_rows(r, result, columns)) if done else (),
+        examples=tuple(_examples(result)) if done else (),
+        ask=done and bool(one["dry_run"]) and r.now - one["created_at"] <= FRESH_MS,
+    )
+
+
+def word(r: Reader, one: Restore) -> str:
+    kind = "preview." if one["dry_run"] and one["state"] == "succeeded" else ""
+    return r.said("restore.state", f"{kind}{one['state']}")
+
+
+def mark(one: Restore) -> str:
+    """The green one is for what was restored, not for what was looked at."""
+    return "inactive" if one["dry_run"] and one["state"] == "succeeded" else MARKS.get(one["state"], "auto")
+
+
+def parts(r: Reader, one: Restore) -> str:
+    """What of the backup: classes, or single files, or everything."""
+    paths, classes = one["paths"] or (), one["classes"] or ()
+    if paths:
+        return r.t("restore.what.paths", n=r.number(len(paths)), count=len(paths))
+    if not classes or set(classes) >= set(CLASSES):
+        return r.t("restore.what.all")
+    return ", ".join(r.said("restore.class", str(name)) for name in classes)
+
+
+def _facts(r: Reader, one: Restore, result: Mapping[str, Any], place: str, zone: str) -> list[tuple[str, str, str]]:
+    """(Name of a text, value, the address it links to or "")."""
+    paths, end, safety = list(one["paths"] or ()), one["finished_at"], one["safety_backup_id"]
+    named = ", ".join(str(path) for path in paths[:MOST_PATHS]) + (" …" if len(paths) > MOST_PATHS else "")
+    services = result.get("services")
+    restarted = [str(name) for name in services] if isinstance(services, (list, tuple)) else []
+    return [
+        ("what", parts(r, one), ""),
+        ("paths", named, ""),
+        ("safety", "" if safety is None else r.t("backup.one", id=safety), f"{place}/{safety}"),
+        ("took", "" if end is None else r.span(max(0, end - one["created_at"]) / 1000), ""),
+        ("finished", "" if end is None else r.stamp(end, zone), ""),
+        ("services", ", ".join(restarted), ""),
+    ]
+
+
+def _ages(r: Reader, result: Mapping[str, Any]) -> str:
+    said = [(name, result.get(name)) for name in ("oldest", "newest", "now_newest")]
+    return " ".join(r.t(f"restore.age.{name}", when=moment(r, at)) for name, at in said if isinstance(at, str) and at)
+
+
+def _rows(r: Reader, result: Mapping[str, Any], columns: Sequence[str]) -> list[RestoredClass]:
+    told = result.get("classes")
+    classes = told if isinstance(told, Mapping) else {}
+    listed = [name for name in CLASSES if name in classes] + [name for name in classes if name not in CLASSES]
+    return [
+        RestoredClass(r.said("restore.class", str(name)), tuple(_cells(r, classes[name], columns)))
+        for name in listed
+        if isinstance(classes[name], Mapping)
+    ]
+
+
+def _cells(r: Reader, of: Mapping[str, Any], columns: Sequence[str]) -> list[RestoreCell]:
+    if columns == ("restored",):
+        return [_cell(r, of)]
+    return [_cell(r, of.get(name)) for name in columns]
+
+
+def _cell(r: Reader, told: Any) -> RestoreCell:
+    counts = told if isinstance(told, Mapping) else {}
+    count, size = _whole(counts.get("count")), _whole(counts.get("bytes"))
+    return RestoreCell("—" if not count else r.number(count), "" if not size else r.amount(size))
+
+
+def _examples(result: Mapping[str, Any]) -> list[tuple[str, list[str], int]]:
+    told, classes = result.get("examples"), result.get("classes")
+    examples, found = told if isinstance(told, Mapping) else {}, []
+    groups = [of for of in classes.values() if isinstance(of, Mapping)] if isinstance(classes, Mapping) else []
+    for name in COUNTS[:3]:
+        listed = examples.get(name)
+        paths = [str(path) for path in listed[:MOST_EXAMPLES]] if isinstance(listed, (list, tuple)) else []
+        if paths:
+            counts = [of[name] for of in groups if isinstance(of.get(name), Mapping)]
+            total = sum(_whole(count.get("count")) for count in counts)
+            found.append((name, paths, max(0, total - len(paths))))
+    return found
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**53 else 0
