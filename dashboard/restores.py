@@ -118,7 +118,7 @@ def shown(r: Reader, one: Restore, *, by: str, zone: str, job: jobs.JobCard | No
 
 def word(r: Reader, one: Restore) -> str:
     kind = "preview." if one["dry_run"] and one["state"] == "succeeded" else ""
-    return r.said("restore.state", f"{kind}{one['state']}")
+    return r.text_of("restore.state", f"{kind}{one['state']}")
 
 
 def mark(one: Restore) -> str:
@@ -133,7 +133,7 @@ def parts(r: Reader, one: Restore) -> str:
         return r.t("restore.what.paths", n=r.number(len(paths)), count=len(paths))
     if not classes or set(classes) >= set(CLASSES):
         return r.t("restore.what.all")
-    return ", ".join(r.said("restore.class", str(name)) for name in classes)
+    return ", ".join(r.text_of("restore.class", str(name)) for name in classes)
 
 
 def _facts(r: Reader, one: Restore, result: Mapping[str, Any], place: str, zone: str) -> list[tuple[str, str, str]]:
@@ -162,7 +162,7 @@ def _rows(r: Reader, result: Mapping[str, Any], columns: Sequence[str]) -> list[
     classes = told if isinstance(told, Mapping) else {}
     listed = [name for name in CLASSES if name in classes] + [name for name in classes if name not in CLASSES]
     return [
-        RestoredClass(r.said("restore.class", str(name)), tuple(_cells(r, classes[name], columns)))
+        RestoredClass(r.text_of("restore.class", str(name)), tuple(_cells(r, classes[name], columns)))
         for name in listed
         if isinstance(classes[name], Mapping)
     ]

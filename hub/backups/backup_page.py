@@ -56,13 +56,13 @@ async def show_backup(visit: Visit) -> Response:
     return await _page(visit, visit.machine())
 
 
-async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200, said: str = "") -> Response:
-    """`fault`: the sentence of a refused form, `said` what came of one."""
+async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200, notice: str = "") -> Response:
+    """`fault`: the sentence of a refused form, `notice` what came of one."""
     row = await api.find(visit.call(machine=found))
     head = await tab.head(visit, found)
     values = {**await _whole(visit, found, row), "m": head["m"], "listing": await _listing(visit, found, row)}
     values["may_restore"] = any(offer.name == "restore" and not offer.locked for offer in values["b"].offers)
-    return visit.render("backup.html", status, **values, head_of=head, fault=fault, said=said)
+    return visit.render("backup.html", status, **values, head_of=head, fault=fault, notice=notice)
 
 
 async def part_backup(visit: Visit) -> dict[str, Any]:
@@ -97,17 +97,17 @@ async def _listing(visit: Visit, found: Machine, row: BackupRow) -> Listing:
     try:
         wanted = {"folder": params.get("folder", ""), **({"after": params["after"]} if "after" in params else {})}
         query = validate(files_api.FilesQuery, wanted)
-        told = (await files_api.list_files(visit.call(machine=found, query=query))).data
+        listed = (await files_api.list_files(visit.call(machine=found, query=query))).data
     except Problem as refused:
         return Listing(visit.sentence(refused), here)
-    folder, zone = told["folder"], tab.zone_of(found)
+    folder, zone = listed["folder"], tab.zone_of(found)
     return Listing(
         why="",
         here=here,
         steps=tuple((name, _folder(here, path)) for name, path in texts.folders(folder)),
-        files=tuple(_shown_file(visit, here, folder, entry, zone) for entry in told["entries"]),
-        deleted=tuple(told["deleted"]),
-        more="" if told["next"] is None else _folder(here, folder, told["next"]),
+        files=tuple(_shown_file(visit, here, folder, entry, zone) for entry in listed["entries"]),
+        deleted=tuple(listed["deleted"]),
+        more="" if listed["next"] is None else _folder(here, folder, listed["next"]),
     )
 
 
@@ -154,7 +154,7 @@ async def verify(visit: Visit) -> Response:
     except (Problem, Refused) as refused:
         problem = as_problem(refused)
         return await _page(visit, found, visit.sentence(problem), problem.status)
-    return await _page(visit, found, said=visit.reader.t("backup.verify.asked"))
+    return await _page(visit, found, notice=visit.reader.t("backup.verify.asked"))
 
 
 async def delete(visit: Visit) -> Response:

@@ -157,8 +157,8 @@ def why_machine_cannot(found: Machine) -> str:
         return "quarantined"
     if not found.linked:
         return "offline"
-    told = found.capabilities
-    return "unsupported" if told and "restore_backup" not in told else ""
+    able = found.capabilities
+    return "unsupported" if able and "restore_backup" not in able else ""
 
 
 def retention_days(found: Machine) -> float:
@@ -211,8 +211,8 @@ def _press_key(visit: Visit, found: Machine) -> str:
 
 def _cannot(found: Machine) -> str:
     """Why the machine cannot be asked for a backup now, "" when it can, also while it is away."""
-    told = found.capabilities
-    if told and "start_backup" not in told:
+    able = found.capabilities
+    if able and "start_backup" not in able:
         return "unsupported"
     if not found.effective_settings.on("backup_enabled"):
         return "off"
