@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import architecture_picture
 from tests.support import (
     bound_laws,
     code_laws,
@@ -43,6 +44,11 @@ def our_house() -> House:
 def test_our_house_keeps_the_law(law: Law, our_house: House) -> None:
     broken = list(law(our_house))
     assert not broken, "\n" + "\n".join(broken)
+
+
+def test_the_committed_pictures_are_those_of_the_source() -> None:
+    for path, text in architecture_picture.pictures():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m scripts.architecture_picture"
 
 
 def test_every_exception_from_a_law_is_still_needed(our_house: House) -> None:
