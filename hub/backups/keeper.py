@@ -115,9 +115,9 @@ class BackupKeeper:
         return due.DueBackup(machine.id, past.good_at or past.since)
 
     async def _begin(self, machine: Machine) -> None:
-        # An incremental needs an intact chain: after a drill that failed the next one stands alone.
+        # An incremental needs an intact chain: the first one, and the next after a failed drill, stand alone.
         damaged = any(is_there(row) and not is_good(row) for row in machine.backups.values())
-        wanted = "full" if damaged else "incremental"
+        wanted = "full" if damaged or last_good(machine.backups) is None else "incremental"
         try:
             await self._backups.start(machine, Wanted(wanted, trigger="schedule"), actors.CLOCK)
         except (Refused, Conflict) as refused:

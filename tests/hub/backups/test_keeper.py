@@ -75,10 +75,10 @@ async def test_machines_are_asked_in_their_night_so_many_at_once_and_each_once(r
     assert asked(machines) == [True] * 4 + [False] * 2
     row = open_backup(machines[0].backups)
     assert row is not None
-    assert (row.trigger, row.requested_by, row.backup_type) == ("schedule", "clock", "incremental")
+    assert (row.trigger, row.requested_by, row.backup_type) == ("schedule", "clock", "full")
     (command,) = machines[0].pending.values()
     assert command.args == {
-        "backup_id": row.id, "backup_type": "incremental", "include_images": True, "include_logs": True,
+        "backup_id": row.id, "backup_type": "full", "include_images": True, "include_logs": True,
     }  # fmt: skip
     await end(room, machines[1])
     await room.keeper.ask()
@@ -113,7 +113,9 @@ async def test_a_machine_is_asked_again_the_next_night_and_an_hour_after_a_failu
     assert asked([machine]) == [False]
     set_clock(room, NIGHT + DAY + timedelta(hours=3, minutes=10))
     await room.keeper.ask()
-    assert asked([machine]) == [True]
+    following = open_backup(machine.backups)
+    assert following is not None
+    assert following.backup_type == "incremental", "it has something to build on"
     await end(room, machine, "failed")
     await room.keeper.ask()
     assert asked([machine]) == [False]
@@ -149,6 +151,7 @@ async def test_after_a_failed_drill_the_next_one_stands_alone(room: BackupRoom) 
     (machine,) = await add_machines(room, 1)
     set_clock(room, NIGHT + timedelta(hours=3, minutes=10))
     damaged = {"code": "archive_damaged"}
+    await room.add_archive(machine, 4, ITEMS, created_at=NIGHT - 2 * DAY)
     await room.add_archive(machine, 5, ITEMS, created_at=NIGHT - DAY, drill_error=damaged, drill_at=room.clock())
     await room.keeper.ask()
     row = open_backup(machine.backups)
