@@ -1,0 +1,111 @@
+"""Where what is restored belongs: one rename where that can be, member by member where something must stay."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.backups import restore_places
+from device.commands.jobs import WorkFailed
+from device.settings import load
+from tests.support.backup_archives import picture
+from tests.support.restored_machine import OLD, RestoredMachine, left_over
+
+SHM = Path("/dev/shm")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> RestoredMachine:
+    return RestoredMachine(tmp_path)
+
+
+async def test_another_file_system_mounted_in_a_source_stays(
+    world: RestoredMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = world.back_up()
+    new = world.picture()
+    mounted = world.roots["app"] / "sub" / "disk"
+    mounted.mkdir()
+    (mounted / "photo").write_bytes(b"of today")
+    inode = mounted.stat().st_ino
+    world.ruin()
+    monkeypatch.setattr(restore_places, "_mounts", lambda target: [str(mounted)] if "app" in target else [])
+    await world.restore(backup)
+    assert (mounted / "photo").read_bytes() == b"of today"
+    assert mounted.stat().st_ino == inode, "it was not even moved"
+    shutil.rmtree(mounted)
+    files = {path: what for path, what in world.picture().items() if not what[0].startswith("0o4")}
+    assert files == {path: what for path, what in new.items() if not what[0].startswith("0o4")}
+    assert left_over(world) == []
+
+
+def closed(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """As for an agent that is not root: these cannot be written."""
+    real = os.access
+
+    def access(path: Any, mode: int, **how: Any) -> bool:
+        return not (mode & os.W_OK and Path(path) in folders) and real(path, mode, **how)
+
+    monkeypatch.setattr(restore_places.os, "access", access)  # type: ignore[attr-defined]
+
+
+async def test_where_the_folder_above_is_not_ours_the_members_are_exchanged(
+    world: RestoredMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = world.back_up()
+    new = world.picture()
+    world.ruin()
+    inodes = [root.stat().st_ino for root in world.roots.values()]
+    closed(monkeypatch, world.place / "srv")
+    await world.restore(backup)
+    assert [root.stat().st_ino for root in world.roots.values()] == inodes
+    after = world.picture()
+    assert {path: what[3] for path, what in after.items()} == {path: what[3] for path, what in new.items()}
+    assert left_over(world) == []
+
+
+async def test_what_cannot_be_written_at_all_is_said_before_anything_is_fetched(
+    world: RestoredMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = world.back_up()
+    world.archives.clear()
+    closed(monkeypatch, world.place / "srv", *world.roots.values())
+    with pytest.raises(WorkFailed) as refused:
+        await world.restore(backup)
+    assert refused.value.failure.code == "not_writable"
+    assert str(world.place / "srv") in refused.value.failure.message or "app" in refused.value.failure.message
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    if not SHM.is_dir() or SHM.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system on this computer")
+    with tempfile.TemporaryDirectory(dir=SHM) as folder:
+        yield Path(folder)
+
+
+async def test_sources_of_two_file_systems_are_staged_on_each(tmp_path: Path, memory: Path) -> None:
+    world = RestoredMachine(tmp_path)
+    shutil.move(world.roots["conf"], memory / "conf")
+    world.roots["conf"] = memory / "conf"
+    config = json.loads((tmp_path / "machine.json").read_text())
+    config["backup_sources"]["conf"]["path"] = str(memory / "conf")
+    (tmp_path / "machine.json").write_text(json.dumps(config))
+    world.settings = load(tmp_path / "machine.json", {})
+    world.machine.sources["conf"] = memory / "conf"
+    backup = world.back_up()
+    before = [picture(root) for root in world.roots.values()]
+    world.ruin()
+    result = await world.restore(backup)
+    assert [picture(root) for root in world.roots.values()] == before
+    assert result["files"] == 8
+    assert (world.roots["conf"] / "conf-0").read_bytes() == OLD
+    assert left_over(world) == []
+    assert sorted(os.listdir(memory)) == ["conf"]  # noqa: PTH208 - as it is
