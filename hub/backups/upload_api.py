@@ -41,10 +41,10 @@ class Estimate(msgspec.Struct):
 
 
 class UploadWanted(msgspec.Struct):
-    """`parent_id`: the backup that an incremental one builds on. With an `estimate` it is refused before a byte of it
-    travels."""
+    """`backup_type`: where the machine makes another than it was asked for; `parent_id`: what an incremental one builds
+    on. With an `estimate` it is refused before a byte of it travels."""
 
-    backup_type: BackupType = "full"
+    backup_type: BackupType | None = None
     parent_id: Row | None = None
     file_name: Annotated[str, msgspec.Meta(max_length=255)] | None = None
     compression: Literal["gzip", "zstd", "none"] = "gzip"
@@ -107,7 +107,7 @@ async def begin_upload(call: Call) -> Answer:
     room = await backups.room(row.rvm_id, row)
     most = min(limit - kept for limit, kept in _limits(room)) if _limits(room) else MAX_PARTS * PART_SIZE
     _must_fit(life.over(room, 0 if wanted.estimate is None else wanted.estimate.bytes))
-    announced = Announced(wanted.backup_type, wanted.compression, wanted.encrypted)
+    announced = Announced(wanted.backup_type or row.backup_type, wanted.compression, wanted.encrypted)
     try:
         row = await backups.begin(row, announced, parent)
     except ObjectsError as away:

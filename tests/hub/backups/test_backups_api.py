@@ -246,6 +246,8 @@ async def test_backups_are_listed_in_pages_and_deleted_with_their_chain(any_hub:
 
 async def test_an_incremental_needs_a_parent_that_is_there(client: BackupClient) -> None:
     number = (await client.start(backup_type="incremental"))["backup_id"]
+    good(await client.begin(number))
+    assert (await client.status())["backup_type"] == "incremental", "as long as the machine says nothing else"
     for parent in (number, 999):
         refused = await client.begin(number, backup_type="incremental", parent_id=parent)
         problem(refused, 409, "parent_missing")
