@@ -31,6 +31,7 @@ from protocol.commands import StartBackup, VerifyBackup
 LOOK_EVERY_S: Final = 0.25
 MAX_CRASHES: Final = 5
 """Of the child in a row without progress; more end the backup."""
+TURN_EVERY_S: Final = 1.0
 WAITING_EVERY_S: Final = 20.0
 LEAST_S: Final = 0.5
 """Before the deadline a backup fails by itself, so that its cause is known."""
@@ -74,6 +75,7 @@ class BackupClient:
         settings = self._settings()
         if not settings.switch("backup_enabled"):
             raise WorkRejected("backups_disabled", "backup_enabled is off in this machine's settings")
+        await self._wait_for_turn(job)
         async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
             assignment = await self._disk.call(backup_assignment, settings, args, self._folder)
@@ -96,6 +98,7 @@ class BackupClient:
 
     async def verify_backup(self, args: VerifyBackup, job: Job) -> Result:
         """Fetches a kept backup, unpacks it to a scratch place and compares it. Raises WorkFailed."""
+        await self._wait_for_turn(job)
         async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
             assignment = assigned("verify", self._settings(), args.backup_id, self._folder, {})
@@ -110,6 +113,14 @@ class BackupClient:
         args = msgspec.to_builtins(wanted)
         assignment = assigned("restore", self._settings(), wanted.backup_id, self._folder, args)
         return msgspec.convert(await Run(self, assignment, job).to_the_end(), StageResult)
+
+    async def _wait_for_turn(self, job: Job) -> None:
+        """While another backup, check or restore runs; a command that was to begin within a minute goes on waiting."""
+        began = time.monotonic()
+        while self.turn.locked():
+            job.prolong(prolonged_s(began, time.monotonic()))
+            job.progress("waiting")
+            await job.pause(TURN_EVERY_S)
 
     async def yielding(self, watch: ControlWatch) -> Yielding:
         """What a child is to do now."""

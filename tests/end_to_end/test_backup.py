@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from tests.support.backed_up_machine import backed_up_machine, unpacked
@@ -53,3 +55,20 @@ async def test_a_cancelled_backup_ends_on_both_sides(tmp_path: Path) -> None:
         assert (status["upload_status"], status["backup"]["error"]["code"]) == ("failed", "cancelled")
         second = await machine.ask()
         assert second > status["backup_id"], "the next one may begin"
+
+
+@pytest.mark.timeout(180)
+async def test_an_encrypted_one_is_verified_by_the_machine_itself(tmp_path: Path) -> None:
+    """The hub keeps what it cannot read, and asks the machine to check it."""
+    operator = pyrage.x25519.Identity.generate()
+    async with (
+        forked_hub(tmp_path) as hub,
+        backed_up_machine(tmp_path / "site", hub, SIZE, backup_public_key=str(operator.to_public())) as machine,
+    ):
+        backup_id = await machine.ask()
+        shown = await machine.verified(backup_id, 90)
+        assert (shown["upload_status"], shown["encrypted"]) == ("verified", True)
+        plain = io.BytesIO()
+        pyrage.decrypt_io(io.BytesIO(await machine.archive(backup_id)), plain, [operator])
+        assert unpacked(plain.getvalue()) == machine.content
+        assert "Traceback" not in hub.log + machine.agent.log

@@ -250,9 +250,20 @@ async def test_the_child_is_polite_small_and_carries_no_key_for_others_to_see(be
 
 
 async def test_backups_of_one_machine_take_turns(bench: ClientBench) -> None:
-    bench.fill("a.jpg", 1000)
-    results = await asyncio.gather(bench.back_up(1), bench.back_up(2, "incremental"))
-    assert [result["backup_type"] for result in results] == ["full", "incremental"]
+    """Also one whose command was to begin soon, or is withdrawn meanwhile."""
+    bench.fill("a.jpg", 20 * MIB)
+    bench.set(backup_rate=20_000)
+    soon, withdrawn = bench.job(lasts_s=0.5), bench.job()
+    first = asyncio.ensure_future(bench.back_up(1))
+    await until(lambda: bench.hub.backup(1).parts, 30)
+    second = asyncio.ensure_future(bench.back_up(2, "incremental", job=soon))
+    third = asyncio.ensure_future(bench.back_up(3, "incremental", job=withdrawn))
+    await until(lambda: "waiting" in bench.phases, 5)
+    withdrawn.cancelled.set()
+    with pytest.raises(WorkCancelled):
+        await third
+    assert [(await each)["backup_type"] for each in (first, second)] == ["full", "incremental"]
+    assert 3 not in bench.hub.backups
 
 
 @only_root
