@@ -31,7 +31,7 @@ import msgspec
 
 from archive.pump import CHILD_ENVIRONMENT
 from bench import report, scene
-from bench.backup_upload import Payload, Sent, as_form, to_bare, to_hub
+from bench.backup_upload import Payload, Sent, as_form, rest, to_bare, to_hub
 from bench.hub import Hub
 from bench.load_spec import Found, Spec
 from bench.processes import ROOT, run_load
@@ -110,16 +110,21 @@ def _upload(options: Namespace, stage: scene.Scene) -> None:
     sent: dict[str, list[Sent]] = {"bare": [], "hub": [], "form": []}
     acks: list[Found] = [_acks(running, options, "quiet")]
     for turn in range(options.repeat):
-        sent["bare"].append(to_bare(upload, payload))
         machine = options.machines + 2 * turn
-        sent["hub"].append(to_hub(running, machine, payload))
-        sent["form"].append(as_form(running, machine + 1, payload))
+        sends: dict[str, Callable[[], Sent]] = {
+            "bare": lambda turn=turn: to_bare(upload, payload, str(turn)),  # type: ignore[misc]
+            "hub": lambda machine=machine: to_hub(running, machine, payload),  # type: ignore[misc]
+            "form": lambda machine=machine: as_form(running, machine + 1, payload),  # type: ignore[misc]
+        }
+        for name, send in sends.items():
+            rest(running.server)
+            sent[name].append(send())
     with ThreadPoolExecutor(1) as pool:
         beside = pool.submit(_acks, running, options, "beside")
         machine = 0
         while not beside.done():
             machine = (machine + 1) % options.machines
-            to_hub(running, machine, payload)
+            to_hub(running, machine, payload, rests=False)
         acks.append(beside.result())
     _say_upload(sent, acks)
 

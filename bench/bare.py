@@ -12,7 +12,7 @@ commandonly the same, and samples are acknowledged without being kept
 fanout      live samples in, one frame encoded four times a second for all browsers
 page        a page of ten lines that shows the hub's stamp as it arrives
 pty         /ws/terminal: a pseudo-terminal behind a WebSocket
-upload      PUT /parts/NUMBER: 8 MiB into a file, summed and flushed; FILE_OR_URL is the file
+upload      PUT /uploads/NAME/NUMBER: 8 MiB into a file, summed and flushed; FILE_OR_URL begins its name
 """
 
 from __future__ import annotations
