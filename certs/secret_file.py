@@ -1,8 +1,5 @@
-"""Reads a file that holds a secret: a password, a machine's key, a private key. One reader for hub and agent.
-
-Refuses, with a code for the sentence that says the fix, what everybody on the computer may read and what would be
-another secret than the one seen in an editor. Standard library only; knows no setting and no language.
-"""
+"""Reads a file that holds a secret: a password, a machine's key, a private key. Refuses, with a code for the sentence
+that names the fix, what everybody on the computer may read. Standard library only; knows no setting and no language."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 MOST: Final = 64 * 1024
-"""Bytes: a chain of certificates beside a key, and nothing that anybody means as a secret."""
+"""Bytes: a chain of certificates beside a key."""
 LOOSE: Final = 0o027
 """Rights nobody else may have. A group may read (`ssl-cert`, a mounted secret), but not write."""
 _MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")

@@ -30,7 +30,6 @@ def create_app(settings: Settings) -> Starlette:
 
 
 def routes() -> list[BaseRoute]:
-    """In order of precedence."""
     return [
         WebSocketRoute("/ws/device", DeviceSocket()),
         WebSocketRoute("/ws/tunnel", TunnelSocket()),
@@ -45,7 +44,7 @@ def routes() -> list[BaseRoute]:
 
 
 def layers(settings: Settings) -> list[Middleware]:
-    """Outermost first. Only the first touches a WebSocket: one for a machine's page by its own name."""
+    """Outermost first. Only the first touches a WebSocket."""
     names = names_of(settings)
     return [
         Middleware(PagesByHost, names=names),

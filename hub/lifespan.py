@@ -60,13 +60,11 @@ from protocol.version import PRODUCT_VERSION
 logger = logging.getLogger("myrvm.engine")
 
 FLUSH_S = 5.0
-"""The end waits so long for what was handed in to become durable."""
+"""For what was handed in to become durable at the end."""
 
 
 @dataclass(slots=True)
 class Engine:
-    """`clock` gives aware UTC."""
-
     store: Store
     fleet: Fleet
     announce: Announcer
@@ -79,8 +77,6 @@ class Engine:
 
 
 class Nobody:
-    """For when no browser can be there."""
-
     def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
         """Nobody looks."""
 
@@ -98,7 +94,7 @@ async def open_engine(
     alone: bool = True,
 ) -> AsyncIterator[Engine]:
     """`publisher` makes the feed for the loaded fleet. `alone` False: a running hub owns the clock, so nothing is swept
-    here. At the end what was handed in is flushed. Raises a StoreError when the database cannot be opened."""
+    here. Raises a StoreError."""
     store = await open_store(settings.database_url, Owner.here() if alone else None)
     try:
         fleet = await load_fleet(store, base_of(asdict(settings)))
@@ -157,8 +153,7 @@ class StartFailedError(Exception):
 
 @asynccontextmanager
 async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
-    """Raises StartFailedError when the database cannot be had. A part that fails ends the whole block: a hub that lost
-    its recorder must not go on smiling."""
+    """Raises StartFailedError. A part that fails ends the whole block."""
     epoch = secrets.token_hex(8)
     feeds: list[Feed] = []
 

@@ -1,8 +1,5 @@
-"""How log lines look: text for people, JSON for collectors; one event is one record and can forge no other.
-
-Control characters of others never reach the terminal or the file, a text has an end, and so has what one machine may
-cause. Knows nothing of what is logged but that a line which a machine causes begins with `machine %d`.
-"""
+"""How log lines look: text for people, JSON for collectors; one event is one record and can forge no other. A line
+which a machine causes begins with `machine %d`."""
 
 from __future__ import annotations
 
@@ -50,8 +47,7 @@ def escape(text: str, pattern: re.Pattern[str] = _CONTROL) -> str:
 
 
 class LineLimits(logging.Filter):
-    """Cuts each text, and leaves out what one machine causes beyond its lines a minute; its next line has their
-    number."""
+    """Cuts each text, and leaves out what one machine causes beyond its lines a minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -100,8 +96,6 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
             "time": _utc(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -213,7 +213,6 @@ def _of_remote_sessions() -> list[tuple[str, WebPage]]:
 
 
 async def static_file(request: Request) -> Response:
-    """By its fingerprinted name: for ever, packed where the browser takes it."""
     made = await anyio.to_thread.run_sync(assets.load)
     asset = made.by_address.get(request.scope["path"])
     if asset is None:

@@ -1,8 +1,7 @@
 """Runs what time alone causes: every second what is due, every hour what is stored for too long. Knows no statement.
 
-The sweeper has two loops, so that a slow database stops neither: `look` never touches it, `keep` does. Retention
-deletes in pieces of at most 2,000 rows, and leaves the database alone for as long as each took. Recordings have a
-keeper of their own: their bytes are in the object store.
+The sweeper has two loops: `look` never touches the database, `keep` does. Retention deletes in pieces of at most 2,000
+rows, and rests for as long as each took.
 """
 
 from __future__ import annotations
@@ -39,14 +38,12 @@ TICK_S: Final = 1.0
 KEEP_S: Final = 0.25
 """A machine that the command line has just added may connect this much later."""
 STUCK_S: Final = 20.0
-"""Without a frame taken for so long a peer is torn down (reliability.md, bar 26: 30 s)."""
+"""Without a frame taken for so long a peer is torn down."""
 
 Part = Callable[[], Awaitable[None]]
 
 
 class Sweeper:
-    """`look` and `keep` are one turn of each loop."""
-
     def __init__(
         self,
         store: Store,
@@ -99,7 +96,6 @@ class Sweeper:
         await links.dropped_events.record(self._announce, now, links.budget.due(time.monotonic(), now))
 
     async def _expire(self) -> None:
-        """One that just ended otherwise stays so."""
         now = self._clock()
         due = [command for command in self._fleet.open.values() if command.expires_at <= now]
         await announce_each(self._announce, due, lambda command: self._expired(command, now))
@@ -137,8 +133,8 @@ RETENTION: Final = {
     "timezone_sync_logs": HISTORY, "commands": HISTORY, "remote_access_sessions": HISTORY, "tokens": HISTORY,
     "status_history": HISTORY, "machine_boots": timedelta(hours=1), "backup_logs": HISTORY, "backup_restores": HISTORY,
 }  # fmt: skip
-"""How long after its end (sessions, links, tokens), its last use or its beginning a row stays. Commands and remote
-sessions that have not ended stay, and so do the boots that the fleet knows, and backups whose file is there."""
+"""How long after its end, its last use or its beginning a row stays. Commands and remote sessions that have not ended
+stay, and so do the boots that the fleet knows, and backups whose file is there."""
 
 
 async def _removed(store: Store, before: datetime) -> list[int]:
@@ -178,7 +174,6 @@ class Retention:
             self._removed.set()
 
     async def run(self) -> None:
-        """One turn an hour; one for what was removed whenever something was."""
         await self._wait(PURGE_FIRST_S)
         while True:
             done = await self.turn()
@@ -217,8 +212,7 @@ class Retention:
 
     async def _believed(self) -> datetime:
         """The hub's clock, at most a day ahead of where it has gone since the start, and a day further than at the last
-        turn: one that is years ahead would delete everything at once. So a day's rows go in an hour, until somebody
-        sees the log."""
+        turn: one that is years ahead would delete everything at once."""
         began, at = self._started
         clock = self._clock()
         now = min(clock, began + timedelta(days=1, seconds=time.monotonic() - at))
@@ -248,7 +242,6 @@ class Retention:
             due = [rvm_id for rvm_id, count in zip(group, deleted, strict=True) if count == most] + due
 
     async def _piece(self, kind: str, before: datetime, most: int, rvm_ids: list[int] | None = None) -> tuple[int, ...]:
-        """How many rows went, for each machine where they lie by machine."""
         began = time.monotonic()
         piece = RowsExpired(kind=kind, before=before, most=most, rvm_ids=tuple(rvm_ids or ()))
         (done,) = await self._announce(piece)

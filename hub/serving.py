@@ -38,7 +38,7 @@ BUSY: Final = 8
 
 
 class HubServer(AcceptingServer):
-    """uvicorn's server, without its signals and with our goodbye. `on_ready` is called when it accepts."""
+    """uvicorn's server, without its signals. `on_ready` is called when it accepts."""
 
     def __init__(self, app: Starlette, config: uvicorn.Config, on_ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
@@ -128,7 +128,6 @@ async def _live(
 
 
 async def run(server: HubServer, app: Starlette, listener: socket.socket, companion: Companion | None = None) -> None:
-    """The application's parts come up, the server serves and drains, the parts go down."""
     server.config.load()
     async with app.router.lifespan_context(app):
         process.calm_collector()
@@ -142,7 +141,7 @@ async def run(server: HubServer, app: Starlette, listener: socket.socket, compan
 
 
 async def _end_when_lost(server: HubServer, context: HubContext) -> None:
-    """Two hubs on one database would undo each other's work."""
+    """Two hubs on one database would undo each other's writes."""
     in_use = await context.store.lost()
     logger.critical("ending: %s", in_use)
     server.lost_data = server.should_exit = True

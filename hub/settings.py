@@ -1,7 +1,5 @@
-"""Reads the hub's settings: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards.
-
-A leaf: opens no socket and no database. A SettingsError names the setting, why it is wrong, and what to do instead.
-"""
+"""Reads the hub's settings: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards. A
+SettingsError names the setting, why it is wrong, and the fix. Opens nothing."""
 
 from __future__ import annotations
 
@@ -317,8 +315,8 @@ def _check_sites(public_url: str | None, pages: str) -> None:
 
 
 def one_site(one: str, other: str) -> bool:
-    """Whether pages of both host names may set cookies for each other. Browsers ask the Public Suffix List; this errs
-    to the safe side where a registry hands names out below an unusual part. An address is nobody's site."""
+    """Whether pages of both host names may set cookies for each other. Errs to the safe side where a registry hands
+    names out below an unusual part."""
     if _is_network(one.strip("[]")) or _is_network(other.strip("[]")):
         return False
     pairs = list(zip(reversed(_parts(one)), reversed(_parts(other)), strict=False))

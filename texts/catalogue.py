@@ -1,8 +1,5 @@
-"""Sentences by key: `texts("ago", age="3 h")`. Whatever is put into a sentence comes out as it was given.
-
-The page's half is dashboard/static/js/texts.js; tests/texts/fixtures/sentences.json holds both to the same sentences.
-What comes out is plain text: pages escape it, the log and the terminal clean it.
-"""
+"""Sentences by key: `texts("ago", age="3 h")`. What comes out is plain text: pages escape it, the log and the terminal
+clean it. tests/texts/fixtures/sentences.json holds dashboard/static/js/texts.js to the same sentences."""
 
 from __future__ import annotations
 
@@ -29,8 +26,7 @@ class Texts(Mapping[str, Forms]):
         self._sentences = sentences
 
     def __call__(self, key: str, /, **values: object) -> str:
-        """The sentence with its {places} filled; `count` chooses the form. An unknown key is a bug and raises KeyError;
-        a place without a value stays as it is."""
+        """`count` chooses the form. An unknown key raises KeyError; a place without a value stays as it is."""
         sentence = self._sentences[key]
         if not isinstance(sentence, str):
             sentence = sentence[plural_form(self.language, values.get("count"))]

@@ -26,10 +26,8 @@ def from_environment(environ: Mapping[str, str]) -> str:
 
 
 def from_accept_language(header: str) -> str | None:
-    """The language of ours that the header weighs highest, the first of equals; None when it accepts neither.
-
-    Ranges that are not written as RFC 9110 says are left out, and so is what stands beyond LONGEST_HEADER.
-    """
+    """The language of ours that the header weighs highest, the first of equals; None when it accepts neither. Ranges
+    not written as RFC 9110 says are left out."""
     if len(header) > LONGEST_HEADER:
         header = header[:LONGEST_HEADER].rpartition(",")[0]
     weights: dict[str, float] = {}

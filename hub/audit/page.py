@@ -31,7 +31,7 @@ MOST_OFFERED: Final = 300  # Machine names that the field offers; beyond that it
 
 @dataclass(frozen=True)
 class EventsShown:
-    """Older events follow from the id `onward`; `reached`: how far back an incomplete search came, in epoch ms."""
+    """`reached`: how far back an incomplete search came, in epoch ms."""
 
     lines: list[Line]
     onward: int | None
@@ -81,7 +81,6 @@ def _zone(visit: Visit, machine: Machine | None) -> str:
 
 
 def _chosen(visit: Visit, choice: EventChoice) -> Machine | None:
-    """The machine by name, device_id or id, within the user's reach."""
     wanted = choice.machine
     fleet = visit.context.fleet
     named = next((m for m in fleet.machines.values() if m.row.name.casefold() == wanted.casefold()), None)
@@ -154,7 +153,7 @@ def _asked(visit: Visit, choice: EventChoice, people: dict[str, str]) -> list[st
 
 
 async def _people(visit: Visit) -> list[tuple[str, str]]:
-    """The people to filter by: everybody for an administrator, else those who may act on machines."""
+    """Everybody for an administrator, else those who may act on machines."""
     everybody, all_of_them = await users.all_users(visit.context.store), visit.may("user.manage")
     acting = [user for user in everybody if all_of_them or user.role in ACTIONS["status.write"]]
     return [(actors.user(user.id), user.name) for user in sorted(acting, key=lambda user: user.name.casefold())]

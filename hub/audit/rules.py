@@ -1,5 +1,4 @@
-"""Names every code of an event, with the members that it has at least: the sentences (dashboard/record.py) build on
-that. What stands before the dot is the event's kind."""
+"""Names every code of an event, with the members it has at least. What stands before the dot is its kind."""
 
 from __future__ import annotations
 

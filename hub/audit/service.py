@@ -1,6 +1,5 @@
 """Exports the audit log as CSV page by page, finds the names in events, and records the events that machines report.
-For spreadsheets: no cell is a formula, the last row says what is missing. Names of removed machines and people come
-from their events."""
+For spreadsheets: no cell is a formula, the last row says what is missing."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ from texts.catalogue import Texts
 MEDIA_TYPE: Final = "text/csv"
 MOST_ROWS: Final = 100_000  # Rows of one file; a spreadsheet holds ten times as many
 MOST_LOOKED: Final = 400_000
-"""Events that one file searches for a text, kind, code or actor: some seconds of a database's time."""
+"""Events that one file searches for a text, kind, code or actor."""
 AT_ONCE: Final = 500
 COST_OF_ROWS: Final = 25.0  # Charged to the caller's read budget for so many rows
 COLUMNS: Final = (
@@ -60,7 +59,6 @@ def is_csv_wanted(request: Request, chosen: str | None) -> bool:
 
 
 def safe_cell(cell: object) -> str:
-    """The cell as text, whatever it begins with."""
     text = _AFTER_SEMICOLON.sub(r"\1'\2", "" if cell is None else str(cell))
     return f"'{text}" if text.startswith(FORMULA) else text
 
@@ -68,7 +66,7 @@ def safe_cell(cell: object) -> str:
 async def export(
     call: Call, filters: EventFilters, before: EventMark | None, after: EventMark | None, device_id: str
 ) -> Response:
-    """Reads the first page before it answers, so a database that is away is a 503. Raises Problem 429: too many."""
+    """Reads the first page before it answers. Raises Problem 429: too many."""
     exports, who = call.context[DownloadSlots], call.principal.actor
     exports.begin(who)
     try:
@@ -176,7 +174,7 @@ MOST_REMOVED: Final = 1000  # Removals that are searched for a name
 
 @dataclass(slots=True)
 class Removed:
-    """Names of removed people and machines that were looked up, so that many pages ask once; None: not found."""
+    """Removed people and machines that were looked up; None: not found."""
 
     people: dict[str, str] | None = None
     machines: dict[int, str | None] = field(default_factory=dict)  # Bound: one answer's
@@ -204,7 +202,7 @@ async def names_in(
 
 
 async def actors_called(context: HubContext, text: str) -> list[str]:
-    """The people whose name contains this text; not their email, which readers of an event may not know."""
+    """By name, not by email, which readers of an event may not know."""
     sought = text.casefold()
     return [actors.user(user.id) for user in await users.all_users(context.store) if sought in user.name.casefold()]
 

@@ -67,7 +67,6 @@ def read_settings(body: Any) -> SettingsRequest:
 
 
 def read_setting(body: Any) -> Any:
-    """Of one key, whose name is only in the path."""
     if not isinstance(body, dict):
         raise Problem("invalid", Text("object_wanted"))
     _version(body)
@@ -75,7 +74,6 @@ def read_setting(body: Any) -> Any:
 
 
 def request_for(key: str, body: Mapping[str, Any]) -> SettingsRequest:
-    """`{"value": v}` or `{"<key>": v}`."""
     values = {name: value for name, value in body.items() if name != "version"}
     if len(values) != 1:
         raise one_wrong("value", "setting.one_value")

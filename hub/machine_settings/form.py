@@ -1,7 +1,5 @@
-"""Fills the settings form of a machine or of the fleet, and writes it by the operation of the API.
-
-A refused form comes back with all that was typed; after somebody else's write also with what is now beside it.
-"""
+"""Fills the settings form of a machine or of the fleet, and writes it by the operation of the API. A refused form comes
+back with all that was typed."""
 
 from __future__ import annotations
 
@@ -51,8 +49,7 @@ def rows_of(
     changed: Changed,
     refused: Mapping[str, str],
 ) -> Rows:
-    """By block, in the table's order, free keys by name. `behind` holds without what is `own`; a field shows what
-    somebody wrote, also where the machine does not take it."""
+    """By block, in the table's order, free keys by name. `behind` holds without what is `own`."""
     found: Rows = {block: [] for block in (*table.BLOCKS, OTHER)}
     free = sorted(key for key in values if table.is_free(key))
     for key in (*table.SETTINGS, *free):
@@ -117,7 +114,7 @@ NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing
 
 @dataclass
 class FormState:
-    """What the page shows beside the settings. `form` is what was sent and not taken, `faults` why, by key."""
+    """`form` is what was sent and not taken, `faults` why, by key."""
 
     status: int = 200
     note: tuple[str, str] | None = None
@@ -142,7 +139,6 @@ def values_of(
     rvm: int | None,
     may_edit: bool,
 ) -> dict[str, Any]:
-    """The values `settings_form.html` takes."""
     reader = visit.reader
     everything = [row for listed in rows.values() for row in listed]
     for row in everything:
@@ -197,7 +193,6 @@ async def save(visit: Visit, found: Machine | None) -> FormState | str:
 
 
 def _no_numbers(visit: Visit, values: Mapping[str, Any], held: Values) -> dict[str, str]:
-    """The fields that shall hold a number and hold none, each with why."""
     form, t = visit.form, visit.reader.t
     typed = {key: (form.get(settings.VALUE + key, ""), kind_of(key, value)) for key, value in held.items()}
     typed[settings.plain(form.get("add.key", ""))] = (form.get("add.value", ""), form.get("add.kind", "text"))

@@ -1,8 +1,5 @@
-"""Checks writes to the settings of the fleet or of one machine, and reads what machines report of theirs.
-
-`None` for a key: inherit again. Whether somebody else wrote meanwhile is decided by the database, by the version of the
-Change. A machine chooses keys and texts of its report, so both have bounds.
-"""
+"""Checks writes to the settings of the fleet or of one machine, and reads what machines report of theirs. `None` for a
+key: inherit again. The database decides, by the version, whether somebody else wrote meanwhile."""
 
 from __future__ import annotations
 
@@ -70,8 +67,7 @@ def write_machine(
     now: datetime,
     local: ReportedSettings = UNREPORTED,
 ) -> list[Change]:
-    """[] when it changes nothing. Raises StaleError, WrongSettingsError. `local`: what the machine's own file sets, so
-    that the audit log names what a write stands before."""
+    """[] when it changes nothing. Raises StaleError, WrongSettingsError. `local`: what the machine's own file sets."""
     behind = ReportedSettings(local.values)
     before = fleet.of(own, behind)
     _check_version(request, before.version)
@@ -142,7 +138,6 @@ def _key(name: str, found: Mapping[str, Value | None]) -> str:
 
 
 def _value(key: str, value: Any, now: Value | None) -> Value:
-    """A new key nearly one of the product's is a slip: stored, it would do nothing, silently."""
     near = table.slip_of(key) if now is None else None
     if near is not None:
         raise WrongValueError("near", near=near)
@@ -237,8 +232,7 @@ def refusal_params(params: Mapping[str, Any], errors: Mapping[str, str], beyond:
 
 
 def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
-    """By their real keys, and how many are left out: a wrong value, no key or only its owner's business, too many free
-    ones."""
+    """By their real keys, and how many are left out."""
     found: dict[str, Value] = {}
     for name, value in (own or {}).items():
         try:
@@ -264,8 +258,8 @@ def applied(
     now: datetime,
     own: Mapping[str, Any] | None = None,
 ) -> list[Change]:
-    """[] for a report that is known: it comes after every `welcome`. `errors`, `own` None: not in it, as in a hello.
-    Version 0, a machine that runs by its own file, is no event; nor is an error that was reported before."""
+    """[] for a report that is known. `errors`, `own` None: not in it, as in a hello. Version 0, a machine that runs by
+    its own file, is no event."""
     refused = machine.row.config_errors or {}
     if errors is None:
         errors = refused if version else {}

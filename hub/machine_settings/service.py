@@ -1,7 +1,7 @@
 """Writes settings, sends them to the machines they are for, and commits what machines report of theirs.
 
 A request without a version means only the keys it has, so it is drafted anew on what came in between. A fleet's write
-is sent in slices, so that nobody else waits for 5,000 messages; each machine gets what is effective at its turn.
+is sent in slices.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Judges each reading of samples that came by REST, dates them and drops repeats. Values in, values out.
 
-A bad reading costs that reading, a bad timestamp that sample; both are named. With `boot_id` and `seq` samples come in
-order: at or below the highest number seen is a repeat. One without them is known by its timestamp.
+A bad reading costs that reading, a bad timestamp that sample. At or below the highest number seen is a repeat; a sample
+without a number is known by its timestamp.
 """
 
 from __future__ import annotations
@@ -20,15 +20,11 @@ from protocol.messages import Sample
 
 
 class RestSample(Sample, kw_only=True, omit_defaults=True):
-    """A sample with what makes it one of a kind."""
-
     boot_id: BootId | None = None
     seq: Seq | None = None
 
 
 class Fault(NamedTuple):
-    """The sample's place in the list, the member, and the type it should have had."""
-
     place: int
     field: str
     expected: Any
@@ -67,7 +63,6 @@ def readable(values: Sequence[Any]) -> tuple[list[tuple[int, RestSample]], list[
 
 
 def boots_of(samples: Sequence[tuple[int, RestSample]]) -> list[str]:
-    """Those that must have a row before `sort`."""
     return list(dict.fromkeys(s.boot_id for _, s in samples if s.boot_id is not None))
 
 
@@ -126,7 +121,6 @@ def sample_row(
 
 
 def _members(value: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The members that are what they should be, and the names of those that are not. Unknown ones are ignored."""
     good: dict[str, Any] = {}
     bad: list[str] = []
     for name, kind in _TYPES.items():

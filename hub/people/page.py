@@ -46,7 +46,7 @@ async def add_user(visit: Visit) -> Response:
 
 
 async def make_link(visit: Visit) -> Response:
-    """For somebody who lost the password; the act is on record, the secret is not."""
+    """The act is an event, the secret is not."""
     user = await _user(visit)
     secret, made = rules.make_link(user.id, visit.now)
     event = EventHappened(
@@ -137,7 +137,7 @@ async def _tokens(
     onward: str = "/",
     status: int = 200,
 ) -> Response:
-    """`new`: just made. `since`: the person was away since then, is shown what was made, and goes on to `onward`."""
+    """`new`: just made. `since`: shown what was made since then; goes on to `onward`."""
     store, now = visit.context.store, visit.now
     own = [row for row in await credentials.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
     made = next((row for row in own if row.id == new), None)
@@ -195,7 +195,7 @@ async def show_link(visit: Visit) -> Response:
 
 
 async def use_link(visit: Visit) -> Response:
-    """The whole link or only its secret; the page's script posts what stands behind the # of its address."""
+    """The whole link or only its secret."""
     secret = visit.form.get("link", "")[:MAX_TEXT].strip().rpartition("#")[2]
     try:
         signed = await signing_in.by_link(visit.context, visit.request, secret)
@@ -213,7 +213,7 @@ async def logout(visit: Visit) -> Response:
 
 
 async def to_login(visit: Visit) -> Response:
-    """GET changes nothing: a link somebody else planted must not sign anybody out."""
+    """GET changes nothing: a planted link must not sign anybody out."""
     return go("/account" if visit.principal else "/login")
 
 
@@ -257,7 +257,6 @@ async def set_password(visit: Visit) -> Response:
 
 
 def fault(visit: Visit, refused: SignInRefused) -> str:
-    """With the seconds where waiting helps; never which of the two was wrong."""
     r = visit.reader
     if refused.retry_after is not None:
         return r.t("login.locked", age=r.span(refused.retry_after + 0.999))
@@ -269,7 +268,7 @@ def _status(refused: SignInRefused) -> int:
 
 
 async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
-    """By way of their tokens when some were made for them since they were here last."""
+    """By way of their tokens when some were made since the last time."""
     made = await credentials.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
     told = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
     answer = go(f"/admin/tokens?{urlencode(told)}" if made else local(then))

@@ -1,7 +1,5 @@
-"""Decides what happens to users, tokens, sessions and passwords: the Changes of each act, with its one event.
-
-Hashes come in made; no event holds one. Knows no request, no database and no argon2.
-"""
+"""Decides what happens to users, tokens, sessions and passwords: the Changes of each act, with its one event. Hashes
+come in made. Knows no request, no database and no argon2."""
 
 from __future__ import annotations
 
@@ -198,11 +196,11 @@ _KNOWN: Final = frozenset({
     "rahasia123", "reversevending", "sayang12345", "secret12345", "welcome123", "welcome1234", "zaq12wsxcde",
     "correcthorsebatterystaple", EXAMPLE_PASSWORD.replace(" ", ""),
 })  # fmt: skip
-"""Tried first by anybody, without spaces; and every password that an example of ours shows (a test collects them)."""
+"""Tried first by anybody, without spaces; and every password of our examples."""
 
 
 def normal_email(text: str) -> str:
-    """As addresses are stored, found and locked: two that look the same are the same."""
+    """As addresses are stored, found and locked."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
 
 
@@ -216,8 +214,7 @@ def locked_for(failures: SignInFailureRow | None, now: datetime) -> float | None
 def failed_sign_in(
     before: SignInFailureRow | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None
 ) -> tuple[SignInFailureRow, list[Change]]:
-    """One more failure, and the lock when it is the fifth. An account that does not exist has no event: nobody may make
-    the audit log grow without one."""
+    """One more failure, and the lock when it is the fifth. An account that does not exist has no event."""
     fresh = before is None or before.locked_until is not None or (now - before.last_at).total_seconds() > FORGET_S
     count = 1 if fresh or before is None else before.failures + 1
     locked = now + timedelta(seconds=LOCK_S) if count >= MAX_FAILURES else None

@@ -1,8 +1,5 @@
-"""Shows the time zone card of a machine's Overview, and does what its buttons ask for, by the operations of the API.
-
-That somebody keeps a pinned zone against a differing look-up is in the audit log as `timezone.kept`, and answers the
-question until one of the two zones is another one.
-"""
+"""Shows the time zone card of a machine's Overview, and does what its buttons ask for. That somebody keeps a pinned
+zone against a differing look-up is the event `timezone.kept`."""
 
 from __future__ import annotations
 
@@ -68,7 +65,6 @@ def named(reader: Reader, name: str | None) -> str:
 
 
 def words(reader: Reader, view: dict[str, Any]) -> str:
-    """What is the matter, in one sentence."""
     state, error = zone.state_of(view), view["error"] or {}
     offset = view["clock_offset_s"]
     code = "ok.clock" if state == "ok" and offset is not None else state
@@ -97,7 +93,6 @@ def facts(reader: Reader, view: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def source(reader: Reader, view: dict[str, Any]) -> str:
-    """How the machine came to the zone."""
     if view["pinned_timezone"]:
         return reader.t("tz.by.pinned")
     place = ", ".join(part for part in (view["city"], view["country"]) if part)
@@ -136,7 +131,7 @@ async def _keep(visit: Visit, found: Machine) -> None:
 
 
 async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any] | None:
-    """Who decided to keep the pinned zone against this very guess, and when."""
+    """Against this very guess."""
     rows = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=[KEPT])
     if not rows or rows[0].params != {"guess": view["guess"], "pinned": view["pinned_timezone"]}:
         return None
@@ -146,7 +141,6 @@ async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str,
 
 
 async def _asked(visit: Visit, found: Machine, open_ones: list[CommandRow]) -> dict[str, Any] | None:
-    """The newest sync that was asked for: the open one, or one that ended in the last minutes."""
     ended = () if open_ones else await cards.of_machine(visit, found)
     syncs = [command for command in (*open_ones, *ended) if command.name == "sync_timezone"]
     if not syncs:
@@ -159,7 +153,6 @@ async def _asked(visit: Visit, found: Machine, open_ones: list[CommandRow]) -> d
 
 
 def _locked(visit: Visit, found: Machine) -> str:
-    """Why the button cannot be pressed, or ""."""
     t = visit.reader.t
     if not visit.may("timezone.sync", found.id):
         return t("needs_role", role=t(f"role.{role_needed('command.send')}"))

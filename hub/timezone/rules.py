@@ -1,8 +1,5 @@
-"""The zone a machine is in: what its reports mean, and what there is to say about it. Values in, Changes out.
-
-Every attempt is recorded once for each (machine, instant, method): a repeated report changes nothing. A zone
-an operator has pinned is never overridden by a guess; a guess that differs is kept beside it, as a question.
-"""
+"""The zone a machine is in: what its reports mean, and what there is to say about it. Values in, Changes out. A pinned
+zone is never overridden; a guess that differs is kept beside it, as a question."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from protocol.messages import TimezoneReport
 from protocol.zones import is_zone
 
 CLOCK_NEWS_S: Final = 1.0
-"""A repeated report differs by this much only when the clock itself was moved, not by the way of the message."""
+"""Beyond this a repeated report means that the clock was moved."""
 _MICROSECONDS: Final = 1_000_000
 MAX_ADDRESS: Final = 64
 """Characters; a longer text is no address."""
@@ -38,12 +35,8 @@ class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a r
 def reported(
     machine: Machine, report: TimezoneReport, actor: actors.Actor, now: datetime, fallback: str
 ) -> list[Change]:
-    """What a report makes true; [] for a repeat. An automatic attempt that changed nothing is no event, and one older
-    than the newest is only recorded.
-
-    `fallback` is the zone to read a naive timestamp in when neither the machine's nor the reported one can be had.
-    Raises ReportRefused.
-    """
+    """[] for a repeat. An automatic attempt that changed nothing is no event, and one older than the newest is only
+    recorded. `fallback` reads a naive timestamp when no other zone is known. Raises ReportRefused."""
     attempt, after = _rows(machine, report, now, fallback)
     before, changes = machine.zone, _changes(machine, report, attempt, after)
     if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
@@ -94,7 +87,6 @@ def zone_view(machine: Machine) -> dict[str, Any]:
 
 
 def _rows(machine: Machine, report: TimezoneReport, now: datetime, fallback: str) -> tuple[ZoneSyncRow, ZoneRow]:
-    """The attempt, and what holds for the machine after it."""
     for field, name in (("timezone", report.timezone), ("guess", report.guess)):
         if name is not None and not is_zone(name):
             raise ReportRefused(field)
