@@ -165,7 +165,7 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     # (tests/…/test_tokens.py), and so have archives (tests/hub/backups).
     archives = {
         "put_backup_part", "complete_backup_upload", "upload_backup", "make_backup_download", "delete_backup",
-        "verify_backup",
+        "verify_backup", "restore_backup",
     }  # fmt: skip
     assert changing - done == {"upload_metrics", "revoke_token", *archives}
 
