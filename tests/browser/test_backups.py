@@ -23,7 +23,7 @@ from tests.support.browser import Tab, tab
 from tests.support.browser_client import BrowserClient
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.lively_machine import LivelyMachine, lively
-from tests.support.until import until
+from tests.support.until import until, until_answered
 
 CARD = "#machine-jobs .job"
 ROWS = ".backups tbody tr"
@@ -323,3 +323,62 @@ async def test_a_real_machines_backup_tells_its_rate_and_shows_its_files(tmp_pat
             await expect(files.first).to_contain_text("0.jpg")
             await expect(files.first).to_contain_text("1.0\u202fMB")
             assert mine.faults == theirs.faults == []
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+async def test_a_restore_begins_with_a_preview_and_wants_the_machines_name(vault: Vault, script: bool) -> None:
+    """With and without script; the machine says what would change."""
+    preview: dict[str, Any] = {
+        "classes": {"data": {"replaced": {"count": 3, "bytes": 1_200_000}, "deleted": {"count": 1, "bytes": 10}}},
+        "examples": {"replaced": ["app/returns.db"], "deleted": ["app/new.log"]},
+        "now_newest": "2026-11-23T10:00:00Z",
+    }
+    async with tab(vault.browser, vault.hub, java_script_enabled=script) as page:
+
+        async def shows(words: str) -> None:
+            """By itself with script, after a reload without."""
+            if script:
+                await expect(page.page.locator("#restore-whole")).to_contain_text(words)
+                return
+            async with vault.hub.client() as client:
+                await until_answered(lambda: ended(client), 20)
+            await page.page.reload()
+            assert words in await page.page.inner_text("#restore-whole")
+
+        async def ended(client: Any) -> bool:
+            newest = (await client.get("/api/v2/rvms/1/restores")).json()["data"][0]
+            return newest["finished_at"] is not None
+
+        async with vault.hub.client() as client:
+            await client.post("/api/v2/rvms/1/backup/start", json={})
+        backup_id = await vault.upload()
+        await vault.verified()
+        await page.open(TAB)
+        await page.page.click(f"{ROWS} a[href$='/restore']")
+        await page.page.uncheck("[name=class][value=logs]")
+        await page.page.click("form[action$='/restore'] .btn.main")
+        await page.page.wait_for_url("**/restores/*")
+        await until(lambda: vault.machine.commands[-1].name == "restore_backup")
+        args = vault.machine.commands[-1].args
+        assert (args["dry_run"], args["classes"]) == (True, ["data", "configuration", "images"])
+        await vault.machine.tell("succeeded", result=preview)
+        await shows("What would change")
+        await page.page.fill("#reason", "new controller")
+        await page.page.fill("#confirm", "RVM-002")
+        await page.page.click("form[action$='/restore'] .btn.danger")
+        await expect(page.page.locator("main > div.note.bad")).to_contain_text("The name you typed is not RVM-001.")
+        assert await page.page.input_value("#reason") == "new controller"
+        await page.page.uncheck("[name=safety]")
+        await page.page.fill("#confirm", "RVM-001")
+        await page.page.click("form[action$='/restore'] .btn.danger")
+        await page.page.wait_for_url("**/restores/*")
+        await until(lambda: vault.machine.commands[-1].args.get("dry_run") is False)
+        await vault.machine.tell("running", progress=m.Progress(phase="unpacking", done=1e6, total=4e6))
+        if script:
+            await expect(page.page.locator("#restore-whole")).to_contain_text("Unpacking beside the live files: 1.0")
+        result = {"classes": {"data": {"count": 3, "bytes": 1_200_000}}, "files": 3}
+        await vault.machine.tell("succeeded", result=result)
+        await shows("Restored: every file was compared")
+        await page.open(TAB)
+        assert f"Backup {backup_id}" in await page.page.inner_text("#restore-history")
+        assert page.faults == []
