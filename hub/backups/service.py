@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from db.backup_records import BackupRow
 from db.engine.store import Store
-from db.errors import Conflict, Rejected, StoreError
+from db.errors import Conflict, Rejected, StoreError, Unavailable
 from db.queries import backups as rows
 from db.queries import commands
 from db.records import CommandRow, is_open
@@ -201,8 +201,13 @@ class Backups:
                     await self._settle(row)
 
     async def _settle(self, row: BackupRow) -> None:
-        command = None if row.command_id is None else await commands.find_command(self.store, row.command_id)
-        await self.end(row, life.settled(row, command, self._clock()))
+        try:
+            command = None if row.command_id is None else await commands.find_command(self.store, row.command_id)
+            await self.end(row, life.settled(row, command, self._clock()))
+        except Unavailable:
+            raise
+        except StoreError as refused:
+            logger.warning("the database refuses the end of backup %d: %s", row.id, refused)
 
     async def _sweep_on(self) -> None:
         await anyio.sleep(SWEEP_FIRST_S)
