@@ -239,8 +239,8 @@ def drop_work(folder: Path, backup_id: int) -> None:
 
 
 def workers() -> int:
-    """Threads that compress: free processors but one; three hold 6 MiB."""
-    return max(1, min(3, len(os.sched_getaffinity(0)) - 1))
+    """Threads that compress: free processors but one. A third would leave too little of 64 MiB to TLS and SQLite."""
+    return max(1, min(2, len(os.sched_getaffinity(0)) - 1))
 
 
 def backup_assignment(settings: AgentSettings, args: StartBackup, folder: Path) -> Assignment:
