@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class FetchedArchive(io.RawIOBase):
     """`size` is known after the first read. A hub that is away delays; what it refuses raises ChildFailed."""
 
-    def __init__(self, assignment: Assignment, control: Control, backup_id: int) -> None:
+    def __init__(self, assignment: Assignment, control: Control, backup_id: int, what: str = "archive") -> None:
         super().__init__()
         self._transfer = HubTransfer(assignment.hub, control.gate)
         self._control = control
-        self._path = f"/backups/{backup_id}/archive"
+        self._path = f"/backups/{backup_id}/{what}"
         self._response: http.client.HTTPResponse | None = None
         self._at = 0
         self.size: int | None = None

@@ -5,9 +5,11 @@ says what it would replace. Blocking; for the child process. Exchanges nothing.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,11 +19,12 @@ import msgspec
 
 from archive.age import read_identities
 from archive.compare import state
-from archive.errors import DAMAGED, ArchiveError
+from archive.errors import DAMAGED, TOO_LARGE, ArchiveError
 from archive.manifest import Entry, Header
 from archive.owners import Owners
+from archive.packing import PIECE
 from archive.replay import ChainLink, Replayed, check_follows, header_of, make_durable, numbered, replay, sources_of
-from archive.unpack import DiskRoom, Selection, unpack
+from archive.unpack import DiskRoom, Selection, read_file, unpack
 from device.backups.control import Assignment, ChildFailed, Control
 from device.backups.download import FetchedArchive
 from device.backups.preview import Preview
@@ -31,6 +34,7 @@ from device.backups.sources import excluder
 
 RESERVE: Final = 64 * 1024 * 1024
 """Bytes that stay free of each disk."""
+MAX_MANIFEST: Final = 2**30
 UNPACKING: Final = "unpacking"
 
 Fetch = Callable[[int], BinaryIO]
@@ -39,8 +43,8 @@ PhaseReport = Callable[[str, int], None]
 """Called with a phase and the bytes done in it."""
 
 
-def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport) -> StageResult:
-    """Raises ArchiveError, OSError."""
+def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch | None = None) -> StageResult:
+    """`listed` gives a manifest, gzipped, or raises ChildFailed where there is none. Raises ArchiveError, OSError."""
     identities = read_identities(Path(wanted.identity_file)) if wanted.identity_file else ()
     report("downloading", 0)
     with numbered(0), contextlib.closing(fetch(wanted.backup_id)) as raw:
@@ -52,7 +56,7 @@ def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport) -> StageResult
     work.mkdir(parents=True, mode=0o700)
     try:
         if wanted.dry_run:
-            return _previewed(wanted, header, fetch, report, identities)
+            return _previewed(wanted, header, fetch, report, identities, listed)
         return _staged(wanted, header, fetch, report, identities)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -112,20 +116,24 @@ def _fill(
 
 
 def _previewed(
-    wanted: StageWanted, header: Header, fetch: Fetch, report: PhaseReport, identities: Sequence[str]
+    wanted: StageWanted, header: Header, fetch: Fetch, report: PhaseReport, identities: Sequence[str],
+    listed: Fetch | None,
 ) -> StageResult:  # fmt: skip
-    """Reads every archive of the chain to its end, and unpacks none."""
+    """From the manifests of the chain; where the hub has one not, the archive is read to its end, and not unpacked."""
     manifests: list[Path] = []
     headers: list[Header] = []
     size = 0
     for number, backup_id in enumerate(header.chain):
         file = Path(wanted.work) / f"manifest-{number}.jsonl"
-        with numbered(number), contextlib.closing(fetch(backup_id)) as raw:
-            one = unpack(raw, None, file, identities=identities, progress=partial(_further, report, size))
-            check_follows(headers, one.header)
+        with numbered(number):
+            found = _listed(listed, backup_id, file)
+            if found is None:
+                with contextlib.closing(fetch(backup_id)) as raw:
+                    one = unpack(raw, None, file, identities=identities, progress=partial(_further, report, size))
+                found, size = one.header, size + one.size
+            check_follows(headers, found)
         manifests.append(file)
-        headers.append(one.header)
-        size += one.size
+        headers.append(found)
     places = [Place(p.name, p.real, p.data_class, p.exclude) for p in wanted.places]
     inside = sources_of(headers)
     preview = Preview(places)
@@ -138,6 +146,22 @@ def _previewed(
         foreign=tuple(sorted(inside.keys() - set(wanted.names))) if not wanted.paths else (),
         preview=preview.result(),
     )  # fmt: skip
+
+
+def _listed(listed: Fetch | None, backup_id: int, file: Path) -> Header | None:
+    """The manifest alone, saved; None where it cannot be had."""
+    if listed is None:
+        return None
+    with contextlib.suppress(ChildFailed, EOFError, zlib.error, gzip.BadGzipFile):
+        with contextlib.closing(listed(backup_id)) as raw, gzip.GzipFile(fileobj=raw) as opened, file.open("wb") as out:
+            while piece := opened.read(PIECE):
+                out.write(piece)
+                if out.tell() > MAX_MANIFEST:
+                    raise ArchiveError(TOO_LARGE, "the manifest is too large")
+        line = next(read_file(file))
+        if isinstance(line, Header) and line.backup_id == backup_id:
+            return line
+    return None
 
 
 def _further(report: PhaseReport, before: int, done: int) -> None:
@@ -160,8 +184,12 @@ def run(assignment: Assignment, control: Control) -> dict[str, Any]:
     def fetch(backup_id: int) -> BinaryIO:
         return cast("BinaryIO", FetchedArchive(assignment, control, backup_id))
 
+    def listed(backup_id: int) -> BinaryIO:
+        return cast("BinaryIO", FetchedArchive(assignment, control, backup_id, "manifest"))
+
     try:
-        made: dict[str, Any] = msgspec.to_builtins(stage(msgspec.convert(assignment.args, StageWanted), fetch, report))
+        wanted = msgspec.convert(assignment.args, StageWanted)
+        made: dict[str, Any] = msgspec.to_builtins(stage(wanted, fetch, report, listed))
     except ArchiveError as wrong:
         raise ChildFailed(wrong.code, str(wrong)) from wrong
     except OSError as wrong:

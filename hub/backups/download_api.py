@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -108,6 +109,21 @@ def asked(header: str | None, size: int) -> Asked | None:
 async def download_archive(call: Call) -> Answer:
     """By the machine that the backup is of, for a restore or a check."""
     return Answer(await _archive(call, await find(call), call.principal.actor))
+
+
+async def download_manifest(call: Call) -> Answer:
+    """What is in it, gzipped, by the same machine: a preview of a restore needs no more."""
+    row = await find(call)
+    if row.manifest_key is None:
+        raise Problem("conflict", Text("backup.no_list"), code="no_list")
+    try:
+        size = await call.context[Backups].objects.size(row.manifest_key)
+    except ObjectMissingError as gone:
+        raise Problem("conflict", Text("backup.no_list"), code="no_list") from gone
+    except ObjectsError as away:
+        raise store_away(away) from away
+    listed = replace(row, file_path=row.manifest_key, file_size=size, sha256=f"{row.sha256}-manifest")
+    return Answer(await _archive(call, listed, call.principal.actor))
 
 
 class DownloadLink(msgspec.Struct):
@@ -262,6 +278,12 @@ OPERATIONS = (
         action="backup.fetch", answers={200: bytes, 206: bytes}, refusals=(409, 416), other_media=(_MEDIA,),
         description="Whole, or the stretch that a Range header names; the ETag is its sha256. 409: `no_archive`; 503 "
         "while the object store is away.",
+    ),
+    Operation(
+        name="download_backup_manifest", method="GET", path="/v2/rvms/{id}/backups/{backup_id}/manifest",
+        handler=download_manifest, tag=_TAG, summary="What an archive holds, by the machine's own key",
+        action="backup.fetch", answers={200: bytes, 206: bytes}, refusals=(409, 416), other_media=(_MEDIA,),
+        description="JSON lines, gzipped. 409 with the code `no_list` while it was not drilled, or is encrypted.",
     ),
     Operation(
         name="make_backup_download", method="POST", path="/v2/rvms/{id}/backups/{backup_id}/download",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archive import age, manifest
 from tests.support.backed_up_machine import BackedUpMachine, backed_up_machine
 from tests.support.forked_hub import forked_hub
 from tests.support.until import until_answered
@@ -51,6 +53,11 @@ async def test_a_machine_is_previewed_saved_and_restored(tmp_path: Path) -> None
 
         looked = await ended(machine, (await restore(machine, backup))["id"])
         assert looked["state"] == "succeeded", looked
+        async with hub.client(machine.key.api_key) as own:
+            listed = await own.get(f"/api/v2/rvms/{machine.key.id}/backups/{backup}/manifest")
+        assert listed.status_code == 200
+        lines = list(manifest.read([gzip.decompress(listed.content)]))
+        assert sum(isinstance(line, manifest.Entry) and line.kind == "file" for line in lines) == 4
         images = looked["result"]["classes"]["images"]
         assert [images[kind]["count"] for kind in ("replaced", "added", "deleted", "same")] == [1, 1, 1, 2]
         assert looked["result"]["examples"]["deleted"] == ["photos/later.jpg"]
@@ -73,8 +80,6 @@ async def test_a_machine_is_previewed_saved_and_restored(tmp_path: Path) -> None
 
 @pytest.mark.timeout(180)
 async def test_an_encrypted_one_is_restored_by_the_machine_that_made_it(tmp_path: Path) -> None:
-    from archive import age
-
     _, recipient = age.make_identity()
     async with (
         forked_hub(tmp_path) as hub,
@@ -84,6 +89,11 @@ async def test_an_encrypted_one_is_restored_by_the_machine_that_made_it(tmp_path
         backup = await machine.ask()
         await machine.ended()
         assert (await machine.get(f"/backups/{backup}"))["encrypted"] is True
+        async with hub.client(machine.key.api_key) as own:
+            listed = await own.get(f"/api/v2/rvms/{machine.key.id}/backups/{backup}/manifest")
+        assert (listed.status_code, listed.json()["code"]) == (409, "no_list")
+        looked = await ended(machine, (await restore(machine, backup))["id"])
+        assert looked["state"] == "succeeded", "read to its end by who can"
         ruin(photos)
         asked = await restore(machine, backup, dry_run=False, confirm="Lobby", safety=False, paths=["photos/1.jpg"])
         assert (await ended(machine, asked["id"]))["state"] == "succeeded"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archive.errors import ArchiveError
+from device.backups.control import ChildFailed
 from device.backups.restore import Restores
 from device.backups.restore_places import StageResult, StageWanted
 from device.backups.restore_stage import stage
@@ -42,6 +43,7 @@ class RestoredMachine:
             (root / "sub" / "deep").write_bytes(OLD)
         (self.roots["app"] / "link").symlink_to("sub/deep")
         self.archives: dict[int, bytes] = {}
+        self.manifests: dict[int, bytes] = {}
         self.machine = Machine(place / "backups", self.roots)
         sources = {
             "app": {"path": str(self.roots["app"]), "class": "data", "exclude": ["*.tmp", "cache"]},
@@ -72,9 +74,19 @@ class RestoredMachine:
     async def staged(self, wanted: StageWanted, job: Job) -> StageResult:
         job.check()
         try:
-            return stage(wanted, lambda backup_id: io.BytesIO(self.archives[backup_id]), lambda _phase, _done: None)
+            return stage(
+                wanted, lambda backup_id: io.BytesIO(self.archives[backup_id]), lambda _phase, _done: None, self.listed
+            )
         except ArchiveError as wrong:
             raise WorkFailed(wrong.code, str(wrong)) from wrong
+
+    def fetch(self, backup_id: int) -> io.BytesIO:
+        return io.BytesIO(self.archives[backup_id])
+
+    def listed(self, backup_id: int) -> io.BytesIO:
+        if backup_id not in self.manifests:
+            raise ChildFailed("hub_refused", "there is none")
+        return io.BytesIO(self.manifests[backup_id])
 
     def back_up(self, **options: Any) -> int:
         made = self.machine.back_up(exclude=("*.tmp", "cache"), **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import shutil
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 
 from archive import age
+from archive.manifest import MANIFEST
 from device.backups import exchange, restore, restore_places
 from device.backups.control import IDENTITY
 from device.commands.jobs import WorkCancelled, WorkFailed
 from device.settings import load
 from tests.support.archives import archive, file, folder, header, symlink
+from tests.support.backup_archives import read
 from tests.support.restored_machine import OLD, RestoredMachine, left_over
 from tests.support.system_bus import PrivateBus, needs_bus
 from tests.support.until import until
@@ -63,6 +66,17 @@ async def test_a_preview_says_what_would_happen_and_changes_nothing(world: Resto
     assert result["oldest"] <= result["newest"] <= result["now_newest"]
     assert world.begun == []
     assert left_over(world) == []
+
+
+async def test_a_preview_needs_no_archive_where_the_hub_has_the_manifest(world: RestoredMachine) -> None:
+    backup = world.back_up()
+    whole = await world.restore(backup, dry_run=True)
+    begin = world.archives[backup]
+    world.archives[backup] = begin[: len(begin) - 400]
+    with pytest.raises(WorkFailed):
+        await world.restore(backup, dry_run=True)
+    world.manifests[backup] = gzip.compress(read(begin).contents[MANIFEST])
+    assert await world.restore(backup, dry_run=True) == whole
 
 
 async def test_one_class_or_some_paths_leave_all_else_alone(world: RestoredMachine) -> None:

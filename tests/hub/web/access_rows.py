@@ -116,6 +116,7 @@ ROWS: dict[str, dict[str, str]] = {
     "PUT /api/v2/rvms/{id}/backups/{backup_id}/parts/{number}": UPLOAD_BACKUP,
     "POST /api/v2/rvms/{id}/backups/{backup_id}/complete": UPLOAD_BACKUP,
     "GET /api/v2/rvms/{id}/backups/{backup_id}/archive": SAY_OF_MACHINE,
+    "GET /api/v2/rvms/{id}/backups/{backup_id}/manifest": SAY_OF_MACHINE,
     "POST /api/v2/rvms/{id}/backups/{backup_id}/download": APPROVE,
     "POST /api/v2/rvms/{id}/backups/{backup_id}/verify": COMMAND,
     "GET /api/v2/backups/statistics": EVERYBODY,
