@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, Final
 
 from archive import age
-from archive.errors import DAMAGED, DISK_FULL, WRITE_FAILED, ArchiveError
+from archive.errors import DAMAGED, DISK_FULL, WRITE_FAILED, ArchiveError, printable
 from archive.packing import PIECE
 from archive.replay import COMPARING, UNPACKING, ChainLink, Replayed, replay
 from archive.unpack import DiskRoom, Unpacked, unpack
@@ -104,8 +104,10 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def _failed(code: str, detail: str, path: str, archive: int | None) -> int:
-    line = json.dumps({"event": "failed", "code": code, "detail": detail, "path": path[:1000], "archive": archive})
-    print(line, flush=True)
+    shown = printable(path[:1000])
+    print(
+        json.dumps({"event": "failed", "code": code, "detail": detail, "path": shown, "archive": archive}), flush=True
+    )
     return 1
 
 

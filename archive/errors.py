@@ -36,11 +36,20 @@ CODES: Final = (
 """Each has a sentence in the catalogues of the agent and of the dashboard."""
 
 
+MOST_DETAIL: Final = 500
+
+
+def printable(text: str) -> str:
+    """Escapes what nobody sees, what steers a terminal and what no UTF-8 can hold: names in an archive may be any."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ArchiveError(Exception):
-    """An archive cannot be read, or must not be. `path`: the member it is about, empty when it is about all of it.
-    `archive`: which of a chain, from 0."""
+    """An archive cannot be read, or must not be. `path`: the member it is about, as it stands there, empty when it is
+    about all of it; `detail` may quote the archive and can be stored and shown. `archive`: which of a chain, from 0."""
 
     def __init__(self, code: str, detail: str, *, path: str = "") -> None:
+        detail = printable(detail[:MOST_DETAIL])
         super().__init__(f"{path!r}: {detail}" if path else detail)
         self.code = code
         self.detail = detail

@@ -88,7 +88,7 @@ async def _last_line(process: Process) -> dict[str, Any] | None:
     if process.stdout is None:
         return None
     lines, last = BufferedByteReceiveStream(process.stdout), b""
-    with contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
+    with contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound):
         while True:
             with anyio.move_on_after(SILENCE_S) as silence:
                 last = await lines.receive_until(b"\n", MAX_LINE)

@@ -195,7 +195,7 @@ def _entry(name: str, entry: Entry) -> dict[str, Any]:
         "owner": entry.owner or str(entry.uid),
         "group": entry.group or str(entry.gid),
         "mtime": rfc3339(datetime.fromtimestamp(entry.mtime_ns // 10**9, timezone.utc)),
-        "link": entry.link,
+        "link": None if entry.link is None else _shown_name(entry.link),
         "sha256": entry.sha256,
         "mark": entry.mark,
     }

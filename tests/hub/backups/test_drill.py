@@ -9,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 import pytest_asyncio
 
 from archive import manifest
+from hub.backups.api import view
 from hub.commands import rules as command_rules
 from hub.kernel.objects.folder import FolderShelf
 from hub.kernel.objects.place import ObjectsError
@@ -20,7 +22,7 @@ from hub.kernel.objects.store import Objects, open_objects
 from hub.model import actors
 from hub.model.changes import Patch, move
 from hub.settings import Settings
-from tests.support.archives import file, folder
+from tests.support.archives import file, folder, header, packed, tar_archive, tar_info, tar_of
 from tests.support.backup_room import BackupRoom, backup_room, left_in
 from tests.support.s3_server import S3Server, s3_server
 from tests.support.until import until
@@ -28,6 +30,26 @@ from tests.support.until import until
 ITEMS = [folder("app"), file("app/a", b"one"), file("app/b", b"two" * 1000)]
 CHANGED = [file("app/a", b"other")]
 DAYS = timedelta(days=1)
+
+
+def _begins_with(plan: bytes) -> bytes:
+    return packed(tar_of([(tar_info(manifest.BEGIN, "file", plan), plan)]))
+
+
+def _named(path: str) -> bytes:
+    info = tar_info("x", "file", b"evil")
+    info.pax_headers = {"path": path}
+    return packed(tar_archive(header(), (), members=[(info, b"evil")]))
+
+
+POISONED = {
+    "a long kind of line": _begins_with(b'{"t":"' + b"A" * 100_000 + b'"}\n'),
+    "a kind of line that is NUL": _begins_with(b'{"t":"\\u0000\\u202e"}\n'),
+    "NUL": _named("app/nul\0x"),
+    "bytes that are no text": _named("nosource/\udcff\udc80"),
+    "signs for a terminal": _named("nosource/\x1b[31m\n\u202egnp.exe"),
+}
+"""Archives whose words come back in the error that says what is wrong with them."""
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +261,21 @@ async def test_its_task_looks_when_a_backup_is_whole_and_cleans_up_first(room: B
         await until(lambda: room.events("backup.verified"), within=30)
         tasks.cancel_scope.cancel()
     assert left_in(room.scratch) == []
+
+
+@pytest.mark.parametrize("name", POISONED)
+async def test_what_an_archive_says_of_itself_is_stored_and_shown_whatever_it_is(
+    any_room: BackupRoom, name: str
+) -> None:
+    machine = await any_room.add_machine()
+    await any_room.add_archive(machine, 1, ITEMS, content=POISONED[name])
+    await any_room.add_archive(machine, 2, ITEMS)
+    await any_room.drills.turn()
+    row = await any_room.row(1)
+    assert row.upload_status == "completed"
+    assert row.drill_error is not None
+    assert row.drill_error["message"].isprintable()
+    assert msgspec.json.encode(view(row))
+    (event,) = any_room.events("backup.drill_failed")
+    assert msgspec.json.encode(event.params)
+    assert (await any_room.row(2)).upload_status == "verified", "the next one is drilled as ever"

@@ -37,6 +37,7 @@ ENTRIES = [
     entry('data/b/quo"ted', size=1),
     entry("data/a.sqlite3", size=4096, snapshot=True, mtime_ns=1_795_370_531_000_000_000, owner="rvm", mode=0o640),
     entry("data/c", "symlink", link="a.sqlite3"),
+    entry("data/c-bad", "symlink", link="to-\udcff"),
     entry("data/bad-\udcff", size=2, mark="changed"),
     entry("data/old", mtime_ns=-(2**63)),
 ]
@@ -80,8 +81,9 @@ async def test_a_backup_is_looked_through_folder_by_folder(hub: ApiHub, tmp_path
             "mtime": "2026-11-22T18:02:11.000Z", "link": None, "sha256": SUM, "mark": None,
         }  # fmt: skip
         rest = good(await viewer.get(f"{base}/files", params={"folder": "data", "after": "b"}))
-        assert [found["name"] for found in rest["entries"]] == ["bad-\ufffd", "c", "old"]
-        assert rest["entries"][2]["mtime"].startswith("1677-09-21"), "the earliest that a manifest has"
+        assert [found["name"] for found in rest["entries"]] == ["bad-\ufffd", "c", "c-bad", "old"]
+        assert rest["entries"][2]["link"] == "to-\ufffd"
+        assert rest["entries"][3]["mtime"].startswith("1677-09-21"), "the earliest that a manifest has"
         deep = good(await viewer.get(f"{base}/files", params={"folder": "data/b"}))
         assert [found["name"] for found in deep["entries"]] == ["deep.bin", 'quo"ted']
         refused = problem(await viewer.get(f"{base}/files", params={"folder": "elsewhere"}), 422)
