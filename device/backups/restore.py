@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -138,14 +139,15 @@ class Restores:
         settings = self._settings()
         try:
             places = places_of(declared(settings), args.classes or (), args.paths or ())
-            own = str(settings.config_file.absolute()) if settings.config_file is not None else ""
-            if not args.paths:
-                places = [place for place in places if place.real != own]  # its key is this controller's own
+            kept = own_paths(settings)
+            places = [place for place in places if place.real not in kept]
             groups = tuple(grouped(places))
         except NoPlaceError as refused:
             raise WorkFailed(refused.code, refused.message) from refused
         except ArchiveError as wrong:
             raise WorkFailed("invalid", f"paths: {wrong}") from wrong
+        if not groups and args.paths:
+            raise WorkFailed("nothing_to_restore", f"{', '.join(args.paths)}: the agent's own, and stays as it is")
         if not groups:
             raise WorkFailed("no_sources", "this machine declares nothing of these classes (backup_sources)")
         identity = self._state_dir / IDENTITY
@@ -153,7 +155,6 @@ class Restores:
             args.backup_id, groups, self._state_dir / WORK, paths=args.paths or (), dry_run=args.dry_run,
             identity_file=identity if identity.exists() else None,
         )  # fmt: skip
-        kept = tuple(path for path in (own, str(self._state_dir.absolute())) if path)
         return RestorePlan(groups, kept, wanted)
 
     def _clear(self, command_id: str, plan: RestorePlan) -> None:
@@ -285,6 +286,13 @@ WORK: Final = "restore-work"
 def declared(settings: AgentSettings) -> Mapping[str, BackupSource]:
     """The sources of this machine's file, or what is found at the usual places."""
     return backup_sources(settings.values["backup_sources"]) or default_sources(agent_file=settings.config_file)
+
+
+def own_paths(settings: AgentSettings) -> tuple[str, ...]:
+    """What no restore replaces, each with links resolved: a new controller keeps its own key, and nothing takes the
+    state folder from under a running agent."""
+    own = (settings.config_file, settings.key_file, settings.state_dir)
+    return tuple(dict.fromkeys(os.path.realpath(path) for path in own if path is not None))
 
 
 def _place_of(pair: Pair, places: Mapping[str, Place]) -> Place | None:

@@ -153,14 +153,22 @@ def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> 
             below = path[len(place.name) :]
             staged, target = f"{group.staging}/tree/{path}", place.real + below
             if inode(staged) is not None:
+                _check_way(path, target)
                 made += _pairs(place.data_class, target, staged, [*kept, *_mounts(target), group.staging])
     if len(made) > MAX_PAIRS:
         raise NoPlaceError("too_many", f"more than {MAX_PAIRS} renames: name fewer paths")
     return made
 
 
+def _check_way(path: str, target: str) -> None:
+    """Where a folder above became a link since, the file would come to wherever that leads. Raises NoPlaceError."""
+    above = str(Path(target).parent)
+    if os.path.realpath(above) != above:
+        raise NoPlaceError("unsafe", f"{path}: a folder above it is a link now; name that folder")
+
+
 def _pairs(data_class: BackupClass, target: str, staged: str, kept: Sequence[str]) -> Iterator[Pair]:
-    if target in kept:
+    if any(target == own or target.startswith(own + "/") for own in kept):
         return
     new = inode(staged)
     is_whole = not any(other.startswith(target + "/") for other in kept) and not os.path.ismount(target)
