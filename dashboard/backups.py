@@ -157,8 +157,8 @@ def _since(r: Reader, b: Backup, name: str, zone: str) -> str:
 
 
 MARKS: Final = {
-    "running": "auto", "drill": "warn", "failed": "warn", "late": "warn", "verified": "active", "untried": "inactive",
-    "none": "never",
+    "running": "auto", "asked": "late", "drill": "warn", "failed": "warn", "late": "warn", "verified": "active",
+    "untried": "inactive", "none": "never",
 }  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def short(r: Reader, backup: Mapping[str, Any] | None) -> str:
 
 def _brief_code(backup: Mapping[str, Any], now: int) -> str:
     """The page's backup_brief.js decides the same; one table of cases holds both to it."""
-    if backup.get("open"):
+    if backup.get("open_status") == "uploading":
         return "running"
     if backup.get("drill_failed_at"):
         return "drill"
@@ -192,6 +192,8 @@ def _brief_code(backup: Mapping[str, Any], now: int) -> str:
         return "failed"
     if backup.get("late_at") and backup["late_at"] <= now:
         return "late"
+    if backup.get("open"):
+        return "asked"
     return "verified" if backup.get("verified_at") else "untried" if backup.get("good_at") else "none"
 
 

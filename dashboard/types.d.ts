@@ -51,6 +51,8 @@ interface Backup {
   late_at: number | null;
   full_at: number | null;
   open: boolean;
+  open_status: string | null;
+  open_type: string | null;
 }
 
 interface Machine {

@@ -51,7 +51,8 @@ class OldestSession(msgspec.Struct):
 
 class BackupBrief(msgspec.Struct):
     """When the last good backup was made and when it was restored to compare it; `failed_at`: only while the last one
-    that ended failed; `late_at`: from when on the machine is without a good one for too long."""
+    that ended failed; `late_at`: from when on the machine is without a good one for too long;
+    `open_status` and `open_type`: of the one that is being made or was asked for."""
 
     good_at: Instant | None
     verified_at: Instant | None
@@ -60,6 +61,8 @@ class BackupBrief(msgspec.Struct):
     late_at: Instant | None
     full_at: Instant | None
     open: bool
+    open_status: str | None
+    open_type: str | None
 
 
 @of_record(MachineRow, without=views.HIDDEN)

@@ -92,7 +92,7 @@ def _oldest_session(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
 
 def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
     """How old the last good backup is, and what went wrong since."""
-    good = last_good(machine.backups)
+    good, of = last_good(machine.backups), open_backup(machine.backups)
     return {
         "good_at": None if good is None else _maybe(stamp, good.completed_at),
         "verified_at": None if good is None else _maybe(stamp, good.verified_at),
@@ -100,7 +100,9 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
         "drill_failed_at": _maybe(stamp, drill_failed_at(machine.backups)),
         "late_at": _maybe(stamp, late_of(machine)),
         "full_at": _maybe(stamp, machine.backup_full_at),
-        "open": open_backup(machine.backups) is not None,
+        "open": of is not None,
+        "open_status": None if of is None else of.upload_status,
+        "open_type": None if of is None else of.backup_type,
     }
 
 

@@ -41,6 +41,11 @@ class Vault:
     browser: Browser
     machine: LivelyMachine
 
+    async def begin(self) -> None:
+        await until(lambda: self.machine.commands)
+        async with self.hub.client(self.machine.key.api_key) as http:
+            await BackupClient(http, 1).begin(self.machine.commands[-1].args["backup_id"], backup_type="full")
+
     async def upload(self, data: bytes | None = None, **said: Any) -> int:
         """What the newest command asks for, as the machine's agent would; an honest archive, or `data`."""
         await until(lambda: self.machine.commands and self.machine.commands[-1].name == "start_backup")
@@ -110,6 +115,8 @@ async def test_a_backup_is_the_same_on_every_screen_and_after_a_reload(vault: Va
         await expect(card.locator("[data-how]")).to_have_text("Sending: 107\u202fMB of 340\u202fMB")
         await expect(card.locator("progress")).to_have_attribute("value", "107000000")
         await expect(mine.page.locator("#now button")).to_be_disabled()
+        await vault.begin()
+        await expect(theirs.page.locator(ROWS)).to_contain_text("Being made")
         alive = await mine.page.inner_text(CARD)
         await mine.page.reload()
         await mine.live()
@@ -170,13 +177,14 @@ async def test_the_fleet_shows_how_old_the_last_good_one_is_and_sorts_by_it(vaul
         await expect(cell).to_have_attribute("title", "No good backup yet")
         async with vault.hub.client() as client:
             await client.post("/api/v2/rvms/1/backup/start", json={})
+        await expect(cell).to_have_attribute("title", "A backup is asked for, nothing was sent yet")
+        await vault.begin()
         await expect(cell).to_have_attribute("title", "A backup is being made")
         await vault.upload()
         await expect(cell).to_have_attribute("title", "Last good backup: verified")
         await expect(cell.locator(".val")).to_have_text(re.compile(r"^\d+\u202fs$"))
-        order = page.page.locator("tbody tr:not([hidden])")
         await page.page.mouse.move(5, 5)
-        await expect(order.first).to_have_attribute("data-id", "2")
+        await expect(page.page.locator("tbody tr:not([hidden])").first).to_have_attribute("data-id", "2")
         assert page.faults == []
 
 

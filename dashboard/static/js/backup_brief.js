@@ -6,6 +6,7 @@ import { language, t } from "./texts.js";
 /** @type {Record<string, string>} */
 export const MARKS = {
   running: "auto",
+  asked: "late",
   drill: "warn",
   failed: "warn",
   late: "warn",
@@ -16,10 +17,11 @@ export const MARKS = {
 
 /** @param {Backup | undefined} backup @param {number} now */
 export function briefCode(backup, now) {
-  if (backup?.open) return "running";
+  if (backup?.open_status === "uploading") return "running";
   if (backup?.drill_failed_at) return "drill";
   if (backup?.failed_at) return "failed";
   if (backup?.late_at && backup.late_at <= now) return "late";
+  if (backup?.open) return "asked";
   return backup?.verified_at ? "verified" : backup?.good_at ? "untried" : "none";
 }
 

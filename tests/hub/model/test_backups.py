@@ -51,7 +51,11 @@ def test_the_fleet_keeps_it_by_what_was_committed() -> None:
     fleet = Fleet([machine(7)])
     first = row(1, "pending")
     assert fleet.apply(Put(first)) == Touched(7, BACKUP_MEMBERS)
-    assert machine_view(fleet.machines[7])["backup"]["open"]
+    asked = machine_view(fleet.machines[7])["backup"]
+    assert (asked["open"], asked["open_status"], asked["open_type"]) == (True, "pending", "full")
+    begun = move(first, upload_status="uploading")
+    assert fleet.apply(begun) == Touched(7, BACKUP_MEMBERS)
+    assert machine_view(fleet.machines[7])["backup"]["open_status"] == "uploading"
     done = move(first, upload_status="completed", completed_at=NOW)
     assert fleet.apply(done) == Touched(7, BACKUP_MEMBERS)
     mine = (("rvm_id", "=", 7),)
@@ -59,7 +63,7 @@ def test_the_fleet_keeps_it_by_what_was_committed() -> None:
     assert fleet.apply(verified) == Touched(7, BACKUP_MEMBERS)
     assert machine_view(fleet.machines[7], times="ms")["backup"] == {
         "good_at": epoch_ms(NOW), "verified_at": epoch_ms(NOW), "failed_at": None, "drill_failed_at": None,
-        "late_at": None, "full_at": None, "open": False,
+        "late_at": None, "full_at": None, "open": False, "open_status": None, "open_type": None,
     }  # fmt: skip
 
 
