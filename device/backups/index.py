@@ -66,6 +66,8 @@ class IndexMeta(msgspec.Struct, frozen=True):
     chain: tuple[int, ...]
     created_at: str
     redo: tuple[str, ...] = ()
+    sha256: str = ""
+    """Of its archive: a hub that was restored gives numbers again."""
 
 
 class IndexWriter:
@@ -141,7 +143,7 @@ class Indexes:
             return None
         return meta if self._index(meta.backup_id).exists() else None
 
-    def stage(self, folder: Path, header: Header) -> bool:
+    def stage(self, folder: Path, header: Header, sha256: str = "") -> bool:
         """Takes the index of a backup that was sent (`folder` as the pump left it) until the hub has said what became
         of it. False when too much of it could not be read: the next one then goes on from the one before."""
         work = Work(folder)
@@ -149,7 +151,7 @@ class Indexes:
         if len(redo) > MAX_REDO:
             return False
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        meta = IndexMeta(header.backup_id, header.chain, header.created_at, redo)
+        meta = IndexMeta(header.backup_id, header.chain, header.created_at, redo, sha256)
         self._staged(header.backup_id).write_bytes(msgspec.json.encode(meta))
         work.index.replace(self._index(header.backup_id))
         self._tidy(header.backup_id)

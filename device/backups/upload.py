@@ -111,7 +111,8 @@ class BackupUpload:
         meta = self._indexes.meta
         kind = wanted_type(self._args.backup_type, meta.chain if meta else (), self._args.chain_most)
         header = self._header(kind, 0)
-        answer = self._hub.begin(announced(header))
+        same = {"parent_sha256": meta.sha256} if meta and kind == "incremental" else {}
+        answer = self._hub.begin({**announced(header), **same})
         if kind == "incremental" and answer.code == PARENT_MISSING:
             self._indexes.clear()  # the hub has lost, or does not trust, what it would build on
             header = self._header("full", 0)
@@ -217,17 +218,16 @@ class BackupUpload:
 
     def _completed(self, task: Task, data: Mapping[str, Any]) -> dict[str, Any]:
         """Makes it the base of the next one."""
-        own = self._assignment.backup_id
-        meta = self._indexes.meta
+        own, summary = self._assignment.backup_id, task.summary or {}
+        meta, sha256 = self._indexes.meta, data.get("sha256") or summary.get("sha256", "")
         is_base = (meta is not None and meta.backup_id == own) or self._indexes.promote(own)
-        if not is_base and self._work.exists() and self._indexes.stage(self._work, task.header):
+        if not is_base and self._work.exists() and self._indexes.stage(self._work, task.header, sha256):
             self._indexes.promote(own)
-        summary = task.summary or {}
         return {
             "backup_id": own,
             "backup_type": task.header.backup_type,
             "size": summary.get("size", data.get("file_size", 0)),
-            "sha256": data.get("sha256") or summary.get("sha256", ""),
+            "sha256": sha256,
             "files": summary.get("files", 0),
             "bytes": summary.get("bytes", 0),
             "report": summary.get("report", {}).get("lines", []),

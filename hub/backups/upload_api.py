@@ -42,10 +42,11 @@ class Estimate(msgspec.Struct):
 
 class UploadWanted(msgspec.Struct):
     """`backup_type`: where the machine makes another than it was asked for; `parent_id`: what an incremental one builds
-    on. With an `estimate` it is refused before a byte of it travels."""
+    on, with its sha256 where the machine knows it. With an `estimate` it is refused before a byte of it travels."""
 
     backup_type: BackupType | None = None
     parent_id: Row | None = None
+    parent_sha256: Sha256 = ""
     file_name: Annotated[str, msgspec.Meta(max_length=255)] | None = None
     compression: Literal["gzip", "zstd", "none"] = "gzip"
     encrypted: bool = False
@@ -102,7 +103,7 @@ async def begin_upload(call: Call) -> Answer:
         return Answer(_upload_view(row, [], 0))
     _must_be_open(row)
     parent = None if wanted.parent_id is None else await rows.find(call.context.store, wanted.parent_id)
-    if wanted.parent_id is not None and not life.may_follow(row, parent):
+    if wanted.parent_id is not None and not life.may_follow(row, parent, wanted.parent_sha256):
         raise Problem("conflict", Text("backup.parent_missing"), code="parent_missing")
     room = await backups.room(row.rvm_id, row)
     most = min(limit - kept for limit, kept in _limits(room)) if _limits(room) else MAX_PARTS * PART_SIZE

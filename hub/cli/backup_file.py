@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import gzip
 import hashlib
 import os
+import shutil
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, cast
@@ -25,6 +28,7 @@ MANIFEST: Final = "manifest.json"
 SEAL: Final = "manifest.sha256"
 SETTINGS: Final = "settings.json"
 OBJECTS: Final = "objects.jsonl.gz"
+_SCRATCH: Final = ".myrvm-backup-"
 _BLOCK: Final = 512
 _CHUNK: Final = 1024 * 1024
 _MOST_MANIFEST: Final = 4 * 1024 * 1024
@@ -138,18 +142,36 @@ class _Member:
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Takes the name when the block ends well. Raises FileExistsError (nothing is written over), OSError."""
-    part = path.with_name(f"{path.name}.part")
-    number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """A hidden folder, locked while it is used; those of backups that were killed are removed. Raises OSError."""
+    for left in beside.glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError), _locked(left):  # Another's, one in use, or no folder
+            shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=beside) as made, _locked(Path(made)):
+        yield Path(made)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Raises OSError while somebody else has it."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        with os.fdopen(number, "w+b") as file:
-            yield file
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        part.replace(path)  # No hard link: sticks have file systems without
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        part.unlink(missing_ok=True)
+        os.close(number)
+
+
+@contextlib.contextmanager
+def new_file(path: Path, scratch: Path) -> Iterator[BinaryIO]:
+    """Takes the name when the block ends well. `scratch` is on the same disk. Raises FileExistsError (nothing is
+    written over), OSError."""
+    part = scratch / "part"
+    with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+        yield file
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    part.replace(path)  # No hard link: sticks have file systems without
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -35,6 +34,7 @@ from hub.cli.backup_file import (
     BackupWriter,
     TableMember,
     new_file,
+    scratch_folder,
     table_member,
 )  # fmt: skip
 from hub.cli.data import make_folders, now, open_data, refusals, settings_of, sqlite_file
@@ -60,10 +60,10 @@ async def back_up(wanted: argparse.Namespace) -> None:
     settings, path = settings_of(wanted), _path(wanted)
     _must_be_new(path)
     make_folders(settings, create=False)
-    with _refused(path), tempfile.TemporaryDirectory(prefix=".myrvm-", dir=path.parent) as scratch:
+    with _refused(path), scratch_folder(path.parent) as scratch:
         _must_have_room(path.parent, sqlite_file(settings))
-        async with open_snapshot(settings.database_url, Path(scratch)) as snapshot:
-            with new_file(path) as file:
+        async with open_snapshot(settings.database_url, scratch) as snapshot:
+            with new_file(path, scratch) as file:
                 manifest = await _write(BackupWriter(file, int(now().timestamp())), snapshot, settings)
     size = path.stat().st_size
     shown = {

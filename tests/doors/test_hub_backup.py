@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from hub.cli import hub_backup
-from hub.cli.backup_file import MANIFEST, SEAL, BackupFileError, BackupReader, BackupWriter
+from hub.cli.backup_file import MANIFEST, SEAL, BackupFileError, BackupReader, BackupWriter, scratch_folder
 from hub.cli.output import Exit
 from tests.doors.conftest import Cli, Said
-from tests.support.door_process import DoorProcess
+from tests.support.door_process import REPOSITORY, DoorProcess
 from tests.support.postgres import Databases
 
 PASSWORD = "correct horse battery\n"
@@ -154,6 +157,30 @@ def test_a_backup_is_never_written_over_and_leaves_no_half_file(
     monkeypatch.setattr(BackupWriter, "finish", broken)
     assert "No space left" in cli("backup", tmp_path / "x.tar").err
     assert {path.name for path in tmp_path.iterdir()} == {"data", "hub.tar"}
+
+
+KILLED = """
+import os, signal, sys
+from hub.cli.backup_file import BackupWriter
+from hub.cli import main
+BackupWriter.finish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main.run(main.read(sys.argv[1:]), main)
+"""
+
+
+def test_what_a_killed_backup_leaves_is_hidden_and_the_next_one_removes_it(
+    cli: Cli, backup: Path, data: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", KILLED, "backup", tmp_path / "x.tar", "--data-dir", data]
+    assert subprocess.run(words, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob(".myrvm-backup-*")
+    assert left.stat().st_mode & 0o777 == 0o700
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "hub.tar", left.name}
+    with scratch_folder(tmp_path) as used:
+        assert not left.exists()
+        assert cli("backup", tmp_path / "x.tar").code == 0
+        assert used.exists(), "another backup's that runs"
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "hub.tar", "x.tar"}
 
 
 def test_where_no_hub_is_there_is_nothing_to_back_up(cli: Cli, tmp_path: Path) -> None:

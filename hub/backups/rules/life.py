@@ -13,7 +13,7 @@ from hub.commands import rules as command_rules
 from hub.commands.rules import Refused
 from hub.model import actors
 from hub.model.actors import Actor
-from hub.model.backups import is_there, open_backup
+from hub.model.backups import is_good, is_there, open_backup
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put, move
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
@@ -136,9 +136,12 @@ def in_chain(row: BackupRow, parent: BackupRow | None) -> dict[str, int | None]:
     }
 
 
-def may_follow(row: BackupRow, parent: BackupRow | None) -> bool:
-    """Whether an incremental may build on that backup: of the same machine, and there."""
-    return parent is not None and parent.rvm_id == row.rvm_id and parent.id != row.id and is_there(parent)
+def may_follow(row: BackupRow, parent: BackupRow | None, sha256: str = "") -> bool:
+    """Whether an incremental may build on that backup: of the same machine, good, and the archive it means. `sha256`
+    may be empty."""
+    if parent is None or parent.rvm_id != row.rvm_id or parent.id == row.id:
+        return False
+    return is_good(parent) and sha256 in ("", parent.sha256)
 
 
 def part_stored(row: BackupRow, part: BackupPartRow) -> list[Change]:

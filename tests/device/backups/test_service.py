@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import os
 import signal
@@ -64,7 +65,8 @@ async def test_the_next_one_has_what_changed_and_what_is_gone(bench: ClientBench
     (bench.source / "a.jpg").unlink()
     result = await bench.back_up(2, "incremental")
     assert result["backup_type"] == "incremental"
-    assert bench.hub.backup(2).begun[0]["parent_id"] == 1
+    begun, parent = bench.hub.backup(2).begun[0], bench.hub.backup(1).archive
+    assert (begun["parent_id"], begun["parent_sha256"]) == (1, hashlib.sha256(parent).hexdigest())
     assert set(unpacked(bench.hub.backup(2).archive)) == {"photos/c.jpg"}
     summary = bench.hub.backup(2).summary
     assert summary is not None

@@ -253,6 +253,15 @@ async def test_an_incremental_needs_a_parent_that_is_there(client: BackupClient)
         problem(refused, 409, "parent_missing")
 
 
+async def test_an_incremental_needs_the_archive_that_the_machine_means(client: BackupClient) -> None:
+    """A hub that was restored gives the numbers again that its copy did not know."""
+    parent = good(await client.made(b"a full one"))["backup_id"]
+    number = (await client.start(backup_type="incremental"))["backup_id"]
+    wanted = {"backup_type": "incremental", "parent_id": parent}
+    problem(await client.begin(number, **wanted, parent_sha256=sha(b"another full one")), 409, "parent_missing")
+    good(await client.begin(number, **wanted, parent_sha256=sha(b"a full one")))
+
+
 async def test_a_machine_takes_its_own_archive_out_with_range(any_hub: ApiHub, client: BackupClient) -> None:
     good(await client.made(DATA))
     number = (await client.status())["backup_id"]

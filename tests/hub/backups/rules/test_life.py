@@ -141,11 +141,17 @@ def test_only_news_of_what_was_announced_are_stored() -> None:
         ({"id": 5}, False),
         ({"id": 3, "upload_status": "failed"}, False),
         ({"id": 3, "deleted_at": NOW}, False),
+        ({"id": 3, "drill_error": {"code": "archive_damaged"}}, False),
     ],
 )
-def test_an_incremental_follows_a_backup_of_its_machine_that_is_there(members: dict[str, Any], may: bool) -> None:
+def test_an_incremental_follows_a_good_backup_of_its_machine(members: dict[str, Any], may: bool) -> None:
     assert life.may_follow(row(), replace(row("completed"), **members)) is may
     assert not life.may_follow(row(), None)
+
+
+@pytest.mark.parametrize(("sha256", "may"), [("", True), ("a" * 64, True), ("b" * 64, False)])
+def test_an_incremental_follows_the_archive_that_it_means_whatever_its_number(sha256: str, may: bool) -> None:
+    assert life.may_follow(row(), replace(row("completed"), id=3, sha256="a" * 64), sha256) is may
 
 
 def test_a_part_counts_only_for_the_upload_it_was_sent_to() -> None:
