@@ -171,7 +171,7 @@ main.run(main.read(sys.argv[1:]), main)
 def test_what_a_killed_backup_leaves_is_hidden_and_the_next_one_removes_it(
     cli: Cli, backup: Path, data: Path, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-c", KILLED, "backup", tmp_path / "x.tar", "--data-dir", data]
+    words = [sys.executable, "-c", KILLED, "backup", str(tmp_path / "x.tar"), "--data-dir", str(data)]
     assert subprocess.run(words, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
     (left,) = tmp_path.glob(".myrvm-backup-*")
     assert left.stat().st_mode & 0o777 == 0o700
