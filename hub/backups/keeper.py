@@ -112,7 +112,7 @@ class BackupKeeper:
         was_away = since is not None and (since - self._since).total_seconds() > START_QUIET_S
         if not due.is_due(due.plan_of(machine, self._zone), past, now, since if was_away else None):
             return None
-        return due.DueBackup(machine.id, past.good_at or past.since)
+        return due.DueBackup(machine.id, past.tried_at)
 
     async def _begin(self, machine: Machine) -> None:
         # An incremental needs an intact chain: the first one, and the next after a failed drill, stand alone.

@@ -144,13 +144,16 @@ def _instant(local: datetime, zone: tzinfo) -> datetime:
 
 
 class DueBackup(NamedTuple):
-    """A machine that is due. `good_at`: its last good backup's, else when it was enrolled."""
+    """A machine that is due. `asked_at`: when its newest backup began, None: it had none."""
 
     rvm_id: int
-    good_at: datetime
+    asked_at: datetime | None
 
 
 def begins_now(due: Iterable[DueBackup], running: Collection[int], at_once: int) -> list[int]:
-    """Which machines begin: none that has one running, those with the oldest backup first, `at_once` with what runs."""
-    waiting = sorted((one for one in due if one.rvm_id not in running), key=lambda one: (one.good_at, one.rvm_id))
+    """Which machines begin: none that has one running, `at_once` with what runs. Who was asked longest ago is first:
+    those whose backups always fail do not take the turns of the others."""
+    waiting = sorted(
+        (one for one in due if one.rvm_id not in running), key=lambda one: (one.asked_at or _NEVER, one.rvm_id)
+    )
     return [one.rvm_id for one in waiting[: max(0, at_once - len(running))]]

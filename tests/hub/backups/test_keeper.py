@@ -121,6 +121,18 @@ async def test_a_machine_is_asked_again_the_next_night_and_an_hour_after_a_failu
     assert asked([machine]) == [False]
 
 
+async def test_a_machine_whose_backups_always_fail_does_not_take_the_turns_of_others(room: BackupRoom) -> None:
+    broken, well = await add_machines(room, 2)
+    set_clock(room, NIGHT + timedelta(hours=2))
+    keeper = room.new_keeper(at_once=1)
+    await keeper.ask()
+    assert asked([broken, well]) == [True, False]
+    set_clock(room, NIGHT + timedelta(hours=3, minutes=10))
+    await end(room, broken, "failed")
+    await keeper.ask()
+    assert asked([broken, well]) == [False, True]
+
+
 async def test_settings_and_what_is_observed_decide_who_is_asked(room: BackupRoom) -> None:
     off, away, old, own = await add_machines(room, 4)
     await settings_of(room, off, backup_enabled=False)

@@ -231,3 +231,4 @@ def test_the_oldest_begin_first_never_two_of_a_machine_and_never_more_than_may()
     assert begins_now(due, [1, 9], 4) == [2, 3]
     assert begins_now(due, [7, 8, 9], 2) == []
     assert begins_now([DueBackup(2, ENROLLED), DueBackup(1, ENROLLED)], [], 9) == [1, 2]
+    assert begins_now([DueBackup(1, ENROLLED), DueBackup(2, None)], [], 1) == [2]
