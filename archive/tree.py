@@ -16,6 +16,8 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 _OLD: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Steps = tuple[str, ...]
+ENTRY_COST: Final = 4096
+"""Bytes that an entry takes of a disk beside its content."""
 
 
 class Tree:
@@ -27,7 +29,8 @@ class Tree:
         self._fds: list[int] = []  # Bound: MAX_DEPTH, one for each step of `_steps`
         self._steps: list[str] = []  # Bound: likewise
         self.spent = 0
-        """Bytes that were written, less those of files that gave way: whoever writes counts them up."""
+        """Bytes of the disk, less those of files that gave way: whoever writes counts them up, folders on the way count
+        here."""
 
     def close(self) -> None:
         self._shorten(0)
@@ -109,14 +112,14 @@ class Tree:
             self._steps.append(step)
         return (self._fds[-1] if self._fds else self._root), steps[-1]
 
-    @staticmethod
-    def _enter(above: int, step: str, steps: Steps, *, make: bool) -> int:
+    def _enter(self, above: int, step: str, steps: Steps, *, make: bool) -> int:
         try:
             return os.open(step, FOLDER, dir_fd=above)
         except FileNotFoundError:
             if not make:
                 raise
             os.mkdir(step, 0o700, dir_fd=above)
+            self.spent += ENTRY_COST
             return os.open(step, FOLDER, dir_fd=above)
         except OSError as error:
             if make and error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -142,7 +145,8 @@ class Tree:
             return False
         if not stat.S_ISDIR(found.st_mode):
             os.unlink(name, dir_fd=above)
-            self.spent -= found.st_size if found.st_nlink == 1 else 0
+            # A hole of a sparse file was never spent.
+            self.spent -= min(found.st_size, found.st_blocks * 512) if found.st_nlink == 1 else 0
             return True
         folder = os.open(name, FOLDER, dir_fd=above)
         try:

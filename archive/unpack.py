@@ -14,15 +14,15 @@ from typing import BinaryIO, NamedTuple
 
 from archive import manifest, packing
 from archive.errors import DAMAGED, DISK_FULL, OUTWARD_LINK, TOO_LARGE, UNSAFE, ArchiveError
-from archive.manifest import Deleted, Entry, Header, Totals
+from archive.manifest import Deleted, Entry, Extent, Header, Totals
 from archive.tar import Member, TarReader
-from archive.tree import Tree, refusals
+from archive.tree import ENTRY_COST, Tree, refusals
 
-_ENTRY_COST = 4096
-"""Bytes that an entry takes of a disk beside its content."""
 _TAR_COST = 4096
 """Bytes of tar that an entry may take beside its content: its header, PAX records."""
 _SLACK = 64 * 1024 * 1024
+_MOST_BLOCK = 64 * 1024
+"""A network's file system names a block that is larger than its disks have."""
 _ATTEMPTS = 3
 """How often a file stands in the archive when it changed while it was read."""
 
@@ -88,7 +88,7 @@ def unpack(
     """
     file = packing.CountedFile(raw)
     with contextlib.closing(packing.unpacked(file, identities)) as pieces:
-        reading = _Reading(TarReader(pieces), tree, selection, room)
+        reading = _Reading(TarReader(pieces, _most_manifest(room) + _SLACK), tree, selection, room)
         reading.read(manifest_file, lambda: progress(file.size))
     header, totals = reading.ended(manifest_file)
     return Unpacked(header, totals, file.sha256, file.size, reading.written)
@@ -157,14 +157,15 @@ class _Reading:
                 room = disk_size(line)
                 stored += room
                 if self._tree is not None and self._selection.takes(line.path, self._known()):
-                    size += room + _ENTRY_COST
+                    size += room + ENTRY_COST
         if size > self._room.max_bytes:
             raise ArchiveError(DISK_FULL, f"it unpacks to {size} bytes, and there is room for {self._room.max_bytes}")
         self._tar.limit(_ATTEMPTS * stored + count * _TAR_COST + count * manifest.MAX_LINE // 8 + _SLACK)
 
     def _save_manifest(self, member: Member, manifest_file: Path) -> None:
-        if member.kind != "file" or member.size > self._room.max_entries * 1024 + 16 * manifest.MAX_LINE:
+        if member.kind != "file" or member.size > _most_manifest(self._room):
             raise ArchiveError(TOO_LARGE, "the manifest is too large")
+        self._spend(member.size, member.path)
         with refusals(member.path), manifest_file.open("wb") as file:
             for _, piece in self._tar.pieces():
                 file.write(piece)
@@ -178,7 +179,7 @@ class _Reading:
             raise ArchiveError(UNSAFE, "belongs to no source of this archive", path=member.path[:200])
         if self._tree is None or not self._selection.takes(member.path, self._known()):
             return
-        self._spend(_ENTRY_COST, member.path)
+        self._spend(ENTRY_COST, member.path)
         with refusals(member.path):
             fd = self._make(self._tree, member, steps)
         if fd is not None:
@@ -207,9 +208,12 @@ class _Reading:
             raise ArchiveError(OUTWARD_LINK, f"a link leads out of its folder, to {member.link!r}", path=member.path)
 
     def _fill(self, fd: int, member: Member, tick: Callable[[], None]) -> None:
+        if member.sparse is not None:
+            self._spend(blocks_of(member.sparse, min(os.fstat(fd).st_blksize, _MOST_BLOCK)), member.path)
         for offset, piece in self._tar.pieces():
             tick()
-            self._spend(len(piece), member.path)
+            if member.sparse is None:
+                self._spend(len(piece), member.path)
             self.written += len(piece)
             with refusals(member.path):
                 _write(fd, piece, offset)
@@ -229,10 +233,25 @@ class _Reading:
                 )
 
 
+def _most_manifest(room: DiskRoom) -> int:
+    """Bytes of it, and of the plan: nothing that comes before says how much there is to read."""
+    return room.max_entries * 1024 + 16 * manifest.MAX_LINE
+
+
 def _write(fd: int, piece: memoryview, offset: int) -> None:
     while piece:
         done = os.pwrite(fd, piece, offset)
         piece, offset = piece[done:], offset + done
+
+
+def blocks_of(extents: Sequence[Extent], block: int) -> int:
+    """Bytes that extents take of a disk: one byte takes a whole block."""
+    size = end = 0
+    for start, length in extents:
+        first, last = max(start - start % block, end), start + length + -(start + length) % block
+        if length and last > first:
+            size, end = size + last - first, last
+    return size
 
 
 def disk_size(entry: Entry) -> int:
