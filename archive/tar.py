@@ -112,7 +112,7 @@ class TarReader:
         if self._take(BLOCK) != _NOTHING:
             raise ArchiveError(DAMAGED, "one block of zeros where two end an archive")
         while True:
-            if any(self._ahead):
+            if bytes(self._ahead).strip(b"\0"):
                 raise ArchiveError(DAMAGED, "something stands behind the end of the archive")
             piece = next(self._source, None)
             if piece is None:

@@ -64,10 +64,17 @@ class FetchedArchive(io.RawIOBase):
             self._at and response.status == http.client.OK
         ):
             raise ChildFailed("hub_refused", f"the archive cannot be fetched: HTTP {response.status}")
-        self.size = self._at + int(response.headers.get("Content-Length", "0"))
+        self.size = self._at + opened_length(response)
         self._response = response
         return response
 
     def _drop(self) -> None:
         self._response = None
         self._transfer.close()
+
+
+def opened_length(response: http.client.HTTPResponse) -> int:
+    """Bytes that are to come. Raises TransferBrokenError."""
+    if response.length is None:
+        raise TransferBrokenError("the answer does not say how long it is")
+    return response.length

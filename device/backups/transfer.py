@@ -147,7 +147,7 @@ def _read(response: http.client.HTTPResponse) -> HubAnswer:
     """The hub's envelope; anything else is an answer without data."""
     try:
         content = json.loads(response.read(MAX_ANSWER) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         content = {}
     members: Mapping[str, Any] = content if isinstance(content, dict) else {}
     data = members.get("data")

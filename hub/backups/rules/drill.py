@@ -21,8 +21,9 @@ WEEK: Final = timedelta(days=7)
 AGAIN: Final = timedelta(days=1)
 """After one that could not be made."""
 UNKNOWN: Final = "unknown_format"
-DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", UNKNOWN, "wrong_chain"})
-"""Codes of failures that are the backup's own; of others (`archive/errors.py`) another drill may tell more."""
+DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", "too_large", UNKNOWN, "wrong_chain"})
+"""Codes of failures that are the backup's own (too_large: than any archive may be, on whatever disk); of others
+(`archive/errors.py`) another drill may tell more."""
 MAX_DETAIL: Final = 500
 UPLOAD: Final = "upload"
 """How a simple client's backup came: it may be any file, which nobody can compare with anything."""

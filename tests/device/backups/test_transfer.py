@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
+import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from device.backups.control import Gate, HubAddress, Yielding
+from device.backups.download import opened_length
 from device.backups.rules import CHUNK
 from device.backups.transfer import HubTransfer, TransferBrokenError
 from tests.support.fake_backups import FakeBackups, fake_backups
@@ -51,6 +54,39 @@ def test_a_refusal_is_an_answer_with_its_code(hub: FakeBackups) -> None:
     away = client.call("POST", "/backups/7/upload", {})
     assert (away.status, away.code, away.retry_after_s) == (503, "store_away", 0)
     assert client.call("POST", "/backups/7/upload", {"parent_id": None}).data["part_size"] == 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("headers", [b"", b"Content-Length: many\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_an_archive_without_a_length_is_no_answer(headers: bytes) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\nx") as address, pytest.raises(TransferBrokenError):
+        opened_length(HubTransfer(address, Gate(0.0)).opened("/backups/7/archive", 0))
+
+
+def test_an_answer_that_is_nested_without_end_is_an_answer_without_data() -> None:
+    body = b"[" * 200_000
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nRetry-After: 9999999999\r\n\r\n" % len(body)
+    with answering(head + body) as address:
+        answer = HubTransfer(address, Gate(0.0)).call("POST", "/backups/7/complete", {})
+    assert (answer.is_success, answer.data) == (True, {})
+
+
+@contextlib.contextmanager
+def answering(data: bytes) -> Iterator[HubAddress]:
+    """A hub that says this to whatever it is asked, once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                asked = b""
+                while not asked.endswith(b"{}" if asked.startswith(b"POST") else b"\r\n\r\n"):
+                    asked += connection.recv(65536)
+                connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = server.getsockname()[1]
+        yield HubAddress(base_url=f"http://127.0.0.1:{port}", api_token=KEY, device_id="rvm", timeout=5.0)
+        thread.join()
 
 
 def test_what_is_cut_is_broken_and_the_next_call_opens_anew(hub: FakeBackups) -> None:

@@ -91,9 +91,15 @@ def test_what_the_check_refused_is_damage_where_it_says() -> None:
     )
 
 
-@pytest.mark.parametrize("code", ["disk_full", "too_large", "write_failed", "interrupted", "wrong_key"])
+@pytest.mark.parametrize("code", ["disk_full", "write_failed", "interrupted", "wrong_key"])
 def test_a_check_that_could_not_be_made_is_no_damage(code: str) -> None:
     assert damage_of(CHAIN, refused(code)) is None
+
+
+def test_more_than_any_archive_may_be_is_damage() -> None:
+    found = damage_of(CHAIN, refused("too_large"))
+    assert found is not None
+    assert found.code == "too_large"
 
 
 def test_any_file_that_a_simple_client_sent_is_no_damage() -> None:
