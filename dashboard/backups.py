@@ -67,7 +67,15 @@ def state(r: Reader, b: Backup) -> BackupState:
     name, why = _state(b)
     told = b["drill_error"] if name == "broken" else b["error"] if name == "failed" else None
     mark = {"verified": "active", "broken": "error", "failed": "error", "pending": "late", "uploading": "auto"}
+    if name in ("verified", "untried") and _is_of_agent_alone(b):
+        return BackupState(name, "warn", r.t(f"backup.state.{name}"), r.t("backup.report.only_agent"))
     return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), jobs.why(r, told) if why else "")
+
+
+def _is_of_agent_alone(b: Backup) -> bool:
+    """Whether there is nothing in it that a restore would bring back."""
+    counts = b["report"].get("counts") if isinstance(b["report"], Mapping) else None
+    return isinstance(counts, Mapping) and "only_agent" in counts
 
 
 def _state(b: Backup) -> tuple[str, bool]:

@@ -3,9 +3,10 @@ its view with times in epoch milliseconds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from dashboard.reader import Reader
 
@@ -172,9 +173,17 @@ def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | 
     return r.text_of("how", state)
 
 
+_NO_ROOM: Final = re.compile(r"(\d{1,18}) bytes are needed and (\d{1,18}) are free")
+"""What a machine says that has not room enough (device.backups.upload)."""
+
+
 def why(r: Reader, error: Mapping[str, Any] | None) -> str:
     error = error or {}
     code = str(error.get("code") or "")
+    amounts = _NO_ROOM.match(str(error.get("message") or "")) if code == "disk_full" else None
+    if amounts is not None:
+        needed, free = (r.amount(int(amount)) for amount in amounts.groups())
+        return r.t("failure.disk_full.amounts", needed=needed, free=free)
     return r.t(f"failure.{code}") if f"failure.{code}" in r.t else str(error.get("message") or code)
 
 

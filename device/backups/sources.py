@@ -29,6 +29,10 @@ _DEFAULTS: Final[tuple[tuple[str, str, BackupClass], ...]] = (
 )
 
 
+AGENT: Final = "agent"
+"""The source that is the agent's own file, where no other one holds it."""
+
+
 def default_sources(root: Path = Path("/"), *, agent_file: Path | None = None) -> dict[str, BackupSource]:
     """What of the usual places exists below `root`, and the agent's own file; each with its class."""
     found = {
@@ -37,7 +41,7 @@ def default_sources(root: Path = Path("/"), *, agent_file: Path | None = None) -
         if (root / path.lstrip("/")).is_dir()
     }
     if agent_file is not None and agent_file.is_file() and not _is_within(agent_file, found):
-        found["agent"] = BackupSource(path=str(agent_file.absolute()), data_class="configuration")
+        found[AGENT] = BackupSource(path=str(agent_file.absolute()), data_class="configuration")
     return found
 
 

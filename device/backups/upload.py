@@ -23,7 +23,7 @@ from device.backups.index import DamagedIndexError, Indexes
 from device.backups.rules import wanted_type
 from device.backups.scan import NoSourcesError, scan
 from device.backups.sender import PROGRESS_EVERY_S, HubBackup, PartSender, parts_of, refuse
-from device.backups.sources import chosen, default_sources
+from device.backups.sources import AGENT, chosen, default_sources
 from device.backups.transfer import HubAnswer
 from device.kernel import state_file
 from device.settings.backup_values import backup_sources
@@ -197,7 +197,10 @@ class BackupUpload:
             del part  # the next one is made while it travels: three at a time are in memory, not four
             self._control.gate.wait()
         sender.finish()
-        return _summed(pump.summary)
+        made = pump.summary
+        if not self._args.sources and set(header.sources) == {AGENT}:
+            made.report.add(AGENT, "only_agent")
+        return _summed(made)
 
     def _confirmed(self, checkpoint: bytes | None) -> None:
         if checkpoint is not None:

@@ -191,7 +191,8 @@ def _next_words(visit: Visit, found: Machine, at: int, window: str) -> str:
     if at <= visit.reader.now:
         return visit.reader.t("backup.next.due")
     when = visit.reader.day(at, tab.zone_of(found))
-    return visit.reader.t("backup.next.at", when=when, window=window.replace("-", "–"))
+    words = window.replace("-", "–").replace(":", "." if visit.reader.language == "id" else ":")
+    return visit.reader.t("backup.next.at", when=when, window=words)
 
 
 def _start_form(visit: Visit, found: Machine) -> StartForm:

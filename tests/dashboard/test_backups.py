@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from archive.errors import CODES
 from dashboard import backups
 from dashboard.reader import Reader
 from tests.dashboard.trouble_cases import NOW
@@ -29,8 +30,21 @@ DONE = {"upload_status": "completed", "started_at": NOW - 95_000, "completed_at"
 FREE = dict.fromkeys(backups.DOES, "")
 
 
+FAILURES = {
+    "damaged", "incomplete", "not_uploaded", "command_gone", "expired", "cancelled", "deadline", "no_sources", "quota",
+    "disk", "disk_full", "too_large", "backup_ended", "backup_open", "backups_disabled", "parent_missing",
+    "hub_refused", "interrupted", "internal", "busy", *CODES,
+}  # fmt: skip
+"""What a backup, a drill or a restore fails with: codes of the hub, the machine and the archive."""
+
+
 def reader(language: str = "en") -> Reader:
     return Reader(language, "auto", "Asia/Jakarta", NOW)
+
+
+def test_every_failure_of_a_backup_is_said_in_the_readers_language() -> None:
+    for language in ("en", "id"):
+        assert {code for code in FAILURES if f"failure.{code}" not in reader(language).t} == set()
 
 
 @pytest.mark.parametrize("case", BRIEFS, ids=lambda case: str(case["about"]))
@@ -50,7 +64,12 @@ def test_a_machines_backups_in_a_word(case: dict[str, Any]) -> None:
         ({"upload_status": "failed", "error": {"code": "disk", "message": "m"}}, "failed", "error",
          "the machine cannot write to its disk"),
         ({"upload_status": "failed", "error": {"code": "odd", "message": "no room"}}, "failed", "error", "no room"),
+        ({"upload_status": "failed", "error": {"code": "disk_full", "message": "40000000 bytes are needed and 9000 are"
+          " free"}}, "failed", "error",
+         "there is not enough room on the machine's disk: 40\u202fMB are needed, 9.0\u202fkB are free"),
         (DONE, "untried", "inactive", ""),
+        ({**DONE, "upload_status": "verified", "report": {"counts": {"only_agent": 1}}}, "verified", "warn",
+         reader().t("backup.report.only_agent")),
         ({**DONE, "upload_status": "verified", "verified_at": NOW}, "verified", "active", ""),
         ({**DONE, "drill_error": {"code": "x", "message": "a file differs"}}, "broken", "error", "a file differs"),
         ({**DONE, "upload_status": "verified", "deleted_at": NOW}, "deleted", "inactive", ""),

@@ -236,6 +236,15 @@ async def test_nothing_to_back_up_is_reported(bench: ClientBench) -> None:
     bench.client = bench.anew()
 
 
+async def test_a_backup_of_nothing_but_the_agents_own_file_says_so(bench: ClientBench) -> None:
+    bench.set(backup_sources={})
+    made = await bench.back_up()
+    assert made["report_counts"] == {"only_agent": 1}
+    bench.fill("a.jpg", 100)
+    bench.set(backup_sources={"agent": {"path": str(bench.source), "class": "images"}})
+    assert (await bench.back_up(2))["report_counts"] == {}
+
+
 async def test_the_child_is_polite_small_and_carries_no_key_for_others_to_see(bench: ClientBench) -> None:
     bench.fill("a.jpg", 100 * MIB)
     running = asyncio.ensure_future(bench.back_up())
