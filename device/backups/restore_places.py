@@ -20,6 +20,7 @@ from device.settings.backup_values import BackupSource
 from protocol.kinds import BackupClass
 
 STAGING: Final = ".myrvm-restore"
+MOST_LINKS: Final = 40
 IsKept = Callable[[bytes, bytes], bool]
 """Whether a path below a source, and its name, are left out of backups; `device.backups.sources.excluder`."""
 
@@ -110,15 +111,44 @@ class StageResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def places_of(sources: Mapping[str, BackupSource], classes: Collection[str], paths: Sequence[str]) -> list[Place]:
-    """Those that are wanted. Raises NoPlaceError where a path belongs to no source of this machine."""
+    """Those that are wanted. Raises NoPlaceError where a path belongs to no source of this machine, or leads where
+    somebody else wants it."""
     wanted = {check_path(path)[0] for path in paths}
     if unknown := sorted(wanted - sources.keys()):
         raise NoPlaceError("no_sources", f"no source of this machine is called {', '.join(unknown)} (backup_sources)")
     return [
-        Place(name, os.path.realpath(source.path), source.data_class, tuple(source.exclude))
+        Place(name, followed(source.path), source.data_class, tuple(source.exclude))
         for name, source in sorted(sources.items())
         if (not classes or source.data_class in classes) and (not wanted or name in wanted)
     ]
+
+
+def followed(path: str) -> str:
+    """With links resolved. Raises NoPlaceError for a link that neither root, nor this agent, nor the owner of what it
+    leads to has made: whoever may write in the folder above a source would choose what an agent that is root
+    replaces."""
+    done, left, links = "/", [*reversed(Path(path).absolute().parts[1:])], 0
+    while left:
+        step = left.pop()
+        there = str(Path(done).parent) if step == ".." else f"{done.rstrip('/')}/{step}"
+        if step in ("", ".") or not Path(there).is_symlink():
+            done = done if step in ("", ".") else there
+            continue
+        links += 1
+        if links > MOST_LINKS or not _is_trusted(there):
+            raise NoPlaceError("unsafe", f"{there}: a link of somebody else leads to where {path} is")
+        to = os.readlink(there)  # noqa: PTH115 - as it stands there
+        done = "/" if to.startswith("/") else done
+        left += reversed(to.split("/"))
+    return done
+
+
+def _is_trusted(link: str) -> bool:
+    owner = os.lstat(link).st_uid
+    try:
+        return owner in (0, os.geteuid()) or owner == os.stat(link).st_uid  # noqa: PTH116 - as lstat above
+    except OSError:  # it leads to nothing yet
+        return False
 
 
 def grouped(places: Sequence[Place]) -> list[StagingGroup]:

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from device.backups import restore_places
+from device.backups.restore_places import NoPlaceError, places_of
 from device.commands.jobs import WorkFailed
 from device.settings import load
+from device.settings.backup_values import BackupSource
 from tests.support.backup_archives import picture
 from tests.support.restored_machine import OLD, RestoredMachine, left_over
+from tests.support.two_users import only_root
 
 SHM = Path("/dev/shm")
 
@@ -109,3 +112,37 @@ async def test_sources_of_two_file_systems_are_staged_on_each(tmp_path: Path, me
     assert (world.roots["conf"] / "conf-0").read_bytes() == OLD
     assert left_over(world) == []
     assert sorted(os.listdir(memory)) == ["conf"]  # noqa: PTH208 - as it is
+
+
+def source_at(path: Path) -> dict[str, BackupSource]:
+    return {"app": BackupSource(path=str(path), data_class="data")}
+
+
+def test_links_of_the_machine_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "app").mkdir(parents=True)
+    (tmp_path / "srv").symlink_to("disk/../disk")
+    (tmp_path / "app").symlink_to(tmp_path / "srv" / "app")
+    (place,) = places_of(source_at(tmp_path / "app"), (), ())
+    assert place.real == os.path.realpath(tmp_path / "app") == str(tmp_path / "disk" / "app")
+    (place,) = places_of(source_at(tmp_path / "srv" / "new" / "one"), (), ())
+    assert place.real == str(tmp_path / "disk" / "new" / "one")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(NoPlaceError, match="unsafe"):
+        places_of(source_at(tmp_path / "loop"), (), ())
+
+
+@only_root
+@pytest.mark.parametrize("way", ["app", "app/below"])
+def test_nobody_else_chooses_by_a_link_what_root_replaces(tmp_path: Path, way: str) -> None:
+    (tmp_path / "etc" / "below").mkdir(parents=True)
+    link = tmp_path / "app"
+    link.symlink_to("etc")
+    os.lchown(link, 12345, 12345)
+    with pytest.raises(NoPlaceError, match="unsafe"):
+        places_of(source_at(tmp_path / way), (), ())
+    os.chown(tmp_path / "etc", 12345, 12345)
+    assert places_of(source_at(tmp_path / way), (), ())[0].real == str(tmp_path / way.replace("app", "etc"))
+    (tmp_path / "etc" / "below").rmdir()
+    (tmp_path / "etc").rmdir()
+    with pytest.raises(NoPlaceError, match="unsafe"):
+        places_of(source_at(tmp_path / way), (), ())
