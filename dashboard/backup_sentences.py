@@ -41,6 +41,8 @@ def _verified(e: EventReading) -> _Parts:
 
 
 def _failed(e: EventReading) -> _Parts:
+    if e.code == "backup.failed" and e.params.get("code") == "cancelled":
+        return e.words("backup.cancelled", id=e.param("backup_id")), []
     why = e.r.text_of("failure", plain(str(e.params.get("code") or NOTHING), 60))
     damaged = e.params.get("damaged_id")
     other = damaged is not None and damaged != e.params.get("backup_id")

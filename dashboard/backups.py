@@ -65,6 +65,8 @@ class BackupLine(NamedTuple):
 
 def state(r: Reader, b: Backup) -> BackupState:
     name, why = _state(b)
+    if name == "cancelled":
+        return BackupState(name, "inactive", r.t("backup.state.cancelled"), r.t("backup.state.cancelled.why"))
     told = b["drill_error"] if name == "broken" else b["error"] if name == "failed" else None
     mark = {"verified": "active", "broken": "error", "failed": "error", "pending": "late", "uploading": "auto"}
     if name in ("verified", "untried") and _is_of_agent_alone(b):
@@ -86,6 +88,8 @@ def _state(b: Backup) -> tuple[str, bool]:
         return "broken", True
     if b["upload_status"] == "verified":
         return "verified", False
+    if b["upload_status"] == "failed" and (b["error"] or {}).get("code") == "cancelled":
+        return "cancelled", False
     return ("untried", False) if b["upload_status"] == "completed" else (b["upload_status"], bool(b["error"]))
 
 
@@ -115,7 +119,7 @@ def line(
         took=took(r, b),
         state=what,
         since=r.t("backup.since.drilled") if is_drilled else _since(r, b, what.name, zone),
-        kept=kept_words(r, kept, zone) if what.name not in ("deleted", "failed", *OPEN) else "",
+        kept=kept_words(r, kept, zone) if what.name not in ("deleted", "failed", "cancelled", *OPEN) else "",
         encrypted=bool(b["encrypted"]),
         offers=tuple(offers),
     )

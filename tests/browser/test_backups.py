@@ -164,7 +164,7 @@ async def test_a_backup_that_is_cancelled_says_so_and_leaves_nothing(vault: Vaul
         await page.page.click(f"{CARD} .confirm summary")
         await page.page.click(f"{CARD} .confirm button")
         await expect(page.page.locator(f"{CARD} [data-how]")).to_have_text("Cancelled: the machine did not do it.")
-        await expect(page.page.locator(ROWS)).to_contain_text("Failed")
+        await expect(page.page.locator(ROWS)).to_contain_text("Cancelled")
         await expect(page.page.locator("#now button")).to_be_enabled()
         assert page.faults == []
 

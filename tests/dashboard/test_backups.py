@@ -63,6 +63,7 @@ def test_a_machines_backups_in_a_word(case: dict[str, Any]) -> None:
         ({"upload_status": "uploading"}, "uploading", "auto", ""),
         ({"upload_status": "failed", "error": {"code": "disk", "message": "m"}}, "failed", "error",
          "the machine cannot write to its disk"),
+        ({"upload_status": "failed", "error": {"code": "cancelled"}}, "cancelled", "inactive", "nothing of it is kept"),
         ({"upload_status": "failed", "error": {"code": "odd", "message": "no room"}}, "failed", "error", "no room"),
         ({"upload_status": "failed", "error": {"code": "disk_full", "message": "40000000 bytes are needed and 9000 are"
           " free"}}, "failed", "error",

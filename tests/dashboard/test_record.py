@@ -248,6 +248,7 @@ def test_a_backup_is_told_with_its_size_and_a_drill_with_what_it_found() -> None
     assert said("backup.drill_failed", params=damaged) == (
         "Restore drill of backup 12 failed: the archive is damaged, damaged is backup 11, which it needs"
     )
+    assert said("backup.failed", params={"backup_id": 12, "code": "cancelled"}) == "Backup 12 was cancelled"
     assert said("backup.failed", params={"backup_id": 12, "code": "new_code"}) == "Backup 12 failed: new_code"
 
 
