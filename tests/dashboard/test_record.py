@@ -220,6 +220,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "remote.site",
         "recording.retention",
         "backup.full",
+        "backup.cancelled",
         "backup.incremental",
         "backup.retention",
         "backup.because_of",
