@@ -1,7 +1,4 @@
-"""`python -m archive check|manifest`: reads archives in a process of its own, polite, and reports in JSON lines.
-
-Its caller may be a hub whose loop must not wait, or an agent; whatever is in an archive ends this process at worst.
-"""
+"""`python -m archive check|manifest`: reads archives in a process of its own, polite, and reports in JSON lines."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Encryption in the age format: identities and recipients as text, and a stream that is decrypted while it is read.
 
-pyrage writes into a file object, and who unpacks wants to read: a thread between them and a pipe hold 64 KiB at most.
+pyrage writes into a file object: a thread and a pipe hold 64 KiB at most.
 """
 
 from __future__ import annotations

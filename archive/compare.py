@@ -1,7 +1,6 @@
 """The state that a chain of manifests describes, and whether a tree is that: every file, and nothing more.
 
-A state is read from the newest manifest to the oldest, an entry at a time: what a newer one lists, deletes or has
-replaced is passed over. Of each path a number of eight bytes is remembered, not its text.
+Read from the newest manifest to the oldest; of each path a number of eight bytes is remembered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Encrypts a stream in the age format: whoever has the key of one recipient reads it, nobody else.
-
-pyrage takes files, so a thread of its own lends it two: one that reads blocks, one that hands on what comes out.
-"""
+"""Encrypts a stream in the age format. pyrage takes files, so a thread lends it two."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def printable(text: str) -> str:
 
 
 class ArchiveError(Exception):
-    """An archive cannot be read, or must not be. `path`: the member it is about, as it stands there, empty when it is
-    about all of it; `detail` may quote the archive and can be stored and shown. `archive`: which of a chain, from 0."""
+    """An archive cannot be read, or must not be. `path`: the member, empty when it is about all of it; `detail` may
+    quote the archive and can be shown. `archive`: which of a chain, from 0."""
 
     def __init__(self, code: str, detail: str, *, path: str = "") -> None:
         detail = printable(detail[:MOST_DETAIL])

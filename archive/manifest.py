@@ -1,8 +1,7 @@
 """The manifest of an archive: what a backup holds, one JSON object a line. Format 1.
 
-An archive begins with `BEGIN` (the header and what is planned, without sums) and ends with `MANIFEST`: the header, each
-entry as it was written, the paths that are gone since the parent, and the totals. A line that is legal always fits in
-`MAX_LINE`; what is not legal raises ArchiveError and names the path.
+An archive begins with `BEGIN` (the header and the plan, without sums) and ends with `MANIFEST` (the header, entries,
+deleted paths, totals). What is not legal, or longer than `MAX_LINE`, raises ArchiveError and names the path.
 """
 
 from __future__ import annotations
@@ -80,12 +79,11 @@ class Header(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, tag_
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, tag_field="t", tag="e"):
-    """What a path is. `path` is `SOURCE/relative/path`, or `SOURCE` alone for its root.
+    """What a path is: `SOURCE/relative/path`, or `SOURCE` alone for its root.
 
-    Names are text as `os.fsdecode` gives it: bytes that are no UTF-8 travel in `raw` and `raw_link`, which nobody
-    else needs to look at. `link`: where a symbolic link leads, or the path of the entry that a hard link is of.
-    `sparse`: the extents that hold data, the rest of `size` reads as zeros. `snapshot`: a copy that a database made of
-    itself. `mark`: changed while it was read three times, or listed without content.
+    Names are as `os.fsdecode` gives them: bytes that are no UTF-8 travel in `raw` and `raw_link`. `link`: where a
+    symbolic link leads, or what a hard link is of. `sparse`: the extents that hold data. `snapshot`: a database's
+    copy of itself. `mark`: changed while it was read three times, or listed without content.
     """
 
     path: str
@@ -166,8 +164,8 @@ def decode(text: bytes) -> Line:
 def read(chunks: Iterable[bytes], *, is_plan: bool = False) -> Iterator[Line]:
     """The lines of a manifest, in order: a header, entries, deleted paths, totals that fit; nothing behind them.
 
-    Holds one line at a time, and says nothing about a path that comes twice. `is_plan`: as at the begin of an
-    archive, where nothing is deleted and no totals are known. Raises ArchiveError.
+    Holds one line at a time; does not see a path that comes twice. `is_plan`: as at the begin of an archive, without
+    deleted paths and totals. Raises ArchiveError.
     """
     return _Order(is_plan).of(lines(chunks))
 

@@ -1,7 +1,6 @@
 """The bytes of an archive file, read once from front to back: counted, summed, decrypted, decompressed.
 
-What the file is, its first bytes say, never its name. One piece is 256 KiB at most whatever it was compressed from, so
-a bomb costs time and no memory; how many of them a caller takes is the caller's limit.
+Its first bytes say what it is, never its name. A piece has 256 KiB at most, so a bomb costs time and no memory.
 """
 
 from __future__ import annotations

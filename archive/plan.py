@@ -1,7 +1,6 @@
 """The folder of a backup under way: what is to be written, what was, and what was noticed.
 
-It holds lists and no data, so it stays small beside what is backed up; only one snapshot of a database lies in it at a
-time. Whoever begins a backup makes it, whoever goes on with one finds it.
+Lists and no data, but one snapshot of a database at a time. Whoever goes on with a backup finds it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The bytes of a backup as parts of exactly 8 MiB, and the checkpoint behind each from which another process goes on.
+"""The bytes of a backup as parts of exactly 8 MiB, each with a checkpoint from which another process goes on.
 
-`Pump(folder, roots).parts()` reads, compresses on `workers` threads, and gives one part after the other; nothing but
-lists is written to the disk. With recipients the whole stream is encrypted (age): such a stream cannot be gone on with,
-because its key dies with the process, so its parts carry no checkpoint and a backup that was cut begins anew.
+`Pump(folder, roots).parts()` reads, compresses on `workers` threads, and writes nothing but lists to the disk. An
+encrypted stream has no checkpoints, since its key dies with the process: it begins anew.
 """
 
 from __future__ import annotations

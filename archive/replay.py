@@ -64,8 +64,8 @@ def replay(
 ) -> Replayed:
     """Fills the empty open folder `root` with `SOURCE/...` of the state after the newest archive.
 
-    `work` is a folder beside it, for the manifests. `owners`: give each entry its owner, mode and time (a drill does
-    not). Raises ArchiveError, whose `archive` says which of them is wrong, or is None when that is not one of them.
+    `work`: a folder beside it, for the manifests. `owners`: give each entry its owner, mode and time. Raises
+    ArchiveError, whose `archive` says which of them is wrong, if one is.
     """
     done: list[Unpacked] = []
     manifests: list[Path] = []

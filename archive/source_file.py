@@ -1,7 +1,6 @@
 """Reads one file for an archive, and notices when it is not what it was.
 
-The header of a member says its size before the first byte, so exactly that many bytes are given whatever happens to the
-file meanwhile: zeros where it got shorter or cannot be read. Who reads it asks `changed` afterwards.
+The header names its size, so exactly that many bytes are given: zeros where it got shorter or cannot be read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Members of a tar, one after the other, from pieces of bytes: our own small part of the format, and nothing lenient.
+"""Members of a tar, one after the other, from pieces of bytes: a small part of the format, and nothing lenient.
 
-Regular files (also GNU sparse 1.0), folders, symbolic and hard links, with PAX records. Devices, FIFOs and every other
-kind are refused, as is a tar without its end. Owners, modes and times are not even read: the manifest has them.
+Files (also GNU sparse 1.0), folders and links, with PAX records; every other kind, and a tar without its end, is
+refused. Owners, modes and times are the manifest's.
 """
 
 from __future__ import annotations

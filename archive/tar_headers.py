@@ -1,7 +1,6 @@
-"""The headers of a tar, made and not guessed: ustar, and PAX records only where ustar cannot say it.
+"""The headers of a tar: ustar, and PAX records only where ustar cannot say it.
 
-Made by hand because tarfile takes 30 us for one, which a million files would feel. The same entry always gives the same
-bytes: nothing of the clock, of an order of sets or of this machine is in them.
+Made by hand because tarfile takes 30 us for one. The same entry always gives the same bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Writes the tar of a plan as blocks, each with the position behind it, from which another process can go on.
 
-Nothing here knows of compression or of parts. Files are read as they are found: what changes meanwhile is written
-again at the end (the last one counts), what is gone or cannot be read is a line of the report.
+A file that changes meanwhile is written again at the end; what is gone or unreadable is a line of the report.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One archive, unpacked into a folder that is nobody's yet: contents and links. What they are worth, compare says.
+"""One archive, unpacked into a folder that is nobody's yet; whether it is right, compare says.
 
-The archive is not trusted: a path is checked before anything is done with it, nothing is followed, devices are refused,
-and the limits end a bomb. After an error the folder holds something, and is thrown away by whoever made it.
+The archive is not trusted: paths are checked, nothing is followed, devices are refused, limits end a bomb. After an
+error the folder is thrown away by whoever made it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The child process of the agent that archives, uploads and verifies: low priority, the key by its input.
-
-Started by `device.backups.process`; knows no link, no journal and no settings but its assignment.
-"""
+"""The child process of the agent that archives, uploads and verifies: low priority, the key by its input."""
 
 from __future__ import annotations
 

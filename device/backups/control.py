@@ -1,7 +1,6 @@
 """What passes between the agent and the child process that archives: its assignment, its reports, when it yields.
 
-One JSON object a line: the assignment and `Yielding` on the child's standard input, `ChildReport` on its output. The
-end of its input is the end of its agent, and its own.
+One JSON object a line, by standard input and output; the end of its input is its own end.
 """
 
 from __future__ import annotations

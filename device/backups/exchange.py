@@ -1,7 +1,7 @@
 """Puts staged files in the place of others by rename, a class at a time and all of it or nothing, whatever is killed.
 
-What was decided stands in one file before the first rename. Each place is known by the inode that is to be there, so
-whoever comes after a kill sees how far it was and goes on; the old tree stays whole beside it until all is done.
+What was decided is on disk before the first rename, each place with the inode that is to be there. The old tree stays
+whole until all is done.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
 """What the last good backup held: a file of directories in the order in which they are walked.
 
-A directory whose names, sizes, times and inodes are byte for byte what they were is known as unchanged by one
-comparison of two strings, so a million unchanged files cost what it takes to ask the system for them. The file is read
-from begin to end beside the walk; nothing of it is held but one directory.
-
-An index counts only once its backup is good: it is staged when the archive was sent, and becomes the latest when the
-hub says that it is completed. Up to then the next backup goes on from the one before.
+Read beside the walk, one directory at a time: one whose names and facts are the same bytes is unchanged. It is staged
+when its archive was sent, and the latest when the hub says that the backup is completed.
 """
 
 from __future__ import annotations
@@ -144,8 +140,8 @@ class Indexes:
         return meta if self._index(meta.backup_id).exists() else None
 
     def stage(self, folder: Path, header: Header, sha256: str = "") -> bool:
-        """Takes the index of a backup that was sent (`folder` as the pump left it) until the hub has said what became
-        of it. False when too much of it could not be read: the next one then goes on from the one before."""
+        """Takes the index of a backup that was sent until the hub has said what became of it. False when too much of it
+        could not be read: the next one then goes on from the one before."""
         work = Work(folder)
         redo = tuple(islice(_not_as_on_disk(work.entries), MAX_REDO + 1))
         if len(redo) > MAX_REDO:

@@ -1,7 +1,6 @@
 """The command restore_backup: stage and compare beside what is there, stop services, exchange by rename, start them.
 
-Until the exchange begins nothing has changed, and a restart of the agent lets the hub's command begin anew. From then
-on what is to happen stands on disk: whatever is killed, the next start finishes it and reports it.
+Killed before the exchange, it begins anew; killed in it, the next start finishes and reports it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where what is restored belongs on this machine: its own file says so, never the archive and never the hub.
 
-A whole tree is exchanged by one rename where that can be; where something in it must stay (the agent's own files,
-another file system mounted in it) or the folder above cannot be written, its members are exchanged one by one.
+A tree is exchanged by one rename; where something in it must stay or the folder above cannot be written, its members
+are, one by one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Finds what belongs into a backup: walks its sources beside the index of the last good one, and writes the plan.
+"""Finds what belongs into a backup: walks its sources beside the last good index, and writes the plan.
 
-Nothing is ever taken for deleted because it could not be looked at: a source that is missing or left out, or a folder
-that cannot be read, is carried over as it was, and named in the report.
+What could not be looked at is never taken for deleted: it is carried over, and named in the report.
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ def scan(
     stop: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] = lambda _files, _bytes: None,
 ) -> Scan:  # fmt: skip
     """Makes the plan of a backup in `folder`, which is emptied first. `previous`: the index that it goes on from, None
-    for a full one; `redo`: paths that belong into it whatever they look like (likewise of IndexMeta). `read_all`: every
-    file is taken for changed. `stop` is asked, and `progress` told (files, bytes) so far, at each directory.
+    for a full one; `redo`: paths that belong into it whatever they look like. `stop` is asked, and `progress` told
+    (files, bytes), at each directory.
 
-    Raises NoRoomError, NoSourcesError, StoppedError, DamagedIndexError, and ArchiveError for too many entries.
+    Raises NoRoomError, NoSourcesError, StoppedError, DamagedIndexError, ArchiveError.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)

@@ -1,6 +1,6 @@
-"""Sends the parts of one backup: several at once, each until the hub has it; what is in order is a checkpoint.
+"""Sends the parts of one backup, several at once; what is in order is a checkpoint.
 
-A hub or store that is away delays, and fails nothing: a part is asked after and sent again until the child is ended.
+While the hub or the store is away a part is asked after and sent again until the child is ended.
 """
 
 from __future__ import annotations

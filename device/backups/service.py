@@ -1,7 +1,6 @@
 """BackupClient: archives and uploads this machine's data when the hub asks, in a child process that yields to all else.
 
-A backup that is cut (network, hub, store, this process, the machine) goes on at the last part that the hub confirmed:
-its command is not begun before it has ended, so it comes again from the hub after a restart of the agent.
+A backup that is cut goes on at the last part that the hub confirmed: after a restart its command comes again.
 """
 
 from __future__ import annotations

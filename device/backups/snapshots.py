@@ -1,6 +1,6 @@
-"""Copies a SQLite database that may be in use by its own backup interface, so that the copy is whole and consistent.
+"""Copies a SQLite database that may be in use by its own backup interface.
 
-It is the only copy a backup makes on the machine's disk, one at a time, and only where there is room for it.
+The only copy a backup makes on the machine's disk, one at a time, and only where there is room.
 """
 
 from __future__ import annotations

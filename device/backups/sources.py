@@ -1,7 +1,6 @@
 """Where the data of a machine stands when its file names no sources, and which of them a backup takes.
 
-A program's configuration (JSON), its databases, logs and photographs are looked for where machines of this kind have
-them: a machine whose software stands elsewhere names it in `backup_sources`.
+Configuration (JSON), databases, logs and photographs; who has them elsewhere sets `backup_sources`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The hub's REST endpoints for backups, as the child process calls them: small chunks, at the gate's rate, resumable.
 
-Blocking; one connection a thread. Bytes go by connections of their own: never by the control link (law 5).
+Blocking; one connection a thread, never the control link (law 5).
 """
 
 from __future__ import annotations

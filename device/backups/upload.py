@@ -1,7 +1,6 @@
 """Archives and uploads one backup, in the child process: scan, parts, completion. Goes on where a life was cut.
 
-In the folder of backups: `ID/task` (what was decided), `ID/checkpoint` (how far it is), `ID/work` (the lists of the
-archive), and `index` (the state of the last good backup).
+In the folder of backups: `ID/task` (what was decided), `ID/checkpoint`, `ID/work` (lists), and `index`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Walks a source directory by directory and says what the system says of each name; reads no file's content.
 
-Directories come before what is below them, names in the order of their bytes. One with more than LARGE names comes in
-BUCKETS groups by a hash of the names, so that a folder of a million photographs is held in pieces.
+Directories come before what is below them, names in the order of their bytes, more than LARGE in BUCKETS groups.
 """
 
 from __future__ import annotations

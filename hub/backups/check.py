@@ -1,6 +1,6 @@
 """Runs `python -m archive check` as a child process: unpacks a chain into a scratch folder and compares every file.
 
-The child is polite by itself, is killed when nobody waits for it any more, and ends by itself when the hub is gone.
+The child is polite, and ends when nobody waits for it or the hub is gone.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class NotCheckedError(Exception):
 
 async def check(archives: Sequence[ArchiveBytes], scratch: Path, room: int, manifest: Path) -> dict[str, Any]:
     """The child's last line: `event` is done (sha256 one an archive, files, bytes) or failed (code, detail, path,
-    archive: its place). `archives` oldest first; `room` bytes may be unpacked; the last one's manifest is written.
+    archive: its place). `archives` oldest first; `room` bytes may be unpacked.
 
-    Raises NotCheckedError, and ObjectsError when the store is away meanwhile.
+    Raises NotCheckedError, and ObjectsError when the store is away.
     """
     await anyio.to_thread.run_sync(_make_private, scratch)
     feeds = [_Feed(place, archive) for place, archive in enumerate(archives) if not isinstance(archive, Path)]

@@ -1,6 +1,6 @@
 """Drills backups, one at a time: a child process restores them into a scratch place and compares every file.
 
-Where the hub cannot read one, its machine is asked to do so. What a drill makes true: `hub.backups.rules.drill`.
+What the hub cannot read its machine checks. What a drill makes true: `hub.backups.rules.drill`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Asks machines for backups by schedule, and deletes those whose time is over. The clock's door for backups.
 
-Decides nothing: when is `hub.backups.rules.due`, how long `hub.backups.rules.keep`. Both go through what the hub has in
-memory and its database, so a hub that was killed goes on where it was.
+When is `hub.backups.rules.due`, how long `hub.backups.rules.keep`. A hub that was killed goes on where it was.
 """
 
 from __future__ import annotations

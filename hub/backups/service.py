@@ -219,9 +219,8 @@ class Backups:
             await anyio.sleep(SWEEP_EVERY_S)
 
     async def sweep(self) -> int:
-        """Take out of the store what is of no use: uploads without an open backup, archives of backups that failed or
-        were deleted. How many. What no row knows stays: another hub, or an older database of ours, may. Raises
-        ObjectsError and a StoreError."""
+        """Take out of the store what is of no use: uploads without an open backup, archives of failed or deleted ones.
+        How many. What no row knows stays. Raises ObjectsError and a StoreError."""
         uploading = {row.upload_id for row in await rows.unfinished(self.store) if row.upload_id is not None}
         swept = await self.objects.sweep(PREFIX, self._clock() - UNCLAIMED, uploading)
         there = frozenset(await self.objects.list(PREFIX)) - self.receiving

@@ -1,7 +1,6 @@
-"""What a restore drill makes true: only what was unpacked somewhere and compared is verified. Values in, Changes out.
+"""What a restore drill makes true: only what was unpacked and compared is verified. Values in, Changes out.
 
-A drill that could not be made (no room, the store away) says nothing about the backup; one that found damage says it of
-every backup of the chain that needs the damaged archive.
+One that could not be made says nothing; damage is said of every backup that needs the damaged archive.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""When which machine is asked for its next backup. Of values and `now`; asks nobody and reads no clock.
+"""When which machine is asked for its next backup. Of values and `now`.
 
-A window is so many minutes of the day of the machine's site. Each machine has a place of its own in it (`spread`), so
-that a fleet does not begin at once; who is late in it begins at the next turn. What the hub missed (it was down, too
-many were due) is due in the next window; a machine that was away in its window is due at once
-when its backup is old.
+Each machine has a place of its own in the window of its site. What the hub missed is due in the next window; a machine
+that was away is due at once when its backup is old.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How long which backup stays, and when what they take will be too much. Of rows and `now`; deletes nothing.
+"""How long which backup stays, and when what they take will be too much. Of rows and `now`.
 
-A backup stays for so many days, for as long as one that stays needs it (an incremental needs all before it in its
-chain), and for as long as it is the newest good one of its machine, or the newest that was restored somewhere.
+So many days, as long as a kept one needs it, and as long as it is its machine's newest good or newest verified one.
 """
 
 from __future__ import annotations
