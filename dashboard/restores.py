@@ -108,7 +108,7 @@ def shown(r: Reader, one: Restore, *, by: str, zone: str, job: jobs.JobCard | No
         how=job.how if job is not None and job.is_open else "",
         why=jobs.why(r, one["error"]) if one["error"] else "",
         facts=tuple(fact for fact in _facts(r, one, result, place, zone) if fact[1]),
-        ages=_ages(r, result) if done else "",
+        ages=_ages(r, result, zone) if done else "",
         columns=columns,
         table=tuple(_rows(r, result, columns)) if done else (),
         examples=tuple(_examples(result)) if done else (),
@@ -152,9 +152,10 @@ def _facts(r: Reader, one: Restore, result: Mapping[str, Any], place: str, zone:
     ]
 
 
-def _ages(r: Reader, result: Mapping[str, Any]) -> str:
-    said = [(name, result.get(name)) for name in ("oldest", "newest", "now_newest")]
-    return " ".join(r.t(f"restore.age.{name}", when=moment(r, at)) for name, at in said if isinstance(at, str) and at)
+def _ages(r: Reader, result: Mapping[str, Any], zone: str) -> str:
+    given = [(name, result.get(name)) for name in ("oldest", "newest", "now_newest")]
+    known = [(name, moment(r, at, zone)) for name, at in given if isinstance(at, str) and at]
+    return " ".join(r.t(f"restore.age.{name}", when=when) for name, when in known)
 
 
 def _rows(r: Reader, result: Mapping[str, Any], columns: Sequence[str]) -> list[RestoredClass]:

@@ -242,6 +242,7 @@ def remote_settings(files: Path) -> dict[str, Any]:
         "remote_services": {str(camera): {"start": [sys.executable, "-m", "demo.camera", "--port", str(camera)]}},
         "remote_download_folders": [str(files)],
         "remote_upload_folders": [str(files)],
+        "backup_sources": {"files": {"path": str(files), "class": "data"}},
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from archive.errors import CODES
-from dashboard import backups
+from dashboard import backups, restores
 from dashboard.reader import Reader
 from tests.dashboard.trouble_cases import NOW
 
@@ -133,3 +133,13 @@ def test_a_report_names_what_could_not_be_read() -> None:
 def test_a_folder_is_a_way() -> None:
     assert backups.folders("") == []
     assert backups.folders("data/2026/11/") == [("data", "data"), ("2026", "data/2026"), ("11", "data/2026/11")]
+
+
+def test_a_preview_tells_ages_in_the_machines_zone() -> None:
+    one = {
+        "id": 1, "rvm_id": 1, "backup_id": 12, "dry_run": True, "state": "succeeded", "created_at": NOW, "reason": None,
+        "result": {"classes": {}, "now_newest": "2026-11-23T10:00:00Z"}, "error": None, "classes": None, "paths": None,
+        "safety_backup_id": None, "finished_at": NOW, "command_id": None, "requested_by": "user:2",
+    }  # fmt: skip
+    shown = restores.shown(reader(), one, by="Sari", zone=ZONE, job=None, place="")
+    assert shown.ages.startswith("Newest on the machine now: 23 Nov 2026 18:00:00 WITA.")

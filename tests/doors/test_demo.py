@@ -193,7 +193,9 @@ def test_the_folder_for_files_is_one_that_the_user_of_a_terminal_may_fill(
     folder = tmp_path / "data" / "files"
     folder.parent.mkdir()
     for _ in range(2):
-        assert demo_machines.remote_settings(folder)["remote_upload_folders"] == [str(folder)]
+        settings = demo_machines.remote_settings(folder)
+        assert settings["remote_upload_folders"] == [str(folder)]
+        assert settings["backup_sources"]["files"]["path"] == str(folder), "what a person may back up and restore"
         assert folder.is_symlink()
         assert folder.stat().st_mode & 0o7777 == 0o1777
     assert len(list(tmp_path.glob("myrvm-demo-files-*"))) == 1, "the next start finds it"
