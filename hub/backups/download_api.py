@@ -52,12 +52,13 @@ class BackupDownloads(DownloadSlots):
 
 
 class Link(NamedTuple):
-    """`user_id` made it; `address`: where it was opened from."""
+    """`user_id` made it; `address`: where it was opened from; `is_resumed`: not for the first time."""
 
     backup_id: int
     user_id: int
     until: float
     address: str | None = None
+    is_resumed: bool = False
 
 
 class DownloadLinks:
@@ -72,17 +73,20 @@ class DownloadLinks:
             self._links.popitem(last=False)
         return token
 
-    def open(self, token: str, address: str, *, resumes: bool) -> Link | None:
-        """None for a link that is unknown, late, or was opened. `resumes`: the caller has its beginning."""
+    def open(self, token: str, address: str, *, resumes: bool, looks: bool = False) -> Link | None:
+        """None for a link that is unknown, late, or was opened. `resumes`: the caller has its beginning; `looks`: wants
+        nothing of it, so that it stays as it is."""
         link, now = self._links.get(token), self._monotonic()
         if link is None or now >= link.until:
             self._links.pop(token, None)
             return None
         if link.address is None:
+            if looks:
+                return link
             self._links[token] = opened = link._replace(until=now + RESUME_WITHIN_S, address=address)
             return opened
         same = hmac.compare_digest(link.address.encode(), address.encode())
-        return link if resumes and same else None
+        return link._replace(is_resumed=True) if resumes and same else None
 
 
 class Asked(NamedTuple):
@@ -144,16 +148,16 @@ async def make_link(call: Call) -> Answer:
 
 async def use_link(call: Call) -> Answer:
     resumes = "if-range" in call.request.headers and "range" in call.request.headers
-    token = call.request.path_params["token"]
-    link = call.context[DownloadLinks].open(token[:100], call.address, resumes=resumes)
+    token, looks = call.request.path_params["token"], call.request.method == "HEAD"
+    link = call.context[DownloadLinks].open(token[:100], call.address, resumes=resumes, looks=looks)
     row = None if link is None else await rows.find(call.context.store, link.backup_id)
     if link is None or row is None or not await _still_may(call, link.user_id, row.rvm_id):
         raise not_found()
-    if call.context.settings.backup_download == "presigned" and row.file_path is not None:
+    if call.context.settings.backup_download == "presigned" and row.file_path is not None and not looks:
         address = await _presigned(call, row)
         if address is not None:
             return Answer(RedirectResponse(address, 302))
-    return Answer(await _archive(call, row, f"link:{token[:8]}"))
+    return Answer(await _archive(call, row, f"link:{token[:8]}", only_part=link.is_resumed))
 
 
 async def _still_may(call: Call, user_id: int, rvm_id: int) -> bool:
@@ -173,7 +177,7 @@ async def _presigned(call: Call, row: BackupRow) -> str | None:
         raise store_away(away) from away
 
 
-async def _archive(call: Call, row: BackupRow, who: str) -> Response:
+async def _archive(call: Call, row: BackupRow, who: str, *, only_part: bool = False) -> Response:
     _must_be_there(row)
     size, tag = row.file_size or 0, f'"{row.sha256}"'
     stale = call.request.headers.get("if-range", tag) != tag
@@ -183,6 +187,8 @@ async def _archive(call: Call, row: BackupRow, who: str) -> Response:
         "Content-Disposition": f'attachment; filename="{file_name(call, row)}"',
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }  # fmt: skip
+    if only_part and (wanted is None or not wanted.is_part):
+        raise not_found()
     if wanted is None:
         return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"})
     headers["Content-Length"] = str(wanted.end - wanted.start)

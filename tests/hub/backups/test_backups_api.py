@@ -286,8 +286,13 @@ async def test_a_link_opens_once_and_goes_on_where_it_broke_off(any_hub: ApiHub,
     number = (await client.status())["backup_id"]
     async with any_hub.of("operator") as operator, any_hub.client() as nobody:
         link = good(await operator.post(f"{client.base}/backups/{number}/download"), 201)
-        assert (await nobody.get(link["url"])).content == DATA
+        looked = await nobody.head(link["url"])
+        assert (looked.status_code, looked.content, looked.headers["Content-Length"]) == (200, b"", str(len(DATA)))
+        assert (await nobody.get(link["url"])).content == DATA, "who only looked took nothing"
         problem(await nobody.get(link["url"]), 404)
+        assert (await nobody.head(link["url"])).status_code == 404
+        for whole in ({"Range": "bytes=1-", "If-Range": '"other"'}, {"Range": "x", "If-Range": f'"{sha(DATA)}"'}):
+            problem(await nobody.get(link["url"], headers=whole), 404)
         more = {"Range": "bytes=100-", "If-Range": f'"{sha(DATA)}"'}
         assert (await nobody.get(link["url"], headers=more)).content == DATA[100:]
         async with any_hub.client(address="10.9.9.9") as elsewhere:
