@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from db.backup_records import BackupRow
 from db.errors import Conflict
 from db.queries import backups as rows
 from db.queries import commands
 from db.records import CommandRow, is_open
-from hub.backups.rules import life
+from hub.backups.keeper import retention_of
+from hub.backups.rules import keep, life
 from hub.backups.rules.life import Wanted
 from hub.backups.service import Backups
 from hub.backups.upload import store_away
@@ -34,7 +37,8 @@ BackupType = Literal["full", "incremental"]
 @of_record(BackupRow, without=("upload_id", "part_size", "manifest_key"))
 class BackupView(msgspec.Struct):
     """`file_path` is the name of its archive in the object store, `sha256` that of what the store holds; `chain_id` the
-    full it builds on. `verified`: restored somewhere and compared. `has_files`: what it holds can be listed."""
+    full it builds on. `verified`: restored somewhere and compared. `has_files`: what it holds can be listed.
+    `expires_at`, in lists and details: when it goes; null for as long as it is the last good one."""
 
     backup_type: BackupType
     upload_status: UploadStatus
@@ -100,6 +104,13 @@ def view(row: BackupRow) -> dict[str, Any]:
     return views.answer(BackupView, row, has_files=row.manifest_key is not None)
 
 
+async def _kept(call: Call, found: Iterable[BackupRow]) -> list[dict[str, Any]]:
+    """With when each goes."""
+    kept = keep.kept_until(await rows.kept(call.context.store, call.machine.id), retention_of(call.machine))
+    until = {number: one.until for number, one in kept.items() if one.until is not None}
+    return [view(replace(row, expires_at=until.get(row.id))) for row in found]
+
+
 async def find(call: Call) -> BackupRow:
     """The machine's backup of the path; one 404 for unknown and another machine's."""
     backup_id = row_id(call.request.path_params["backup_id"])
@@ -157,11 +168,12 @@ async def list_backups(call: Call) -> Answer:
     )
     page = found[: query.limit]
     following = page[-1].id if len(found) > len(page) else None
-    return Answer([view(row) for row in page], headers=headers.next_page(call.request, before=following))
+    return Answer(await _kept(call, page), headers=headers.next_page(call.request, before=following))
 
 
 async def show_backup(call: Call) -> Answer:
-    return Answer(view(await find(call)))
+    (shown,) = await _kept(call, [await find(call)])
+    return Answer(shown)
 
 
 async def delete_backup(call: Call) -> Answer:

@@ -31,7 +31,7 @@ WHEN: Final[Mapping[str, str]] = {
     "conflict": "It does not fit the present state.",
     "precondition-failed": "It was changed since: `If-Match` names another version than the ETag of the answer.",
     "too-large": "The body is over the limit.",
-    "unsupported-media-type": "The body is not announced as JSON.",
+    "unsupported-media-type": "The body is not announced as what is taken here.",
     "invalid": "Members are wrong; `errors` names each one and what would be right.",
     "range-not-satisfiable": "The Range begins behind the end of the file.",
     "too-many-requests": "Too many requests without a valid credential, or by one machine; see Retry-After.",

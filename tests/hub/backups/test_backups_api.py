@@ -253,6 +253,15 @@ async def test_an_incremental_needs_a_parent_that_is_there(client: BackupClient)
         problem(refused, 409, "parent_missing")
 
 
+async def test_lists_and_details_say_until_when_it_is_kept(client: BackupClient) -> None:
+    first, last = [good(await client.made(data))["backup_id"] for data in (b"one", b"two")]
+    page = {row["id"]: row for row in good(await client.http.get(f"{client.base}/backups"))}
+    details = [good(await client.http.get(f"{client.base}/backups/{number}")) for number in (first, last)]
+    assert [row["expires_at"] for row in details] == [page[first]["expires_at"], None]
+    assert page[first]["expires_at"] > page[first]["created_at"]
+    assert page[last]["expires_at"] is None, "the last good one"
+
+
 async def test_an_incremental_needs_the_archive_that_the_machine_means(client: BackupClient) -> None:
     """A hub that was restored gives the numbers again that its copy did not know."""
     parent = good(await client.made(b"a full one"))["backup_id"]
