@@ -6,6 +6,7 @@ are, one by one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,7 +16,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from archive.manifest import check_path
+from archive.source_file import SQLITE, SourceFile
 from device.backups.exchange import MAX_PAIRS, Pair, inode
+from device.backups.walk import COMPANIONS
 from device.settings.backup_values import BackupSource
 from protocol.kinds import BackupClass
 
@@ -185,6 +188,7 @@ def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> 
             if inode(staged) is not None:
                 _check_way(path, target)
                 made += _pairs(place.data_class, target, staged, [*kept, *_mounts(target), group.staging])
+                made += _companions(place.data_class, target, staged)
     if len(made) > MAX_PAIRS:
         raise NoPlaceError("too_many", f"more than {MAX_PAIRS} renames: name fewer paths")
     return made
@@ -195,6 +199,15 @@ def _check_way(path: str, target: str) -> None:
     above = str(Path(target).parent)
     if os.path.realpath(above) != above:
         raise NoPlaceError("unsafe", f"{path}: a folder above it is a link now; name that folder")
+
+
+def _companions(data_class: BackupClass, target: str, staged: str) -> Iterator[Pair]:
+    """What SQLite keeps beside a database belongs to the one that goes: written into the restored one it would damage
+    it, or bring back what it was restored from."""
+    if is_database(staged):
+        for ending in map(os.fsdecode, COMPANIONS):
+            if inode(target + ending) is not None and inode(staged + ending) is None:
+                yield Pair(data_class=data_class, target=target + ending, staged=staged + ending)
 
 
 def _pairs(data_class: BackupClass, target: str, staged: str, kept: Sequence[str]) -> Iterator[Pair]:
@@ -231,6 +244,15 @@ def carry_over(place: Place, pair: Pair, is_kept: IsKept | None) -> int:
     return _carry(os.fsencode(pair.target), os.fsencode(pair.staged), len(os.fsencode(place.real)) + 1, is_kept)
 
 
+def is_database(path: str | bytes) -> bool:
+    """A regular file that SQLite made, itself and not what a link leads to."""
+    try:
+        with contextlib.closing(SourceFile(os.fsdecode(path))) as file:
+            return file.begins_with(SQLITE)
+    except OSError:
+        return False
+
+
 def is_folder(path: str | bytes) -> bool:
     """Itself, not what a link leads to."""
     try:
@@ -247,6 +269,8 @@ def _carry(old: bytes, new: bytes, base: int, is_kept: IsKept | None) -> int:
     for entry in entries:
         there = new + b"/" + entry.name
         kind = entry.stat(follow_symlinks=False).st_mode
+        if any(entry.name.endswith(ending) and is_database(there[: -len(ending)]) for ending in COMPANIONS):
+            continue
         is_special = not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind))
         if is_special or (is_kept is not None and is_kept(entry.path[base:], entry.name)):
             count += _link(entry.path, there)

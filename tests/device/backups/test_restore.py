@@ -140,56 +140,6 @@ async def test_the_agents_own_files_stay_where_they_are(tmp_path: Path) -> None:
     assert not (app / "new").exists()
 
 
-async def test_the_agents_own_files_stay_also_below_a_link_and_when_named(tmp_path: Path) -> None:
-    world = RestoredMachine(tmp_path)
-    app = world.roots["app"]
-    config = json.loads((tmp_path / "machine.json").read_text())
-    config |= {"state_dir": str(tmp_path / "way" / "state"), "api_token": "file:machine.key"}
-    (tmp_path / "way").symlink_to(app)
-    own = {
-        app / "machine.json": json.dumps(config), app / "machine.key": config["api_token"],
-        app / "state" / "journal": "journal", app / "state" / "sub" / "x": "x",
-    }  # fmt: skip
-    (app / "state" / "sub").mkdir(parents=True)
-    for path, text in own.items():
-        path.write_text(text)
-        path.chmod(0o600)
-    (app / "machine.key").write_text("rvmk_" + "k" * 40)
-    backup = world.back_up()
-    (app / "machine.key").write_text("rvmk_" + "n" * 40)
-    (app / "machine.json").write_text(json.dumps({**config, "metrics_interval": 7}))
-    (app / "state" / "journal").write_text("of today")
-    (app / "state" / "sub" / "x").write_text("of today")
-    today = {path: path.read_bytes() for path in own}
-    world.settings = load(tmp_path / "way" / "machine.json", {})
-    world.state_dir = world.settings.state_dir
-    world.restores = world.agent()
-    await world.restore(backup)
-    assert {path: path.read_bytes() for path in own} == today
-    for named in ("app/machine.key", "app/machine.json", "app/state", "app/state/sub", "app/state/sub/x"):
-        with pytest.raises(WorkFailed):
-            await world.restore(backup, paths=(named,))
-        assert {path: path.read_bytes() for path in own} == today
-    assert left_over(world) == []
-
-
-async def test_nothing_is_put_where_a_link_leads(world: RestoredMachine, tmp_path: Path) -> None:
-    backup = world.back_up()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "deep").write_bytes(b"somebody's")
-    sub = world.roots["app"] / "sub"
-    shutil.rmtree(sub)
-    sub.symlink_to(elsewhere)
-    with pytest.raises(WorkFailed) as refused:
-        await world.restore(backup, paths=("app/sub/deep",))
-    assert str(refused.value).startswith("unsafe")
-    assert (elsewhere / "deep").read_bytes() == b"somebody's"
-    await world.restore(backup, paths=("app/sub",))
-    assert (sub / "deep").read_bytes() == OLD
-    assert (elsewhere / "deep").read_bytes() == b"somebody's"
-
-
 async def test_a_new_controller_gets_what_the_old_one_had(world: RestoredMachine, tmp_path: Path) -> None:
     backup = world.back_up()
     before = world.picture()
