@@ -30,7 +30,7 @@ CHILD_ENVIRONMENT: Final = {"MALLOC_MMAP_THRESHOLD_": "262144"}
 
 class ArchivePart(NamedTuple):
     """`number` from 1; `data` has PART_SIZE bytes unless it is the last. `checkpoint`: what to go on from once this
-    part and all before it are where they belong; None where nobody can."""
+    part and all before it are where they belong; None where nobody can, and behind the last: that one is made again."""
 
     number: int
     data: bytes
@@ -127,11 +127,10 @@ class Pump:
 
     def _plain(self, stream: TarStream, carry: bytes) -> Iterator[ArchivePart]:
         parts = _Cutter(carry)
-        position = stream.at
         for made, position in self._compressed(stream):
             for data in parts.add(made):
                 yield self._part(data, last=False, checkpoint=self._checkpoint(stream, position, parts.rest))
-        yield self._part(parts.rest, last=True, checkpoint=self._checkpoint(stream, position, b""))
+        yield self._part(parts.rest, last=True, checkpoint=None)
 
     def _checkpoint(self, stream: TarStream, position: TarPosition, carry: bytes) -> bytes:
         stream.sync()

@@ -94,11 +94,14 @@ def test_a_pump_goes_on_behind_every_part_with_the_same_bytes(
     assert all(len(part.data) == PART_SIZE for part in parts[:-1])
     assert 0 < len(parts[-1].data) <= PART_SIZE
     assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
-    assert all(part.checkpoint is not None and len(part.checkpoint) < 1_300_000 for part in parts)
-    for part in parts[:-1]:
+    assert all(part.checkpoint is not None and len(part.checkpoint) < 1_300_000 for part in parts[:-1])
+    kept = b""
+    for part in parts:
+        kept = part.checkpoint or kept  # as whoever sends them keeps it
+        behind = min(part.number, len(parts) - 1)  # killed behind the last one, that one is made again
         again = Pump(tmp_path / "work", {"data": large}, compression=compression)
-        rest = list(again.parts(part.checkpoint))
-        assert [p[:4] for p in rest] == [p[:4] for p in parts[part.number :]]
+        rest = list(again.parts(kept))
+        assert [p[:4] for p in rest] == [p[:4] for p in parts[behind:]]
         assert again.summary.sha256 == ""
         assert again.summary[:2] == (sum(len(p.data) for p in parts), len(parts))
 
