@@ -20,7 +20,7 @@ from archive.manifest import BEGIN, MANIFEST, Compression
 from archive.plan import NoRoomError
 from archive.pump import CHILD_ENVIRONMENT, PART_SIZE, ArchivePart, Pump
 from device.backups.scan import scan
-from tests.support.backup_archives import archive_of, as_nobody, header, picture, read, unpack
+from tests.support.backup_archives import archive_of, as_nobody, header, open_to_all, picture, read, unpack
 from tests.support.file_trees import one_of_everything
 from tests.support.small_disk import small_disk
 
@@ -251,10 +251,7 @@ def test_an_unreadable_file_is_a_line_of_the_report_and_no_failure(tmp_path: Pat
     (root / "a").write_bytes(SHIFT)
     (root / "secret").write_bytes(SHIFT)
     (root / "secret").chmod(0)
-    os.chown(tmp_path, 65534, 65534)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    open_to_all(tmp_path)
 
     def back_up() -> None:
         scan(header({"data": root}), tmp_path / "work", None)

@@ -19,7 +19,7 @@ from device.backups import scan as scan_module
 from device.backups import walk
 from device.backups.index import DamagedIndexError
 from device.backups.scan import NoSourcesError, StoppedError, scan
-from tests.support.backup_archives import Machine, Read, as_nobody, header, picture, read, replay, settle
+from tests.support.backup_archives import Machine, Read, as_nobody, header, open_to_all, picture, read, replay, settle
 from tests.support.file_trees import shake
 from tests.support.small_disk import small_disk
 
@@ -161,9 +161,7 @@ def test_only_a_machine_without_any_source_has_nothing_to_back_up(tmp_path: Path
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_a_folder_that_cannot_be_read_is_carried(tmp_path: Path, root: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    os.chown(tmp_path, 65534, 65534)
+    open_to_all(tmp_path)
     (tmp_path / "own").mkdir(mode=0o777)
     (tmp_path / "own").chmod(0o777)
 
