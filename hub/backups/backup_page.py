@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from archive.errors import printable
 from dashboard import backups as texts
 from dashboard.event_reading import moment
 from db.backup_records import BackupRow
@@ -106,7 +107,7 @@ async def _listing(visit: Visit, found: Machine, row: BackupRow) -> Listing:
         here=here,
         steps=tuple((name, _folder(here, path)) for name, path in texts.folders(folder)),
         files=tuple(_shown_file(visit, here, folder, entry, zone) for entry in listed["entries"]),
-        deleted=tuple(listed["deleted"]),
+        deleted=tuple(map(printable, listed["deleted"])),
         more="" if listed["next"] is None else _folder(here, folder, listed["next"]),
     )
 
@@ -120,12 +121,12 @@ def _shown_file(visit: Visit, here: str, folder: str, entry: Mapping[str, Any], 
     path = f"{folder}/{entry['name']}".strip("/")
     mark = r.text_of("backup.report", entry["mark"]) if entry["mark"] else ""
     return ShownFile(
-        name=entry["name"],
+        name=printable(entry["name"]),
         address=_folder(here, path) if is_folder else "",
         restore=f"{here}/restore?{urlencode({'path': path})}",
         size="" if is_folder else r.amount(entry["size"]),
         changed=moment(r, entry["mtime"], zone),
-        note=mark or (f"→ {entry['link']}" if entry["link"] else ""),
+        note=mark or (f"→ {printable(entry['link'])}" if entry["link"] else ""),
     )
 
 

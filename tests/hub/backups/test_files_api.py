@@ -33,6 +33,7 @@ def entry(path: str, kind: Any = "file", **members: Any) -> Entry:
 ENTRIES = [
     entry("data", "dir", mode=0o755),
     entry("data/b", "dir"),
+    entry("data/b/an\u202egpj.exe", size=1),
     entry("data/b/deep.bin", size=9),
     entry('data/b/quo"ted', size=1),
     entry("data/a.sqlite3", size=4096, snapshot=True, mtime_ns=1_795_370_531_000_000_000, owner="rvm", mode=0o640),
@@ -85,9 +86,17 @@ async def test_a_backup_is_looked_through_folder_by_folder(hub: ApiHub, tmp_path
         assert rest["entries"][2]["link"] == "to-\ufffd"
         assert rest["entries"][3]["mtime"].startswith("1677-09-21"), "the earliest that a manifest has"
         deep = good(await viewer.get(f"{base}/files", params={"folder": "data/b"}))
-        assert [found["name"] for found in deep["entries"]] == ["deep.bin", 'quo"ted']
+        assert [found["name"] for found in deep["entries"]] == ["an\u202egpj.exe", "deep.bin", 'quo"ted']
         refused = problem(await viewer.get(f"{base}/files", params={"folder": "elsewhere"}), 422)
         assert refused["errors"] == {"folder": ["is no folder of this backup"]}
+
+
+async def test_a_page_shows_names_as_they_are_written(hub: ApiHub, tmp_path: Path) -> None:
+    number = await backup_with_manifest(hub, tmp_path)
+    async with hub.browser(await hub.add_session("viewer")) as viewer:
+        page = await viewer.get(f"/machines/{hub.machines['one']}/backups/{number}", params={"folder": "data/b"})
+    assert "an\\u202egpj.exe" in page.text
+    assert "\u202e" not in page.text
 
 
 async def test_what_was_not_drilled_or_is_deleted_has_no_list(hub: ApiHub, tmp_path: Path) -> None:
