@@ -20,6 +20,8 @@ from device.backups.transfer import HubAnswer, HubTransfer, TransferBrokenError
 AWAY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 STORE_AWAY: Final = "store_away"
 PROGRESS_EVERY_S: Final = 0.5
+MOST_MALFORMED: Final = 8
+"""In a row: so often a part may come broken (400). What the hub refuses for good would else be sent until tomorrow."""
 
 
 class HubBackup:
@@ -29,6 +31,7 @@ class HubBackup:
         self._transfer = HubTransfer(assignment.hub, control.gate)
         self._control = control
         self._id = assignment.backup_id
+        self._malformed = 0
 
     def begin(self, body: Mapping[str, Any]) -> HubAnswer:
         """Begins the upload, or asks how far it is."""
@@ -40,7 +43,12 @@ class HubBackup:
     def put(self, part: ArchivePart, sent: Callable[[int], None]) -> HubAnswer | None:
         """One attempt; None when it is not known whether the hub has it, after a pause."""
         path = f"/backups/{self._id}/parts/{part.number}"
-        return self._once(lambda: self._transfer.put(path, memoryview(part.data), part.sha256, sent), 1, is_spoiled)
+
+        def is_unsettled(answer: HubAnswer) -> bool:
+            self._malformed = self._malformed + 1 if answer.status == 400 else 0
+            return is_spoiled(answer) and self._malformed < MOST_MALFORMED
+
+        return self._once(lambda: self._transfer.put(path, memoryview(part.data), part.sha256, sent), 1, is_unsettled)
 
     def _until_answered(self, call: Callable[[], HubAnswer]) -> HubAnswer:
         failures = 0
@@ -218,4 +226,5 @@ def refuse(answer: HubAnswer) -> None:
     """Raises ChildFailed for an answer that is no success."""
     if answer.is_success:
         return
-    raise ChildFailed(answer.code or ("too_large" if answer.status == 413 else "hub_refused"), answer.message)
+    code = "" if answer.status == 400 else answer.code
+    raise ChildFailed(code or ("too_large" if answer.status == 413 else "hub_refused"), answer.message)

@@ -254,5 +254,6 @@ def backup_assignment(settings: AgentSettings, args: StartBackup, folder: Path) 
             "include_logs": args.include_logs, "sources": settings.values["backup_sources"],
             "public_key": settings.text("backup_public_key"), "identity_file": str(settings.state_dir / IDENTITY),
             "agent_file": None if settings.config_file is None else str(settings.config_file),
+            "secret": [str(path) for path in (settings.key_file, settings.state_dir) if path is not None],
         },
     )  # fmt: skip

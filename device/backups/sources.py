@@ -6,10 +6,14 @@ Configuration (JSON), databases, logs and photographs; who has them elsewhere se
 from __future__ import annotations
 
 import fnmatch
+import glob
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from archive.manifest import ArchiveSource
 from device.settings.backup_values import BackupSource
@@ -54,6 +58,19 @@ def chosen(
         for name, source in sorted(sources.items())
         if source.data_class not in left_out
     }
+
+
+def without(sources: Mapping[str, ArchiveSource], secret: Sequence[str]) -> dict[str, ArchiveSource]:
+    """The sources without the files and folders that must not leave the machine, links resolved: whoever may download
+    a backup must not read the machine's key in it."""
+    hidden = [Path(os.path.realpath(path)) for path in secret]
+    kept: dict[str, ArchiveSource] = {}
+    for name, source in sources.items():
+        root = Path(os.path.realpath(source.root))
+        inside = [f"/{glob.escape(str(path.relative_to(root)))}" for path in hidden if root in path.parents]
+        if not any(path == root or path in root.parents for path in hidden):
+            kept[name] = replace(source, exclude=(*source.exclude, *inside))
+    return kept
 
 
 def _is_within(file: Path, sources: Mapping[str, BackupSource]) -> bool:

@@ -22,7 +22,7 @@ from device.backups.index import DamagedIndexError, Indexes
 from device.backups.rules import wanted_type
 from device.backups.scan import NoSourcesError, scan
 from device.backups.sender import PROGRESS_EVERY_S, HubBackup, PartSender, parts_of, refuse
-from device.backups.sources import AGENT, chosen, default_sources
+from device.backups.sources import AGENT, chosen, default_sources, without
 from device.backups.transfer import HubAnswer
 from device.kernel import state_file
 from device.settings.backup_values import backup_sources
@@ -37,7 +37,8 @@ SUFFIXES: Final = {"gzip": ".tar.gz", "zstd": ".tar.zst", "none": ".tar"}
 
 
 class BackupArgs(msgspec.Struct, frozen=True, kw_only=True):
-    """`sources` as the settings have them, empty: what is found; `public_key`: an age key of the operator, or empty."""
+    """`sources` as the settings have them, empty: what is found; `public_key`: an age key of the operator, or empty;
+    `secret`: files and folders that are never taken."""
 
     backup_type: BackupType
     include_images: bool
@@ -47,6 +48,7 @@ class BackupArgs(msgspec.Struct, frozen=True, kw_only=True):
     compression: Compression
     public_key: str
     identity_file: str
+    secret: tuple[str, ...] = ()
     chain_most: int
     read_all: bool
     workers: int
@@ -148,10 +150,11 @@ class BackupUpload:
         args, own = self._args, self._assignment.backup_id
         configured = backup_sources(args.sources)
         agent_file = Path(args.agent_file) if args.agent_file else None
-        sources = chosen(
+        taken = chosen(
             configured or default_sources(agent_file=agent_file),
             include_images=args.include_images, include_logs=args.include_logs,
         )  # fmt: skip
+        sources = without(taken, args.secret)
         if not sources:
             raise ChildFailed("no_sources", "backup_sources names no folder of the classes that are wanted")
         meta = self._indexes.meta if kind == "incremental" else None

@@ -58,6 +58,17 @@ async def test_what_stands_in_the_sources_arrives_whole(bench: ClientBench) -> N
     assert KEY not in bench.log.getvalue()
 
 
+async def test_the_machines_key_is_in_no_archive(bench: ClientBench) -> None:
+    bench.fill("a.jpg", 1000)
+    key = bench.source / "machine.key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    bench.set(api_token=f"file:{key}")
+    assert bench.settings.key_file == key
+    await bench.back_up()
+    assert set(unpacked(bench.hub.backup(1).archive)) == {"photos/a.jpg"}
+
+
 async def test_the_next_one_has_what_changed_and_what_is_gone(bench: ClientBench) -> None:
     bench.fill("a.jpg", 1000), bench.fill("b.jpg", 1000)
     await bench.back_up(1)
@@ -176,6 +187,16 @@ async def test_what_is_away_until_the_deadline_is_named(
     job.deadline = 0.0
     with pytest.raises(WorkFailed, match=found):
         await running
+
+
+async def test_a_part_that_is_refused_again_and_again_ends_the_backup(bench: ClientBench) -> None:
+    bench.fill("a.jpg", 1000)
+    bench.hub.refusals["parts"] = [(400, "malformed")] * 1000
+    with pytest.raises(WorkFailed) as ended:
+        await bench.back_up(1)
+    assert ended.value.failure.code == "hub_refused"
+    bench.hub.refusals["parts"] = [(400, "malformed")] * 3
+    assert (await bench.back_up(2))["files"] == 1
 
 
 @pytest.mark.parametrize(

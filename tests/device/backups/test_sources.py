@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from device.backups.sources import chosen, default_sources, excluder
+from archive.manifest import ArchiveSource
+from device.backups.sources import chosen, default_sources, excluder, without
 from device.settings.backup_values import BackupSource, nested
 
 
@@ -51,4 +52,25 @@ def test_patterns_are_of_a_name_or_of_a_path() -> None:
     out = [b"x.tmp", b"deep/x.tmp", b"cache", b"deep/cache", b"a/b", b"c/d", b"\xe9"]
     kept = [b"x.tmpl", b"b", b"x/a/b", b"c", b"d"]
     for path in out + kept:
+        assert is_excluded(path, path.rpartition(b"/")[2]) == (path in out), path
+
+
+def test_no_source_takes_the_key_or_the_state_of_the_agent(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    (real / "state").mkdir(parents=True)
+    link.symlink_to(real)
+    key = real / "ma[ch]ine.key"
+    sources = {
+        "data": ArchiveSource(root=str(link), class_="data", exclude=("*.tmp",)),
+        "state": ArchiveSource(root=str(real / "state" / "spool"), class_="data"),
+        "key": ArchiveSource(root=str(key), class_="data"),
+        "other": ArchiveSource(root=str(tmp_path / "other"), class_="logs"),
+    }
+    found = without(sources, [str(link / key.name), str(real / "state")])
+    assert set(found) == {"data", "other"}
+    assert found["other"] == sources["other"]
+    is_excluded = excluder(found["data"].exclude)
+    assert is_excluded is not None
+    out = [b"ma[ch]ine.key", b"state", b"x.tmp"]
+    for path in [*out, b"deep/ma[ch]ine.key", b"mac.key", b"deep/state", b"a"]:
         assert is_excluded(path, path.rpartition(b"/")[2]) == (path in out), path
