@@ -10,6 +10,7 @@ import random
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from demo.simulated_plan import Plan, rfc3339
 from device.backups import upload
 from device.backups.control import Assignment, ChildFailed, ChildReport, Control, Gate, HubAddress
+from device.backups.scan import SETTLED_NS
 from protocol import messages as m
 from protocol.commands import StartBackup
 
@@ -89,6 +91,7 @@ class RunningBackup:
 
     def _run(self) -> None:
         control = Control(Gate(self._assignment.rate), self._report)
+        time.sleep(2 * SETTLED_NS / 1e9)  # what changed within a tick of the scan is sent again the next time
         try:
             self.ended = upload.run(self._assignment, control)
         except ChildFailed as failed:

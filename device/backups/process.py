@@ -14,7 +14,7 @@ import msgspec
 
 from device.backups.control import MAX_LINE, Assignment, ChildReport, Yielding
 from device.kernel.tasks import until_one_ends
-from device.remote.leftovers import without_key
+from device.settings import without_key
 
 END_S: Final = 2.0
 _ROOT: Final = str(Path(__file__).resolve().parents[2])

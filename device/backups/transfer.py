@@ -133,7 +133,11 @@ class HubTransfer:
 
     def _is_refused(self, connection: http.client.HTTPConnection) -> bool:
         """Whether the hub has already answered. Over TLS what can be read may be a ticket: then only the end tells."""
-        return not self._is_tls and bool(select.select([connection.sock], [], [], 0)[0])
+        if self._is_tls:
+            return False
+        waiting = select.poll()  # select() knows no descriptor beyond 1,023
+        waiting.register(connection.sock, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def _answer(self) -> HubAnswer:
         response = self._opened().getresponse()

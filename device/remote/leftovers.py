@@ -13,11 +13,10 @@ from typing import Final
 import msgspec
 
 from device.kernel import state_file
+from device.settings import without_key
 from device.settings.values import OnDemand
 
 FILE: Final = "on-demand"
-KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
-"""Ends of the names of variables that hold the machine's key (device.settings)."""
 STOP_S: Final = 20.0
 
 
@@ -44,10 +43,6 @@ def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
     with contextlib.suppress(OSError):
         file.unlink(missing_ok=True)
     return ended
-
-
-def without_key() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}
 
 
 def born(pid: int) -> str:

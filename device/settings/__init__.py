@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from device.settings.table import KEYS, Value
 from device.settings.values import AgentSettingsError, from_text, typed
 from protocol import addresses
 
-__all__ = ["AgentSettings", "AgentSettingsError", "exposed", "load", "nearest"]
+__all__ = ["AgentSettings", "AgentSettingsError", "exposed", "load", "nearest", "without_key"]
 
 SECRET_MODE_MASK: Final = 0o077
 LEAST_KEY_LENGTH: Final = 16
@@ -180,3 +181,12 @@ def _secret(configured: str, environ: Mapping[str, str], config_file: Path | Non
     if not usable or len(configured) < LEAST_KEY_LENGTH or is_placeholder:
         raise AgentSettingsError("token_unusable", "api_token")
     return configured, Path(file) if file else None
+
+
+KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
+"""Ends of the names of variables that hold the machine's key."""
+
+
+def without_key() -> dict[str, str]:
+    """The environment of processes that we start."""
+    return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}

@@ -16,10 +16,11 @@ from typing import Final
 
 from device.kernel import state_file
 from device.kernel.log import Log
-from device.remote.leftovers import FILE, STOP_S, Started, born, signal_group, without_key
+from device.remote.leftovers import FILE, STOP_S, Started, born, signal_group
 from device.remote.service_user import ServiceUser
 from device.remote.session.ports import NotRunningError
 from device.remote.trusted_paths import weak_command
+from device.settings import without_key
 from device.settings.values import OnDemand
 
 LOOK_S: Final = 0.1
