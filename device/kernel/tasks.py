@@ -12,6 +12,8 @@ CANCEL_AGAIN_S: Final = 0.5
 async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
     """Run all; when one returns or raises, cancel the others and raise what it raised."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(_look)  # also of one that ends behind a second cancellation of ours
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         ended = [task for task in tasks if task.done()]
@@ -44,6 +46,12 @@ class Tasks:
 
     async def end(self) -> None:
         await _end(list(self._running))
+
+
+def _look(task: asyncio.Task[None]) -> None:
+    """Retrieves its error: asyncio logs a traceback of what nobody looked at."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

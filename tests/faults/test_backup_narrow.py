@@ -29,7 +29,7 @@ async def test_a_backup_over_a_narrow_uplink_starves_neither_metrics_nor_the_lin
         backup_id = await machine.ask()
         tap.begin()
         status = await machine.ended()
-        assert status["upload_status"] == "completed", status
+        assert status["upload_status"] in ("completed", "verified"), status
         print(f"{len(tap.acks_s)} acknowledgements, p99 {p99(tap.acks_s) * 1000:.0f} ms")
         assert len(tap.acks_s) >= 50
         assert p99(tap.acks_s) < ACK_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 
 import pytest
 
@@ -87,3 +88,30 @@ async def test_waiting_does_not_lose_a_cancellation_that_comes_with_the_event() 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_second_cancellation_leaves_no_error_unseen() -> None:
+    unseen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+    begun = asyncio.Event()
+
+    async def breaks() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            raise ValueError
+
+    task = asyncio.ensure_future(until_one_ends(breaks()))
+    await begun.wait()
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    with contextlib.suppress(asyncio.CancelledError, ValueError):
+        await task
+    for _ in range(5):
+        await asyncio.sleep(0)
+    del task
+    gc.collect()
+    assert unseen == []
