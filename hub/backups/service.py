@@ -81,13 +81,9 @@ class Backups:
 
     async def room(self, rvm_id: int, but: BackupRow | None = None) -> Room:
         """What may be kept of this machine beside all that is; the parts of `but` do not count."""
-        mine, all_of_them = await rows.bytes_kept(self.store, rvm_id), await rows.bytes_kept(self.store)
-        own = sum(part.size for part in await rows.parts_of(self.store, but.id)) if but is not None else 0
+        kept = await rows.bytes_kept(self.store, rvm_id, 0 if but is None else but.id)
         s = self._settings
-        return Room(
-            s.backup_max_gib * GIB, s.backup_quota_gib * GIB, s.backup_fleet_quota_gib * GIB, mine - own,
-            all_of_them - own,
-        )  # fmt: skip
+        return Room(s.backup_max_gib * GIB, s.backup_quota_gib * GIB, s.backup_fleet_quota_gib * GIB, *kept)
 
     async def begin(self, row: BackupRow, announced: Announced, parent: BackupRow | None) -> BackupRow:
         """The row with an upload that is open in the store. Raises ObjectsError, Conflict when it has ended, and a

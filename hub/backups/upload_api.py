@@ -195,9 +195,9 @@ def _outcome(row: BackupRow) -> dict[str, Any]:
 
 async def upload_backup(call: Call) -> Answer:
     backups, machine = call.context[Backups], call.machine
+    form = Form(call.request, FILES)  # refuses what is none before anything is read
     room = await backups.room(machine.id)
     _announced_form(call, room)
-    form = Form(call.request, FILES)
     async with call.context[Receiving].form():
         sink, kept = Sink(backups, machine.id, backups.next_id()), False
         try:

@@ -92,14 +92,14 @@ async def test_a_part_that_comes_again_replaces_the_one_that_was_there(store: St
 
 async def test_what_is_kept_is_counted_with_what_is_on_its_way(store: Store) -> None:
     rvm_id, other = await add_machine(store), await add_machine(store, "south")
-    assert await backups.bytes_kept(store) == 0
+    assert await backups.bytes_kept(store, rvm_id) == (0, 0)
     await add(store, rvm_id, 1, upload_status="completed", file_size=2**40, file_path="backups/1/1-a.tar.gz")
     await add(store, rvm_id, 2, upload_status="completed", file_size=5, deleted_at=NOW, file_path="backups/1/2-a.tar")
     await add(store, other, 3, upload_status="uploading", manifest_key="backups/2/3.manifest.gz")
     await store.write(insert(part(3, 1, size=7)))
-    assert await backups.bytes_kept(store, rvm_id) == 2**40
-    assert await backups.bytes_kept(store, other) == 7
-    assert await backups.bytes_kept(store) == 2**40 + 7
+    assert await backups.bytes_kept(store, rvm_id) == (2**40, 2**40 + 7)
+    assert await backups.bytes_kept(store, other) == (7, 2**40 + 7)
+    assert await backups.bytes_kept(store, other, 3) == (0, 2**40)
     assert await backups.keys_there(store) == {"backups/1/1-a.tar.gz", "backups/2/3.manifest.gz"}
     assert await backups.keys_gone(store) == {"backups/1/2-a.tar"}
     await add(store, other, 4, upload_status="failed", file_path="backups/2/4-a.tar")
