@@ -36,9 +36,9 @@ BackupType = Literal["full", "incremental"]
 
 @of_record(BackupRow, without=("upload_id", "part_size", "manifest_key"))
 class BackupView(msgspec.Struct):
-    """`file_path` is the name of its archive in the object store, `sha256` that of what the store holds; `chain_id` the
-    full it builds on. `verified`: restored somewhere and compared. `has_files`: what it holds can be listed.
-    `expires_at`, in lists and details: when it goes; null for as long as it is the last good one."""
+    """`file_path`: the archive's name in the object store; `chain_id`: the full it builds on; `verified`: restored
+    somewhere and compared; `has_files`: its files can be listed. `expires_at`: null for as long as it is the last
+    good one."""
 
     backup_type: BackupType
     upload_status: UploadStatus
@@ -47,7 +47,7 @@ class BackupView(msgspec.Struct):
 
 
 class BackupWanted(msgspec.Struct):
-    """What is left out is as the machine's settings have it; `reason` is for the audit log."""
+    """What is left out is as the machine's settings have it."""
 
     backup_type: BackupType = "full"
     include_images: bool | None = None
@@ -56,15 +56,13 @@ class BackupWanted(msgspec.Struct):
 
 
 class BackupStarted(msgspec.Struct):
-    """The command that makes the backup, and the backup itself."""
-
     backup_id: int
     backup: BackupView
     command: CommandView
 
 
 class BackupStatus(msgspec.Struct):
-    """A machine's newest backup, flat as its row; `progress` is that of its command. All null where none was made."""
+    """A machine's newest backup; all null where none was made. `progress` is its command's."""
 
     backup_id: int | None
     backup_type: BackupType | None
@@ -80,8 +78,7 @@ class BackupStatus(msgspec.Struct):
 
 
 class BackupsQuery(msgspec.Struct):
-    """Newest first; `before` is the id of the last backup of the page before. `deleted`: also those whose archive is
-    gone."""
+    """`before`: the last id of the page before. `deleted`: also those whose archive is gone."""
 
     limit: Limit = 50
     before: Row | None = None
@@ -89,14 +86,12 @@ class BackupsQuery(msgspec.Struct):
 
 
 class DeletionWanted(msgspec.Struct):
-    """`chain`: with the incremental ones that cannot be restored without it."""
+    """`chain`: with the incremental ones that need it."""
 
     chain: bool = False
 
 
 class DeletedBackups(msgspec.Struct):
-    """Ids, the newest first."""
-
     deleted: list[int]
 
 
@@ -105,14 +100,14 @@ def view(row: BackupRow) -> dict[str, Any]:
 
 
 async def _kept(call: Call, found: Iterable[BackupRow]) -> list[dict[str, Any]]:
-    """With when each goes."""
+    """With `expires_at`."""
     kept = keep.kept_until(await rows.kept(call.context.store, call.machine.id), retention_of(call.machine))
     until = {number: one.until for number, one in kept.items() if one.until is not None}
     return [view(replace(row, expires_at=until.get(row.id))) for row in found]
 
 
 async def find(call: Call) -> BackupRow:
-    """The machine's backup of the path; one 404 for unknown and another machine's."""
+    """404 for an unknown backup and another machine's alike."""
     backup_id = row_id(call.request.path_params["backup_id"])
     row = None
     if backup_id:
@@ -137,7 +132,7 @@ async def start_backup(call: Call) -> Answer:
 
 
 async def _same(call: Call, command: CommandRow, given: BackupWanted) -> BackupRow:
-    """The backup that a repeated Idempotency-Key made. Another caller's is not this caller's."""
+    """The backup that a repeated Idempotency-Key made."""
     row = await rows.of_command(call.context.store, command.id)
     if row is None or command.issued_by != call.principal.actor or row.backup_type != given.backup_type:
         raise Problem("conflict", Text("idempotency_reused"))

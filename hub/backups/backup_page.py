@@ -1,5 +1,5 @@
-"""`/machines/{id}/backups/{backup_id}`: one backup with its chain, its report and its files, and what may be done with
-it. Works without script, by the operations of the API."""
+"""`/machines/{id}/backups/{backup_id}`: one backup with its chain, report and files. Works without script, by the
+operations of the API."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ShownFile(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """`why`: why there is none, a sentence ("" when there is one); `steps`: the way to the folder, (name, address)."""
+    """`why`: the sentence where there is none; `steps`: the way to the folder, (name, address)."""
 
     why: str
     here: str
@@ -58,7 +58,7 @@ async def show_backup(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200, notice: str = "") -> Response:
-    """`fault`: the sentence of a refused form, `notice` what came of one."""
+    """`fault`: the sentence of a refused form."""
     row = await api.find(visit.call(machine=found))
     head = await tab.head(visit, found)
     values = {**await _whole(visit, found, row), "m": head["m"], "listing": await _listing(visit, found, row)}
@@ -89,7 +89,6 @@ async def _whole(visit: Visit, found: Machine, row: BackupRow) -> dict[str, Any]
 
 
 async def _listing(visit: Visit, found: Machine, row: BackupRow) -> Listing:
-    """The files of the folder that the address names."""
     here, t = f"/machines/{found.id}/backups/{row.id}", visit.reader.t
     if row.encrypted or row.manifest_key is None or row.deleted_at is not None:
         why = "gone" if row.deleted_at is not None else "encrypted" if row.encrypted else "later"
@@ -137,7 +136,6 @@ async def to_backup(visit: Visit) -> Response:
 
 
 async def download(visit: Visit) -> Response:
-    """To a link that opens once."""
     found = visit.machine()
     permit(visit.user, "backup.download", found.id)
     try:

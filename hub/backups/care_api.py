@@ -1,4 +1,4 @@
-"""/backups/statistics, /backups/alerts and .../verify: how well the fleet is backed up, and a drill on request."""
+"""/backups/statistics, /backups/alerts and .../verify: how well the fleet is backed up, and drills on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hub.web.http.validation import Instant
 
 
 class VerificationBegun(msgspec.Struct):
-    """`by` the hub (it is its next drill) or the machine, where the hub cannot read the backup; then with `command`."""
+    """`by` the hub or the machine, where the hub cannot read the backup; then with `command`."""
 
     backup_id: int
     upload_status: UploadStatus
@@ -36,8 +36,8 @@ class VerificationBegun(msgspec.Struct):
 
 
 class BackedUpMachines(msgspec.Struct):
-    """`scheduled`: those that are asked by schedule. Of them `late` ones have had no good backup for more than two
-    intervals and a day; `never` had none at all. `running`: a backup is open."""
+    """`scheduled`: asked by schedule; of them `late` (no good backup for two intervals and a day) and `never` (none
+    at all). `running`: a backup is open."""
 
     all: int
     scheduled: int
@@ -48,8 +48,8 @@ class BackedUpMachines(msgspec.Struct):
 
 
 class BackupBytes(msgspec.Struct):
-    """`quota` 0: none. `a_day`: what came in the last two weeks. `full_at`: when the quota is reached if it goes on so;
-    null: not in the next 90 days. Counted once an hour."""
+    """`quota` 0: none. `a_day`: bytes of the last two weeks. `full_at`: when the quota is reached at that rate;
+    null: not within 90 days. Counted once an hour."""
 
     used: int
     quota: int
@@ -62,8 +62,8 @@ class MachineBackupBytes(BackupBytes):
 
 
 class BackupStatistics(msgspec.Struct):
-    """Of the machines that the caller reaches; `fleet` (all together) only for those who reach all. `backups`: how many
-    are kept in each state. `drill`: the backup that the hub restores now."""
+    """Of the machines that the caller reaches; `fleet` only for those who reach all. `backups`: by state. `drill`:
+    the backup being restored now."""
 
     machines: BackedUpMachines
     backups: dict[UploadStatus, int]
@@ -73,8 +73,8 @@ class BackupStatistics(msgspec.Struct):
 
 
 class BackupAlert(msgspec.Struct):
-    """`no_good_backup` since then (`backup_id` is the last good one, null: there was none), `drill_failed` of that
-    backup, `quota` (the machine's) and `fleet_quota` (`rvm_id` null), which will be reached at `since`."""
+    """`no_good_backup` since then (`backup_id`: the last good one), `drill_failed` of that backup, `quota` (the
+    machine's) or `fleet_quota` (`rvm_id` null), which will be reached at `since`."""
 
     code: Literal["no_good_backup", "drill_failed", "quota", "fleet_quota"]
     rvm_id: int | None

@@ -1,7 +1,5 @@
-"""Runs `python -m archive check` as a child process: unpacks a chain into a scratch folder and compares every file.
-
-The child is polite, and ends when nobody waits for it or the hub is gone.
-"""
+"""Checks a chain in a child process: `python -m archive check` unpacks it into a scratch folder and compares every
+file. The child ends when nobody waits for it or the hub is gone."""
 
 from __future__ import annotations
 
@@ -24,10 +22,10 @@ from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, Obj
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SILENCE_S: Final = 600.0
-"""A child that says nothing for so long hangs."""
+"""A child without a line for so long hangs."""
 MAX_LINE: Final = 64 * 1024
 FOLDERS: Final = "check-"
-"""Begins the names of the folders that the child makes in the scratch folder."""
+"""Prefix of the child's folders in the scratch folder."""
 MANIFESTS: Final = "manifest-"
 DAMAGED: Final = "archive_damaged"
 
@@ -36,15 +34,13 @@ ArchiveBytes = Path | Callable[[], AsyncIterator[bytes]]
 
 
 class NotCheckedError(Exception):
-    """Nothing is known about the archives."""
+    pass
 
 
 async def check(archives: Sequence[ArchiveBytes], scratch: Path, room: int, manifest: Path) -> dict[str, Any]:
     """The child's last line: `event` is done (sha256 one an archive, files, bytes) or failed (code, detail, path,
-    archive: its place). `archives` oldest first; `room` bytes may be unpacked.
-
-    Raises NotCheckedError, and ObjectsError when the store is away.
-    """
+    archive: its place). `archives` oldest first; at most `room` bytes are unpacked. Raises NotCheckedError and
+    ObjectsError."""
     await anyio.to_thread.run_sync(_make_private, scratch)
     feeds = [_Feed(place, archive) for place, archive in enumerate(archives) if not isinstance(archive, Path)]
     reading = {feed.place: feed.reading for feed in feeds}
@@ -84,7 +80,7 @@ async def _watched(process: Process, feeds: Sequence[_Feed]) -> dict[str, Any]:
 
 
 async def _last_line(process: Process) -> dict[str, Any] | None:
-    """Of its output; None: it said nothing for too long."""
+    """None: silent for too long."""
     if process.stdout is None:
         return None
     lines, last = BufferedByteReceiveStream(process.stdout), b""
@@ -102,8 +98,6 @@ async def _last_line(process: Process) -> dict[str, Any] | None:
 
 
 class _Feed:
-    """A pipe into the child, and what went wrong with what is fed into it."""
-
     def __init__(self, place: int, pieces: Callable[[], AsyncIterator[bytes]]) -> None:
         self.place = place
         self.pieces = pieces
@@ -120,7 +114,7 @@ class _Feed:
 
 
 async def _feed(feeds: Sequence[_Feed], process: Process) -> None:
-    """One after the other, as the child reads them. A store that fails ends the child: what it read was cut."""
+    """One after the other. A store that fails ends the child, for what it read was cut."""
     try:
         for feed in feeds:
             feed.close(feed.reading)
@@ -151,7 +145,7 @@ async def _write(end: int, piece: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def _ended(process: Process, scratch: Path) -> AsyncIterator[None]:
-    """Whatever happens, nothing of the child is left: there is one at a time."""
+    """Nothing of the child is left, whatever happens."""
     try:
         yield
     finally:
@@ -165,7 +159,7 @@ async def _ended(process: Process, scratch: Path) -> AsyncIterator[None]:
 
 
 def clean(scratch: Path) -> None:
-    """Removes what a hub that was killed left behind, and nothing else that may lie there."""
+    """Remove what a killed hub left behind, and nothing else."""
     remove_folders(scratch)
     for left in scratch.glob(f"{MANIFESTS}*.gz*"):
         left.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Archives and their lists of files taken out: by the machine's own key, or by a person with a link that opens once."""
+"""Serves archives and their manifests: to the machine's own key, or to a person with a link that opens once."""
 
 from __future__ import annotations
 
@@ -36,23 +36,21 @@ from hub.web.http.validation import Instant
 
 OPEN_WITHIN_S: Final = 60.0
 RESUME_WITHIN_S: Final = 3600.0
-"""After it was opened a link gives the rest of a download that broke off, to the same address."""
+"""An opened link gives the rest of a broken download for so long, to the same address."""
 MOST_LINKS: Final = 1000
 TAKEN_WITHIN_S: Final = 30.0
-"""Of one piece, by a reader that is slow."""
+"""Of one piece, by a slow reader."""
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 _EASY: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class BackupDownloads(DownloadSlots):
-    """Of backups' archives."""
-
     def __init__(self) -> None:
         super().__init__("backup_download")
 
 
 class Link(NamedTuple):
-    """`user_id` made it; `address`: where it was opened from; `is_resumed`: not for the first time."""
+    """`user_id` made it; `address` opened it; `is_resumed`: not for the first time."""
 
     backup_id: int
     user_id: int
@@ -74,8 +72,8 @@ class DownloadLinks:
         return token
 
     def open(self, token: str, address: str, *, resumes: bool, looks: bool = False) -> Link | None:
-        """None for a link that is unknown, late, or was opened. `resumes`: the caller has its beginning; `looks`: wants
-        nothing of it, so that it stays as it is."""
+        """None: unknown, expired or opened already. `resumes`: the caller has its beginning; `looks`: a HEAD, which
+        uses nothing up."""
         link, now = self._links.get(token), self._monotonic()
         if link is None or now >= link.until:
             self._links.pop(token, None)
@@ -90,7 +88,7 @@ class DownloadLinks:
 
 
 class Asked(NamedTuple):
-    """The stretch of a file that is wanted: `end` is behind its last byte."""
+    """The wanted stretch of a file: `end` is behind its last byte."""
 
     start: int
     end: int
@@ -98,7 +96,7 @@ class Asked(NamedTuple):
 
 
 def asked(header: str | None, size: int) -> Asked | None:
-    """None: it cannot be had (416). What is no Range of ours asks for all of it (RFC 9110, 14.2)."""
+    """None: cannot be had (416). An unknown Range asks for all of it (RFC 9110, 14.2)."""
     match = _RANGE.match((header or "").replace(" ", ""))
     first, last = match.groups() if match is not None else ("", "")
     if not first and not last:
@@ -111,12 +109,12 @@ def asked(header: str | None, size: int) -> Asked | None:
 
 
 async def download_archive(call: Call) -> Answer:
-    """By the machine that the backup is of, for a restore or a check."""
+    """For a restore or a check, by the backup's own machine."""
     return Answer(await _archive(call, await find(call), call.principal.actor))
 
 
 async def download_manifest(call: Call) -> Answer:
-    """What is in it, gzipped, by the same machine: a preview of a restore needs no more."""
+    """The gzipped manifest, by the same machine: enough to preview a restore."""
     row = await find(call)
     if row.manifest_key is None:
         raise Problem("conflict", Text("backup.no_list"), code="no_list")
@@ -131,7 +129,7 @@ async def download_manifest(call: Call) -> Answer:
 
 
 class DownloadLink(msgspec.Struct):
-    """`url` opens once, until `expires_at`, for whoever has it; then it gives the rest of a download that broke off."""
+    """`url` opens once, until `expires_at`; then it gives the rest of a broken download."""
 
     url: str
     expires_at: Instant
@@ -161,7 +159,7 @@ async def use_link(call: Call) -> Answer:
 
 
 async def _still_may(call: Call, user_id: int, rvm_id: int) -> bool:
-    """Whether who made a link still might: a link gives no right that is gone."""
+    """Whether the maker of a link still has the right."""
     user = await users.find_user(call.context.store, user_id)
     if user is None or user.disabled_at is not None or user.role not in ACTIONS["backup.download"]:
         return False
@@ -218,7 +216,7 @@ async def _opened(call: Call, row: BackupRow, who: str, wanted: Asked, head: Res
 
 
 class ArchiveStream(Response):
-    """An answer that breaks off, because the store or the reader is gone, is left incomplete."""
+    """An answer that breaks off is left incomplete."""
 
     def __init__(
         self, head: Response, first: bytes, stream: AsyncGenerator[bytes, None], ended: Callable[[], None]

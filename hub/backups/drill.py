@@ -1,7 +1,5 @@
-"""Drills backups, one at a time: a child process restores them into a scratch place and compares every file.
-
-What the hub cannot read its machine checks. What a drill makes true: `hub.backups.rules.drill`.
-"""
+"""Drills backups, one at a time: a child process restores them and compares every file. What the hub cannot read its
+machine checks."""
 
 from __future__ import annotations
 
@@ -38,14 +36,13 @@ from hub.model.fleet import Fleet
 logger = logging.getLogger("myrvm.backups")
 
 LOOK_S: Final = 60.0
-"""Between two looks for what is to be drilled; sooner when something was completed or asked for."""
+"""Between looks; sooner when something was completed or asked for."""
 PAGE: Final = 200
-"""Rows that are looked through at once."""
 VERIFY: Final = "verify_backup"
 
 
 class Drills:
-    """`wake` makes it look at once. `room`: bytes that the scratch folder may take; 0: the hub unpacks nothing."""
+    """`room`: bytes that the scratch folder may take; 0: the hub unpacks nothing."""
 
     def __init__(
         self,
@@ -68,13 +65,13 @@ class Drills:
         self._work = asyncio.Event()
         self._ended: list[CommandRow] = []  # Bound: the drills of machines, one a machine, until the next look
         self.running: int | None = None
-        """The backup that is unpacked now."""
+        """The backup being unpacked."""
 
     def wake(self) -> None:
         self._work.set()
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """A drill that a machine made has ended, or a backup is whole."""
+        """Wake after a machine's drill or a completed backup."""
         ended = [c for c in moved_rows(changes, CommandRow) if c.name == VERIFY and c.state in TERMINAL_STATES]
         self._ended += ended
         if ended or any(isinstance(getattr(change, "row", None), BackupRow) for change in changes):
@@ -89,14 +86,13 @@ class Drills:
                 await self._work.wait()
 
     async def turn(self) -> None:
-        """Everything that can be drilled now. Raises StoreError or ObjectsError when the rest has to wait."""
+        """Drill all that is due. Raises StoreError or ObjectsError when the rest has to wait."""
         await self._take_results()
         while (row := await self._next()) is not None:
             await self._drill(row)
             await self._take_results()
 
     async def is_readable(self, row: BackupRow) -> bool:
-        """By the hub; else only its machine can unpack it."""
         if row.encrypted or not self._room:
             return False
         chain = rules.chain_of(row, await self._stored(row))
@@ -106,7 +102,7 @@ class Drills:
         return {one.id: one for one in await backups.kept(self._store, row.rvm_id)}
 
     async def _next(self) -> BackupRow | None:
-        """The oldest that the hub can drill; machines are asked for the others on the way. Else the one of the week."""
+        """The oldest that the hub can drill, else the week's; machines are asked for the others on the way."""
         after, now = 0, self._clock()
         while page := await backup_drills.undrilled(self._store, now - rules.AGAIN, after, PAGE):
             for row in page:
@@ -117,7 +113,7 @@ class Drills:
         return await self._of_the_week(now)
 
     async def _of_the_week(self, now: datetime) -> BackupRow | None:
-        """The first week begins when this hub looks for the first time."""
+        """The first week begins with this hub's first look."""
         last = await backup_drills.last_drill(self._store)
         if last is not None and not rules.is_week_over(last, now):
             return None
@@ -127,7 +123,7 @@ class Drills:
         return chosen if chosen is not None and await self.is_readable(chosen) else None
 
     async def _ask_machine(self, row: BackupRow) -> None:
-        """If it is there, and does not verify another one."""
+        """Where it is online and verifies no other."""
         machine = self._fleet.machines.get(row.rvm_id)
         if machine is None or VERIFY not in machine.capabilities or not machine.linked:
             return
@@ -166,7 +162,7 @@ class Drills:
             logger.info("a backup was deleted while it was drilled")
 
     async def _outcome(self, row: BackupRow, stored: dict[int, BackupRow]) -> list[Change]:
-        """What its drill makes true. Raises NotCheckedError, ObjectsError."""
+        """Raises NotCheckedError, ObjectsError."""
         chain = rules.chain_of(row, stored)
         if chain is None:
             return rules.failed([row], rules.BROKEN, actors.CLOCK, self._clock(), stored.values())

@@ -1,4 +1,4 @@
-"""What a backup holds, folder by folder: out of the manifest that its restore drill left beside the archive."""
+"""Lists what a backup holds, folder by folder, from the manifest that its drill stored."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from hub.web.http.problems import Problem, Text, one_wrong
 from hub.web.http.validation import Instant, Limit
 
 AT_A_TIME: Final = 2
-"""Lists that are read through: the largest takes seconds of a processor."""
+"""Lists read at once: the largest takes seconds of CPU."""
 IN_MEMORY: Final = 1024 * 1024
-"""Of a packed manifest; a larger one lies in a file meanwhile."""
+"""Of a packed manifest; larger ones lie in a file."""
 Path = Annotated[str, msgspec.Meta(max_length=manifest.MAX_PATH, pattern=r"^[^\x00]*$(?![\n\x00])")]
 
 
 class FilesQuery(msgspec.Struct):
-    """`folder` "" has the sources. `after`: the name of the last one of the page before."""
+    """`folder` "" has the sources. `after`: the last name of the page before."""
 
     folder: Path = ""
     after: Path | None = None
@@ -42,7 +42,7 @@ class FilesQuery(msgspec.Struct):
 
 
 class FileEntry(msgspec.Struct):
-    """`mark`: changed while it was read, vanished, or unreadable; of the last two the archive has no content."""
+    """`mark`: changed while read, vanished, or unreadable; of the last two the archive has no content."""
 
     name: str
     kind: Literal["file", "dir", "symlink", "hardlink"]
@@ -57,8 +57,8 @@ class FileEntry(msgspec.Struct):
 
 
 class FilesOfBackup(msgspec.Struct):
-    """An incremental backup has what changed since its parent, and which paths were `deleted` (of this folder).
-    `sources`: each with the class of its data."""
+    """Of an incremental: what changed since its parent, and the `deleted` paths of this folder. `sources`: each with
+    its class of data."""
 
     folder: str
     sources: dict[str, str]
@@ -68,7 +68,7 @@ class FilesOfBackup(msgspec.Struct):
 
 
 class FileLists:
-    """Reads manifests in threads, few at a time."""
+    """Reads manifests in a few threads."""
 
     def __init__(self) -> None:
         self.threads = anyio.CapacityLimiter(AT_A_TIME)
@@ -104,7 +104,7 @@ async def list_files(call: Call) -> Answer:
 
 
 def look(packed: Any, folder: str, query: FilesQuery) -> FolderOfBackup | None:
-    """None for a manifest that is damaged."""
+    """None: a damaged manifest."""
     try:
         with gzip.GzipFile(fileobj=packed, mode="rb") as file:
             return _found(manifest.lines(_chunks(file)), folder, query)
@@ -126,7 +126,7 @@ def _found(lines: Iterator[bytes], folder: str, query: FilesQuery) -> FolderOfBa
 
 
 class _Chosen:
-    """Picks what stands in one folder; the lines of others are not decoded."""
+    """Picks the entries of one folder; other lines are not decoded."""
 
     def __init__(self, folder: str, after: str) -> None:
         self.deleted: list[str] = []  # Bound: MOST_DELETED
@@ -161,17 +161,16 @@ _PATH: Final = b'"path":"'
 
 
 def _raw(path: str) -> bytes:
-    """As it stands in a line, between its quotes."""
+    """Its JSON, without the quotes."""
     return msgspec.json.encode(path)[1:-1]
 
 
 def _shown_name(name: str) -> str:
-    """Bytes that are no UTF-8 are shown as such; no JSON could carry them."""
+    """Bytes that are no UTF-8 are escaped; no JSON could carry them."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 MOST_DELETED: Final = 500
-"""Deleted paths that one answer names."""
 
 
 def _shown(found: FolderOfBackup, query: FilesQuery) -> dict[str, Any]:

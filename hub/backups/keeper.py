@@ -1,7 +1,5 @@
-"""Asks machines for backups by schedule, and deletes those whose time is over. The clock's door for backups.
-
-When is `hub.backups.rules.due`, how long `hub.backups.rules.keep`. A hub that was killed goes on where it was.
-"""
+"""Asks machines for backups by schedule, and deletes expired ones: the clock's door. A hub that was killed goes on
+where it was."""
 
 from __future__ import annotations
 
@@ -37,15 +35,14 @@ ASK_EVERY_S: Final = 15.0
 KEEP_EVERY_S: Final = 3600.0
 KEEP_FIRST_S: Final = 120.0
 START_QUIET_S: Final = 300.0
-"""A machine whose link began so soon after the hub's start was not away: the hub was."""
+"""A machine that linked so soon after the hub's start was not away: the hub was."""
 AT_A_STRETCH: Final = 20
-"""Machines that are judged before others get their turn."""
+"""Machines judged before other tasks get their turn."""
 GIB: Final = 2**30
 
 
 class BackupKeeper:
-    """`ask` and `keep` are one turn of each loop. `forecasts`: of each machine, as of the last turn; `forecast`: of all
-    backups together."""
+    """`ask` and `keep` are one turn of each loop. `forecasts`: by machine; `forecast`: of all backups."""
 
     def __init__(
         self,
@@ -89,7 +86,7 @@ class BackupKeeper:
             await anyio.sleep(KEEP_EVERY_S)
 
     async def ask(self) -> None:
-        """Begins what is due. Raises StoreError when the database is away."""
+        """Begin what is due. Raises StoreError."""
         waiting = []
         for number, machine in enumerate(tuple(self._fleet.machines.values()), 1):
             if number % AT_A_STRETCH == 0:
@@ -123,7 +120,7 @@ class BackupKeeper:
             logger.debug("machine %d is not asked for a backup now: %s", machine.id, refused)
 
     async def keep(self) -> None:
-        """Deletes what is over, and looks ahead. Raises StoreError, ObjectsError when the rest has to wait."""
+        """Delete what has expired, and forecast. Raises StoreError, ObjectsError when the rest has to wait."""
         now = self._clock()
         believed = await events.retention_reached(self._store)
         files: list[keep.Stored] = []
@@ -149,7 +146,7 @@ class BackupKeeper:
             )
 
     async def _delete(self, row: BackupRow) -> None:
-        """Its bytes first: killed in between, the next turn does it again."""
+        """Bytes first: killed in between, the next turn does it again."""
         try:
             await self._backups.delete(row, actors.CLOCK, why="retention")
         except Conflict:

@@ -1,5 +1,5 @@
-"""Takes a whole archive out of a form, as simple clients send it: its one file streams into the store, whatever the
-order of the fields. Holds one part of the archive, and texts up to a bound."""
+"""Takes a whole archive out of a form: its one file streams into the store, whatever the order of the fields. Holds
+one part of the archive in memory."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ MOST_FIELDS: Final = 16
 MOST_HEADERS: Final = 8
 MOST_HEADER_BYTES: Final = 4096
 MOST_TEXT_BYTES: Final = 8192
-"""Of all fields but the file."""
 MOST_OVERHEAD: Final = 128 * 1024
-"""What a form may be larger than its file."""
+"""A form may be larger than its file by so much."""
 MOST_BOUNDARY: Final = 70  # RFC 2046
 MOST_NAME: Final = 255
 
@@ -36,10 +35,10 @@ logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 class Form:
-    """`pieces` gives the file's bytes, to its end; then `texts` has the other fields."""
+    """`pieces` gives the file's bytes; after its end `texts` has the other fields."""
 
     def __init__(self, request: Request, files: tuple[str, ...]) -> None:
-        """`files`: the names that the field with the file may have. Raises Problem: 415, or 400 without a boundary."""
+        """`files`: names that the file's field may have. Raises Problem: 415, or 400 without a boundary."""
         self.texts: dict[str, str] = {}  # Bound: MOST_FIELDS, MOST_TEXT_BYTES
         self._request = request
         self._files = files
@@ -65,7 +64,7 @@ class Form:
         )  # fmt: skip
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Raises Problem for a body that is no form, or not whole, or has no file."""
+        """Raises Problem: no form, cut short, or without a file."""
         async for data in body(self._request):
             if self._ended:
                 continue  # what stands behind the form says nothing
@@ -143,11 +142,11 @@ _MAGIC: Final = ((b"\x1f\x8b", ".tar.gz"), (b"\x28\xb5\x2f\xfd", ".tar.zst"), (b
 
 
 _HEAD: Final = 512
-"""Bytes by which its kind is known."""
+"""First bytes that show the kind of archive."""
 
 
 class Sink:
-    """Puts the bytes of an archive into the store, part by part. `close` whatever comes: what no row claims goes."""
+    """Puts an archive into the store, part by part. `close` always: it discards what no row claims."""
 
     def __init__(self, backups: Backups, rvm_id: int, backup_id: int) -> None:
         self.backup_id = backup_id
@@ -162,7 +161,7 @@ class Sink:
         self._sum = hashlib.sha256()
 
     async def take(self, piece: bytes) -> None:
-        """Raises Problem while the store is away."""
+        """Raises Problem."""
         self.size += len(piece)
         self._sum.update(piece)
         if self._upload_id:
@@ -223,7 +222,7 @@ class Sink:
 
 
 def _ending(data: bytearray) -> str:
-    """Of the key, by what the bytes begin with. Whether it is an archive is seen when it is restored."""
+    """Extension of the key, by the first bytes; only a restore shows whether it is an archive."""
     if data[257:262] == b"ustar":
         return ".tar"
     return next((ending for magic, ending in _MAGIC if data.startswith(magic)), ".bin")

@@ -1,4 +1,4 @@
-"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and what there is. Works without
+"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and the list. Works without
 script, by the operations of the API."""
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class LastGood(NamedTuple):
 
 
 class ShownPlan(NamedTuple):
-    """`next` "": nothing is planned, and `why` says why; with both, why it begins later. `until`: epoch ms when these
-    words are too old. `late`: since when there has been no good one, where that is too long."""
+    """`next` "": nothing is planned; `why`: why not, or why later. `until`: epoch ms when this is outdated. `late`:
+    since when a good one is overdue."""
 
     next: str
     why: str
@@ -60,7 +60,7 @@ class ShownPlan(NamedTuple):
 
 
 class StartForm(NamedTuple):
-    """`locked`: why nobody may ask now, "" when they may; `waits`: until when it waits for a machine that is away."""
+    """`locked`: why nobody may ask now; `waits`: until when it waits for an offline machine."""
 
     locked: str
     role: str
@@ -74,7 +74,6 @@ async def show_backups(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
-    """`fault`: the sentence of a refused form."""
     head = await tab.head(visit, found)
     values = {**await part_plan(visit), **await part_history(visit), **await part_restores(visit)}
     return visit.render("backups.html", status, **values | {"m": head["m"]}, head_of=head, fault=fault)
@@ -116,7 +115,6 @@ async def part_restores(visit: Visit) -> dict[str, Any]:
 
 
 async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> list[BackupLine]:
-    """Backups of that machine as a table shows them."""
     shown = list(shown)
     kept = keep.kept_until(await rows.kept(visit.context.store, found.id), retention_days(found))
     names = await tab.people(visit, found, {row.requested_by for row in shown if row.requested_by})
@@ -131,7 +129,7 @@ async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> lis
 
 
 def _by(visit: Visit, row: BackupRow, names: Mapping[str, str]) -> str:
-    """Only who is somebody: the schedule says itself who asked."""
+    """Only people and tokens: the schedule needs no name."""
     asked = row.requested_by or ""
     return who(visit.reader, asked, names) if asked.startswith(("user:", "machine:")) else ""
 
@@ -141,18 +139,18 @@ def _kept(kept: keep.Kept | None) -> tuple[int | None, str] | None:
 
 
 def in_ms(row: msgspec.Struct) -> dict[str, Any]:
-    """The row with instants in epoch milliseconds."""
+    """With instants in epoch ms."""
     members = msgspec.structs.asdict(row)
     return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
 
 
 def roles(visit: Visit, found: Machine) -> dict[str, str]:
-    """What may be done with a backup, and the role that is wanted for it ("" when the reader may)."""
+    """Action to the role it wants ("" when the reader has it)."""
     return {name: "" if visit.may(action, found.id) else role_needed(action) for name, action in ACTIONS.items()}
 
 
 def why_machine_cannot(found: Machine) -> str:
-    """Why the machine cannot be asked to restore now, "" when it can."""
+    """Why it cannot restore now, "" when it can."""
     if found.row.quarantined_until is not None:
         return "quarantined"
     if not found.linked:
@@ -205,13 +203,13 @@ def _start_form(visit: Visit, found: Machine) -> StartForm:
 
 
 def _press_key(visit: Visit, found: Machine) -> str:
-    """The same until there is another backup: a part that says nothing new is not drawn anew."""
+    """Unchanged until there is another backup, so that the part is not drawn anew."""
     before = newest(found.backups)
     return f"page-{visit.user.id}-{0 if before is None else before.id}-{visit.now:%Y%m%d}"
 
 
 def _cannot(found: Machine) -> str:
-    """Why the machine cannot be asked for a backup now, "" when it can, also while it is away."""
+    """Why it cannot be asked for a backup, "" when it can, also while offline."""
     able = found.capabilities
     if able and "start_backup" not in able:
         return "unsupported"
@@ -221,7 +219,7 @@ def _cannot(found: Machine) -> str:
 
 
 def _given(visit: Visit, found: Machine) -> dict[str, Any]:
-    """The form's values: as sent, else what the machine's settings say."""
+    """As sent, else from the machine's settings."""
     form, settings = visit.form, found.effective_settings
     if "backup_type" in form:
         return {"backup_type": form["backup_type"], "images": bool(form.get("images")), "logs": bool(form.get("logs"))}
@@ -231,7 +229,6 @@ def _given(visit: Visit, found: Machine) -> dict[str, Any]:
 
 
 async def start(visit: Visit) -> Response:
-    """The start form; a refused one is shown again as sent."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "backup.start", found.id)
     wanted = {
@@ -255,7 +252,7 @@ MOST_FIELDS: Final = MOST_AT_ONCE + 10
 
 
 class ManyBackups(NamedTuple):
-    """How many of the machines would begin now, how many when they are back, and how many cannot."""
+    """Counts of the machines that would begin now, when they are back, and not at all."""
 
     now: int
     wait: int
@@ -263,7 +260,6 @@ class ManyBackups(NamedTuple):
 
 
 async def ask_or_start_many(visit: Visit) -> Response:
-    """Show what would happen; with `sure`, ask all of them."""
     if not visit.may("backup.start"):
         raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('backup.start')}")}))
     found = _selected(visit)
@@ -277,7 +273,7 @@ async def ask_or_start_many(visit: Visit) -> Response:
 
 
 async def _ask(visit: Visit, machine: Machine) -> str:
-    """The sentence of its refusal, "" without one."""
+    """The refusal's sentence, or ""."""
     try:
         await api.start_backup(cards.once(visit, machine, api.BackupWanted(backup_type="incremental")))
     except (Problem, Refused) as refused:
@@ -303,7 +299,7 @@ def _many(
 
 
 def _selected(visit: Visit) -> list[Machine]:
-    """Each machine once, without those that were removed meanwhile or are out of reach."""
+    """Each machine once; removed and unreachable ones are left out."""
     ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
     machines = visit.context.fleet.machines
     found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]

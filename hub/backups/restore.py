@@ -1,4 +1,4 @@
-"""Moves restores on: from the safety backup to the command, from the command's end to their own. Knows no request."""
+"""Moves restores on: safety backup, command, end. Knows no request."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ from hub.model.machine import Machine
 logger = logging.getLogger("myrvm.backups")
 
 LOOK_S: Final = 5.0
-"""Between looks at open restores, where no commit said that one may go on."""
+"""Between looks, where no commit woke it."""
 
 
 class BackupRestores:
-    """`start` for people; `run` moves on what is open."""
-
     def __init__(
         self, store: Store, fleet: Fleet, announce: Announcer, backups: Backups, clock: Callable[[], datetime]
     ) -> None:
@@ -51,7 +49,7 @@ class BackupRestores:
     async def start(
         self, machine: Machine, row: BackupRow, asked: RestoreAsked, by: Actor, *, safety: bool
     ) -> RestoreRow:
-        """Committed, with its command or with the safety backup that comes first. Raises Refused and a StoreError."""
+        """Committed with its command, or with its safety backup. Raises Refused and a StoreError."""
         async with self._lock:
             kept = await rows.kept(self._store, machine.id)
             code = rules.why_not(machine, row, kept, await rows.open_restores(self._store))
@@ -74,7 +72,6 @@ class BackupRestores:
             self._due.set()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
         retry = RetryUntilAvailable("restores that may go on")
         while True:
             await retry(self.turn)
@@ -83,7 +80,7 @@ class BackupRestores:
             self._due = anyio.Event()
 
     async def turn(self) -> None:
-        """One look at what is open. Raises Unavailable."""
+        """Raises Unavailable."""
         for restore in await rows.open_restores(self._store):
             await self._move(restore)
 
@@ -109,6 +106,6 @@ class BackupRestores:
         return self._fleet.command(command_id) or await commands.find_command(self._store, command_id)
 
     async def _still_may(self, restore: RestoreRow) -> bool:
-        """A safety backup may take hours."""
+        """Asked again, as a safety backup may take hours."""
         user_id = actors.user_of(restore.requested_by)
         return user_id is None or still_may(await users.find_user(self._store, user_id), restore.rvm_id)

@@ -29,8 +29,8 @@ Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\
 
 @of_record(RestoreRow)
 class RestoreView(msgspec.Struct):
-    """`preparing`: the safety backup is being made. `result` of a preview: counts and bytes by class of what would be
-    replaced, added, deleted, with examples; of a restore: what was restored."""
+    """`preparing`: the safety backup is being made. `result` of a preview: counts and bytes by class of what would
+    be replaced, added, deleted, with examples; of a restore: what was restored."""
 
     state: RestoreState
     command: CommandView | None
@@ -38,8 +38,8 @@ class RestoreView(msgspec.Struct):
 
 
 class RestoreRequest(msgspec.Struct):
-    """`dry_run`: only say what would happen. `classes`, `paths`: only these. Otherwise `confirm` must be the machine's
-    name; `safety`: what is there now is backed up first, and without that nothing is restored."""
+    """`dry_run`: preview. `classes`, `paths`: only these. Else `confirm` must be the machine's name; `safety`: what
+    is there now is backed up first, and without that nothing is restored."""
 
     dry_run: bool = True
     classes: Annotated[list[BackupClass], msgspec.Meta(min_length=1, max_length=4)] | None = None
@@ -50,13 +50,11 @@ class RestoreRequest(msgspec.Struct):
 
 
 class RestoresQuery(msgspec.Struct):
-    """Newest first."""
-
     limit: Limit = 50
 
 
 def restore_view(row: RestoreRow, command: Any = None) -> dict[str, Any]:
-    """`command`: the one that does it, if it is known."""
+    """`command`: its command, where known."""
     shown = None if command is None else views.command_view(command)
     return views.answer(RestoreView, row, command=shown, progress=None if command is None else command.progress)
 

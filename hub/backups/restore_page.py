@@ -1,5 +1,5 @@
-"""`/machines/{id}/backups/{backup_id}/restore` and `/machines/{id}/restores/{restore_id}`: what is to be restored, what
-that would change, and what came of it. Works without script, by the operations of the API."""
+"""`/machines/{id}/backups/{backup_id}/restore` and `/machines/{id}/restores/{restore_id}`: choose, preview, restore,
+follow. Works without script, by the operations of the API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hub.web.http.validation import validate
 from hub.web.shell.page import Visit, go, who
 
 MOST_PATHS: Final = 100
-"""Single files that one form may name."""
+"""Files that one form may name."""
 
 
 async def show_form(visit: Visit) -> Response:
@@ -57,7 +57,6 @@ def _chosen(visit: Visit) -> list[str]:
 
 
 async def preview(visit: Visit) -> Response:
-    """Changes nothing on the machine."""
     found = visit.machine()
     permit(visit.user, "backup.restore", found.id)
     paths = list(dict.fromkeys(line.strip().strip("/") for line in visit.form.get("paths", "").splitlines()))
@@ -84,7 +83,7 @@ async def preview(visit: Visit) -> Response:
 
 
 async def _pressed_before(visit: Visit, found: Machine, backup_id: int, *, dry_run: bool) -> RestoreRow | None:
-    """The same that this person has asked for already: a button may be pressed twice."""
+    """The same request by the same person: buttons get pressed twice."""
     newest = next(iter(await rows.restores_of(visit.context.store, found.id, 1)), None)
     if newest is None or newest.state not in OPEN_RESTORE or newest.requested_by != visit.user.actor:
         return None
@@ -127,7 +126,7 @@ async def part_restore(visit: Visit) -> dict[str, Any]:
 
 
 async def restore(visit: Visit) -> Response:
-    """For real what the preview of the address showed."""
+    """Restore what the preview of the address showed."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "backup.restore", found.id)
     row = await restore_api.find_restore(visit.call(machine=found))

@@ -1,5 +1,5 @@
-"""Asks machines for backups, makes a whole archive of an upload's parts, and ends what its command has ended. Knows no
-request and no page."""
+"""Asks machines for backups, joins the parts of uploads, and ends what its command has ended. Knows no request and
+no page."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ logger = logging.getLogger("myrvm.backups")
 
 GIB: Final = 1024**3
 LOOK_S: Final = 5.0
-"""Between looks for backups whose command has ended, where no commit said so."""
+"""Between looks, where no commit woke it."""
 SWEEP_FIRST_S: Final = 60.0
 SWEEP_EVERY_S: Final = 3600.0
 UNCLAIMED: Final = timedelta(hours=2)
-"""An upload that no row has is left alone for so long: the row may be on its way."""
+"""An upload without a row is left alone for so long: its row may be on its way."""
 PREFIX: Final = "backups/"
 
 
 class Backups:
-    """`start` for people, machines and the clock; `run` does what is due. `objects` holds the archives."""
+    """`start` for people, machines and the clock; `run` does what is due."""
 
     def __init__(
         self, settings: Settings, store: Store, fleet: Fleet, announce: Announcer, objects: Objects,
@@ -69,7 +69,7 @@ class Backups:
     async def start(
         self, machine: Machine, wanted: Wanted, by: Actor, key: str | None = None
     ) -> tuple[BackupRow, CommandRow]:
-        """Committed with the command that makes it. Raises Refused (`life.drafted`) and a StoreError."""
+        """Committed with its command. Raises Refused and a StoreError."""
         async with self._lock:
             changes = life.drafted(machine, self.next_id(), wanted, by, self._clock(), key)
             stored = await self.announce(*changes)
@@ -80,14 +80,13 @@ class Backups:
         return self._last_id
 
     async def room(self, rvm_id: int, but: BackupRow | None = None) -> Room:
-        """What may be kept of this machine beside all that is; the parts of `but` do not count."""
+        """Left beside all that is kept; parts of `but` do not count."""
         kept = await rows.bytes_kept(self.store, rvm_id, 0 if but is None else but.id)
         s = self._settings
         return Room(s.backup_max_gib * GIB, s.backup_quota_gib * GIB, s.backup_fleet_quota_gib * GIB, *kept)
 
     async def begin(self, row: BackupRow, announced: Announced, parent: BackupRow | None) -> BackupRow:
-        """The row with an upload that is open in the store. Raises ObjectsError, Conflict when it has ended, and a
-        StoreError."""
+        """With an upload open in the store. Raises ObjectsError, Conflict when it has ended, and a StoreError."""
         if life.goes_on(row, announced):
             changes = life.announced_again(row, announced, parent)
             return next(moved_rows(await self.announce(*changes), BackupRow), row) if changes else row
@@ -105,7 +104,7 @@ class Backups:
         return next(moved_rows(stored, BackupRow))
 
     def assemble(self, row: BackupRow, said: Archive, parts: Sequence[tuple[int, str]]) -> None:
-        """Begin to make an archive of the parts; the row says what came of it. Nothing happens while it is at it."""
+        """Begin to join the parts; the row shows the outcome. Nothing happens while it is joining already."""
         if row.id not in self._assembling and self._tasks is not None:
             self._assembling.add(row.id)
             self._tasks.start_soon(self._assemble, row, said, parts)
@@ -128,7 +127,7 @@ class Backups:
             self._assembling.discard(row.id)
 
     async def _joined(self, row: BackupRow, size: int, parts: Sequence[tuple[int, str]]) -> str | None:
-        """The sha256 of what the store holds; None when that is of another size."""
+        """sha256 of what the store holds; None: of another size."""
         key = row.file_path or ""
         with contextlib.suppress(ObjectMissingError):  # a call before has done it, and its answer was lost
             await self.objects.complete(key, row.upload_id or "", parts)
@@ -143,8 +142,8 @@ class Backups:
         return None if place is None else f"{place.bucket}/{place.prefix}{key}"
 
     async def delete(self, row: BackupRow, by: Actor, *, why: str | None = None) -> None:
-        """Its bytes first: what is left of a hub that dies in between is swept. Raises ObjectsError, Conflict when
-        somebody else deleted it, and a StoreError."""
+        """Bytes first: what a killed hub leaves is swept. Raises ObjectsError, Conflict when it was deleted already,
+        and a StoreError."""
         for key in (row.file_path, row.manifest_key):
             if key is not None:
                 await self.objects.delete(key)
@@ -152,12 +151,11 @@ class Backups:
         await self._remember_good(row.rvm_id)
 
     async def _remember_good(self, rvm_id: int) -> None:
-        """The last good backup may be another one now."""
         kept = await rows.kept(self.store, rvm_id)
         self.announce.observe(*(Put(row) for row in kept[-2:]))
 
     async def end(self, row: BackupRow, changes: Sequence[Change]) -> None:
-        """Commit the end of an open backup; nothing happens when it had ended. Raises a StoreError."""
+        """Nothing happens when it had ended. Raises a StoreError."""
         try:
             if changes:
                 await self.announce(*changes)
@@ -166,7 +164,7 @@ class Backups:
             logger.info("backup %d had ended: %s", row.id, ended)
 
     async def discard(self, key: str | None, upload_id: str | None) -> None:
-        """Take an archive, or what was uploaded of it, out of the store. What stays is swept."""
+        """Take it out of the store. What stays is swept."""
         with contextlib.suppress(ObjectsError):
             if key is not None and upload_id:
                 await self.objects.abort(key, upload_id)
@@ -178,7 +176,6 @@ class Backups:
             self._due.set()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
         retry = RetryUntilAvailable("backups whose command has ended")
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
@@ -190,7 +187,7 @@ class Backups:
                 await retry(self.keep)
 
     async def keep(self) -> None:
-        """One look at what is open. Raises Unavailable."""
+        """Raises Unavailable."""
         for machine in list(self._fleet.machines.values()):
             for row in [row for row in machine.backups.values() if is_open(row)]:
                 if row.command_id not in self._fleet.open and row.id not in self._assembling:
@@ -215,8 +212,8 @@ class Backups:
             await anyio.sleep(SWEEP_EVERY_S)
 
     async def sweep(self) -> int:
-        """Take out of the store what is of no use: uploads without an open backup, archives of failed or deleted ones.
-        How many. What no row knows stays. Raises ObjectsError and a StoreError."""
+        """Remove uploads without an open backup, and archives of failed or deleted ones; returns how many. What no
+        row knows stays. Raises ObjectsError and a StoreError."""
         uploading = {row.upload_id for row in await rows.unfinished(self.store) if row.upload_id is not None}
         swept = await self.objects.sweep(PREFIX, self._clock() - UNCLAIMED, uploading)
         there = frozenset(await self.objects.list(PREFIX)) - self.receiving

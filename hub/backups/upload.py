@@ -1,4 +1,4 @@
-"""Takes the bytes of backups into the store: the parts that agents send, one body at a time. Knows no JSON."""
+"""Streams the bytes of backups into the store, one request body at a time. Knows no JSON."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from hub.model.changes import Drop
 from hub.web.http.problems import Problem, Text
 
 MOST_PARTS: Final = 24
-"""Bodies that are taken at a time, slow ones among them: 1 MiB each where the store is a folder, else 8 MiB."""
+"""Bodies read at once: 1 MiB each where the store is a folder, else 8 MiB."""
 MOST_FORMS: Final = 2
-"""Whole archives, each in one request, likewise."""
+"""Whole archives read at once."""
 WAIT_S: Final = 10.0
-"""For a place among them."""
+"""For a free place."""
 SILENCE_S: Final = 30.0
-"""Without a byte of a body. The whole of it may take as long as a slow line needs."""
+"""Without a byte of a body; the whole may take as long as a slow line needs."""
 STORE_RETRY_S: Final = 15.0
 BUSY_RETRY_S: Final = 5.0
 CLOSED: Final = {"Connection": "close"}
-"""The rest of an unread body would be in the way of the next request."""
+"""An unread rest would stand before the next request."""
 
 
 class _PartBody(NamedTuple):
@@ -38,8 +38,7 @@ class _PartBody(NamedTuple):
 
 
 class Receiving:
-    """The bodies that are being read. A part that is sent again takes the place of the sending before, whose connection
-    may be dead without our knowing."""
+    """The bodies being read. A part sent again replaces the earlier sending, whose connection may be dead."""
 
     def __init__(self) -> None:
         self._places = anyio.Semaphore(MOST_PARTS)
@@ -49,7 +48,7 @@ class Receiving:
     async def part(
         self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, before: BackupPartRow | None
     ) -> None:
-        """Returns when it is on disk and its row is committed. Raises Problem and a StoreError."""
+        """Returns when it is on disk and its row committed. Raises Problem and a StoreError."""
         key, mine = (row.id, part.number), _PartBody(anyio.CancelScope(), anyio.Event())
         older, self._parts[key] = self._parts.get(key), mine
         try:
@@ -107,13 +106,13 @@ def same_part(there: BackupPartRow, sent: BackupPartRow) -> bool:
 
 
 async def drain(request: Request) -> None:
-    """Read on to the end of the body, which nobody needs."""
+    """Read to the end of a body, and discard it."""
     async for _ in body(request):
         pass
 
 
 async def body(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises Problem for one that stands still or breaks off."""
+    """Raises Problem for one that stalls or breaks off."""
     parts = aiter(request.stream())
     while True:
         try:
@@ -130,7 +129,7 @@ async def body(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _written(backups: Backups, request: Request, row: BackupRow, part: BackupPartRow) -> str:
-    """The tag of the part, which is on the store's disk."""
+    """The part's tag, when it is on the store's disk."""
     writer = backups.objects.part_writer(row.file_path or "", row.upload_id or "", part.number)
     found = hashlib.sha256()
     try:
@@ -155,7 +154,7 @@ async def _written(backups: Backups, request: Request, row: BackupRow, part: Bac
 
 
 def store_away(error: ObjectsError) -> Problem:
-    """503: the same request may succeed later."""
+    """503."""
     key = "backup.store_full" if isinstance(error, ObjectsFullError) else "backup.store_away"
     return Problem("unavailable", Text(key), retry_after=STORE_RETRY_S, code="store_away")
 

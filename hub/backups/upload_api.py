@@ -1,4 +1,5 @@
-"""Uploads of backups: an agent's, in parts that survive every cut, and a simple client's, whole in a form."""
+"""/rvms/{id}/backups/.../upload: an agent's, in parts that survive every cut, and a simple client's, whole in a
+form."""
 
 from __future__ import annotations
 
@@ -34,15 +35,15 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", extra={
 
 
 class Estimate(msgspec.Struct):
-    """Of what is to be read, before it is packed."""
+    """Of what will be read, before packing."""
 
     bytes: Count
     files: Count = 0
 
 
 class UploadWanted(msgspec.Struct):
-    """`backup_type`: where the machine makes another than it was asked for; `parent_id`: what an incremental one builds
-    on, with its sha256 where the machine knows it. With an `estimate` it is refused before a byte of it travels."""
+    """`backup_type`: where it differs from what was asked; `parent_id`: what an incremental builds on, with its
+    sha256 where known. With an `estimate` it may be refused before a byte travels."""
 
     backup_type: BackupType | None = None
     parent_id: Row | None = None
@@ -54,7 +55,7 @@ class UploadWanted(msgspec.Struct):
 
 
 class PartView(msgspec.Struct):
-    """A part that is on the store's disk. `sha256` of its bytes, in hexadecimal."""
+    """On the store's disk. `sha256` in hexadecimal."""
 
     number: int
     size: int
@@ -62,8 +63,8 @@ class PartView(msgspec.Struct):
 
 
 class UploadView(msgspec.Struct):
-    """Every part but the last is exactly `part_size` bytes; `max_bytes` is what would be taken in all. Of a backup that
-    is whole already: no parts."""
+    """Every part but the last has exactly `part_size` bytes; `max_bytes`: taken in all. A completed backup has no
+    parts."""
 
     rvm_id: int
     backup_id: int
@@ -74,8 +75,7 @@ class UploadView(msgspec.Struct):
 
 
 class UploadComplete(msgspec.Struct):
-    """How many `parts` it has, and what they make together. `sha256` may be empty where the machine does not know it;
-    `report` says what could not be read."""
+    """How many `parts`, and their total. `sha256` may be empty where unknown; `report`: what could not be read."""
 
     parts: Annotated[int, msgspec.Meta(ge=1, le=MAX_PARTS)]
     size: Count
@@ -88,7 +88,7 @@ class UploadComplete(msgspec.Struct):
 
 
 class UploadOutcome(msgspec.Struct):
-    """`uploading`: the hub puts it together and compares it; ask again. `error`: why it failed."""
+    """`uploading`: being joined and compared; ask again. `error`: why it failed."""
 
     backup_id: int
     upload_status: UploadStatus
@@ -151,7 +151,7 @@ async def put_part(call: Call) -> Answer:
 
 
 def _announced_part(call: Call) -> BackupPartRow:
-    """What the address and the headers say of the body."""
+    """From the address and the headers."""
     number = whole_number(call.request.path_params["number"], MAX_PARTS)
     if not number:
         raise not_found()
@@ -222,7 +222,7 @@ async def upload_backup(call: Call) -> Answer:
 
 
 def _announced_form(call: Call, room: life.Room) -> None:
-    """413 or 409 before the body is read, where its length says that it is too much."""
+    """413 or 409 before the body is read."""
     length = whole_number(call.request.headers.get("content-length", ""), 2**53)
     if length is not None and length > MOST_OVERHEAD:
         _must_fit(life.over(room, length - MOST_OVERHEAD))
@@ -253,7 +253,7 @@ def _too_large(most: int) -> Problem:
 
 
 def of_part(request: Request) -> Cost:
-    """A whole part costs what it weighs on the line; a small one as much as any request."""
+    """A whole part by its bytes; a small one like any request."""
     length = whole_number(request.headers.get("content-length", ""), 2**53)
     return FRAME if length is None or length < PART_SIZE else Cost()
 

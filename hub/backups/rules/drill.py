@@ -1,7 +1,6 @@
-"""What a restore drill makes true: only what was unpacked and compared is verified. Values in, Changes out.
+"""Decides what a restore drill makes true: only what was unpacked and compared is verified.
 
-One that could not be made says nothing; damage is said of every backup that needs the damaged archive.
-"""
+A drill that could not be made changes nothing; damage is marked on every backup that needs the damaged archive."""
 
 from __future__ import annotations
 
@@ -15,21 +14,21 @@ from hub.model.actors import Actor
 from hub.model.changes import Change, EventHappened, Patch
 
 BACKUP: Final = "backup"
-"""The `must` of every Change of a drilled backup."""
+"""`must` of each Change of a drilled backup."""
 WEEK: Final = timedelta(days=7)
 AGAIN: Final = timedelta(days=1)
-"""After one that could not be made."""
+"""After a drill that could not be made."""
 UNKNOWN: Final = "unknown_format"
 DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", "too_large", UNKNOWN, "wrong_chain"})
-"""Codes of failures that are the backup's own (too_large: than any archive may be, on whatever disk); of others
-(`archive/errors.py`) another drill may tell more."""
+"""Failures that are the backup's own (too_large: than any archive may be); after others (`archive/errors.py`)
+another drill may succeed."""
 MAX_DETAIL: Final = 500
 UPLOAD: Final = "upload"
-"""How a simple client's backup came: it may be any file, which nobody can compare with anything."""
+"""A simple client's upload may be any file: there is nothing to compare it with."""
 
 
 def chain_of(row: BackupRow, stored: Mapping[int, BackupRow]) -> list[BackupRow] | None:
-    """The full first, then what builds on it up to `row`; `stored`: the machine's files by id. None: one is missing."""
+    """The full first, up to `row`; `stored`: the machine's files by id. None: one is missing."""
     chain = [row]
     while chain[0].parent_id is not None:
         parent = stored.get(chain[0].parent_id)
@@ -40,24 +39,24 @@ def chain_of(row: BackupRow, stored: Mapping[int, BackupRow]) -> list[BackupRow]
 
 
 def is_readable(chain: Sequence[BackupRow], room: int) -> bool:
-    """By the hub, in so many bytes of scratch: nothing is encrypted, and what is unpacked cannot be too much."""
+    """By the hub, within `room` bytes of scratch: unencrypted, and small enough unpacked."""
     return not any(row.encrypted for row in chain) and sum(row.bytes_total or 0 for row in chain) < room
 
 
 def asked(row: BackupRow, by: Actor, now: datetime) -> list[Change]:
-    """A person wants a drill: it is the hub's next one."""
+    """Make it the hub's next drill."""
     return [_patch(row, {"drill_at": None}), _event("backup.verify_asked", by, now, row)]
 
 
 def put_off(row: BackupRow, now: datetime) -> list[Change]:
-    """It could not be made; the weekly one, or a person, comes back to it."""
+    """Not made; the weekly drill, or a person, comes back to it."""
     return [_patch(row, {"drill_at": now})]
 
 
 def passed(
     row: BackupRow, by: Actor, now: datetime, manifest_key: str | None, found: Mapping[str, Any]
 ) -> list[Change]:
-    """`found`: what was counted, of which `files` and `bytes` are told."""
+    """`found`: counts, of which `files` and `bytes` are reported."""
     values = {"upload_status": "verified", "verified_at": now, "drill_at": now, "drill_error": None}
     if manifest_key is not None:
         values["manifest_key"] = manifest_key
@@ -77,7 +76,7 @@ BROKEN: Final = Damage(0, "wrong_chain", "an archive that it builds on is not th
 
 
 def damage_of(chain: Sequence[BackupRow], found: Mapping[str, Any]) -> Damage | None:
-    """By the last line of the check (`hub.backups.check`); None: there is none, or it could not be told."""
+    """From the check's last line (`hub.backups.check`); None: no damage, or unknown."""
     last = len(chain) - 1
     if found["event"] == "done":
         sums = zip(chain, found["sha256"], strict=True)
@@ -99,8 +98,8 @@ def damage_of(chain: Sequence[BackupRow], found: Mapping[str, Any]) -> Damage | 
 def failed(
     chain: Sequence[BackupRow], damage: Damage, by: Actor, now: datetime, stored: Iterable[BackupRow] = ()
 ) -> list[Change]:
-    """Neither the damaged archive nor what builds on it can be restored; `stored`: all of the machine's. The event is
-    the last one's of the chain, which the drill was of."""
+    """Mark the damaged archive and all that builds on it; `stored`: all of the machine's. The event is of the
+    drilled backup."""
     error = {"code": damage.code, "message": damage.detail[:MAX_DETAIL]}
     values = {"upload_status": "completed", "verified_at": None, "drill_at": now, "drill_error": error}
     damaged, drilled = chain[damage.place], chain[-1]
@@ -114,7 +113,7 @@ def failed(
 
 
 def of_command(row: BackupRow, state: str, error: Mapping[str, Any] | None, result: Any, now: datetime) -> list[Change]:
-    """The machine's verify_backup ended so."""
+    """The machine's verify_backup ended."""
     by = actors.machine(row.rvm_id)
     if state == "succeeded":
         return passed(row, by, now, None, result or {})

@@ -1,8 +1,7 @@
-"""When which machine is asked for its next backup. Of values and `now`.
+"""Decides when which machine is asked for its next backup.
 
-Each machine has a place of its own in the window of its site. What the hub missed is due in the next window; a machine
-that was away is due at once when its backup is old.
-"""
+Each machine has its own place in its site's window. What the hub missed is due in the next window; a machine that
+was away is due at once when its backup is old."""
 
 from __future__ import annotations
 
@@ -17,11 +16,11 @@ from protocol.configuration import window_minutes
 
 DAY: Final = timedelta(days=1)
 BEGIN_WITHIN: Final = 0.75
-"""The part of a window in which machines have their places: the rest is for those that had to wait."""
+"""Share of a window that holds places: the rest is for machines that had to wait."""
 RETRY: Final = timedelta(hours=1)
-"""After one that failed."""
+"""After a failure."""
 OLD: Final = 2
-"""Intervals after which a backup does not wait for the next window."""
+"""Intervals after which a backup no longer waits for the window."""
 _GOLDEN: Final = 0.6180339887498949
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,7 +31,7 @@ class Window(NamedTuple):
 
 
 class BackupPlan(NamedTuple):
-    """How a machine's settings have it. `place` is 0 to below 1."""
+    """From a machine's settings; `place` is 0 to below 1."""
 
     interval: timedelta
     window: str
@@ -41,8 +40,7 @@ class BackupPlan(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What a machine has behind it. `good_at` and `tried_at`: when its newest good backup and its newest at all began;
-    `since`: when it was enrolled."""
+    """`good_at`, `tried_at`: when the newest good backup and the newest at all began; `since`: enrolment."""
 
     since: datetime
     good_at: datetime | None = None
@@ -50,19 +48,19 @@ class Past(NamedTuple):
 
 
 def place_of(rvm_id: int) -> float:
-    """Always the same for a machine, and far from those of the machines enrolled around it."""
+    """Fixed for a machine, and far from those of its neighbours by id."""
     return rvm_id * _GOLDEN % 1.0
 
 
 def plan_of(machine: Machine, fallback: str) -> BackupPlan:
-    """`fallback`: the zone where the machine's site is not known."""
+    """`fallback`: zone of a machine without a site."""
     settings = machine.effective_settings
     zone = find_zone(machine.row.timezone or settings.default_zone) or find_zone(fallback) or timezone.utc
     return BackupPlan(interval_of(settings), settings.text("backup_window"), zone, place_of(machine.id))
 
 
 def why_not(machine: Machine) -> str | None:
-    """Why the hub asks this machine for nothing now: off, simulated, unsupported, quarantined or offline."""
+    """Why it is not asked now: off, simulated, unsupported, quarantined or offline."""
     if not machine.effective_settings.on("backup_enabled"):
         return "off"
     if machine.row.simulated:
@@ -75,7 +73,7 @@ def why_not(machine: Machine) -> str | None:
 
 
 def next_due(plan: BackupPlan, past: Past, now: datetime) -> datetime:
-    """When the next one shall begin: at `now` or before it, it is due."""
+    """Due when not after `now`."""
     own_from, begin_from = _own_from(plan, past), _begin_from(plan, past)
     found = (
         max(own, begin_from)
@@ -94,7 +92,7 @@ def is_due(plan: BackupPlan, past: Past, now: datetime, online_since: datetime |
 
 
 def _is_caught_up(plan: BackupPlan, past: Past, now: datetime, online_since: datetime | None) -> bool:
-    """Once for each time the machine comes back."""
+    """Once for each return of the machine."""
     if online_since is None or now - (past.good_at or past.since) <= OLD * plan.interval:
         return False
     if past.tried_at is not None and past.tried_at >= online_since:
@@ -103,14 +101,14 @@ def _is_caught_up(plan: BackupPlan, past: Past, now: datetime, online_since: dat
 
 
 def _own_from(plan: BackupPlan, past: Past) -> datetime:
-    """The next one has the machine's place in the night that is nearest to an interval after the last one."""
+    """In the night nearest to one interval after the last."""
     if past.good_at is None or plan.interval < DAY:
         return _NEVER
     return past.good_at + plan.interval - DAY / 2
 
 
 def _begin_from(plan: BackupPlan, past: Past) -> datetime:
-    """Several a day are counted from one to the next; and a while after one that failed."""
+    """Several a day count from one to the next; a failure delays."""
     after_good = past.good_at + plan.interval if past.good_at is not None and plan.interval < DAY else _NEVER
     if past.tried_at is None or (past.good_at is not None and past.tried_at <= past.good_at):
         return after_good
@@ -118,7 +116,7 @@ def _begin_from(plan: BackupPlan, past: Past) -> datetime:
 
 
 def windows(plan: BackupPlan, since: datetime, until: datetime | None = None) -> Iterator[Window]:
-    """In their order, from one that has `since` in it or behind it; those that begin up to `until`, or without end."""
+    """In order, from the one that contains `since` or follows it; `until` None: without end."""
     day = (since - 2 * DAY).astimezone(plan.zone).date()
     begin, lasts = window_minutes(plan.window)
     while True:
@@ -131,7 +129,7 @@ def windows(plan: BackupPlan, since: datetime, until: datetime | None = None) ->
 
 
 def _instant(local: datetime, zone: tzinfo) -> datetime:
-    """What a clock on the wall shows twice is its first time; what it never shows is the instant it jumps over it."""
+    """A local time shown twice is its first one; one never shown is the instant that jumps over it."""
     early, late = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (1, 0))
     if late.astimezone(zone).replace(tzinfo=None) == local:
         return late
@@ -142,15 +140,15 @@ def _instant(local: datetime, zone: tzinfo) -> datetime:
 
 
 class DueBackup(NamedTuple):
-    """A machine that is due. `asked_at`: when its newest backup began, None: it had none."""
+    """`asked_at`: when its newest backup began; None: never."""
 
     rvm_id: int
     asked_at: datetime | None
 
 
 def begins_now(due: Iterable[DueBackup], running: Collection[int], at_once: int) -> list[int]:
-    """Which machines begin: none that has one running, `at_once` with what runs. Who was asked longest ago is first:
-    those whose backups always fail do not take the turns of the others."""
+    """Those that begin, so that at most `at_once` run. Who was asked longest ago is first: machines whose backups
+    always fail take no one's turn."""
     waiting = sorted(
         (one for one in due if one.rvm_id not in running), key=lambda one: (one.asked_at or _NEVER, one.rvm_id)
     )

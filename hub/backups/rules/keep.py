@@ -1,7 +1,6 @@
-"""How long which backup stays, and when what they take will be too much. Of rows and `now`.
+"""Decides how long each backup is kept, and forecasts when a quota is reached.
 
-So many days, as long as a kept one needs it, and as long as it is its machine's newest good or newest verified one.
-"""
+Kept for so many days, while a kept one needs it, and while it is its machine's newest good or newest verified one."""
 
 from __future__ import annotations
 
@@ -19,23 +18,22 @@ DAY: Final = timedelta(days=1)
 CHAIN: Final = "chain"
 LAST_GOOD: Final = "last_good"
 RATE_OF: Final = timedelta(days=14)
-"""What was stored in this time shows what will be."""
+"""Rate of the forecast: what was stored in this time."""
 LOOK_AHEAD: Final = 90
 """Days."""
 NEAR: Final = timedelta(days=14)
-"""A quota that will be reached so soon is an alarm: there is time to do something about it."""
+"""A quota reached so soon raises an alert, with time left to act."""
 
 
 class Kept(NamedTuple):
-    """`until` None: for as long as it is the last good one. `why` is empty, chain (one that stays needs it) or
-    last_good."""
+    """`until` None: for as long as it is the last good one. `why`: empty, chain (needed by another) or last_good."""
 
     until: datetime | None
     why: str = ""
 
 
 def kept_until(rows: Iterable[BackupRow], retention_days: float) -> dict[int, Kept]:
-    """Of one machine: of each backup whose file is there, by its id."""
+    """By id, of one machine's stored backups."""
     stored = {row.id: row for row in rows if is_there(row)}
     found = {row.id: Kept(row.created_at + retention_days * DAY) for row in stored.values()}
     for last in _last_good(stored.values()):
@@ -48,7 +46,7 @@ def kept_until(rows: Iterable[BackupRow], retention_days: float) -> dict[int, Ke
 
 
 def _last_good(rows: Iterable[BackupRow]) -> set[int]:
-    """The newest good one, and the newest verified where that is another."""
+    """The newest good one, and the newest verified one."""
     good = sorted((row for row in rows if is_good(row)), key=lambda row: row.id)
     verified = [row.id for row in good if row.upload_status == "verified"]
     return {row.id for row in good[-1:]} | set(verified[-1:])
@@ -61,7 +59,7 @@ def _longer(own: Kept, needed_by: Kept) -> Kept:
 
 
 def expired(rows: Sequence[BackupRow], retention_days: float, now: datetime) -> list[BackupRow]:
-    """Of one machine: those whose time is over, each before the one it needs: killed half way, the rest is whole."""
+    """Of one machine, each before the one it needs: killed half way, the rest is whole."""
     kept = kept_until(rows, retention_days)
     over = [row for row in rows if row.id in kept and _is_over(kept[row.id], now)]
     return sorted(over, key=lambda row: row.id, reverse=True)
@@ -72,7 +70,7 @@ def _is_over(kept: Kept, now: datetime) -> bool:
 
 
 class Stored(NamedTuple):
-    """A file in the store. `until`: when it goes if others come after it."""
+    """`until`: when it expires, if others come after it."""
 
     at: datetime
     size: int
@@ -80,8 +78,7 @@ class Stored(NamedTuple):
 
 
 class QuotaForecast(NamedTuple):
-    """`full_at`: when `used` reaches `quota` if it goes on as in the last two weeks; None: not in the next 90 days, or
-    there is no quota. `a_day`: bytes that come."""
+    """`full_at`: when `used` reaches `quota` at the rate `a_day`; None: not within 90 days, or no quota."""
 
     used: int
     quota: int
@@ -90,7 +87,6 @@ class QuotaForecast(NamedTuple):
 
 
 def stored(rows: Iterable[BackupRow], retention_days: float) -> list[Stored]:
-    """Of one machine."""
     rows = list(rows)
     kept, days = kept_until(rows, retention_days), retention_days * DAY
     there = [row for row in rows if row.id in kept]
@@ -98,7 +94,7 @@ def stored(rows: Iterable[BackupRow], retention_days: float) -> list[Stored]:
 
 
 def forecast(files: Sequence[Stored], quota: int, retention_days: float, now: datetime) -> QuotaForecast:
-    """Day by day: what is there and not over by then, and what came since, which goes likewise. `quota` 0: none."""
+    """Day by day: what is kept by then, and what was added since, which expires likewise. `quota` 0: none."""
     used = sum(file.size for file in files)
     a_day = _a_day(files, now)
     if quota <= 0:
@@ -127,7 +123,7 @@ def _a_day(files: Iterable[Stored], now: datetime) -> int:
 
 
 class Alert(NamedTuple):
-    """`code` is no_good_backup, drill_failed or quota; `since` when it began, of a quota when it will be reached."""
+    """`code`: no_good_backup, drill_failed or quota; `since`: its begin, of a quota when it will be reached."""
 
     code: str
     since: datetime
@@ -139,7 +135,6 @@ def is_near(found: QuotaForecast | None, now: datetime) -> bool:
 
 
 def alerts_of(machine: Machine, found: QuotaForecast | None, now: datetime) -> list[Alert]:
-    """What is wrong with a machine's backups now."""
     good = last_good(machine.backups)
     late = late_of(machine)
     alerts = [] if late is None or late > now else [Alert("no_good_backup", late, None if good is None else good.id)]

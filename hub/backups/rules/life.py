@@ -1,5 +1,5 @@
-"""How a backup begins, is uploaded, ends and goes: values and `now` in, Changes out. Its command has a life of its own
-(hub.commands.rules); a backup that is open when its command has ended has failed."""
+"""Decides a backup's life: drafted, uploaded, ended, deleted. Values in, Changes out. An open backup whose command
+has ended has failed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from hub.model.machine import Machine
 
 START: Final = "start_backup"
 MUST: Final = "upload_status"
-"""What a Conflict names when a backup has changed meanwhile."""
+"""`must` when a backup has changed meanwhile."""
 EXTENSIONS: Final[Mapping[str, str]] = {"gzip": ".tar.gz", "zstd": ".tar.zst", "none": ".tar"}
-"""By compression; an encrypted one has `.age` behind it."""
+"""By compression; `.age` follows when encrypted."""
 
 
 class Wanted(NamedTuple):
-    """What somebody asks for. None: as the machine's settings have it."""
+    """None: as the machine's settings have it."""
 
     backup_type: str = "incremental"
     include_images: bool | None = None
@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
 
 
 class Announced(NamedTuple):
-    """What the machine says of an archive before it sends it."""
+    """What the machine declares of an archive before sending it."""
 
     backup_type: str
     compression: str
@@ -44,7 +44,7 @@ class Announced(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """A whole archive that is in the store. `sha256` is of what the store holds; `minio_path` only where that is S3."""
+    """A whole archive in the store. `sha256` of what the store holds; `minio_path` only in S3."""
 
     size: int
     sha256: str
@@ -59,8 +59,8 @@ class Archive(NamedTuple):
 def drafted(
     machine: Machine, backup_id: int, wanted: Wanted, by: Actor, now: datetime, key: str | None = None
 ) -> list[Change]:
-    """A backup with the command that makes it; `key` is an Idempotency-Key. Raises Refused: `backups_disabled`,
-    `backup_open` (409), and as a command."""
+    """A backup and its command; `key`: an Idempotency-Key. Raises Refused: `backups_disabled`, `backup_open` (409),
+    and as a command."""
     settings = machine.effective_settings
     if not settings.on("backup_enabled"):
         raise Refused("backups_disabled", 409, "the machine's settings have backup_enabled off")
@@ -85,7 +85,7 @@ def numbered(backup_id: int) -> Change:
 
 
 def key_of(row: BackupRow, announced: Announced, random: str) -> str:
-    """Of its object. `random`: another one for each upload, so that what is late never meets what is new."""
+    """Object key. `random`: another one for each upload, so that a late part never meets a newer upload."""
     ending = EXTENSIONS[announced.compression] + (".age" if announced.encrypted else "")
     return f"backups/{row.rvm_id}/{row.id}-{random}{ending}"
 
@@ -95,8 +95,7 @@ def manifest_key_of(row: BackupRow) -> str:
 
 
 def goes_on(row: BackupRow, announced: Announced) -> bool:
-    """Whether an upload that has begun is of the archive that is announced now; one encrypted anew has its own key, but
-    the same form."""
+    """Whether the open upload is of the announced archive. One encrypted anew has another key but the same form."""
     return row.upload_id is not None and (row.compression, row.encrypted) == announced[1:]
 
 
@@ -110,7 +109,7 @@ def begun(
     part_size: int,
     now: datetime,
 ) -> list[Change]:
-    """Its upload begins, or begins anew: the parts of the former one are none of this one's."""
+    """An upload begins, or begins anew without the parts of the former one."""
     started = move(
         row, upload_status="uploading", backup_type=announced.backup_type, compression=announced.compression,
         encrypted=announced.encrypted, file_path=key, upload_id=upload_id, part_size=part_size,
@@ -120,7 +119,7 @@ def begun(
 
 
 def announced_again(row: BackupRow, announced: Announced, parent: BackupRow | None) -> list[Change]:
-    """What the machine knows better after its look at the files; [] when nothing is new."""
+    """What the machine has learned since; [] when nothing is new."""
     values = {"backup_type": announced.backup_type, **in_chain(row, parent)}
     news = {name: value for name, value in values.items() if getattr(row, name) != value}
     return [move(row, **news)] if news else []
@@ -137,21 +136,20 @@ def in_chain(row: BackupRow, parent: BackupRow | None) -> dict[str, int | None]:
 
 
 def may_follow(row: BackupRow, parent: BackupRow | None, sha256: str = "") -> bool:
-    """Whether an incremental may build on that backup: of the same machine, good, and the archive it means. `sha256`
-    may be empty."""
+    """Whether an incremental may build on it: same machine, good, and the same archive (`sha256` may be empty)."""
     if parent is None or parent.rvm_id != row.rvm_id or parent.id == row.id:
         return False
     return is_good(parent) and sha256 in ("", parent.sha256)
 
 
 def part_stored(row: BackupRow, part: BackupPartRow) -> list[Change]:
-    """Conflict when its upload ended, or began anew, meanwhile."""
+    """Conflict when the upload ended or began anew."""
     still = (("upload_status", "=", "uploading"), ("upload_id", "=", row.upload_id))
     return [Patch(BackupRow, row.id, {}, where=still, must=MUST), Put(part, over=("size", "sha256", "tag"))]
 
 
 def completed(row: BackupRow, archive: Archive, now: datetime) -> list[Change]:
-    """The store holds all of it, and it is what the machine sent. Conflict when it had ended before."""
+    """The store holds the archive that the machine sent. Conflict when it had ended."""
     values = {name: value for name, value in archive._asdict().items() if name != "size"}
     done = move(row, upload_status="completed", file_size=archive.size, completed_at=now, upload_id=None, **values)
     params = {"backup_type": row.backup_type, "size": archive.size}
@@ -162,7 +160,7 @@ def completed(row: BackupRow, archive: Archive, now: datetime) -> list[Change]:
 def received(
     machine: Machine, backup_id: int, backup_type: str, archive: Archive, key: str, by: Actor, now: datetime
 ) -> list[Change]:
-    """A simple client has sent a whole archive in one request; nobody knows what is in it."""
+    """A whole archive of a simple client; its content is unknown."""
     row = BackupRow(
         id=backup_id, rvm_id=machine.id, backup_type=backup_type, file_path=key, file_size=archive.size,
         upload_status="completed", created_at=now, trigger="upload", requested_by=by, sha256=archive.sha256,
@@ -175,8 +173,7 @@ def received(
 def failed(
     row: BackupRow, code: str, by: Actor, now: datetime, *, message: str | None = None, **params: Any
 ) -> list[Change]:
-    """[] when it had ended before. What is in the store of it goes with the next sweep, by the key that its row
-    keeps."""
+    """[] when it had ended. Its bytes go with the next sweep, by the key in its row."""
     if not is_open(row):
         return []
     error = {"code": code} if message is None else {"code": code, "message": message}
@@ -185,8 +182,7 @@ def failed(
 
 
 def settled(row: BackupRow, command: CommandRow | None, now: datetime) -> list[Change]:
-    """What becomes of an open backup by its command (None: there is none any more); [] while that is open, and for one
-    that has ended."""
+    """How an open backup ends with its command (None: gone); [] otherwise."""
     if command is not None and command.state not in TERMINAL:
         return []
     if command is None:
@@ -205,8 +201,8 @@ def _ended_by(command: CommandRow) -> Actor:
 
 
 def deleted(row: BackupRow, by: Actor, now: datetime, why: str | None = None) -> list[Change]:
-    """Its file is gone from the store, or goes with the next sweep; the row stays for a while. Conflict when somebody
-    else deleted it. `why`: `retention` by the clock."""
+    """Its file is gone or goes with the next sweep; the row stays for a while. Conflict when it was deleted already.
+    `why`: `retention` by the clock."""
     values = {"deleted_at": now, "manifest_key": None}
     where = (("rvm_id", "=", row.rvm_id), ("deleted_at", "=", None))
     params = {"size": row.file_size} | ({} if why is None else {"why": why})
@@ -216,19 +212,19 @@ def deleted(row: BackupRow, by: Actor, now: datetime, why: str | None = None) ->
 
 
 def needing(row: BackupRow, chain: Iterable[BackupRow]) -> list[BackupRow]:
-    """Which others of its chain cannot be restored without it, in their order; also what is being made."""
+    """Those of its chain that need it, in order; also one being made."""
     later = [one for one in chain if one.id != row.id and (is_there(one) or is_open(one))]
     after = row.chain_position or 0
     return sorted((one for one in later if (one.chain_position or 0) > after), key=lambda one: one.chain_position or 0)
 
 
 def downloaded(row: BackupRow, by: Actor, now: datetime) -> EventHappened:
-    """Somebody takes the machine's data away: on record before the first byte leaves."""
+    """On record before the first byte leaves."""
     return _event(row, "backup.downloaded", by, now, {"size": row.file_size})
 
 
 def gap_in(parts: Sequence[BackupPartRow], wanted: int, size: int, part_size: int) -> str | None:
-    """What is wrong with the first `wanted` parts of an upload that shall be `size` bytes; None when all is there."""
+    """What is missing of the first `wanted` parts of a `size`-byte upload; None: nothing."""
     chosen = [part for part in parts if part.number <= wanted]
     if [part.number for part in chosen] != list(range(1, wanted + 1)):
         return "missing"
@@ -238,7 +234,7 @@ def gap_in(parts: Sequence[BackupPartRow], wanted: int, size: int, part_size: in
 
 
 class Room(NamedTuple):
-    """Bytes that may be kept; 0: without a limit. `kept` are those of other backups."""
+    """Bytes; 0: no limit. `kept`: by other backups."""
 
     of_one: int
     of_machine: int
@@ -248,14 +244,13 @@ class Room(NamedTuple):
 
 
 class Over(NamedTuple):
-    """`code`: too_large, quota (of the machine), fleet_quota; `most` is how many bytes would be taken."""
+    """`code`: too_large, quota (of the machine), fleet_quota; `most`: bytes that would be taken."""
 
     code: str
     most: int
 
 
 def over(room: Room, size: int) -> Over | None:
-    """Which limit an archive of that size goes beyond."""
     checks = (
         ("too_large", room.of_one, 0),
         ("quota", room.of_machine, room.kept_of_machine),

@@ -1,4 +1,5 @@
-"""How a restore goes: asked for, made safe by a backup of what is there now, commanded, ended: values to Changes."""
+"""Decides a restore's life: asked for, secured by a backup of what is there now, commanded, ended. Values in,
+Changes out."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ PREPARING: Final = "preparing"
 RUNNING: Final = "running"
 OPEN_RESTORE: Final = (PREPARING, RUNNING)
 MUST: Final = "state"
-"""What a Conflict names when a restore has moved meanwhile."""
+"""`must` when a restore has moved meanwhile."""
 
 
 class RestoreAsked(NamedTuple):
-    """`classes`, `paths`: only these; None: all."""
+    """None: all."""
 
     dry_run: bool
     classes: tuple[str, ...] | None = None
@@ -36,7 +37,7 @@ class RestoreAsked(NamedTuple):
 
 
 def why_not(machine: Machine, row: BackupRow, kept: Sequence[BackupRow], open_ones: Sequence[RestoreRow]) -> str | None:
-    """A code: no_archive, chain_missing, restore_open; None when it may begin. `kept`: the machine's good backups."""
+    """no_archive, chain_missing, restore_open, or None. `kept`: the machine's good backups."""
     if not is_there(row):
         return "no_archive"
     if row.backup_type == "incremental" and chain_of(row, {one.id: one for one in kept}) is None:
@@ -45,20 +46,20 @@ def why_not(machine: Machine, row: BackupRow, kept: Sequence[BackupRow], open_on
 
 
 def commanded(machine: Machine, row: BackupRow, asked: RestoreAsked, by: Actor, now: datetime) -> list[Change]:
-    """The restore with its command, at once. Raises Refused, as a command."""
+    """A restore and its command, at once. Raises Refused."""
     changes, command_id = _command(machine, row.id, asked, by, now)
     restore = _row(row, asked, by, now, state=RUNNING, command_id=command_id)
     return [Put(restore), *changes, *_asked(restore, now)]
 
 
 def prepared(row: BackupRow, safety: BackupRow, asked: RestoreAsked, by: Actor, now: datetime) -> list[Change]:
-    """The restore that waits for a backup of what is there now."""
+    """A restore that waits for its safety backup."""
     restore = _row(row, asked, by, now, state=PREPARING, safety_backup_id=safety.id)
     return [Put(restore), *_asked(restore, now)]
 
 
 def after_safety(restore: RestoreRow, machine: Machine | None, safety: BackupRow | None, now: datetime) -> list[Change]:
-    """What becomes of one that is preparing; [] while its safety backup is made. Without that nothing is restored."""
+    """[] while the safety backup is being made; without one nothing is restored."""
     if safety is not None and is_open(safety):
         return []
     if safety is None or not is_there(safety):
@@ -76,7 +77,7 @@ def after_safety(restore: RestoreRow, machine: Machine | None, safety: BackupRow
 
 
 def after_command(restore: RestoreRow, command: CommandRow | None, now: datetime) -> list[Change]:
-    """What becomes of one that is running; [] while its command is open."""
+    """[] while its command is open."""
     if command is None:
         return ended(restore, "failed", now, error={"code": "command_gone"})
     if command.state not in TERMINAL:
@@ -91,7 +92,7 @@ def ended(
     restore: RestoreRow, state: str, now: datetime, *, error: dict[str, Any] | None = None,
     result: dict[str, Any] | None = None,
 ) -> list[Change]:  # fmt: skip
-    """Conflict when it has moved meanwhile."""
+    """Conflict when it has moved."""
     values = {"state": state, "finished_at": now, "error": error, "result": result}
     over = Patch(RestoreRow, restore.id, values, where=((MUST, "=", restore.state),), must=MUST)
     if restore.dry_run:
@@ -128,7 +129,7 @@ def _row(row: BackupRow, asked: RestoreAsked, by: Actor, now: datetime, **values
 
 
 def _asked(restore: RestoreRow, now: datetime) -> list[Change]:
-    """A look changes nothing and is no event of its own; its command is."""
+    """A preview changes nothing and has no event; its command has."""
     if restore.dry_run:
         return []
     params = {"backup_id": restore.backup_id, "safety_backup_id": restore.safety_backup_id}
