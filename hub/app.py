@@ -1,4 +1,4 @@
-"""The application: every route and every layer around them, in one list. Wiring, nothing else."""
+"""The application: every route and every layer around them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Builds the parts of a hub, runs their tasks, and takes them down. Wiring, nothing else.
+"""Builds the parts of a hub, runs their tasks, and takes them down.
 
-`open_engine` is everything but the web. `hub_life` adds what the web needs, as `app.state.hub`.
-"""
+`open_engine` is everything but the web; `hub_life` adds the web, as `app.state.hub`."""
 
 from __future__ import annotations
 
@@ -60,7 +59,7 @@ from protocol.version import PRODUCT_VERSION
 logger = logging.getLogger("myrvm.engine")
 
 FLUSH_S = 5.0
-"""For what was handed in to become durable at the end."""
+"""For what was handed in to become durable."""
 
 
 @dataclass(slots=True)
@@ -77,8 +76,7 @@ class Engine:
 
 
 class Nobody:
-    def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
-        """Nobody looks."""
+    def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None: ...
 
 
 def utc_now() -> datetime:
@@ -93,8 +91,8 @@ async def open_engine(
     clock: Callable[[], datetime] = utc_now,
     alone: bool = True,
 ) -> AsyncIterator[Engine]:
-    """`publisher` makes the feed for the loaded fleet. `alone` False: a running hub owns the clock, so nothing is swept
-    here. Raises a StoreError."""
+    """`publisher` makes the feed of the loaded fleet. `alone` False: a running hub owns the clock, so nothing is
+    swept. Raises a StoreError."""
     store = await open_store(settings.database_url, Owner.here() if alone else None)
     try:
         fleet = await load_fleet(store, base_of(asdict(settings)))
@@ -144,7 +142,7 @@ async def _flush(commits: Commits, lane: SamplesLane) -> None:
 
 
 class StartFailedError(Exception):
-    """In one sentence for a person. `in_use`: another hub has what it needs."""
+    """In one sentence for people. `in_use`: another hub has what it needs."""
 
     def __init__(self, sentence: str, *, in_use: bool = False) -> None:
         super().__init__(sentence)
@@ -153,7 +151,7 @@ class StartFailedError(Exception):
 
 @asynccontextmanager
 async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
-    """Raises StartFailedError. A part that fails ends the whole block."""
+    """Raises StartFailedError. A part that fails ends the block."""
     epoch = secrets.token_hex(8)
     feeds: list[Feed] = []
 

@@ -1,5 +1,5 @@
-"""How log lines look: text for people, JSON for collectors; one event is one record and can forge no other. A line
-which a machine causes begins with `machine %d`."""
+"""Formats log lines: text for people, JSON for collectors; one event is one line and can forge no other. A line that
+a machine causes begins with `machine %d`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OF_A_MACHINE: Final = "machine %d"
 
 
 def configure(form: str) -> None:
-    """To standard error as `text` or `json`: ours from INFO, libraries' from WARNING."""
+    """To stderr as `text` or `json`: ours from INFO, libraries' from WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines(with_time="JOURNAL_STREAM" not in os.environ))
     handler.addFilter(LineLimits())
@@ -47,7 +47,7 @@ def escape(text: str, pattern: re.Pattern[str] = _CONTROL) -> str:
 
 
 class LineLimits(logging.Filter):
-    """Cuts each text, and leaves out what one machine causes beyond its lines a minute."""
+    """Cuts texts, and drops lines of one machine beyond its rate."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def _short(arg: object, most: int) -> object:
 
 
 class TextLines(logging.Formatter):
-    """`2026-11-23T13:05:09Z WARNING myrvm.links: ...`; a traceback follows on lines of its own."""
+    """`2026-11-23T13:05:09Z WARNING myrvm.links: ...`; a traceback follows on its own lines."""
 
     def __init__(self, *, with_time: bool) -> None:
         super().__init__()

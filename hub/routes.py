@@ -1,4 +1,4 @@
-"""Wires what the subjects offer: handlers of machines' messages, REST operations, pages. Decides nothing."""
+"""Wires what the subjects offer: handlers of messages, REST operations, pages."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def api_routes() -> list[BaseRoute]:
 
 
 FIELDS = 500
-"""Three fields a key, and keys of its own beside the product's."""
+"""Three fields a key, and free keys."""
 GLOSSARY = (
     "nav.machines", "status.change", "attention", "add", "put_in_maintenance", "status.error", "status.full",
     "status.maintenance", "connection.late", "connection.never", "last_known", "retry_now", "tokens.revoke", "sign_in",
@@ -99,7 +99,7 @@ OF_MACHINE = {
     "backup-history": Part("backup_history.html", backups_page.part_history),
     "restore-history": Part("restore_history.html", backups_page.part_restores),
 }
-"""Parts of a machine's pages, by the id of their element."""
+"""By the id of their element."""
 OF_RESTORE = {"restore-whole": Part("restore_whole.html", restore_page.part_restore)}
 OF_BACKUP = {"backup-whole": Part("backup_whole.html", backup_page.part_backup)}
 OF_FLEET = {
@@ -122,7 +122,7 @@ OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 
 def page_routes() -> list[BaseRoute]:
-    """To be put last: the final one takes every address."""
+    """Put last: the final one takes every address."""
     overview = machines_page.Overview({"z": zone_card.card})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     save = settings_page.save_fleet_settings

@@ -1,8 +1,7 @@
-"""Runs what time alone causes: every second what is due, every hour what is stored for too long. Knows no statement.
+"""Runs what time alone causes: every second what is due, every hour what is stored for too long.
 
-The sweeper has two loops: `look` never touches the database, `keep` does. Retention deletes in pieces of at most 2,000
-rows, and rests for as long as each took.
-"""
+The sweeper has two loops: `look` never touches the database, `keep` does. Retention deletes at most 2,000 rows at
+once, and rests for as long as that took."""
 
 from __future__ import annotations
 
@@ -36,9 +35,9 @@ logger = logging.getLogger("myrvm.schedule")
 
 TICK_S: Final = 1.0
 KEEP_S: Final = 0.25
-"""A machine that the command line has just added may connect this much later."""
+"""A machine just added by the command line connects so much later."""
 STUCK_S: Final = 20.0
-"""Without a frame taken for so long a peer is torn down."""
+"""A peer that takes no frame for so long is torn down."""
 
 Part = Callable[[], Awaitable[None]]
 
@@ -73,7 +72,7 @@ class Sweeper:
         self._links.abort_stuck(time.monotonic(), STUCK_S)
 
     async def keep(self) -> None:
-        """What is refused is one part's own; Unavailable ends the turn."""
+        """A refusal costs that part; Unavailable ends the turn."""
         parts: tuple[Part, ...] = (
             self._observer.record, self._expire, lambda: give_back_due(self._fleet, self._announce, self._clock()),
             self.remote_sessions.keep, self._links.key_conflicts.end_due, self._record_counts, self._foreign.look,
@@ -121,9 +120,9 @@ PURGE_FIRST_S = 60.0
 PURGE_RETRY_S = 60.0
 PIECE = 2000
 MACHINES_A_PIECE: Final = 20
-"""Each has a few rows an hour, and a transaction costs more than they do."""
+"""Each has a few rows an hour; a transaction costs more."""
 HISTORY: Final = timedelta(days=400)
-"""Any month beside the same one a year ago; the audit log is kept for longer."""
+"""Any month beside that of a year ago; the audit log is kept longer."""
 FAILURES: Final = timedelta(seconds=max(rules.LOCK_S, rules.FORGET_S))
 NOTHING: Final = timedelta(0)
 STEP: Final = timedelta(days=1)
@@ -133,8 +132,8 @@ RETENTION: Final = {
     "timezone_sync_logs": HISTORY, "commands": HISTORY, "remote_access_sessions": HISTORY, "tokens": HISTORY,
     "status_history": HISTORY, "machine_boots": timedelta(hours=1), "backup_logs": HISTORY, "backup_restores": HISTORY,
 }  # fmt: skip
-"""How long after its end, its last use or its beginning a row stays. Commands and remote sessions that have not ended
-stay, and so do the boots that the fleet knows, and backups whose file is there."""
+"""How long after its end, last use or beginning a row stays. Open commands and remote sessions stay, and so do boots
+that the fleet knows, and backups whose file is there."""
 
 
 async def _removed(store: Store, before: datetime) -> list[int]:
@@ -153,11 +152,11 @@ MACHINES_DUE: Final[dict[str, Callable[[Store, datetime], Awaitable[list[int]]]]
     "status_history": statuses.machines_with_statuses_before,
     "machine_boots": _more_boots,
 }
-"""Whose rows are to go, where they lie by machine. Reading this holds up nobody who writes."""
+"""Whose rows expire, where kept by machine. This read blocks no writer."""
 
 
 class Retention:
-    """`kept`: of readings. `clock` gives aware UTC."""
+    """`kept`: of readings."""
 
     def __init__(self, store: Store, announce: Announcer, clock: Callable[[], datetime], kept: timedelta) -> None:
         self._store = store
@@ -169,7 +168,7 @@ class Retention:
         self._removed = asyncio.Event()
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """The samples of a machine that was removed go soon, not with the hour."""
+        """Removed machines' samples go soon, not with the hour."""
         if any(drops(changes, MachineRow)):
             self._removed.set()
 
@@ -187,7 +186,7 @@ class Retention:
                 await self.turn(REMOVED)
 
     async def turn(self, *kinds: str) -> bool:
-        """Deletes what is due, or of these kinds. False: some has to wait for the database."""
+        """Delete what is due, or these kinds. False: some waits for the database."""
         try:
             now = self._clock() if kinds == (REMOVED,) else await self._believed()
         except StoreError as error:
@@ -211,8 +210,8 @@ class Retention:
         self._waits = True
 
     async def _believed(self) -> datetime:
-        """The hub's clock, at most a day ahead of where it has gone since the start, and a day further than at the last
-        turn: one that is years ahead would delete everything at once."""
+        """The hub's clock, at most a day ahead of its run since the start, and a day further than at the last turn:
+        a clock years ahead would delete everything at once."""
         began, at = self._started
         clock = self._clock()
         now = min(clock, began + timedelta(days=1, seconds=time.monotonic() - at))

@@ -1,4 +1,4 @@
-"""The hub as a server: uvicorn with our connections, our listening socket and our end. Knows no machine and no page."""
+"""The hub as a server: uvicorn with our connections, listening socket and end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hub.settings import Settings
 logger = logging.getLogger("myrvm.server")
 
 Companion = Callable[[HubContext], Coroutine[Any, Any, None]]
-"""Lives in the hub's event loop as long as the hub serves, and may end before."""
+"""Runs in the hub's event loop while it serves, or shorter."""
 
 OK: Final = 0
 FAILED: Final = 1
@@ -38,7 +38,7 @@ BUSY: Final = 8
 
 
 class HubServer(AcceptingServer):
-    """uvicorn's server, without its signals. `on_ready` is called when it accepts."""
+    """Without uvicorn's signals. `on_ready` is called when it accepts."""
 
     def __init__(self, app: Starlette, config: uvicorn.Config, on_ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
@@ -48,7 +48,7 @@ class HubServer(AcceptingServer):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """The process is `serve`'s, and a server in a test has no signals."""
+        """`serve` has the process's signals; a server in a test has none."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,7 +75,7 @@ def serve(
     on_stop: Callable[[], None] | None = None,
     companion: Companion | None = None,
 ) -> int:
-    """Until SIGTERM or SIGINT; the exit code. `on_ready` is called with the URL, `on_stop` before it drains."""
+    """Until SIGTERM or SIGINT; the exit code. `on_ready` gets the URL, `on_stop` runs before it drains."""
     imports_took = time.process_time()
     configure(settings.log_format)
     for sentence in settings.warnings:

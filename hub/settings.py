@@ -1,5 +1,5 @@
-"""Reads the hub's settings: flags, then `RVM_*` in the environment, then defaults; checked once, frozen afterwards. A
-SettingsError names the setting, why it is wrong, and the fix. Opens nothing."""
+"""Reads the hub's settings: flags, then `RVM_*`, then defaults; checked once, frozen. A SettingsError names the
+setting, why it is wrong, and the fix. Opens nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from protocol.zones import is_zone
 
 DEFAULT_PORT = 8001
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
-"""Of the command lines, not of the hub."""
+"""The command lines', not the hub's."""
 
 _HANDED_OUT = frozenset(
     ("ac", "ad", "biz", "co", "com", "desa", "edu", "go", "gob", "gouv", "gov", "gr", "ltd", "mil", "my", "ne", "net",
      "nom", "or", "org", "plc", "ponpes", "sch", "web")
 )  # fmt: skip
-"""Stands before a country's two letters where names are handed out one part further down: `co.id`, `com.au`."""
+"""Before a country's two letters where names are handed out one part further down: `co.id`, `com.au`."""
 
 
 class SettingsError(Exception):
@@ -59,23 +59,23 @@ class Settings:
     backup_max_gib: int = 20
     """Of one backup."""
     backup_quota_gib: int = 200
-    """Of all backups of one machine."""
+    """Of one machine's backups."""
     backup_fleet_quota_gib: int = 0
-    """Of all backups; 0: what the store holds."""
+    """0: what the store holds."""
     backups_at_once: int = 4
-    """Scheduled ones; those that people ask for begin at once."""
+    """Scheduled ones; people's begin at once."""
     backup_download: str = "proxied"
-    """`presigned`: an S3 store sends the bytes itself."""
+    """`presigned`: an S3 store sends the bytes."""
     backup_scratch_dir: Path | None = None
-    """Where a backup is unpacked to compare it; None: in the data folder."""
+    """Where backups are unpacked; None: in the data folder."""
     backup_scratch_gib: int = 40
-    """What that may take; 0: no backup is unpacked here."""
+    """For that; 0: none is unpacked here."""
     bus_url: str = "local"
     public_url: str | None = None
     """As browsers see the hub; without it the Origin is held against the Host header."""
     pages_url: str | None = None
-    """`https://pages.example.com`: machines' pages stand below it, each under its own name. Empty: they stand on the
-    hub's own address, without an origin."""
+    """`https://pages.example.com`: machines' pages stand below it, each under its own name. Empty: on the hub's own
+    address, without an origin."""
     behind_proxy: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-* is believed."""
     tls_cert: Path | None = None
@@ -83,7 +83,7 @@ class Settings:
     admin_email: str | None = None
     admin_password_file: Path | None = None
     device_frames_per_second: float = 20.0
-    """Of one machine before its link reads slower; 0: no limit."""
+    """Beyond it a machine's link is read slower; 0: no limit."""
     device_frames_burst: int = 100
     device_mib_per_day: int = 64
     """Samples, events, settings."""
@@ -91,7 +91,7 @@ class Settings:
     live: bool = True
     """False: no live samples (links paid by the byte)."""
     default_timezone: str = "Asia/Jakarta"
-    """Of times that are written without one, and of what stands at no machine's site."""
+    """Of naive times, and of what stands at no machine's site."""
 
     warnings: tuple[str, ...] = ()
     """For the log."""
@@ -102,14 +102,13 @@ class Settings:
 
     @property
     def cookie_secure(self) -> bool:
-        """Whether browsers reach us by HTTPS: our own, or that of the proxy in front."""
+        """Whether browsers come by HTTPS: ours, or a proxy's."""
         if self.public_url:
             return self.public_url.startswith("https://")
         return self.tls or bool(self.behind_proxy)
 
     @property
     def objects_dir(self) -> Path:
-        """Where `s3` is None."""
         return Path(self.object_store)
 
     @property
@@ -187,7 +186,7 @@ def _truth(value: Any) -> bool:
 
 
 def _with_folders(values: dict[str, Any]) -> dict[str, Any]:
-    """The default database and the default object store are in the data folder."""
+    """Default database and object store are in the data folder."""
     data_dir: Path = values.setdefault("data_dir", Settings.data_dir.absolute())
     if not values.get("database_url"):
         values["database_url"] = f"sqlite:///{data_dir / 'hub.sqlite3'}"
@@ -299,7 +298,7 @@ def _check_proxies(s: Settings) -> None:
 
 
 def _check_sites(public_url: str | None, pages: str) -> None:
-    """A machine's page may set cookies for its whole site: the hub has to stand on another."""
+    """A machine's page may set cookies for its site: the hub has to be on another."""
     if public_url is None and pages.rpartition(".")[2] != "localhost":
         raise SettingsError(
             "--pages-url", "whether machines' pages share a site with the hub depends on the hub's own name",
@@ -315,8 +314,8 @@ def _check_sites(public_url: str | None, pages: str) -> None:
 
 
 def one_site(one: str, other: str) -> bool:
-    """Whether pages of both host names may set cookies for each other. Errs to the safe side where a registry hands
-    names out below an unusual part."""
+    """Whether pages of both hosts may set cookies for each other. Errs to the safe side where a registry hands names
+    out below an unusual part."""
     if _is_network(one.strip("[]")) or _is_network(other.strip("[]")):
         return False
     pairs = list(zip(reversed(_parts(one)), reversed(_parts(other)), strict=False))

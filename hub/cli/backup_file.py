@@ -1,8 +1,7 @@
 """The file of the hub's own backup: a tar of tables (gzip), settings and the index of objects, then a manifest with the
-sha256 of each, then that of the manifest.
+sha256 of each, then the manifest's own.
 
-Written in one pass, for the hub's user alone, and there only when it is whole. Knows no database.
-"""
+Written in one pass, for the hub's user alone; it has its name only when whole."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,60}$")]
 
 
 class BackupFileError(Exception):
-    """`code`: foreign (it is none of ours), newer (of a newer program), damaged; `member` is the part of the file."""
+    """`code`: foreign (not a hub's backup), newer (of a newer program), damaged; `member`: the part of the file."""
 
     def __init__(self, code: str, member: str = "") -> None:
         super().__init__(f"{code}: {member}")
@@ -61,7 +60,7 @@ class FileMember(msgspec.Struct, frozen=True):
 
 
 class BackupManifest(msgspec.Struct, frozen=True):
-    """`schema` is the database's version, `database` what it was copied from; `last_ids` are never given again."""
+    """`schema`: the database's version; `database`: what it was copied from; `last_ids` are never given again."""
 
     format: int
     product: str
@@ -108,7 +107,7 @@ class BackupWriter:
 
     @contextlib.contextmanager
     def _member(self, name: str) -> Iterator[_Member]:
-        """Its size is known at the end: the header is written again."""
+        """The header is written again when its size is known."""
         at = self._file.tell()
         self._header(name, 0)
         member = _Member(self._file)
@@ -137,13 +136,12 @@ class _Member:
         self.sha256.update(data)
         return self._file.write(data)
 
-    def flush(self) -> None:
-        """Nothing waits."""
+    def flush(self) -> None: ...
 
 
 @contextlib.contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
-    """A hidden folder, locked while it is used; those of backups that were killed are removed. Raises OSError."""
+    """A hidden, locked folder; those of killed backups are removed. Raises OSError."""
     for left in beside.glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError), _locked(left):  # Another's, one in use, or no folder
             shutil.rmtree(left)
@@ -153,7 +151,6 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Raises OSError while somebody else has it."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,8 +161,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_file(path: Path, scratch: Path) -> Iterator[BinaryIO]:
-    """Takes the name when the block ends well. `scratch` is on the same disk. Raises FileExistsError (nothing is
-    written over), OSError."""
+    """Named when the block ends well. `scratch` is on the same disk. Raises FileExistsError (nothing is
+    overwritten), OSError."""
     part = scratch / "part"
     with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
         yield file
@@ -180,7 +177,7 @@ def new_file(path: Path, scratch: Path) -> Iterator[BinaryIO]:
 
 
 class BackupReader:
-    """Only made of a file that is whole: every byte has been compared. Raises BackupFileError, OSError."""
+    """Made only of a whole file: every byte has been compared. Raises BackupFileError, OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -213,7 +210,6 @@ class BackupReader:
         return msgspec.json.decode(data, type=BackupManifest)
 
     def _is_foreign(self) -> bool:
-        """Ours begin with a table or with the settings."""
         with self._path.open("rb") as file:
             return not file.read(_BLOCK).startswith((b"tables/", SETTINGS.encode()))
 

@@ -1,5 +1,5 @@
-"""Opens the data for a command: the same Changes through the same commit as the hub's, without its memory; and how each
-refusal of settings or database ends a command."""
+"""Opens the data for a command: the hub's Changes and commit, without its memory; settings or a database that refuse
+end the command."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class OpenData:
         self.store = store
 
     async def commit(self, *changes: Change) -> list[Change]:
-        """All in one transaction; returns them with their stored ids. Raises db.errors.Conflict."""
+        """In one transaction; returns them with their stored ids. Raises db.errors.Conflict."""
         return await commit_alone(self.store, changes)
 
 
 def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
-    """Flags over environment over defaults; the default data folder is the checkout's."""
+    """Flags over environment over defaults."""
     given = {name: getattr(wanted, name, None) for name in (*DATA_FLAGS, *SERVE_FLAGS)} | more
     if given["data_dir"] is None and not os.environ.get("RVM_DATA_DIR"):
         given["data_dir"] = CHECKOUT / "data"
@@ -57,7 +57,7 @@ def sentence_of_setting(sentence: str, values: Mapping[str, object]) -> str:
 
 @contextlib.asynccontextmanager
 async def open_data(settings: Settings, *, create: bool, serving: bool = False) -> AsyncIterator[OpenData]:
-    """`create`: a data folder may be made. `serving`: this process is to be the hub."""
+    """`create`: a data folder may be made. `serving`: this process will be the hub."""
     make_folders(settings, create=create)
     owner = Owner.here() if serving else None
     async with contextlib.AsyncExitStack() as stack:
@@ -71,7 +71,7 @@ async def open_data(settings: Settings, *, create: bool, serving: bool = False) 
 
 
 def make_folders(settings: Settings, *, create: bool) -> None:
-    """Refuses a SQLite file that is not there, or whose own folder is not."""
+    """Refuses a missing SQLite file, or a missing folder of its own."""
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         has_room = file.parent == settings.data_dir or file.parent.is_dir()

@@ -35,7 +35,7 @@ from protocol.version import PRODUCT_VERSION
 LEAST_FREE_BYTES = 500_000_000
 EARLIEST_YEAR = 2026
 BACKUP_DAYS = 7
-"""An older backup of the hub is worth a warning."""
+"""An older backup of the hub is a warning."""
 
 
 class CheckResult(NamedTuple):
@@ -74,7 +74,6 @@ def _check_folder(folder: Path) -> CheckResult:
 
 
 async def check_objects(settings: Settings) -> CheckResult:
-    """Recordings and backups."""
     place = settings.s3
     if place is None:
         return _check_folder(settings.objects_dir)
@@ -92,7 +91,7 @@ async def check_objects(settings: Settings) -> CheckResult:
 
 
 def check_secret_files(settings: Settings) -> CheckResult:
-    """Files of ours with secrets that others on this computer could read."""
+    """Secrets that other users of this computer could read."""
     candidates = [settings.tls_key, settings.admin_password_file, sqlite_file(settings)]
     candidates += sorted(settings.data_dir.glob("*.json"))
     exposed = [str(path) for path in candidates if path is not None and path.exists() and _reachable(path)]
@@ -103,7 +102,7 @@ def check_secret_files(settings: Settings) -> CheckResult:
 
 
 def _reachable(path: Path) -> bool:
-    """Not inside a folder that nobody else may enter."""
+    """Not inside a folder that others may not enter."""
     mode = path.stat().st_mode
     return stat.S_ISREG(mode) and bool(mode & LOOSE) and bool(path.parent.stat().st_mode & 0o011)
 
@@ -128,7 +127,7 @@ async def check_administrator(settings: Settings) -> CheckResult:
 
 
 def check_backup(settings: Settings) -> CheckResult:
-    """The hub's own, as the last `backup` noted it."""
+    """The hub's own, as `backup` noted it."""
     try:
         noted = json.loads((settings.data_dir / LAST_BACKUP).read_text(encoding="utf-8"))
         file, made_at = str(noted["file"]), datetime.fromisoformat(str(noted["made_at"]).replace("Z", "+00:00"))
@@ -163,7 +162,7 @@ def _hub_answers(settings: Settings) -> bool:
 
 
 def check_public_url(settings: Settings) -> CheckResult:
-    """Behind a proxy only the Host header tells how browsers reach the hub."""
+    """Behind a proxy only the Host header shows how browsers reach the hub."""
     if settings.behind_proxy and not settings.public_url:
         return CheckResult("warn", sentence("doctor.public_url.unset"), sentence("doctor.public_url.fix"))
     return CheckResult("ok", settings.public_url or "")
@@ -199,7 +198,7 @@ class Finding(NamedTuple):
 
 
 def examine(wanted: argparse.Namespace) -> int:
-    """0 when nothing failed (warnings are no failure), else 1."""
+    """0 when nothing failed (warnings are none), else 1."""
     findings = []
     for number, finding in enumerate(_findings(wanted), start=1):
         findings.append(finding)

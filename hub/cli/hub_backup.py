@@ -1,5 +1,5 @@
-"""`backup` and `restore`: the hub's own database, settings and index of objects in one file, and an empty database from
-it. Objects themselves stay where they are."""
+"""`backup` and `restore`: the hub's own database, settings and index of objects in one file. Objects themselves stay
+where they are."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from hub.settings import Settings
 from protocol.version import PRODUCT_VERSION
 
 LEFT_OUT: Final = frozenset({"sessions", "sign_in_links", "sign_in_failures"})
-"""A session that was ended since, or a link that was used, must not come back."""
+"""Ended sessions and used links must not come back."""
 LAST_BACKUP: Final = "last_backup.json"
 """In the data folder, for `doctor`."""
 SPARE_BYTES: Final = 64 * 1024 * 1024
@@ -56,7 +56,6 @@ _SHOWN: Final = 3
 
 
 async def back_up(wanted: argparse.Namespace) -> None:
-    """While a hub runs, or not."""
     settings, path = settings_of(wanted), _path(wanted)
     _must_be_new(path)
     make_folders(settings, create=False)
@@ -101,14 +100,13 @@ async def _write(writer: BackupWriter, snapshot: DatabaseSnapshot, settings: Set
 
 
 def _open_settings(settings: Settings) -> dict[str, Any]:
-    """Those without a secret."""
     shown = {each.name: getattr(settings, each.name) for each in fields(settings) if each.repr}
     return {name: str(value) if isinstance(value, Path) else value for name, value in shown.items()}
 
 
 async def _note(settings: Settings, shown: dict[str, Any]) -> None:
-    """For the audit log, because the copy holds what people and machines show as their keys; and for `doctor`. The
-    backup is there, whatever comes of this."""
+    """For the audit log, because the copy holds the keys of people and machines; and for `doctor`. The backup stays,
+    whatever comes of this."""
     params = {"rows": shown["rows"], "size": shown["bytes"]}
     try:
         async with open_data(settings, create=False) as opened:
@@ -122,7 +120,7 @@ async def _note(settings: Settings, shown: dict[str, Any]) -> None:
 
 
 def _waiting(settings: Settings) -> int:
-    """Recordings that are on the hub's own disk only."""
+    """Recordings on the hub's own disk only."""
     return len(list((settings.data_dir / "recordings").glob("*.cast")))
 
 
@@ -134,7 +132,7 @@ def _must_be_new(path: Path) -> None:
 
 
 def _must_have_room(folder: Path, database: Path | None) -> None:
-    """For the copy of an SQLite file, and for what is made of it. Of PostgreSQL nobody knows the size."""
+    """Of an SQLite copy and what is made of it; PostgreSQL's size is unknown."""
     needed = SPARE_BYTES + (0 if database is None else 2 * database.stat().st_size)
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -143,7 +141,7 @@ def _must_have_room(folder: Path, database: Path | None) -> None:
 
 
 async def restore(wanted: argparse.Namespace) -> None:
-    """Compares the whole file first; then all of it or nothing."""
+    """Compares the whole file first; then all or nothing."""
     settings, path = settings_of(wanted), _path(wanted)
     with _refused(path):
         reader = BackupReader(path)
@@ -185,7 +183,7 @@ async def _fill(settings: Settings, reader: BackupReader) -> None:
 
 
 async def _missing_objects(settings: Settings, reader: BackupReader) -> list[str] | None:
-    """Keys of what the database refers to and the store has not; None: it does not answer."""
+    """Keys that the database refers to and the store lacks; None: the store does not answer."""
     if not reader.manifest.objects:
         return []
     with reader.compressed(OBJECTS) as lines:
@@ -198,7 +196,7 @@ async def _missing_objects(settings: Settings, reader: BackupReader) -> list[str
 
 
 def _other_settings(reader: BackupReader, settings: Settings) -> dict[str, Any]:
-    """What the hub that was backed up was told otherwise."""
+    """Those that differ from this hub's."""
     here = json.loads(json.dumps(_open_settings(settings)))
     theirs = json.loads(reader.plain(SETTINGS))
     return {
@@ -209,7 +207,7 @@ def _other_settings(reader: BackupReader, settings: Settings) -> dict[str, Any]:
 
 
 def _in_data(name: str, value: object, theirs: dict[str, Any]) -> bool:
-    """The default store goes where the data folder goes."""
+    """Whether it is the default store in the data folder."""
     return name == "object_store" and value == str(Path(theirs["data_dir"]) / "objects")
 
 
@@ -231,7 +229,7 @@ def _bytes(count: int) -> str:
 
 @contextlib.contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """What a file or its database refuses, as the end of a command. An InUse goes on."""
+    """Ends the command when the file or its database refuses; InUse passes."""
     try:
         yield
     except BackupFileError as error:

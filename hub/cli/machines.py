@@ -16,7 +16,7 @@ from hub.model.changes import EventHappened, put_rows
 
 
 async def add(wanted: argparse.Namespace) -> None:
-    """The key is nowhere else afterwards."""
+    """The key is stored nowhere else."""
     name, device_id = data.name(wanted.name), data.device_id(wanted.device_id)
     location = data.location(wanted.location)
     async with open_data(settings_of(wanted), create=True) as opened:
@@ -39,7 +39,7 @@ def _taken(column: str) -> CliError:
 
 
 async def new_key(wanted: argparse.Namespace) -> None:
-    """The old one is dead at once."""
+    """The old one is void at once."""
     async with open_data(settings_of(wanted), create=False) as opened:
         row = await _named(opened, wanted.machine)
         secret, changes = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
@@ -67,7 +67,6 @@ async def remove(wanted: argparse.Namespace) -> None:
 
 
 async def _named(opened: OpenData, given: str) -> MachineRow:
-    """By device_id, name or id."""
     rows = await machines.all_machines(opened.store)
     for found in ("device_id", "name", "id"):
         for row in rows:

@@ -1,5 +1,4 @@
-"""The hub's command line: parses the arguments, runs the verb, returns an exit code. Reading needs the standard library
-only."""
+"""The hub's command line: parses arguments, runs the verb, returns the exit code. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ Verb = Callable[[argparse.Namespace], int]
 
 
 def run(wanted: argparse.Namespace, demo: Verb) -> int:
-    """What went wrong is on stderr. `demo` runs the demo, which the hub does not know."""
+    """`demo` runs the demo, which the hub does not know."""
     try:
         return (demo if wanted.demo else _verb(wanted.verb))(wanted)
     except CliError as error:

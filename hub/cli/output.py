@@ -1,5 +1,5 @@
-"""What the command line writes in the reader's language: results on stdout, all else on stderr; how a command ends.
-Control characters in text from the database never reach the terminal."""
+"""Writes in the reader's language: results on stdout, all else on stderr; how a command ends. Control characters of
+the database never reach the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from texts.languages import from_environment
 
 
 class Exit(enum.IntEnum):
-    """The same for every verb (the table is in --help)."""
+    """The same for every verb."""
 
     OK = 0
     FAILED = 1
@@ -32,7 +32,7 @@ class Exit(enum.IntEnum):
 
 
 class CliError(Exception):
-    """Ends a command. `code` is stable English for programs; `message` and `hint` are in the reader's language."""
+    """Ends a command. `code` is stable English; `message` and `hint` are in the reader's language."""
 
     def __init__(self, exit_code: Exit, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ def sentence(key: str, /, **values: object) -> str:
 
 
 def sentence_or(key: str, english: str, /, **values: object) -> str:
-    """Of a key that may be missing."""
+    """Where the key may be missing."""
     texts = read(FOLDER, language())
     return texts(key, **values) if key in texts else english.format(**values)
 
@@ -63,7 +63,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(value: object) -> str:
-    """No control characters, nothing that turns the direction of the line."""
+    """Without control characters and changes of direction."""
     return "" if value is None else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
@@ -73,7 +73,7 @@ def result(text: str) -> None:
 
 
 def result_json(value: object) -> None:
-    """On one line; what a terminal would obey is escaped as JSON escapes it."""
+    """On one line; control characters are escaped."""
     result(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)))
 
 
@@ -92,7 +92,6 @@ def listing(as_json: bool, name: str, rows: Sequence[Mapping[str, object]], colu
 
 
 def note(text: str) -> None:
-    """Anything that is not the result."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
@@ -114,7 +113,7 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
 
 
 def paint(text: str, code: str, stream: TextIO) -> str:
-    """On a terminal only, and never with NO_COLOR."""
+    """On a terminal only, never with NO_COLOR."""
     plain = not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return text if plain else f"\x1b[{code}m{text}\x1b[0m"
 

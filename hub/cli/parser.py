@@ -1,4 +1,4 @@
-"""The grammar of the hub's command line. Standard library only, so that help needs no environment."""
+"""The grammar of the command line. Standard library only, so that help needs no environment."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _noun(verbs: Any, name: str) -> Any:
 
 
 def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:
-    """With what every verb has: --json and where the data is."""
+    """With --json and where the data is."""
     parser: Parser = verbs.add_parser(
         verb.rsplit(maxsplit=1)[-1],
         help=sentence(f"help.{key}"),
@@ -194,7 +194,6 @@ def _setting(group: Any, name: str, default: Any = None) -> None:
 
 
 def _environment(name: str) -> str:
-    """With its default, and its name in the environment."""
     text = _default(name, DEFAULTS[name]) if name in DEFAULTS else sentence(f"help.{name}")
     return f"{text} [RVM_{name.upper()}]".replace("%", "%%")
 

@@ -1,7 +1,6 @@
-"""`user add`, `user list`, `token create`, `list` and `revoke`, `link`: who may come in, and with what.
+"""`user add`, `user list`, `token create`, `list` and `revoke`, `link`.
 
-A one-time link's secret stands in the fragment of its URL, which no server and no log sees.
-"""
+A sign-in link's secret stands in the fragment of its URL, which no server and no log sees."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ MOST_LISTED = 10_000
 
 
 async def add(wanted: argparse.Namespace) -> None:
-    """Without a password a one-time sign-in link is printed instead."""
+    """Without a password a sign-in link is printed."""
     email = data.email(wanted.email)
     name = data.name(wanted.name or email.partition("@")[0])
     source = wanted.password_file
@@ -105,7 +104,7 @@ async def create_token(wanted: argparse.Namespace) -> None:
 
 
 async def list_tokens(wanted: argparse.Namespace) -> None:
-    """Those that work now, newest first."""
+    """Valid ones, newest first."""
     async with open_data(settings_of(wanted), create=False) as opened:
         people = {row.id: row.email for row in await users.all_users(opened.store)}
         rows = await tokens.valid_tokens(opened.store, now(), MOST_LISTED)
@@ -123,7 +122,7 @@ async def list_tokens(wanted: argparse.Namespace) -> None:
 
 
 async def revoke_token(wanted: argparse.Namespace) -> None:
-    """By its id or its prefix. A running hub knows within some seconds."""
+    """By id or prefix. A running hub knows within seconds."""
     async with open_data(settings_of(wanted), create=False) as opened:
         number = row_id(wanted.token)
         by_prefix = await tokens.find_token_by_prefix(opened.store, wanted.token)
@@ -138,7 +137,7 @@ async def revoke_token(wanted: argparse.Namespace) -> None:
 
 
 async def link(wanted: argparse.Namespace) -> None:
-    """Without an email for the first administrator."""
+    """Without an email: the first administrator's."""
     settings = settings_of(wanted)
     async with open_data(settings, create=False) as opened:
         person = await _person(opened, data.email(wanted.email)) if wanted.email else await _first_admin(opened)
@@ -149,7 +148,7 @@ async def link(wanted: argparse.Namespace) -> None:
 
 
 def base_url(settings: Settings) -> str:
-    """How browsers reach the hub, as far as the settings tell."""
+    """How browsers reach the hub, as far as settings show."""
     if settings.public_url:
         return settings.public_url
     host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up

@@ -46,8 +46,8 @@ FIRST_NAME = "Administrator"
 
 
 async def prepare_people(opened: OpenData, settings: Settings, *, always: bool) -> SignInLink | None:
-    """A sign-in link while no administrator has a password, or `always`. With email and password file in the settings
-    the administrator is made with that password, once."""
+    """A sign-in link while no administrator has a password, or `always`. Email and password file in the settings
+    make the administrator, once."""
     people = await users.all_users(opened.store)
     email = data.email(settings.admin_email) if settings.admin_email else FIRST_EMAIL
     # Read also when the administrator is there: what others can read is a password still.
@@ -89,7 +89,7 @@ def check_address(settings: Settings) -> None:
 def show_start(
     settings: Settings, url: str, link: SignInLink | None, *, open_browser: bool = False, machines: str = ""
 ) -> None:
-    """Where, the way in, the data, how to stop."""
+    """Address, sign-in, data, how to stop."""
     base = settings.public_url or url
     lines = [(sentence("start.open"), base + "/")]
     if link is not None:

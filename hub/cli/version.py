@@ -26,7 +26,7 @@ def show(wanted: argparse.Namespace) -> int:
 
 
 def plotly_js() -> tuple[str | None, bool]:
-    """Its version, and whether it is the small one from npm."""
+    """Its version, and whether it is npm's small one."""
     small = CHECKOUT / "node_modules" / "plotly.js-basic-dist-min"
     if (small / "plotly-basic.min.js").is_file():
         return str(json.loads((small / "package.json").read_text(encoding="utf-8"))["version"]), True
@@ -39,7 +39,7 @@ def plotly_js() -> tuple[str | None, bool]:
 
 
 def git_id() -> str | None:
-    """None when this is no checkout or there is no git."""
+    """None: no checkout or no git."""
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=5)  # noqa: S603 - no input

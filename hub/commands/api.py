@@ -41,14 +41,13 @@ CommandState = Literal[
 
 @of_record(CommandRow, without=("idempotency_key",))
 class CommandView(msgspec.Struct):
-    """One command with its whole life so far; the state never leaves a terminal one."""
+    """A terminal `state` never changes."""
 
     state: CommandState
 
 
 class CommandsQuery(msgspec.Struct):
-    """Newest first; `state` is one state, or `open` or `ended`; `before` is the id of the last command of the page
-    before."""
+    """Newest first; `state`: one state, `open` or `ended`; `before`: the last id of the page before."""
 
     state: Literal["open", "ended"] | CommandState | None = None
     limit: Limit = 50
@@ -56,8 +55,8 @@ class CommandsQuery(msgspec.Struct):
 
 
 class FleetCommandsQuery(msgspec.Struct):
-    """`state` is one state, or `open` or `ended`; `rvm` an id or device_id, `group` a group_id, `issued_by` an actor
-    like `user:2`. `before` is the id of the last command of the page before."""
+    """`state`: one state, `open` or `ended`; `rvm`: an id or device_id; `group`: a group_id; `issued_by`: an actor
+    like `user:2`; `before`: the last id of the page before."""
 
     state: Literal["open", "ended"] | CommandState | None = None
     name: Name | None = None
@@ -109,7 +108,7 @@ async def send_command(call: Call) -> Answer:
 
 
 async def cancel_command(call: Call) -> Answer:
-    """Also used by the pages' form."""
+    """Also behind the pages' form."""
     command = await service.find(call, call.request.path_params["command_id"])
     machine = call.context.fleet.machines.get(command.rvm_id)
     if machine is not None and command.state not in TERMINAL:
@@ -183,7 +182,7 @@ async def answer_command(call: Call) -> Answer:
 
 
 async def _settle_command(call: Call, machine: Machine, update: CommandUpdate) -> None:
-    """End the command; one that had ended before leaves a `command.late` event."""
+    """An end after the end leaves a `command.late` event."""
     if await _announce(call, remote_life.command_moved(machine, update, call.now)):
         return
     ended: CommandRow = await service.find(call, update.id)

@@ -1,4 +1,4 @@
-"""POST /commands: one command for many machines, at most 100 in one transaction. One group id, one answer for each."""
+"""POST /commands: one command for many machines, 100 a transaction. One group id, one answer for each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})  # Commands to many
 
 
 class MachineFilter(msgspec.Struct):
-    """The machines that GET /rvms lists for the same members. `all`: every machine you reach, and no other member."""
+    """As in GET /rvms. `all`: every machine you reach, and no other member."""
 
     all: Literal[True] | None = None
     status: Status | None = None
@@ -42,7 +42,7 @@ class MachineFilter(msgspec.Struct):
 
 
 class ManyCommands(msgspec.Struct):
-    """`rvms` (ids or device_ids) or `filter`, one of the two."""
+    """`rvms` (ids or device_ids) or `filter`."""
 
     name: CommandName
     args: dict[str, Any] = {}
@@ -59,8 +59,6 @@ class CommandRefusal(msgspec.Struct):
 
 
 class BulkResult(msgspec.Struct):
-    """One machine's command, or why none was drafted."""
-
     rvm_id: int | None
     device_id: str | None
     command: CommandView | None
@@ -68,7 +66,7 @@ class BulkResult(msgspec.Struct):
 
 
 class BulkAnswer(msgspec.Struct):
-    """`total` counts the results. The group's commands: GET /commands?group=GROUP_ID."""
+    """The group's commands: GET /commands?group=GROUP_ID."""
 
     group_id: str
     total: int
@@ -76,7 +74,7 @@ class BulkAnswer(msgspec.Struct):
 
 
 class BulkTarget(msgspec.Struct, frozen=True):
-    """`machine` is None when the caller reaches none of that name."""
+    """`machine` None: the caller reaches none of that name."""
 
     asked: int | str
     machine: Machine | None
@@ -101,7 +99,7 @@ async def issue_many(
     *,
     by_ids: bool = True,
 ) -> dict[str, Any]:
-    """The same key answers the same group; what an interrupted call left out is done then."""
+    """A repeated key gives the same group, and does what an interrupted call left out."""
     args, reason = rules.reasoned(name, args, reason)
     key = service.idempotency_key(call)
     sending = _Sending(call, name, args, reason, _group_id(call, key), keyed=key is not None)
@@ -119,7 +117,7 @@ async def issue_many(
 
 
 def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
-    """Each machine once, in the order asked for."""
+    """Each machine once, in the given order."""
     if (wanted.rvms is None) == (wanted.filter is None):
         raise one_wrong("rvms", "rvms_or_filter")
     fleet, reaches = call.context.fleet, call.principal.reaches
@@ -143,7 +141,7 @@ def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
 
 
 def read_body(value: Any) -> ManyCommands:
-    """A wrong member of `filter` is named, too: left out, it would mean more machines."""
+    """A wrong member of `filter` is an error, too: without it more machines would match."""
     if isinstance(value, dict) and isinstance(value.get("filter"), dict):
         try:
             validate(MachineFilter, value["filter"])
@@ -165,7 +163,7 @@ class _Sending:
         self._recorded = False
 
     async def known(self) -> dict[int, CommandRow]:
-        """The commands that the same call drafted before, by machine."""
+        """Drafted before by the same key, by machine."""
         if not self._keyed:
             return {}
         found = await rows.commands_of_group(self._call.context.store, self.group_id)
@@ -175,7 +173,7 @@ class _Sending:
         return {row.rvm_id: row for row in found}
 
     async def send(self, chunk: Sequence[BulkTarget], known: Mapping[int, CommandRow]) -> list[dict[str, Any]]:
-        """In one transaction; after a Conflict, each machine on its own."""
+        """In one transaction; after a Conflict, each machine alone."""
         drafts = [self._draft(target, known) for target in chunk]
         try:
             await self._announce([change for draft in drafts if isinstance(draft, list) for change in draft])
@@ -206,7 +204,7 @@ class _Sending:
             self._recorded = True
 
     def _draft(self, target: BulkTarget, known: Mapping[int, CommandRow]) -> list[Change] | CommandRow | str:
-        """The Changes to commit, the command that exists already, or the code of a refusal."""
+        """Changes to commit, an existing command, or the code of a refusal."""
         machine = target.machine
         if machine is None or self._call.context.fleet.machines.get(machine.id) is not machine:
             return "not_found"
@@ -245,7 +243,7 @@ def _row(target: BulkTarget) -> dict[str, Any]:
 
 
 def _group_id(call: Call, key: str | None) -> str:
-    """With a key the same for the same caller."""
+    """From the key, for the same caller."""
     if key is None:
         return rules.new_id(call.now)
     return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Commands as cards of a page: the machine, who asked, who may cancel. Knows no list and no filter."""
+"""Commands as cards of a page: the machine, who asked, who may cancel."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ RECENT: Final = timedelta(minutes=10)  # A job that has ended stays on its machi
 MOST_ON_MACHINE: Final = 5
 POINTS: Final = 40
 POINT_S: Final = 0.9
-"""POINTS of so many seconds reach further back than a throughput looks."""
+"""POINTS so far apart reach further back than a throughput needs."""
 
 
 class ShownJob(NamedTuple):
-    """`machine` is None once it was removed; `job` is the command's view in milliseconds."""
+    """`machine` None: removed; `job`: the command's view, in ms."""
 
     card: jobs.JobCard
     machine: Machine | None
@@ -38,14 +38,14 @@ class ShownJob(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """(Seconds, done) of one phase, oldest first."""
+    """(Seconds, done), oldest first."""
 
     phase: str
     points: deque[tuple[float, float]]
 
 
 class Throughputs:
-    """How fast running commands go, from the progress that passes: the same for every screen."""
+    """Speed of running commands, from their progress: the same on every screen."""
 
     def __init__(self, fleet: Fleet, clock: Callable[[], datetime]) -> None:
         self._fleet = fleet
@@ -130,7 +130,7 @@ async def people(visit: Visit, issuers: Collection[str]) -> dict[str, str]:
 
 
 def once(visit: Visit, found: Machine | None, body: Any, query: Any = None) -> Call:
-    """Sent twice (a second press, a reload), it is done once."""
+    """A second press or a reload does it once."""
     key = visit.form.get("request", "")
     call = visit.call(body, machine=found, query=service.Waiting() if query is None else query)
     if key:

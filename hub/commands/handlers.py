@@ -1,4 +1,4 @@
-"""Handles a machine's command updates, and looks up the issuers of commands that waited before these are sent."""
+"""Handles a machine's command updates; checks the issuers of waiting commands before they are sent."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def check_waiting(context: MessageContext) -> None:
 
 
 async def _ended(context: MessageContext, report: m.CommandUpdate) -> None:
-    """Handle an update of a command that is not open: a repeat, too late, or another machine's."""
+    """An update of a command that is not open: a repeat, too late, or another machine's."""
     row = await context.retry(lambda: find_command(context.store, report.id))
     if row is None or row.rvm_id != context.machine.id:
         context.links.tally["foreign"] += 1
@@ -75,7 +75,7 @@ async def _ended(context: MessageContext, report: m.CommandUpdate) -> None:
 
 
 async def _stop_unknown(context: MessageContext, command: CommandRow, report: m.CommandUpdate) -> None:
-    """Stop a remote session that began after it was given up here."""
+    """Stop a remote session that began after it was given up."""
     if command.name == remote_life.START and report.state == "succeeded":
         held = [command.args["session_id"]]
         await context.commit(requests.unknown_here(context.machine, held, context.clock()))

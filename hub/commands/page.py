@@ -1,4 +1,4 @@
-"""`/jobs`, `/jobs/{id}`, `/machines/{id}/do/{action}` and `/bulk`: commands, by the operations of the API."""
+"""`/jobs`, `/jobs/{id}`, `/machines/{id}/do/{action}` and `/bulk`, by the operations of the API."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _open(visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None) 
 async def _ended(
     visit: Visit, query: job_list.JobQuery, reach: frozenset[int] | None, mark: CommandMark | None
 ) -> list[CommandRow]:
-    """One more than a page, to know whether there is another."""
+    """One more than a page, to show that there is another."""
     if not query.ended_states:
         return []
     filters = CommandFilters(
@@ -111,7 +111,7 @@ async def _ended(
 
 
 async def _mark(visit: Visit, query: job_list.JobQuery) -> CommandMark | None:
-    """Where the page begins; an unknown id begins at the newest."""
+    """An unknown id begins at the newest."""
     if not query.before:
         return None
     row = await command_rows.find_command(visit.context.store, query.before)
@@ -159,7 +159,7 @@ async def part_job(visit: Visit) -> dict[str, Any]:
 
 
 async def cancel_job(visit: Visit) -> Response:
-    """Cancel by the API's operation; a refusal is shown on the job's own page."""
+    """A refusal is shown on the job's page."""
     command = await _job_named(visit)
     if not visit.may("command.send", command.rvm_id):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))

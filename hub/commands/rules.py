@@ -1,5 +1,5 @@
-"""Decides a command's life: drafted, moved, expired, cancelled. Values in, Changes out. It ends in exactly one terminal
-state; what comes too late becomes an event. A succeeded `set_status` decides the machine's status with it."""
+"""Decides a command's life: drafted, moved, expired, cancelled. Values in, Changes out. It ends in one terminal
+state; what comes later is an event. A succeeded `set_status` sets the machine's status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_PENDING = 50  # Open commands of one machine; more are refused
 
 
 class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
-    """`code` for programs, `status` the HTTP status."""
+    """`status`: the HTTP status."""
 
     def __init__(self, code: str, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -48,8 +48,8 @@ def relay_status(
     reason: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """What was declared past the agent, which would declare the old status again. `reading`: only the capacity is new.
-    [] when the agent takes no such command."""
+    """What was declared past the agent, which would declare the old status again. `reading`: only the capacity is
+    new. [] when the agent cannot take it."""
     waiting = sum(is_relayed(command) for command in machine.pending.values())
     if "set_status" not in machine.capabilities or waiting >= MAX_RELAYED:
         return []
@@ -72,8 +72,8 @@ def draft(
     group_id: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """The command first. A `reading` of the capacity replaces no person's. Raises Refused: `unknown_command`, `invalid`
-    (422), `still_full`, `not_full`, `manual_sync_off`, `machine_offline`, `too_many_pending` (409)."""
+    """The command first. A `reading` of the capacity replaces no person's. Raises Refused: `unknown_command`,
+    `invalid` (422), `still_full`, `not_full`, `manual_sync_off`, `machine_offline`, `too_many_pending` (409)."""
     _check_arguments(name, args)
     # Not by `capabilities`: the wire gives them no vocabulary, and a machine answers `unsupported` by itself at once.
     wanted = msgspec.convert(args, SetStatus) if name == "set_status" else None
@@ -108,7 +108,7 @@ def draft(
 
 
 def reasoned(name: str, args: dict[str, Any], reason: str | None) -> tuple[dict[str, Any], str | None]:
-    """Of a set_status, the command's reason and the status's: each stands for the other when left out. Idempotent."""
+    """Of a set_status, its reason and the status's stand for each other. Idempotent."""
     if name != "set_status":
         return args, reason
     reason = reason or args.get("reason")
@@ -130,7 +130,7 @@ def _issued(command: CommandRow) -> EventHappened:
 
 
 def new_id(now: datetime) -> str:
-    """Sortable by time, unguessable: 11 hex digits of milliseconds, 16 random ones."""
+    """Sortable, unguessable: 11 hex digits of ms, 16 random."""
     return f"{int(now.timestamp() * 1000):011x}-{credentials.random_text(16, '0123456789abcdef')}"
 
 
@@ -145,8 +145,8 @@ def wire(command: CommandRow) -> messages.Command:
 
 
 def to_deliver(machine: Machine, now: datetime) -> list[CommandRow]:
-    """Oldest first: all open and not past its deadline, also again. Relayed capacities first: they must not undo what
-    later commands set."""
+    """Oldest first: all open within their deadline, also again. Relayed capacities first: they must not undo later
+    commands."""
 
     def turn(command: CommandRow) -> tuple[int, datetime, str]:
         passed_on = is_relayed(command) and "capacity" in command.args
@@ -176,14 +176,14 @@ IMMEDIATE_LIFETIME = timedelta(seconds=60)  # An immediate command expires after
 REBOOT_LIFETIME = timedelta(minutes=5)
 GOING_DOWN = "rebooting"  # The phase from which a reboot cannot be taken back
 BACKUPS: Final = frozenset({"start_backup", "restore_backup", "verify_backup"})
-"""They may take hours: what they report moves their deadline."""
+"""May take hours: their progress moves the deadline."""
 BACKUP_SILENCE = timedelta(hours=1)  # Without progress of a backup
 BACKUP_LIFETIME = timedelta(hours=24)  # Of a backup since its beginning
 
 _NAMED_BY = {"set_status": "capacity", "sync_timezone": "timezone"}
-"""Of the commands for a state: the argument by which one says more than one without it."""
+"""The argument that says more than a command without it."""
 MOVED_BY: Final = timedelta(minutes=1)
-"""A deadline that moves by less, and nothing else that is new, is not stored."""
+"""A deadline that moves by less is not stored."""
 PROGRESS: Final = ("state", "sent_at", "progress", "expires_at")
 _PROGRESS_ORDER = {"queued": 0, "sent": 1, "accepted": 2, "running": 3}
 
@@ -195,13 +195,13 @@ def sent(command: CommandRow, now: datetime) -> list[Change]:
 
 
 def end_of(update: messages.CommandUpdate) -> str:
-    """A machine's refusal of what was withdrawn, or came too late, is `cancelled` or `expired`."""
+    """A refusal of what was withdrawn or late is `cancelled` or `expired`."""
     code = None if update.error is None else update.error.code
     return code if update.state == "rejected" and code in ("cancelled", "expired") else update.state
 
 
 def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """[] when nothing is new. A terminal state brings its event, and a succeeded set_status the status, declared by the
+    """[] when nothing is new. A terminal state brings its event, a succeeded set_status the status, declared by the
     issuer."""
     command = machine.pending.get(update.id)
     if command is None:
@@ -224,7 +224,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
 
 
 def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """A final update after the command's end; [] for a repeat. It changes nothing else."""
+    """A final update after the end, without further effect; [] for a repeat."""
     state = end_of(update)
     if update.state not in TERMINAL or state == ended.state:
         return []
@@ -239,7 +239,7 @@ def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> li
 
 
 def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """What left has a little longer; [] before the deadline."""
+    """Sent ones get a little longer; [] before the deadline."""
     left = has_left(machine, command)
     if now < command.expires_at + (GRACE if left else timedelta(0)):
         return []
@@ -250,13 +250,13 @@ def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]
 
 
 def begins_too_late(command: CommandRow, update: messages.CommandUpdate, now: datetime) -> bool:
-    """A machine that asks by REST may have read it in time."""
+    """A machine that polls by REST may have read it in time."""
     begins = update.state not in TERMINAL and command.state in ("queued", "sent")
     return command.state in TERMINAL or (begins and now >= command.expires_at)
 
 
 def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: datetime) -> list[Change]:
-    """Cancels at once what never left, else the machine is asked. [] when it has ended or was asked already."""
+    """Ends what was never sent, else asks the machine. [] when it has ended or was asked."""
     if command.state in TERMINAL or command.cancel_at is not None:
         return []
     if not has_left(machine, command):
@@ -271,8 +271,8 @@ def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: date
 
 
 def supersede(machine: Machine, newer: CommandRow, now: datetime, *, reading: bool = False) -> list[Change]:
-    """Ends older commands that never left and declare no more than the newer one: one without a capacity does not
-    replace one that names it. A relayed `reading` ends only older ones like it."""
+    """Ends older unsent commands that declare no more than the newer: one without a capacity does not replace one
+    with it. A relayed `reading` ends only its like."""
     if newer.name not in _NAMED_BY:
         return []
     more, ended = _NAMED_BY[newer.name], list[Change]()
@@ -299,7 +299,7 @@ def _end(command: CommandRow, state: str, actor: actors.Actor, now: datetime, **
 
 
 def _move(command: CommandRow, **values: Any) -> Move[CommandRow]:
-    """Also stores what an earlier move may have left unstored."""
+    """With what an earlier move may have left unstored."""
     return Move(msgspec.structs.replace(command, **values), tuple(dict.fromkeys((*PROGRESS, *values))))
 
 
@@ -318,7 +318,7 @@ def _progress(command: CommandRow, update: messages.CommandUpdate, now: datetime
 
 
 def _deadline(command: CommandRow, phase: str, sent_at: datetime, now: datetime) -> datetime:
-    """Of a command that goes on: its 60 s were for beginning. It never comes nearer."""
+    """Of a running command: its 60 s were for beginning. Never earlier than before."""
     if command.name == "reboot" and phase == GOING_DOWN:
         # Calling it expired while the machine starts would be a lie. But a machine that says so again and again gains
         # nothing by it.
@@ -338,7 +338,7 @@ def _finished(command: CommandRow, actor: actors.Actor, now: datetime) -> EventH
 
 
 class Issuer(Protocol):
-    """The user now (db.queries.users.UserWithMachines)."""
+    """db.queries.users.UserWithMachines."""
 
     @property
     def role(self) -> str: ...
@@ -349,7 +349,7 @@ class Issuer(Protocol):
 
 
 def still_may(issuer: Issuer | None, rvm_id: int) -> bool:
-    """Whether the issuer still may command this machine; None is a removed user."""
+    """None: the user was removed."""
     if issuer is None or issuer.disabled_at is not None or issuer.role not in ACTIONS["command.send"]:
         return False
     reached = machines_of(issuer.role, issuer.machines)

@@ -1,5 +1,5 @@
-"""Issues a command once for each Idempotency-Key, waits for its end, and reads its arguments. Machines ignore unknown
-members (a newer hub may send more); a person's typing error is named instead."""
+"""Issues a command once for each Idempotency-Key, waits for its end, reads its arguments. Machines ignore unknown
+members (a newer hub may send them); a person's typing error is an error."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _KEY = re.compile(r"[\x21-\x7e]{1,100}\Z")
 
 
 class Waiting(msgspec.Struct):
-    """`wait`: seconds the answer may wait for the machine to finish."""
+    """`wait`: seconds the answer may wait for the machine."""
 
     wait: Wait = 0.0
 
 
 async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> CommandRow:
-    """The command, committed; or the one the same Idempotency-Key made before. Raises Refused."""
+    """Committed, or the one of the same Idempotency-Key. Raises Refused."""
     args, reason = rules.reasoned(name, args, reason)
     key = idempotency_key(call)
     tries = 3
@@ -58,7 +58,7 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
 
 
 async def outcome(call: Call, command: CommandRow, wait: float) -> CommandRow:
-    """The command when it has ended, or as it is after `wait` seconds."""
+    """When it has ended, or after `wait` seconds."""
     if wait <= 0 or command.state in TERMINAL:
         return command
     ended = await call.context[Links].wait_for(command.id, wait)
@@ -72,7 +72,7 @@ def state_text(command: CommandRow) -> Text:
 
 
 async def find(call: Call, command_id: str) -> CommandRow:
-    """An open or ended command of a machine the caller reaches, or 404."""
+    """Of a machine the caller reaches, or 404."""
     command = call.context.fleet.command(command_id)
     if command is None and len(command_id) <= 100 and "\x00" not in command_id:
         command = await commands.find_command(call.context.store, command_id)
@@ -82,7 +82,7 @@ async def find(call: Call, command_id: str) -> CommandRow:
 
 
 def _same(row: CommandRow, name: str, args: dict[str, Any], actor: Actor) -> CommandRow:
-    """The command of a repeated key. Another caller's command is not this caller's, even with the same key."""
+    """The command of a repeated key, of the same caller only."""
     if (row.name, row.args, row.issued_by) != (name, args, actor):
         raise Problem("conflict", Text("idempotency_reused"))
     return row
@@ -96,16 +96,16 @@ def idempotency_key(call: Call) -> str | None:
 
 
 CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
-"""Commands that people may issue; backups and remote access have routes of their own."""
+"""Issued by people; backups and remote access have routes of their own."""
 
 _EXPECTED: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
-"""Members whose sentence says more than their type."""
+"""Members whose sentence is clearer than their type's."""
 _CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")
-"""Errors that are clear already, by the beginning of their key."""
+"""Keys of errors that are clear already."""
 
 
 def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
-    """The arguments as they are stored. `zone` reads a naive time. Raises the 422 that names each wrong member."""
+    """As stored. `zone` reads a naive time. Raises the 422 that names each wrong member."""
     args = {"trigger": "manual", **given} if name == "sync_timezone" else dict(given)
     try:
         wanted = validate(ARGUMENTS[name], args)
@@ -120,7 +120,6 @@ def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone
 
 
 def problem_below(place: str, problem: Problem) -> Problem:
-    """Names the members below `place`."""
     if not problem.errors:
         return problem
     return invalid({f"{place}.{name}": _clearer(name, whys) for name, whys in problem.errors.items()})

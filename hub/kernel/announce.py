@@ -1,8 +1,7 @@
-"""The one door out: Changes are committed, then true in the fleet, then shown, in the order of the commits.
+"""The one door out: Changes are committed, then applied to the fleet, then published, in the order of the commits.
 
 Samples and the connection do not wait for the database; a command's progress is shown at once and recorded with the
-next commit.
-"""
+next commit."""
 
 from __future__ import annotations
 
@@ -27,11 +26,11 @@ T = TypeVar("T")
 
 
 class Publisher(Protocol):
-    """Called synchronously after the fleet has it; must not block or raise."""
+    """Called after the fleet has it; must not block or raise."""
 
     def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
-        """`changes` just became true (with their stored ids), `touched` tells which members of which machines' views
-        may differ. For samples `changes` is empty."""
+        """`changes` as stored; `touched`: which members of which machines' views may differ. For samples `changes`
+        is empty."""
         ...
 
 
@@ -48,7 +47,7 @@ class Announcer:
 
     @property
     def stalled_s(self) -> float:
-        """How long writes have been waiting for an answer of the database; 0 when none waits."""
+        """Seconds that writes have waited for the database; 0: none waits."""
         since = self.lane.writing_since
         return max(self._commits.stalled_s, time.monotonic() - since if since is not None else 0.0)
 
@@ -56,34 +55,33 @@ class Announcer:
         self._listeners.append(listener)
 
     async def __call__(self, *changes: Change) -> list[Change]:
-        """Commit all in one transaction, then apply, then publish; returns them with their stored ids.
+        """Commit all in one transaction, apply, publish; returns them as stored.
 
-        Raises Conflict, Rejected or Unavailable, and then nothing of it is true.
-        """
+        Raises Conflict, Rejected or Unavailable, and then nothing is applied."""
         return await self._commits.commit(changes, self._on_commit)
 
     def soon(self, change: Change, still: Callable[[], bool]) -> None:
-        """Show it now and record it with the next commit, unless `still` says by then that it is out of date. Only for
-        what may be lost with this process."""
+        """Show it now, record it with the next commit unless `still` is False by then. Only for what may be lost
+        with this process."""
         self._on_commit([change])
         self._commits.later(change, still)
 
     def observe(self, *changes: Change) -> None:
-        """What no row holds (Observed), or what another process wrote: true at once, with or without a database."""
+        """Apply at once, without the database: what no row holds (Observed), or what another process wrote."""
         self._on_commit(list(changes))
 
     def show(self, touched: Touched) -> None:
         self._publisher.publish((), (touched,))
 
     def see(self, change: SampleSeen) -> None:
-        """The newest readings of a machine; nothing is stored."""
+        """Newest readings; nothing is stored."""
         touched = self.fleet.apply(change)
         if touched is not None:
             self._publisher.publish((), (touched,))
 
     def keep(self, samples: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
-        """Never waits. False: full, try again later (REST: 503). `on_committed` is called in this event loop once they,
-        and all that was handed in before, are durable."""
+        """Never waits. False: full, try again later (REST: 503). `on_committed` is called in the event loop once
+        these and all before are durable."""
         return self.lane.keep(samples, on_committed)
 
     def _on_commit(self, changes: list[Change]) -> None:
@@ -93,8 +91,8 @@ class Announcer:
 
 
 async def announce_each(announce: Announcer, things: Sequence[T], changes_of: Callable[[T], Sequence[Change]]) -> None:
-    """The Changes of each thing by themselves, many in one commit. What is refused is only that thing's, and one line
-    in the log; raises Unavailable."""
+    """Each thing's Changes by themselves, many in one commit. A refusal skips that thing, with a line in the log;
+    raises Unavailable."""
     for start in range(0, len(things), AT_ONCE):
         calls = [announce(*changes) for thing in things[start : start + AT_ONCE] if (changes := changes_of(thing))]
         for outcome in await asyncio.gather(*calls, return_exceptions=True):

@@ -1,5 +1,5 @@
-"""Commits of Changes: each call is one transaction of the store, and becomes true in the order of the commits.
-Write-behind: what is not urgent is handed in ahead of the next one. Knows no meaning of a Change."""
+"""Commits Changes: each call is one transaction, published in commit order. Write-behind: what is not urgent goes
+ahead of the next one. Knows no meaning of a Change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hub.model.changes import Change
 logger = logging.getLogger("myrvm.commit")
 
 LATER_S: Final = 0.25
-"""What is not urgent waits this long for a commit to go ahead of."""
+"""Write-behind waits so long for a commit."""
 MAX_LATER: Final = 10_000
 LATER_AT_ONCE: Final = 200
 
@@ -28,7 +28,7 @@ OnCommit = Callable[[list[Change]], None]
 
 
 async def commit_alone(store: Store, changes: Sequence[Change]) -> list[Change]:
-    """Where no hub runs (the command line). Returns them as stored, raises a StoreError."""
+    """Without a hub (command line). As stored; raises a StoreError."""
     return await _submit(store, changes, lambda _: None)
 
 
@@ -46,21 +46,21 @@ class Commits:
         return self._store.silent_s
 
     async def commit(self, changes: Sequence[Change], on_commit: OnCommit) -> list[Change]:
-        """The Changes as stored, after `on_commit` was called with them. Raises a StoreError of theirs alone. What is
-        committed becomes true although its caller is cancelled."""
+        """As stored, after `on_commit`. Raises only their own StoreError. What is committed is applied although its
+        caller is cancelled."""
         self._hand_in()
         return await self._kept(_submit(self._store, changes, on_commit))
 
     def later(self, change: Change, still: Callable[[], bool]) -> None:
-        """Record ahead of the next commit, at most LATER_S from now, unless `still()` is False by then. Full, or the
-        database away: dropped; the machine reports it again."""
+        """Ahead of the next commit, within LATER_S, unless `still()` is False by then. Dropped when full or the
+        database is away; the machine reports it again."""
         if len(self._later) < MAX_LATER:
             self._later.append((change, still))
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(LATER_S, self._due)
 
     async def flush(self) -> None:
-        """Until everything handed in so far was tried; the caller bounds the time."""
+        """Until all handed in was tried; the caller bounds the time."""
         self._hand_in()
         while self._under_way:
             await asyncio.wait(self._under_way)
@@ -71,7 +71,7 @@ class Commits:
         self._hand_in()
 
     def _hand_in(self) -> None:
-        """As much write-behind as there is room for; the rest follows when that is recorded."""
+        """As much write-behind as there is room for."""
         while self._later and self._behind < LATER_AT_ONCE:
             change, still = self._later.popleft()
             if still():

@@ -1,7 +1,6 @@
-"""The parts of one running hub, as every request and socket gets them. Found at `app.state.hub`.
+"""The parts of one running hub, as requests and sockets get them (`app.state.hub`).
 
-What the kernel has is there by name; what a subject adds is found by its class, so that the kernel knows no subject.
-"""
+A subject's part is found by its class, so that the kernel knows no subject."""
 
 from __future__ import annotations
 

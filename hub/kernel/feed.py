@@ -1,9 +1,8 @@
-"""What browsers see: a full picture, then differences; coalesced, encoded once, filtered by who may see what. Knows no
-socket and no database.
+"""What browsers see: a full picture, then deltas; coalesced, encoded once, filtered by access. Knows no socket and no
+database.
 
-A difference is written once for each machine and put together once for each class of viewers; a full picture is made of
-the machines as the last differences left them. A browser that cannot keep up is cut off.
-"""
+A delta is encoded once a machine and joined once a class of viewers; a full picture shows the machines as of the
+last deltas. A browser that cannot keep up is cut off."""
 
 from __future__ import annotations
 
@@ -24,36 +23,34 @@ from hub.model.views import command_view, epoch_ms, event_view, machine_delta, m
 from hub.people.rules import edited_user, is_token_revoked, narrows
 
 COALESCE_S: Final = 0.25
-"""Readings reach a browser in one frame each quarter of a second."""
+"""Readings reach a browser in one frame each."""
 URGENT_GAP_S: Final = 0.05
-"""A durable change goes out at once, but not more often than this."""
+"""A durable change goes out at once, but not more often."""
 SNAPSHOT_SLICE: Final = 40
-"""Encoded before others get the event loop again: 40 take about 1 ms."""
+"""Encoded before the event loop runs others: 40 take about 1 ms."""
 PART_MACHINES: Final = 40
-"""Of a snapshot in one fragment, 50 KB or so."""
+"""Of a snapshot, in one fragment (50 KB or so)."""
 NOISE: Final = frozenset({"readings", "last_seen_at"})
-"""Members that move with every sample; a hidden page does without them."""
+"""Move with every sample; a hidden page does without."""
 
 _UNSENT: Final = object()
 _encoder = msgspec.json.Encoder()
 
 
 class _Piece(NamedTuple):
-    """As JSON, and the same without the noise (None: nothing but noise)."""
+    """As JSON, and without the noise (None: only noise)."""
 
     full: bytes
     quiet: bytes | None
 
 
 class Picture(NamedTuple):
-    """A snapshot on its way to one browser. `machines` are shared with other pictures; only `head` is this browser's
-    own."""
+    """A snapshot for one browser. `machines` are shared; only `head` is its own."""
 
     head: bytes
     machines: Sequence[bytes]
 
     def parts(self) -> Iterator[bytes]:
-        """Parts of PART_MACHINES machines."""
         yield self.head + b',"machines":['
         for start in range(0, len(self.machines), PART_MACHINES):
             part = b",".join(self.machines[start : start + PART_MACHINES])
@@ -66,7 +63,7 @@ class Picture(NamedTuple):
 
 
 class Feed:
-    """`epoch` names one life of the hub, `clock` gives aware UTC."""
+    """`epoch` names one life of the hub."""
 
     def __init__(self, fleet: Fleet, *, epoch: str, version: str, clock: Callable[[], datetime]) -> None:
         self.epoch = epoch
@@ -79,11 +76,11 @@ class Feed:
         self._removed: set[int] = set()  # Bound: until the next flush
         self._urgent: set[int] = set()  # Bound: a part of the touched
         self._sent: dict[int, dict[str, Any]] = {}  # Bound: one a machine, and nothing while nobody watches
-        """Every machine as the differences up to the last flush tell it, whole."""
+        """Every machine as of the last flush."""
         self._texts: dict[int, bytes] = {}  # Bound: those of `_sent`
-        """The same as JSON, of those unchanged since it was last wanted."""
+        """As JSON, of those unchanged since."""
         self.revision = 0
-        """Goes up when something else than readings may differ; also while nobody watches."""
+        """Rises when more than readings may differ; also unwatched."""
         self._changed: set[int] = set()  # Bound: one a machine, until they are taken
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -99,7 +96,7 @@ class Feed:
     # --- browsers ---------------------------------------------------------------------------------------------------
 
     def subscribe(self, principal: Principal) -> Subscription:
-        """A new browser; its first frame is a snapshot."""
+        """Its first frame is a snapshot."""
         self._numbers += 1
         subscription = Subscription(self._numbers, principal)
         self._subscriptions[subscription.number] = subscription
@@ -111,7 +108,7 @@ class Feed:
             self._drop_pending()
 
     def rescope(self, subscription: Subscription, principal: Principal) -> None:
-        """The user's rights are others now; begins with a new picture."""
+        """New rights, from a new picture."""
         subscription.release(principal)
 
     def pause(self, subscription: Subscription) -> None:
@@ -132,8 +129,7 @@ class Feed:
         return self._text({"type": "pong", "n": n, "hub_time": self._now_ms()})
 
     async def snapshot(self, subscription: Subscription) -> Picture:
-        """Everything this viewer may see, as the last flush left it. Written in slices; differences that appear
-        meanwhile are in it."""
+        """What this viewer may see, as of the last flush. Encoded in slices; deltas that appear meanwhile are in it."""
         subscription.wants_snapshot = False
         unwritten = self._unwritten(subscription.viewer_class)
         for start in range(0, len(unwritten), SNAPSHOT_SLICE):
@@ -151,7 +147,7 @@ class Feed:
         return [rvm_id for rvm_id in self._fleet.machines if rvm_id not in texts and viewer_class.sees(rvm_id)]
 
     def _write(self, rvm_ids: Iterable[int]) -> None:
-        """Machines that came a moment ago are flushed first: a difference must tell viewers of them."""
+        """New machines are flushed first, so that viewers get their delta."""
         machines = [machine for rvm_id in rvm_ids if (machine := self._fleet.machines.get(rvm_id)) is not None]
         news = {m.id for m in machines if m.id not in self._sent and m.id in self._touched}
         if news:
@@ -164,7 +160,7 @@ class Feed:
                 self._texts[machine.id] = _encoder.encode(sent)
 
     def send_goodbye(self, reason: str) -> None:
-        """The hub ends: one last frame for every browser, then their sockets close with 1012."""
+        """One last frame for every browser, then close with 1012."""
         self._flush()
         frame = Frame(_encoder.encode({"type": "goodbye", "reason": reason}), numbered=False)
         for subscription in self._subscriptions.values():
@@ -177,7 +173,7 @@ class Feed:
     # --- from announce ----------------------------------------------------------------------------------------------
 
     def publish(self, changes: Sequence[c.Change], touched: Iterable[Touched]) -> None:
-        """Durable changes reach browsers within 50 ms, samples within 250 ms."""
+        """Durable changes within 50 ms, samples within 250 ms."""
         touched = list(touched)
         if any(touch.removed or not touch.members <= READING_MEMBERS for touch in touched):
             self.revision += 1
@@ -256,7 +252,7 @@ class Feed:
         self._schedule(urgent=False)
 
     def _flush(self, only: set[int] | None = None) -> None:
-        """`only`: of these machines alone."""
+        """`only`: of these machines."""
         now = time.monotonic()
         self._last_urgent = now
         if only is None:
@@ -277,7 +273,7 @@ class Feed:
                 subscription.offer(frame)
 
     def _piece(self, rvm_id: int, members: set[str]) -> _Piece | None:
-        """The members that differ from what was last sent of this machine."""
+        """Members that differ from what was last sent."""
         machine = self._fleet.machines.get(rvm_id)
         if machine is None:
             return None
@@ -303,7 +299,7 @@ class Feed:
     def _body(
         self, pieces: dict[int, _Piece], removed: set[int], viewer_class: ViewerClass, quiet: bool
     ) -> Frame | None:
-        """A delta without its beginning (type and seq), for one class of viewers."""
+        """A delta without type and seq, for one class of viewers."""
         seen = [piece for rvm_id, piece in pieces.items() if viewer_class.sees(rvm_id)]
         bodies = [piece.quiet if quiet else piece.full for piece in seen]
         machines = b",".join(body for body in bodies if body is not None)

@@ -1,8 +1,7 @@
-"""Loads the fleet at the start, and takes over what another process (the command line) changed since.
+"""Loads the fleet at the start, and follows what another process (the command line) changes.
 
-One cheap question a second; only when its answer moved are rows read, and then only the members that people edit. They
-become true and are shown, not recorded again.
-"""
+One cheap query a second; rows are read only when its answer moved, and only the members that people edit. Applied
+and shown, not recorded again."""
 
 from __future__ import annotations
 
@@ -24,12 +23,12 @@ from hub.model.machine import BOOTS_KEPT, Machine
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
-"""A machine whose last sign of life is this close to the fleet's newest was there when the last hub life ended: kept
-samples come every 300 s. Longer for one that keeps them more rarely."""
+"""A machine seen so close to the fleet's newest was live when the last hub life ended: kept samples come every 300
+s. Longer where they are kept more rarely."""
 
 
 async def load_fleet(store: Store, base: Values) -> Fleet:
-    """`base` are the hub's own defaults."""
+    """`base`: the hub's defaults."""
     common = await machines.fleet_settings(store)
     version = await machines.newest_settings(store)
     settings = CommonSettings(base, UNWRITTEN if common is None else desired_of(common), version)
@@ -53,7 +52,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
 
 
 def was_live(fleet: Fleet) -> frozenset[int]:
-    """When the last hub life ended, as far as the rows can tell."""
+    """When the last hub life ended, by the rows."""
     seen = {
         m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.row.close_reason
     }
@@ -89,7 +88,6 @@ def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
 
 ROWS_AT_ONCE: Final = 500
 EDITED: Final = ("device_id", "name", "location_description", "api_key", "api_key_prefix")
-"""What people edit."""
 
 
 class ForeignChanges:
@@ -102,7 +100,7 @@ class ForeignChanges:
         self._read_to: datetime | None = None
 
     async def look(self) -> None:
-        """Raises StoreError when the database is away; nothing is missed then."""
+        """Raises StoreError; nothing is missed then."""
         pulse = await machine_pulse.pulse(self._store)
         if pulse == self._seen:
             return
@@ -145,7 +143,7 @@ class ForeignChanges:
 
 
 def difference(machine: Machine, row: Identity) -> Patch | None:
-    """None when it is that already."""
+    """None: equal."""
     values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine.row, name)}
     if "api_key" in values:
         values["quarantined_until"] = None

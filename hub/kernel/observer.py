@@ -1,9 +1,8 @@
-"""Watches connections: asks `hub.model.presence` at the right moments, publishes its verdict and reports it. Knows no
+"""Watches connections: asks `hub.model.presence` at the right moments, publishes and reports its verdict. Knows no
 socket.
 
-A machine is judged when something happens to it, and else at the one instant at which time alone could change the
-verdict (a heap of those). Events wait for the database: in order, and of too many the newest.
-"""
+A machine is judged when something happens to it, and at the one instant at which time alone could change the verdict
+(a heap of those). Events wait for the database in order; of too many the newest stay."""
 
 from __future__ import annotations
 
@@ -23,11 +22,11 @@ from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 
 UNKNOWN_S: Final = 300.0
-"""Of a machine that refused the interval it was sent."""
+"""Of a machine that refused the interval."""
 
 
 class Observer:
-    """Machines are expected as often as their settings say, except while asked for more."""
+    """Machines are expected as often as their settings have it, unless asked for more."""
 
     def __init__(
         self,
@@ -66,7 +65,7 @@ class Observer:
         self.look(machine)
 
     def uploaded(self, machine: Machine) -> None:
-        """Something came by REST with the machine's own key."""
+        """By REST, with the machine's own key."""
         seen_at = self._clock()
         seen = Patch(MachineRow, machine.id, {"last_seen_at": seen_at})
         self._announce.soon(seen, lambda: machine.last_seen_at == seen_at)
@@ -74,7 +73,7 @@ class Observer:
         self.look(machine)
 
     def expect(self, machine: Machine, live_interval: float) -> None:
-        """Live samples at this interval (0: only the kept ones)."""
+        """Live samples at this interval (0: kept ones only)."""
         machine.live_interval = live_interval
         self.settled(machine)
 
@@ -83,7 +82,7 @@ class Observer:
         self.look(machine)
 
     def look(self, machine: Machine) -> None:
-        """Judge a machine now; what is new becomes true at once."""
+        """Judge it now; what is new is applied at once."""
         now = self._monotonic()
         verdict = presence.judge(machine, now)
         if (verdict.connection, verdict.reason) != (machine.connection, machine.connection_reason):
@@ -98,7 +97,7 @@ class Observer:
         self._note(machine, verdict, now)
 
     def tick(self) -> None:
-        """Look at every machine whose time has come, and find what has to be reported."""
+        """Judge every machine whose time has come; collect what to report."""
         now = self._monotonic()
         while self._due and self._due[0][0] <= now:
             when, rvm_id = heapq.heappop(self._due)
@@ -115,7 +114,7 @@ class Observer:
                 self._record_connection(machine)
 
     async def record(self) -> None:
-        """Raises StoreError: what is not recorded waits for the next time."""
+        """Raises StoreError; the rest waits for the next time."""
         await self._pending.record(self._announce)
 
     def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:
@@ -160,7 +159,6 @@ def _expected(machine: Machine) -> float:
 
 
 MAX_PENDING_EVENTS: Final = 10_000
-"""Beyond this the oldest are dropped."""
 AT_ONCE: Final = 200
 
 

@@ -1,7 +1,6 @@
-"""How each Change is written: one entry in a table for every kind. Decides nothing, waits for nothing.
+"""How each Change is written: one entry of a table for every kind.
 
-A recipe is the steps of one Change, and how many results they give.
-"""
+A recipe is the steps of one Change, and how many results they give."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from hub.model.machine import BOOTS_KEPT
 
 
 class Recipe(NamedTuple):
-    """`results` is how many WriteResults the steps give (a step made later may give several)."""
+    """`results`: how many WriteResults the steps give (one made later may give several)."""
 
     steps: tuple[Step, ...]
     results: int
@@ -32,19 +31,19 @@ _NOTHING = Recipe((), 0)
 
 
 def recipe_of(change: c.Change) -> Recipe:
-    """Raises KeyError for an unknown Change: that is a bug, and must not pass as recorded."""
+    """Raises KeyError for an unknown Change: it must not pass as recorded."""
     return _RECIPES[type(change)](change)
 
 
 def all_stored(pairs: Iterable[tuple[c.Change, Recipe]], results: Iterable[WriteResult]) -> list[c.Change]:
-    """Of one caller; takes their own results from the front, and no more."""
+    """Of one caller; takes its results from the front."""
     given = iter(results)
     found = [stored(change, list(islice(given, recipe.results))) for change, recipe in pairs]
     return [change for change in found if change is not None]
 
 
 def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change | None:
-    """With the ids the database gave it; `results` are those of its own recipe. None: it is no news."""
+    """With the database's ids; `results` are those of its own recipe. None: no news."""
     fill = _FILLERS.get(type(change))
     return change if fill is None else fill(change, results)
 
@@ -112,8 +111,7 @@ EXPIRED_OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] =
     "status_history": statuses.delete_statuses_before,
     "machine_boots": partial(boots.delete_boots_before, kept=BOOTS_KEPT),
 }
-"""How rows are deleted, by `RowsExpired.kind`; of the second ones, too large to be looked at as a whole, a machine's.
-"""
+"""Deletions by `RowsExpired.kind`; the second ones, of large tables, go machine by machine."""
 _RECIPES: Mapping[type, Callable[[Any], Recipe]] = {
     c.Put: _put,
     c.Patch: _patch,

@@ -1,5 +1,5 @@
-"""Retries until the database is available: one back-off for everybody, and two lines in the log for an outage. What
-piles up meanwhile stays with the caller."""
+"""Retries until the database is available: one back-off for all, two log lines an outage. What piles up stays with
+the caller."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 
 def delays(first_s: float, most_s: float, dice: Callable[[], float]) -> Iterator[float]:
-    """Seconds before each next attempt: doubled up to the most, each spread over its upper half. `dice` yields floats
-    in [0, 1)."""
+    """Seconds before each next attempt: doubled up to the most, each spread over its upper half. `dice` yields [0,
+    1)."""
     ceiling = first_s
     while True:
         yield ceiling * (1 + dice()) / 2
@@ -33,7 +33,7 @@ def delays(first_s: float, most_s: float, dice: Callable[[], float]) -> Iterator
 
 
 class RetryUntilAvailable:
-    """From any number of tasks. `on` is what is tried again (Unavailable); every other exception passes."""
+    """For any number of tasks. Tried again on `on` (Unavailable); other exceptions pass."""
 
     def __init__(self, subject: str, *on: type[Exception], first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
         self._subject = subject
@@ -43,7 +43,6 @@ class RetryUntilAvailable:
         self.since: float | None = None
         """Monotonic; None when nobody waits."""
         self.waiting = asyncio.Event()
-        """Set while somebody waits."""
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -70,7 +69,7 @@ class RetryUntilAvailable:
             logger.warning("%s: not now, tried again until it works: %s", self._subject, away)
 
     def _end(self, answered: bool) -> None:
-        """The outage is over when the last of those who met it got through."""
+        """The outage ends when the last waiting task got through."""
         self._waiting -= 1
         if not self._waiting and self.since is not None:
             lasted, self.since = time.monotonic() - self.since, None

@@ -1,8 +1,7 @@
-"""The samples lane: one writer, everything pending in one transaction, then one cumulative acknowledgement per link.
+"""The samples lane: one writer, all pending in one transaction, then one cumulative acknowledgement a link.
 
-While the database is away what is pending is kept and tried again; the lane is bounded, and whoever finds it full stops
-reading (`has_room`, `room`). Knows no socket.
-"""
+While the database is away what is pending is kept and tried again; when the lane is full callers stop reading
+(`has_room`, `room`). Knows no socket."""
 
 from __future__ import annotations
 
@@ -22,21 +21,21 @@ from hub.kernel.retry import RetryUntilAvailable
 logger = logging.getLogger("myrvm.samples")
 
 ROWS_PER_COMMIT: Final = 2000
-"""Beyond this a commit grows longer without growing cheaper."""
+"""A larger commit takes longer without getting cheaper."""
 MAX_PENDING: Final = 200_000
 """About 100 MB: 2,000 a second for 100 s, or 5,000 machines' spools of 40."""
 LINGER_MOST_S: Final = 0.020
 LINGER_PER_COMMIT: Final = 2.0
-"""How long the writer may wait for more, in durations of a commit."""
+"""The writer's longest wait for more, in durations of a commit."""
 BUSY_ROWS: Final = 2
-"""A commit with fewer rows was not worth waiting for."""
+"""A commit of fewer rows was not worth waiting for."""
 ENOUGH_ROWS: Final = 256
-"""With so many pending nothing is waited for."""
+"""With so many pending it does not wait."""
 
 
 class Ticket(Protocol):
     waiting: int
-    """Samples of this one in the lane; kept by the lane."""
+    """Of its samples in the lane; kept by the lane."""
 
     def acknowledge(self, seq: int) -> None:
         """Everything up to `seq` is committed. Called in the event loop; must not block."""
@@ -53,7 +52,7 @@ class _Request:
 
 
 class SamplesLane:
-    """Fill with `put` or `keep`, empty by running `run` in one task."""
+    """Filled by `put` and `keep`, emptied by `run` in one task."""
 
     def __init__(self, store: Store, *, max_pending: int = MAX_PENDING) -> None:
         self._store = store
@@ -64,17 +63,17 @@ class SamplesLane:
         self._room = asyncio.Event()
         self.pending = 0
         self.links = 0
-        """That share the room; kept by the registry of links."""
+        """Sharing the room; kept by the registry of links."""
         self.committed = 0
         self.dropped = 0
         self.retry = RetryUntilAvailable("samples", StoreError)
         self.writing_since: float | None = None
-        """By the monotonic clock; None between commits."""
+        """Monotonic; None between commits."""
         self._last_rows = 0
         self._last_commit_s = 0.0
 
     def has_room(self, ticket: Ticket) -> bool:
-        """Half of the room is for whoever comes; in the other half each link has its fair share."""
+        """Half of the room is first come, first served; in the other half each link has its share."""
         pending = self.pending
         if 2 * pending < self._max_pending:
             return True
@@ -85,7 +84,7 @@ class SamplesLane:
         await self._room.wait()
 
     def put(self, rows: Sequence[SampleRow], ticket: Ticket, seq: int) -> None:
-        """Rows of one link in order; without rows (all were repeats) the acknowledgement still waits its turn."""
+        """Of one link in order; without rows (only repeats) the acknowledgement still waits its turn."""
         self._lane.append((rows, ticket, seq))
         ticket.waiting += len(rows)
         self.pending += len(rows)
@@ -93,8 +92,7 @@ class SamplesLane:
             self._ready.set()
 
     def keep(self, rows: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
-        """Samples by REST; False when the lane is full. Without rows (all were repeats) the call still waits its
-        turn."""
+        """By REST; False: full. Without rows (only repeats) the call still waits its turn."""
         ticket = _Request(on_committed)
         if rows and not self.has_room(ticket):
             return False
@@ -122,7 +120,7 @@ class SamplesLane:
             await self.room()
 
     async def _linger(self) -> None:
-        """Under load wait for more: half as many commits."""
+        """Wait for more under load: half as many commits."""
         if self._last_rows >= BUSY_ROWS and self.pending < ENOUGH_ROWS:
             await asyncio.sleep(min(LINGER_PER_COMMIT * self._last_commit_s, LINGER_MOST_S))
 
@@ -141,13 +139,13 @@ class SamplesLane:
         return rows, marks
 
     async def _store_until_done(self, rows: list[SampleRow]) -> None:
-        """Until every row is durable, or was refused for good."""
+        """Until each row is durable, or refused for good."""
         refused = await self.retry(partial(self._stored, rows))
         if refused is not None:
             await self._store_what_fits(rows, refused)
 
     async def _stored(self, rows: list[SampleRow]) -> Rejected | Conflict | None:
-        """Why no retry can store all of them. Raises StoreError: the database is away."""
+        """Why no retry can store all. Raises StoreError."""
         try:
             await self._store.store_samples(rows)
         except (Rejected, Conflict) as refused:
@@ -155,7 +153,7 @@ class SamplesLane:
         return None
 
     async def _store_what_fits(self, rows: list[SampleRow], refused: StoreError) -> None:
-        """Halve until the row that no retry can store is alone; drop and count it."""
+        """Halve until the refused row is alone; drop and count it."""
         if len(rows) == 1:
             self.dropped += 1
             logger.error("machine %d: a sample was refused by the database: %s", rows[0].rvm_id, refused)

@@ -1,4 +1,4 @@
-"""One browser's place in the feed: what waits for it, bounded, and why it was cut off. Knows no socket."""
+"""One browser's place in the feed: what waits for it, bounded, and why it was cut off."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hub.model.access import Principal, may
 from protocol.errors import CloseCode
 
 MAX_WAITING_BYTES: Final = 512 * 1024
-"""With the socket's own buffer below the 1 MB that a frozen browser may cost."""
+"""With the socket's buffer below the 1 MB that a frozen browser may cost."""
 MAX_WAITING_FRAMES: Final = 1000
 
 
 class ViewerClass(NamedTuple):
-    """Viewers of one class see exactly the same: the machines (None = all), and what belongs to no machine."""
+    """Viewers of one class see the same: the machines (None: all), and what belongs to none."""
 
     machines: frozenset[int] | None
     everything: bool
@@ -31,8 +31,8 @@ class ViewerClass(NamedTuple):
 
 
 class Frame:
-    """JSON on its way to many browsers. `numbered`: a delta without its beginning, which holds each browser's own
-    `seq`. `wire` is the sender's form of `body`, made once."""
+    """JSON for many browsers. `numbered`: a delta to which each browser's `seq` is added. `wire`: the sender's form
+    of `body`, made once."""
 
     __slots__ = ("body", "numbered", "wire")
 
@@ -59,7 +59,7 @@ class CutOffError(Exception):
 
 
 class Subscription:
-    """Filled by the feed, emptied by one writer (`next`). Too slow a reader is cut off with 1013."""
+    """Filled by the feed, emptied by one writer (`next`). A reader that is too slow is cut off with 1013."""
 
     def __init__(self, number: int, principal: Principal) -> None:
         self.number = number
@@ -68,10 +68,10 @@ class Subscription:
         self.quiet = False
         self.seq = 0
         self.recheck = asyncio.Event()
-        """Set when something changed about the rights or credentials of this user."""
+        """Set when this user's rights or credentials changed."""
         self.wants_snapshot = True
         self.held = False
-        """What this user may see is being looked up again: nothing is sent."""
+        """Nothing is sent while the rights are looked up again."""
         self._waiting: deque[Frame] = deque()  # Bound: MAX_WAITING_FRAMES; the browser is cut off
         self._waiting_bytes = 0
         self._ready = asyncio.Event()
@@ -85,7 +85,7 @@ class Subscription:
         return self._waiting_bytes
 
     def offer(self, frame: Frame) -> None:
-        """Never waits. A difference before its picture is dropped."""
+        """Never waits. A delta before its picture is dropped."""
         if self._cut is not None or self._goodbye is not None or self.held or (frame.numbered and self.wants_snapshot):
             return
         self._waiting.append(frame)
@@ -95,18 +95,18 @@ class Subscription:
         self._ready.set()
 
     def ask_snapshot(self) -> None:
-        """What waited of older deltas is dropped."""
+        """Waiting deltas are dropped."""
         self.wants_snapshot = True
         self._ready.set()
 
     def hold(self) -> None:
-        """Nothing is sent until `release` with the rights that hold now."""
+        """Send nothing until `release`."""
         self.held = True
         self.drop_all()
         self.recheck.set()
 
     def release(self, principal: Principal) -> None:
-        """Go on with these rights, from a full picture."""
+        """From a full picture."""
         self.principal = principal
         self.viewer_class = ViewerClass.of(principal)
         self.held = False
@@ -114,7 +114,7 @@ class Subscription:
         self.ask_snapshot()
 
     def cut_off(self, code: int, reason: str) -> None:
-        """Nothing that waits is sent any more."""
+        """What waits is dropped."""
         if self._cut is None:
             self._cut = CutOffError(code, reason)
             self.drop_all()
@@ -122,12 +122,12 @@ class Subscription:
         self._ready.set()
 
     def send_goodbye(self, frame: Frame) -> None:
-        """One last frame after what waits, then the socket closes with 1012."""
+        """One last frame after what waits, then close with 1012."""
         self._goodbye = self._goodbye or frame
         self._ready.set()
 
     def drop_deltas(self) -> None:
-        """A full picture is about to be taken: older differences would undo it."""
+        """A full picture will be taken: older deltas would undo it."""
         self._waiting = deque(frame for frame in self._waiting if not frame.numbered)
         self._waiting_bytes = sum(len(frame.body) for frame in self._waiting)
 
@@ -136,7 +136,7 @@ class Subscription:
         self._waiting_bytes = 0
 
     async def next(self) -> Outgoing | None:
-        """None: a snapshot is wanted first (`Feed.snapshot`). Raises CutOffError at the end."""
+        """None: a snapshot first (`Feed.snapshot`). Raises CutOffError at the end."""
         while True:
             if self._cut is not None:
                 raise self._cut
@@ -151,7 +151,7 @@ class Subscription:
             await self._ready.wait()
 
     async def cut(self) -> CutOffError:
-        """Wait until it was cut off, whatever the writer is doing."""
+        """Whatever the writer is doing."""
         await self._ended.wait()
         return self._cut or CutOffError(CloseCode.NORMAL, "ended")
 

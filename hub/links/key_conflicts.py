@@ -1,4 +1,4 @@
-"""Quarantines a key that two machines use. Takeovers are kept in memory; a quarantine is a column. Knows no socket."""
+"""Quarantines a key that two machines use. Takeovers are in memory; a quarantine is a column."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class KeyConflicts:
         return rules.held_for(machine, self._clock())
 
     def too_soon(self, machine: Machine) -> float | None:
-        """Seconds until the machine's present link may be replaced; None: now."""
+        """Seconds until its link may be replaced; None: now."""
         seen = self._seen.get(machine.id)
         return None if seen is None else rules.too_soon(seen, self._monotonic())
 
@@ -56,7 +56,7 @@ class KeyConflicts:
         self._seen.setdefault(machine.id, Takeovers()).last = now
 
     async def contested(self, machine: Machine, older: str, newer: str) -> None:
-        """The replaced link at the address `older` was alive to its end."""
+        """The replaced link (`older`, an address) was alive to its end."""
         seen = self._seen.setdefault(machine.id, Takeovers())
         if rules.contested(seen, older, newer, self._monotonic()) and self.quarantined_for(machine) is None:
             changes = rules.quarantine(machine, seen, self._clock())
@@ -66,7 +66,7 @@ class KeyConflicts:
                 logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
 
     async def end_due(self) -> None:
-        """After an end by time, one contested takeover is enough for the next."""
+        """After an end by time, one contested takeover suffices for the next."""
         now = self._clock()
         for rvm_id in list(self._quarantined):
             machine = self._fleet.machines.get(rvm_id)
@@ -79,7 +79,7 @@ class KeyConflicts:
                 await self._announce(*nearer)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """Counts takeovers anew after a new key, and a quarantine that a person ended."""
+        """Count anew after a new key, or a quarantine that a person ended."""
         for patch in patches(changes, MachineRow):
             if patch.values.get("quarantined_until") is not None:
                 self._quarantined.add(patch.key)

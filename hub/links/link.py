@@ -1,5 +1,5 @@
 """Sends to one machine: messages, acknowledgements, the close. One writer task empties the outbox; a full one closes
-the link. Knows no message that comes in."""
+the link."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class MachineLink:
-    """Single-use, from the accepted socket to its end. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
+    """Single-use. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
 
     __slots__ = (
         "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "bye_reason", "delivered",
@@ -83,7 +83,7 @@ class MachineLink:
         return self.reported.is_set()
 
     def send(self, message: messages.HubMessage) -> None:
-        """Never waits. What the table forbids now is a bug and only logged."""
+        """Never waits. What the table forbids is a bug, and only logged."""
         if self._closing is not None:
             return
         try:
@@ -97,7 +97,7 @@ class MachineLink:
             self._signal()
 
     def acknowledge(self, seq: int) -> None:
-        """Everything up to `seq` is committed. One message however many commits."""
+        """Everything up to `seq` is committed; one message for several commits."""
         self._ack = max(self._ack, seq)
         self._ack_due = True
         self._signal()

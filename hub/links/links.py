@@ -1,8 +1,7 @@
-"""Keeps the live links of this hub, one per machine (the newest), and delivers commands and live intervals to them.
+"""Keeps the live links, one per machine (the newest); delivers commands and live intervals to them.
 
-Also counts events beyond a machine's budget, and issues the tickets of sessions: secrets good once, within a minute,
-kept as hashes in memory. Knows no message that comes in.
-"""
+Also counts events beyond a machine's budget, and issues tickets of sessions: good once, within a minute, kept as
+hashes in memory."""
 
 from __future__ import annotations
 
@@ -52,7 +51,7 @@ class Tickets:
         self._outstanding: dict[bytes, SessionTicket] = {}  # Bound: MAX_TICKETS, the oldest goes
 
     def issue(self, session_id: int, rvm_id: int, purpose: str = "tunnel") -> str:
-        """A new ticket; earlier ones of the session and purpose are void."""
+        """Voids earlier ones of the session and purpose."""
         now = self._monotonic()
         self._keep(lambda t: t.until > now and (t.session_id, t.purpose) != (session_id, purpose))
         if len(self._outstanding) >= MAX_TICKETS:
@@ -62,7 +61,7 @@ class Tickets:
         return text
 
     def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> SessionTicket | None:
-        """Spent either way. Found by hash, so timing shows nothing of others."""
+        """Spent either way. Found by hash, so timing shows nothing."""
         ticket = self._outstanding.pop(digest(text), None)
         if ticket is None or ticket.until <= self._monotonic():
             return None
@@ -117,7 +116,7 @@ class Links:
         self.restarting = False
         self.takeovers = 0
         self.tally: Counter[str] = Counter()  # Bound: three names
-        """What was answered with an error: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
+        """Answered with an error: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
 
     def __len__(self) -> int:
         return len(self._links)
@@ -150,7 +149,7 @@ class Links:
         return self._links.get(link.rvm_id) is link
 
     def unregister(self, link: MachineLink) -> bool:
-        """False when a newer link had replaced it."""
+        """False: a newer link had replaced it."""
         if self._links.get(link.rvm_id) is not link:
             return False
         del self._links[link.rvm_id]
@@ -158,7 +157,7 @@ class Links:
         return True
 
     def deliver_waiting(self, link: MachineLink) -> None:
-        """Sends what is open; commands that never left wait for `rights_checked`."""
+        """All that are open; those never sent wait for `rights_checked`."""
         machine = link.machine
         if machine is not None:
             waiting = (c for c in machine.pending.values() if not has_left(machine, c))
@@ -171,7 +170,7 @@ class Links:
         self.deliver(link.rvm_id)
 
     def deliver(self, rvm_id: int) -> None:
-        """Sends open commands not sent on this link yet; of a cancelled one only the cancel."""
+        """Send what this link has not had; of a cancelled command only the cancel."""
         link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
         if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
             return
@@ -187,7 +186,7 @@ class Links:
                 self.show_progress(machine, command_rules.sent(command, now))
 
     def _wire_command(self, command: CommandRow) -> messages.Command:
-        """The tunnel's ticket is made here and is nowhere but on the wire."""
+        """The tunnel's ticket is made here and stored nowhere."""
         message = command_rules.wire(command)
         if command.name == START and not command.args.get("site"):
             ticket = self.tickets.issue(command.args["session_id"], command.rvm_id)
@@ -195,7 +194,7 @@ class Links:
         return message
 
     def show_progress(self, machine: Machine, changes: Sequence[Change]) -> None:
-        """Stored a moment later, unless the commands have moved on by then."""
+        """Stored a moment later, unless the commands have moved by then."""
         for change in changes:
             if isinstance(change, Move):
                 self._announce.soon(change, partial(_is_newest, machine, change.row))
@@ -213,7 +212,7 @@ class Links:
             link.close(code, reason, at_once=True)
 
     async def wait_for(self, command_id: str, timeout: float) -> CommandRow | None:
-        """The command once it has ended, or as it is after `timeout`; None: not open (read the database)."""
+        """When it has ended, or after `timeout`; None: not open (read the database)."""
         command = self._fleet.open.get(command_id)
         if command is None:
             return None
@@ -314,7 +313,7 @@ TICK_S: Final = 1.0  # Watches that ran out end within this
 
 
 def ask_for_live_samples(watching: Watching, fleet: Fleet, links: Links) -> None:
-    """Ask every machine whose wanted interval changed; one without a link gets it in its next welcome."""
+    """Ask every machine whose wanted interval changed; without a link it is in the next welcome."""
     for rvm_id, interval in watching.settle(time.monotonic(), fleet.machines).items():
         links.ask_for_interval(rvm_id, interval)
 
@@ -326,7 +325,7 @@ async def end_stale_watches(watching: Watching, fleet: Fleet, links: Links) -> N
 
 
 class DroppedEvents:
-    """Counts events beyond the budget, and records each count when its minute is over."""
+    """Counts events beyond the budget, and records each count after its minute."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._reported = ReportedEvents()
@@ -334,10 +333,10 @@ class DroppedEvents:
         self._pending = PendingEvents()
 
     def take(self, rvm_id: int, now: datetime) -> bool:
-        """Whether this event is recorded; False: it was counted."""
+        """False: counted, not recorded."""
         return self._reported.take(rvm_id, self._monotonic(), now)
 
     async def record(self, announce: Announcer, now: datetime, more: Iterable[EventHappened] = ()) -> None:
-        """Raises StoreError: counts are kept for the next call."""
+        """Raises StoreError; counts are kept for the next call."""
         self._pending.add([*self._reported.due(self._monotonic(), now), *more])
         await self._pending.record(announce)

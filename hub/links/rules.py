@@ -1,6 +1,5 @@
-"""Decides what a message means and when two links with one key conflict. Knows no link and no database. A takeover is
-contested when the replaced link was alive to the end: one machine whose network flaps is never quarantined. `now` is
-monotonic seconds where it is a float."""
+"""Decides what a message means and when two links with one key conflict. A takeover is contested when the replaced
+link was alive to the end: a machine whose network flaps is never quarantined. A float `now` is monotonic seconds."""
 
 from __future__ import annotations
 
@@ -34,8 +33,8 @@ MOST_ADDRESSES = 10
 
 @dataclass(slots=True)
 class Takeovers:
-    """When the link was last replaced; contested takeovers (monotonic instant, older link's address, newer's); until
-    when one is enough."""
+    """When the link was last replaced; contested takeovers (instant, older and newer address); until when one is
+    enough."""
 
     last: float = float("-inf")
     # Bound: those within TAKEOVER_WINDOW_S, at most one a second.
@@ -44,13 +43,13 @@ class Takeovers:
 
 
 def too_soon(seen: Takeovers, now: float) -> float | None:
-    """Seconds until a link may be replaced again; None when it may now."""
+    """Seconds until a link may be replaced; None: now."""
     wait = seen.last + APART_S - now
     return wait if wait > 0 else None
 
 
 def contested(seen: Takeovers, older: str, newer: str, now: float) -> bool:
-    """Count a contested takeover; True when it is one too many."""
+    """Count it; True: one too many."""
     seen.fights.append((now, older, newer))
     while seen.fights and seen.fights[0][0] < now - TAKEOVER_WINDOW_S:
         seen.fights.popleft()
@@ -68,7 +67,7 @@ def held_for(machine: Machine, now: datetime) -> float | None:
 
 
 def too_far(machine: Machine, now: datetime) -> list[Change]:
-    """Shorten a quarantine that a clock set back would prolong; [] for all others."""
+    """Shorten a quarantine that a clock set back would prolong; [] otherwise."""
     until = machine.row.quarantined_until
     if until is None or until - now <= QUARANTINE + SLACK:
         return []
@@ -76,7 +75,6 @@ def too_far(machine: Machine, now: datetime) -> list[Change]:
 
 
 def quarantine(machine: Machine, seen: Takeovers, now: datetime) -> list[Change]:
-    """The event names the holders' addresses."""
     addresses = list(dict.fromkeys(address for _, *pair in seen.fights for address in pair))
     until = now + QUARANTINE
     params = {"takeovers": len(seen.fights), "addresses": addresses[:MOST_ADDRESSES], "until": until.isoformat()}
@@ -101,7 +99,7 @@ MAX_NAMED_FAULTS = 5  # Faults of one frame that its `error` names; the rest is 
 
 
 class Taken(NamedTuple):
-    """A metrics frame, dated and checked: rows to store, its newest readable sample, and what was left out."""
+    """Of a metrics frame: rows to store, its newest readable sample, and what was left out."""
 
     rows: list[SampleRow]
     newest: messages.Sample | None
@@ -111,7 +109,7 @@ class Taken(NamedTuple):
 
 def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
     """Sample k of n has the number seq - (n-1-k); the caller moves `boot.accepted` to `frame.seq`. Raises
-    RemoteProtocolError when there are more samples than numbers."""
+    RemoteProtocolError for more samples than numbers."""
     samples = frame.samples
     first = frame.seq - len(samples) + 1
     if first < 0:
@@ -138,7 +136,7 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
 
 
 def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """The newest sample of a live frame; it is of now, whatever the machine's clock shows."""
+    """The newest sample, dated now, whatever the machine's clock shows."""
     newest = frame.samples[-1]
     try:
         at, _ = date(newest.timestamp, now, machine.row.timezone, fallback_zone)
@@ -152,8 +150,8 @@ def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback
 def newest_at(
     machine: Machine, boot_id: str | None, seq: int, taken_at: datetime, now: datetime, *, live: bool = False
 ) -> datetime | None:
-    """The instant of a sample newer than the known readings, else None. Within a boot the number decides; a known time
-    in the future counts for nothing. Newer by number and far behind by clock: taken now."""
+    """The instant of a sample newer than the known readings, else None. Within a boot the number decides; a known
+    time in the future counts for nothing. Newer by number and far behind by clock: now."""
     known, (known_boot, known_seq) = machine.readings_at, machine.readings_of
     if live or known is None or taken_at >= known:
         return taken_at
@@ -163,7 +161,6 @@ def newest_at(
 
 
 def check_hello(machine: Machine, hello: messages.Hello) -> None:
-    """Raises RemoteProtocolError with the close code."""
     if hello.protocol not in SUPPORTED_VERSIONS:
         raise RemoteProtocolError(
             "no_common_version",
@@ -182,7 +179,7 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
 def introduce(
     machine: Machine, hello: messages.Hello, epoch: int, ip: str | None, now: datetime, fallback_zone: str
 ) -> list[Change]:
-    """The facts of a hello, an event when version or boot are new, and the status it declares."""
+    """Facts of a hello, an event when version or boot are new, and the declared status."""
     try:
         offset = (read(hello.time, hello.timezone or machine.row.timezone, fallback_zone) - now).total_seconds()
     except UndatableError:
@@ -218,7 +215,7 @@ def introduce(
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:
-    """The status a machine declares; [] when nothing is new."""
+    """[] when nothing is new."""
     changes = status_rules.reported_by_machine(machine, report, now, machine.capabilities)
     # The numbers of status reports and of events may overlap: status counts on the other side of zero.
     return [

@@ -1,5 +1,5 @@
-"""Handles the messages of one live machine in order: samples to their lane at once, everything durable by one worker.
-The reader never waits for the database; `received` follows the commit. Knows no socket."""
+"""Handles one machine's messages in order: samples go to their lane at once, all that is durable to one worker. The
+reader never waits for the database; `received` follows the commit. Knows no socket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Outcome = Literal["committed", "decided", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """One machine's link after hello. `machine` and `boot` are those of the hello."""
+    """A machine's link after hello."""
 
     link: MachineLink
     machine: Machine
@@ -51,7 +51,7 @@ class MessageContext:
 
     @property
     def zone(self) -> str:
-        """The zone of naive timestamps while the machine's own is unknown."""
+        """Of naive timestamps, while the machine's own is unknown."""
         return self.machine.effective_settings.default_zone
 
     @property
@@ -59,11 +59,11 @@ class MessageContext:
         return self.links.retry
 
     async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
-        """Waits for the database. True also when decided otherwise before; False: it cannot be stored."""
+        """Waits for the database. True also when decided otherwise before; False: cannot be stored."""
         return await self.attempt(changes, ref) != "refused"
 
     async def attempt(self, changes: Sequence[Change], ref: int | str | None = None) -> Outcome:
-        """Like `commit`; `decided`: it was decided otherwise before."""
+        """Like `commit`; `decided`: decided otherwise before."""
         try:
             if changes:
                 await self.retry(lambda: self.announce(*changes))
@@ -81,14 +81,14 @@ Handler = Callable[[MessageContext, Any], Awaitable[None]]
 
 
 class MessageHandlers(NamedTuple):
-    """By type of message, and what runs after a stored hello."""
+    """By message type, and what runs after a stored hello."""
 
     by_type: Mapping[type, Handler]
     after_hello: Callable[[MessageContext], Awaitable[None]]
 
 
 _LINES: Final[dict[type, float]] = {m.CommandUpdate: UPDATE_LINES, m.Event: 0.0}
-"""Lines of the audit log that each adds, if not one. Events are counted by `hub.model.budgets`."""
+"""Lines of the audit log, if not one. Events are counted by `hub.model.budgets`."""
 
 
 class LinkSession:
@@ -126,7 +126,7 @@ class LinkSession:
     # --- reading: nothing here waits --------------------------------------------------------------------------------
 
     def receive(self, text: str) -> bool:
-        """Handle one frame. False: `wait` before the next one."""
+        """False: `wait` before the next one."""
         link = self._link
         if link.closing:
             return True
@@ -150,7 +150,7 @@ class LinkSession:
         return self._may_go_on()
 
     async def wait(self) -> None:
-        """Slows a machine that sends too much, or more than can be stored."""
+        """Slow a machine that sends too much, or more than can be stored."""
         if (slow := self._slow_until - time.monotonic()) > 0:
             await anyio.sleep(slow)
         await self._link.room()
@@ -206,7 +206,7 @@ class LinkSession:
             )  # fmt: skip
 
     def _spend(self, cost: Cost, at: float) -> None:
-        """Charge the machine's budget; in debt, the link is read more slowly."""
+        """Charge the budget; in debt the link is read slower."""
         wait = self._links.budget.spend(self._machine.id, at, cost)
         if wait:
             self._slow_until = max(self._slow_until, at + wait)
@@ -237,7 +237,7 @@ class LinkSession:
     # --- the worker -------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        """Ends when the inbox is empty. One of the boundaries for bugs."""
+        """Until the inbox is empty. A boundary for bugs."""
         try:
             while self._inbox and self._links.is_current(self._link):
                 message, cost = self._inbox[0]
@@ -264,7 +264,7 @@ class LinkSession:
 
 
 def refuse(link: MachineLink, error: RemoteProtocolError, ref: int | str | None = None) -> None:
-    """Name what is wrong in an `error` message, and close when the error says so."""
+    """Send an `error` message, and close where the error has a code for it."""
     text = f"{error.field}: {error.detail}" if error.field else error.detail
     link.send(m.Error(code=error.code, message=text[:1000], ref=ref))
     if error.close is not None:

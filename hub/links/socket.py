@@ -1,5 +1,5 @@
-"""`/ws/device`: a machine's one persistent connection, from the upgrade to its end. Admits by the header's key before
-the upgrade (a refusal is an HTTP answer), else by the first frame. Raw ASGI: the hot path."""
+"""`/ws/device`: a machine's one connection, from the upgrade to its end. Admits by the header's key before the
+upgrade (a refusal is an HTTP answer), else by the first frame. Raw ASGI: the hot path."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CLOSE_TIMEOUT_S: Final = 5.0  # A closed link waits this long for the socket to 
 
 
 class DeviceSocket:
-    """The route's ASGI application; the hub's context is at `scope["app"].state.hub`."""
+    """The hub's context is at `scope["app"].state.hub`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: HubContext = scope["app"].state.hub
@@ -158,7 +158,7 @@ class _LinkSocket:
                 await session.wait()
 
     async def _gone(self) -> None:
-        """A replaced link whose peer answers our 4409 was alive: somebody else has this key."""
+        """A replaced link whose peer answers our 4409 was alive: two peers have this key."""
         link = self._link
         if link.machine is None or link.replaced_by is None:
             return
@@ -245,7 +245,7 @@ class _LinkSocket:
         return session
 
     def _end(self) -> None:
-        """Only the newest link's end is its machine's end."""
+        """Only the newest link's end is the machine's."""
         context, link, machine = self._context, self._link, self._link.machine
         context[Links].ended(link)
         if machine is None or not context[Links].unregister(link):
@@ -269,7 +269,7 @@ device_socket = DeviceSocket()
 
 
 class LinkRefusal(NamedTuple):
-    """Why a valid key is refused now, and for how many seconds."""
+    """Of a valid key, and for how many seconds."""
 
     code: str
     detail: str
@@ -288,13 +288,13 @@ def key_conflict_refusal(context: HubContext, machine: Machine) -> LinkRefusal |
 
 
 def budget_refusal(context: HubContext, machine: Machine, cost: Cost) -> LinkRefusal | None:
-    """Charge the key's budget for a link, or a link in a new boot; the refusal, if any."""
+    """Charge the key's budget for a link, or for one in a new boot."""
     wait = context[Links].budget.take(machine.id, time.monotonic(), cost)
     return LinkRefusal("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
 
 
 def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
-    """Of the Authorization header; two headers are none."""
+    """By the Authorization header; two headers are none."""
     headers = connection.headers.getlist("authorization")
     scheme, _, key = headers[0].partition(" ")
     principal = machine_by_key(context, key.strip()) if len(headers) == 1 and scheme.lower() == "bearer" else None
@@ -302,7 +302,7 @@ def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machin
 
 
 async def reject(send: Send, context: HubContext, address: str, *, offered: bool = True) -> None:
-    """Answers 401, or 429 for an address that has guessed too often."""
+    """401, or 429 for an address that has guessed too often."""
     wait = context[AuthState].wrong_credentials.charge(address) if offered else None
     if wait is None:
         await answer(send, 401, "A valid machine key is needed.", None)
@@ -322,4 +322,4 @@ async def answer(send: Send, status: int, detail: str, retry_after: float | None
         await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": json.dumps(problem | {"detail": detail}).encode()})
     except OSError:
-        """The client did not wait for the answer."""
+        ...

@@ -1,4 +1,4 @@
-"""Serves /rvms/{id}/config and /config: the settings of one machine, and what the whole fleet inherits."""
+"""/rvms/{id}/config and /config: settings of one machine, and what all inherit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Origin = Literal["default", "file", "fleet", "machine"]
 
 
 class Blocks(msgspec.Struct):
-    """The values by subject; the keys that are not the product's own are in `other`."""
+    """Values by subject; keys that are not the product's are in `other`."""
 
     remote_access: dict[str, Any]
     timezone: dict[str, Any]
@@ -59,8 +59,8 @@ class Blocks(msgspec.Struct):
 
 
 class FleetSettings(msgspec.Struct):
-    """What every machine inherits. `version` 0: nothing was ever written. `written` is all that machines are told; for
-    any other key their own files come before the defaults."""
+    """What every machine inherits. `version` 0: never written. `written` is what machines are sent; for other keys
+    their own files come before the defaults."""
 
     version: int
     values: dict[str, Any]
@@ -72,9 +72,8 @@ class FleetSettings(msgspec.Struct):
 
 
 class MachineSettings(msgspec.Struct):
-    """`values` is what is in force, as far as the machine has told of its own file; `written` is what was written for
-    this machine, `inherited` what that stands before; `applied_errors` is what it could not take over of
-    `applied_version`, and why."""
+    """`values`: what is in force, as far as the machine has reported its file; `written`: for this machine;
+    `inherited`: what that overrides; `applied_errors`: what it refused of `applied_version`, and why."""
 
     version: int
     applied_version: int
@@ -90,7 +89,7 @@ class MachineSettings(msgspec.Struct):
 
 
 class MachineSetting(msgspec.Struct):
-    """`value` is null for a key that nobody has given a value (any more)."""
+    """`value` null: nobody has given it one (any more)."""
 
     key: str
     value: Any
@@ -148,7 +147,7 @@ async def settings_applied(call: Call) -> Answer:
 
 
 async def _write_unchanged(call: Call, machine: Machine | None, request: SettingsRequest) -> Text | None:
-    """For a caller who may have named the version they saw in `If-Match`, in the body, or in both."""
+    """The version they saw may be in `If-Match`, in the body, or in both."""
     settings = call.context.fleet.settings
     expected = version_expected(
         call.request, settings.written.version if machine is None else machine.effective_settings.version
@@ -174,7 +173,7 @@ def _fleet(call: Call, message: Text | None = None) -> Answer:
 
 
 async def write(call: Call, machine: Machine | None, request: SettingsRequest) -> Text | None:
-    """The message for the caller; None: it changed nothing. Raises a Problem."""
+    """The message for the caller; None: nothing changed. Raises a Problem."""
     try:
         changed = await service.write(call.context.announce, machine, request, call.principal.actor, call.now)
     except (StaleError, WrongSettingsError) as refused:
@@ -187,12 +186,12 @@ async def write(call: Call, machine: Machine | None, request: SettingsRequest) -
 
 
 async def pin_zone(call: Call, zone: str) -> None:
-    """For good; "": leave it to look-ups again. Raises a Problem."""
+    """ "": by look-ups again. Raises a Problem."""
     await write(call, call.machine, SettingsRequest({"pinned_timezone": zone or None}))
 
 
 def settings_view(fleet: CommonSettings, machine: Machine) -> dict[str, Any]:
-    """What holds, where each value comes from, and how much of it the machine has taken over."""
+    """What holds, where from, and how much of it the machine has applied."""
     own, local, found = machine.desired_settings, machine.reported_settings, machine.effective_settings
     without = fleet.of(UNWRITTEN, local).values
     return {

@@ -1,4 +1,4 @@
-"""Reads the bodies of the settings' operations and words their faults; `protocol.configuration` has the kinds."""
+"""Reads the bodies of the settings' operations and words their errors; `protocol.configuration` has the kinds."""
 
 from __future__ import annotations
 

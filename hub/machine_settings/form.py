@@ -1,5 +1,5 @@
-"""Fills the settings form of a machine or of the fleet, and writes it by the operation of the API. A refused form comes
-back with all that was typed."""
+"""Fills the settings form of a machine or the fleet, and writes it by the API's operation. A refused form comes back
+as typed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from protocol.limits import MAX_INTEGER
 
 CODE: Final = "config.changed"
 LOOK_BACK: Final = 300
-"""Writes that are searched for who changed what."""
+"""Writes searched for who changed what."""
 
 Rows = dict[str, list[SettingRow]]
 Changed = Mapping[str, tuple[str, int, Any]]
-"""By key: who, when (epoch ms), and the value before."""
+"""By key: who, when (ms), the value before."""
 
 
 def kind_of(key: str, value: Any) -> str:
@@ -49,7 +49,7 @@ def rows_of(
     changed: Changed,
     refused: Mapping[str, str],
 ) -> Rows:
-    """By block, in the table's order, free keys by name. `behind` holds without what is `own`."""
+    """By block, in the table's order, free keys by name. `behind`: what holds without `own`."""
     found: Rows = {block: [] for block in (*table.BLOCKS, OTHER)}
     free = sorted(key for key in values if table.is_free(key))
     for key in (*table.SETTINGS, *free):
@@ -83,7 +83,7 @@ def shown(reader: Reader, key: str, value: Any) -> str:
 
 
 def amount(reader: Reader, value: float, unit: str = "") -> str:
-    """With its unit; seconds in the units people count in."""
+    """With its unit; seconds in units that people count in."""
     if unit == "s" and value >= 1 and value == int(value):
         return reader.span(value)
     text = formats.measured(value, reader.language, grouped=bool(unit))
@@ -91,7 +91,7 @@ def amount(reader: Reader, value: float, unit: str = "") -> str:
 
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:
-    """As far as it concerns this machine (None: the fleet)."""
+    """Of this machine (None: the fleet)."""
     # The fleet's own apart from the machines', however many those are, and by the index on (machine, time).
     writes = await events.list_events(store, limit=LOOK_BACK, codes=[CODE], of_fleet=True)
     if rvm_id is not None:
@@ -114,7 +114,7 @@ NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing
 
 @dataclass
 class FormState:
-    """`form` is what was sent and not taken, `faults` why, by key."""
+    """`form`: as sent and refused, `faults`: why, by key."""
 
     status: int = 200
     note: tuple[str, str] | None = None
@@ -123,7 +123,7 @@ class FormState:
 
 
 def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
-    """By the address, for what has just been done."""
+    """From the address, after a write."""
     notice = visit.request.query_params.get("notice", "")
     return (NOTES[notice], visit.reader.t(f"settings.{notice}", n=version)) if notice in NOTES else None
 
@@ -169,7 +169,7 @@ def written(scope: DesiredSettings) -> dict[str, Any]:
 
 
 async def save(visit: Visit, found: Machine | None) -> FormState | str:
-    """The word for the address when it is done, else what to show."""
+    """The address's note when written, else what to show."""
     form, t = visit.form, visit.reader.t
     held = visit.context.fleet.settings.shared.values if found is None else found.effective_settings.values
     try:
@@ -210,7 +210,7 @@ def _sentence(visit: Visit, whys: Sequence[Text]) -> str:
 
 
 def requested(form: Mapping[str, str], held: Values) -> dict[str, Any]:
-    """The fields that differ from what the form was made from, and the key it adds."""
+    """Fields that differ from the form as drawn, and the added key."""
     found = settings.requested(form, {key: kind_of(key, value) for key, value in held.items()})
     added = settings.plain(form.get("add.key", ""))
     if added:

@@ -1,4 +1,4 @@
-"""Shows /machines/{id}/settings (name, facts, every setting) and /admin/settings (what all machines inherit)."""
+"""/machines/{id}/settings (name, facts, settings) and /admin/settings (what all machines inherit)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,6 @@ def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
 
 
 def _fact(reader: Reader, name: str, value: Any) -> Any:
-    """Bytes in the unit memory is sold in."""
     amount = name == "memory_bytes" and isinstance(value, int) and not isinstance(value, bool)
     return f"{reader.number(value / 2**30, 1)} GiB" if amount else value
 

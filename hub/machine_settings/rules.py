@@ -1,5 +1,5 @@
-"""Checks writes to the settings of the fleet or of one machine, and reads what machines report of theirs. `None` for a
-key: inherit again. The database decides, by the version, whether somebody else wrote meanwhile."""
+"""Checks writes to settings, and reads what machines report of theirs. `None`: inherit again. The version in the
+database decides whether somebody else wrote meanwhile."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from protocol.limits import MAX_INTEGER, MAX_MESSAGE_BYTES
 from protocol.messages import Config
 
 RESERVED: Final = frozenset({"version", "values", "applied"})
-"""Members of the request, so no keys."""
+"""Members of the request, not keys."""
 _WELCOME_BYTES: Final = 1024
-"""Beside the settings, generously."""
+"""Of the welcome beside the settings."""
 
 
 class SettingsRequest(NamedTuple):
-    """Names as the caller wrote them; `version`: the one seen, None when they do not care."""
+    """Names as the caller wrote them; `version`: the one seen, None: any."""
 
     values: Mapping[str, Any]
     version: int | None = None
 
 
 class StaleError(Exception):
-    """Somebody wrote since the caller looked; `current` is the version now."""
+    """Somebody else wrote; `current`: the version now."""
 
     def __init__(self, current: int) -> None:
         super().__init__(f"the version is {current} now")
@@ -67,7 +67,7 @@ def write_machine(
     now: datetime,
     local: ReportedSettings = UNREPORTED,
 ) -> list[Change]:
-    """[] when it changes nothing. Raises StaleError, WrongSettingsError. `local`: what the machine's own file sets."""
+    """[] when nothing changes. Raises StaleError, WrongSettingsError. `local`: what the machine's own file sets."""
     behind = ReportedSettings(local.values)
     before = fleet.of(own, behind)
     _check_version(request, before.version)
@@ -86,7 +86,7 @@ def write_machine(
 def write_fleet(
     fleet: CommonSettings, owns: Iterable[DesiredSettings], request: SettingsRequest, actor: Actor, now: datetime
 ) -> list[Change]:
-    """`owns`: what machines have of their own; it must still fit with it. Otherwise as `write_machine`."""
+    """`owns`: the machines' own, which must still fit. Otherwise as `write_machine`."""
     _check_version(request, fleet.written.version)
     own = [scope for scope in owns if scope.values]
 
@@ -114,7 +114,7 @@ def _check_version(request: SettingsRequest, current: int) -> None:
 
 
 def _checked(request: SettingsRequest, held: Callable[[str], Value | None]) -> dict[str, Value | None]:
-    """By its real keys; `held` gives what a free key holds now, whose kind stays."""
+    """By real keys; `held`: what a free key holds now, whose kind stays."""
     errors: dict[str, WrongValueError] = {}
     found: dict[str, Value | None] = {}
     for name, value in request.values.items():
@@ -161,7 +161,7 @@ def _size(found: EffectiveSettings) -> int:
 
 
 def _check_size(request: SettingsRequest, found: EffectiveSettings) -> None:
-    """A machine gets all that is desired of it in one message."""
+    """A machine gets all that is desired in one message."""
     free = [key for key in found.written if table.is_free(key)]
     named = next((name for name, value in request.values.items() if value is not None), "values")
     if len(free) > table.MAX_FREE_KEYS:
@@ -194,8 +194,8 @@ def _changes(
 
 
 def replacing(rvm_id: int | None, new: DesiredSettings, version_before: int = 0) -> list[Change]:
-    """Replaces what is desired of the fleet (None) or of a machine. Conflict `version`: another than `version_before`
-    (0: no row) is there, or any is as large."""
+    """Of the fleet (None) or a machine. Conflict `version`: it is not `version_before` (0: no row), or any is as
+    large."""
     now: dict[str, Any] = {
         "values": dict(new.values), "version": new.version, "updated_at": new.at, "updated_by": new.by,
     }  # fmt: skip
@@ -212,7 +212,6 @@ def replacing(rvm_id: int | None, new: DesiredSettings, version_before: int = 0)
 
 MOST_KEYS: Final = 64
 MOST_TEXT: Final = 200
-"""Characters of one reason."""
 
 
 def kept(errors: Mapping[str, str]) -> dict[str, str]:
@@ -221,7 +220,7 @@ def kept(errors: Mapping[str, str]) -> dict[str, str]:
 
 
 def refusal_params(params: Mapping[str, Any], errors: Mapping[str, str], beyond: int) -> dict[str, Any]:
-    """As many errors as fit into one event, and how many `more` there are with those `beyond` what is kept."""
+    """As many errors as fit into one event; `more`: the others and those `beyond` what is kept."""
     shown: dict[str, str] = {}
     for key, why in errors.items():
         if too_large({**params, "errors": {**shown, key: why}, "more": len(errors) + beyond}):
@@ -232,7 +231,7 @@ def refusal_params(params: Mapping[str, Any], errors: Mapping[str, str], beyond:
 
 
 def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
-    """By their real keys, and how many are left out."""
+    """By real keys; and how many are left out."""
     found: dict[str, Value] = {}
     for name, value in (own or {}).items():
         try:
@@ -247,7 +246,7 @@ def readable(own: Mapping[str, Any] | None) -> tuple[dict[str, Value], int]:
 
 
 def was_given(machine: Machine, version: int) -> bool:
-    """Versions only grow: a report of a larger one is not true."""
+    """Versions only grow: a report of a larger one is wrong."""
     return version <= machine.effective_settings.version
 
 
@@ -258,8 +257,8 @@ def applied(
     now: datetime,
     own: Mapping[str, Any] | None = None,
 ) -> list[Change]:
-    """[] for a report that is known. `errors`, `own` None: not in it, as in a hello. Version 0, a machine that runs by
-    its own file, is no event."""
+    """[] for a known report. `errors`, `own` None: not reported, as in a hello. Version 0 (its own file only) is no
+    event."""
     refused = machine.row.config_errors or {}
     if errors is None:
         errors = refused if version else {}

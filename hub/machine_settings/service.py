@@ -1,8 +1,7 @@
-"""Writes settings, sends them to the machines they are for, and commits what machines report of theirs.
+"""Writes settings, sends them to their machines, and commits what these report.
 
-A request without a version means only the keys it has, so it is drafted anew on what came in between. A fleet's write
-is sent in slices.
-"""
+A request without a version means only its own keys, so it is drafted anew on what came in between. A fleet's write
+is sent in slices."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ SLICE: Final = 100
 async def write(
     announce: Announcer, machine: Machine | None, request: SettingsRequest, actor: Actor, now: datetime
 ) -> bool:
-    """For one machine, or the fleet (None). False: it changed nothing. Raises StaleError, WrongSettingsError, and a
+    """Of one machine, or the fleet (None). False: nothing changed. Raises StaleError, WrongSettingsError, and a
     StoreError."""
     fleet = announce.fleet
     for _ in range(TRIES):

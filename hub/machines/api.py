@@ -27,14 +27,14 @@ from protocol.kinds import SpecialStatus, Status
 
 @of_record(SampleRow, without=("rvm_id", "timestamp", "boot", "seq", "clamped", "created_at"))
 class Readings(msgspec.Struct):
-    """The newest readings. A reading the hardware cannot give is null, and `reasons` says why."""
+    """An absent reading is null, and `reasons` says why."""
 
     taken_at: Instant | None
     reasons: dict[str, str]
 
 
 class OldestSession(msgspec.Struct):
-    """A machine's oldest open remote access session, as everybody who sees the machine may know it."""
+    """A machine's oldest open remote session, as all who see the machine may know it."""
 
     id: int
     admin_id: int | None
@@ -50,9 +50,8 @@ class OldestSession(msgspec.Struct):
 
 
 class BackupBrief(msgspec.Struct):
-    """When the last good backup was made and when it was restored to compare it; `failed_at`: only while the last one
-    that ended failed; `late_at`: from when on the machine is without a good one for too long;
-    `open_status` and `open_type`: of the one that is being made or was asked for."""
+    """When the last good backup was made and verified; `failed_at`: only while the last one that ended failed;
+    `late_at`: from when on a good one is overdue; `open_status`, `open_type`: of the one being made or asked for."""
 
     good_at: Instant | None
     verified_at: Instant | None
@@ -67,8 +66,7 @@ class BackupBrief(msgspec.Struct):
 
 @of_record(MachineRow, without=views.HIDDEN)
 class MachineSummary(msgspec.Struct):
-    """A machine as it is now. `commands`: those of the hub that its software names; `config_refused`: how many settings
-    it could not take."""
+    """`commands`: those that its software supports; `config_refused`: how many settings it refused."""
 
     status: Status
     special_status: SpecialStatus | None
@@ -92,7 +90,7 @@ class MachineSummary(msgspec.Struct):
 
 
 class MachineView(MachineSummary):
-    """Everything the hub knows of a machine now, also what the machine words itself."""
+    """All the hub knows of a machine now, its own texts included."""
 
     capabilities: list[str]
     hardware: dict[str, Any] | None
@@ -100,13 +98,13 @@ class MachineView(MachineSummary):
 
 
 class MachineWithKey(MachineView):
-    """A machine just added. `api_key` is shown here and never again."""
+    """`api_key` is shown here and never again."""
 
     api_key: str
 
 
 class NewKey(msgspec.Struct):
-    """`api_key` is shown here and never again; the old one is dead and its link closed."""
+    """`api_key` is shown here and never again; the old one is void and its link closed."""
 
     id: int
     device_id: str
@@ -115,7 +113,7 @@ class NewKey(msgspec.Struct):
 
 
 class MachineQuery(msgspec.Struct):
-    """`status` is the effective one; `q` is looked for in name, device_id and location."""
+    """`status`: the effective one; `q`: in name, device_id and location."""
 
     status: Status | None = None
     connection: Connection | None = None
@@ -126,8 +124,6 @@ class MachineQuery(msgspec.Struct):
 
 
 class NewMachine(msgspec.Struct):
-    """Without `device_id` the hub makes one up."""
-
     name: Title
     location_description: Note | None = None
     device_id: DeviceId | None = None

@@ -1,5 +1,5 @@
-"""Pages that add a machine, show its key, replace it, and remove the machine. The key is kept only in the memory of the
-session that made it, for a quarter of an hour."""
+"""Adds a machine, shows its key, replaces it, removes the machine. The key stays only in the memory of the session
+that made it, for a quarter of an hour."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def fresh_key(visit: Visit, machine: Machine) -> str | None:
 
 
 def config_text(address: str, machine: Machine, key: str) -> str:
-    """The machine's configuration file (requirements.md, section 4); members left out keep their default."""
+    """The machine's configuration file (requirements.md, section 4); omitted members keep their default."""
     values: dict[str, object] = {"myrvm_base_url": address, "rvm_id": machine.row.device_id, "api_token": key}
     if _is_plain(address):
         values["allow_plain_http"] = True
@@ -157,7 +157,7 @@ def _must_manage(visit: Visit) -> None:
 
 
 def _is_plain(address: str) -> bool:
-    """Whether the agent refuses the address unless its file allows it."""
+    """Whether the agent needs its file's leave for the address."""
     return address.startswith("http://") and not _is_here(address)
 
 

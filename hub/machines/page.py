@@ -1,4 +1,4 @@
-"""`/`: the Machines page, or "Add your first machine"; `/machines/{id}`: one machine's Overview with its charts."""
+"""`/`: all machines, or "Add your first machine"; `/machines/{id}`: the Overview of one, with charts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BLANK: dict[str, Any] = {
     "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
     "readings": None, "over": (), "lease": None, "backup": None, "spark": "",
 }  # fmt: skip
-"""The template of a row: the page clones it for machines added while it is open."""
+"""The page clones this row for machines added while it is open."""
 
 MOST_TROUBLES: Final = 100  # Machines in trouble that are written out; their number counts all
 
@@ -104,7 +104,6 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
 
 
 def _trouble_names(visit: Visit, needed: list[MachineTrouble]) -> dict[int, tuple[str, str | None]]:
-    """Name and the reason of the status."""
     found = [machine for one in needed if (machine := visit.context.fleet.machines.get(one.id)) is not None]
     return {machine.id: (machine.row.name, machine.row.status_reason) for machine in found}
 
@@ -118,7 +117,7 @@ Card = Callable[[Visit, Machine], Awaitable[Any]]
 
 
 class Overview:
-    """The first tab of a machine. `cards`: what its template takes of other subjects, by the names it has there."""
+    """The first tab of a machine. `cards`: other subjects' values, by their names in the template."""
 
     def __init__(self, cards: Mapping[str, Card]) -> None:
         self._cards = cards
@@ -127,7 +126,7 @@ class Overview:
         return await self._page(visit)
 
     async def _page(self, visit: Visit, refused: str = "", status: int = 200) -> Response:
-        """`refused`: a refusal, shown beside its form."""
+        """`refused`: shown beside its form."""
         found = visit.machine()
         now = visit.reader.now
         head = await tab.head(visit, found)
@@ -221,7 +220,7 @@ def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:
-    """The values `status_list.html` takes: the newest of the history, or what precedes `?before=`."""
+    """For `status_list.html`: the newest, or what precedes `?before=`."""
     before = whole_number(visit.request.query_params.get("before", ""), 10**15 - 1)
     rows = await statuses.newest_statuses(
         visit.context.store, found.id, MAX_DECLARATIONS, None if before is None else formats.instant(before)
@@ -267,7 +266,7 @@ async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) ->
 
 
 def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[int, int]]:
-    """When the machine was offline; the newest span may last until now."""
+    """Times offline; the newest may last until now."""
     spans: list[tuple[int, int]] = []
     until = now
     for event in moves:  # newest first
@@ -281,7 +280,7 @@ def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[in
 
 
 async def _history(visit: Visit, found: Machine) -> list[list[float | None]]:
-    """Kept samples of the window, then the recent ones of memory: rows of [ms, cpu, gpu, temperature]."""
+    """Kept samples, then recent ones of memory: rows of [ms, cpu, gpu, temperature]."""
     metrics = ("cpu_usage", "gpu_usage", "temperature")
     end = visit.now
     start = end - timedelta(seconds=charts.WINDOW_S)

@@ -1,4 +1,4 @@
-"""Decides names, ids and keys of machines, and which of them a filter takes."""
+"""Decides names, ids and keys of machines, and which a filter takes."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class NamedMachine(Protocol):
 
 
 def composed(name: str) -> str:
-    """A name as it is stored: accents in one code point, however they were typed."""
+    """Accents in one code point, however they were typed."""
     return unicodedata.normalize("NFC", name)
 
 
 def is_name(typed: str, name: str) -> bool:
-    """A keyboard may compose accents and space words otherwise."""
+    """Keyboards compose accents and spaces differently."""
     return composed(typed).split() == composed(name).split()
 
 
 def taken(
     machines: Iterable[NamedMachine], name: str | None, device_id: str | None, own_id: int | None = None
 ) -> str | None:
-    """The member that another machine has to the eye; None when both are free."""
+    """The member that looks like another machine's; None: both are free."""
     for machine in machines:
         if machine.id == own_id:
             continue
@@ -64,7 +64,7 @@ def taken(
 def new_machine(
     name: str, device_id: str | None, location: str | None, by: Actor, now: datetime, *, simulated: bool = False
 ) -> tuple[credentials.Secret, list[Change]]:
-    """The key is shown once; only its hash is in the Changes."""
+    """The key is shown once; Changes have its hash."""
     secret, name = credentials.new_secret("key"), composed(name)
     row = MachineRow(
         device_id=device_id or device_id_for(name),
@@ -85,7 +85,7 @@ def new_machine(
 
 
 def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tuple[credentials.Secret, list[Change]]:
-    """Another key for a machine that is there; the old one is dead at once."""
+    """The old one is void at once."""
     secret = credentials.new_secret("key")
     # Whoever fought for the old key has nothing to fight for.
     values = {
@@ -115,7 +115,7 @@ def matches(
 
 
 def edited(rvm_id: int, values: Mapping[str, Any], now: datetime) -> list[Change]:
-    """Other members of a machine; what names it by its device_id follows."""
+    """Rows that name it by its device_id follow."""
     found: list[Change] = []
     if "device_id" in values:
         renamed = {"device_id": values["device_id"]}
@@ -124,6 +124,6 @@ def edited(rvm_id: int, values: Mapping[str, Any], now: datetime) -> list[Change
 
 
 def removed(rvm_id: int) -> list[Change]:
-    """With all that hangs on it, but for its samples and its events, which stay."""
+    """With all its rows but samples and events."""
     named: list[Change] = [Drop(of, where=(("device_id", "of", rvm_id),)) for of in NAMED_BY_DEVICE]
     return [*named, Drop(MachineRow, rvm_id, must="id")]

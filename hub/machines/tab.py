@@ -1,4 +1,4 @@
-"""Shows the head of every tab of `/machines/{id}`: name, status, connection, facts, tabs, a key conflict."""
+"""The head of every tab of `/machines/{id}`: name, status, connection, facts, tabs, a key conflict."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_ADDRESSES: Final = 5
 
 
 async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
-    """The values `machine_head.html` takes. `also`: further actors that the tab names."""
+    """For `machine_head.html`. `also`: further actors that the tab names."""
     reader = visit.reader
     view = views.machine_detail(found, times="ms")
     zone = zone_of(found)
@@ -68,7 +68,7 @@ async def people(visit: Visit, found: Machine, actors_shown: Iterable[str]) -> d
 
 
 async def release(visit: Visit) -> Response:
-    """End the quarantine by the API's operation; one that is over needs no release."""
+    """By the API's operation; a quarantine that is over needs none."""
     found = visit.machine()
     permit(visit.user, "machine.release", found.id)
     try:

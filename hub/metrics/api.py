@@ -1,4 +1,4 @@
-"""Serves /rvms/{id}/metrics: a machine uploads samples, people read its history in buckets."""
+"""/rvms/{id}/metrics: a machine uploads samples, people read its history in buckets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LONGEST = timedelta(days=366)
 
 
 class SamplesQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
-    """`from` and `to` win over `days`; both in RFC 3339, a naive one in the machine's time zone."""
+    """`from` and `to` win over `days`; RFC 3339, naive ones in the machine's zone."""
 
     days: Annotated[float, msgspec.Meta(gt=0, le=366)] = 7.0
     start: InstantGiven | None = None
@@ -45,16 +45,14 @@ class SamplesQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
 
 
 class RejectedReading(msgspec.Struct):
-    """`index` is the sample's place in the list."""
-
     index: int
     field: str
     why: str
 
 
 class Uploaded(msgspec.Struct):
-    """`stored` samples are durable, `duplicates` were known before, `clamped` came from a clock more than ten minutes
-    ahead. `rejected_count` counts all rejected members, `rejected` names the first twenty."""
+    """`stored` samples are durable, `duplicates` were known, `clamped` came from a clock over ten minutes ahead.
+    `rejected_count` counts all rejected members, `rejected` names the first twenty."""
 
     stored: int
     duplicates: int
@@ -65,7 +63,7 @@ class Uploaded(msgspec.Struct):
 
 @of_record(SampleRow, without=("rvm_id", "boot", "seq", "throttled", "clamped", "created_at"))
 class HistoryPoint(msgspec.Struct):
-    """`count` samples from `timestamp` on: the averages under their own names, the band in `min` and `max`."""
+    """`count` samples from `timestamp` on: averages, and the band in `min` and `max`."""
 
     count: int
     min: dict[str, float]
@@ -73,7 +71,7 @@ class HistoryPoint(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """At most `points` buckets of `bucket_s` seconds, oldest first; a bucket without samples is left out."""
+    """At most `points` buckets of `bucket_s` seconds, oldest first; empty ones are left out."""
 
     rvm_id: int
     device_id: str
@@ -91,7 +89,7 @@ def read_samples(value: Any) -> list[Any]:
 
 
 def cost(call: Call) -> Cost:
-    """In samples and in boots that the hub does not know, not in requests."""
+    """In samples and unknown boots, not in requests."""
     named = {one["boot_id"] for one in call.body if isinstance(one, dict) and isinstance(one.get("boot_id"), str)}
     samples, new = len(call.body), len(named - call.machine.boots.keys())
     return Cost(frames_of(call.size) - 1, samples=samples, boots=new, stored_bytes=ROW_BYTES * samples)
@@ -135,7 +133,7 @@ async def history(call: Call) -> Answer:
 
 
 async def _read(call: Call, start: datetime, end: datetime, points: int) -> list[samples.Bucket]:
-    """A long one is read in pieces: one of them for each caller at a time. Raises Problem (429)."""
+    """Long ones in pieces, one at a time for each caller. Raises Problem (429)."""
     ask = partial(samples.history, call.context.store, call.machine.id, start, end, points)
     if end - start <= samples.PIECE:
         return await ask()
@@ -159,7 +157,7 @@ def _point(bucket: samples.Bucket) -> dict[str, Any]:
 
 
 async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict[str, Boot]:
-    """Each with its row and the number it is stored up to; the one used last, too, where it was not before."""
+    """With its row and the number stored so far; also the boot used last, where it was another."""
     if not boot_ids or [*machine.boots][-1:] == boot_ids:
         return {boot_id: machine.boots[boot_id] for boot_id in boot_ids}
     known = dict(machine.boots)
@@ -175,8 +173,8 @@ async def _open_boots(call: Call, machine: Machine, boot_ids: list[str]) -> dict
 async def _keep(
     context: HubContext, boots: dict[str, Boot], read: list[tuple[int, RestSample]], found: rules.Sorted
 ) -> None:
-    """Return when everything is durable, what was known before as well. 503 as soon as the database is away or full,
-    and when it does not know within 5 s; the client sends it again."""
+    """Return when everything is durable, also what was known. 503 when the database is away or full, or does not
+    answer within 5 s; the client sends it again."""
     unstorable = context.announce.lane.retry.waiting
     durable, away = anyio.Event(), Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
     if unstorable.is_set() or not context.announce.keep(found.kept, durable.set):
@@ -196,7 +194,7 @@ async def _keep(
 
 
 def _show(context: HubContext, machine: Machine, found: rules.Sorted, now: datetime) -> None:
-    """Unless newer ones are shown already."""
+    """Unless newer ones are shown."""
     newest = found.newest
     if newest is None or found.newest_at is None or context.fleet.find(machine.id) is None:
         return

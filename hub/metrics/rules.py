@@ -1,8 +1,7 @@
-"""Judges each reading of samples that came by REST, dates them and drops repeats. Values in, values out.
+"""Judges each reading of samples that came by REST, dates them and drops repeats.
 
-A bad reading costs that reading, a bad timestamp that sample. At or below the highest number seen is a repeat; a sample
-without a number is known by its timestamp.
-"""
+A bad reading costs that reading, a bad timestamp that sample. At or below the highest number seen is a repeat; a
+sample without a number is known by its timestamp."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ class Fault(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """`kept` lie by boot (0: without numbers)."""
+    """`kept`: by boot (0: without numbers)."""
 
     kept: list[SampleRow]
     duplicates: int
@@ -44,7 +43,7 @@ _TYPES = {field.name: field.type for field in msgspec.structs.fields(RestSample)
 
 
 def readable(values: Sequence[Any]) -> tuple[list[tuple[int, RestSample]], list[Fault]]:
-    """Every sample with its place and without its bad readings; and every fault."""
+    """Samples with their place and without bad readings; and every fault."""
     samples: list[tuple[int, RestSample]] = []
     faults: list[Fault] = []
     for index, value in enumerate(values):
@@ -73,7 +72,7 @@ def sort(
     now: datetime,
     fallback_zone: str,
 ) -> tuple[Sorted, list[Fault]]:
-    """Dates the samples and puts new ones under their boot."""
+    """New ones under their boot."""
     groups: dict[int, list[tuple[int, datetime, bool, RestSample]]] = {}
     faults: list[Fault] = []
     seen: set[tuple[int, int | datetime]] = set()
@@ -96,7 +95,7 @@ def sort(
 
 
 def accept(boots: Mapping[str, Boot], samples: Sequence[tuple[int, RestSample]]) -> None:
-    """Once the samples are in the lane."""
+    """Called once the samples are in the lane."""
     for _, sample in samples:
         if sample.boot_id is not None and sample.seq is not None:
             boot = boots[sample.boot_id]
@@ -109,7 +108,7 @@ _new = tuple.__new__  # a NamedTuple's own __new__ costs four times as much, for
 def sample_row(
     rvm_id: int, at: datetime, boot: int | None, seq: int, s: Sample, clamped: bool, received_at: datetime
 ) -> SampleRow:
-    """A sample as it is kept, in column order; its temperature with two decimals."""
+    """In column order; temperature with two decimals."""
     temperature = None if s.temperature is None else round(s.temperature, 2)
     return _new(
         SampleRow,

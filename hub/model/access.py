@@ -1,4 +1,4 @@
-"""Who may do what, as data: one table of actions, one question (`may`). Knows no route, cookie or database."""
+"""Who may do what: one table of actions, one question (`may`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hub.model import actors
 
 Role = Literal["admin", "operator", "technician", "viewer", "machine"]
 Via = Literal["session", "login", "token", "key"]
-"""A browser's cookie, a session's secret as a Bearer token, a token of the tokens page, or a machine's key. Only
-`session` needs a CSRF token."""
+"""A browser's cookie, a session's secret or a token as Bearer, or a machine's key. Only `session` needs a CSRF
+token."""
 
 USER_ROLES: Final[tuple[Role, ...]] = ("viewer", "technician", "operator", "admin")
 """Least first."""
@@ -79,12 +79,12 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
 }
 
 SIGNED_IN_ONLY: Final = frozenset({"machine.key", "remote.open_page", "token.create", "user.manage"})
-"""They make something which lets its holder in. A token may do none of them."""
+"""They make something that lets its holder in: no token may."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """`machines` None: all of them. `credential_id`: the row of the session or token, or the machine's id."""
+    """`machines` None: all. `credential_id`: row of the session or token, or the machine's id."""
 
     kind: Literal["user", "machine"]
     id: int
@@ -99,7 +99,7 @@ class Principal:
 
     @property
     def is_signed_in(self) -> bool:
-        """Not a program with a token, nor a machine."""
+        """Neither a token nor a machine."""
         return self.via in ("session", "login")
 
     @property
@@ -111,7 +111,7 @@ class Principal:
 
 
 def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> bool:
-    """To that machine when one is named. An unknown action raises KeyError."""
+    """To that machine when named. An unknown action raises KeyError."""
     roles = ACTIONS[action]
     if principal is None or principal.role not in roles:
         return False
@@ -121,10 +121,10 @@ def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> 
 
 
 def role_needed(action: str) -> Role:
-    """The least role that may do it to any machine (`machine`: no person may)."""
+    """For any machine (`machine`: no person may)."""
     return next((role for role in ("viewer", "operator", "admin") if role in ACTIONS[action]), "machine")
 
 
 def machines_of(role: str, own: frozenset[int]) -> frozenset[int] | None:
-    """Only technicians are bound to a set."""
+    """Only technicians have a set."""
     return own if role == "technician" else None

@@ -1,11 +1,11 @@
-"""Names who did it in one small text (rows, events, the feed), and reads ids of rows out of addresses and forms."""
+"""Names who did it in one small text (rows, events, the feed); reads row ids out of addresses and forms."""
 
 from __future__ import annotations
 
 from typing import Final
 
 Actor = str
-"""`user:12`, `machine:7`, `clock`, `system` (the command line on the hub's own host)."""
+"""`user:12`, `machine:7`, `clock`, `system` (the hub's own command line)."""
 
 CLOCK: Actor = "clock"
 SYSTEM: Actor = "system"
@@ -21,7 +21,7 @@ def user_of(actor: Actor) -> int | None:
 
 
 def asks(actor: Actor) -> bool:
-    """A machine and the clock only pass on what holds already."""
+    """Machines and the clock only relay what holds already."""
     return actor != CLOCK and not actor.startswith("machine:")
 
 
@@ -33,7 +33,7 @@ MAX_ROW_ID: Final = 2**31 - 1
 
 
 def whole_number(text: str, most: int) -> int | None:
-    """Written in ASCII digits without a sign, from 0 to `most`; None for anything else."""
+    """ASCII digits, 0 to `most`; None for anything else."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
         return None
     number = int(text)

@@ -1,4 +1,4 @@
-"""When a machine has been without a good backup for too long. Of values; the caller knows whose backups count."""
+"""Decides when a good backup is overdue."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ def interval_of(settings: EffectiveSettings) -> timedelta:
 
 
 def late_at(settings: EffectiveSettings, since: datetime) -> datetime | None:
-    """From when on no good backup is an alarm; None: never. `since`: the machine's last good backup, else when it was
-    enrolled."""
+    """None: never. `since`: its last good backup, else enrolment."""
     if not settings.on("backup_enabled"):
         return None
     return since + MISSED * interval_of(settings) + GRACE
 
 
 def is_backed_up(machine: Machine) -> bool:
-    """Whether the hub asks this machine for backups by schedule."""
+    """Whether it is asked for backups by schedule."""
     is_able = COMMAND in machine.capabilities and not machine.row.simulated
     return is_able and machine.effective_settings.on("backup_enabled")
 
 
 def late_of(machine: Machine) -> datetime | None:
-    """From when on this machine has been without a good backup for too long; None: it makes none by schedule."""
+    """From when on a good backup is overdue; None: it makes none by schedule."""
     if not is_backed_up(machine):
         return None
     good = last_good(machine.backups)

@@ -1,4 +1,4 @@
-"""What the hub remembers of a machine's backups: the open ones, the last that ended, the last good one. Values only."""
+"""What the hub remembers of a machine's backups: the open one, the last that ended, the last good one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from db.records import is_open
 
 
 def is_there(row: BackupRow) -> bool:
-    """Whether the whole archive is in the store."""
+    """Whether the whole archive is stored."""
     return row.upload_status in GOOD_BACKUP and row.deleted_at is None
 
 
 def is_good(row: BackupRow) -> bool:
-    """There, and no drill said that it cannot be restored."""
+    """Stored, and no drill failed."""
     return is_there(row) and row.drill_error is None
 
 
 def remembered(rows: Iterable[BackupRow]) -> dict[int, BackupRow]:
-    """Of one machine's rows those that count now, by id."""
+    """Of one machine, by id."""
     known = sorted(rows, key=lambda row: row.id)
     ended = [row for row in known if not is_open(row)][-1:]
     good = [row for row in known if is_good(row)][-1:]
@@ -36,17 +36,16 @@ def last_good(backups: Mapping[int, BackupRow]) -> BackupRow | None:
 
 
 def open_backup(backups: Mapping[int, BackupRow]) -> BackupRow | None:
-    """The one that is being made, or waits for the machine."""
+    """Being made, or waiting for the machine."""
     return min(filter(is_open, backups.values()), key=lambda row: row.id, default=None)
 
 
 def failed_at(backups: Mapping[int, BackupRow]) -> datetime | None:
-    """When the last one that ended failed."""
     ended = max((row for row in backups.values() if not is_open(row)), key=lambda row: row.id, default=None)
     return ended.completed_at or ended.created_at if ended is not None and ended.upload_status == "failed" else None
 
 
 def drill_failed_at(backups: Mapping[int, BackupRow]) -> datetime | None:
-    """When the last one that is there could not be restored in a drill."""
+    """When the last stored one failed its drill."""
     there = max(filter(is_there, backups.values()), key=lambda row: row.id, default=None)
     return None if there is None or there.drill_error is None else there.drill_at

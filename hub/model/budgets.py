@@ -1,9 +1,8 @@
-"""Limits what a machine's key may make the hub do and keep, by its link and by REST together; and token buckets.
+"""Limits what a machine's key may make the hub do and keep, by link and REST together; and token buckets.
 
-Beyond a budget the link is read more slowly and REST answers 429; nothing acknowledged is lost. Reported events beyond
-theirs are counted, one line of the audit log a minute. `now` (`at` where `now` is an aware instant) is monotonic
-seconds, `rate` tokens a second.
-"""
+Beyond a budget the link is read slower and REST answers 429; nothing acknowledged is lost. Excess reported events
+are counted, one line of the audit log a minute. `now` (`at` where `now` is an aware instant) is monotonic seconds,
+`rate` tokens a second."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ class TokenBucket:
         self._at = now
 
     def available(self, now: float) -> float:
-        """Negative after more was spent than there was."""
+        """Negative when in debt."""
         return min(self.burst, self._left + max(0.0, now - self._at) * self.rate)
 
     def wait(self, now: float, amount: float = 1.0) -> float:
@@ -46,7 +45,7 @@ class TokenBucket:
         return missing / self.rate if self.rate and amount <= self.burst else math.inf
 
     def take(self, now: float, amount: float = 1.0) -> bool:
-        """False: nothing is taken."""
+        """False: nothing was taken."""
         left = self.available(now)
         if left < amount:
             return False
@@ -62,7 +61,7 @@ class TokenBucket:
 
 
 class TokenBuckets(Generic[K]):
-    """One a key. A full one is dropped; beyond `most` so is the one unused the longest."""
+    """One a key. Full ones are dropped; beyond `most` the one unused the longest."""
 
     def __init__(self, rate: float, burst: float, most: int) -> None:
         self.rate = rate
@@ -75,11 +74,10 @@ class TokenBuckets(Generic[K]):
         return len(self._buckets)
 
     def wait(self, key: K, now: float, amount: float = 1.0) -> float:
-        """Seconds until `key` may take `amount`."""
         return self._buckets.get(key, TokenBucket(self.rate, self.burst, now)).wait(now, amount)
 
     def take(self, key: K, now: float, amount: float = 1.0) -> float:
-        """0: `amount` is taken. Else the seconds until it could be."""
+        """0: taken. Else the seconds until it could be."""
         bucket = self._bucket(key, now)
         return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
 
@@ -102,7 +100,7 @@ class TokenBuckets(Generic[K]):
             bucket.spend(now, -amount)
 
     def _make_room(self, now: float) -> None:
-        """Those used the longest ago are full again first."""
+        """Those unused the longest are full first."""
         while self._buckets and next(iter(self._buckets.values())).is_full(now):
             self._buckets.popitem(last=False)
         if len(self._buckets) >= self.most:
@@ -113,7 +111,7 @@ LINES_AT_ONCE: Final = 300
 LINES_PER_MINUTE: Final = 60
 """Nobody may shorten the audit log."""
 UPDATE_LINES: Final = 0.2
-"""How a command goes is one row written again, and a change for every browser."""
+"""A command's progress is one row written again, and a change for every browser."""
 BOOTS_AT_ONCE: Final = 20
 BOOTS_PER_MINUTE: Final = 6
 """An agent that restarts every ten seconds."""
@@ -124,7 +122,7 @@ REFUSALS_PER_S: Final = 5
 """Beyond this a refusal is answered late."""
 REFUSED_WITHIN_S: Final = 30.0
 ROW_BYTES: Final = 200
-"""A sample with its index, on SQLite and PostgreSQL."""
+"""With its index, on SQLite and PostgreSQL."""
 LINE_BYTES: Final = 400
 """Beside what the machine words itself."""
 MIB: Final = 1024 * 1024
@@ -149,12 +147,12 @@ LINK: Final = Cost(links=1)
 
 
 def frames_of(size: int) -> float:
-    """One, more only if the body is larger than a frame may be."""
+    """One; more if the body is larger than a frame may be."""
     return max(1.0, size / MAX_MESSAGE_BYTES)
 
 
 def line(size: int, lines: float = 1.0) -> Cost:
-    """A line of the audit log, or a part of one, with `size` bytes of the machine's own words."""
+    """A line of the audit log, or part of one, with `size` bytes of the machine's words."""
     return Cost(lines=lines, stored_bytes=LINE_BYTES + size)
 
 
@@ -184,8 +182,7 @@ class MachineBudget:
         self._due: set[int] = set()  # Bound: one a machine, until `due`
 
     def take(self, rvm_id: int, now: float, cost: Cost) -> float:
-        """0: `cost` is taken. Else the seconds until it could be. What exceeds a burst takes a whole one, and leaves a
-        debt."""
+        """0: taken. Else the seconds until it could be. What exceeds a burst takes a whole one, and leaves a debt."""
         wait = 0.0
         for buckets, amount in zip(self._buckets, cost, strict=True):
             if amount and (missing := buckets.wait(rvm_id, now, min(amount, buckets.burst))):
@@ -197,7 +194,7 @@ class MachineBudget:
         return wait
 
     def spend(self, rvm_id: int, now: float, cost: Cost) -> float:
-        """For what has happened already; the seconds until there is no debt."""
+        """For what has happened; seconds until there is no debt."""
         wait = 0.0
         for buckets, amount in zip(self._buckets, cost, strict=True):
             if amount and (left := buckets.spend(rvm_id, now, amount)) < 0:
@@ -214,15 +211,15 @@ class MachineBudget:
         self._paid_boots[rvm_id] = boot_id
 
     def debt(self, rvm_id: int, now: float) -> float:
-        """Seconds until there is no debt of what a link is slowed for."""
+        """Seconds until there is no debt that slows a link."""
         return max(buckets.wait(rvm_id, now, 0.0) for buckets in self._slowing)
 
     def refused(self, rvm_id: int, now: float) -> float:
-        """Seconds until a refusal should be answered, 0 for one now and then."""
+        """Seconds until a refusal should be answered; 0 for an occasional one."""
         return min(self.spend(rvm_id, now, Cost(refusals=1)), REFUSED_WITHIN_S)
 
     def due(self, monotonic: float, now: datetime) -> list[EventHappened]:
-        """Once for each machine that has used its share of the disk up, until it is half full again."""
+        """Once for each machine that has used up its disk share, until it is half full again."""
         half = self._stored.burst / 2
         self._used_up = {rvm_id for rvm_id in self._used_up if self._stored.wait(rvm_id, monotonic, half)}
         due, self._due = self._due, set()
@@ -270,7 +267,7 @@ class ReportedEvents:
         return len(self._budgets)
 
     def take(self, rvm_id: int, at: float, now: datetime) -> bool:
-        """False: the event was counted, not recorded."""
+        """False: counted, not recorded."""
         budget = self._budgets.get(rvm_id)
         if budget is None:
             budget = self._budgets[rvm_id] = _Budget(TokenBucket(EVENTS_PER_MINUTE / 60, EVENTS_AT_ONCE, at))
@@ -283,7 +280,7 @@ class ReportedEvents:
         return False
 
     def due(self, at: float, now: datetime) -> list[EventHappened]:
-        """Counts that are due; they are dropped here."""
+        """Counts that are due, removed here."""
         lines = []
         for rvm_id, budget in list(self._budgets.items()):
             if budget.dropped and budget.due_at <= at:

@@ -1,5 +1,5 @@
-"""Everything that can happen to the fleet's truth, as values. A Change has been decided: the recorder writes each kind,
-the fleet applies it. Instants are aware UTC."""
+"""All that can happen to the fleet, as values. A Change has been decided: the recorder writes each kind, the fleet
+applies it. Instants are aware UTC."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from protocol.messages import Sample
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Base of all Changes; never instantiated."""
+    pass
 
 
 class Put(Change, Generic[R], frozen=True):
-    """A new row. Where its natural key is there already: the columns `over` are replaced; or with `once`, it is no news
-    (Conflict `must`, where there is one). The stored Change has the row with its id. `along` are rows that name it by
-    the foreign key."""
+    """A new row. Where its natural key exists: the columns `over` are replaced; or with `once`, it is no news
+    (Conflict `must`, where given). The stored Change has the row with its id. `along`: rows that name it by foreign
+    key."""
 
     row: R
     over: tuple[str, ...] = ()
@@ -32,11 +32,10 @@ class Put(Change, Generic[R], frozen=True):
 
 
 class Patch(Change, frozen=True):
-    """Only `values` change, of the row with this primary key (None: of every row), and only where `where` holds.
+    """Only `values` change, of the row with this primary key (None: every row), where `where` holds.
 
     `where`: (column, operator, value), operators = < <= > >=; `=` None is "absent". `while_open`: only while the row
-    has not ended (`db.records.OPEN`). No row: Conflict `must`, or nothing without a `must`. No values: a guard.
-    """
+    has not ended (`db.records.OPEN`). No row: Conflict `must`, or nothing without a `must`. No values: a guard."""
 
     of: type[TableRow]
     key: Any
@@ -47,16 +46,16 @@ class Patch(Change, frozen=True):
 
 
 class Move(Change, Generic[R], frozen=True):
-    """`row` after a move, of a table whose rows end once (`db.records.OPEN`): only `members` differ, and only while the
-    stored one is open, else Conflict with the state's column. Made by `move`."""
+    """`row` after a move, of a table whose rows end once (`db.records.OPEN`): only `members` differ, and only while
+    the stored one is open, else Conflict with the state's column. Made by `move`."""
 
     row: R
     members: tuple[str, ...]
 
 
 class Drop(Change, frozen=True):
-    """The row with this primary key (None: every row), where `where` holds. No row: Conflict `must`, or nothing without
-    a `must`."""
+    """The row with this primary key (None: every row), where `where` holds. No row: Conflict `must`, or nothing
+    without a `must`."""
 
     of: type[TableRow]
     key: Any = None
@@ -65,7 +64,7 @@ class Drop(Change, frozen=True):
 
 
 class Observed(Change, frozen=True):
-    """What no row holds (`hub.model.machine.Machine`): nothing is stored."""
+    """What no row holds (`hub.model.machine.Machine`): not stored."""
 
     rvm_id: int
     values: dict[str, Any]
@@ -92,8 +91,8 @@ def drops(changes: Iterable[Change], of: type[TableRow]) -> Iterator[Drop]:
 
 
 class RowsExpired(Change, frozen=True, kw_only=True):
-    """At most `most` rows of a `kind` (`hub.kernel.recorder`) from before `before` go; of each of `rvm_ids` where they
-    lie by machine. `deleted`: how many of each, None until they are gone."""
+    """At most `most` rows of a `kind` (`hub.kernel.recorder`) from before `before` go; of each of `rvm_ids` where
+    they are kept by machine. `deleted`: how many of each, None until done."""
 
     kind: str
     before: datetime
@@ -103,7 +102,7 @@ class RowsExpired(Change, frozen=True, kw_only=True):
 
 
 class SampleSeen(Change, frozen=True, kw_only=True):
-    """The newest readings of a machine; nothing is stored."""
+    """Newest readings; not stored."""
 
     rvm_id: int
     sample: Sample
@@ -111,7 +110,7 @@ class SampleSeen(Change, frozen=True, kw_only=True):
     received_at: datetime
     boot_id: str | None = None
     seq: int = -1
-    """The number of the last kept sample then, within the boot."""
+    """Of the last kept sample then, within the boot."""
 
 
 OWN: Final = "\x01"

@@ -1,8 +1,7 @@
 """Secrets as values: how a key, token, session or link is made, recognised and compared; and passwords.
 
-A secret reads `rvmX_PUBLIC_SECRET`: kind and 8 public characters find the row (`prefix`), only the SHA-256 of the whole
-is stored. Functions on passwords take about 0.1 s and 64 MiB: in a thread, few at once. Knows no database.
-"""
+A secret reads `rvmX_PUBLIC_SECRET`: kind and 8 public characters find the row (`prefix`), only the SHA-256 of the
+whole is stored. Functions on passwords take about 0.1 s and 64 MiB: in a thread, few at once."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ class Secret(NamedTuple):
 
 
 class Presented(NamedTuple):
-    """Has the shape of one of our secrets; may be invalid."""
+    """Has the shape of a secret of ours; may be invalid."""
 
     kind: Kind
     prefix: str
@@ -56,7 +55,7 @@ def hash_of(text: str) -> str:
 
 
 def recognise(text: str) -> Presented | None:
-    """None for everything that is not exactly one of our secrets."""
+    """None for anything but exactly one of our secrets."""
     shape = _SHAPE.match(text)
     if shape is None:
         return None
@@ -70,13 +69,13 @@ def same_hash(presented: str, stored: str | None) -> bool:
 
 
 def hash_password(password: str, hasher: argon2.PasswordHasher = SLOW) -> str:
-    """Slow: in a thread. Composed, however a keyboard makes its accents."""
+    """Slow: in a thread. Of the composed form, however it was typed."""
     return hasher.hash(unicodedata.normalize("NFC", password))
 
 
 def password_matches(password: str, stored: str | None, hasher: argon2.PasswordHasher = SLOW) -> bool:
-    """Slow: in a thread. Takes as long without a password (`stored` None). Older hashes were made of what was typed:
-    that and the decomposed form are tried, too."""
+    """Slow: in a thread. As slow without a password (`stored` None). Older hashes were made of what was typed: that
+    and the decomposed form are tried, too."""
     forms = dict.fromkeys((unicodedata.normalize("NFC", password), password, unicodedata.normalize("NFD", password)))
     return any(_verified(form, stored, hasher) for form in forms)
 
@@ -90,5 +89,5 @@ def _verified(password: str, stored: str | None, hasher: argon2.PasswordHasher) 
 
 @functools.lru_cache(maxsize=2)
 def _nobody(hasher: argon2.PasswordHasher) -> str:
-    """A hash no password opens, at the same cost as the real ones."""
+    """A hash that no password opens, at the same cost."""
     return hasher.hash(random_text(32, _BASE62))

@@ -22,7 +22,7 @@ MILLISECONDS_FROM: Final = 1e11
 
 
 class Dated(NamedTuple):
-    """`clamped`: the hub's clock was taken."""
+    """`clamped`: it is the hub's clock."""
 
     at: datetime
     clamped: bool
@@ -32,13 +32,13 @@ class UndatableError(ValueError): ...
 
 
 def date(stamp: str | float, now: datetime, zone: str | None, fallback: str) -> Dated:
-    """`zone` is the machine's own, if known; else `fallback`. Raises UndatableError."""
+    """`zone`: the machine's own, if known; else `fallback`. Raises UndatableError."""
     at = read(stamp, zone, fallback)
     return Dated(at, False) if OLDEST <= at <= now else settle(at, now)
 
 
 def settle(at: datetime, now: datetime) -> Dated:
-    """A little ahead, clamped, or refused with UndatableError."""
+    """As it is, clamped, or refused with UndatableError."""
     if at > now:
         return Dated(now, True) if at - now > AHEAD else Dated(at, False)
     if at >= OLDEST:
@@ -49,7 +49,7 @@ def settle(at: datetime, now: datetime) -> Dated:
 
 
 def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
-    """As it was sent, however wrong that clock is. Raises UndatableError."""
+    """As sent, however wrong. Raises UndatableError."""
     try:
         if not isinstance(stamp, str):
             return datetime.fromtimestamp(stamp / 1000 if abs(stamp) > MILLISECONDS_FROM else stamp, UTC)
@@ -63,7 +63,7 @@ def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
 
 @lru_cache(maxsize=1024)
 def find_zone(name: str) -> tzinfo | None:
-    """By its IANA name. Reads the zone database once for each."""
+    """By IANA name; each is read once."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

@@ -1,5 +1,4 @@
-"""Merges the settings of a machine: the default, its own file, what the fleet desires, what is desired for it alone;
-the later comes first."""
+"""Merges a machine's settings: default, its own file, the fleet's, its own desired; the later wins."""
 
 from __future__ import annotations
 
@@ -18,13 +17,13 @@ from protocol.messages import Configuration
 Values = Mapping[str, Value]
 
 QUIET_S: Final = 365 * 86400.0
-"""Of a machine that does not measure: only its link shows that it is there."""
+"""A machine that does not measure: only its link shows that it is there."""
 OTHER: Final = "other"
 """The block of free keys."""
 
 
 class DesiredSettings(NamedTuple):
-    """Of the whole fleet, or of one machine; version 0: nothing was ever written."""
+    """Of the fleet, or of one machine; version 0: never written."""
 
     values: Values
     version: int
@@ -40,13 +39,11 @@ def desired_of(row: FleetSettingsRow | MachineSettingsRow) -> DesiredSettings:
 
 
 def desired_of_patch(values: Mapping[str, Any]) -> DesiredSettings:
-    """Such a patch has all of it."""
     return DesiredSettings(values["values"], values["version"], values["updated_at"], values["updated_by"])
 
 
 class ReportedSettings(NamedTuple):
-    """`above`: those that stand although the hub wrote something else: the environment's, and every value the machine
-    could not take over."""
+    """`above`: stand against what the hub wrote: the environment's, and values that the machine refused."""
 
     values: Values
     above: frozenset[str] = frozenset()
@@ -56,14 +53,12 @@ UNREPORTED: Final = ReportedSettings({})
 
 
 def reported_settings_of(reported: Values | None, refused: Iterable[str] | None) -> ReportedSettings:
-    """`refused` are the keys the machine answered with an error."""
+    """`refused`: keys answered with an error."""
     return ReportedSettings(reported, frozenset(reported) & frozenset(refused or ())) if reported else UNREPORTED
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Percentages and degrees C."""
-
     temperature: float = 80.0
     cpu_usage: float = 90.0
     memory_usage: float = 90.0
@@ -72,16 +67,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectiveSettings:
-    """`written` alone is sent to the machine. Machines without anything of their own share one."""
+    """`written` alone is sent to the machine. Machines without own settings share one."""
 
     version: int
     written: Values
     values: Values
     limits: Limits
     metrics_interval: float
-    """Of a machine that nobody watches."""
+    """While nobody watches."""
     upload_interval: float
-    """Of one that only speaks HTTP."""
+    """By HTTP only."""
 
     def text(self, key: str) -> str:
         return str(self.values[key])
@@ -95,14 +90,14 @@ class EffectiveSettings:
 
     @property
     def pinned_zone(self) -> str | None:
-        """By an operator; no guess overrides it."""
+        """By an operator; no look-up overrides it."""
         return self.text("pinned_timezone") or None
 
 
 def effective_of(
     base: Values, fleet: DesiredSettings, own: DesiredSettings = UNWRITTEN, local: ReportedSettings = UNREPORTED
 ) -> EffectiveSettings:
-    """`base`: the hub's own defaults for every key of the product."""
+    """`base`: the hub's defaults of all keys."""
     written = {**fleet.values, **own.values}
     values = {**base, **local.values, **written, **{key: local.values[key] for key in local.above}}
     return EffectiveSettings(
@@ -120,7 +115,7 @@ def effective_of(
 
 
 def base_of(given: Mapping[str, Any]) -> Values:
-    """The product's, except where the hub was started with others (`given`)."""
+    """The product's, overridden by the hub's own (`given`)."""
     known = {key: value for key, value in given.items() if key in table.SETTINGS}
     return table.defaults() | known
 
@@ -131,13 +126,13 @@ def nothing_written() -> EffectiveSettings:
 
 
 class CommonSettings:
-    """What machines have in common; changed only by what was committed."""
+    """What machines have in common; changed only by commits."""
 
     def __init__(self, base: Values | None = None, written: DesiredSettings = UNWRITTEN, newest: int = 0) -> None:
         self.base: Values = table.defaults() if base is None else base
         self.written = written
         self.newest = max(newest, written.version)
-        """The largest version any scope ever had: the next one is larger."""
+        """Of any scope: the next one is larger."""
         self.shared = effective_of(self.base, written)
 
     def write(self, written: DesiredSettings) -> None:
@@ -151,7 +146,7 @@ class CommonSettings:
         return self.shared if is_shared else effective_of(self.base, self.written, own, local)
 
     def origin(self, key: str, own: DesiredSettings = UNWRITTEN, local: ReportedSettings = UNREPORTED) -> str:
-        """`machine` or `fleet` (written here), the machine's own `file` (or environment), or `default`."""
+        """`machine`, `fleet`, the machine's own `file` (or environment), or `default`."""
         if key in local.above:
             return "file"
         if key in own.values:
@@ -163,12 +158,11 @@ class CommonSettings:
 
 
 def wire(found: EffectiveSettings) -> Configuration:
-    """For a key that nobody has written here, the machine's own file holds."""
+    """Keys that nobody has written are the machine's own file's."""
     return Configuration(version=found.version, values=dict(found.written))
 
 
 def blocks(values: Values) -> dict[str, dict[str, Value]]:
-    """Free keys are in the last."""
     found: dict[str, dict[str, Value]] = {block: {} for block in (*table.BLOCKS, OTHER)}
     for key, value in values.items():
         setting = table.SETTINGS.get(key)

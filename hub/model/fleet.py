@@ -1,5 +1,5 @@
-"""Keeps every machine and its open commands in memory by applying Changes. Loaded at start, never asks the database.
-`apply` returns what the feed sends."""
+"""Keeps every machine and its open commands in memory by applying Changes. Never asks the database. `apply` returns
+what the feed sends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SESSION_MEMBERS = frozenset({"lease"})
 BACKUP_MEMBERS = frozenset({"backup"})
 ALL_MEMBERS = frozenset({"*"})
 MOST_OF_A_REASON: Final = 200
-"""Characters of why a reading is absent."""
+"""Of why a reading is absent."""
 _READINGS: Final = frozenset(Sample.__struct_fields__) - {"timestamp", "reasons"}
 
 
@@ -62,7 +62,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "zone_reported_at": (),
     **dict.fromkeys(("connection", "connection_since", "connection_reason"), tuple(sorted(CONNECTION_MEMBERS))),
 }
-"""`member`: the members of the view that differ when it does, where that is not itself alone."""
+"""Members of the view that differ with a `member`, where not itself alone."""
 
 
 def view_members(changed: Iterable[str]) -> frozenset[str]:
@@ -71,8 +71,8 @@ def view_members(changed: Iterable[str]) -> frozenset[str]:
 
 
 class Touched(NamedTuple):
-    """The members of `hub.model.views.machine_view` that may differ after a Change. `ALL_MEMBERS` for a machine that is
-    new; `removed`: it is gone."""
+    """Members of `hub.model.views.machine_view` that may differ. `ALL_MEMBERS`: a new machine; `removed`: it is
+    gone."""
 
     rvm_id: int
     members: frozenset[str]
@@ -105,7 +105,7 @@ class Fleet:
             RemoteSessionRow: self._session_is,
             ZoneRow: self._zone_is,
         }
-        """What a put or moved row does here, and a patch or the end of such a row."""
+        """What a put or moved row does, and what a patch or its end does."""
         self._of_patch: dict[type[TableRow], Callable[[c.Patch], Touched | None]] = {
             MachineRow: self._machine_patched,
             BackupRow: self._backup_patched,
@@ -119,7 +119,7 @@ class Fleet:
             self.put(machine)
 
     def find(self, key: int | str) -> Machine | None:
-        """By id, by device_id, or by the id in decimal. A device_id wins over a number."""
+        """By id, device_id, or the id in decimal. A device_id wins over a number."""
         if isinstance(key, int):
             return self.machines.get(key)
         found = self._by_device_id.get(key)
@@ -133,12 +133,12 @@ class Fleet:
         return self.open.get(command_id)
 
     def apply(self, change: c.Change) -> Touched | None:
-        """None when a Change concerns no machine's picture."""
+        """None: no machine's picture changes."""
         applier = self._appliers.get(type(change))
         return applier(change) if applier is not None else None
 
     def apply_all(self, changes: Sequence[c.Change]) -> list[Touched]:
-        """In order. Settings for the whole fleet touch every machine."""
+        """In order. The fleet's settings touch every machine."""
         found: list[Touched] = []
         for change in changes:
             touched = self.apply(change)
@@ -149,7 +149,6 @@ class Fleet:
         return found
 
     def put(self, machine: Machine) -> None:
-        """Replaces what had its id."""
         self.drop(machine.id)
         self.machines[machine.id] = machine
         self._settle(machine)
@@ -246,7 +245,7 @@ class Fleet:
         return Touched(machine.id, BACKUP_MEMBERS)
 
     def _backup_patched(self, change: c.Patch) -> Touched | None:
-        """One names its machine among its conditions."""
+        """Where the conditions name the machine."""
         machine = next((self.machines.get(value) for name, _, value in change.where if name == "rvm_id"), None)
         row = None if machine is None else machine.backups.get(change.key)
         return None if row is None else self._backup_is(msgspec.structs.replace(row, **change.values))
@@ -298,7 +297,7 @@ class Fleet:
         return Touched(machine.id, self._settle(machine))
 
     def _settle(self, machine: Machine) -> frozenset[str]:
-        """The newest readings are judged by the new limits at once."""
+        """The newest readings are judged by the new limits."""
         machine.effective_settings = self.settings.of(machine.desired_settings, machine.reported_settings)
         if machine.readings is not None:
             machine.health, machine.health_reasons = judge_readings(machine.readings, machine.effective_settings.limits)
@@ -306,7 +305,7 @@ class Fleet:
 
 
 def _with_short_reasons(sample: Sample) -> Sample:
-    """Of readings that exist, and no longer than can be shown."""
+    """Of existing readings, cut to what can be shown."""
     if not sample.reasons:
         return sample
     reasons = {name: why[:MOST_OF_A_REASON] for name, why in sample.reasons.items() if name in _READINGS}

@@ -1,4 +1,4 @@
-"""One machine as the hub knows it now: its row, what is observed of it, and its open commands. Values only."""
+"""One machine as the hub knows it now: its row, what is observed, its open commands."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from hub.model.effective_settings import (
 from protocol.messages import Sample
 
 RECENT_SECONDS = 300
-"""How far back `Machine.recent` reaches."""
 RECENT_SAMPLES = 300
 
 
 class HealthReason(NamedTuple):
-    """`code` names the reading, `limit` the threshold it passed."""
+    """`code`: the reading; `limit`: the threshold it passed."""
 
     code: str
     value: float
@@ -34,14 +33,14 @@ class HealthReason(NamedTuple):
 
 
 BOOTS_KEPT: Final = 50
-"""Those used last, and that of the last hello. A boot must be known while its samples can be repeated; one that goes
-too early costs samples stored twice."""
+"""Those used last, and the last hello's. A boot must be known while its samples can be repeated: dropped too early,
+they are stored twice."""
 
 
 @dataclass(slots=True)
 class Boot:
-    """One run of a machine's counter. `id` is machine_boots.id, None until it is stored. `accepted` is the highest
-    sequence number taken: a sample at or below it is a repeat."""
+    """One run of a machine's counter. `id`: machine_boots.id, None until stored. `accepted`: the highest number
+    taken; a sample at or below it is a repeat."""
 
     boot_id: str
     id: int | None = None
@@ -50,9 +49,9 @@ class Boot:
 
 @dataclass(slots=True)
 class Machine:
-    """`row` is what the database has, replaced by the fleet when a Change is applied; then what other tables hold, and
-    what is observed. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds;
-    `event_connection` is that of the last event."""
+    """`row`: as in the database, replaced when a Change is applied; then what other tables hold, and what is
+    observed. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds; `event_connection`:
+    of the last event."""
 
     row: MachineRow
     zone: ZoneRow | None = None
@@ -60,7 +59,6 @@ class Machine:
     desired_settings: DesiredSettings = UNWRITTEN
 
     effective_settings: EffectiveSettings = field(default_factory=nothing_written)
-    """Kept so by the fleet."""
     connection: str = "never"
     connection_since: datetime | None = None
     connection_reason: str | None = None
@@ -68,44 +66,44 @@ class Machine:
     epoch: int = 0
     """Of the newest link; its hello may not be stored yet."""
     seen_at: datetime | None = None
-    """Its last sign of life, where that is newer than the row's."""
+    """Where newer than the row's."""
     linked: bool = False
     last_heard: float = 0.0
     last_gap: float = 0.0
     unlinked_at: float | None = None
     grace: float = 10.0
     busy: bool = False
-    """A return session is open on the machine, as it says itself."""
+    """A customer's session is open, as the machine reports."""
     uploads: bool = False
-    """No link: samples come by REST (the HTTP fallback)."""
+    """No link: samples come by REST."""
     event_connection: str = "never"
     quiet_until: float = 0.0
     interval: float = 300.0
     live_interval: float = 0.0
-    """Seconds between live samples that it was asked for, or none."""
+    """Of live samples, in seconds; 0: none."""
     interval_since: float = 0.0
 
     readings: Sample | None = None
     readings_at: datetime | None = None
     readings_of: tuple[str | None, int] = (None, -1)
-    """The boot and the number of the newest readings, where they have one."""
+    """Boot and number of the newest readings."""
     recent: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=RECENT_SAMPLES))
     health: str = "ok"
     health_reasons: tuple[HealthReason, ...] = ()
 
     remote_sessions: dict[int, RemoteSessionRow] = field(default_factory=dict)
-    """Those that have not ended. Bound: MOST_OF_A_MACHINE, gone with their end."""
+    """Open ones. Bound: MOST_OF_A_MACHINE, gone with their end."""
     backups: dict[int, BackupRow] = field(default_factory=dict)
-    """Those that count now (hub.model.backups). Bound: three, as one is made at a time."""
+    """Those of hub.model.backups. Bound: three, as one is made at a time."""
     backup_full_at: datetime | None = None
-    """When its backups reach their quota, if that is soon."""
+    """When they reach their quota, if soon."""
     pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline
     maybe_sent: set[str] = field(default_factory=set)  # Bound: a part of what was pending at the start
-    """Recorded as queued, and perhaps sent all the same: the last hub life ended without a flush."""
+    """Recorded as queued, but perhaps sent: the last hub life ended without a flush."""
     boots: dict[str, Boot] = field(default_factory=dict)
-    """In order of use, those that are stored. Bound: BOOTS_KEPT."""
+    """Stored ones, in order of use. Bound: BOOTS_KEPT."""
     reported: tuple[str, int] | None = None
-    """Boot and number of the last status report that is stored."""
+    """Boot and number of the last stored status report."""
 
     def __post_init__(self) -> None:
         self.close_reason = self.close_reason or self.row.close_reason
@@ -134,21 +132,21 @@ class Machine:
 
     @property
     def reported_settings(self) -> ReportedSettings:
-        """What its own file and environment set."""
+        """By its own file and environment."""
         return reported_settings_of(self.row.config_own, self.row.config_errors)
 
     @property
     def returns_to(self) -> str | None:
-        """The effective status that `status_until` gives back, where that was given."""
+        """The effective status after `status_until`, where given."""
         before = self.row.status_before
         return None if before is None else before.get("special_status") or before.get("status")
 
 
 def has_left(machine: Machine, command: CommandRow) -> bool:
-    """Whether the machine may know of it. Only a command that never left can be ended without asking the machine."""
+    """Whether the machine may know of it. Only a command that never left can end without asking it."""
     return command.state != "queued" or command.id in machine.maybe_sent
 
 
 def is_relayed(command: CommandRow) -> bool:
-    """Whether it only passes on to the agent what was declared past it."""
+    """Whether it relays what was declared past the agent."""
     return command.name == "set_status" and not actors.asks(command.issued_by)

@@ -24,9 +24,9 @@ from protocol.messages import Sample
 
 FOREVER: Final = float("inf")
 FLAP_S: Final = 10.0
-"""Late for less than this is no event."""
+"""Shorter lateness is no event."""
 START_GRACE_S: Final = 15.0
-"""After the hub's start a machine that was there before shows as late for so long."""
+"""After the hub's start a known machine shows as late for so long."""
 QUARANTINED: Final = "quarantined"
 START_QUIET_S: Final = 60.0
 
@@ -75,14 +75,14 @@ def _by_age(machine: Machine, now: float) -> Verdict:
 
 
 def received(machine: Machine, now: float) -> bool:
-    """A frame came. True: the caller judges anew."""
+    """True: the caller judges anew."""
     machine.last_gap = now - max(machine.last_heard, machine.interval_since)
     machine.last_heard = now
     return machine.connection != "live"
 
 
 def linked(machine: Machine, interval: float, now: float) -> None:
-    """A hello came: whatever was before is over."""
+    """A hello came."""
     machine.linked = True
     machine.uploads = False
     machine.close_reason = None
@@ -95,7 +95,7 @@ def linked(machine: Machine, interval: float, now: float) -> None:
 
 
 def uploaded(machine: Machine, interval: float, now: float) -> None:
-    """A request by REST. Beside a link that is no news."""
+    """By REST. Beside a link that is no news."""
     if machine.linked:
         return
     machine.uploads = True
@@ -107,7 +107,7 @@ def uploaded(machine: Machine, interval: float, now: float) -> None:
 
 
 def unlinked(machine: Machine, close_reason: str | None, now: float) -> None:
-    """Its newest link is gone, with the reason of its bye or None."""
+    """With the reason of its bye, or None."""
     machine.linked = False
     machine.close_reason = close_reason
     machine.unlinked_at = now
@@ -121,7 +121,7 @@ def expect(machine: Machine, interval: float, now: float) -> None:
 
 
 def after_start(machine: Machine, was_live: bool, interval: float, now: float) -> None:
-    """One that was there when the last life ended is shown as last known for a moment."""
+    """What was live when the last life ended shows as such for a moment."""
     machine.interval = interval
     machine.last_heard = machine.interval_since = now
     if machine.last_seen_at is None:
@@ -153,11 +153,11 @@ def event_due(machine: Machine, connection: str, now: float) -> float | None:
 
 
 CRITICAL_ABOVE = 10.0
-"""A reading this far beyond its warning limit is critical."""
+"""A reading so far beyond its warning limit is critical."""
 
 
 def judge_readings(sample: Sample, limits: Limits) -> tuple[str, tuple[HealthReason, ...]]:
-    """The worst level, and every reading at or beyond its warning limit, worst first."""
+    """The worst level, and the readings at or beyond their limit, worst first."""
     hot, cpu, memory, disk = sample.temperature, sample.cpu_usage, sample.memory_usage, sample.disk_usage
     # The common case is decided without building anything: this runs for every sample.
     if (
@@ -185,7 +185,7 @@ def _reasons(*readings: tuple[str, float | None, float]) -> tuple[str, tuple[Hea
 
 
 def critical_limit(warning: float) -> float:
-    """Ten above it, so that a busy core is critical only when entirely busy."""
+    """Ten above: a busy core is critical only when entirely busy."""
     return warning + CRITICAL_ABOVE
 
 
@@ -207,7 +207,7 @@ class LiveWatch:
 
 
 class Watching:
-    """`viewer`: any number that names one connection of one browser."""
+    """`viewer`: a number that names one browser connection."""
 
     def __init__(self) -> None:
         self._watches: dict[int, dict[int | None, LiveWatch]] = {}  # Bound: WATCHES_PER_VIEWER an open page
@@ -216,7 +216,7 @@ class Watching:
     def watch(
         self, viewer: int, rvm_id: int | None, interval: float, now: float, *, reach: frozenset[int] | None = None
     ) -> None:
-        """On one machine, or on the fleet (None); `interval` is clamped to 1-60 s."""
+        """One machine, or the fleet (None); `interval` is clamped to 1-60 s."""
         own = self._watches.setdefault(viewer, {})
         own.pop(rvm_id, None)
         if len(own) >= WATCHES_PER_VIEWER:
@@ -227,12 +227,12 @@ class Watching:
         self._watches.pop(viewer, None)
 
     def interval(self, rvm_id: int, now: float) -> float:
-        """The smallest anybody wants, 0.0 when nobody watches."""
+        """The smallest wanted; 0.0: nobody watches."""
         wanted = [watch.interval for watch in self._live(now) if watch.covers(rvm_id)]
         return min(wanted, default=0.0)
 
     def settle(self, now: float, fleet: Iterable[int]) -> dict[int, float]:
-        """Ends what ran out; the machines whose interval has changed since."""
+        """Drop expired watches; the machines whose interval has changed."""
         self._end_expired(now)
         intervals = self._intervals(fleet, now) if self._watches else {}
         moved = {rvm_id: each for rvm_id, each in intervals.items() if self._settled.get(rvm_id, 0.0) != each}

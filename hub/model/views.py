@@ -1,5 +1,5 @@
-"""How a machine, a command and an event look to whoever reads them: the one JSON of REST and of the feed. Times: RFC
-3339 with Z for REST (`times="iso"`), epoch milliseconds for the feed (`times="ms"`). Never a hash of a credential."""
+"""How a machine, a command and an event look: the one JSON of REST and the feed. Times: RFC 3339 with Z for REST
+(`times="iso"`), epoch ms for the feed (`times="ms"`). Never a credential's hash."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rfc3339(moment: datetime) -> str:
 
 
 def answer(shape: type[msgspec.Struct], record: object, **more: Any) -> dict[str, Any]:
-    """With the record's values; `more` are values that it has not as they are."""
+    """The record's values; `more`: those it has in another form."""
     return {name: more[name] if name in more else _plain(getattr(record, name)) for name in shape.__struct_fields__}
 
 
@@ -66,12 +66,11 @@ def _readings(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
 
 
 def readings_view(sample: Sample) -> dict[str, Any]:
-    """The readings alone, absent ones as None."""
+    """Absent ones as None."""
     return {name: getattr(sample, name) for name in READINGS}
 
 
 def _oldest_session(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
-    """The oldest open remote access session."""
     if not machine.remote_sessions:
         return None
     session = machine.remote_sessions[min(machine.remote_sessions)]
@@ -91,7 +90,7 @@ def _oldest_session(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
 
 
 def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
-    """How old the last good backup is, and what went wrong since."""
+    """Age of the last good one, and what failed since."""
     good, of = last_good(machine.backups), open_backup(machine.backups)
     return {
         "good_at": None if good is None else _maybe(stamp, good.completed_at),
@@ -107,7 +106,7 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
 
 
 def _columns(record: type[TableRow], hidden: frozenset[str]) -> dict[str, bool]:
-    """The columns that are shown, and whether each is an instant."""
+    """Shown columns, and whether each is an instant."""
     return {f.name: "datetime" in str(f.type) for f in msgspec.structs.fields(record) if f.name not in hidden}
 
 
@@ -124,7 +123,7 @@ HIDDEN = frozenset(
     {"status_before", "api_key", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
      "connection_epoch"}
 )  # fmt: skip
-"""Columns of a machine that its view has not, or in another form."""
+"""Columns that the view lacks, or has in another form."""
 _COMMAND = _columns(CommandRow, frozenset({"idempotency_key"}))
 _EVENT = _columns(EventRow, frozenset({"boot_id", "seq"}))
 _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
@@ -153,12 +152,12 @@ _DETAILS: dict[str, Callable[[Machine], Any]] = {
     "hardware": lambda m: m.row.hardware,
     "config_errors": lambda m: m.row.config_errors,
 }
-"""What a machine words itself, kilobytes of it: only where one machine is asked for."""
+"""A machine's own texts, kilobytes: only where one machine is asked for."""
 MEMBERS = frozenset(_MEMBERS)
 
 
 def _model(hardware: dict[str, Any]) -> str | None:
-    """Its maker's name, or its kind of processor."""
+    """By its maker, or its processor."""
     named = hardware.get("model") or hardware.get("machine")
     return named[:MAX_NAME] if isinstance(named, str) else None
 
@@ -171,18 +170,18 @@ def session_view(session: RemoteSessionRow, recordings: int = 0, *, device_id: s
 
 
 def machine_view(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
-    """A machine among others: lists, pages, the feed."""
+    """For lists, pages, the feed."""
     stamp = _STAMPS[times]
     return {member: read(machine, stamp) for member, read in _MEMBERS.items()}
 
 
 def machine_detail(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
-    """GET /rvms/{id}: `machine_view` and what only this machine's own page needs."""
+    """For GET /rvms/{id} and its own page."""
     return machine_view(machine, times=times) | {member: read(machine) for member, read in _DETAILS.items()}
 
 
 def machine_delta(machine: Machine, members: Iterable[str], *, times: Times = "ms") -> dict[str, Any]:
-    """`id` and the named members of the view (see `hub.model.fleet.Touched.members`)."""
+    """`id` and the named members (`hub.model.fleet.Touched.members`)."""
     stamp = _STAMPS[times]
     names = _MEMBERS if "*" in members else members
     return {"id": machine.id} | {member: _MEMBERS[member](machine, stamp) for member in names}
@@ -193,7 +192,7 @@ def command_view(command: CommandRow, *, times: Times = "iso") -> dict[str, Any]
 
 
 def event_view(event: EventRow, *, times: Times = "iso") -> dict[str, Any]:
-    """One line of the audit log; the reader's language renders code and params."""
+    """Code and params, which the reader's language renders."""
     return _shown(event, _EVENT, _STAMPS[times])
 
 

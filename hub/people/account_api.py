@@ -19,7 +19,7 @@ from hub.web.http.validation import Email, Instant, Language, Password, Theme, T
 
 
 class Account(msgspec.Struct):
-    """Who the credential belongs to. `machines` is null for everybody who reaches all of them."""
+    """`machines` null: all of them."""
 
     kind: Literal["user", "machine"]
     id: int
@@ -47,7 +47,7 @@ class Credentials(msgspec.Struct):
 
 
 class AccountPatch(msgspec.Struct):
-    """A new `password` needs the `current_password` where there is one. It ends every session but this one, which gets
+    """A new `password` needs the `current_password`, if there is one. It ends every session but this one, which gets
     a new token (in `data.token`, or as a new cookie)."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
@@ -58,7 +58,7 @@ class AccountPatch(msgspec.Struct):
 
 
 class EditedAccount(Account):
-    """`token` is there when a new password gave this session a new one."""
+    """`token`: the session's new one, after a new password."""
 
     token: str | None
 

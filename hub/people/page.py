@@ -1,4 +1,4 @@
-"""Pages of people: sign in and out, own account, users and tokens; lists and forms over the operations of the API."""
+"""Pages of people: sign in and out, own account, users and tokens, by the operations of the API."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def add_user(visit: Visit) -> Response:
 
 
 async def make_link(visit: Visit) -> Response:
-    """The act is an event, the secret is not."""
+    """The event does not name the secret."""
     user = await _user(visit)
     secret, made = rules.make_link(user.id, visit.now)
     event = EventHappened(
@@ -57,7 +57,7 @@ async def make_link(visit: Visit) -> Response:
 
 
 def _to_link(visit: Visit, user_id: int, path: str) -> Response:
-    """The page shows the link also after a reload."""
+    """Where a reload shows it again."""
     visit.context[FreshSecrets].keep(visit.user, _link_place(user_id), base_url(visit) + path)
     return go(f"/admin/users?link={user_id}")
 
@@ -137,7 +137,7 @@ async def _tokens(
     onward: str = "/",
     status: int = 200,
 ) -> Response:
-    """`new`: just made. `since`: shown what was made since then; goes on to `onward`."""
+    """`new`: just made. `since`: show those made since; goes on to `onward`."""
     store, now = visit.context.store, visit.now
     own = [row for row in await credentials.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
     made = next((row for row in own if row.id == new), None)
@@ -195,7 +195,7 @@ async def show_link(visit: Visit) -> Response:
 
 
 async def use_link(visit: Visit) -> Response:
-    """The whole link or only its secret."""
+    """The whole link or its secret."""
     secret = visit.form.get("link", "")[:MAX_TEXT].strip().rpartition("#")[2]
     try:
         signed = await signing_in.by_link(visit.context, visit.request, secret)
@@ -218,7 +218,7 @@ async def to_login(visit: Visit) -> Response:
 
 
 async def preferences(visit: Visit) -> Response:
-    """Kept with the user, and in this browser for the pages before sign-in."""
+    """With the user, and in this browser before sign-in."""
     chosen = {name: visit.form[name] for name in ("language", "theme") if visit.form.get(name)}
     if visit.principal is not None and chosen:
         await account.edit_account(visit.call(validate(account.AccountPatch, chosen)))
@@ -268,7 +268,7 @@ def _status(refused: SignInRefused) -> int:
 
 
 async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
-    """By way of their tokens when some were made since the last time."""
+    """By way of their tokens when some were made since."""
     made = await credentials.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
     told = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
     answer = go(f"/admin/tokens?{urlencode(told)}" if made else local(then))

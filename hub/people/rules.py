@@ -1,5 +1,5 @@
 """Decides what happens to users, tokens, sessions and passwords: the Changes of each act, with its one event. Hashes
-come in made. Knows no request, no database and no argon2."""
+come in made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_user(
     *, email: str, name: str, role: str, password_hash: str | None, language: str | None, now: datetime, by: Actor,
     machines: frozenset[int] | None = None,
 ) -> list[Change]:  # fmt: skip
-    """Without a password they sign in by a one-time link."""
+    """Without a password: they sign in by a link."""
     user = UserRow(
         email=email, name=name, role=role, password_hash=password_hash, language=language, created_at=now,
         updated_at=now,
@@ -39,8 +39,8 @@ def edit_user(
     user: UserRow, own: frozenset[int], values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime,
     by: Actor,
 ) -> list[Change]:  # fmt: skip
-    """[] when nothing would change. `machines` replaces `own`. A new password, a new role and being disabled end every
-    session and token; a password or being disabled also every open link."""
+    """[] when nothing changes. `machines` replaces `own`. A new password, a new role and disabling end every session
+    and token; a password or disabling also every open link."""
     new = {name: value for name, value in values.items() if value != getattr(user, name)}
     moved = machines is not None and machines != own
     if not new and not moved:
@@ -69,7 +69,7 @@ def remove_user(user: UserRow, now: datetime, by: Actor) -> list[Change]:
 def create_token(
     user_id: int, name: str, secret: Secret, expires_at: datetime | None, now: datetime, by: Actor
 ) -> list[Change]:
-    """Without `expires_at` it is valid until it is revoked."""
+    """Without `expires_at`: until revoked."""
     token = TokenRow(
         user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, created_at=now
     )
@@ -78,7 +78,7 @@ def create_token(
 
 
 def revoke_token(token: TokenRow, now: datetime, by: Actor) -> list[Change]:
-    """Conflict "id": it is revoked already, or gone."""
+    """Conflict "id": revoked already, or gone."""
     params = {"user_id": token.user_id, "name": token.name, "prefix": token.prefix}
     event = EventHappened(at=now, code="token.revoked", actor=by, params=params, before=params)
     return [Patch(TokenRow, token.id, {"revoked_at": now}, where=(("revoked_at", "=", None),), must="id"), event]
@@ -89,35 +89,35 @@ def revoke_tokens(user_id: int, now: datetime) -> Patch:
 
 
 def use_token(token_id: int, now: datetime, ip: str | None) -> Patch:
-    """Using a credential changes nothing: no event."""
+    """No event."""
     return Patch(TokenRow, token_id, {"last_used_at": now, "last_used_ip": ip})
 
 
 def end_sessions(user_id: int, digest: str | None = None) -> Drop:
-    """The user's session of this hash, or every session."""
+    """Of this hash, or every session."""
     return Drop(SessionRow, where=(*_of_user(user_id), *(() if digest is None else (("hash", "=", digest),))))
 
 
 def while_signed_in(session_id: int) -> Patch:
-    """A guard of its transaction: Conflict "session" once that session has ended."""
+    """Guard: Conflict "session" once that session has ended."""
     return Patch(SessionRow, session_id, {}, must="session")
 
 
 def while_password_is(user: UserRow) -> Patch:
-    """A guard of its transaction: Conflict "password" once it is another."""
+    """Guard: Conflict "password" once it has changed."""
     where = (("password_hash", "=", user.password_hash or ""), ("disabled_at", "=", None))
     return Patch(UserRow, user.id, {}, where=where, must="password")
 
 
 def ended_session(change: Change) -> str | None:
-    """The hash of the one session that a Change ends."""
+    """The hash of the session that a Change ends."""
     if not isinstance(change, Drop) or change.of is not SessionRow:
         return None
     return next((str(value) for column, _, value in change.where if column == "hash"), None)
 
 
 def is_token_revoked(change: Change) -> bool:
-    """One token, by its id: whose is not in the Change."""
+    """Whose it is the Change does not say."""
     return (
         isinstance(change, Patch) and change.of is TokenRow and change.key is not None and "revoked_at" in change.values
     )
@@ -135,7 +135,7 @@ def edited_user(change: Change) -> int | None:
 
 
 def narrows(change: Change) -> bool:
-    """Whether a Change of `edited_user` may take something from what they see."""
+    """Whether it may take something from what they see."""
     if not isinstance(change, Patch) or change.of is not UserRow:
         return True
     return not change.values.keys().isdisjoint(("role", "disabled_at"))
@@ -150,7 +150,7 @@ def _user_in(change: Patch | Drop) -> int | None:
 
 
 def leaves_no_admin(user: UserRow, other_admins: int, *, role: str | None = None, disabled: bool = False) -> bool:
-    """Whether no administrator who can sign in would be left."""
+    """Whether no administrator who can sign in would remain."""
     counts = user.role == "admin" and user.disabled_at is None
     stays = (role or user.role) == "admin" and not disabled
     return counts and not stays and other_admins == 0
@@ -179,7 +179,7 @@ FORGET_S: Final = 30 * 60.0
 IDLE_S: Final = 12 * 3600.0
 ABSOLUTE_S: Final = 7 * 86400.0
 EXTEND_AFTER_S: Final = 300.0
-"""A session in use is extended at most this often."""
+"""A session in use is extended at most so often."""
 LINK_S: Final = 15 * 60.0
 
 MAX_EMAIL: Final = 200
@@ -187,7 +187,7 @@ MAX_EMAIL: Final = 200
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 200
 EXAMPLE_PASSWORD: Final = "a long phrase only you know"  # noqa: S105 - shown to everybody, and refused
-"""In the documentation of the API."""
+"""In the API's documentation."""
 _KNOWN: Final = frozenset({
     "0123456789", "1234567890", "12345678910", "123456789a", "1q2w3e4r5t", "1qaz2wsx3edc", "admin12345",
     "admin123456", "adminadmin", "administrator", "changeme123", "changemenow", "iloveyou123", "indonesia123",
@@ -196,16 +196,15 @@ _KNOWN: Final = frozenset({
     "rahasia123", "reversevending", "sayang12345", "secret12345", "welcome123", "welcome1234", "zaq12wsxcde",
     "correcthorsebatterystaple", EXAMPLE_PASSWORD.replace(" ", ""),
 })  # fmt: skip
-"""Tried first by anybody, without spaces; and every password of our examples."""
+"""Guessed first, without spaces; and our examples' passwords."""
 
 
 def normal_email(text: str) -> str:
-    """As addresses are stored, found and locked."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
 
 
 def locked_for(failures: SignInFailureRow | None, now: datetime) -> float | None:
-    """Seconds until the next try is allowed; None: it is now."""
+    """Seconds until the next try; None: now."""
     if failures is None or failures.locked_until is None or failures.locked_until <= now:
         return None
     return (failures.locked_until - now).total_seconds()
@@ -214,7 +213,7 @@ def locked_for(failures: SignInFailureRow | None, now: datetime) -> float | None
 def failed_sign_in(
     before: SignInFailureRow | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None
 ) -> tuple[SignInFailureRow, list[Change]]:
-    """One more failure, and the lock when it is the fifth. An account that does not exist has no event."""
+    """The fifth brings the lock. An unknown account has no event."""
     fresh = before is None or before.locked_until is not None or (now - before.last_at).total_seconds() > FORGET_S
     count = 1 if fresh or before is None else before.failures + 1
     locked = now + timedelta(seconds=LOCK_S) if count >= MAX_FAILURES else None
@@ -257,7 +256,7 @@ def open_session(
 
 
 def extended_session(session: SessionRow, now: datetime) -> Patch | None:
-    """None while it is not worth a write."""
+    """None: not worth a write yet."""
     end = min(now + timedelta(seconds=IDLE_S), session.created_at + timedelta(seconds=ABSOLUTE_S))
     if (end - session.expires_at).total_seconds() < EXTEND_AFTER_S:
         return None
@@ -270,7 +269,7 @@ def signed_out(user_id: int, digest: str, now: datetime) -> list[Change]:
 
 
 def make_link(user_id: int, now: datetime, lifetime_s: float = LINK_S) -> tuple[Secret, SignInLinkRow]:
-    """Single-use, for the first administrator and for somebody who lost the password."""
+    """Single-use, for the first administrator and for lost passwords."""
     secret = credentials.new_secret("link")
     return secret, SignInLinkRow(user_id=user_id, hash=secret.hash, expires_at=now + timedelta(seconds=lifetime_s))
 
@@ -283,7 +282,7 @@ def use_link(digest: str, now: datetime) -> Patch:
 
 
 def password_fault(password: str, email: str = "") -> str | None:
-    """`short`, `long`, `common`, `email`, `plain` (one or two characters repeated); None: it is taken."""
+    """`short`, `long`, `common`, `email`, `plain` (one or two characters repeated); None: accepted."""
     password = unicodedata.normalize("NFC", password)
     if len(password) < MIN_PASSWORD:
         return "short"

@@ -1,4 +1,4 @@
-"""/tokens: users' long-lived tokens for scripts; each shown once. Administrators see and revoke everybody's."""
+"""/tokens: users' long-lived tokens for scripts, each shown once. Administrators see and revoke all."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class NewToken(msgspec.Struct):
 
 
 class TokensQuery(msgspec.Struct):
-    """`user`: somebody else's, by id, or everybody's that work now (`all`); for administrators. Pages by `limit` and
-    `before` (the last id of the page before) are for `all`."""
+    """`user`: somebody else's, by id, or all that are valid (`all`, with pages by `limit` and `before`, the last id
+    of the page before); for administrators."""
 
     user: Row | Literal["all"] | None = None
     limit: Limit = 100

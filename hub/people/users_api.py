@@ -1,4 +1,4 @@
-"""/users: who may sign in, with which role, and a technician's machines. For administrators."""
+"""/users: who may sign in, with which role and machines. For administrators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hub.web.http.validation import Email, Instant, Language, Password, Theme, T
 
 
 async def checked_hash(call: Call, password: str, email: str) -> str:
-    """Raises the 422 with the reason why the password is refused."""
+    """Raises the 422 with the reason of a refused password."""
     fault = rules.password_fault(password, email)
     if fault is not None:
         raise one_wrong("password", f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
@@ -33,8 +33,6 @@ Machines = Annotated[list[int | str], msgspec.Meta(max_length=1000)]
 
 
 class User(msgspec.Struct):
-    """`machines` are a technician's own."""
-
     id: int
     email: str
     name: str
@@ -50,13 +48,13 @@ class User(msgspec.Struct):
 
 
 class AddedUser(User):
-    """`sign_in_link` is there when no password was given: single use, shown here and never again."""
+    """`sign_in_link`: when no password was given; single use, shown here and never again."""
 
     sign_in_link: str | None
 
 
 class NewUser(msgspec.Struct):
-    """Without a password the answer holds a link to sign in with once, within 24 hours."""
+    """Without a password the answer holds a sign-in link, good once, within 24 hours."""
 
     email: Email
     name: Title
@@ -67,7 +65,7 @@ class NewUser(msgspec.Struct):
 
 
 class UserPatch(msgspec.Struct):
-    """Only what is named changes. `machines` replaces a technician's whole set."""
+    """`machines` replaces a technician's whole set."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
     email: Email | msgspec.UnsetType = msgspec.UNSET
@@ -149,7 +147,7 @@ async def _values(call: Call, user: users.UserWithMachines, patch: UserPatch) ->
 
 
 async def _email(call: Call, given: str, own_id: int | None = None) -> str:
-    """As it is stored. Raises Problem: somebody else has it, in however many code points."""
+    """As stored. Raises Problem: somebody else's, in any form of code points."""
     email = rules.normal_email(given)
     if len(email) > rules.MAX_EMAIL:
         raise one_wrong("email", "expect.email")
@@ -160,7 +158,7 @@ async def _email(call: Call, given: str, own_id: int | None = None) -> str:
 
 
 def _own(call: Call, user: users.UserWithMachines, patch: UserPatch, role: str) -> frozenset[int] | None:
-    """None leaves it; somebody who is no technician any more keeps none."""
+    """None: unchanged; who is no technician any more has none."""
     if patch.machines is not msgspec.UNSET:
         return _machines(call, patch.machines, role)
     return frozenset() if role != "technician" and user.machines else None

@@ -1,8 +1,7 @@
-"""The HTTP connection under every request: uvicorn's h11 protocol with deadlines and bounds of ours. Knows no route.
+"""The HTTP connection: uvicorn's h11 protocol with our deadlines and bounds.
 
-A header must be complete in time. Connections without a complete request are bounded in all and by network: the oldest
-makes room for the newest. A peer that does not read its answer is torn down.
-"""
+A header must be complete in time. Connections without a complete request are bounded in all and by network: the
+oldest makes room for the newest. A peer that does not read its answer is torn down."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from hub.server.transport import BoundedProtocol
 
 
 class ConnectionLimits(NamedTuple):
-    """Of one network: a fleet behind one address comes back all at once, too."""
+    """A fleet behind one address is one network, and comes back at once."""
 
     of_all: int
     of_network: int
@@ -57,7 +56,7 @@ class PendingConnections:
         return len(self._all)
 
     def enter(self, network: str, now: float, abort: Callable[[], None]) -> PendingConnection:
-        """`network` is "" for a proxy of ours, which is counted in all only."""
+        """`network` "": a proxy of ours, counted in all only."""
         entered = PendingConnection(self, network, now, abort)
         self._all[entered] = None
         neighbours = self._by_network.setdefault(network, OrderedDict())
@@ -83,7 +82,7 @@ class PendingConnections:
 
 
 HEADER_TIMEOUT_S: Final = 8.0
-"""From accept, TLS included, or the first byte of a further request, to the end of its header."""
+"""From accept (TLS included) or the first byte of a further request to the end of its header."""
 MAX_HEADER_BYTES: Final = 64 * 1024
 _COOKIES: Final = re.compile(rb"\ncookie[ \t]*:", re.IGNORECASE)
 _TOO_LARGE: Final = b"""<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">\
@@ -159,7 +158,7 @@ class HttpProtocol(BoundedProtocol, H11Protocol):
             self.transport.close()
 
     def _send_431(self) -> None:
-        """A page on another name of our site may have set too many cookies, and only a browser can clear them."""
+        """Another page of our site may have set too many cookies, which only a browser can clear."""
         cookies = _COOKIES.search(self.conn.trailing_data[0]) is not None
         headers = [*_TOO_LARGE_HEADERS, *(((b"clear-site-data", b'"cookies"'),) if cookies else ())]
         for event in (

@@ -1,5 +1,4 @@
-"""What a hub does to its own process: event loop, garbage collector, signals, limits, listening socket, its end. Knows
-no protocol."""
+"""What a hub does to its process: event loop, garbage collector, signals, limits, listening socket, end."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 LAST_RESORT_S: Final = 28.0
-"""From the first signal to the end, whatever hangs; the bar is 30."""
+"""From the first signal to the end, whatever hangs (bar: 30)."""
 ENDED_BY_FORCE: Final = 1
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -31,7 +30,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends its tasks, briefly; threads that hang are left to `_last_resort`."""
+    """Ends its tasks, briefly; hanging threads are left to `_last_resort`."""
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
@@ -42,8 +41,7 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def calm_collector() -> None:
-    """What lives now lives as long as the hub (the collector's defaults cost 45 % of the throughput at 5,000
-    connections)."""
+    """What lives now lives as long as the hub (the defaults cost 45 % of the throughput at 5,000 connections)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -51,7 +49,7 @@ def calm_collector() -> None:
 
 @contextlib.contextmanager
 def signals(stop: Callable[[], None]) -> Generator[None, None, None]:
-    """The first SIGTERM or SIGINT calls `stop` and starts the last resort; the second ends the process at once."""
+    """The first SIGTERM or SIGINT calls `stop` and starts the last resort; the second ends the process."""
     loop = asyncio.get_running_loop()
     timers: list[threading.Timer] = []
 
@@ -81,7 +79,7 @@ def _last_resort() -> threading.Timer:
 
 
 def _stuck_threads(timer: threading.Timer) -> bool:
-    """Whether the interpreter would wait for a thread at its end."""
+    """Whether the interpreter would wait for a thread."""
     ours = (threading.main_thread(), threading.current_thread(), timer)
     return any(t.is_alive() and not t.daemon for t in threading.enumerate() if t not in ours)
 
@@ -122,9 +120,9 @@ class LoopLag:
 
 
 BACKLOG: Final = 4096
-"""A fleet that comes back all at once must not be refused by the kernel."""
+"""A fleet that comes back at once must not be refused by the kernel."""
 USER_TIMEOUT_MS: Final = 25_000
-"""Inherited by accepted sockets: the kernel drops a peer that acknowledges nothing for so long (bar: 30 s)."""
+"""Of accepted sockets: the kernel drops a peer that acknowledges nothing for so long (bar: 30 s)."""
 
 
 class CannotListenError(Exception): ...
@@ -161,7 +159,7 @@ def _why(error: OSError, host: str, port: int) -> str:
 
 
 def url_of(listener: socket.socket, *, tls: bool) -> str:
-    """As this computer reaches it: an address for all interfaces becomes loopback."""
+    """All interfaces become loopback."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a look-up, not a bind
     shown = f"[{host}]" if ":" in host else host
@@ -169,7 +167,7 @@ def url_of(listener: socket.socket, *, tls: bool) -> str:
 
 
 def raise_open_files() -> int:
-    """As many as the system allows: every machine and browser is one. Returns the limit."""
+    """To the hard limit, which it returns: every machine and browser is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):

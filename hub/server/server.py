@@ -1,8 +1,7 @@
-"""uvicorn's server with our options, our accepting of connections and our end. Knows no request.
+"""uvicorn's server with our options, accepting and end.
 
-The end: nobody new, goodbye to all, what is under way finishes, the rest is cut; each step with a limit (bar: SIGTERM
-to exit in 30 s with five frozen peers).
-"""
+The end: accept nobody, goodbye to all, let what is under way finish, cut the rest; each step with a limit (bar:
+SIGTERM to exit in 30 s with five frozen peers)."""
 
 from __future__ import annotations
 
@@ -29,12 +28,12 @@ from protocol import limits
 from protocol.addresses import is_within
 
 PONG_TIMEOUT_S: Final = limits.PING_TIMEOUT_S - 2.0
-"""A frozen peer is gone within 30 s of its last sign of life, teardown included."""
+"""A frozen peer is gone within 30 s of its last sign of life."""
 KEEP_ALIVE_S: Final = 15
 
 
 def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
-    """No lifespan (the server's owner runs it), no log of requests, no compression (60 kB a connection)."""
+    """No lifespan (the owner runs it), no log of requests, no compression (60 kB a connection)."""
     return uvicorn.Config(
         app,
         http=HttpProtocol,
@@ -67,15 +66,15 @@ CLOSE_S: Final = 6.0
 """For the other sockets' closing handshakes."""
 CANCEL_S: Final = 3.0
 SPREAD_S: Final = 5.0
-"""Over so long machines come back (many: longer, see Links.send_restarting)."""
+"""Machines come back over so long (many: longer, see Links.send_restarting)."""
 SLICE: Final = 50
-"""After so many others get the event loop."""
+"""Then others get the event loop."""
 
 Connections = set[Any]
 
 
 async def drain(state: ServerState, send_goodbye: Callable[[], None]) -> None:
-    """End every connection of a server that no longer accepts. `send_goodbye` notifies machines and browsers."""
+    """End every connection, after the server stopped accepting."""
     send_goodbye()
     for connection in [c for c in state.connections if isinstance(c, H11Protocol)]:
         connection.shutdown()
@@ -107,7 +106,7 @@ async def _in_slices(connections: Connections, step: str) -> None:
 
 
 async def _end_tasks(tasks: set[asyncio.Task[None]]) -> None:
-    """A handler that does not end is cancelled, then left alone."""
+    """A handler that does not end is cancelled, then left."""
     left = set(tasks)
     if left:
         _, left = await asyncio.wait(left, timeout=CANCEL_S)
@@ -120,7 +119,7 @@ async def _end_tasks(tasks: set[asyncio.Task[None]]) -> None:
 
 AT_A_TURN: Final = 16
 HANDSHAKE_S: Final = 6.0
-"""In a flood a connection waits up to 2 s to be accepted, and none shall be there after 8 s."""
+"""In a flood a connection waits up to 2 s to be accepted; none may be pending after 8 s."""
 RETRY_S: Final = 1.0
 _FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -178,7 +177,7 @@ class AcceptingServer(uvicorn.Server):
                 )
                 is_open = True
         except OSError:
-            """The peer left, uses no TLS, or was too slow with it."""
+            ...
         finally:
             if not is_open:
                 pending.leave()

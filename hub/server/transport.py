@@ -1,9 +1,7 @@
-"""A transport that does not wait for ever, for a peer that stopped reading or keeps a closed connection open. Knows no
-protocol.
+"""A transport that gives up on a peer that stopped reading or keeps a closed connection open.
 
 asyncio's `close()` resets a connection whose peer still sends. Here it sends end of file, lets the peer finish for a
-moment, and gives up when nothing moves.
-"""
+moment, and gives up when nothing moves."""
 
 from __future__ import annotations
 
@@ -11,12 +9,12 @@ import asyncio
 from typing import Any, Final, cast
 
 STALLED_S: Final = 20.0
-"""Without a byte taken for so long a peer is gone (bar: within 30 s)."""
+"""A peer that takes no byte for so long is gone (bar: 30 s)."""
 CLOSING_STALLED_S: Final = 5.0
 LINGER_S: Final = 2.0
 """After our last byte."""
 MAX_DISCARDED: Final = 1024 * 1024
-"""Of a peer that goes on talking after we closed."""
+"""From a peer that goes on after we closed."""
 TICK_S: Final = 1.0
 
 
@@ -43,7 +41,7 @@ class BoundedTransport:
         return self._closing or self._inner.is_closing()
 
     def close(self) -> None:
-        """Returns at once. The socket is gone when the peer has closed too, or has stopped moving."""
+        """Returns at once. The socket goes when the peer has closed too, or nothing moves."""
         if self.is_closing():
             return
         self._closing = True
@@ -85,7 +83,6 @@ class BoundedTransport:
         self._paused = False
 
     def discard(self, size: int) -> None:
-        """After we closed."""
         self._discarded += size
         if self._discarded > MAX_DISCARDED:
             self.abort()
@@ -125,7 +122,7 @@ class BoundedTransport:
 
 
 class BoundedProtocol(asyncio.Protocol):
-    """Mixin, first of the bases: puts a BoundedTransport in front of uvicorn's."""
+    """Mixin, first of the bases: puts a BoundedTransport before uvicorn's."""
 
     loop: asyncio.AbstractEventLoop
 

@@ -1,9 +1,7 @@
-"""The WebSocket connection under every socket of ours: uvicorn's sans-I/O protocol with its traps closed. Knows nothing
-of machines and browsers.
+"""The WebSocket connection: uvicorn's sans-I/O protocol with its traps closed.
 
 A dead or frozen peer is torn down; unread messages, fragments and control frames are bounded; nothing is read before
-the application accepted; wrong bytes end in the right close code.
-"""
+the application accepted; wrong bytes end in the right close code."""
 
 from __future__ import annotations
 
@@ -22,10 +20,10 @@ from hub.model.budgets import TokenBucket
 from hub.server.transport import BoundedProtocol
 
 SLICE: Final = 4096
-"""Then the caps are looked at: 4 KiB hold 680 empty frames."""
+"""Then the caps are checked: 4 KiB hold 680 empty frames."""
 MAX_UNREAD_BYTES: Final = 128 * 1024
 MAX_UNREAD_MESSAGES: Final = 64
-"""Beyond either nothing is read until the application has caught up."""
+"""Beyond either, reading waits for the application."""
 MAX_FRAGMENTS: Final = 512
 """64 KiB in fragments of 128 bytes."""
 MAX_CONTROL_FRAMES_PER_S: Final = 50
@@ -33,7 +31,7 @@ CLOSE_TIMEOUT_S: Final = 5.0
 FRAMES: Final = "myrvm.frames"
 """ASGI extension, see `frame`."""
 MAX_SIZE: Final = "myrvm.max_size"
-"""Of `websocket.accept`: this socket's own limit, in bytes."""
+"""Of `websocket.accept`: this socket's limit, in bytes."""
 POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
 
@@ -84,7 +82,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self._parse_unparsed()
 
     def _parse_unparsed(self) -> None:
-        """Slice by slice, until the application has enough to read."""
+        """By slices, until the application has enough to read."""
         data, self._unparsed, at = self._unparsed, b"", 0
         while at < len(data) and not self.transport.is_closing():
             if self.read_paused:
@@ -102,7 +100,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def _refuse_handshake(self) -> None:
-        """HTTP, but no WebSocket upgrade (a wrong method, too many headers)."""
+        """HTTP, but no upgrade (a wrong method, too many headers)."""
         if self.conn.handshake_exc is None:
             return
         output = b"".join(self.conn.data_to_send())
@@ -220,11 +218,11 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def _over(self) -> bool:
-        """Ended, and the application may not know: a sender in a loop must notice."""
+        """A sender in a loop must notice an end that the application does not know."""
         return self.handshake_complete and (self.close_sent or self.transport.is_closing())
 
     async def _send_frames(self, frames: tuple[bytes, ...]) -> None:
-        """Without a copy of ours, when the peer has taken what was before."""
+        """Without a copy, once the peer has taken what was before."""
         await self.writable.wait()
         if self.disconnected or self.close_sent or not self.handshake_complete:
             raise ClientDisconnected
@@ -233,6 +231,6 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
 
 
 def frame(payload: bytes, *, first: bool, last: bool) -> bytes:
-    """Where the scope has the extension FRAMES, `{"type": "websocket.send", "frames": (...)}` sends fragments: made
-    once, to any number of sockets."""
+    """With the extension FRAMES, `{"type": "websocket.send", "frames": (...)}` sends fragments: made once, for any
+    number of sockets."""
     return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)

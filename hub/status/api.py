@@ -1,4 +1,4 @@
-"""/rvms/{id}/status: what the machine is. A machine declares it; a person asks, and the machine confirms."""
+"""/rvms/{id}/status: a machine declares it; a person asks, and the machine confirms."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class HealthReasonView(msgspec.Struct):
 
 
 class MachineStatus(msgspec.Struct):
-    """The three truths: what the machine is declared to be (status), what the hub observes (connection), and what its
-    readings say (health). `command` is the command this request drafted."""
+    """What the machine is declared to be (status), what the hub observes (connection), what its readings say
+    (health). `command`: drafted by this request."""
 
     id: int
     device_id: str
@@ -61,8 +61,7 @@ class MachineStatus(msgspec.Struct):
 
 @of_record(StatusRow, without=("rvm_id",))
 class StatusDeclared(msgspec.Struct):
-    """What the machine was declared to be from `since` until the `since` of the next newer declaration. `until` is the
-    time that was set for giving back what was before."""
+    """Held from `since` until the `since` of the next newer one. `until`: when what was before should return."""
 
     status: Status
     special_status: SpecialStatus | None
@@ -70,8 +69,8 @@ class StatusDeclared(msgspec.Struct):
 
 
 class StatusPatch(msgspec.Struct):
-    """Asked for by a person it is the whole status: without `special_status` there is none, without `capacity` it stays
-    as it is. With the machine's own key what is left out stays, and null ends it."""
+    """Of a person the whole status: without `special_status` there is none, without `capacity` it stays. With the
+    machine's own key what is left out stays, and null ends it."""
 
     status: Status
     special_status: SpecialStatus | UnsetType | None = UNSET
@@ -81,8 +80,8 @@ class StatusPatch(msgspec.Struct):
 
 
 class StatusHistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
-    """Newest first, from what was in force at `from` until `to`; `before` is the id of the last declaration of the page
-    before. A naive time is read in the machine's time zone."""
+    """Newest first, from what was in force at `from` until `to`; `before`: the last id of the page before. A naive
+    time is in the machine's zone."""
 
     start: InstantGiven | None = None
     end: InstantGiven | None = None

@@ -1,5 +1,5 @@
-"""Decides who may change a machine's status and what then holds. Values in, Changes out; knows no command's life. A
-machine's own report on its link is never refused."""
+"""Decides who may change a machine's status and what then holds. Values in, Changes out. A machine's own report is
+never refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from protocol.status_rules import lawful, refusal
 
 
 class DeclaredStatus(NamedTuple):
-    """What a machine is, as declared `since` then `by` somebody. `before` is what returns at `until`."""
+    """As declared `since` then `by` somebody. `before`: what returns at `until`."""
 
     status: str
     special_status: str | None
@@ -36,7 +36,7 @@ class DeclaredStatus(NamedTuple):
 
 
 def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """The status that a succeeded `set_status` set, declared by who issued it."""
+    """Declared by the issuer of a succeeded `set_status`."""
     wanted = msgspec.convert(command.args, SetStatus)
     # `until` was checked when the command was drafted; one that cannot be read any more is left out.
     until = instant(wanted.until)
@@ -54,7 +54,7 @@ def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list
 
 
 def before_of(machine: Machine) -> dict[str, Any]:
-    """Never a status that itself holds only for a while."""
+    """Never one that itself holds only for a while."""
     before = machine.row.status_before
     if machine.row.status_until is not None and before is not None:
         return {"status": before["status"], "special_status": before.get("special_status"),
@@ -108,7 +108,7 @@ def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any
 
 
 def _is_kept_reason(machine: Machine, said: DeclaredStatus) -> bool:
-    """Whether the declaration brings no reason of its own."""
+    """Whether the declaration has no reason of its own."""
     if said.reason is None:
         return True
     stands = (
@@ -135,7 +135,7 @@ def _declared(of: MachineRow | DeclaredStatus, reason: str | None, until: dateti
 
 
 def instant(text: str | None) -> datetime | None:
-    """An aware RFC 3339 instant in UTC, which a database can hold (not at the calendar's edge); else None."""
+    """Aware RFC 3339 to UTC that a database can hold (not at the calendar's edge); else None."""
     if text is None:
         return None
     try:
@@ -152,7 +152,7 @@ EARLY_RETURN = timedelta(seconds=5)  # A machine's clock may be this much ahead 
 
 
 class NamedStatus(NamedTuple):
-    """Members named by a machine's own software; UNSET stays as it is, None ends it."""
+    """By a machine's own software; UNSET stays, None ends it."""
 
     status: Status | UnsetType = UNSET
     special_status: SpecialStatus | UnsetType | None = UNSET
@@ -162,15 +162,14 @@ class NamedStatus(NamedTuple):
 
 
 def refused(machine: Machine, status: Status, capacity: int | None) -> Failure | None:
-    """Why the machine may not be asked for that status. A capacity never reported is 0 here and no ground."""
+    """Why it may not be asked for that status. A capacity never reported is 0 here and no ground."""
     return refusal(status, capacity if capacity is not None else machine.row.capacity or None)
 
 
 def reported_by_machine(
     machine: Machine, said: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
 ) -> list[Change]:
-    """[] when nothing changes. For a machine that does not end statuses by itself what was set for a while stays until
-    it declares something else."""
+    """[] when nothing changes. For a machine that cannot end statuses, a timed one stays until it declares another."""
     covered = said.special_status is not None and said.special_status == machine.row.special_status
     same = covered or (said.status, said.special_status) == (machine.row.status, machine.row.special_status)
     reason, until = (machine.row.status_reason, machine.row.status_until) if same else (None, None)
@@ -195,7 +194,7 @@ def reported_by_machine(
 
 
 def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list[Change]:
-    """A declaration by REST with the machine's key; [] when nothing changes."""
+    """By REST with the machine's key; [] when nothing changes."""
     status: Any = machine.row.status if isinstance(named.status, UnsetType) else named.status
     special: Any = machine.row.special_status if isinstance(named.special_status, UnsetType) else named.special_status
     reason, until = named.reason, named.until
@@ -231,7 +230,7 @@ class ForTheAgent(NamedTuple):
 
 
 def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None:
-    """What to relay to the agent of `machine`, as it was before these changes; None when nothing was declared."""
+    """To relay to the agent of `machine` (as before these changes); None: nothing was declared."""
     change = next(put_rows(changes, StatusRow), None)
     event = next((change for change in changes if isinstance(change, EventHappened)), None)
     if change is None or event is None:
@@ -252,7 +251,7 @@ def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None
 
 
 def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
-    """Keep a relayed capacity from undoing a command that has left already."""
+    """A relayed capacity must not undo a command already sent."""
     under_way = [
         command
         for command in machine.pending.values()
@@ -266,7 +265,7 @@ def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
 
 
 def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
-    """Without what a relayed command is about to settle."""
+    """Without what a relayed command will settle."""
     told = [
         command
         for command in machine.pending.values()
@@ -289,14 +288,14 @@ def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> message
 
 
 def is_due(machine: Machine, now: datetime) -> bool:
-    """Not for a machine that ends statuses itself, unless declared by REST, unknown to its agent."""
+    """Not where the machine ends statuses itself, unless declared by REST, unknown to its agent."""
     if machine.row.status_until is None or now < machine.row.status_until:
         return False
     return GIVES_BACK not in machine.capabilities or (machine.row.status_before or {}).get(KEPT_HERE, False)
 
 
 def to_give_back(machine: Machine) -> SetStatus:
-    """The status that returns at `until`, as far as the capacity allows it."""
+    """What returns at `until`, as far as the capacity allows."""
     before = before_of(machine)
     return SetStatus(
         status=lawful(before["status"], machine.row.capacity or None),
@@ -338,7 +337,7 @@ def _named_since(machine: Machine, named: NamedStatus) -> dict[str, Any]:
 
 
 def _returned(machine: Machine, change: DeclaredStatus, now: datetime) -> dict[str, Any] | None:
-    """Whether this is the return that `until` announced."""
+    """Whether this is the announced return."""
     before = machine.row.status_before
     if machine.row.status_until is None or before is None or change.until is not None:
         return None

@@ -1,4 +1,4 @@
-"""Ends statuses whose `until` has come, for machines that cannot. One that takes commands is sent one."""
+"""Ends statuses whose `until` has come, where the machine cannot. One that takes commands is sent one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def give_back_due(fleet: Fleet, announce: Announcer, now: datetime) -> Non
 
 
 def _relayed(machine: Machine, now: datetime) -> list[Change]:
-    """[] for a machine that ends its statuses by itself."""
+    """[] where the machine ends them itself."""
     if rules.GIVES_BACK in machine.capabilities:
         return []
     return command_rules.relay_status(machine, rules.to_give_back(machine), actors.CLOCK, now)

@@ -1,4 +1,4 @@
-"""Serves /timezone: what machines report of their zone, what is known of it, and the button that asks for it now."""
+"""/timezone: what machines report of their zone, what is known of it, and a sync on request."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from protocol.zones import is_zone
 
 
 class ZoneStatus(msgspec.Struct):
-    """`current_timezone` is what naive timestamps of the machine are read in. `guess` is what a look-up answered that
-    differs from a pinned zone. `in_step`: the operating system has the zone it should have; null when it is not known.
-    `restart` names the services that still run with the old zone. `pending` is a sync that was asked for and has not
-    ended. Nothing is known of `last_sync` before the first report."""
+    """`current_timezone`: in which the machine's naive timestamps are read. `guess`: a look-up's answer that differs
+    from a pinned zone. `in_step`: the operating system has the zone it should have; null: unknown. `restart`:
+    services that still run with the old zone. `pending`: a sync that has not ended. `last_sync` is empty before the
+    first report."""
 
     device_id: str
     current_timezone: str | None
@@ -62,8 +62,8 @@ Offset = Annotated[float, msgspec.Meta(ge=-MAX_CLOCK_OFFSET_S, le=MAX_CLOCK_OFFS
 
 
 class ZoneSync(msgspec.Struct):
-    """`device_id` is the machine's device_id or its integer id. A naive `timestamp` is read in the machine's zone;
-    without one it is now."""
+    """`device_id`: the machine's, or its integer id. A naive `timestamp` is in the machine's zone; without one it is
+    now."""
 
     device_id: MachineNamed
     timezone: ZoneGiven
@@ -83,7 +83,7 @@ class ZoneSync(msgspec.Struct):
 
 
 class ZoneSyncNow(msgspec.Struct):
-    """`timezone` sets that zone instead of looking one up."""
+    """`timezone`: set that zone instead of a look-up's."""
 
     device_id: MachineNamed
     trigger: Name = "dashboard_button"
@@ -126,7 +126,7 @@ async def sync_timezone(call: Call) -> Answer:
 
 
 async def status_view(call: Call, machine: Machine) -> dict[str, Any]:
-    """The answer of every operation here but the button's."""
+    """The answer of all operations but the button's."""
     view = rules.zone_view(machine)
     current, last = view["current_timezone"], view["last_sync"]
     open_ones = [command for command in machine.pending.values() if command.name == "sync_timezone"]
@@ -139,7 +139,7 @@ async def status_view(call: Call, machine: Machine) -> dict[str, Any]:
 
 
 def _machine(call: Call, named: str | int) -> Machine:
-    """The one 404 for unknown and out of reach."""
+    """404 for unknown and out of reach alike."""
     return endpoint.machine_named(call.context, call.principal, str(named))
 
 

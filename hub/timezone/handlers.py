@@ -1,4 +1,4 @@
-"""Handles a machine's report of its time zone: committed, never answered, because it follows each hello."""
+"""Handles a machine's zone report: committed, never answered, as it follows each hello."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Shows the time zone card of a machine's Overview, and does what its buttons ask for. That somebody keeps a pinned
-zone against a differing look-up is the event `timezone.kept`."""
+"""The time zone card of the Overview, and its buttons. Keeping a pinned zone against a differing look-up is the
+event `timezone.kept`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,6 @@ def source(reader: Reader, view: dict[str, Any]) -> str:
 
 
 async def ask_zone(visit: Visit) -> Response:
-    """The card's forms without script."""
     found, wanted = visit.machine(), visit.form.get("do", "")
     if wanted == "sync":
         permit(visit.user, "timezone.sync", found.id)

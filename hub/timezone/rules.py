@@ -1,5 +1,5 @@
-"""The zone a machine is in: what its reports mean, and what there is to say about it. Values in, Changes out. A pinned
-zone is never overridden; a guess that differs is kept beside it, as a question."""
+"""Decides the zone a machine is in and what its reports mean. Values in, Changes out. A pinned zone is never
+overridden; a differing guess is kept beside it, as a question."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from protocol.messages import TimezoneReport
 from protocol.zones import is_zone
 
 CLOCK_NEWS_S: Final = 1.0
-"""Beyond this a repeated report means that the clock was moved."""
+"""Beyond it, the clock was moved between reports."""
 _MICROSECONDS: Final = 1_000_000
 MAX_ADDRESS: Final = 64
-"""Characters; a longer text is no address."""
+"""Longer text is no address."""
 _REPORTED: Final = tuple(name for name in ZoneRow.__struct_fields__ if name not in ("id", "device_id", "created_at"))
 
 
 class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a report
-    """`field` is the wrong member: timezone, guess (no zones) or timestamp (no instant)."""
+    """`field`: timezone, guess (no zones) or timestamp (no instant)."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
@@ -35,8 +35,8 @@ class ReportRefused(Exception):  # noqa: N818 - it reads as what happened to a r
 def reported(
     machine: Machine, report: TimezoneReport, actor: actors.Actor, now: datetime, fallback: str
 ) -> list[Change]:
-    """[] for a repeat. An automatic attempt that changed nothing is no event, and one older than the newest is only
-    recorded. `fallback` reads a naive timestamp when no other zone is known. Raises ReportRefused."""
+    """[] for a repeat. An automatic attempt that changed nothing is no event; one older than the newest is only
+    recorded. `fallback`: zone of a naive timestamp when none is known. Raises ReportRefused."""
     attempt, after = _rows(machine, report, now, fallback)
     before, changes = machine.zone, _changes(machine, report, attempt, after)
     if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
@@ -55,12 +55,12 @@ def reported(
 
 
 def may_sync_by_hand(machine: Machine) -> bool:
-    """Whether the machine's settings let people ask for it."""
+    """Whether its settings let people ask for a sync."""
     return machine.effective_settings.on("manual_sync_enabled")
 
 
 def zone_view(machine: Machine) -> dict[str, Any]:
-    """What is known of a machine's zone and clock; instants as they are."""
+    """Instants as they are."""
     zone = machine.zone
     pinned = machine.effective_settings.pinned_zone
     current = machine.row.timezone or (None if zone is None else zone.current_timezone)
@@ -159,7 +159,7 @@ def _instant(machine: Machine, report: TimezoneReport, now: datetime, fallback: 
 
 
 def _clock_is_news(machine: Machine, report: TimezoneReport) -> bool:
-    """Whether somebody has put the clock right, or wrong, since the last report of it."""
+    """Whether the clock was put right, or wrong, since the last report."""
     ntp, offset, known = report.ntp, report.clock_offset, machine.row.clock_offset_s
     if ntp is not None and ntp != machine.row.ntp:
         return True
@@ -167,7 +167,7 @@ def _clock_is_news(machine: Machine, report: TimezoneReport) -> bool:
 
 
 def _error(report: TimezoneReport, timezone: str) -> dict[str, str]:
-    """With the zone that was found and could not be set."""
+    """With the zone that could not be set."""
     failure = {"code": "not_applied", "message": ""} if report.error is None else msgspec.structs.asdict(report.error)
     return {**failure, "timezone": timezone}
 

@@ -1,5 +1,5 @@
-"""The object store in a folder: each object a file, private to the hub's user, whole or not there. An upload is a file
-beside its place."""
+"""The object store in a folder: each object a file, private to the hub's user, whole or absent. An upload is a file
+beside it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class FolderShelf:
         return upload_id
 
     def put_part(self, key: str, upload_id: str, number: int, data: bytes | memoryview) -> str:
-        """On the disk when this returns."""
+        """Durable on return."""
         with _as_objects_error(), self._part(key, upload_id).open("r+b", buffering=0) as file:
             place, left = (number - 1) * PART_SIZE, memoryview(data)
             while left:
@@ -136,7 +136,7 @@ class FolderShelf:
         return place.with_name(f"{_PART}{upload_id}.{place.name}")
 
     def _unfinished(self, path: Path) -> UnfinishedUpload | None:
-        """None when it is finished or gone meanwhile. Those of older hubs have no name."""
+        """None: finished or gone. Older hubs' have no name."""
         upload_id, _, name = path.name.removeprefix(_PART).partition(".")
         with contextlib.suppress(FileNotFoundError):
             began_at = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
@@ -157,7 +157,6 @@ def _copy(source: BinaryIO, target: BinaryIO) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """With the folders above it."""
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(missing.parent)

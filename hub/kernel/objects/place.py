@@ -1,5 +1,5 @@
-"""Reads where the object store is: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`; what either kind
-offers, and how it fails. Opens nothing; credentials never stand in a URL."""
+"""Reads where the object store is: a folder, or `s3://BUCKET/PREFIX?endpoint=HOST:PORT&secure=no`; what both offer,
+and their errors. Opens nothing; credentials never stand in a URL."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class S3Place(NamedTuple):
 
 
 class ObjectPlaceError(ValueError):
-    """A `sentence` with places, and what belongs into them."""
+    """A `sentence` key and its values."""
 
     def __init__(self, sentence: str, **values: object) -> None:
         super().__init__(sentence.format(**values))
@@ -37,7 +37,7 @@ class ObjectPlaceError(ValueError):
 
 
 def s3_place(url: str) -> S3Place | None:
-    """None for a folder. Raises ObjectPlaceError for what is neither."""
+    """None: a folder. Raises ObjectPlaceError."""
     if "://" not in url:
         return None
     try:
@@ -71,29 +71,29 @@ def _place(bucket: str, prefix: str, options: dict[str, str]) -> S3Place:
 
 CHUNK: Final = 256 * 1024
 PART_SIZE: Final = 8 * 1024 * 1024
-"""Of every part of an upload but its last one, which is no larger and not empty."""
+"""Of every part but the last, which is no larger and not empty."""
 MAX_PARTS: Final = 10_000
-"""S3 takes no more."""
+"""S3's limit."""
 
 
 class ObjectsError(Exception):
-    """The store is away, full, slow or refuses us; the same call may succeed later."""
+    """The store is away, full, slow or refuses; the same call may succeed later."""
 
 
 class ObjectMissingError(ObjectsError):
-    """There is no such object, or no such upload (any more)."""
+    """No such object or upload (any more)."""
 
 
 class ObjectDamagedError(ObjectsError):
-    """What is there is not what was stored."""
+    """Not what was stored."""
 
 
 class ObjectsFullError(ObjectsError):
-    """No room is left for it."""
+    pass
 
 
 class ObjectsRefusedError(ObjectsError):
-    """The store answers, and refuses us. `code` is the store's, like InvalidAccessKeyId."""
+    """`code` is the store's, like InvalidAccessKeyId."""
 
     def __init__(self, code: str) -> None:
         super().__init__(f"the object store says {code}")
@@ -101,7 +101,7 @@ class ObjectsRefusedError(ObjectsError):
 
 
 class UnfinishedUpload(NamedTuple):
-    """`began_at` is aware UTC: in a folder the last time that it was written to."""
+    """`began_at`: aware UTC; in a folder the last write."""
 
     key: str
     upload_id: str
@@ -109,8 +109,8 @@ class UnfinishedUpload(NamedTuple):
 
 
 class Shelf(Protocol):
-    """Called in threads; raises ObjectsError alone. Deleting or aborting what is not there is no error. Calls `moved`
-    of `store` while bytes move."""
+    """Called in threads; raises only ObjectsError. Deleting or aborting what is absent is no error. Calls `moved` of
+    `store` while bytes move."""
 
     def put(self, key: str, path: Path) -> None: ...
 

@@ -1,5 +1,5 @@
-"""The object store in an S3-compatible service, by minio-py. Uploads in parts go by URLs that it signs: its own methods
-are private, and sign the bytes as well."""
+"""The object store in an S3-compatible service, by minio-py. Parts go by URLs that it signs: its own methods are
+private, and sign the bytes as well."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class BucketShelf:
         )
 
     def put(self, key: str, path: Path) -> None:
-        """In one request, or in parts where it is larger than one."""
+        """In one request, or in parts."""
         with _as_objects_error(), path.open("rb") as file:
             self._make()
             data = file.read(PART_SIZE)
@@ -151,7 +151,7 @@ class BucketShelf:
                 moved()
 
     def presign(self, key: str, file_name: str, expires_s: int) -> str | None:
-        """`file_name` is ours: letters, digits, dots, dashes."""
+        """`file_name`: letters, digits, dots, dashes."""
         named = {"response-content-disposition": f'attachment; filename="{file_name}"'}
         with _as_objects_error():
             return self._sign("GET", key, named, timedelta(seconds=expires_s))
@@ -173,7 +173,7 @@ class BucketShelf:
     def _send(
         self, method: str, key: str, query: Mapping[str, str], body: bytes | memoryview = b""
     ) -> urllib3.BaseHTTPResponse:
-        """In pieces, each with a time of its own."""
+        """In pieces, each with its own timeout."""
         headers = {"Content-Length": str(len(body)), "Content-Type": "application/octet-stream"}
         url = self._sign(method, key, query, _SIGNED_FOR)
         pieces: Any = _in_pieces(body) if body else None
@@ -226,7 +226,7 @@ def _is(answer: urllib3.BaseHTTPResponse, kind: str) -> bool:
 
 
 def _text(answer: urllib3.BaseHTTPResponse, name: str, without: str | None = None) -> str:
-    """What the answer has under that name, whatever its namespace."""
+    """In any namespace."""
     try:
         found = next(each.text for each in _tree(answer).iter() if each.tag.rpartition("}")[2] == name)
     except (ET.ParseError, StopIteration):

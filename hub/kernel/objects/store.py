@@ -1,5 +1,5 @@
-"""Stores bytes under a key, in a folder or in an S3-compatible service, in a few threads and within a known time. Keys
-are made by the hub. Knows nothing of what they mean."""
+"""Stores bytes under a key, in a folder or an S3-compatible service, in a few threads and within a known time. Keys
+are the hub's."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from hub.settings import Settings
 THREADS: Final = 8
 """So that a store that hangs holds no more of the hub."""
 DIGESTS: Final = 2
-"""Of those threads, so that long ones leave room for parts."""
+"""Of those threads, leaving room for parts."""
 PATIENCE_S: Final = 600.0
-"""Of one object, in either direction."""
+"""Of one object."""
 PART_PATIENCE_S: Final = 120.0
 """Of one part: 560 kbit/s."""
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*(?:\.[a-z0-9]+)*")
@@ -53,7 +53,7 @@ class Objects:
         return self._threads.taken
 
     async def put_file(self, key: str, path: Path, sha256: str) -> None:
-        """Over what was there. The store has given the bytes back once, and they had that sha256."""
+        """Replaces. The store has given the bytes back once, with that sha256."""
         _check(key)
 
         def store() -> None:
@@ -94,20 +94,19 @@ class Objects:
         return await self._run(lambda: self._shelf.size(key))
 
     async def begin(self, key: str) -> str:
-        """The id of a new upload in parts. What was at the key stays until `complete`."""
+        """Id of a new upload in parts. The key's object stays until `complete`."""
         _check(key)
         return await self._run(lambda: self._shelf.begin(key))
 
     async def put_part(self, key: str, upload_id: str, number: int, data: bytes | memoryview) -> str:
-        """Its tag, when it is durable. `number` from 1, in any order, several at once; the same one again replaces the
-        former. Each but the last has PART_SIZE. `data` must stay as it is."""
+        """Its tag, when durable. `number` from 1, in any order, several at once; a repeated one replaces the former.
+        All but the last have PART_SIZE. `data` must not change."""
         _check(key, upload_id)
         if not 1 <= number <= MAX_PARTS or not 0 < len(data) <= PART_SIZE:
             raise ValueError(f"no part: {number} of {len(data)} bytes")
         return await self._run(lambda: self._shelf.put_part(key, upload_id, number, data), PART_PATIENCE_S)
 
     def part_writer(self, key: str, upload_id: str, number: int) -> PartWriter:
-        """For a part that comes in pieces."""
         _check(key, upload_id)
         if not 1 <= number <= MAX_PARTS:
             raise ValueError(f"no part: {number}")
@@ -115,7 +114,7 @@ class Objects:
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
         """All parts (number and tag, from 1 without a gap). Raises ObjectMissingError when there is no such upload:
-        after a lost answer `size` says whether the object is there."""
+        after a lost answer `size` shows whether the object is there."""
         _check(key, upload_id)
         if [number for number, _ in parts] != list(range(1, len(parts) + 1)) or not parts:
             raise ValueError("the parts have gaps")
@@ -133,7 +132,7 @@ class Objects:
         return await self._run(lambda: self._shelf.uploads(prefix))
 
     async def sweep(self, prefix: str, before: datetime, in_use: Container[str]) -> int:
-        """Aborts what began before that and is not `in_use` (ids of uploads). How many."""
+        """Aborts uploads begun before that and not `in_use` (ids); returns how many."""
         swept = 0
         for upload in await self.uploads(prefix):
             if upload.began_at < before and upload.upload_id not in in_use:
@@ -142,7 +141,7 @@ class Objects:
         return swept
 
     async def stream(self, key: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Pieces of up to CHUNK. Holds a thread only while one is read."""
+        """Pieces of up to CHUNK. Holds a thread only during a read."""
         _check(key)
         size = await self.size(key)
         wanted = max(0, min(size - offset, size if length is None else length))
@@ -159,7 +158,7 @@ class Objects:
                 pieces.close()
 
     async def digest(self, key: str) -> str:
-        """Of what the store holds; two at a time."""
+        """Of the stored bytes; two at a time."""
         _check(key)
 
         def read() -> str:
@@ -189,12 +188,11 @@ SLICE: Final = 1024 * 1024
 
 
 class PartWriter:
-    """Takes a part in pieces, in order: of a folder they go to the disk as they come, else the part is held until it is
-    whole. What was written of one that never ends is overwritten, or goes with its upload."""
+    """Takes a part in pieces, in order: in a folder they go to the disk as they come, else they are held until it is
+    whole. What was written of an unfinished part is overwritten, or goes with its upload."""
 
     def __init__(self, shelf: Shelf, threads: ObjectThreads, key: str, upload_id: str, number: int) -> None:
         self.size = 0
-        """Bytes so far."""
         self._shelf = shelf
         self._threads = threads
         self._upload = key, upload_id
@@ -212,7 +210,7 @@ class PartWriter:
             await self._write(self._shelf)
 
     async def finish(self) -> str:
-        """Its tag, when all of it is on the disk (or the store says so). Raises ObjectsError."""
+        """Its tag, when all of it is durable. Raises ObjectsError."""
         shelf, (key, upload_id) = self._shelf, self._upload
         if not isinstance(shelf, FolderShelf):
             held = memoryview(self._held)
@@ -229,7 +227,7 @@ class PartWriter:
 
 
 def open_objects(settings: Settings) -> Objects:
-    """Imports the S3 client only where it is used; connects to nothing yet."""
+    """Imports the S3 client only where it is used; opens no connection."""
     place = settings.s3
     if place is None:
         return Objects(FolderShelf(settings.objects_dir))

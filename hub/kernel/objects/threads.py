@@ -1,5 +1,5 @@
-"""Runs calls that may hang in a few threads, and gives each up when nothing has moved for a while. A thread that hangs
-keeps its place until it ends."""
+"""Runs calls that may hang in a few threads, and gives up on each when nothing has moved for a while. A hanging
+thread keeps its place."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import anyio.to_thread
 from hub.kernel.objects.place import ObjectsError
 
 SILENCE_S: Final = 14.0
-"""A call ends when it has waited so long for a thread, or for a byte."""
+"""A call ends when it has waited so long for a thread or a byte."""
 WAITING: Final = 64
-"""The next one is refused, so that what they hold stays bounded."""
+"""Further calls are refused, which bounds what they hold."""
 
 T = TypeVar("T")
 _here = threading.local()
@@ -38,11 +38,11 @@ class ObjectThreads:
 
     @property
     def taken(self) -> int:
-        """Also those that nobody waits for any longer."""
+        """Also those that nobody waits for."""
         return self._places.borrowed_tokens
 
     async def run(self, job: Callable[[], T], seconds: float) -> T:
-        """Raises ObjectsError when it takes longer than `seconds`, or is silent for SILENCE_S."""
+        """Raises ObjectsError after `seconds`, or SILENCE_S without a byte."""
         if self._places.statistics().tasks_waiting >= WAITING:
             raise ObjectsError("too much waits for the object store")
         now = anyio.current_time()
@@ -57,7 +57,7 @@ class ObjectThreads:
 
 
 class _Call(Generic[T]):
-    """Gives its place back when nobody waits and no thread works on it."""
+    """Frees its place when nobody waits and no thread works on it."""
 
     def __init__(
         self, job: Callable[[], T], places: anyio.CapacityLimiter, scope: anyio.CancelScope, ends: float
@@ -95,7 +95,7 @@ class _Call(Generic[T]):
             self._give_back()
 
     def moved(self) -> None:
-        """Not for every piece, for the loop has other work."""
+        """Not for every piece: the loop has other work."""
         now = time.monotonic()
         if now - self._moved_at >= SILENCE_S / 10:
             self._moved_at = now
