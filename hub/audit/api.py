@@ -1,4 +1,4 @@
-"""/events and /rvms/{id}/events: the audit log as far as the caller may know it, as JSON or as CSV."""
+"""/events and /rvms/{id}/events: the audit log, as far as the caller may know it, as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ Names = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, extra={"expec
 
 @of_record(EventRow, without=("boot_id", "seq"))
 class EventView(msgspec.Struct):
-    """One line of the record: a code and parameters; each reader's language makes the sentence."""
+    """A code and parameters; each reader's language makes the sentence."""
 
 
 class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
-    """`kind` and `code`: one or several with commas. `actor`: one, or `user` or `machine` for all of that sort. `q` is
-    looked for in code, actor, parameters, before and after, and in the names of the machine and (by people) the
-    person; ASCII letters in either case. `before` and `after` are ids of events: the page of older, or of newer ones.
+    """`kind` and `code`: one or several with commas. `actor`: one, or `user` or `machine` for all of that sort. `q`: in
+    code, actor, parameters, before and after, the machine's name and (for people's queries) the person's; ASCII letters
+    in either case. `before` and `after`: ids of events, for the page of older or newer ones.
 
-    `format` csv gives all that match and not one page, up to 100,000, with a sentence in `language` and, for
-    spreadsheets that ask for one, a byte order mark (`bom`)."""
+    `format` csv gives all that match, up to 100,000, with a sentence in `language` and, for spreadsheets that ask
+    for one, a byte order mark (`bom`)."""
 
     kind: Names | None = None
     code: Names | None = None
@@ -95,7 +95,7 @@ def onward(page: EventPage, *, newer: bool = False) -> int | None:
 
 
 async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> EventFilters:
-    """The caller's question, within what they may know. Raises Problem."""
+    """Within what the caller may know. Raises Problem."""
     rvm_ids = visible(call, rvm)
     text = (query.q or "").strip() or None
     return EventFilters(
@@ -114,14 +114,14 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
 
 
 def visible(call: Call, rvm: str | None) -> frozenset[int] | None:
-    """The machines whose events are shown; None: all, removed ones included."""
+    """Whose events are shown; None: all, removed ones included."""
     if rvm is not None:
         return frozenset({machine_named(call.context, call.principal, rvm).id})
     return call.principal.machines
 
 
 def kinds_in(text: str) -> list[str]:
-    """The kinds named, each once. Raises Problem."""
+    """Each once. Raises Problem."""
     named = _several("kind", text)
     if not set(named) <= set(KINDS):
         raise invalid({"kind": [Text("expect.one_of", {"values": list(KINDS)})]})

@@ -1,4 +1,4 @@
-"""`/events` and `/machines/{id}/events`: the audit log as lists to read, filter and follow."""
+"""`/events` and `/machines/{id}/events`: the audit log to read, filter and follow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_OFFERED: Final = 300  # Machine names that the field offers; beyond that it
 
 @dataclass(frozen=True)
 class EventsShown:
-    """`reached`: how far back an incomplete search came, in epoch ms."""
+    """`reached`: how far back an incomplete search came, in ms."""
 
     lines: list[Line]
     onward: int | None
@@ -56,7 +56,7 @@ async def show_machine_events(visit: Visit) -> Response:
 
 
 async def show_lines(visit: Visit) -> Response:
-    """Lines as HTML for the page's script: of one machine by `rvm`, else as /events."""
+    """HTML for the page's script: of one machine by `rvm`, else as /events."""
     params = visit.request.query_params
     one = params.get("rvm", "")
     choice = choice_from(params, "/events", _kinds(visit), row_id)
@@ -153,7 +153,7 @@ def _asked(visit: Visit, choice: EventChoice, people: dict[str, str]) -> list[st
 
 
 async def _people(visit: Visit) -> list[tuple[str, str]]:
-    """Everybody for an administrator, else those who may act on machines."""
+    """All for an administrator, else those who may act on machines."""
     everybody, all_of_them = await users.all_users(visit.context.store), visit.may("user.manage")
     acting = [user for user in everybody if all_of_them or user.role in ACTIONS["status.write"]]
     return [(actors.user(user.id), user.name) for user in sorted(acting, key=lambda user: user.name.casefold())]

@@ -1,4 +1,4 @@
-"""Names every code of an event, with the members it has at least. What stands before the dot is its kind."""
+"""Every code of an event, with its required members. Before the dot stands its kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 
 class EventMembers(NamedTuple):
-    """Parameters by name; `before` and `after` are the event's own members of that name."""
+    """Parameters by name; `before` and `after` are the event's own."""
 
     params: tuple[str, ...] = ()
     before: bool = False
@@ -82,12 +82,12 @@ CODES: Final[Mapping[str, EventMembers]] = {
 OF_MACHINES: Final = (
     "status", "connection", "command", "config", "timezone", "machine", "remote", "recording", "backup",
 )  # fmt: skip
-"""Kinds of events that concern machines; the others concern people and are for administrators."""
+"""Kinds about machines; the others are for administrators."""
 KINDS: Final = tuple(dict.fromkeys(code.partition(".")[0] for code in CODES))
 
 
 def lacking(code: str, params: Mapping[str, object], before: object, after: object) -> list[str]:
-    """The members that an event of that code lacks. An unknown code lacks itself."""
+    """An unknown code lacks itself."""
     has = CODES.get(code)
     if has is None:
         return ["code"]

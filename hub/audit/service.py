@@ -1,5 +1,5 @@
-"""Exports the audit log as CSV page by page, finds the names in events, and records the events that machines report.
-For spreadsheets: no cell is a formula, the last row says what is missing."""
+"""Exports the audit log as CSV, finds names in events, records events that machines report. For spreadsheets: no
+cell is a formula, the last row says what is missing."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ from texts.catalogue import Texts
 MEDIA_TYPE: Final = "text/csv"
 MOST_ROWS: Final = 100_000  # Rows of one file; a spreadsheet holds ten times as many
 MOST_LOOKED: Final = 400_000
-"""Events that one file searches for a text, kind, code or actor."""
+"""Events that one file searches."""
 AT_ONCE: Final = 500
 COST_OF_ROWS: Final = 25.0  # Charged to the caller's read budget for so many rows
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
 )  # fmt: skip
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""Beginnings of a formula, also in full width."""
+"""Also in full width."""
 _AFTER_SEMICOLON: Final = re.compile('(;[\\s"]*)([=+\\-@\uff1d\uff0b\uff0d\uff20])')
-"""A spreadsheet in Indonesian or German begins a new cell there."""
+"""There a spreadsheet in Indonesian or German begins a new cell."""
 
 
 def is_csv_wanted(request: Request, chosen: str | None) -> bool:
-    """By `format`, else by an Accept header that names CSV and no JSON."""
+    """`format`, else an Accept header with CSV and no JSON."""
     if chosen is not None:
         return chosen == "csv"
     accepted = request.headers.get("accept", "")
@@ -66,7 +66,7 @@ def safe_cell(cell: object) -> str:
 async def export(
     call: Call, filters: EventFilters, before: EventMark | None, after: EventMark | None, device_id: str
 ) -> Response:
-    """Reads the first page before it answers. Raises Problem 429: too many."""
+    """Reads a page before it answers. Raises Problem 429: too many."""
     exports, who = call.context[DownloadSlots], call.principal.actor
     exports.begin(who)
     try:
@@ -158,7 +158,7 @@ def _last(sentence: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON in which the beginning of a formula is an escape."""
+    """JSON in which a formula's beginning is escaped."""
     text = "" if value is None else msgspec.json.encode(value).decode()
     return _AFTER_SEMICOLON.sub(lambda found: f"{found[1]}\\u{ord(found[2]):04x}", text)
 
@@ -174,7 +174,7 @@ MOST_REMOVED: Final = 1000  # Removals that are searched for a name
 
 @dataclass(slots=True)
 class Removed:
-    """Removed people and machines that were looked up; None: not found."""
+    """Removed people and machines looked up; None: not found."""
 
     people: dict[str, str] | None = None
     machines: dict[int, str | None] = field(default_factory=dict)  # Bound: one answer's
@@ -183,7 +183,7 @@ class Removed:
 async def names_in(
     context: HubContext, events: Iterable[EventRow], texts: Texts, removed: Removed | None = None
 ) -> Names:
-    """`texts`: the reader's language, for the removed ones. `removed` is kept between pages."""
+    """`texts`: the reader's, for removed ones. `removed` is kept between pages."""
     known = removed or Removed()
     rows = list(events)
     everybody = {str(user.id): user.name for user in await users.all_users(context.store)}
@@ -202,7 +202,7 @@ async def names_in(
 
 
 async def actors_called(context: HubContext, text: str) -> list[str]:
-    """By name, not by email, which readers of an event may not know."""
+    """By name; readers of an event may not know the email."""
     sought = text.casefold()
     return [actors.user(user.id) for user in await users.all_users(context.store) if sought in user.name.casefold()]
 

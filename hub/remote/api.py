@@ -1,4 +1,4 @@
-"""/rvms/{id}/remote-access: remote sessions on a machine. The tunnel's ticket appears in no answer."""
+"""/rvms/{id}/remote-access: remote sessions. The tunnel's ticket appears in no answer."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Address = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[!
 
 class Start(msgspec.Struct):
     """`admin_id` and `ip_address` must be those of the token and the socket; with a machine's own key `admin_id` is
-    recorded and not looked up. `port` is the page that is wanted first, `ports` (default: all that are declared) those
-    that may be opened. `duration` in seconds: 1800 when it is left out, at most the machine's `session_timeout`."""
+    recorded and not looked up. `port`: the page wanted first; `ports` (default: all declared): those that may be
+    opened. `duration` in seconds: default 1800, at most the machine's `session_timeout`."""
 
     admin_id: Row | None = None
     ip_address: Address | None = None
@@ -45,7 +45,7 @@ class Start(msgspec.Struct):
 
 
 class Stop(msgspec.Struct):
-    """Which session, when there are several; `reason` goes into the record."""
+    """Which session, of several; `reason` is for the audit log."""
 
     admin_id: Row | None = None
     reason: Note | None = None
@@ -53,7 +53,7 @@ class Stop(msgspec.Struct):
 
 
 class Extend(msgspec.Struct):
-    """`duration`: so many seconds more."""
+    """`duration`: seconds more."""
 
     duration: Seconds
     session_id: Row | None = None
@@ -64,17 +64,17 @@ class NamedSession(msgspec.Struct):
 
 
 class SessionHistoryQuery(msgspec.Struct):
-    """Newest first; `before` is the id of the last session of the page before."""
+    """Newest first; `before`: the last id of the page before."""
 
     before: Row | None = None
     limit: Limit = 50
 
 
 class RemoteSessionView(msgspec.Struct):
-    """`status` requested waits for a second person until `expires_at`. `origin` site: begun with the machine's own key.
-    `end_reason` (with `ended_by`): stopped, timed_out, idle, link_lost, hub_restarted, agent_restarted,
-    machine_rebooted, revoked, intruder, start_failed, not_approved, declined, protocol_error. `recordings` counts those
-    of its terminals."""
+    """`status` requested waits for a second person until `expires_at`. `origin` site: begun with the machine's own
+    key. `end_reason` (with `ended_by`): stopped, timed_out, idle, link_lost, hub_restarted, agent_restarted,
+    machine_rebooted, revoked, intruder, start_failed, not_approved, declined, protocol_error. `recordings`: how
+    many."""
 
     id: int
     rvm_id: int
@@ -102,14 +102,14 @@ class RemoteSessionView(msgspec.Struct):
 
 
 class StartRefusal(msgspec.Struct):
-    """Why the caller cannot begin a session now: `code` for programs, `message` for people."""
+    """Why the caller cannot begin a session now."""
 
     code: str
     message: str
 
 
 class RemoteStatus(msgspec.Struct):
-    """`sessions` are the open ones, oldest first."""
+    """`sessions`: the open ones, oldest first."""
 
     enabled: bool
     can_open: bool
@@ -224,7 +224,7 @@ def problem(refused: SessionRefused | Refused) -> Problem:
 
 
 async def _settings_known(call: Call) -> None:
-    """Raises Problem 409 while a new machine's own settings are unknown, unless `admin_ips` is written here."""
+    """Raises Problem 409 while a new machine's settings are unknown, unless `admin_ips` is written here."""
     machine, link = call.machine, call.context[Links].get(call.machine.id)
     if link is None or await link.settings_known() or machine.row.config_applied_at is not None:
         return

@@ -1,4 +1,4 @@
-"""/rvms/{id}/remote-access/files: files of a machine within a session. Bytes stream through and are never held."""
+"""/rvms/{id}/remote-access/files: files of a machine within a session. Bytes stream through, never held."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class FolderWanted(msgspec.Struct):
-    """`path` "" names the folders that the machine declares."""
+    """`path` "": the folders that the machine declares."""
 
     path: Path = ""
     session_id: Row | None = None
 
 
 class FileWanted(msgspec.Struct):
-    """`offset`: where to go on, after a download that broke off."""
+    """`offset`: where to go on with a broken download."""
 
     path: Path
     offset: Offset = 0
@@ -47,7 +47,7 @@ class FileWanted(msgspec.Struct):
 
 
 class UploadQuery(msgspec.Struct):
-    """`path`: the file's name on the machine. `overwrite`: replace one that is there."""
+    """`path`: on the machine. `overwrite`: replace an existing file."""
 
     path: Path
     overwrite: bool = False
@@ -55,7 +55,7 @@ class UploadQuery(msgspec.Struct):
 
 
 class FolderEntry(msgspec.Struct):
-    """`mtime` in seconds since 1970. `download` and `upload`: of declared folders. `unreachable`: the name has control
+    """`mtime`: seconds since 1970. `download`, `upload`: of declared folders. `unreachable`: the name has control
     characters, or bytes that are no UTF-8, which no path can hold."""
 
     name: str
@@ -77,7 +77,7 @@ class MachineFolder(msgspec.Struct):
 
 
 class FileSaved(msgspec.Struct):
-    """`sha256` of what is on the machine's disk now, in hexadecimal."""
+    """`sha256` of the machine's file, in hexadecimal."""
 
     path: str
     size: int
@@ -216,12 +216,12 @@ MAX_FILE_BYTES: Final = 8 * 1024**3  # The hub's own cap; the machine's (remote_
 STALLED_S: Final = 30.0  # Without a byte of the body
 MOST_LETTERS: Final = 255  # Of a file's name; no file system has longer ones
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff/]")
-"""Characters that no name of a file may have; all others travel percent-encoded."""
+"""No file's name may have these; all others travel percent-encoded."""
 CLOSED: Final = {"Connection": "close"}  # The rest of an unread body would be in the way of the next request
 
 
 def announced_size(request: Request) -> int:
-    """Of the body, in bytes. Raises Problem for none, or one that is too large."""
+    """In bytes. Raises Problem for none, or one that is too large."""
     length = request.headers.get("content-length", "")
     if not (length.isascii() and length.isdigit()) or len(length) > 20:
         raise Problem("malformed", Text("remote_file.length", {"most": MAX_FILE_BYTES}), headers=CLOSED)
@@ -231,7 +231,7 @@ def announced_size(request: Request) -> int:
 
 
 class FileDownload(Response):
-    """The file as a sandboxed attachment. An answer that breaks off is left incomplete."""
+    """A sandboxed attachment. An answer that breaks off is left incomplete."""
 
     def __init__(self, stream: SessionStream, *, name: str, size: int) -> None:
         whole = _UNFIT.sub("_", name)[:MOST_LETTERS] or "file"
@@ -278,7 +278,7 @@ async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> N
 
 
 class Upload:
-    """Sends a request's body to the machine. `complete` when all of it was handed to the tunnel."""
+    """A request's body to the machine. `complete`: all was handed to the tunnel."""
 
     def __init__(self, stream: SessionStream, size: int) -> None:
         self._stream = stream
@@ -286,7 +286,7 @@ class Upload:
         self.complete = False
 
     async def run(self, request: Request) -> str:
-        """Returns the machine's sha256. Raises Problem for a body of another size, TunnelError for a refusal."""
+        """The machine's sha256. Raises Problem for a body of another size, TunnelError for a refusal."""
         sent = 0
         parts = request.stream()
         try:

@@ -1,5 +1,5 @@
-"""`/machines/{id}/remote`: a machine's sessions, the form that begins one, one's own work area. Works without script,
-by the operations of the API."""
+"""`/machines/{id}/remote`: sessions, the form that begins one, one's own work area. Works without script, by the
+operations of the API."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class PastSession(NamedTuple):
 
 
 def with_epoch_ms(session: RemoteSessionRow) -> dict[str, Any]:
-    """The session with instants in epoch milliseconds, as in the feed."""
+    """As in the feed."""
     members = msgspec.structs.asdict(session)
     return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
 
@@ -121,7 +121,7 @@ def _line(
 
 
 async def open_page(visit: Visit) -> Response:
-    """One on a host name of its own by a form that carries the ticket."""
+    """On its own host name by a form that carries the ticket."""
     found = visit.machine()
     permit(visit.user, "remote.use", found.id)
     body = validate(pages_api.PageWanted, _numbers(visit, "port", "session_id"))
@@ -152,7 +152,7 @@ MOST_RECORDINGS: Final = 200  # Recordings looked through for one page of sessio
 
 
 class StartOffer(NamedTuple):
-    """What the start form offers. `refusal`: why the reader may not begin a session now, "" when they may."""
+    """`refusal`: why the reader may not begin a session, "" when they may."""
 
     refusal: str
     code: str
@@ -178,7 +178,6 @@ async def to_remote(visit: Visit) -> Response:
 
 
 async def start(visit: Visit) -> Response:
-    """The start form; a refused one is shown again as typed."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "remote.start", found.id)
     seconds = session_texts.seconds_asked(form)
@@ -293,7 +292,7 @@ async def _offer(visit: Visit, found: Machine) -> StartOffer:
 
 
 def _given(visit: Visit, offer: StartOffer) -> dict[str, Any]:
-    """The form's values: as typed, else the usual ones."""
+    """As typed, else the usual ones."""
     form = visit.form
     usual = 30 if 30 in offer.durations else offer.durations[-1] if offer.durations else "other"
     sent = "minutes" in form

@@ -22,15 +22,15 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class PageWanted(msgspec.Struct):
-    """`port`: one of the session. `session_id`: which session, when the caller holds several on the machine."""
+    """`port`: one of the session's. `session_id`: which, when the caller holds several."""
 
     port: Port
     session_id: Row | None = None
 
 
 class OpenedPage(msgspec.Struct):
-    """`sandbox`: open `url` in a new tab. `host`: post `ticket` as a form to `enter` within a minute, once; the page is
-    at `url` then."""
+    """`sandbox`: open `url` in a new tab. `host`: post `ticket` as a form to `enter`, within a minute, once; then
+    the page is at `url`."""
 
     session_id: int
     port: int
@@ -41,7 +41,7 @@ class OpenedPage(msgspec.Struct):
 
 
 def held(call: Call, part: str, session_id: int | None) -> RemoteSessionRow:
-    """The caller's own active session that allows `part`. Raises Problem."""
+    """The caller's own, that allows `part`. Raises Problem."""
     session = life.held(call.machine.remote_sessions, call.principal.id, session_id, call.now)
     if session is None or call.principal.kind != "user":
         raise Problem("conflict", Text("remote_use.no_lease"))

@@ -1,5 +1,4 @@
-"""Ends remote sessions whose time, link or holder's rights are gone; serialises requests. Time is monotonic. Knows no
-request, no socket and no tunnel."""
+"""Ends remote sessions whose time, link or holder's rights are gone; serialises requests. Time is monotonic."""
 
 from __future__ import annotations
 
@@ -30,12 +29,10 @@ from protocol import messages as m
 logger = logging.getLogger("myrvm.remote_sessions")
 
 RIGHTS_S: Final = 2.0
-"""Between look-ups of the holders' rights: lost rights end a session within 5 s."""
+"""Between look-ups of rights: lost ones end a session within 5 s."""
 
 
 class RemoteSessions:
-    """`keep` several times a second; `end` for any reason."""
-
     def __init__(
         self,
         store: Store,
@@ -81,7 +78,7 @@ class RemoteSessions:
                 self._rights_at = 0.0
 
     async def keep(self) -> None:
-        """One turn of the clock. Raises StoreError; what was due stays so."""
+        """Raises StoreError; what was due stays so."""
         open_ids = {number for machine in self._fleet.machines.values() for number in machine.remote_sessions}
         self._timing.keep_only(open_ids)
         if not open_ids:
@@ -95,7 +92,7 @@ class RemoteSessions:
         await self._look_up_rights()
 
     async def after_start(self) -> None:
-        """Ends every open session: their times were not kept."""
+        """End every open session: their times were not kept."""
         now = self._clock()
         for machine in self._fleet.machines.values():
             for session in life.open_of(machine):
@@ -157,7 +154,7 @@ class SessionClock:
                 self._opened.pop(session.id, None)
 
     def keep_only(self, open_ids: AbstractSet[int]) -> None:
-        """Sessions that went with their machine have no Change of their own."""
+        """Sessions that went with their machine have no Change."""
         for known in (self._ends, self._opened):
             for session_id in known.keys() - open_ids:
                 del known[session_id]
@@ -170,7 +167,7 @@ class SessionClock:
         return session.command_id is not None or self._monotonic() - self._opened[session.id] > BEGIN_S
 
     def _note(self, session: RemoteSessionRow) -> float:
-        """Its end on the monotonic clock; counted from now where it was unknown or has moved."""
+        """Its monotonic end; counted from now where unknown or moved."""
         known = self._ends.get(session.id)
         ends_at = life.ends_at(session)
         if known is None or known[0] != ends_at:

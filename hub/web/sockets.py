@@ -1,5 +1,4 @@
-"""`/ws/dashboard`: one browser page and the feed; and how any socket of a browser is refused or closed. Knows no
-machine's link."""
+"""`/ws/dashboard`: one browser page and the feed; how any browser's socket is refused or closed."""
 
 from __future__ import annotations
 
@@ -49,10 +48,10 @@ async def close_socket(websocket: WebSocket, ending: Ending) -> None:
 
 
 RECHECK_S: Final = 3.0
-"""Another process's revocations are seen within this, a quarter more and the 3 s of the cache (bar: 10 s); this hub's
-at once."""
+"""Another process's revocations are seen within this, a quarter more and the cache's 3 s (bar: 10 s); this hub's at
+once."""
 MAX_SOCKETS_PER_USER: Final = 20
-"""The next one is closed with 1013 and comes back by itself."""
+"""The next is closed with 1013 and comes back by itself."""
 TOO_MANY: Final = "too many pages of yours are open"
 LAST: Final = frame(b"", first=False, last=True)
 
@@ -82,7 +81,7 @@ async def dashboard_socket(websocket: WebSocket) -> None:
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
-    """Who opens it, or the HTTP status that refuses."""
+    """The HTTP status refuses."""
     # Browsers always send an Origin, and a foreign page must not ride on our cookie. A program has neither; it shows a
     # token.
     if ("origin" in websocket.headers or "cookie" in websocket.headers) and not same_origin(
@@ -135,7 +134,7 @@ class _Page:
                 await self._send(outgoing)
 
     async def _send_picture(self, picture: Picture) -> None:
-        """Fragments of one message, each when the socket takes it."""
+        """One message in fragments, as the socket takes them."""
         if FRAMES not in self._websocket.scope["extensions"]:
             await self._websocket.send_text(picture.text)
             return
@@ -160,7 +159,7 @@ class _Page:
         return Ending(cut.code, cut.reason)
 
     async def _guard(self) -> Ending:
-        """Identify again: at once when something about the user changed, else every RECHECK_S."""
+        """Identify again: at once when the user changed, else every RECHECK_S."""
         subscription = self._subscription
         while True:
             with anyio.move_on_after(RECHECK_S * random.uniform(0.75, 1.25)):  # noqa: S311 - spreads load, keeps no secret
@@ -237,30 +236,30 @@ SNAPSHOT_COST: Final = 10.0
 
 
 class Watch(msgspec.Struct, tag="watch"):
-    """A watch of 30 s on live samples each `rate` seconds: of one machine, or of all it may see (`machine` null)."""
+    """For 30 s, live samples each `rate` seconds: of one machine, or all it may see (`machine` null)."""
 
     machine: int | None = None
     rate: Annotated[float, msgspec.Meta(ge=1, le=60)] = 5.0
 
 
 class Unwatch(msgspec.Struct, tag="unwatch"):
-    """Every watch of this connection ends."""
+    """All of this connection."""
 
 
 class Pause(msgspec.Struct, tag="pause"):
-    """The page is hidden: state changes only."""
+    """Hidden: state changes only."""
 
 
 class Resume(msgspec.Struct, tag="resume"):
-    """The page is seen again; answered with a snapshot."""
+    """Answered with a snapshot."""
 
 
 class AskSnapshot(msgspec.Struct, tag="snapshot"):
-    """The page lost count: the full picture again."""
+    """The page lost count."""
 
 
 class PagePing(msgspec.Struct, tag="ping"):
-    """Answered with `pong`, the same number and the hub's time: the page asks whether the connection lives."""
+    """Answered with `pong`, the number and the hub's time."""
 
     n: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
@@ -270,7 +269,7 @@ _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
 def decode(text: str) -> Message | None:
-    """None: none of ours, or not of its type."""
+    """None: not a message of a page."""
     if len(text) > MAX_MESSAGE_CHARACTERS:
         return None
     try:

@@ -1,5 +1,5 @@
-"""Proxies a browser's request to a machine's page and the answer back, both as they stream. A browser that goes away
-ends the machine's connection at once."""
+"""Proxies a browser's request to a machine's page, and the answer back, streaming. A browser that leaves ends the
+machine's connection at once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hub.web.http.layers import MACHINES_OWN
 
 HEADER_TIMEOUT_S: Final = 60.0  # From the request's last byte to the answer's header
 LIVE: Final = ("multipart/x-mixed-replace", "text/event-stream")
-"""Kinds without an end of their own: the session's end is a regular one for them."""
+"""Endless kinds: the session's end is a regular end of these."""
 REWRITTEN: Final = 8 * 1024  # Bytes of a page that are rewritten in one turn: two milliseconds of the worst
 NO_REWRITING: Final = frozenset({204, 206, 304})
 
 
 async def forward(request: ProxyRequest, scope: Scope, receive: Receive, send: Send) -> None:
-    """Raises PageRefused as long as nothing was answered."""
+    """Raises PageRefused, before anything was answered."""
     stream = await request.connect()
     try:
         await _Forwarding(request, HttpExchange(stream, request.turns), receive, send).run(
@@ -157,7 +157,7 @@ class _Forwarding:
 
 
 class _Body:
-    """Piece by piece: unpacked and rewritten where needed."""
+    """Unpacked and rewritten piece by piece, where needed."""
 
     def __init__(
         self, exchange: HttpExchange, rewriter: rewriting.Rewriter | None = None, unpacking: Unpacking | None = None
@@ -172,7 +172,7 @@ class _Body:
         return self._rewriter is None
 
     def part(self) -> tuple[bytes, bool]:
-        """The next bytes, and whether they are the last. b"" and False: more has to come in."""
+        """Whether it is the last. b"" and False: more has to come in."""
         unpacking, rewriter = self._unpacking, self._rewriter
         if unpacking is not None and unpacking.pending:
             data = unpacking.more()

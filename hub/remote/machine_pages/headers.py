@@ -1,8 +1,7 @@
-"""Headers between a browser and a machine's page, cookies included: lists of what may pass. Pure.
+"""Headers between a browser and a machine's page, cookies included: lists of what may pass.
 
-Headers about origins, frames, storage, workers or proxies never do. The hub keeps the page's cookies for the session: a
-sandboxed page has no origin to keep them under, and on its own host name a sibling could plant some.
-"""
+Headers about origins, frames, storage, workers or proxies never do. The hub keeps the page's cookies for the
+session: a sandboxed page has no origin for them, and on its own host name a sibling could plant some."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ _COOKIE_VALUE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]*\Z")
 
 
 class CookieJar:
-    """The oldest makes room. Paths and domains are not kept apart: it is one server."""
+    """The oldest makes room. One server: paths and domains are not kept apart."""
 
     def __init__(self) -> None:
         self._kept: dict[str, str] = {}  # Bound: MAX_COOKIES of MAX_COOKIE_BYTES
@@ -52,12 +51,12 @@ class CookieJar:
         return _cookie_header(self._kept)
 
     def shown(self) -> bytes:
-        """The same without `HttpOnly` ones: for scripts."""
+        """Without `HttpOnly` ones: for scripts."""
         return _cookie_header({name: value for name, value in self._kept.items() if name not in self._hidden})
 
 
 def cookie_for_own_host(header: str, *, secure: bool) -> str | None:
-    """No domain. None: `HttpOnly`, or a name of ours."""
+    """No domain. None: `HttpOnly`, or one of our names."""
     pair, attributes = _cookie_parts(header)
     name, value = pair
     if (
@@ -114,7 +113,7 @@ _NOT_TO_MACHINE: Final = re.compile(
     rb"|pomerium|proxy|real|remote|rvm|ssl|tls|verified)"
 )  # Not from scripts of a page: ours, and those that a proxy in front of the hub adds about the client
 _SENT_BY_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
-"""Schemes that a browser sends for a proxy in front of the hub."""
+"""Sent for a proxy in front of the hub."""
 _TO_BROWSER: Final = frozenset(
     b"accept-ranges age allow content-disposition content-encoding content-language content-length content-range "
     b"content-type date etag expires last-modified retry-after vary".split()
@@ -125,11 +124,11 @@ _NOT_TO_BROWSER: Final = re.compile(
     rb"|proxy|redirect|reproxy|rvm|security|send|sourcemap|webkit|xss)"
 )  # Obeyed by a proxy in front of the hub or by the browser, and not read by scripts of the page
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-"""Where a browser follows `Location`; beside any other status it is a value for scripts."""
+"""Where a browser follows `Location`; elsewhere it is a value for scripts."""
 _DOCUMENTS: Final = frozenset({b"document", b"iframe", b"frame", b"embed", b"object"})
 
 CAPABILITIES: Final = "allow-scripts allow-forms allow-downloads allow-modals allow-popups allow-pointer-lock"
-"""Of a sandboxed page; no `allow-same-origin`: its origin is opaque."""
+"""No `allow-same-origin`: the sandbox's origin is opaque."""
 _FIXED: Final[Headers] = [
     (b"cache-control", b"private, no-cache"),
     (b"x-content-type-options", b"nosniff"),
@@ -140,7 +139,7 @@ _FIXED: Final[Headers] = [
 
 
 def host_of(port: int) -> bytes:
-    """The Host header by which the machine's own browser calls its server."""
+    """As the machine's own browser sends it."""
     return b"127.0.0.1:%d" % port
 
 
@@ -168,7 +167,7 @@ def for_machine(
 
 
 def authorization(given: Iterable[tuple[bytes, bytes]], *, sandboxed: bool) -> bytes:
-    """b"" for none. From a sandbox without the schemes that browsers add for a proxy."""
+    """b"" for none. From a sandbox without a proxy's schemes."""
     sent = [value for name, value in given if name.lower() == b"authorization"]
     if len(sent) != 1 or _is_of_the_hub(sent[0]):
         return b""
@@ -199,13 +198,13 @@ def _passes(name: bytes) -> bool:
 
 
 def readable(shown: Headers) -> Headers:
-    """Lets scripts of a sandboxed page read the headers of its own answers."""
+    """For scripts of a sandboxed page."""
     names = dict.fromkeys(name for name, _ in shown)
     return [*shown, (b"access-control-expose-headers", b", ".join(names))] if names else []
 
 
 def of_sandbox(bases: Sequence[str]) -> Headers:
-    """A sandboxed page loads, calls and posts to `bases` alone. Its origin is `null`."""
+    """It loads, calls and posts to `bases` alone. Its origin is `null`."""
     allowed = " ".join(bases)
     sockets = " ".join(re.sub("^http", "ws", base) for base in bases if base.startswith("http"))
     policy = (
@@ -236,7 +235,7 @@ def of_own_host(socket_base: str) -> Headers:
 
 
 def bases(scheme: str, hosts: Iterable[str], prefix: str) -> list[str]:
-    """The addresses of a sandboxed page as policy sources; 'self' where no host can be one."""
+    """A sandboxed page's addresses as policy sources; 'self' where no host can be one."""
     named = [f"{scheme}://{host}{prefix}" for host in dict.fromkeys(hosts) if HOST.match(host)]
     return named or ["'self'"]
 
@@ -267,7 +266,7 @@ def leads_to(location: str, at: str, port: int) -> str | None:
 
 
 def below_root(path: str) -> str:
-    """Without steps up (`..`, also escaped), with one slash before it: two would name another server."""
+    """Without steps up (`..`, also escaped), with one leading slash: two would name another server."""
     steps: list[str] = []
     names = path.split("/")
     for name in names:
@@ -281,7 +280,7 @@ def below_root(path: str) -> str:
 
 
 def _parted(address: str) -> tuple[str, str, str]:
-    """Path, the mark of query or fragment, and the rest."""
+    """Path, `?` or `#`, rest."""
     at = min((found for mark in "?#" if (found := address.find(mark)) >= 0), default=len(address))
     return address[:at], address[at : at + 1], address[at + 1 :]
 

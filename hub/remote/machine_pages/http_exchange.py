@@ -1,5 +1,4 @@
-"""One HTTP/1.1 request and its answer over one stream to the machine, by h11; neither is held as a whole. Knows no
-browser and no header's meaning."""
+"""One HTTP/1.1 request and its answer over one stream to the machine, by h11; neither is held as a whole."""
 
 from __future__ import annotations
 
@@ -54,7 +53,7 @@ class HttpExchange:
         await self._send(h11.EndOfMessage())
 
     async def head(self) -> Head:
-        """Raises PageRefused for an answer that is no HTTP."""
+        """Raises PageRefused: no HTTP."""
         for _ in range(MAX_INTERIM):
             event = await self._next()
             if isinstance(event, h11.Response):
@@ -66,7 +65,7 @@ class HttpExchange:
         raise PageRefused("not_http")
 
     def part(self, size: int = PIECE) -> tuple[bytes, bool]:
-        """About `size` bytes, and whether the body ended. Raises PageRefused when it breaks off. For a turn."""
+        """About `size` bytes; whether the body ended. Raises PageRefused when it breaks off. In a turn."""
         found = []
         for _ in range(MAX_CHUNKS):
             event = self._event()
@@ -81,7 +80,6 @@ class HttpExchange:
         return b"".join(found), False
 
     async def receive_more(self) -> None:
-        """Returns when there may be more to parse."""
         if not self._unparsed:
             self._unparsed = await self._stream.receive()
             if not self._unparsed:
@@ -116,7 +114,7 @@ class HttpExchange:
             self._connection.receive_data(data)
 
     def _event(self) -> h11.Event | type[h11.PAUSED] | None:
-        """The next one, None when more has to be parsed."""
+        """None: more has to be parsed."""
         if self._connection.their_state is h11.SEND_RESPONSE:
             self._require_few_lines(self._connection.trailing_data[0])
         try:

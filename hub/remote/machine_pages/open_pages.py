@@ -1,5 +1,5 @@
-"""Which pages of machines are open, for whom, and when the hub works on what they send. In memory only. A capability is
-kept as a hash and worth nothing once its session is over."""
+"""Open pages of machines: which, for whom, and when the hub works on what they send. In memory. A capability is kept
+as a hash, and void once its session is over."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 REST: Final = 3.0  # Times the working time that the loop then belongs to others: pages take a quarter of it at most
 AROUND_S: Final = 0.0002  # Of a piece, beside the work: its frame comes in, the part goes out
 REQUEST_S: Final = 0.0015
-"""Of a request, beside its pieces: headers, and a stream to the machine or an answer of the hub."""
+"""Of a request, beside its pieces."""
 UNRESTED_S: Final = 0.003
-"""Rest that may be owed before it is taken: an event loop counts in milliseconds."""
+"""Owed rest before it is taken: an event loop counts in ms."""
 
 
 class PageTurns:
@@ -42,12 +42,12 @@ class PageTurns:
                 self.charge(thread_time() - began + AROUND_S)
 
     def charge(self, worked_s: float) -> None:
-        """For work that had no turn of its own."""
+        """For work without a turn."""
         self._owed += REST * worked_s
 
 
 class SessionTurns:
-    """Sessions alternate, and the requests of one share its place."""
+    """Sessions alternate; the requests of one share its place."""
 
     def __init__(self, turns: PageTurns) -> None:
         self._turns = turns
@@ -69,7 +69,7 @@ TICKET_S: Final = 60.0
 PAGES_PER_SESSION: Final = 32  # Capabilities, tickets and cookies of one session; the oldest makes room
 REQUESTS_AT_ONCE: Final = 24
 SOCKETS_AT_ONCE: Final = 16
-"""Of one session; together fewer than the streams of its tunnel, which terminals and files need too."""
+"""Of one session; below its tunnel's streams, which terminals and files need too."""
 
 
 class OpenPage(NamedTuple):
@@ -81,7 +81,7 @@ class OpenPage(NamedTuple):
 
 @dataclass
 class SessionPages:
-    """Shared by the pages of one session: limits, turns, and each port's cookies."""
+    """Shared by one session's pages: limits, turns, each port's cookies."""
 
     turns: SessionTurns
     requests: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REQUESTS_AT_ONCE))
@@ -93,7 +93,7 @@ class SessionPages:
 
 
 class OpenPages:
-    """What belongs to a session that is over stays until `purge`."""
+    """A session's pages stay until `purge`."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -114,7 +114,7 @@ class OpenPages:
         return self._capabilities.get(_hash(text))
 
     def label(self, page: OpenPage) -> str:
-        """The first part of the page's host name, the same for the whole session."""
+        """First part of the page's host name, fixed for the session."""
         known = next((label for label, other in self._labels.items() if other == page), None)
         if known is None:
             known = f"p{secrets.token_hex(16)}"
@@ -125,7 +125,7 @@ class OpenPages:
         return self._labels.get(label)
 
     def ticket(self, label: str) -> str:
-        """For the entrance of that host name: valid once, within a minute."""
+        """For that host name: valid once, within a minute."""
         text, now = secrets.token_urlsafe(32), self._now()
         self._tickets = {key: known for key, known in self._tickets.items() if known[1] > now}
         _drop_oldest(self._tickets, lambda known: known[0] == label)
@@ -133,7 +133,7 @@ class OpenPages:
         return text
 
     def enter(self, label: str, ticket: str) -> str | None:
-        """None without a valid ticket, which is used up anyhow."""
+        """None: invalid. It is used up in any case."""
         found = self._tickets.pop(_hash(ticket), None)
         if found is None or found[0] != label or found[1] <= self._now():
             return None

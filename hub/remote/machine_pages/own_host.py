@@ -1,5 +1,5 @@
-"""`https://<label>.<pages host>/...`: a machine's page on a host name of its own, before the hub's routes. The browser
-shows a ticket once, then a cookie of that name; the hub's cookies are never sent there."""
+"""`https://<label>.<pages host>/...`: a machine's page on its own host name, before the hub's routes. The browser
+shows a ticket once, then that name's cookie; the hub's cookies are never sent there."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from hub.web.http import request_body
 from hub.web.http.problems import Problem
 
 UNKNOWN: Final = ""
-"""The label of a name below `pages` that the hub did not write."""
+"""Label of a name below `pages` that the hub did not make."""
 
 
 @dataclass(frozen=True)
 class HostNames:
-    """`pages` is the name below which pages stand, `port` its part of an address (":8443" or "")."""
+    """`pages`: the name below which pages stand; `port`: ":8443" or ""."""
 
     scheme: str
     pages: str
@@ -38,7 +38,7 @@ class HostNames:
     own: str | None
 
     def label(self, host: str) -> str | None:
-        """The first part of a page's name, UNKNOWN, or None for the hub itself."""
+        """UNKNOWN, or None for the hub itself."""
         name = _name(host)
         plain = _normalised(name)
         if plain == self.own or not plain.endswith(f".{self.pages}"):
@@ -73,7 +73,7 @@ def _name(host: str) -> str:
 
 
 def _normalised(name: str) -> str:
-    """As the name service takes it: lower case, without the final dot, IDNA."""
+    """Lower case, without the final dot, IDNA."""
     name = name.strip().rstrip(".").lower()
     try:
         return name.encode("idna").decode()
@@ -86,7 +86,7 @@ MAX_FORM_BYTES: Final = 4096
 
 
 class PagesByHost:
-    """The outermost layer: requests for a page's name never reach the hub's routes, and the other way round."""
+    """Outermost: requests for a page's name never reach the hub's routes, nor the reverse."""
 
     def __init__(self, app: ASGIApp, *, names: HostNames | None) -> None:
         self._app = app
@@ -137,7 +137,7 @@ async def _socket(names: HostNames, label: str, websocket: WebSocket) -> None:
 
 
 def cookie_name(*, secure: bool) -> str:
-    """`__Host-` binds it to exactly this name and to TLS; no other page can set one."""
+    """`__Host-` binds it to this name and to TLS."""
     return "__Host-rvm_page" if secure else "rvm_page"
 
 
@@ -159,7 +159,7 @@ async def _enter(context: HubContext, label: str, request: Request) -> Response:
 
 
 def _require_entered(context: HubContext, label: str, connection: HTTPConnection) -> None:
-    """Raises PageRefused for a browser without the cookie."""
+    """Raises PageRefused."""
     cookie = connection.cookies.get(cookie_name(secure=_secure(context)), "")
     if not context[OpenPages].entered(label, cookie):
         raise PageRefused("entrance")

@@ -1,4 +1,4 @@
-"""One browser's request to a machine's page: whether it may pass, with which port, path and cookies; or why not."""
+"""One browser's request to a machine's page: whether it may pass, with which port, path and cookies."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PageRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
 
 
 def respond(refusal: PageRefused, connection: HTTPConnection) -> Response:
-    """One sentence as a page, in the browser's language."""
+    """One sentence, in the browser's language."""
     language = language_of(connection, None)
     say = translator(language)
     title, sentence = say(Text("machine_page.title")), say(Text(f"machine_page.{refusal.code}"))
@@ -76,7 +76,7 @@ def alive(context: HubContext, page: OpenPage) -> bool:
 
 
 def admit(context: HubContext, connection: HTTPConnection, page: OpenPage | None) -> OpenPage:
-    """Raises PageRefused: one that is over is as unknown as one that never was."""
+    """Raises PageRefused: an ended page is as unknown as one that never was."""
     if page is None or not alive(context, page):
         raise PageRefused("gone")
     if not address_allowed(context.fleet.machines[page.rvm_id], identify.address_of(context, connection)):
@@ -111,7 +111,7 @@ Connect = Callable[[], Awaitable[MachineStream]]  # A new stream to the page's p
 
 @dataclass(frozen=True)
 class ProxyRequest:
-    """`prefix` is "" on an own host name, `ours` every answer's headers, `authorization` the header for the machine."""
+    """`prefix`: "" on an own host name; `ours`: headers of every answer; `authorization`: for the machine."""
 
     connect: Connect
     port: int

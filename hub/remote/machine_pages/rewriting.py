@@ -1,9 +1,8 @@
-"""Rewrites a page written for `/` that stands below `/remote/...`: prefixes absolute paths as the page streams by.
-Pure; what is not understood passes unchanged. Scripts' addresses are left to `same_path.js`, modules to an import map.
+"""Rewrites a page written for `/` that stands below `/remote/...`: prefixes absolute paths as it streams by. What is
+not understood passes unchanged. Scripts' addresses are left to `same_path.js`, modules to an import map.
 
-The page is hostile: one pass of one pattern whose parts share no run, and a page at most doubles, so that the cost is
-linear in its bytes.
-"""
+The page is hostile: one pass of one pattern whose parts share no run, and a page at most doubles, so that the cost
+is linear."""
 
 from __future__ import annotations
 
@@ -121,7 +120,7 @@ class Rewriter:
 
 
 def for_page(prefix: str, port: int, cookies: bytes) -> bytes:
-    """Begins every HTML page: the hub's script, the cookies for scripts, and an import map for modules' addresses."""
+    """Put before every HTML page: the hub's script, cookies for scripts, an import map."""
     modules = msgspec.json.encode({"imports": {"/": f"{prefix}/", f"{prefix}/": f"{prefix}/"}})
     shown = escape(cookies.decode("latin-1")).encode("latin-1")
     return b'<script src="%b" data-port="%d" data-cookies="%b"></script><script type="importmap">%b</script>' % (
@@ -130,7 +129,7 @@ def for_page(prefix: str, port: int, cookies: bytes) -> bytes:
 
 
 def rewriter_for(content_type: str, prefix: str, port: int, inject: bytes) -> Rewriter | None:
-    """For an answer of that type; None: it is not rewritten. `prefix` has no slash at its end."""
+    """None: not rewritten. `prefix` has no slash at its end."""
     kind = content_type.partition(";")[0].strip().lower()
     if "utf-16" in content_type.lower() or "utf-32" in content_type.lower():
         return None
@@ -143,6 +142,6 @@ def rewriter_for(content_type: str, prefix: str, port: int, inject: bytes) -> Re
 
 
 def _pattern(first: bytes, before: bytes, port: int, other: bytes = b"") -> re.Pattern[bytes]:
-    """Begins with one of `first`: a search passes other text."""
+    """Begins with one of `first`: a search skips other text."""
     moved = rb"(?P<before>%b)%b(?P<path>%b)" % (before, _OWN % port, _PATH)
     return re.compile(rb"%b(?=[A-Za-z])(?i:%b%b)" % (first, moved, b"|" + other if other else b""))

@@ -1,5 +1,5 @@
-"""`/remote/{capability}/...`: a machine's page on the hub's own address, but without an origin (CSP sandbox). The
-capability alone opens it."""
+"""`/remote/{capability}/...`: a machine's page on the hub's address, without an origin (CSP sandbox). The capability
+alone opens it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _require_no_page_of_ours(request: Request) -> None:
 
 
 async def sandboxed_socket(websocket: WebSocket) -> None:
-    """The endpoint of its WebSockets. Only a page without an origin sends `null`."""
+    """Only a page without an origin sends `null`."""
     context: HubContext = websocket.app.state.hub
     try:
         proxy_request.require_origin(websocket, "null")
@@ -75,7 +75,7 @@ async def sandboxed_socket(websocket: WebSocket) -> None:
 
 @asynccontextmanager
 async def turn(shared: SessionPages, limit: anyio.Semaphore) -> AsyncIterator[None]:
-    """Takes one of the session's places. Raises PageRefused when none is free in time."""
+    """One of the session's places. Raises PageRefused when none is free in time."""
     try:
         with anyio.fail_after(WAIT_S):
             await limit.acquire()
@@ -93,7 +93,7 @@ def _page(context: HubContext, connection: HTTPConnection) -> OpenPage | None:
 
 
 def _hub_answer(request: Request) -> Response | None:
-    """Answered by the hub: its script, and CORS preflights."""
+    """Its script, and CORS preflights."""
     below = "/" + request.path_params["rest"]
     ours = dict(_own_headers(request))
     plain = {name.decode(): value.decode("latin-1") for name, value in ours.items()}

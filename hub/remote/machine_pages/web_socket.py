@@ -1,5 +1,4 @@
-"""Bridges a WebSocket of a machine's page to the machine's own server; messages pass whole, bounded in size. Knows no
-capability and no hub cookie."""
+"""Bridges a WebSocket of a machine's page to the machine's server; messages pass whole, bounded in size."""
 
 from __future__ import annotations
 
@@ -72,7 +71,7 @@ class _MachineSocket:
 
     @property
     def ending(self) -> tuple[int, str]:
-        """The machine's close code and reason, for the browser."""
+        """The machine's, for the browser."""
         closed = self._protocol.close_rcvd
         if closed is None:
             return BAD_GATEWAY, ""
@@ -117,7 +116,7 @@ class _MachineSocket:
             await self._flush()
 
     async def messages(self) -> list[str | bytes] | None:
-        """Whole messages in order; None when the machine has closed or broken off."""
+        """Whole, in order; None: closed or broken off."""
         while True:
             messages = await self._request.turns.run(self._messages)
             await self._flush()
@@ -132,7 +131,7 @@ class _MachineSocket:
                     self._take()
 
     def _messages(self) -> list[str | bytes]:
-        """Those of the next few kilobytes. To be called in a turn."""
+        """Of the next few kilobytes. In a turn."""
         found, frames = [], 0
         for _ in range(SLICES):
             if self._unparsed:
@@ -159,7 +158,7 @@ class _MachineSocket:
         return (data.decode(errors="replace") if self._text else data,)
 
     def _take(self) -> None:
-        """Parses a slice of what came in; the end of the stream when that is empty."""
+        """Parse a slice of what came in; when that is empty, the end of the stream."""
         data, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
         if data:
             self._protocol.receive_data(data)
@@ -174,7 +173,7 @@ class _MachineSocket:
 
 
 class _Bridge:
-    """Both directions at once; whichever ends first ends the other."""
+    """Whichever direction ends first ends the other."""
 
     def __init__(self, machine: _MachineSocket, websocket: WebSocket) -> None:
         self._machine = machine

@@ -1,5 +1,5 @@
-"""Recorded terminals over REST. Playing and downloading are no GET, as they are events of the audit log. The bytes are
-compared with their digest first."""
+"""Recorded terminals over REST. Playing and downloading are events of the audit log, so no GET. Bytes are compared
+with their digest first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RETRY_S = 30.0
 
 
 async def opened(recordings: Recordings, row: RecordingRow) -> BinaryIO:
-    """The bytes, compared. Raises Problem: 409 for one that is not whole, 503 while the store is away."""
+    """Compared. Raises Problem: 409 for a damaged one, 503 while the store is away."""
     if row.state not in ("waiting", "stored"):
         raise Problem("conflict", Text(f"recording.{row.state}"))
     try:
@@ -81,14 +81,14 @@ async def _stored(recordings: Recordings, row: RecordingRow) -> BinaryIO:
 
 
 def _nameless(path: Path) -> BinaryIO:
-    """Open it and take its name away: it goes with the last reader."""
+    """Its disk space goes with the last reader."""
     file = path.open("rb")
     path.unlink()
     return file
 
 
 class RecordingsQuery(msgspec.Struct):
-    """Newest first; `before` is the id of the last recording of the page before."""
+    """Newest first; `before`: the last id of the page before."""
 
     limit: Limit = 50
     before: Row | None = None
@@ -96,7 +96,7 @@ class RecordingsQuery(msgspec.Struct):
 
 class Recording(msgspec.Struct):
     """`state`: recording (the terminal is open), waiting (complete, not in the object store yet), stored, or lost.
-    `reason` is that of the session, `ip_address` where the person was."""
+    `reason`: the session's; `ip_address`: where the person was."""
 
     id: int
     session_id: int
@@ -124,7 +124,7 @@ def view(row: RecordingRow) -> dict[str, Any]:
 
 
 async def find(call: Call) -> RecordingRow:
-    """The recording of the path; one 404 for unknown and out of reach."""
+    """404 for unknown and out of reach alike."""
     recording_id = row_id(call.request.path_params["recording_id"])
     row = None if recording_id is None else await rows.find(call.context.store, recording_id)
     if row is None or not call.principal.reaches(row.rvm_id):

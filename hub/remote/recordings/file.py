@@ -1,5 +1,5 @@
 """One recording while its terminal is open: asciicast v2 lines, written by a task to the hub's disk. A disk that
-refuses ends the terminal. Knows no terminal and no database."""
+refuses ends the terminal."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ RESIZE: Final = "r"
 
 
 def header(*, cols: int, rows: int, began: int, term: str, title: str) -> bytes:
-    """The first line; `began` is in whole seconds of the epoch."""
+    """`began`: whole seconds of the epoch."""
     values = {"version": 2, "width": cols, "height": rows, "timestamp": began, "title": title, "env": {"TERM": term}}
     return _line(values)
 
 
 class Cast:
-    """The lines after the header. Times never go back, whatever the caller's clock does."""
+    """Lines after the header. Times never go back, whatever the clock does."""
 
     def __init__(self) -> None:
         decoder: Callable[..., codecs.IncrementalDecoder] = codecs.getincrementaldecoder("utf-8")
@@ -50,7 +50,7 @@ class Cast:
         return self._event(at, RESIZE, f"{cols}x{rows}")
 
     def end(self, at: float) -> bytes:
-        """The lines of last, broken characters."""
+        """Broken characters, left over."""
         return b"".join(self._text(kind, at, b"", final=True) for kind in self._streams)
 
     def _text(self, kind: str, at: float, data: bytes, *, final: bool = False) -> bytes:
@@ -63,7 +63,7 @@ class Cast:
 
 
 class Extent(NamedTuple):
-    """Whole lines of a recording, and when the last of them happened."""
+    """Whole lines, and the last one's time."""
 
     size: int
     duration_s: float
@@ -71,7 +71,7 @@ class Extent(NamedTuple):
 
 
 def extent(lines: Iterable[bytes]) -> Extent:
-    """Of a file whose writer was killed, up to its last whole line."""
+    """Up to the last whole line, after a killed writer."""
     size, duration, whole = 0, 0.0, False
     for line in lines:
         value = _read(line)
@@ -109,7 +109,7 @@ T = TypeVar("T")
 
 
 class RecordingFailedError(Exception):
-    """It cannot be recorded any more: `code` recording_failed or recording_full."""
+    """`code`: recording_failed or recording_full."""
 
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
@@ -117,7 +117,7 @@ class RecordingFailedError(Exception):
 
 
 class Quota:
-    """Shared by the open recordings of one machine."""
+    """Of the open recordings of one machine."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -131,7 +131,7 @@ class Finished(NamedTuple):
 
 
 class RecordingFile:
-    """`await begin()`, then let `run` write until `await finish()`."""
+    """`await begin()`, then `run` writes until `await finish()`."""
 
     def __init__(self, path: Path, header: bytes, quota: Quota, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
@@ -161,7 +161,7 @@ class RecordingFile:
         self._take(self._cast.resized(self._now(), cols, rows))
 
     async def room(self) -> None:
-        """Until the disk has kept up. Raises RecordingFailedError."""
+        """Wait for the disk. Raises RecordingFailedError."""
         while self._failure is None and len(self._pending) > MOST_PENDING:
             self._room = anyio.Event()
             await self._room.wait()
@@ -176,7 +176,7 @@ class RecordingFile:
             await anyio.sleep(PAUSE_S)
 
     async def finish(self) -> Finished:
-        """Writes and syncs the rest, and closes. Raises RecordingFailedError."""
+        """Write and sync the rest, close. Raises RecordingFailedError."""
         duration = self._now()
         self._pending += self._cast.end(duration)
         file = self._file
@@ -228,7 +228,7 @@ async def has_room(folder: Path) -> None:
 
 
 async def whole(path: Path) -> str:
-    """The sha256 of a finished file. Raises RecordingFailedError."""
+    """sha256 of a finished file. Raises RecordingFailedError."""
     try:
         return await anyio.to_thread.run_sync(digest, path)
     except ObjectsError as error:

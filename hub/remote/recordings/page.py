@@ -1,4 +1,4 @@
-"""`/recordings/{id}`: one recorded terminal, by the API's operations: whose, when and why, a player, the file."""
+"""`/recordings/{id}`: one recorded terminal: whose, when and why, a player, the file."""
 
 from __future__ import annotations
 

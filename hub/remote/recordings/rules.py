@@ -27,7 +27,7 @@ def ended(recording_id: int, at: datetime, reason: str, *, duration_s: float, si
 
 
 def stored(recording_id: int, object_key: str) -> Patch:
-    """The object store has it, read back and compared. Conflict when it was deleted meanwhile."""
+    """Read back and compared. Conflict when it was deleted meanwhile."""
     values = {"state": "stored", "object_key": object_key}
     return Patch(RecordingRow, recording_id, values, where=(("state", "=", "waiting"),), must=RECORDING)
 
@@ -38,7 +38,7 @@ def lost(row: RecordingRow, at: datetime) -> list[Change]:
 
 
 def deleted(row: RecordingRow, by: Actor, at: datetime) -> list[Change]:
-    """By a person, or by the clock when its time is over; its bytes are gone already."""
+    """By a person, or expired; its bytes are gone already."""
     why = {"why": "retention"} if by == actors.CLOCK else {}
     return [Drop(RecordingRow, row.id, must=RECORDING), _event("recording.deleted", by, at, row, _ids(row) | why)]
 

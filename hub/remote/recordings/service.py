@@ -1,5 +1,5 @@
-"""Recordings of terminals: begun with the terminal, finished on the hub's own disk, then put into the object store. A
-file stays here until the store has given it back once."""
+"""Records terminals: to the hub's own disk, then into the object store. A file stays here until the store has given
+it back once."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class OpenRecording(NamedTuple):
         return self.row.id
 
     def typed(self, data: bytes) -> None:
-        """Records input only where the hub is set to: passwords are typed too."""
+        """Only where the hub is set to: passwords are typed too."""
         if self.row.input_recorded:
             self.file.typed(data)
 
 
 class Recordings:
-    """`begin` and `finish` for terminals, `delete` for people and the clock. RecordingKeeper waits for `work`."""
+    """`begin` and `finish` for terminals, `delete` for people and the clock."""
 
     def __init__(
         self, store: Store, announce: Announcer, objects: Objects, folder: Path, clock: Callable[[], datetime],
@@ -74,7 +74,7 @@ class Recordings:
     async def begin(
         self, session: RemoteSessionRow, machine_name: str, user: Principal, address: str | None, cols: int, rows: int
     ) -> OpenRecording:
-        """The row, its event and the file. Raises StoreError or RecordingFailedError."""
+        """Row, event and file. Raises StoreError or RecordingFailedError."""
         row = RecordingRow(
             session_id=session.id, rvm_id=session.rvm_id, machine_name=machine_name, user_id=user.id,
             user_name=user.name, ip_address=address, reason=session.reason, state="recording",
@@ -153,7 +153,7 @@ UPLOADS_LEFT_FOR: Final = timedelta(days=1)
 
 
 class RecordingKeeper:
-    """Finishes recordings that were left open, stores those that wait, and deletes old ones."""
+    """Finishes recordings left open, stores waiting ones, deletes expired ones."""
 
     def __init__(self, recordings: Recordings, retention_days: int) -> None:
         self._recordings = recordings
@@ -181,7 +181,7 @@ class RecordingKeeper:
         await self._sweep_uploads()
 
     async def _sweep_uploads(self) -> None:
-        """Once an hour: what a killed hub had begun to store."""
+        """Hourly: what a killed hub had begun to store."""
         now = self._recordings.clock()
         if now - self._swept_at >= timedelta(seconds=SWEEP_S):
             await self._recordings.objects.sweep("recordings/", now - UPLOADS_LEFT_FOR, ())
@@ -207,7 +207,7 @@ class RecordingKeeper:
             unrecorded.pop(0)
 
     async def _finish_left(self, row: RecordingRow) -> None:
-        """With what is there of a killed hub's recording, or of a file that could not be written on."""
+        """What there is of a killed hub's recording, or of a file that could not be written on."""
         if row.id in self._recordings.open or row.id in (one.key for one in self._recordings.unrecorded):
             return
         path = self._recordings.path(row.id)

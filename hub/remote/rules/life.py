@@ -1,4 +1,4 @@
-"""How a remote session goes on and ends, and what it may be used for. Pure."""
+"""Decides how a remote session goes on and ends, and what it may be used for. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MACHINE_REASONS: Final = frozenset(
     {"stopped", "timed_out", "link_lost", "agent_restarted", "machine_rebooted", "revoked", "start_failed", "idle",
      "protocol_error"}
 )  # fmt: skip
-"""Of a session that ended on the machine; any other reason is taken as `stopped`."""
+"""Any other reason of a machine is taken as `stopped`."""
 
 
 def ends_at(session: RemoteSessionRow) -> datetime:
@@ -53,7 +53,7 @@ def activated(session: RemoteSessionRow, now: datetime, **more: Any) -> list[Cha
 def ended(
     session: RemoteSessionRow, reason: str, by: actors.Actor, now: datetime, *, note: str | None = None
 ) -> list[Change]:
-    """[] when it had ended before."""
+    """[] when it had ended."""
     if not is_open(session):
         return []
     params = {"reason": reason} if note is None else {"reason": reason, "note": note}
@@ -71,7 +71,7 @@ def declined(session: RemoteSessionRow, by: actors.Actor, now: datetime) -> list
 
 
 def approved(session: RemoteSessionRow, by: actors.Actor, now: datetime) -> EventHappened:
-    """Only the event; the session moves with the command (hub.remote.rules.requests)."""
+    """The session moves with the command (hub.remote.rules.requests)."""
     return _event(session, "remote.approved", by, now, {})
 
 
@@ -101,14 +101,14 @@ def command_ended(machine: Machine, command: CommandRow, now: datetime) -> list[
 
 
 def command_moved(machine: Machine, update: CommandUpdate, now: datetime) -> list[Change]:
-    """By the machine's update; with the session it begins."""
+    """With the session it begins."""
     changes = command_rules.moved(machine, update, now)
     ended = [command for command in moved_rows(changes, CommandRow) if command.state in TERMINAL]
     return changes + [change for command in ended for change in command_ended(machine, command, now)]
 
 
 def reported_end(machine: Machine, session_id: int, reason: str | None, now: datetime) -> list[Change]:
-    """The machine reports its end; [] when it has ended."""
+    """[] when it has ended."""
     session = machine.remote_sessions.get(session_id)
     if session is None:
         return []
@@ -117,7 +117,7 @@ def reported_end(machine: Machine, session_id: int, reason: str | None, now: dat
 
 
 def ended_by_hello(machine: Machine, boot_id: str, held: Iterable[int], now: datetime) -> list[Change]:
-    """Ends active sessions that a hello does not list (`held`). Before the hello changes `machine.boot_id`."""
+    """Active sessions that a hello does not list (`held`). Before the hello changes `machine.boot_id`."""
     reason = "agent_restarted" if machine.row.boot_id == boot_id else "machine_rebooted"
     known, changes = set(held), list[Change]()
     for session in open_of(machine):
@@ -131,7 +131,7 @@ def time_ended(session: RemoteSessionRow, now: datetime) -> list[Change]:
 
 
 def lost(machine: Machine, session: RemoteSessionRow, now: float) -> bool:
-    """`now` is monotonic. A session begun on site without a link has none to lose."""
+    """`now` is monotonic. One begun on site without a link has none to lose."""
     if machine.linked or session.status != "active" or session.command_id is None:
         return False
     return machine.unlinked_at is None or now - machine.unlinked_at > GRACE_S
@@ -157,7 +157,7 @@ def _event(
 def held(
     sessions: Mapping[int, RemoteSessionRow], holder: int, session_id: int | None, now: datetime
 ) -> RemoteSessionRow | None:
-    """The holder's own active session: the one named, or the newest."""
+    """The one named, or the newest."""
     own = [
         session
         for session in sessions.values()
@@ -171,7 +171,7 @@ def is_active(session: RemoteSessionRow, now: datetime) -> bool:
 
 
 def opens_port(session: RemoteSessionRow | None, holder: int, port: int, now: datetime) -> bool:
-    """Whether the session is still active, of that holder, and opens that port."""
+    """Still active, of that holder, with that port."""
     if session is None or session.admin_id != holder or not is_active(session, now):
         return False
     return allows(session, "ports") and port in (session.ports or ())

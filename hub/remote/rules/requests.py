@@ -1,5 +1,5 @@
-"""Who may begin a remote session; and the Changes that begin, approve, extend and stop one. No Change holds the
-tunnel's ticket."""
+"""Decides who may begin a remote session; begins, approves, extends and stops one. No Change holds the tunnel's
+ticket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class SessionRequest(NamedTuple):
-    """`holder` None: begun at the machine; `claimed` is the user id that it sent."""
+    """`holder` None: begun at the machine; `claimed`: the user id it sent."""
 
     holder: int | None
     name: str
@@ -73,7 +73,7 @@ def most_at_once(machine: Machine) -> int:
 def refusal(
     machine: Machine, address: str, *, of_person: int = 0, origin: str = "hub", more: int = 1
 ) -> SessionRefused | None:
-    """None when one may begin now. `of_person`: the person's open sessions. `more`: 0 for one that is approved now."""
+    """`of_person`: the person's open sessions. `more`: 0 for one being approved."""
     if not machine.effective_settings.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
     if origin == "hub" and not machine.linked and machine.row.config_applied_at is None:
@@ -107,7 +107,7 @@ def count_of(machines: Iterable[Machine], user_id: int) -> int:
 
 
 def opening(machine: Machine, asked: SessionRequest, by: actors.Actor, now: datetime) -> list[Change]:
-    """The row and its event. `begin`, or the approval, needs the row's id."""
+    """Row and event. `begin`, or the approval, needs the row's id."""
     waits = asked.origin == "hub" and needs_approval(machine)
     session = RemoteSessionRow(
         id=0, rvm_id=machine.id, admin_id=asked.holder, admin_name=asked.name, start_time=now, created_at=now,
@@ -141,7 +141,7 @@ def _sent_for(
 
 
 def begin_at_site(machine: Machine, session: RemoteSessionRow, now: datetime) -> list[Change]:
-    """The agent of a linked machine gets a command; else the maintenance is declared here."""
+    """A linked machine's agent gets a command; else the maintenance is declared here."""
     by = actors.machine(machine.id)
     if not machine.linked:
         named = status_rules.NamedStatus(
@@ -207,12 +207,12 @@ def stop(
 
 
 def stop_there(machine: Machine, session_id: int, reason: str, by: actors.Actor, now: datetime) -> list[Change]:
-    """For a session that is over, or unknown, here."""
+    """For a session that is over or unknown here."""
     return _commanded(machine, STOP, {"session_id": session_id, "reason": reason}, by, now)
 
 
 def unknown_here(machine: Machine, held: Iterable[int], now: datetime) -> list[Change]:
-    """Stops the sessions of a hello (`held`) that are not open here."""
+    """Stop those of a hello (`held`) that are not open here."""
     stopping = {c.args.get("session_id") for c in machine.pending.values() if c.name == STOP}
     return [
         change
@@ -250,7 +250,7 @@ def same_address(given: str, address: str) -> bool:
 
 
 def _declared_here(machine: Machine, session: RemoteSessionRow) -> bool:
-    """Whether the maintenance of a machine without a link is still the one declared by this session."""
+    """Whether the maintenance is still the one declared by this session."""
     until = machine.row.status_until
     return machine.row.special_status == "maintenance" and until is not None and until == session.expires_at
 

@@ -1,4 +1,4 @@
-"""`/ws/terminal`: the socket of a browser that views a terminal, which outlives it."""
+"""`/ws/terminal`: a browser's view of a terminal, which outlives it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PIECE: Final = 32 * 1024
 
 
 async def terminal_socket(websocket: WebSocket) -> None:
-    """Refuses before the upgrade, or runs until one side ends it."""
+    """Refuses before the upgrade."""
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
@@ -53,7 +53,7 @@ async def terminal_socket(websocket: WebSocket) -> None:
 
 
 async def _admit(context: HubContext, websocket: WebSocket) -> Principal | int:
-    """The person, or the HTTP status that refuses: only pages with our Origin and a session's cookie."""
+    """The HTTP status refuses: only pages with our Origin and a session's cookie."""
     if not same_origin(websocket, context.settings):
         return 403
     try:
@@ -90,7 +90,7 @@ async def _live(context: HubContext, websocket: WebSocket, principal: Principal)
 async def _terminal(
     context: HubContext, websocket: WebSocket, principal: Principal, greeting: First
 ) -> tuple[Terminal, int]:
-    """With the byte from which it is shown. Raises TerminalRefusedError."""
+    """With the byte from which to show it. Raises TerminalRefusedError."""
     terminals, address = context[Terminals], address_of(context, websocket)
     if isinstance(greeting, OpenTerminal):
         _require_address(context, terminals.session_for(principal, greeting.session).rvm_id, address)
@@ -108,14 +108,14 @@ async def _terminal(
 
 
 def _require_address(context: HubContext, rvm_id: int, address: str) -> None:
-    """It may come from another address. Raises TerminalRefusedError."""
+    """Raises TerminalRefusedError."""
     machine = context.fleet.machines.get(rvm_id)
     if machine is None or not address_allowed(machine, address):
         raise TerminalRefusedError("address_not_allowed")
 
 
 async def _end_intruded(context: HubContext, terminal: Terminal, principal: Principal) -> None:
-    """The id of a terminal cannot be guessed: the holder's browser is in somebody else's hands."""
+    """A terminal's id cannot be guessed: the holder's browser is in other hands."""
     logger.warning("user %d showed the terminal of user %d", principal.id, terminal.user_id)
     terminal.end("intruder")
     try:
@@ -252,7 +252,7 @@ class OpenTerminal(msgspec.Struct, tag="open"):
 
 
 class AttachTerminal(msgspec.Struct, tag="attach"):
-    """The same shell again, from the byte `received` on."""
+    """The same shell, from the byte `received` on."""
 
     terminal: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     received: Count = 0
@@ -264,23 +264,21 @@ class ResizeTerminal(msgspec.Struct, tag="resize"):
 
 
 class ReceivedOutput(msgspec.Struct, tag="received"):
-    """The page has all bytes up to there."""
-
     bytes: Count
 
 
 class CloseTerminal(msgspec.Struct, tag="close"):
-    """Ends the shell."""
+    pass
 
 
 class PingTerminal(msgspec.Struct, tag="ping"):
-    """Answered with `pong` and the same number."""
+    """Answered with `pong` and its number."""
 
     n: Count
 
 
 def size_of(asked: OpenTerminal | ResizeTerminal) -> tuple[int, int]:
-    """A hidden page, with none, is no error."""
+    """A hidden page has none, which is no error."""
     return min(max(asked.cols, 1), MAX_SIDE), min(max(asked.rows, 1), MAX_SIDE)
 
 
@@ -291,7 +289,6 @@ _later: msgspec.json.Decoder[Later] = msgspec.json.Decoder(Later)
 
 
 def first(text: str | None) -> First | None:
-    """The greeting; None when it is none."""
     try:
         return _first.decode(text) if text is not None and len(text) <= MAX_CHARACTERS else None
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

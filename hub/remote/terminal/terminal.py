@@ -1,5 +1,5 @@
-"""Terminals: the stream to a machine's shell, its recording, and the output that its browser may still ask for. A slow
-or absent browser holds the shell back. Knows no socket."""
+"""Terminals: the stream to a machine's shell, its recording, and the output that its browser may still ask for. A
+slow or absent browser holds the shell back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("myrvm.terminals")
 
 GONE_S: Final = 60.0  # A terminal whose browser is away for longer ends
 INPUT_WINDOW: Final = 64 * 1024
-"""Bytes typed that wait for the machine; the socket of a page that sends more is read no further."""
+"""Typed bytes that wait for the machine; beyond it the page's socket is not read."""
 EXIT_CODE_S: Final = 1.0  # For the shell's exit code, once the output has ended
 PIECE: Final = 16 * 1024
 RING: Final = 256 * 1024  # Bytes of output kept for a browser that comes back
@@ -36,7 +36,7 @@ _KEPT_ENDED: Final = 64  # Ended terminals: a browser that comes back too late i
 
 
 class Terminal:
-    """`over` is set at the end, with `ending` and, if reported, `exit_code`."""
+    """`over`: set at the end, with `ending` and, if reported, `exit_code`."""
 
     def __init__(self, terminal_id: str, user_id: int, stream: MachineStream, recording: OpenRecording) -> None:
         self.id = terminal_id
@@ -68,7 +68,7 @@ class Terminal:
     # --- the browser ------------------------------------------------------------------------------------------------
 
     def attach(self) -> int:
-        """The number of this viewer; the one before is none any more."""
+        """This viewer's number; it replaces the one before."""
         self._viewer, self._has_viewer = self._viewer + 1, True
         self._viewer_moved.set()
         self._viewer_moved = anyio.Event()
@@ -110,7 +110,7 @@ class Terminal:
     # --- the machine ------------------------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """Until the shell, the session, the recording or GONE_S without a viewer ends it."""
+        """Until the shell, session or recording ends, or GONE_S without a viewer."""
         async with anyio.create_task_group() as tasks:
             for part in (self._show, self._pass_on, self._read_controls, self.recording.file.run, self._await_viewer):
                 tasks.start_soon(self._part, part)
@@ -206,12 +206,12 @@ class OutputRing:
         self._move()
 
     def since(self, position: int, most: int) -> bytes:
-        """Up to `most` bytes from there on, or from the oldest that is kept."""
+        """Up to `most` bytes, from there or the oldest kept."""
         start = max(0, position - self.first)
         return bytes(self._kept[start : start + most])
 
     def take(self, position: int) -> None:
-        """The reader has everything up to there; a reader that lost something goes back."""
+        """The reader has all before; one that lost something goes back."""
         self.taken = min(max(position, self.first), self.total)
         self._move()
 
@@ -228,7 +228,7 @@ class StreamSource(Protocol):
 
 
 class TerminalRefusedError(Exception):
-    """No terminal. `message` is the machine's own sentence, where it sent one."""
+    """`message`: the machine's sentence, where it sent one."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(code)
@@ -237,7 +237,7 @@ class TerminalRefusedError(Exception):
 
 
 class Terminals:
-    """The terminals of this hub; `run` must run."""
+    """`run` must run."""
 
     def __init__(self, fleet: Fleet, tunnels: StreamSource, recordings: Recordings) -> None:
         self._fleet = fleet
@@ -274,7 +274,7 @@ class Terminals:
         return session
 
     async def open(self, principal: Principal, session_id: int, cols: int, rows: int, address: str) -> Terminal:
-        """Recorded from its first byte. Raises TerminalRefusedError."""
+        """Recorded from the first byte. Raises TerminalRefusedError."""
         session = self.session_for(principal, session_id)
         opening = self._opening.get(session_id, 0)
         if opening + sum(t.session_id == session_id for t in self._open.values()) >= MOST_OF_A_SESSION:

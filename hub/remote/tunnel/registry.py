@@ -1,4 +1,4 @@
-"""The tunnels of this hub by session: admits machines' sockets, opens streams, ends sessions that are idle or lost."""
+"""The tunnels by session: admits machines' sockets, opens streams, ends sessions that are idle or lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OnFault = Callable[[int, str], Awaitable[None]]
 
 
 class Admission(NamedTuple):
-    """`resume` is the secret with which the machine comes back."""
+    """`resume`: the secret with which the machine comes back."""
 
     attachment: Attachment
     resume: str
@@ -45,7 +45,7 @@ async def _unhandled(session_id: int, reason: str) -> None:
 
 
 class Tunnels:
-    """One a hub; `run` must run. `on_fault(session_id, reason)` is set by the owner of sessions."""
+    """`run` must run. `on_fault(session_id, reason)` is set by the owner of sessions."""
 
     def __init__(self, tickets: Tickets | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.tickets = tickets if tickets is not None else Tickets(monotonic)
@@ -60,14 +60,14 @@ class Tunnels:
     # --- for what uses a machine ------------------------------------------------------------------------------------
 
     async def open(self, session_id: int, kind: str, args: dict[str, Any]) -> SessionStream:
-        """Raises TunnelError: no_tunnel, timeout, session_over, too_many_streams, or the machine's own code."""
+        """Raises TunnelError: no_tunnel, timeout, session_over, too_many_streams, or the machine's code."""
         with anyio.move_on_after(OPEN_LIMIT_S):
             tunnel = await self._arrived(session_id)
             return await tunnel.open(kind, args)
         raise TunnelError("timeout" if session_id in self._tunnels else "no_tunnel", "the machine did not answer")
 
     def ends(self, session_id: int, reason: str, code: CloseCode = CloseCode.REVOKED) -> None:
-        """Ends a session here: its tickets are void, its streams end, its tunnel closes."""
+        """Tickets are void, streams end, the tunnel closes."""
         self.tickets.void(session_id)
         tunnel = self._tunnels.pop(session_id, None)
         if tunnel is not None:
@@ -75,7 +75,7 @@ class Tunnels:
         self._announce_arrival(session_id)
 
     def end_all(self) -> int:
-        """The hub restarts; how many tunnels there were."""
+        """The hub restarts; how many there were."""
         sessions = list(self._tunnels)
         for session_id in sessions:
             self.ends(session_id, "hub_restarted", CloseCode.HUB_RESTARTING)
@@ -96,7 +96,7 @@ class Tunnels:
     # --- for the socket ---------------------------------------------------------------------------------------------
 
     def admit(self, greeting: TunnelOpen, rvm_id: int) -> Admission | CloseCode:
-        """The tunnel, or the code that closes the socket; sessions of others, over or unknown look the same."""
+        """The tunnel, or the code that closes the socket; another's, ended or unknown sessions look the same."""
         if greeting.ticket is not None:
             return self._begin(greeting.ticket, greeting.session_id, rvm_id)
         tunnel, secret = self._tunnels.get(greeting.session_id), greeting.resume or ""
@@ -132,7 +132,7 @@ class Tunnels:
     # --- time and Changes -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """In two loops: an unavailable database must keep no tunnel open."""
+        """Two loops: an unavailable database must keep no tunnel open."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._find_loop)
             tasks.start_soon(self._report_loop)
@@ -149,7 +149,7 @@ class Tunnels:
             await self.report_faults()
 
     def find_faults(self) -> None:
-        """Ends sessions that were idle, or without a tunnel, for too long."""
+        """End sessions idle, or without a tunnel, for too long."""
         now = self._monotonic()
         for tunnel in list(self._tunnels.values()):
             if tunnel.down_since is not None and now - tunnel.down_since > GRACE_S:
@@ -172,7 +172,7 @@ class Tunnels:
             self._fault(tunnel.session_id, "revoked")
 
     def _fault(self, session_id: int, reason: str) -> None:
-        """Over here at once, recorded as soon as the database is there."""
+        """Over here at once, recorded when the database is there."""
         self._faults.append((session_id, reason))
         self._fault_found.set()
         code = CloseCode.PROTOCOL_ERROR if reason == "protocol_error" else CloseCode.REVOKED

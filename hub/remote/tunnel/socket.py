@@ -1,5 +1,5 @@
-"""`/ws/tunnel`: a machine's second socket, for the bytes of one session. The key is checked before the upgrade; the
-first frame (a ticket, or a dropped tunnel's secret) names the session. Raw ASGI."""
+"""`/ws/tunnel`: a machine's second socket, for one session's bytes. The key is checked before the upgrade; the first
+frame (a ticket, or a dropped tunnel's secret) names the session. Raw ASGI."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_UNOPENED: Final = 4  # Sockets of one machine that have not named their ses
 
 
 class TunnelSocket:
-    """The route's ASGI application; the hub's context is at `scope["app"].state.hub`."""
+    """The hub's context is at `scope["app"].state.hub`."""
 
     def __init__(self) -> None:
         self._unopened = UnauthenticatedLimit(MOST_UNOPENED)
@@ -167,4 +167,4 @@ async def _close(receive: Receive, send: Send, code: CloseCode, why: str) -> Non
             while (await receive())["type"] != "websocket.disconnect":
                 ...
         except OSError:
-            """Gone already."""
+            ...

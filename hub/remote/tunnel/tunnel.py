@@ -1,6 +1,4 @@
-"""A remote session's tunnel and its streams, which outlive the sockets that carry them one after the other. Knows no
-ASGI and no session's rights.
-"""
+"""A session's tunnel and its streams, which outlive the sockets that carry them."""
 
 from __future__ import annotations
 
@@ -22,11 +20,11 @@ from protocol.streams import Role, Streams
 logger = logging.getLogger("myrvm.tunnel")
 
 SMALL: Final = 1024
-"""Bytes. Smaller pieces are joined."""
+"""Bytes; smaller pieces are joined."""
 MAX_CONTROLS_BYTES: Final = 16 * 1024
-"""JSON of control values that wait to be read; in memory hostile ones take thirty times that."""
+"""JSON of waiting control values; in memory hostile ones take thirty times that."""
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
-"""A machine's reason: stored in columns, and sent as the reason of a closed socket."""
+"""A machine's reason: stored in columns, and sent when a socket closes."""
 
 
 class TunnelError(Exception):
@@ -39,7 +37,7 @@ class TunnelError(Exception):
 
 
 class MachineStream(Protocol):
-    """A stream to a machine as its users know it: an awaitable pipe with control values beside it."""
+    """A stream to a machine: an awaitable pipe with control values beside it."""
 
     info: dict[str, Any]
 
@@ -74,7 +72,7 @@ class SessionStream:
     # --- the application's side -------------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
-        """Waits for room. Raises TunnelError when the stream is over."""
+        """Waits for room. Raises TunnelError when it is over."""
         rest = memoryview(data)
         while True:
             self._check()
@@ -85,7 +83,7 @@ class SessionStream:
             await self._change()
 
     async def receive(self) -> bytes:
-        """The next bytes; b"" when the machine has ended. Raises TunnelError when the stream was reset or is over."""
+        """b"" at the machine's end. Raises TunnelError when reset or over."""
         while not self._chunks:
             if self._error is not None:
                 raise self._error
@@ -98,7 +96,7 @@ class SessionStream:
         return data
 
     async def finish(self) -> None:
-        """No more data from here; what was handed over still goes out."""
+        """What was handed over still goes out."""
         self._check()
         if not self._finished:
             self._finished = True
@@ -113,7 +111,7 @@ class SessionStream:
         self._moved()
 
     def control(self, values: dict[str, Any]) -> bool:
-        """False when the stream is over or too many wait."""
+        """False: over, or too many wait."""
         if self.over or not self._accepted:
             return False
         taken = self._streams.control(self.id, values)
@@ -121,7 +119,7 @@ class SessionStream:
         return taken
 
     async def controls(self) -> dict[str, Any] | None:
-        """The machine's next control values; None when no more can come."""
+        """The machine's next; None: no more can come."""
         while not self._controls:
             if self._error is not None or self._ended:
                 return None
@@ -137,7 +135,7 @@ class SessionStream:
         return self._error is not None or (self._finished and self._ended)
 
     async def accepted(self) -> None:
-        """Returns when the machine has accepted; raises TunnelError when it refused."""
+        """Raises TunnelError when the machine refused."""
         while not self._accepted:
             self._check()
             await self._change()
@@ -188,7 +186,7 @@ class SessionStream:
 
 
 class Attachment:
-    """One socket of the tunnel. `scope` is cancelled when the socket has to close with `code`."""
+    """One socket of the tunnel. `scope` is cancelled when it has to close with `code`."""
 
     def __init__(self, tunnel: SessionTunnel) -> None:
         self.tunnel = tunnel
@@ -198,13 +196,13 @@ class Attachment:
         self.awake = anyio.Event()
 
     def end(self, code: CloseCode, why: str) -> None:
-        """Closes the socket; the first reason stays."""
+        """The first reason stays."""
         if self.code is None:
             self.code, self.why = code, why
         self.scope.cancel()
 
     def receive(self, data: bytes) -> None:
-        """A frame that breaks the protocol ends the session, and nothing else."""
+        """A frame that breaks the protocol ends the session, nothing else."""
         if self.tunnel.attached is self:
             self.tunnel.received(data)
 
@@ -217,7 +215,7 @@ class Attachment:
 
 
 class SessionTunnel:
-    """`on_fault(reason)` is called once, when the machine broke the protocol."""
+    """`on_fault(reason)`: called once, when the machine broke the protocol."""
 
     def __init__(
         self,

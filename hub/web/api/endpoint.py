@@ -1,9 +1,7 @@
-"""From an HTTP request to an answer: guard, body, handler, envelope, and every exception as a document. Knows every
-operation only as data.
+"""From an HTTP request to an answer: guard, body, handler, envelope; every exception becomes a document.
 
-The guard checks, before the body is read: credential, guessing rate, origin of a cookie's change, role, the machine of
-the path. Unknown and forbidden machines are answered alike.
-"""
+Checked before the body is read: credential, guessing rate, origin of a cookie's change, role, the machine of the
+path. Unknown and forbidden machines are answered alike."""
 
 from __future__ import annotations
 
@@ -45,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def success(data: Any, status: int = 200, *, message: str | None = None) -> Response:
-    """`{"success": true, "data": ..., "message"?}`; 204 has no body at all."""
+    """`{"success": true, "data": ..., "message"?}`; 204 has no body."""
     if status == 204:
         return Response(status_code=204)
     envelope: dict[str, Any] = {"success": True, "data": data}
@@ -55,14 +53,14 @@ def success(data: Any, status: int = 200, *, message: str | None = None) -> Resp
 
 
 def seal(response: Response, extra: Mapping[str, str] | None = None) -> Response:
-    """Without overwriting the answer's own."""
+    """Without overwriting."""
     for name, value in {**HEADERS, **(extra or {})}.items():
         response.headers.setdefault(name, value)
     return response
 
 
 def without_body(response: Response) -> Response:
-    """For HEAD: the headers alone."""
+    """For HEAD."""
     response.body = b""
     return response
 
@@ -73,7 +71,7 @@ UNAVAILABLE_RETRY_S = 5.0
 
 
 class Endpoint:
-    """Every operation at one path, chosen by method."""
+    """All operations at one path."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations: Mapping[str, Operation] = {operation.method: operation for operation in operations}
@@ -100,8 +98,6 @@ class Endpoint:
 
 
 class Nowhere:
-    """Every path under /api that leads nowhere."""
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         answer = seal(respond(not_found(), translator(language_of(request, None))))
@@ -109,7 +105,7 @@ class Nowhere:
 
 
 async def _run(context: HubContext, request: Request, operation: Operation) -> Response:
-    """The request boundary: every exception becomes an answer, the unforeseen also a line in the log."""
+    """The request boundary: every exception becomes an answer, the unforeseen also a log line."""
     principal: Principal | None = None
     try:
         principal = await admit(context, request, operation)
@@ -193,14 +189,14 @@ def _conflict(conflict: db_errors.Conflict) -> Problem:
 
 
 def _refused(refusal: Refused) -> Problem:
-    """The refusal's own sentence is for the log only."""
+    """Its own sentence is for the log only."""
     if refusal.status == 409:
         return Problem("conflict", why_not(refusal.code))
     return one_wrong("args", "refused.invalid")
 
 
 def why_not(code: str) -> Text:
-    """The sentence of a refused command."""
+    """Of a refused command."""
     key = f"refused.{code}"
     return Text(key if key in texts_in(DEFAULT) else "changed_meanwhile")
 
@@ -224,7 +220,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
 
 
 def unauthenticated(context: HubContext, request: Request) -> Problem:
-    """401; 429 for an address that tries too many. A request without a credential is not charged."""
+    """401; 429 for an address that tries too often. Only a credential is charged."""
     if identify.carried_by(context.settings, request) is None:
         return Problem("not-authenticated", Text("credential_wanted"), headers=CHALLENGE)
     wait = context[AuthState].wrong_credentials.charge(identify.address_of(context, request))
@@ -234,7 +230,7 @@ def unauthenticated(context: HubContext, request: Request) -> Problem:
 
 
 def machine_named(context: HubContext, principal: Principal, key: str) -> Machine:
-    """The machine of the path, or the one 404 for unknown and out of reach."""
+    """404 for unknown and out of reach alike."""
     machine = context.fleet.find(key) if len(key) <= 100 else None
     if machine is None or not principal.reaches(machine.id):
         raise not_found()
@@ -242,7 +238,7 @@ def machine_named(context: HubContext, principal: Principal, key: str) -> Machin
 
 
 async def charge(context: HubContext, principal: Principal | None, operation: Operation, cost: Cost) -> None:
-    """429 for a machine's key over its budget, answered late in a flood."""
+    """429 for a machine's key over its budget, late in a flood."""
     if principal is None or principal.kind != "machine" or operation.method in origin.SAFE_METHODS:
         return
     budget = context[Links].budget
@@ -260,7 +256,7 @@ def may_change_now(context: HubContext, principal: Principal, action: str) -> No
 
 
 def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:
-    """403 that names the role needed, or that a token is not enough."""
+    """403: the role needed, or that a token is not enough."""
     if not may(principal, action, rvm_id):
         if action in SIGNED_IN_ONLY and principal.role in ACTIONS[action]:
             raise Problem("forbidden", Text("needs_sign_in"))

@@ -1,5 +1,5 @@
-"""Headers of list pages (X-Total-Count, Link) and of versions (`ETag`, `If-Match`; RFC 9110); instants a caller names,
-taken as written."""
+"""Headers of list pages (X-Total-Count, Link) and versions (`ETag`, `If-Match`; RFC 9110); instants that a caller
+names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hub.web.http.problems import Problem, Text, one_wrong
 def next_page(
     request: Request, *, total: int | None = None, relation: str = "next", **following: object
 ) -> dict[str, str]:
-    """`following`: query members of the next page (or, by `relation`, of the one before)."""
+    """`following`: query members of the page of that `relation`."""
     found = {} if total is None else {"X-Total-Count": str(total)}
     changed = {name: str(value) for name, value in following.items() if value is not None}
     if changed:
@@ -42,7 +42,7 @@ def tagged(version: int) -> Mapping[str, str]:
 
 
 def version_expected(request: Request, version: int) -> int | None:
-    """The present version when the caller named it, None when they named none. 412 when they named another."""
+    """None when the caller named none. 412 when they named another."""
     if IF_MATCH not in request.headers:
         return None
     given = ",".join(request.headers.getlist(IF_MATCH))
@@ -65,14 +65,14 @@ def _tag(version: int) -> str:
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FIRST, LAST = datetime(1000, 1, 1, tzinfo=timezone.utc), datetime(9998, 12, 31, tzinfo=timezone.utc)
-"""At the edges of the calendar no zone could hold the instant."""
+"""At the calendar's edges no zone could hold the instant."""
 _EDGES: Final = {"0001": "1000", "9999": "9998"}
-"""How programs write "always" and "never", as years that every zone can hold."""
+"""Programs' "always" and "never", as years that every zone can hold."""
 
 
 def bound(call: Call, member: str, text: str | None, zone: str | None = None) -> datetime | None:
-    """In UTC; a naive one is read in `zone`, else in the hub's; a date alone is its first moment. Clamped to FIRST and
-    LAST. Raises the 422 that names `member`."""
+    """In UTC; a naive one is in `zone`, else the hub's; a date alone is its first moment. Clamped to FIRST and LAST.
+    Raises the 422 that names `member`."""
     if text is None:
         return None
     found = _read(call, member, _EDGES.get(text[:4], text[:4]) + text[4:], zone)
@@ -80,7 +80,7 @@ def bound(call: Call, member: str, text: str | None, zone: str | None = None) ->
 
 
 def ahead(call: Call, member: str, text: str, zone: str | None = None) -> str:
-    """As RFC 3339 text in UTC; past, or after LAST: refused."""
+    """RFC 3339 in UTC; past, or after LAST: refused."""
     found = _read(call, member, text, zone)
     if found > LAST:
         raise one_wrong(member, "expect.time")

@@ -1,4 +1,4 @@
-"""/api/health: this process lives. /api/ready: it can work, which takes a database that can be read and written."""
+"""/api/health: this process lives. /api/ready: it can work, with a database to read and write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Health(msgspec.Struct):
 
 
 class Readiness(Health):
-    """`longest_block_s`: how long at most anything had to wait for the hub's one thread in the last minute or two."""
+    """`longest_block_s`: the event loop's longest stall in the last minute or two."""
 
     longest_block_s: float
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and the types of their bodies; and as a page without scripts."""
+"""The OpenAPI 3.1 document, from the operations and the types of their bodies; also as a page without scripts."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def statuses(operation: Operation) -> list[int]:
 
 
 def who_may(operation: Operation) -> list[str]:
-    """The roles that may, least first, and `machine`; nothing when anybody may."""
+    """Roles, least first, and `machine`; empty: anybody."""
     if operation.action is None:
         return []
     roles = ACTIONS[operation.action]

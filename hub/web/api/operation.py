@@ -1,5 +1,4 @@
-"""One operation of the API as data: routes, guard, OpenAPI document and access matrix come from it. Knows no
-resource."""
+"""One operation of the API as data: routes, guard, OpenAPI document and access matrix come from it."""
 
 from __future__ import annotations
 
@@ -30,8 +29,7 @@ class NoQuery(msgspec.Struct): ...
 
 @dataclass
 class Call:
-    """`machine` is set where the path names one; `body` and `query` are what the operation asked for; `size` counts the
-    bytes of the body."""
+    """`machine`: where the path names one; `size`: bytes of the body."""
 
     context: HubContext
     request: Request
@@ -57,7 +55,7 @@ class Call:
         return self.machine_or_none
 
     async def announce(self, *made: Change) -> list[Change]:
-        """Commit, unless the session ended meanwhile. Raises the 401, and as `Announcer`."""
+        """Unless the session ended meanwhile. Raises the 401, and as `Announcer`."""
         who = self.principal
         held = [while_signed_in(who.credential_id)] if who.is_signed_in else []
         try:
@@ -70,7 +68,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """`data` goes into the envelope; `message` is for people; `session` is a new session's secret."""
+    """`data` goes into the envelope; `message` is for people; `session`: a new session's secret."""
 
     data: Any = None
     status: int = 200
@@ -80,7 +78,7 @@ class Answer:
 
 
 def one_line(call: Call) -> Cost:
-    """Most writes of a machine cost an event with the size of the body."""
+    """Most writes of a machine cost an event of the body's size."""
     return line(call.size)
 
 
@@ -90,7 +88,7 @@ Handler = Callable[[Call], Awaitable[Answer]]
 @dataclass(frozen=True)
 class Operation:
     """`path` is below /api; with `{id}` under /v2/rvms it names a machine. `action` None: anyone. `answers`: type of
-    `data` by success status. `refusals`: statuses beside those any such operation has."""
+    `data` by success status. `refusals`: statuses beside the usual."""
 
     name: str
     method: str
@@ -114,11 +112,11 @@ class Operation:
     cost: Callable[[Call], Cost] = one_line
     """Of a machine's own key (hub.model.budgets); reading is free."""
     arrival: Callable[[Request], Cost] = lambda _: FRAME
-    """Of it before the body is read."""
+    """Before the body is read."""
     form: Mapping[str, str] = field(default_factory=dict)
-    """The fields of a `multipart/form-data` body: `binary` or `text`."""
+    """Of a `multipart/form-data` body: `binary` or `text`."""
     reads: float = 0.0
-    """Of the caller's budget of reads, for each hundred rows."""
+    """Of the caller's reads, for each hundred rows."""
     other_media: tuple[str, ...] = ()
 
     @property
@@ -130,8 +128,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def of_record(record: type[TableRow | SampleRow], *, without: Collection[str] = ()) -> Callable[[type[S]], type[S]]:
-    """Give a Struct the record's columns, each required, instants in RFC 3339. Its own members replace columns of their
-    name, or follow them. Raises ValueError for an unknown column in `without`."""
+    """Give a Struct the record's columns, each required, instants in RFC 3339. Its own members replace columns of
+    their name, or follow. Raises ValueError for an unknown column in `without`."""
     kinds = get_type_hints(record)
     names = record.__struct_fields__ if issubclass(record, TableRow) else SampleRow._fields
     columns = {name: _shown(kinds[name]) for name in names}

@@ -1,8 +1,7 @@
 """Finds out whose credential a request or an upgrade carries: in memory, else in the database.
 
-An Authorization header decides alone. A cookie may only be a session; a Bearer text a machine's key, a user's token, or
-the session of a REST login.
-"""
+An Authorization header decides alone. A cookie may only be a session; a Bearer text a machine's key, a user's token,
+or a REST login's session."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ class Carried(NamedTuple):
 
 
 async def identify(context: HubContext, connection: HTTPConnection) -> Principal | None:
-    """None: no valid credential. Raises db.errors.Unavailable."""
+    """None: no valid one. Raises db.errors.Unavailable."""
     carried = carried_by(context.settings, connection)
     shape = credentials.recognise(carried.text) if carried is not None else None
     if carried is None or shape is None or (carried.cookie and shape.kind != "session"):
@@ -76,12 +75,12 @@ def address_of(context: HubContext, connection: HTTPConnection) -> str:
 
 
 def session_cookie_name(settings: Settings) -> str:
-    """`__Host-` binds the cookie to this host and to TLS."""
+    """`__Host-` binds it to this host and to TLS."""
     return "__Host-rvm_session" if settings.cookie_secure else "rvm_session"
 
 
 def set_session_cookie(response: Response, settings: Settings, session_text: str) -> None:
-    """Lax: a link in a message must open the page signed in; changes are guarded by csrf."""
+    """Lax: a link in a message must open the page signed in; csrf guards changes."""
     response.set_cookie(
         session_cookie_name(settings), session_text, max_age=int(ABSOLUTE_S), path="/", secure=settings.cookie_secure,
         httponly=True, samesite="lax",
@@ -95,13 +94,13 @@ def clear_session_cookie(response: Response, settings: Settings) -> None:
 
 
 def csrf_token(settings: Settings, connection: HTTPConnection) -> str | None:
-    """For the page being answered; None without a session cookie."""
+    """None without a session cookie."""
     carried = carried_by(settings, connection)
     return origin.new_csrf_token(carried.text) if carried is not None and carried.cookie else None
 
 
 def csrf_holds(settings: Settings, connection: HTTPConnection, field: str | None = None) -> bool:
-    """Whether a change by cookie came from one of our pages (`field`: a form's token)."""
+    """Whether a change came from one of our pages (`field`: a form's token)."""
     carried = carried_by(settings, connection)
     if carried is None or not carried.cookie:
         return False

@@ -1,9 +1,8 @@
-"""Rate limits and budgets, all token buckets in bounded tables. Knows no request.
+"""Rate limits and budgets, all token buckets in bounded tables.
 
-Addresses: tries without a valid credential (only failures are charged), and sockets without a key yet. People: how much
-of the audit log each may fill; in debt nothing more is changed (429), but one's own account and tokens have a reserve.
-Reads: milliseconds of the event loop; more waits, too long a wait is answered 429.
-"""
+Addresses: tries without a valid credential (only failures are charged), and sockets without a key. People: how much
+of the audit log each may fill; in debt nothing more is changed (429), but one's own account and tokens have a
+reserve. Reads: milliseconds of the event loop; more waits, too long a wait is 429."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ from protocol.addresses import parse_address
 TRIES_PER_MINUTE: Final = 20.0
 TRIES_AT_ONCE: Final = 40.0
 MAX_ADDRESSES: Final = 10_000
-"""Beyond it the address seen longest ago goes."""
+"""Beyond it the one unseen the longest goes."""
 
 
 class AddressLimiter:
@@ -54,7 +53,7 @@ class AddressLimiter:
 
 
 def network_of(address: str) -> str:
-    """One client: an IPv4 address, or the /64 of an IPv6 subscriber."""
+    """The IPv4 address, or the /64 of IPv6."""
     ip = parse_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(ip), 64), strict=False).network_address)
@@ -62,13 +61,13 @@ def network_of(address: str) -> str:
 
 
 MAX_PENDING: Final = 20
-"""Sockets of one address without a key yet."""
+"""Of one address."""
 MAX_OF_ALL: Final = 1000
-"""Beyond it only those with their key in the header get in."""
+"""Beyond it only those with a key in the header get in."""
 
 
 class PendingSocket:
-    """`leave` when it has shown its key or is gone, any number of times."""
+    """`leave`, any number of times, when it has shown its key or is gone."""
 
     def __init__(self, limit: UnauthenticatedLimit, key: str) -> None:
         self._limit: UnauthenticatedLimit | None = limit
@@ -109,7 +108,7 @@ class UnauthenticatedLimit:
 
 LINES_PER_S: Final = 5.0
 LINES_AT_ONCE: Final = 3000.0
-"""Three commands to 500 machines each, and their ends."""
+"""Three commands to 500 machines each, with their ends."""
 LINE_BYTES: Final = 1024
 OWN_PER_S: Final = 0.5
 OWN_AT_ONCE: Final = 60.0
@@ -118,7 +117,7 @@ SIGN_INS_AT_ONCE: Final = 60.0
 MOST_REMEMBERED: Final = 10_000
 OF_ONE_SELF: Final = frozenset({"account.edit", "account.sign_out", "token.manage_own"})
 _NOT_THEIR_OWN: Final = frozenset({"sign_in.failed", "sign_in.locked"})
-"""Strangers cause these in somebody's name."""
+"""Caused by strangers, in somebody's name."""
 
 
 class PersonBudget:
@@ -152,7 +151,7 @@ class PersonBudget:
         return wait
 
     def sign_in(self, user_id: int) -> float:
-        """0: the person has a further session."""
+        """0: a further session."""
         return self._sign_ins.take(user_id, self._clock())
 
 
@@ -161,9 +160,9 @@ def _lines_of(event: EventHappened) -> float:
 
 
 READS_PER_S: Final = 150.0
-"""A seventh of one processor's time."""
+"""A seventh of one processor."""
 READS_AT_ONCE: Final = 1500.0
-"""A second and a half of it: 75 times the Machines page."""
+"""75 times the Machines page."""
 MAX_WAIT_S: Final = 3.0
 MAX_READERS: Final = 10_000
 
@@ -171,7 +170,7 @@ OF_PAGE: Final = 10.0
 OF_FLEET_PAGE: Final = 20.0
 OF_PARTS: Final = 5.0
 OF_SNAPSHOT: Final = 10.0
-"""Of 2,000 machines, mostly the kernel's for sending."""
+"""Of 2,000 machines, mostly the kernel's."""
 
 
 class ReadBudget:
@@ -191,7 +190,7 @@ class ReadBudget:
         return self._turns.setdefault(who, asyncio.Lock())
 
     async def take(self, who: Actor, cost: float, max_wait_s: float = MAX_WAIT_S) -> None:
-        """Return when `cost` is there. Raises Problem (429) when that takes longer than `max_wait_s`, after it."""
+        """Return when `cost` is there. Raises Problem (429), after `max_wait_s`, when it would take longer."""
         now = self._clock()
         wait = self._buckets.wait(who, now, cost)
         if wait > max_wait_s:

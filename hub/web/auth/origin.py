@@ -1,8 +1,7 @@
-"""Where a request comes from: the client's real address, the page's origin, and the CSRF token of a change.
+"""Where a request comes from: the client's address, the page's origin, and the CSRF token of a change.
 
-A proxy's headers count only when the socket's peer is a configured proxy. A change by cookie needs our Origin header
-and a token derived from the session's secret, behind a mask of its own on each page (BREACH).
-"""
+A proxy's headers count only when the socket's peer is a configured proxy. A change by cookie needs our Origin and a
+token derived from the session's secret, masked anew on each page (BREACH)."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
-    """The nearest hop that is not a proxy of ours."""
+    """The nearest hop that is no proxy of ours."""
     peer = connection.client.host if connection.client else ""
     peer = normalise_address(peer) or peer
     if not is_within(peer, proxies):
@@ -39,7 +38,7 @@ def client_address(connection: HTTPConnection, proxies: Sequence[str]) -> str:
 
 
 def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether the one Origin header is `public_url`, else the host and port the request was sent to."""
+    """Whether the one Origin is `public_url`, else the host and port of the request."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
     if len(origins) != 1 or len(hosts) != 1:
         return False
@@ -56,7 +55,7 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
 
 
 def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
-    """What to do when Origin and Host agree, and are not the hub's."""
+    """When Origin and Host agree, and are not the hub's."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")
     origin = _authority(origins[0]) if len(origins) == 1 else None
     reached = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
@@ -68,8 +67,8 @@ def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
 
 
 def is_under_foreign_name(connection: HTTPConnection, settings: Settings) -> bool:
-    """A browser that uses a name that is not `public_url`'s (DNS rebinding). Addresses, names without a dot and our
-    proxies may use any."""
+    """By a name that is not `public_url`'s (DNS rebinding). Addresses, names without a dot and our proxies may use
+    any."""
     if not settings.public_url or (connection.client and is_within(connection.client.host, settings.behind_proxy)):
         return False
     own, reached = _authority(settings.public_url), _authority(f"http://{connection.headers.get('host', '')}")
@@ -98,13 +97,13 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def new_csrf_token(session_text: str) -> str:
-    """Mask, then masked proof, in hexadecimal; for header X-CSRF-Token or form field `csrf_token`."""
+    """Mask, then masked proof, in hexadecimal; for X-CSRF-Token or the form field `csrf_token`."""
     mask = secrets.token_bytes(_PROOF_BYTES)
     return (mask + _xor(mask, _proof(session_text))).hex()
 
 
 def is_proven(connection: HTTPConnection, session_text: str, settings: Settings, field: str | None = None) -> bool:
-    """Whether this change may be made with the cookie `session_text`; `field` is a form's token."""
+    """Whether the cookie `session_text` may make this change; `field`: a form's token."""
     presented = connection.headers.get(CSRF_HEADER) or field or ""
     return _proves(presented, session_text) and same_origin(connection, settings)
 

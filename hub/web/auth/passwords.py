@@ -1,5 +1,5 @@
-"""Hashes passwords off the event loop, two at once: each takes 64 MiB and a core for a tenth of a second. A free place
-goes to the next neighbourhood (IPv4 /24, IPv6 /48), in it to the next network. Familiar networks go first."""
+"""Hashes passwords off the event loop, two at once: each takes 64 MiB and a core for 0.1 s. A free place goes to the
+next neighbourhood (IPv4 /24, IPv6 /48), in it to the next network. Familiar networks go first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Waiter = asyncio.Future[None]
 
 
 class TooBusy(Exception):  # noqa: N818 - a state, not a fault
-    """This network asked for the most."""
+    """This network asked too often."""
 
 
 class Passwords:
@@ -93,7 +93,7 @@ class FairTurns:
 
 
 class _Queue:
-    """Waiters by neighbourhood and network; both in the order of their turns."""
+    """Waiters by neighbourhood and network, both in turn."""
 
     def __init__(self) -> None:
         # Bound: FairTurns._most in all.
@@ -122,7 +122,7 @@ class _Queue:
         return waiter
 
     def send_away_one(self) -> None:
-        """The newest of the fullest network in the fullest neighbourhood."""
+        """The newest of the fullest network of the fullest neighbourhood."""
         neighbourhood = max(self._waiting, key=lambda name: sum(map(len, self._waiting[name].values())))
         networks = self._waiting[neighbourhood]
         network = max(networks, key=lambda name: len(networks[name]))

@@ -1,4 +1,4 @@
-"""Signs people in and out, for the API and the pages alike; decides with `hub.people.rules`."""
+"""Signs people in and out, for the API and the pages; `hub.people.rules` decides."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hub.web.auth.state import AuthState
 
 
 class SignedIn(NamedTuple):
-    """`secret` is shown once. `last_at`: when they signed in before, or were added."""
+    """`secret` is shown once. `last_at`: their sign-in before, or when they were added."""
 
     secret: str
     user_id: int
@@ -33,7 +33,7 @@ class SignedIn(NamedTuple):
 
 
 class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
-    """`code`: wrong (no hint which of the two), locked, slow_down, link (used, expired or never made)."""
+    """`code`: wrong (either of the two), locked, slow_down, link (used, expired or never made)."""
 
     def __init__(self, code: str, retry_after: float | None = None) -> None:
         super().__init__(code)
@@ -42,7 +42,7 @@ class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
-    """Raises SignInRefused, TooBusy, Unavailable. Takes as long for an unknown address."""
+    """Raises SignInRefused, TooBusy, Unavailable. Unknown addresses take as long."""
     email = rules.normal_email(email)
     with _charged(context, connection) as address:
         if len(email) > rules.MAX_EMAIL:
@@ -108,14 +108,14 @@ async def sign_out(context: HubContext, connection: HTTPConnection, principal: P
 
 
 def _counted_as(context: HubContext, email: str, address: str) -> str:
-    """The account's name, but for its own familiar places."""
+    """The account's name, or one for its familiar places."""
     return context[AuthState].familiar.find(email, address) or email
 
 
 async def _try(
     context: HubContext, email: str, password: str, address: str, counted_as: str
 ) -> tuple[users.UserWithMachines, SignInFailureRow | None]:
-    """Whose password it is, and the failures before it. Under `one_try_at_a_time`."""
+    """Whose password it is, and the failures before. Under `one_try_at_a_time`."""
     state = context[AuthState]
     failures = state.unstored.failures(counted_as) or await sign_ins.find_failures(context.store, counted_as)
     locked = rules.locked_for(failures, context.clock())
@@ -178,7 +178,7 @@ async def _session_before(context: HubContext, connection: HTTPConnection) -> li
 
 @contextmanager
 def _charged(context: HubContext, connection: HTTPConnection) -> Iterator[str]:
-    """The address pays for a guess, and has it back where none was checked."""
+    """The address pays for a guess; it gets it back where none was checked."""
     address = identify.address_of(context, connection)
     wait = context[AuthState].wrong_sign_ins.charge(address)
     if wait is not None:

@@ -1,5 +1,5 @@
-"""What signing in and checking credentials keep in memory, one a hub. Holds no secret, only hashes. What the database
-could not store counts here until it can, so that a full disk locks nobody out."""
+"""What signing in and checking credentials keep in memory: no secret, only hashes. What the database could not store
+counts here until it can, so that a full disk locks nobody out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_NETWORKS: Final = 1000
 
 
 class FamiliarPlaces:
-    """Networks an account was signed in to from: failures elsewhere do not lock it there."""
+    """Networks an account signed in from: failures elsewhere do not lock it there."""
 
     def __init__(self) -> None:
         self._places: OrderedDict[str, None] = OrderedDict()  # Bound: MAX_FAMILIAR, the one used longest ago goes first
@@ -48,7 +48,7 @@ class FamiliarPlaces:
             self._places.popitem(last=False)
 
     def find(self, email: str, address: str) -> str | None:
-        """The name under which tries from there are counted; None: it is not familiar."""
+        """Under which tries from there are counted; None: not familiar."""
         place = self._place(email, address)
         return place if place in self._places else None
 
@@ -59,7 +59,7 @@ class FamiliarPlaces:
 
 
 class UnknownAccounts:
-    """Tries for accounts that do not exist: one line of the log a minute, none of the audit log."""
+    """Tries for unknown accounts: one log line a minute, none in the audit log."""
 
     def __init__(self) -> None:
         self._tries = 0
@@ -93,7 +93,7 @@ MAX_CREDENTIALS: Final = 10_000
 
 
 class CredentialCache:
-    """hash -> (principal, instant its credential expires)."""
+    """hash -> (principal, expiry)."""
 
     def __init__(self, ttl_s: float = CREDENTIAL_TTL_S, clock: Callable[[], float] = monotonic) -> None:
         self._ttl_s = ttl_s
@@ -176,7 +176,7 @@ class UnstoredSignIns:
         self._some = asyncio.Event()
 
     def keep(self, changes: Sequence[c.Change]) -> bool:
-        """Let the session in these changes count; False when there are too many."""
+        """Let the session in these changes count; False: too many."""
         opened = next(c.put_rows(changes, SessionRow))
         if len(self._waiting) >= MAX_UNSTORED:
             return False
@@ -191,12 +191,12 @@ class UnstoredSignIns:
         return unstored.opened
 
     def has_used(self, link: str) -> bool:
-        """Whether the one-time link of this hash let somebody in."""
+        """Whether the link of this hash let somebody in."""
         used = (change for unstored in self._waiting.values() for change in unstored.changes)
         return any(patch.key == link for patch in c.patches(used, SignInLinkRow))
 
     def end(self, user_id: int, digest: str | None = None) -> bool:
-        """Let this session of the user (None: every one) count no more. False: none of them is here."""
+        """This session of the user (None: all) counts no more. False: it is not here."""
         found = [
             unstored
             for unstored in self._waiting.values()
@@ -247,7 +247,7 @@ class AuthState:
     unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
     uses: dict[str, c.Patch] = field(default_factory=dict)  # Bound: MAX_USES; what is beyond is noted with the next use
     users_change: anyio.Lock = field(default_factory=anyio.Lock)
-    """So that two administrators cannot remove each other at once."""
+    """So that two administrators cannot remove each other."""
     _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)  # Bound: one a request under way
 
     def note_use(self, digest: str, use: c.Patch) -> None:
@@ -266,7 +266,7 @@ class AuthState:
 
     @asynccontextmanager
     async def one_try_at_a_time(self, email: str) -> AsyncIterator[None]:
-        """One by one, so that a hundred tries are counted."""
+        """So that a hundred tries are counted."""
         lock, waiting = self._trying.get(email, (anyio.Lock(), 0))
         self._trying[email] = (lock, waiting + 1)
         try:

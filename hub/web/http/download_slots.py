@@ -1,4 +1,4 @@
-"""Limits how many files are made at a time: one a caller, few in all. Knows no file."""
+"""Limits how many files are made at a time: one a caller, few in all."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from hub.web.http.problems import Problem, Text
 
 MOST: Final = 16
 MOST_OF_MACHINES: Final = 4
-"""Of machines' own keys, which so take nobody's place."""
+"""Of machines' keys, apart from people's."""
 TAKEN_WITHIN_S: Final = 20.0
-"""Of one part."""
 WHOLE_WITHIN_S: Final = 900.0
-"""Of the file: 30 MB at 270 kbit/s."""
+"""30 MB at 270 kbit/s."""
 WAIT_S: Final = 5.0
 
 
 class DownloadSlots:
-    """`begin` before a file, `end` after it. `text` begins the keys of the refusals."""
+    """`begin` before a file, `end` after it. `text`: prefix of the refusals' keys."""
 
     def __init__(self, text: str = "export") -> None:
         self._text = text
         self._making: set[str] = set()  # Bound: MOST and MOST_OF_MACHINES, beyond it 429
 
     def begin(self, who: str) -> None:
-        """Raises Problem (429) when this caller has one under way, or too many others do."""
+        """Raises Problem (429): this caller has one, or too many others do."""
         machine = who.startswith("machine:")
         others = sum(other.startswith("machine:") == machine for other in self._making)
         if who in self._making or others >= (MOST_OF_MACHINES if machine else MOST):

@@ -1,4 +1,4 @@
-"""Layers around every route: the largest request body, compressed pages, security headers. WebSockets pass untouched.
+"""Layers around every route: the largest body, compressed pages, security headers. WebSockets pass untouched.
 Machines' pages stand on the same address below `/remote/`, so the content policy names paths."""
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 STREAMED: Final = re.compile(
     r"/remote/.|/api/v2/rvms/[^/]+/(remote-access/files/upload|backup/upload|backups/[^/]+/parts/[^/]+)\Z"
 )
-"""A body that streams on to a machine or into the store is bounded there, or by the route."""
+"""Bounded by the route, as they stream on."""
 
 
 class BodyLimit:
-    """413 beyond `limit` bytes; what was not read is not read, the connection closes."""
+    """413 beyond `limit` bytes; the rest is not read, the connection closes."""
 
     def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES) -> None:
         self.app = app
@@ -71,7 +71,7 @@ class PageCompression:
 FILES: Final = "/static/"
 CALLED: Final = ("/api/", "/events/", "/jobs/", "/machines/", "/preferences", "/admin/settings", "/admin/settings/")
 MACHINES_OWN: Final = "myrvm.machines_own"
-"""Of `http.response.start`: a machine's page, which brings its own set."""
+"""Of `http.response.start`: a machine's page, with its own set."""
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -85,12 +85,12 @@ _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
-"""A Host header that may be repeated in another."""
+"""May be repeated in another header."""
 
 
 class SecurityHeaders:
-    """`secure`: HTTPS only. `forms_to`: where our forms may lead. `public_url`: as browsers call us, when a proxy does
-    not."""
+    """`secure`: HTTPS only. `forms_to`: where our forms may lead. `public_url`: as browsers call us, unless a proxy
+    says."""
 
     def __init__(self, app: ASGIApp, *, secure: bool, forms_to: str = "", public_url: str | None = None) -> None:
         self.app = app
@@ -120,7 +120,7 @@ class SecurityHeaders:
 
 @lru_cache(maxsize=64)
 def policy(hosts: tuple[str, ...], forms_to: str = "") -> bytes:
-    """An IPv6 address cannot be named in it: then it is everything of our address."""
+    """It cannot name an IPv6 address: then it is everything of ours."""
     named = hosts if all(map(HOST.match, hosts)) else ()
 
     def below(*paths: str) -> str:

@@ -1,4 +1,4 @@
-"""What went wrong, as a value: an RFC 9457 problem, translated only at the edge. Keys and member names stay English."""
+"""Errors as values: RFC 9457 problems, translated at the edge. Keys and member names stay English."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
 
 
 class Text(NamedTuple):
-    """A sentence to be: its key in the texts, and what to put into it (values, or further Texts)."""
+    """A sentence to be: its key, and what to put into it (values, or further Texts)."""
 
     key: str
     params: Mapping[str, Any] = {}
@@ -37,7 +37,7 @@ Translate = Callable[[Text], str]
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
-    """`kind` is one of STATUS_OF; `errors` names each wrong member and what is right; `code` tells cases apart."""
+    """`kind`: one of STATUS_OF; `errors`: each wrong member and what is right; `code` tells cases apart."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
 
 
 class ProblemDocument(msgspec.Struct, kw_only=True):
-    """`type` leads to the explanation; `errors` names each wrong member and what is right; `code` tells kinds apart."""
+    """`type` leads to the explanation; `errors`: each wrong member and what is right; `code` tells kinds apart."""
 
     success: bool
     message: str
@@ -87,7 +87,7 @@ def respond(problem: Problem, translate: Translate) -> Response:
 
 
 def not_found() -> Problem:
-    """The same for what does not exist and for what may not be known."""
+    """The same for what may not be known."""
     return Problem("not-found", Text("not_found"))
 
 

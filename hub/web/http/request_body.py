@@ -1,4 +1,4 @@
-"""Bytes of a request to a JSON value: bounded before they are read, strict. Knows sizes and JSON, no meaning."""
+"""Bytes of a request to a JSON value: bounded before they are read, strict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from protocol.limits import MAX_NAME, MAX_NESTING
 
 MAX_BODY_BYTES: Final = 64 * 1024
 READ_TIMEOUT_S: Final = 10.0
-"""Somebody who drips a body holds a connection."""
+"""Against a body that drips."""
 
 _decoder = msgspec.json.Decoder()
 
@@ -52,7 +52,7 @@ def require_json(request: Request) -> None:
 
 
 def decode(body: bytes, *, wild_numbers: bool = False) -> Any:
-    """400 when it is none. `wild_numbers`: NaN, Infinity, 1e400 become texts."""
+    """400: no JSON. `wild_numbers`: NaN, Infinity, 1e400 become texts."""
     try:
         value = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as broken:

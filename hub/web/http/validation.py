@@ -1,7 +1,6 @@
-"""The kinds of values of bodies and answers, and a JSON object to a Struct: one 422 names all that is wrong.
+"""Kinds of values of bodies and answers, and a JSON object to a Struct: one 422 names all that is wrong.
 
-The fix is derived from the type; `extra={"expect": KEY}` names a sentence of texts/ in its place.
-"""
+The fix is derived from the type; `extra={"expect": KEY}` names a sentence of texts/ instead."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ _UNSEEN = (
     r"\x80-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
     r"\ufeff\uffa0\ufff0-\ufffb"
 )
-"""What shows nothing, or turns the line around: two names could look the same."""
+"""Invisible, or turns the line around: two names could look the same."""
 _ONE_LINE = rf"^[^\x00-\x20\x7f{_UNSEEN}]([^\x00-\x1f\x7f{_UNSEEN}]*[^\x00-\x20\x7f{_UNSEEN}])?$(?!\n)"
 _NO_NUL = r"^[^\x00]*$(?![\n\x00])"
 
@@ -53,7 +52,7 @@ Instant = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"},
 InstantGiven = Annotated[
     str, msgspec.Meta(min_length=1, max_length=64, pattern=_NO_NUL, extra={"expect": "expect.time"})
 ]
-"""RFC 3339; a naive one is read in the machine's zone, a date alone is its start."""
+"""RFC 3339; a naive one is in the machine's zone, a date alone is its start."""
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=30)]
@@ -67,7 +66,7 @@ MAX_LOOKED_AT = 10_000
 
 
 def validate(kind: type[S], value: Any, *, unknown: str = "refuse", lax: bool = False) -> S:
-    """`unknown` members are refused or ignored; `lax` reads numbers and truth values from text, as in query strings."""
+    """`unknown` members are refused or ignored; `lax` reads numbers and truth values from text, for query strings."""
     if not isinstance(value, dict):
         raise Problem("invalid", Text("object_wanted"))
     fields = _fields(kind)
@@ -95,7 +94,7 @@ def validate(kind: type[S], value: Any, *, unknown: str = "refuse", lax: bool = 
 
 
 def _why(kind: Any, value: Any) -> Text:
-    """Of a text that would be right without its control characters, which one is wrong."""
+    """Which control character is wrong in an otherwise right text."""
     if isinstance(value, str) and len(value) <= MAX_LOOKED_AT:
         controls = [c for c in dict.fromkeys(value) if c < " " or c == "\x7f"]
         if controls and _fits(kind, value.translate(dict.fromkeys(map(ord, controls)))):
@@ -115,7 +114,7 @@ def _fits(kind: Any, value: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    """Cached: msgspec takes half a millisecond."""
+    """Cached: msgspec takes 0.5 ms."""
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
@@ -189,6 +188,6 @@ def _number(kind: mi.IntType | mi.FloatType) -> Text:
 
 
 def check_free_shape(member: str, value: dict[str, Any] | None) -> None:
-    """Raises Problem when a free member is nested too deeply or holds what the wire does not carry."""
+    """Raises Problem: too deep, or with what the wire does not carry."""
     if free_shape.fault_of(value) is not None:
         raise one_wrong(member, "expect.free_shape")

@@ -1,4 +1,4 @@
-"""Counts a fleet for the Machines page and every page's frame, in slices. Knows no request."""
+"""Counts a fleet for the Machines page and every page's frame, in slices."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ MEMBERS: Final = (
     "quarantined_until", "clock_offset_s", "backup", "created_at",
 )  # fmt: skip
 SLICE_S: Final = 0.001
-"""After it others get the event loop."""
+"""Then others get the event loop."""
 FRESH_S: Final = 1.0
-"""Older counts are made anew."""
+"""Older counts are renewed."""
 CLASSES: Final = 32
 
 T = TypeVar("T")
 
 
 class Digest(NamedTuple):
-    """Machines that need somebody, worst first, and counts by state; `until`: epoch ms when the clock makes others of
-    them."""
+    """Machines that need somebody, worst first, and counts by state; `until`: epoch ms when time changes them."""
 
     troubles: list[MachineTrouble]
     counts: dict[str, int]
@@ -53,7 +52,7 @@ class FleetDigest:
         self._revision = 0
 
     async def views(self, machines: frozenset[int] | None) -> list[dict[str, Any]]:
-        """Of these machines (None: of all), with MEMBERS; not to be changed."""
+        """Of these (None: all), with MEMBERS; not to be changed."""
         async with self._turn:
             stale = self._feed.take_changed() | (self._fleet.machines.keys() - self._views.keys())
             async for rvm_id in in_slices(stale):
@@ -67,7 +66,7 @@ class FleetDigest:
         return [view for rvm_id, view in self._views.items() if machines is None or rvm_id in machines]
 
     async def of(self, machines: frozenset[int] | None, now_ms: int) -> Digest:
-        """Values in it are at most FRESH_S old, troubles are not."""
+        """At most FRESH_S old; troubles are current."""
         views = await self.views(machines)
         revision, made = self._feed.revision + self._revision, self._made.get(machines)
         if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:

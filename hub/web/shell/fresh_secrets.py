@@ -22,7 +22,7 @@ def key_place(rvm_id: int) -> str:
 
 
 class FreshSecrets:
-    """`keep` when one was made, `find` when its page (`place`) is shown."""
+    """`keep` a new one, `find` it for its page (`place`)."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic

@@ -1,8 +1,7 @@
 """What every page has in common: reader and user, frame, forms that prove their origin, parts, errors as pages.
 
-A page is a function of a Visit that answers a Response; `WebPage` makes it an endpoint. A part is a template that its
-page includes, drawn once more when it is stale.
-"""
+A page is a function of a Visit that answers a Response; `WebPage` makes it an endpoint. A part is a template of its
+page, drawn again when stale."""
 
 from __future__ import annotations
 
@@ -52,7 +51,7 @@ NAV: Final[tuple[tuple[str, str], ...]] = (
 
 @dataclass(frozen=True)
 class PageFrame:
-    """Navigation, header and footer of every page. `user` is None before sign-in."""
+    """Navigation, header, footer. `user` None: before sign-in."""
 
     user: Principal | None
     csrf: str | None
@@ -68,7 +67,7 @@ class PageFrame:
 
 @dataclass
 class Visit:
-    """One request for a page. `form` holds a POST's fields, each once; `fields` every value."""
+    """`form`: a POST's fields, each once; `fields`: every value."""
 
     context: HubContext
     request: Request
@@ -129,7 +128,7 @@ class Visit:
 
 
 class Rendering(HTMLResponse):
-    """Written in slices once its reader is known."""
+    """In slices, once its reader is known."""
 
     def __init__(self, visit: Visit, template: str, status: int, values: dict[str, Any]) -> None:
         super().__init__("", status)
@@ -178,7 +177,7 @@ class WebPage:
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
-        """The request boundary: every exception becomes a page, the unforeseen also a line in the log."""
+        """The request boundary: every exception becomes a page, the unforeseen also a log line."""
         context: HubContext = request.app.state.hub
         visit = Visit(context, request, reader_for(context, request, None), None, {})
         # The first page of a hub waits for its files and templates, and nothing else of the hub does.
@@ -253,7 +252,7 @@ def local(address: str | None) -> str:
 
 
 def base_url(visit: Visit) -> str:
-    """As configured, else as the request named it."""
+    """As configured, else as requested."""
     settings = visit.context.settings
     if settings.public_url:
         return settings.public_url
@@ -316,7 +315,7 @@ KEPT_S: Final = 365 * 86400
 
 
 def reader_for(context: HubContext, request: Request, principal: Principal | None) -> Reader:
-    """User, then cookie, then Accept-Language, then English; the theme likewise, `auto` at the end."""
+    """User, cookie, Accept-Language, English; the theme likewise, `auto` at the end."""
     cookies = request.cookies
     chosen = (principal.language if principal else None) or cookies.get(LANGUAGE_COOKIE)
     theme = (principal.theme if principal else None) or cookies.get(THEME_COOKIE)
@@ -329,7 +328,7 @@ def reader_for(context: HubContext, request: Request, principal: Principal | Non
 
 
 def remember(response: Response, settings: Settings, *, language: str | None, theme: str | None) -> None:
-    """Keep the choice in this browser for a year, also for the pages before sign-in."""
+    """In this browser for a year, also before sign-in."""
     for name, value, known in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
         if value in known:
             response.set_cookie(
@@ -338,14 +337,14 @@ def remember(response: Response, settings: Settings, *, language: str | None, th
 
 
 class Part(NamedTuple):
-    """`values`: what the template takes, for whoever visits."""
+    """`values` for the template, for whoever visits."""
 
     template: str
     values: Callable[[Visit], Awaitable[Mapping[str, Any]]]
 
 
 def drawn(parts: Mapping[str, Part]) -> Show:
-    """The parts that `of` names, all without it; 304 when they are what the script has."""
+    """Parts that `of` names, or all; 304 when the script has them."""
 
     async def show(visit: Visit) -> Response:
         asked = dict.fromkeys(visit.request.query_params.get("of", "").split() or parts)
