@@ -1,4 +1,4 @@
-"""Wires one agent process: its parts, its loops, its end. Decides nothing itself."""
+"""Wires one agent process: its parts, its loops, its end."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Agent:
         self.notify = ServiceNotify(environ, lambda: self._sampler.beats)
 
     async def start(self) -> None:
-        """Reads the state on disk and ends what an earlier life left."""
+        """Read the state on disk, end what an earlier life left."""
         await self._keeper.open()
         await self.timezone.open()
         await self._configuration.open()
@@ -170,7 +170,7 @@ class Agent:
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
 
     async def goodbye_after(self, stop: asyncio.Event) -> None:
-        """Waits for `stop`, then sends `bye` and closes the link, within a moment."""
+        """After `stop`, send `bye` and close the link, within a moment."""
         await stop.wait()
         self._log("stopping")
         self._reconnector.stopping = True
@@ -238,7 +238,6 @@ class Agent:
         )
 
     def _work_handlers(self) -> dict[str, WorkHandler]:
-        """The commands that take time."""
         own = systemd.own_unit(self._root)
         restarts = ServiceRestarts(self._bus, self._settings.names("services"), own)
         reboots = Reboots(self._bus, lambda: self._disk.call(self._session.is_open), self._log)
@@ -269,7 +268,7 @@ class Agent:
         return self._duties is not None
 
     def _behind_s(self) -> float:
-        """How late the control link is, 0 without one."""
+        """How late the control link is; 0 without one."""
         return 0.0 if self._duties is None else self._duties.behind_s()
 
     def _wake(self) -> None:
@@ -284,7 +283,7 @@ class Agent:
         self._configuration.offer(config.version, config.values)
 
     def _apply(self, settings: AgentSettings) -> None:
-        """Applies settings while everything runs; the spool is not touched."""
+        """While everything runs; the spool is not touched."""
         self._sampler.set_monitoring(settings.switch("monitoring_enabled"), settings.number("metrics_interval"))
         self._uploader.set_interval(settings.number("upload_interval"))
         self.timezone.configure(settings)

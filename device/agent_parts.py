@@ -1,4 +1,4 @@
-"""The parts of an agent that are made of settings; the state folder held by one agent alone."""
+"""The parts of an agent that settings make; locks the state folder."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def make_remote_access(
     page: ControlPageService,
     folders: DeclaredFolders,
 ) -> RemoteAccessServer:
-    """The work of a session is loaded when the first one begins."""
+    """A session's work is loaded when the first one begins."""
     made: list[SessionWork] = []
 
     async def work(running: RunningSession, ticket: str) -> str:
@@ -103,7 +103,7 @@ async def end_leftovers(settings: AgentSettings, disk: WorkerThread, log: Log) -
 
 
 async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
-    """Pins the declared folders; as root, logs paths that others could change."""
+    """Pin the declared folders; as root, log paths that others could change."""
     await disk.call(folders.look)
     if os.geteuid() == 0:
         from device.remote.trusted_paths import weak_paths
@@ -113,7 +113,7 @@ async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk:
 
 
 def remote_facts(settings: AgentSettings) -> dict[str, Any]:
-    """What a session could reach, for people at the hub to choose from."""
+    """What a session could reach, for people to choose from."""
     return {
         "ports": [int(port) for port in settings.names("remote_access_ports")],
         "terminal": True,
@@ -134,7 +134,7 @@ def open_spool(settings: AgentSettings) -> SampleSpool:
 
 @contextlib.contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
-    """Locks the state folder; the kernel unlocks it however this process ends. Raises AlreadyRunningError."""
+    """The kernel unlocks it however this process ends. Raises AlreadyRunningError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

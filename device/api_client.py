@@ -32,7 +32,7 @@ class HubUnreachableError(Exception): ...
 
 
 class ApiClient:
-    """`rvm_id` is the machine's number or device_id. Every call may block for about attempts x timeout seconds."""
+    """`rvm_id`: the machine's number or device_id. Every call may block for attempts x timeout seconds."""
 
     def __init__(
         self,
@@ -58,7 +58,6 @@ class ApiClient:
 
     @classmethod
     def of(cls, settings: AgentSettings, *, timeout: float | None = None, attempts: int | None = None) -> ApiClient:
-        """`timeout` and `attempts` override the settings."""
         return cls(
             settings.base_url,
             settings.api_token,
@@ -80,7 +79,7 @@ class ApiClient:
         reason: str | Kept | None = KEEP,
         until: str | Kept | None = KEEP,
     ) -> dict[str, Any]:
-        """Declares the machine's status; returns what the hub has now. What is not given stays; None ends a special
+        """Declare the machine's status; returns what the hub has now. What is not given stays; None ends a special
         status, a reason or an `until`. Raises ApiError (422: no such status, 409: it may not be that now)."""
         body: dict[str, Any] = {
             "status": self.get_status().get("status", KEEP) if status is None else status,
@@ -93,20 +92,20 @@ class ApiClient:
         return self._data(self._request("PATCH", f"{self._machine}/status", given))
 
     def upload_metrics(self, samples: Sequence[Mapping[str, Any]]) -> None:
-        """Store samples, each with `boot_id` and `seq`; they are committed when this returns."""
+        """Each has `boot_id` and `seq`; they are committed on return."""
         self._request("POST", f"{self._machine}/metrics", list(samples))
 
     def start_remote_access(
         self, *, admin_id: int | None = None, reason: str | None = None, duration: float | None = None
     ) -> dict[str, Any]:
-        """Records a session begun on site: maintenance until it is stopped or `duration` seconds have passed. Never
+        """Record a session begun on site: maintenance until it is stopped or `duration` seconds have passed. Never
         retried. Raises ApiError."""
         body = {"admin_id": admin_id, "reason": reason, "duration": duration}
         given = {name: value for name, value in body.items() if value is not None}
         return self._data(self._request("POST", f"{self._machine}/remote-access/start", given, attempts=1))
 
     def stop_remote_access(self, *, session_id: int | None = None, reason: str | None = None) -> dict[str, Any]:
-        """Ends a session (the only one when none is named); the previous status returns. Raises ApiError."""
+        """The only one when none is named; the previous status returns. Raises ApiError."""
         body = {"session_id": session_id, "reason": reason}
         given = {name: value for name, value in body.items() if value is not None}
         return self._data(self._request("POST", f"{self._machine}/remote-access/stop", given))
@@ -115,17 +114,17 @@ class ApiClient:
         return self._data(self._request("GET", f"{self._machine}/remote-access/status"))
 
     def start_backup(self, backup_type: str = "incremental") -> dict[str, Any]:
-        """Asks the hub to have this machine backed up; returns the backup's number and the command. Never retried: a
+        """Ask the hub to back this machine up; returns the backup's number and the command. Never retried: a
         repetition would be refused. Raises ApiError (409: one is open, or backups are off)."""
         body = {"backup_type": backup_type}
         return self._data(self._request("POST", f"{self._machine}/backup/start", body, attempts=1))
 
     def backup_status(self) -> dict[str, Any]:
-        """The newest backup of this machine; every member is None when there is none."""
+        """The newest of this machine; all None when there is none."""
         return self._data(self._request("GET", f"{self._machine}/backup/status"))
 
     def is_alive(self) -> bool:
-        """Whether the hub answers plain HTTP; one attempt."""
+        """By plain HTTP; one attempt."""
         try:
             self._request("GET", "/api/health", attempts=1)
         except (ApiError, HubUnreachableError):
@@ -133,7 +132,7 @@ class ApiClient:
         return True
 
     def hub_time(self) -> datetime | None:
-        """The `Date` of the hub's HTTP answer (whole seconds); None without one."""
+        """Of the hub's `Date` header (whole seconds); None without one."""
         response = self._request("GET", "/api/health", attempts=1)
         try:
             return parsedate_to_datetime(response.headers.get("Date", ""))
@@ -146,7 +145,7 @@ class ApiClient:
             client.close()
 
     def _request(self, method: str, path: str, body: object = None, *, attempts: int | None = None) -> httpx.Response:
-        """A successful answer; retried unless `attempts=1`. Raises ApiError, HubUnreachableError."""
+        """Retried unless `attempts=1`. Raises ApiError, HubUnreachableError."""
         import httpx
 
         left = attempts or self._attempts

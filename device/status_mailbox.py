@@ -1,4 +1,4 @@
-"""Takes status declarations of other programs on the machine: files in a folder that only its owner may enter."""
+"""Takes status declarations of other programs: files in a folder that only its owner may enter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATTERN: Final = "*.request"
 
 
 class StatusRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A declaration; what is absent stays, null ends it."""
+    """What is absent stays, null ends it."""
 
     status: str | None = None
     capacity: int | None = None
@@ -40,7 +40,7 @@ class StatusMailbox:
             state_file.write_value(self._folder / f"{newest + 1:020d}.request", request)
 
     def waiting(self) -> Iterator[tuple[Path, StatusRequest]]:
-        """In the order of their numbers; a damaged one is removed."""
+        """In order; a damaged one is removed."""
         for path in sorted(self._folder.glob(_PATTERN)):
             request = state_file.read_value(path, StatusRequest)
             if request is None:
@@ -53,7 +53,7 @@ class StatusMailbox:
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
-        """One program at a time gives a number; the kernel unlocks however it ends."""
+        """One program at a time numbers; the kernel unlocks."""
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -62,6 +62,6 @@ class StatusMailbox:
             os.close(handle)
 
     def done(self, path: Path) -> None:
-        """The request is journaled (or worthless)."""
+        """Journaled, or worthless."""
         with contextlib.suppress(OSError):
             path.unlink()

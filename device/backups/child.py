@@ -1,4 +1,4 @@
-"""The child process of the agent that archives, uploads and verifies: low priority, the key by its input."""
+"""The agent's child process that archives, uploads and verifies: low priority, the key by its input."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ NICENESS: Final = 15
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "armv7l": 314}
 _WHO_PROCESS: Final = 1
 _BEST_EFFORT_LAST: Final = (2 << 13) | 7
-"""Not `idle`: on a busy disk it would never get a turn."""
+"""Not `idle`: on a busy disk that never gets a turn."""
 
 Work = Callable[[Assignment, Control], dict[str, Any]]
 
 
 def lower_priority() -> None:
-    """Behind everything else for processor and disk; where the kernel refuses, it stays as it is."""
+    """Behind all else for CPU and disk, where the kernel lets it."""
     os.nice(NICENESS)
     number = _IOPRIO_SET.get(platform.machine())
     if number is not None:
@@ -45,7 +45,7 @@ def lower_priority() -> None:
 
 
 def work_of(kind: str) -> Work:
-    """Loads only what this kind needs: the memory is counted."""
+    """Loads only this kind: the memory is counted."""
     if kind == "verify":
         from device.backups import verify
 
@@ -60,7 +60,7 @@ def work_of(kind: str) -> Work:
 
 
 def main() -> int:
-    """Does the one assignment; exit code 0 when its end was reported, whatever it was."""
+    """Does one assignment; 0 when its end was reported."""
     lower_priority()
     assignment = msgspec.json.decode(sys.stdin.buffer.readline(MAX_LINE), type=Assignment)
     control = Control(Gate(assignment.rate), _send)
@@ -80,7 +80,7 @@ def _send(report: ChildReport) -> None:
 
 
 def _follow(gate: Gate, inward: BinaryIO) -> None:
-    """Obeys the agent until its end, which is also ours."""
+    """Obey the agent until its end."""
     decoder = msgspec.json.Decoder(Yielding)
     with contextlib.suppress(OSError, msgspec.DecodeError):
         while line := inward.readline(MAX_LINE):

@@ -1,7 +1,6 @@
-"""What passes between the agent and the child process that archives: its assignment, its reports, when it yields.
+"""What passes between the agent and the child that archives: assignment, reports, yielding.
 
-One JSON object a line, by standard input and output; the end of its input is its own end.
-"""
+One JSON object a line, by standard input and output; the end of its input ends the child."""
 
 from __future__ import annotations
 
@@ -15,9 +14,9 @@ import msgspec
 from device.backups.rules import CHUNK, TRICKLE, TRICKLE_EVERY_S, RateLimit
 
 FOLDER: Final = "backups"
-"""In the state folder: the agent's own for backups."""
+"""In the state folder."""
 IDENTITY: Final = "backup.key"
-"""In the state folder: the machine's own age identity, made when the first encrypted backup is."""
+"""In the state folder: the machine's age identity, made with its first encrypted backup."""
 MAX_LINE: Final = 1024 * 1024
 
 
@@ -29,7 +28,7 @@ class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """`folder` is the agent's own for backups; `args` are those of the kind."""
+    """`folder`: the agent's own for backups; `args`: those of the kind."""
 
     kind: Literal["backup", "verify", "restore"]
     hub: HubAddress
@@ -52,7 +51,7 @@ class ChildFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far it is, or how it ended. `waits_for`: `hub` or `store` while nothing gets through."""
+    """Progress, or the end. `waits_for`: `hub` or `store` while nothing gets through."""
 
     phase: str = ""
     done: float | None = None
@@ -61,11 +60,11 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     result: dict[str, Any] | None = None
     failure: ChildFailure | None = None
     peak_rss: int = 0
-    """Bytes, with the end."""
+    """Bytes, at the end."""
 
 
 class ChildFailed(Exception):  # noqa: N818 - it reads as what happened
-    """The work cannot be done: a code for programs and a sentence."""
+    """A code for programs and a sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -74,7 +73,7 @@ class ChildFailed(Exception):  # noqa: N818 - it reads as what happened
 
 
 class Gate:
-    """Where all threads of the child wait while it yields, and for its rate. Thread-safe."""
+    """Where the child's threads wait while it yields, and for its rate. Thread-safe."""
 
     def __init__(
         self,
@@ -106,12 +105,11 @@ class Gate:
         return self._to == whom
 
     def wait(self) -> None:
-        """Returns when work may go on."""
         with self._changed:
             self._changed.wait_for(lambda: not self._to)
 
     def grant(self, left: int) -> int:
-        """How many of `left` bytes may be sent now; waits for its turn, while yielding only a trickle gets one."""
+        """How many of `left` bytes may be sent now; waits. While yielding, only a trickle."""
         with self._changed:
             if self._changed.wait_for(lambda: not self._to, self._trickle_every_s):
                 while (wait_s := self._limit.wait_s(self._monotonic())) > 0 and not self._to:
@@ -122,7 +120,7 @@ class Gate:
 
 
 class Control:
-    """The side of the work. `send` is called by one thread at a time, the methods by any."""
+    """The child's side. `send` by one thread at a time, the methods by any."""
 
     def __init__(self, gate: Gate, send: Callable[[ChildReport], None]) -> None:
         self.gate = gate
@@ -130,7 +128,7 @@ class Control:
         self._lock = threading.Lock()
 
     def report(self, report: ChildReport) -> None:
-        """Raises OSError when nobody reads any more."""
+        """Raises OSError when nobody reads."""
         with self._lock:
             self._send(report)
 
@@ -138,6 +136,6 @@ class Control:
         self.report(ChildReport(phase=phase, done=done, total=total))
 
     def stop(self) -> bool:
-        """For loops that ask whether to stop: waits while the child yields, then goes on."""
+        """For loops that ask: waits while the child yields."""
         self.gate.wait()
         return False

@@ -1,4 +1,4 @@
-"""An archive as a stream that is read once, from the hub: what is cut goes on by Range where it was."""
+"""Reads an archive from the hub as a stream; what is cut goes on by Range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FetchedArchive(io.RawIOBase):
-    """`size` is known after the first read. A hub that is away delays; what it refuses raises ChildFailed."""
+    """`size` is known after the first read. A hub that is away delays; a refusal raises ChildFailed."""
 
     def __init__(self, assignment: Assignment, control: Control, backup_id: int, what: str = "archive") -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class FetchedArchive(io.RawIOBase):
 
 
 def opened_length(response: http.client.HTTPResponse) -> int:
-    """Bytes that are to come. Raises TransferBrokenError."""
+    """Raises TransferBrokenError."""
     if response.length is None:
         raise TransferBrokenError("the answer does not say how long it is")
     return response.length

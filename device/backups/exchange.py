@@ -1,8 +1,7 @@
-"""Puts staged files in the place of others by rename, a class at a time and all of it or nothing, whatever is killed.
+"""Puts staged files in place by rename, a class at a time, all of it or nothing, whatever is killed.
 
-What was decided is on disk before the first rename, each place with the inode that is to be there. The old tree stays
-whole until all is done.
-"""
+The decision is on disk before the first rename, each place with the inode that will be there. The old tree stays
+whole until all is done."""
 
 from __future__ import annotations
 
@@ -28,13 +27,13 @@ _RENAMEAT2: Final = {"x86_64": 316, "aarch64": 276, "armv7l": 382}
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
 _UNKNOWN: Final = (errno.ENOSYS, errno.EINVAL, errno.EPERM)
-"""What a kernel or a file system says that cannot exchange."""
+"""Of a kernel or file system that cannot exchange."""
 
 Inode = tuple[int, int]
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One rename. `new`: the inode that comes to `target` from `staged`; None where the target only goes away, to
+    """One rename. `new`: the inode that comes to `target` from `staged`; None: the target only goes away, to
     `staged`."""
 
     data_class: BackupClass
@@ -44,8 +43,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RestoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a restore is. `staging`: folders to remove at its end. `failed`: classes that are as they were, by why;
-    `result`: of the command that asked for it."""
+    """`staging`: folders to remove at the end. `failed`: classes left as they were, by why; `result`: of the
+    command."""
 
     command_id: str
     backup_id: int
@@ -62,7 +61,7 @@ def load(state_dir: Path) -> RestoreState | None:
 
 
 def save(state_dir: Path, state: RestoreState) -> RestoreState:
-    """Raises OSError, and then nothing has changed."""
+    """Raises OSError; nothing has changed then."""
     state_file.write_value(state_dir / FILE, state)
     return state
 
@@ -74,7 +73,7 @@ def drop(state_dir: Path) -> None:
 
 
 def inode(path: str) -> Inode | None:
-    """Of what stands there itself, a link not followed; None for nothing."""
+    """Of the place itself, no link followed; None: nothing there."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -83,10 +82,9 @@ def inode(path: str) -> Inode | None:
 
 
 def exchange_all(pairs: Sequence[Pair], between: Callable[[Pair], None] = lambda _pair: None) -> dict[str, str]:
-    """Every class for itself; the classes that could not be exchanged and are as they were, each with why.
+    """Each class by itself; those left as they were, with why.
 
-    `between` is called before each rename: tests end the process there. Done again after a kill, it goes on.
-    """
+    `between` is called before each rename: tests end the process there. Repeated after a kill, it goes on."""
     failed: dict[str, str] = {}
     for data_class in dict.fromkeys(pair.data_class for pair in pairs):
         one = [pair for pair in pairs if pair.data_class == data_class]
@@ -102,7 +100,7 @@ def exchange_all(pairs: Sequence[Pair], between: Callable[[Pair], None] = lambda
 
 
 def put(pair: Pair) -> None:
-    """The new is in its place, whether it was before or not. Raises OSError."""
+    """Put the new in place, if it is not there. Raises OSError."""
     if pair.new is None:
         if inode(pair.target) is not None and inode(pair.staged) is None:
             _rename(pair.target, pair.staged)
@@ -120,7 +118,7 @@ def put(pair: Pair) -> None:
 
 
 def take_back(pair: Pair) -> None:
-    """The old is in its place again, whether the new had been there or not. Raises OSError."""
+    """Put the old back, if it is not there. Raises OSError."""
     if pair.new is None:
         if inode(pair.target) is None and inode(pair.staged) is not None:
             _rename(pair.staged, pair.target)
@@ -137,7 +135,7 @@ def take_back(pair: Pair) -> None:
 
 
 def remove_staging(folders: Iterable[str]) -> None:
-    """What was exchanged, or never will be. Nothing outside of its own file system goes with it."""
+    """Stays inside its own file system."""
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -152,7 +150,7 @@ def _rename(source: str, target: str) -> None:
 
 
 def _exchange(target: str, staged: str) -> None:
-    """Both names swap what they stand for at once; where the file system cannot, by way of a third name."""
+    """Swap both names at once; where the file system cannot, by a third name."""
     number = _RENAMEAT2.get(platform.machine())
     if number is not None:
         libc = ctypes.CDLL(None, use_errno=True)

@@ -1,8 +1,7 @@
-"""What the last good backup held: a file of directories in the order in which they are walked.
+"""What the last good backup held: a file of directories in the order of the walk.
 
-Read beside the walk, one directory at a time: one whose names and facts are the same bytes is unchanged. It is staged
-when its archive was sent, and the latest when the hub says that the backup is completed.
-"""
+Read beside the walk, one directory at a time: equal names and facts mean unchanged. Staged when its archive was
+sent, the latest when the hub has completed the backup."""
 
 from __future__ import annotations
 
@@ -20,19 +19,19 @@ from archive.manifest import Entry, Header, decode
 from archive.plan import Work
 
 MAX_REDO: Final = 10_000
-"""Paths that were not as they should be in a good backup."""
+"""Paths that a good backup has not as they should be."""
 _MAGIC: Final = b"myrvm-index 1\n"
 _GROUP: Final = struct.Struct("<IiIIQ")
 """Bytes of the path, bucket, bytes of the names, files, bytes of the files."""
 _END: Final = _GROUP.pack(0, -1, 0, 0, 0)
 FACTS: Final = 5
-"""Numbers of eight bytes for each name: size, mtime_ns, ctime_ns, inode, mode."""
+"""Numbers of eight bytes a name: size, mtime_ns, ctime_ns, inode, mode."""
 WHOLE: Final = -1
-"""The bucket of a directory that is small enough to be one group."""
+"""Bucket of a directory that is one group."""
 
 
 class Group(NamedTuple):
-    """A directory, or one bucket of a large one. `names` are joined by NUL, `facts` has FACTS numbers for each."""
+    """A directory, or one bucket of a large one. `names`: joined by NUL; `facts`: FACTS numbers for each."""
 
     path: bytes
     bucket: int
@@ -43,7 +42,7 @@ class Group(NamedTuple):
 
     @property
     def key(self) -> tuple[list[bytes], int]:
-        """The order of the walk: a directory before what is below it, names in the order of their bytes."""
+        """Order of the walk: a directory before its content, names by bytes."""
         return self.path.split(b"/"), self.bucket
 
     @property
@@ -55,15 +54,14 @@ class Group(NamedTuple):
 
 
 class IndexMeta(msgspec.Struct, frozen=True):
-    """`chain`: the backups from the full one to this one. `redo`: paths that are not in it as they are on the disk.
-    Bound: MAX_REDO."""
+    """`chain`: from the full backup to this one. `redo`: paths that are not in it as on disk. Bound: MAX_REDO."""
 
     backup_id: int
     chain: tuple[int, ...]
     created_at: str
     redo: tuple[str, ...] = ()
     sha256: str = ""
-    """Of its archive: a hub that was restored gives numbers again."""
+    """Of its archive: a restored hub may give a number again."""
 
 
 class IndexWriter:
@@ -91,7 +89,7 @@ class IndexWriter:
 
 
 class DamagedIndexError(Exception):
-    """The index cannot be read to its end: the next backup is a full one."""
+    """It cannot be read to its end: the next backup is full."""
 
 
 def read_groups(path: Path) -> Iterator[Group]:
@@ -119,7 +117,7 @@ def _read_group(file: BinaryIO) -> Group | None:
 
 
 class Indexes:
-    """The indexes of a machine: the one of its last good backup, and one of a backup the hub has not confirmed yet."""
+    """The last good backup's, and one that the hub has not confirmed yet."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -127,7 +125,7 @@ class Indexes:
 
     @property
     def latest(self) -> Path | None:
-        """None: the next backup is a full one."""
+        """None: the next backup is full."""
         meta = self.meta
         return self._index(meta.backup_id) if meta else None
 
@@ -140,8 +138,8 @@ class Indexes:
         return meta if self._index(meta.backup_id).exists() else None
 
     def stage(self, folder: Path, header: Header, sha256: str = "") -> bool:
-        """Takes the index of a backup that was sent until the hub has said what became of it. False when too much of it
-        could not be read: the next one then goes on from the one before."""
+        """Keep the index of a sent backup until the hub has decided. False: too much could not be read; the next
+        goes on from the one before."""
         work = Work(folder)
         redo = tuple(islice(_not_as_on_disk(work.entries), MAX_REDO + 1))
         if len(redo) > MAX_REDO:
@@ -154,7 +152,7 @@ class Indexes:
         return True
 
     def promote(self, backup_id: int) -> bool:
-        """The backup is good: the next one goes on from it. False when nothing of it is staged."""
+        """The backup is good: the next goes on from it. False: it was not staged."""
         if not self._staged(backup_id).exists() or not self._index(backup_id).exists():
             return False
         self._staged(backup_id).replace(self._meta_file)  # one rename: before it the old one counts, behind it the new
@@ -162,17 +160,17 @@ class Indexes:
         return True
 
     def discard(self, backup_id: int) -> None:
-        """The backup came to nothing."""
+        """The backup failed."""
         self._staged(backup_id).unlink(missing_ok=True)
         self._tidy(0)
 
     def clear(self) -> None:
-        """The hub has no longer what the latest index says: the next backup is a full one."""
+        """The hub lost the latest's backup: the next is full."""
         self._meta_file.unlink(missing_ok=True)
         self._tidy(0)
 
     def _tidy(self, staged: int) -> None:
-        """Removes what is neither the latest nor just staged."""
+        """Remove all but the latest and the one just staged."""
         meta = self.meta
         kept = {f"{staged}.index", f"{staged}.staged", f"{meta.backup_id}.index" if meta else ""}
         for file in [*self._folder.glob("*.index"), *self._folder.glob("*.staged")]:
@@ -187,7 +185,7 @@ class Indexes:
 
 
 def _not_as_on_disk(entries: Path) -> Iterator[str]:
-    """Paths that the archive has not as they were, so that they belong into the next one whatever they look like."""
+    """Paths that the archive has not as they were: the next one takes them whatever they look like."""
     with entries.open("rb") as lines:
         for line in lines:
             if b'"mark":' in line:

@@ -1,4 +1,4 @@
-"""What a restore would do to this machine, read from manifests and from its disk: nothing is changed or fetched."""
+"""What a restore would do to this machine, from manifests and the disk: changes and fetches nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from archive.manifest import Entry
 from device.backups.restore_places import IsKept, Place
 
 MAX_EXAMPLES: Final = 60
-"""Of each kind."""
 KINDS: Final = ("replaced", "added", "deleted", "same")
 
 
 class Preview:
-    """Counts files and links by class. A path is `same` when size and time are; folders are not counted."""
+    """Files and links by class; `same` when size and time are. Folders are not counted."""
 
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = {place.name: place for place in places}
@@ -31,7 +30,7 @@ class Preview:
         self._now_newest: int | None = None
 
     def take(self, entries: Iterable[Entry]) -> None:
-        """Of the state that is to come back."""
+        """Entries that would come back."""
         for entry in entries:
             place = self._places.get(entry.source)
             if place is None:
@@ -43,7 +42,7 @@ class Preview:
                 self._count(place, kind, entry.path, entry.size)
 
     def look(self, place: Place, is_kept: IsKept | None, paths: Sequence[str] = ()) -> None:
-        """At what stands there now and would not be there any more. `paths`: only of these."""
+        """At what would be gone. `paths`: only of these."""
         for path, found in _walk(place, is_kept):
             if paths and not any(path == wanted or path.startswith(wanted + "/") for wanted in paths):
                 continue
@@ -53,7 +52,7 @@ class Preview:
                 self._count(place, "deleted", path, found.st_size)
 
     def result(self) -> dict[str, Any]:
-        """Counts and bytes by class, examples, and the times between which it is."""
+        """Counts and bytes by class, examples, and the time they span."""
         return {
             "classes": {
                 data_class: {kind: {"count": count, "bytes": size} for kind, (count, size) in kinds.items()}
@@ -92,7 +91,7 @@ class Preview:
 
 
 def _walk(place: Place, is_kept: IsKept | None) -> Iterator[tuple[str, os.stat_result]]:
-    """Files and links of a source with their paths in an archive, without what backups leave out."""
+    """Files and links by their archive paths, without what backups leave out."""
     base = len(place.real) + 1
     try:
         found = os.lstat(place.real)

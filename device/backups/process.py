@@ -1,4 +1,4 @@
-"""The child process as the agent sees it: started with its assignment, followed, made to yield, ended."""
+"""The child process as the agent sees it: started, followed, made to yield, ended."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from device.backups.child import main
 sys.exit(main())
 """
 _MEMORY: Final = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "262144"}
-"""What is freed goes back at once: a part is as large as all the rest of the child."""
+"""What is freed goes back at once: a part is as large as the rest of the child."""
 LAST_WORDS: Final = 8
 
 
 class Child:
-    """One life of it. The key goes in by its input: arguments and environment of a process are for others to see."""
+    """The key goes in by its input: arguments and environment are for others to see."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -54,19 +54,19 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """Of a child that ended without a report: how."""
+        """How a child without a report ended."""
         return "; ".join(self._stderr)[-400:] or f"it ended with {self._process.returncode}"
 
     def obey(self, wanted: Yielding) -> None:
-        """Never waits: one line at a time is on its way."""
+        """Never waits: one line at a time."""
         self._write(wanted)
 
     async def follow(self, handle: Callable[[ChildReport], None]) -> None:
-        """Its reports, until it has ended."""
+        """Its reports, to its end."""
         await until_one_ends(self._reports(handle), self._complaints())
 
     async def end(self) -> None:
-        """Kills it, if it still runs: what must last is on disk at any moment."""
+        """Kill it: what must last is on disk at any moment."""
         with contextlib.suppress(ProcessLookupError):
             if self._process.returncode is None:
                 self._process.kill()

@@ -1,7 +1,6 @@
 """The command restore_backup: stage and compare beside what is there, stop services, exchange by rename, start them.
 
-Killed before the exchange, it begins anew; killed in it, the next start finishes and reports it.
-"""
+Killed before the exchange, it begins anew; killed in it, the next start finishes it."""
 
 from __future__ import annotations
 
@@ -44,19 +43,19 @@ from protocol.free_shape import fits
 from protocol.limits import MAX_RESULT_BYTES
 
 SERVICE_S: Final = 60.0
-"""For one service to stop or start."""
+"""For one service."""
 LOOK_EVERY_S: Final = 0.5
 LEAST_S: Final = 1.0
-"""With less time left nothing is begun."""
+"""With less time left it does not begin."""
 EXCHANGE_S: Final = 600.0
-"""The deadline moves so far ahead when the exchange begins: it is not to be cut then."""
+"""The deadline moves so far ahead at the exchange, which is not to be cut."""
 
 Staged = Callable[[StageWanted, Job], Awaitable[StageResult]]
-"""Does the reading half in a child process. Raises WorkFailed, WorkCancelled."""
+"""The reading half, in a child process. Raises WorkFailed, WorkCancelled."""
 
 
 class RestorePlan(NamedTuple):
-    """Where everything belongs, decided before anything is fetched."""
+    """Where everything belongs, decided before any fetch."""
 
     groups: tuple[StagingGroup, ...]
     kept: tuple[str, ...]
@@ -64,8 +63,7 @@ class RestorePlan(NamedTuple):
 
 
 class Restores:
-    """`is_busy` tells whether a return session is open; `turn` is held while a backup is
-    made, checked or restored."""
+    """`is_busy`: a customer's session is open; `turn`: held while a backup is made, checked or restored."""
 
     def __init__(
         self,
@@ -93,8 +91,7 @@ class Restores:
         return WorkHandler(self.restore_backup, begins_itself=True, aftermath=self.aftermath)
 
     async def restore_backup(self, args: RestoreBackup, job: Job) -> Result:
-        """The command's result. Raises WorkFailed, and then a class is either as it was or whole as it is in the
-        backup (the message says which)."""
+        """Raises WorkFailed; then each class is as it was or whole as in the backup (the message says which)."""
         async with self._turn:
             began = time.monotonic()
             plan = await self._disk.call(self._plan, args)
@@ -114,7 +111,7 @@ class Restores:
             return await self._put(plan, pairs, found, job, began)
 
     async def recover(self) -> None:
-        """Ends what an earlier life had begun: what was being exchanged is exchanged. Raises OSError."""
+        """Finish the exchange of an earlier life. Raises OSError."""
         state = await self._disk.call(exchange.load, self._state_dir)
         if state is None or state.step == "ended":
             return
@@ -128,7 +125,7 @@ class Restores:
         await self._start(state)
 
     async def aftermath(self, command_id: str) -> Result | None:
-        """The result of a restore that an earlier life had begun; None when nothing is known. Raises WorkFailed."""
+        """Of a restore that an earlier life began; None: unknown. Raises WorkFailed."""
         state = await self._disk.call(exchange.load, self._state_dir)
         if state is None or state.command_id != command_id or state.step != "ended":
             return None
@@ -157,7 +154,7 @@ class Restores:
         return RestorePlan(groups, kept, wanted)
 
     def _clear(self, command_id: str, plan: RestorePlan) -> None:
-        """Removes what an earlier one left, and notes what this one will leave if it is killed. Raises WorkFailed."""
+        """Remove an earlier one's leftovers; note what this one leaves if killed. Raises WorkFailed."""
         self._abandon()
         staging = tuple(group.staging for group in plan.groups)
         state = RestoreState(command_id=command_id, backup_id=plan.wanted.backup_id, staging=staging)
@@ -224,13 +221,13 @@ class Restores:
         return self._note(msgspec.structs.replace(state, step="exchanged", failed=failed))
 
     def _note(self, state: RestoreState) -> RestoreState:
-        """On disk if there is room: done again after a restart, an exchange finds everything in its place."""
+        """Where there is room: a repeated exchange finds everything in its place."""
         with contextlib.suppress(OSError):
             exchange.save(self._state_dir, state)
         return state
 
     async def _start(self, state: RestoreState) -> RestoreState:
-        """Services run again, and the old trees go; the result stays until the next restore."""
+        """Start services, remove old trees; the result stays until the next restore."""
         silent = await self._start_all(state.services)
         await self._disk.call(exchange.remove_staging, state.staging)
         result = {**state.result, "not_started": silent} if silent else state.result
@@ -238,7 +235,7 @@ class Restores:
         return await self._disk.call(self._note, ended)
 
     async def _running(self) -> list[str]:
-        """The services of the machine's file that run now. Raises WorkFailed."""
+        """Of the machine's file. Raises WorkFailed."""
         own = systemd.own_unit(Path(self._settings().text("sensor_root")))
         names = [name for name in map(full_name, self._settings().names("backup_services")) if name != own]
         if not names:
@@ -267,7 +264,7 @@ class Restores:
             await job.pause(LOOK_EVERY_S)
 
     async def _start_all(self, services: Sequence[str]) -> list[str]:
-        """The last that was stopped is the first to run; those that did not start."""
+        """Last stopped, first started; those that did not start."""
         return [name for name in reversed(services) if not await self._starts(name)]
 
     async def _starts(self, name: str) -> bool:
@@ -283,26 +280,25 @@ WORK: Final = "restore-work"
 
 
 def declared(settings: AgentSettings) -> Mapping[str, BackupSource]:
-    """The sources of this machine's file, or what is found at the usual places."""
+    """Of this machine's file, or of the usual places."""
     return backup_sources(settings.values["backup_sources"]) or default_sources(agent_file=settings.config_file)
 
 
 def own_paths(settings: AgentSettings) -> tuple[str, ...]:
-    """What no restore replaces, each with links resolved: a new controller keeps its own key, and nothing takes the
-    state folder from under a running agent."""
+    """No restore replaces these (links resolved): a new controller keeps its key, and a running agent its state
+    folder."""
     own = (settings.config_file, settings.key_file, settings.state_dir)
     return tuple(dict.fromkeys(os.path.realpath(path) for path in own if path is not None))
 
 
 def _place_of(pair: Pair, places: Mapping[str, Place]) -> Place | None:
-    """The source that a pair belongs to."""
     return next(
         (place for real, place in places.items() if pair.target == real or pair.target.startswith(real + "/")), None
     )
 
 
 def _ended(state: RestoreState) -> Result:
-    """The result; raises WorkFailed where a class or a service is not as it was meant to be."""
+    """Raises WorkFailed where a class or a service is not as it was meant to be."""
     silent = state.result.get("not_started") or []
     if state.failed:
         whole = sorted({pair for pair in state.result.get("classes", {}) if pair not in state.failed})

@@ -1,8 +1,7 @@
-"""Where what is restored belongs on this machine: its own file says so, never the archive and never the hub.
+"""Where a restore goes on this machine: its own file decides, never the archive and never the hub.
 
-A tree is exchanged by one rename; where something in it must stay or the folder above cannot be written, its members
-are, one by one.
-"""
+A tree is exchanged by one rename; where something in it must stay or the folder above is not writable, its members
+are."""
 
 from __future__ import annotations
 
@@ -25,11 +24,11 @@ from protocol.kinds import BackupClass
 STAGING: Final = ".myrvm-restore"
 MOST_LINKS: Final = 40
 IsKept = Callable[[bytes, bytes], bool]
-"""Whether a path below a source, and its name, are left out of backups; `device.backups.sources.excluder`."""
+"""Whether backups leave out a path below a source, and its name; `device.backups.sources.excluder`."""
 
 
 class NoPlaceError(Exception):
-    """It cannot be put there: a code for programs and a sentence."""
+    """A code for programs and a sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -38,7 +37,7 @@ class NoPlaceError(Exception):
 
 
 class Place(NamedTuple):
-    """A source of the archive, and where it stands here. `real` is `root` with links resolved."""
+    """An archive's source, and where it stands here. `real`: `root`, links resolved."""
 
     name: str
     real: str
@@ -47,7 +46,7 @@ class Place(NamedTuple):
 
 
 class StagingGroup(NamedTuple):
-    """Places of one file system: they are staged together, in `staging`."""
+    """Places of one file system, staged together."""
 
     staging: str
     places: tuple[Place, ...]
@@ -61,8 +60,7 @@ class PlaceWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What of which backup is put where. `groups`: a staging folder with the names of the places of its file system.
-    `work`: a folder for the manifests."""
+    """`groups`: a staging folder, and the names of its file system's places. `work`: for the manifests."""
 
     backup_id: int
     places: tuple[PlaceWanted, ...]
@@ -93,14 +91,14 @@ class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
         return [place.name for place in self.places]
 
     def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The paths that are taken of an archive for these places."""
+        """Paths of an archive for these places."""
         if not self.paths:
             return tuple(names)
         return tuple(path for path in self.paths if path.partition("/")[0] in names)
 
 
 class StageResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`foreign`: sources of the archive that this machine does not declare."""
+    """`foreign`: sources that this machine does not declare."""
 
     backup_id: int
     created_at: str
@@ -114,8 +112,7 @@ class StageResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def places_of(sources: Mapping[str, BackupSource], classes: Collection[str], paths: Sequence[str]) -> list[Place]:
-    """Those that are wanted. Raises NoPlaceError where a path belongs to no source of this machine, or leads where
-    somebody else wants it."""
+    """The wanted ones. Raises NoPlaceError: of no source here, or led elsewhere by somebody's link."""
     wanted = {check_path(path)[0] for path in paths}
     if unknown := sorted(wanted - sources.keys()):
         raise NoPlaceError("no_sources", f"no source of this machine is called {', '.join(unknown)} (backup_sources)")
@@ -127,9 +124,8 @@ def places_of(sources: Mapping[str, BackupSource], classes: Collection[str], pat
 
 
 def followed(path: str) -> str:
-    """With links resolved. Raises NoPlaceError for a link that neither root, nor this agent, nor the owner of what it
-    leads to has made: whoever may write in the folder above a source would choose what an agent that is root
-    replaces."""
+    """With links resolved. Raises NoPlaceError for a link that neither root, nor this agent, nor its target's owner
+    made: whoever may write above a source would choose what a root agent replaces."""
     done, left, links = "/", [*reversed(Path(path).absolute().parts[1:])], 0
     while left:
         step = left.pop()
@@ -155,7 +151,7 @@ def _is_trusted(link: str) -> bool:
 
 
 def grouped(places: Sequence[Place]) -> list[StagingGroup]:
-    """By file system. Raises NoPlaceError where nothing can be written."""
+    """Raises NoPlaceError where nothing can be written."""
     found: dict[int, list[Place]] = {}
     for place in places:
         found.setdefault(os.lstat(_above(place)).st_dev, []).append(place)
@@ -163,8 +159,7 @@ def grouped(places: Sequence[Place]) -> list[StagingGroup]:
 
 
 def _above(place: Place) -> str:
-    """The folder whose file system the source is on, and in which a staging folder can be made: the one above it, or
-    the source itself."""
+    """The folder that can hold a staging folder on the source's file system: above it, or itself."""
     real = Path(place.real)
     above = real.parent
     while not above.is_dir() and above != above.parent:
@@ -179,7 +174,7 @@ def _above(place: Place) -> str:
 
 
 def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> list[Pair]:
-    """What is to be renamed. `kept`: files and folders that stay as they are. Raises NoPlaceError, OSError."""
+    """Renames to do. `kept` stay as they are. Raises NoPlaceError, OSError."""
     made: list[Pair] = []
     for place in group.places:
         for path in [path for path in paths if check_path(path)[0] == place.name] or [place.name]:
@@ -195,15 +190,15 @@ def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> 
 
 
 def _check_way(path: str, target: str) -> None:
-    """Where a folder above became a link since, the file would come to wherever that leads. Raises NoPlaceError."""
+    """A folder above may have become a link since. Raises NoPlaceError."""
     above = str(Path(target).parent)
     if os.path.realpath(above) != above:
         raise NoPlaceError("unsafe", f"{path}: a folder above it is a link now; name that folder")
 
 
 def _companions(data_class: BackupClass, target: str, staged: str) -> Iterator[Pair]:
-    """What SQLite keeps beside a database belongs to the one that goes: written into the restored one it would damage
-    it, or bring back what it was restored from."""
+    """What SQLite keeps beside a database goes with it: it would damage the restored one, or bring back what it was
+    restored from."""
     if is_database(staged):
         for ending in map(os.fsdecode, COMPANIONS):
             if inode(target + ending) is not None and inode(staged + ending) is None:
@@ -227,7 +222,7 @@ def _pairs(data_class: BackupClass, target: str, staged: str, kept: Sequence[str
 
 
 def _mounts(target: str) -> list[str]:
-    """Other file systems that are mounted below a folder: what is in them is not what was backed up here."""
+    """Other file systems mounted below a folder: their content was not backed up here."""
     try:
         text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
@@ -237,15 +232,15 @@ def _mounts(target: str) -> list[str]:
 
 
 def carry_over(place: Place, pair: Pair, is_kept: IsKept | None) -> int:
-    """What no backup holds stays: hard links of what is left out, and of sockets and FIFOs, into the staged tree. The
-    old tree stays whole. Returns how many. Raises OSError."""
+    """Hard links of what is left out, and of sockets and FIFOs, into the staged tree. The old tree stays whole.
+    Returns how many. Raises OSError."""
     if pair.new is None or not is_folder(pair.staged) or not is_folder(pair.target):
         return 0
     return _carry(os.fsencode(pair.target), os.fsencode(pair.staged), len(os.fsencode(place.real)) + 1, is_kept)
 
 
 def is_database(path: str | bytes) -> bool:
-    """A regular file that SQLite made, itself and not what a link leads to."""
+    """A regular file that SQLite made, no link followed."""
     try:
         with contextlib.closing(SourceFile(os.fsdecode(path))) as file:
             return file.begins_with(SQLITE)
@@ -254,7 +249,7 @@ def is_database(path: str | bytes) -> bool:
 
 
 def is_folder(path: str | bytes) -> bool:
-    """Itself, not what a link leads to."""
+    """No link followed."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -281,7 +276,7 @@ def _carry(old: bytes, new: bytes, base: int, is_kept: IsKept | None) -> int:
 
 
 def _link(old: bytes, new: bytes) -> int:
-    """All of a tree; folders are made anew with the rights of the old ones."""
+    """Folders are made anew with the old ones' rights."""
     found = os.lstat(old)
     if not stat.S_ISDIR(found.st_mode):
         if os.path.lexists(new):

@@ -1,6 +1,5 @@
-"""Reads a chain of archives for a restore: unpacks it beside what it will replace and compares every file, or only
-says what it would replace. Blocking; for the child process. Exchanges nothing.
-"""
+"""Reads a chain of archives for a restore: unpacks beside what will be replaced and compares every file, or
+previews. Blocking; for the child process. Exchanges nothing."""
 
 from __future__ import annotations
 
@@ -33,18 +32,18 @@ from device.backups.sender import PROGRESS_EVERY_S
 from device.backups.sources import excluder
 
 RESERVE: Final = 64 * 1024 * 1024
-"""Bytes that stay free of each disk."""
+"""Stay free on each disk."""
 MAX_MANIFEST: Final = 2**30
 UNPACKING: Final = "unpacking"
 
 Fetch = Callable[[int], BinaryIO]
-"""The archive of a backup from its first byte on."""
+"""A backup's archive, from its first byte."""
 PhaseReport = Callable[[str, int], None]
-"""Called with a phase and the bytes done in it."""
+"""A phase, and the bytes done in it."""
 
 
 def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch | None = None) -> StageResult:
-    """`listed` gives a manifest, gzipped, or raises ChildFailed where there is none. Raises ArchiveError, OSError."""
+    """`listed`: a gzipped manifest, or raises ChildFailed without one. Raises ArchiveError, OSError."""
     identities = read_identities(Path(wanted.identity_file)) if wanted.identity_file else ()
     report("downloading", 0)
     with numbered(0), contextlib.closing(fetch(wanted.backup_id)) as raw:
@@ -63,7 +62,7 @@ def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch 
 
 
 class _Counted(Owners):
-    """Counts what it gives owners, by class."""
+    """Counts what it chowns, by class."""
 
     def __init__(self, places: Sequence[PlaceWanted]) -> None:
         super().__init__()
@@ -119,7 +118,7 @@ def _previewed(
     wanted: StageWanted, header: Header, fetch: Fetch, report: PhaseReport, identities: Sequence[str],
     listed: Fetch | None,
 ) -> StageResult:  # fmt: skip
-    """From the manifests of the chain; where the hub has one not, the archive is read to its end, and not unpacked."""
+    """From the manifests; an archive without one is read to its end, not unpacked."""
     manifests: list[Path] = []
     headers: list[Header] = []
     size = 0
@@ -149,7 +148,7 @@ def _previewed(
 
 
 def _listed(listed: Fetch | None, backup_id: int, file: Path) -> Header | None:
-    """The manifest alone, saved; None where it cannot be had."""
+    """The manifest, saved; None where there is none."""
     if listed is None:
         return None
     with contextlib.suppress(ChildFailed, EOFError, zlib.error, gzip.BadGzipFile):
@@ -169,7 +168,6 @@ def _further(report: PhaseReport, before: int, done: int) -> None:
 
 
 def run(assignment: Assignment, control: Control) -> dict[str, Any]:
-    """Raises ChildFailed."""
     reported_at = float("-inf")
     reported = ""
 

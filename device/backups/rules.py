@@ -1,4 +1,4 @@
-"""Decides about backups: full or incremental, how fast, when to yield, when to ask again. Takes monotonic `now`."""
+"""Decides on backups: full or incremental, how fast, when to yield, when to ask again. Takes monotonic `now`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from protocol.kinds import BackupType
 from protocol.limits import MAX_RESULT_BYTES
 
 MAX_RUN_S: Final = 24 * 3600.0
-"""A backup that has not ended this long after its beginning fails; the hub counts alike."""
+"""An unfinished backup fails after so long; the hub counts alike."""
 PROLONGED_S: Final = 3600.0
-"""Each progress moves the deadline at least so far ahead; likewise."""
+"""Progress moves the deadline so far ahead; likewise."""
 
 
 def wanted_type(asked: BackupType, chain: Sequence[int], chain_most: int) -> BackupType:
-    """What is made: a full one when there is no good base, or its chain is full. `chain`: the ids from the last good
-    full backup on, empty without one."""
+    """Full without a good base, or when its chain is full. `chain`: ids from the last good full one on."""
     return "incremental" if asked == "incremental" and 0 < len(chain) < chain_most else "full"
 
 
 def prolonged_s(began: float, now: float) -> float:
-    """How far ahead of `now` the deadline of a backup may move that makes progress."""
+    """How far ahead of `now` progress moves the deadline."""
     return max(0.0, min(PROLONGED_S, began + MAX_RUN_S - now))
 
 
@@ -31,16 +30,16 @@ PARK_MOST_S: Final = 60.0
 
 
 def park_s(failures: int, jitter: float, retry_after_s: float = 0.0) -> float:
-    """The pause before the hub is asked again, after so many failures in a row; `jitter` is 0 to 1."""
+    """Before asking the hub again, after so many failures; `jitter` is 0 to 1."""
     delay = min(PARK_MOST_S, PARK_LEAST_S * 2.0 ** min(failures - 1, 10))
     return max(min(retry_after_s, PARK_MOST_S), delay * (0.5 + 0.5 * jitter))
 
 
 BEHIND_S: Final = 1.5
-"""A control link is behind when its oldest unacknowledged frame, or its last ping, took this long: bulk yields."""
+"""Bulk yields when the control link's oldest unacknowledged frame, or its last ping, took this long."""
 CAUGHT_UP_S: Final = 0.75
 YIELD_MOST_S: Final = 15.0
-"""In a row. What is slow while bulk yields is slow by itself (a satellite, a busy hub): bulk has its turn as well."""
+"""In a row. A link still slow then is slow by itself (a satellite, a busy hub), and bulk goes on."""
 TURN_S: Final = 15.0
 
 
@@ -52,7 +51,7 @@ class ControlWatch:
         self._turn_until = float("-inf")
 
     def yields(self, oldest_s: float, now: float) -> bool:
-        """`oldest_s`: the age of the link's oldest unanswered frame."""
+        """`oldest_s`: age of the link's oldest unanswered frame."""
         since = self._behind_since
         if oldest_s < (BEHIND_S if since is None else CAUGHT_UP_S) or now < self._turn_until:
             self._behind_since = None
@@ -64,22 +63,22 @@ class ControlWatch:
 
 
 CHUNK: Final = 32 * 1024
-"""Bytes that a connection is given at once: the control link's next frame waits for no more of each."""
+"""Bytes a connection gets at once: the control link's next frame waits for no more."""
 TRICKLE: Final = 1024
 TRICKLE_EVERY_S: Final = 5.0
-"""What a part in flight goes on with while bulk yields, so that nobody takes its connection for dead."""
+"""Of a part in flight while bulk yields, so that its connection does not seem dead."""
 LEAST_RATE: Final = 8 * 1024.0
 SLOWER: Final = 0.7
 FASTER: Final = 1.25
 FASTER_EVERY_S: Final = 10.0
 FREE_RATE: Final = 256 * 1024 * 1024.0
-"""Bytes a second from which on what was learned is forgotten."""
+"""Bytes a second from which what was learned is dropped."""
 _MEASURED_S: Final = 0.25
 
 
 class RateLimit:
-    """Bytes a second of all connections together: what the settings allow, and less where the control link fell
-    behind. `most` 0: no limit of the settings."""
+    """Of all connections together: the settings' limit (`most`, 0: none), and less where the control link fell
+    behind."""
 
     def __init__(self, most: float, now: float) -> None:
         self._most = most
@@ -97,20 +96,19 @@ class RateLimit:
         return min(self._learned, self._most) if self._most else self._learned
 
     def wait_s(self, now: float) -> float:
-        """Seconds until more may be sent."""
+        """Until more may be sent."""
         if self._learned is not None and now - self._changed_at >= FASTER_EVERY_S:
             self._learned = None if self._learned * FASTER > FREE_RATE else self._learned * FASTER
             self._changed_at = now
         return max(0.0, self._free_at - now) if self.rate else 0.0
 
     def was_sent(self, size: int, now: float) -> None:
-        """So many bytes went out."""
         self._sent += size
         if self.rate:
             self._free_at = max(now, self._free_at) + size / self.rate
 
     def fell_behind(self, now: float) -> None:
-        """The control link was late: go on more slowly than since the last call of this or of `resumed`."""
+        """Slow down below the rate since the last call of this or of `resumed`."""
         took = now - self._since
         if took >= _MEASURED_S and self._sent:
             measured = self._sent / took
@@ -120,22 +118,22 @@ class RateLimit:
         self.resumed(now)
 
     def resumed(self, now: float) -> None:
-        """Bulk goes on: what is measured begins here."""
+        """Begin to measure."""
         self._since, self._sent, self._changed_at = now, 0, now
 
 
 QUICK_PART_S: Final = 8.0
 MOST_IN_FLIGHT: Final = 2
-"""With the part being made three are in memory: 24 MiB of the 64 that a backup may take."""
+"""With the part being made three are in memory: 24 of the backup's 64 MiB."""
 
 
 def parts_in_flight(last_took_s: float | None) -> int:
-    """How many parts may travel at once: on a narrow uplink one, so that a cut costs no more than that."""
+    """On a narrow uplink one, so that a cut costs no more."""
     return MOST_IN_FLIGHT if last_took_s is not None and last_took_s <= QUICK_PART_S else 1
 
 
 def fitting_result(result: dict[str, Any]) -> dict[str, Any]:
-    """The result of a command with as much of its `report` as the wire takes; `report_left_out` counts the rest."""
+    """With as much `report` as the wire takes; `report_left_out` counts the rest."""
     report = list(result.get("report", ()))
     kept = len(report)
     made = result

@@ -1,7 +1,6 @@
 """Finds what belongs into a backup: walks its sources beside the last good index, and writes the plan.
 
-What could not be looked at is never taken for deleted: it is carried over, and named in the report.
-"""
+What could not be read is never taken for deleted: it is carried over, and reported."""
 
 from __future__ import annotations
 
@@ -25,40 +24,38 @@ from device.backups.sources import excluder
 from device.backups.walk import BUCKETS, COMPANIONS, Found, Walk
 
 MAX_LINKED: Final = 10_000
-"""Files with more than one name that are known at a time; one more is written under each of its names."""
+"""Hard-linked files known at a time; further ones are stored under each name."""
 SETTLED_NS: Final = 20_000_000
-"""A file that changed less than a tick of the file system's clock before it was looked at may change again and look the
-same: it is looked at closely the next time."""
+"""A file changed less than a tick of the file system's clock before the look may change again unseen: it is looked
+at closely next time."""
 _ROOT: Final = -2
-"""The bucket of what a source itself is, in front of what is in it."""
+"""Bucket of a source itself, before its content."""
 _LOOK_EVERY: Final = 4096
 _FACTS: Final = struct.Struct(f"={FACTS}q")
 _MODE: Final = struct.Struct("=q")
 _MODE_AT: Final = 4 * 8
 _GROWTH: Final = 2
-"""The lists take this many times the room of the plan: what was written is longer by its sums."""
+"""The lists take so many times the plan's room: written lines have sums."""
 
 Known = dict[bytes, bytes]
 
 
 class NoSourcesError(Exception):
-    """No source of this backup is there."""
+    """None of the sources exists."""
 
 
 class StoppedError(Exception):
-    """Whoever asked does not want it any more."""
+    """The caller does not want it any more."""
 
 
 def scan(
     header: Header, folder: Path, previous: Path | None, *, redo: Collection[str] = (), read_all: bool = False,
     stop: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] = lambda _files, _bytes: None,
 ) -> Scan:  # fmt: skip
-    """Makes the plan of a backup in `folder`, which is emptied first. `previous`: the index that it goes on from, None
-    for a full one; `redo`: paths that belong into it whatever they look like. `stop` is asked, and `progress` told
-    (files, bytes), at each directory.
+    """Plans a backup in `folder`, which is emptied first. `previous`: the index to go on from, None: full; `redo`:
+    paths to take whatever they look like. `stop` is asked, and `progress` gets (files, bytes), at each directory.
 
-    Raises NoRoomError, NoSourcesError, StoppedError, DamagedIndexError, ArchiveError.
-    """
+    Raises NoRoomError, NoSourcesError, StoppedError, DamagedIndexError, ArchiveError."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     needed = RESERVE + (previous.stat().st_size if previous else 0)
@@ -84,7 +81,7 @@ def scan(
 
 
 class _Old:
-    """The groups of the last index, one ahead."""
+    """Of the last index, one ahead."""
 
     def __init__(self, path: Path | None) -> None:
         self._groups: Iterator[Group] = read_groups(path) if path is not None else iter(())
@@ -123,10 +120,10 @@ class _Scan:
             parent, _, name = os.fsencode(path).rpartition(b"/")
             self._redo.setdefault(parent or name, set()).add(name if parent else b".")
         self._grown: tuple[bytes, Known] | None = None
-        """A directory that grew large, and what it had when it was none. Bound: walk.LARGE names."""
+        """A directory that grew large, with what it had before. Bound: walk.LARGE names."""
         self._folders: set[bytes] = set()
-        """Changed folders whose turn comes: each is planned right before what is in it, as tar wants it. Bound: the
-        folders of the walk that are ahead."""
+        """Changed folders still to come: each is planned right before its content, as tar wants it. Bound: folders
+        of the walk ahead."""
         self._folder_planned = b""
         self._linked: dict[tuple[bytes, int, int], str] = {}  # Bound: MAX_LINKED
         self.report = Report()
@@ -149,7 +146,7 @@ class _Scan:
             self._leave(self._old.take())
 
     def _of_source(self, walk: Walk, name: bytes, root: bytes) -> Iterator[Found]:
-        """The source itself, then what is in it."""
+        """The source itself, then its content."""
         try:
             found = os.lstat(root)
         except OSError as wrong:
@@ -171,7 +168,7 @@ class _Scan:
             self._leave(self._old.take())
 
     def _leave(self, old: Group) -> None:
-        """What is not walked any more: it stays if its source is left out, else the directory above says so."""
+        """Not walked any more: stays if its source is left out, else the directory above drops it."""
         if old.source.decode() not in self._header.sources:
             self._index.write(old)
 
@@ -191,7 +188,7 @@ class _Scan:
         self._index.write(_unsettled(group, time.time_ns() - SETTLED_NS))
 
     def _had(self, group: Group) -> tuple[Known, bool] | None:
-        """What the directory had, and whether that is of this group alone; None when nothing of it changed."""
+        """And whether that is this group's alone; None: unchanged."""
         old, path = self._old, group.path
         if self._grown is not None and self._grown[0] == path and group.bucket > 0:
             return self._grown[1], group.bucket == BUCKETS - 1
@@ -207,7 +204,7 @@ class _Scan:
         return self._shrunk(group), True
 
     def _shrunk(self, group: Group) -> Known:
-        """Of a directory that was large, only what is still there; the rest is gone."""
+        """Of a directory that was large, what is still there."""
         known: Known = {}
         there = set(group.names.split(b"\0"))
         while self._old.is_at(group.path, root=False):
@@ -219,7 +216,7 @@ class _Scan:
         return known
 
     def _compare(self, walk: Walk, group: Group, known: Known, is_all: bool) -> None:
-        """Plans what is new or changed; with `is_all`, what is left of `known` is gone."""
+        """Plan what is new or changed; with `is_all` the rest of `known` is gone."""
         again = self._redo.get(group.path, set())
         changed: dict[bytes, bytes] = {}  # what each name had
         for name, facts in _members(group):
@@ -240,7 +237,7 @@ class _Scan:
             self._delete(group.path, name)
 
     def _leave_out_companions(self, walk: Walk, group: Group, changed: dict[bytes, bytes], gone: list[bytes]) -> None:
-        """What SQLite keeps beside a database is in its snapshot; a log that was written makes the database changed."""
+        """What SQLite keeps beside a database is in its snapshot; a written log makes the database changed."""
         for name in [name for name in (*changed, *gone) if name.endswith(COMPANIONS)]:
             base = next(name[: -len(ending)] for ending in COMPANIONS if name.endswith(ending))
             if not _is_database(walk.real(group.path) + b"/" + base):
@@ -252,7 +249,7 @@ class _Scan:
                 changed[base] = b""
 
     def _plan_folder(self, walk: Walk, path: bytes) -> None:
-        """Once, in front of what is in it: whoever unpacks that changes the folder's time, so it is listed again."""
+        """Once, before its content: unpacking that changes the folder's time, so it is listed again."""
         if self._folder_planned != path:
             self._folder_planned = path
             self._plan_entry(walk, path)
@@ -311,7 +308,7 @@ def _members(group: Group) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _is_as_written(was: bytes, facts: bytes) -> bool:
-    """Whether nobody wrote to a file; its owner may have been set again, as SQLite does for whoever reads."""
+    """Whether nobody wrote to it; SQLite may set the owner again on a read."""
     then, now = _FACTS.unpack(was), _FACTS.unpack(facts)
     is_settled = then[2] >= 0
     return is_settled and (then[:2], then[3]) == (now[:2], now[3])
@@ -326,7 +323,7 @@ def _is_database(real: bytes) -> bool:
 
 
 def _unsettled(group: Group, settled_ns: int) -> Group:
-    """With a time that is never found again for what changed so lately that it may change once more unseen."""
+    """With a time that never matches, for what changed so lately that it may change again unseen."""
     times = memoryview(group.facts).cast("q")[2::FACTS]
     if max(times, default=0) < settled_ns:
         return group

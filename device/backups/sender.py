@@ -1,7 +1,6 @@
-"""Sends the parts of one backup, several at once; what is in order is a checkpoint.
+"""Sends the parts of one backup, several at once; those done in order are a checkpoint.
 
-While the hub or the store is away a part is asked after and sent again until the child is ended.
-"""
+While the hub or the store is away, parts are asked after and sent again until the child is ended."""
 
 from __future__ import annotations
 
@@ -21,11 +20,11 @@ AWAY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 STORE_AWAY: Final = "store_away"
 PROGRESS_EVERY_S: Final = 0.5
 MOST_MALFORMED: Final = 8
-"""In a row: so often a part may come broken (400). What the hub refuses for good would else be sent until tomorrow."""
+"""Broken parts (400) in a row; what the hub refuses for good would else be sent all day."""
 
 
 class HubBackup:
-    """The hub's endpoints of one backup for one thread; every call lasts until it is answered."""
+    """One thread's endpoints of one backup; calls last until answered."""
 
     def __init__(self, assignment: Assignment, control: Control) -> None:
         self._transfer = HubTransfer(assignment.hub, control.gate)
@@ -34,14 +33,14 @@ class HubBackup:
         self._malformed = 0
 
     def begin(self, body: Mapping[str, Any]) -> HubAnswer:
-        """Begins the upload, or asks how far it is."""
+        """Or ask how far it is."""
         return self._until_answered(lambda: self._transfer.call("POST", f"/backups/{self._id}/upload", body))
 
     def complete(self, body: Mapping[str, Any]) -> HubAnswer:
         return self._until_answered(lambda: self._transfer.call("POST", f"/backups/{self._id}/complete", body))
 
     def put(self, part: ArchivePart, sent: Callable[[int], None]) -> HubAnswer | None:
-        """One attempt; None when it is not known whether the hub has it, after a pause."""
+        """One attempt; None, after a pause: unknown whether the hub has it."""
         path = f"/backups/{self._id}/parts/{part.number}"
 
         def is_unsettled(answer: HubAnswer) -> bool:
@@ -80,20 +79,20 @@ class HubBackup:
 
 
 def is_spoiled(answer: HubAnswer) -> bool:
-    """Whether a part did not get through as it was: the line stood still or broke off, it came damaged, or the sending
-    before was still being read. Whoever asks how far the upload is learns when there is none any more."""
+    """Whether a part did not get through intact: cut, stalled, damaged, or the earlier sending was still being read.
+    Asking how far the upload is shows when it is gone."""
     return answer.status in AWAY or answer.status == 400 or answer.code in ("part_differs", "conflict")
 
 
 class _Travelling(NamedTuple):
     part: ArchivePart
     source_bytes: int
-    """Of the machine's data, what came into the archive since the part before."""
+    """Of the machine's data, since the part before."""
 
 
 class PartSender:
-    """`begin` is the body by which the hub is asked what it has; `have` what it had: sums by number. `confirmed` is
-    called with the checkpoint of each in order, in one thread at a time."""
+    """`begin`: the body that asks what the hub has; `have`: sums by number. `confirmed` gets each checkpoint in
+    order, in one thread at a time."""
 
     def __init__(
         self,
@@ -115,9 +114,9 @@ class PartSender:
         self._in_flight: dict[int, _Travelling] = {}
         """Bound: MOST_IN_FLIGHT."""
         self._done: dict[int, bytes | None] = {}
-        """Checkpoints of those confirmed before those ahead of them. Bound: MOST_IN_FLIGHT."""
+        """Confirmed before those ahead of them. Bound: MOST_IN_FLIGHT."""
         self._sent: dict[int, float] = {}
-        """Of those in flight, the share that went out. Bound: MOST_IN_FLIGHT."""
+        """Share that went out, of those in flight. Bound: MOST_IN_FLIGHT."""
         self._took_s: float | None = None
         self._next = 0
         self._failure: ChildFailed | None = None
@@ -128,7 +127,7 @@ class PartSender:
             threading.Thread(target=self._work, daemon=True).start()
 
     def send(self, part: ArchivePart, source_bytes: int) -> None:
-        """Waits for room, then lets it travel. Raises what ended an earlier one."""
+        """Waits for room. Raises what ended an earlier one."""
         with self._changed:
             self._next = self._next or part.number
             self._changed.wait_for(
@@ -139,13 +138,13 @@ class PartSender:
             self._waiting.put(self._in_flight[part.number])
 
     def finish(self) -> None:
-        """Waits until all are confirmed. Raises likewise."""
+        """Wait until all are confirmed. Raises likewise."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure or not self._in_flight)
             self._check()
 
     def begins_at(self, source_bytes: int, total: int) -> None:
-        """Where an earlier process had come to."""
+        """Where an earlier process was."""
         self._confirmed_bytes, self.total_bytes = float(source_bytes), total
 
     def _check(self) -> None:
@@ -214,7 +213,7 @@ class PartSender:
 
 
 def parts_of(answer: HubAnswer) -> dict[int, str]:
-    """What the hub has, sums by number."""
+    """Sums by number."""
     found = {}
     for part in answer.data.get("parts", ()):
         if isinstance(part, dict):
@@ -223,7 +222,7 @@ def parts_of(answer: HubAnswer) -> dict[int, str]:
 
 
 def refuse(answer: HubAnswer) -> None:
-    """Raises ChildFailed for an answer that is no success."""
+    """Raises ChildFailed unless it is a success."""
     if answer.is_success:
         return
     code = "" if answer.status == 400 else answer.code

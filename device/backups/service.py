@@ -1,7 +1,6 @@
 """BackupClient: archives and uploads this machine's data when the hub asks, in a child process that yields to all else.
 
-A backup that is cut goes on at the last part that the hub confirmed: after a restart its command comes again.
-"""
+A cut backup goes on at the last part that the hub confirmed: its command comes again after a restart."""
 
 from __future__ import annotations
 
@@ -33,12 +32,12 @@ MAX_CRASHES: Final = 5
 TURN_EVERY_S: Final = 1.0
 WAITING_EVERY_S: Final = 20.0
 LEAST_S: Final = 0.5
-"""Before the deadline a backup fails by itself, so that its cause is known."""
+"""A backup fails so long before the deadline, so that its cause is known."""
 
 
 class BackupClient:
-    """`is_customer` tells whether a return session is open; `oldest_s` how old the oldest unanswered frame of the
-    control link is. One backup or check at a time."""
+    """`is_customer`: a customer's session is open; `oldest_s`: age of the control link's oldest unanswered frame.
+    One backup or check at a time."""
 
     def __init__(
         self,
@@ -56,21 +55,21 @@ class BackupClient:
         self.turn = asyncio.Lock()
         """Held while a backup is made, checked or restored."""
         self.pid: int | None = None
-        """Of the child, while there is one."""
+        """Of the child."""
 
     @property
     def _folder(self) -> Path:
         return self._settings().state_dir / FOLDER
 
     def handlers(self) -> dict[str, WorkHandler]:
-        """By the names of the commands."""
+        """By command."""
         return {
             "start_backup": WorkHandler(self.start_backup, begins_itself=True),
             "verify_backup": WorkHandler(self.verify_backup, begins_itself=True),
         }
 
     async def start_backup(self, args: StartBackup, job: Job) -> Result:
-        """Archives and uploads; the command's result. Raises WorkRejected (`backups_disabled`), WorkFailed."""
+        """Raises WorkRejected (`backups_disabled`), WorkFailed."""
         settings = self._settings()
         if not settings.switch("backup_enabled"):
             raise WorkRejected("backups_disabled", "backup_enabled is off in this machine's settings")
@@ -81,7 +80,7 @@ class BackupClient:
             return await self.upload_backup(assignment, job)
 
     async def upload_backup(self, assignment: Assignment, job: Job) -> Result:
-        """Goes on with a backup to its end, from wherever an earlier life had come to."""
+        """From wherever an earlier life was."""
         self._log("backup_begins", id=assignment.backup_id)
         try:
             result = await Run(self, assignment, job).to_the_end()
@@ -96,7 +95,7 @@ class BackupClient:
         return fitting_result(result)
 
     async def verify_backup(self, args: VerifyBackup, job: Job) -> Result:
-        """Fetches a kept backup, unpacks it to a scratch place and compares it. Raises WorkFailed."""
+        """Fetch, unpack to a scratch place, compare. Raises WorkFailed."""
         await self._wait_for_turn(job)
         async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
@@ -107,14 +106,14 @@ class BackupClient:
                 self._disk.post(lambda: drop_work(self._folder, args.backup_id))
 
     async def staged(self, wanted: StageWanted, job: Job) -> StageResult:
-        """The reading half of a restore, by who holds `turn`. Raises WorkCancelled, WorkFailed."""
+        """The reading half of a restore, for the holder of `turn`. Raises WorkCancelled, WorkFailed."""
         await self._disk.call(prepare, self._folder, wanted.backup_id)
         args = msgspec.to_builtins(wanted)
         assignment = assigned("restore", self._settings(), wanted.backup_id, self._folder, args)
         return msgspec.convert(await Run(self, assignment, job).to_the_end(), StageResult)
 
     async def _wait_for_turn(self, job: Job) -> None:
-        """While another backup, check or restore runs; a command that was to begin within a minute goes on waiting."""
+        """Keeps a command waiting that was to begin within a minute."""
         began = time.monotonic()
         while self.turn.locked():
             job.prolong(prolonged_s(began, time.monotonic()))
@@ -122,7 +121,6 @@ class BackupClient:
             await job.pause(TURN_EVERY_S)
 
     async def yielding(self, watch: ControlWatch) -> Yielding:
-        """What a child is to do now."""
         rate = self._settings().number("backup_rate") * 1024
         is_behind = watch.yields(self._oldest_s(), time.monotonic())
         is_customer = await self._is_customer()
@@ -130,7 +128,7 @@ class BackupClient:
 
 
 class Run:
-    """One command's children, one after the other, and what they reported."""
+    """One command's children in turn, and their reports."""
 
     def __init__(self, client: BackupClient, assignment: Assignment, job: Job) -> None:
         self._client = client
@@ -187,14 +185,14 @@ class Run:
             self._job.progress(report.phase, report.done, report.total)
 
     def _report_waiting(self) -> None:
-        """At once, and then now and then: it moves the hub's deadline."""
+        """At once, and repeated: it moves the hub's deadline."""
         now = time.monotonic()
         if now - self._waiting_at >= WAITING_EVERY_S:
             self._waiting_at = now
             self._job.progress("waiting")
 
     async def _watch(self, child: Child) -> None:
-        """Makes the child yield, and ends with the command: its withdrawal or its deadline."""
+        """Make the child yield; end it when the command is withdrawn or late."""
         while True:
             if self._job.left_s <= LEAST_S:
                 raise WorkFailed(*self._late())
@@ -226,7 +224,7 @@ def assigned(kind: Any, settings: AgentSettings, backup_id: int, folder: Path, a
 
 
 def prepare(folder: Path, backup_id: int) -> None:
-    """The agent's own folder, without what earlier backups left. Raises OSError."""
+    """Without what earlier backups left. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for left in folder.iterdir():
         if left.name.isdigit() and left.name != str(backup_id):
@@ -238,12 +236,12 @@ def drop_work(folder: Path, backup_id: int) -> None:
 
 
 def workers() -> int:
-    """Threads that compress: free processors but one. A third would leave too little of 64 MiB to TLS and SQLite."""
+    """Free processors but one, at most two: a third leaves too little of 64 MiB to TLS and SQLite."""
     return max(1, min(2, len(os.sched_getaffinity(0)) - 1))
 
 
 def backup_assignment(settings: AgentSettings, args: StartBackup, folder: Path) -> Assignment:
-    """Raises OSError when the machine's own age identity can neither be read nor made, WorkFailed without a source."""
+    """Raises OSError for the machine's age identity, WorkFailed without a source."""
     compression = settings.text("backup_compression") if settings.switch("compression_enabled") else "none"
     return assigned(
         "backup", settings, args.backup_id, folder,

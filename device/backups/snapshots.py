@@ -1,7 +1,6 @@
-"""Copies a SQLite database that may be in use by its own backup interface.
+"""Copies a SQLite database in use, by SQLite's backup interface.
 
-The only copy a backup makes on the machine's disk, one at a time, and only where there is room.
-"""
+The only copy a backup makes on the machine's disk, one at a time, and only where there is room."""
 
 from __future__ import annotations
 
@@ -18,18 +17,18 @@ from archive.plan import RESERVE, free_bytes
 
 NO_ROOM: Final = "no_room"
 BUSY_S: Final = 30.0
-"""How long a database may be locked by its own program before it is read as it is."""
+"""A database locked for longer is read as it is."""
 _PAGES: Final = 1024
-"""Pages a step: whoever writes the database waits for no more."""
+"""A step: a writer waits for no more."""
 _PATIENCE_STEPS: Final = 3
-"""How often a writer may make the copy begin anew before it is made in one step."""
+"""Restarts by a writer before the copy is made in one step."""
 _BUSY: Final = 5
 _LOCKED: Final = 6
-"""Results of SQLite; Python names them from 3.11 on."""
+"""Python names it from 3.11 on."""
 
 
 def snapshot(database: Path, copy: Path) -> str:
-    """Empty when `copy` is there, flushed to the disk; else why not: `no_room`, or what SQLite says."""
+    """ "": `copy` is flushed to disk; else `no_room`, or SQLite's reason."""
     copy.unlink(missing_ok=True)
     needed = sum(_size(file) for file in (database, database.with_name(database.name + "-wal")))
     if free_bytes(copy.parent) < needed + RESERVE:
@@ -58,11 +57,11 @@ def _opened(database: Path) -> sqlite3.Connection:
 
 
 class _RestartedError(Exception):
-    """Its program writes faster than it is copied step by step."""
+    """Its program writes faster than it is copied."""
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Step by step, so that its program can write in between; in one step where that never ends."""
+    """Step by step, so that its program can write; in one step where that never ends."""
     with suppress(_RestartedError):
         source.backup(target, pages=_PAGES, progress=_watch(_PATIENCE_STEPS), sleep=0.01)
         return

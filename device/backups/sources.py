@@ -1,7 +1,6 @@
-"""Where the data of a machine stands when its file names no sources, and which of them a backup takes.
+"""Where a machine's data stands when its file names no sources, and what a backup takes.
 
-Configuration (JSON), databases, logs and photographs; who has them elsewhere sets `backup_sources`.
-"""
+Configuration (JSON), databases, logs, photographs; `backup_sources` overrides it."""
 
 from __future__ import annotations
 
@@ -33,11 +32,11 @@ _DEFAULTS: Final[tuple[tuple[str, str, BackupClass], ...]] = (
 
 
 AGENT: Final = "agent"
-"""The source that is the agent's own file, where no other one holds it."""
+"""The agent's own file, where no other source holds it."""
 
 
 def default_sources(root: Path = Path("/"), *, agent_file: Path | None = None) -> dict[str, BackupSource]:
-    """What of the usual places exists below `root`, and the agent's own file; each with its class."""
+    """Usual places that exist below `root`, and the agent's own file."""
     found = {
         name: BackupSource(path=str(root / path.lstrip("/")), data_class=data_class, exclude=_LEFT_OUT)
         for name, path, data_class in _DEFAULTS
@@ -51,7 +50,7 @@ def default_sources(root: Path = Path("/"), *, agent_file: Path | None = None) -
 def chosen(
     sources: Mapping[str, BackupSource], *, include_images: bool, include_logs: bool
 ) -> dict[str, ArchiveSource]:
-    """The sources of one backup, as its header names them."""
+    """As the header names them."""
     left_out = {name for name, wanted in (("images", include_images), ("logs", include_logs)) if not wanted}
     return {
         name: ArchiveSource(root=source.path, class_=source.data_class, exclude=tuple(source.exclude))
@@ -61,8 +60,8 @@ def chosen(
 
 
 def without(sources: Mapping[str, ArchiveSource], secret: Sequence[str]) -> dict[str, ArchiveSource]:
-    """The sources without the files and folders that must not leave the machine, links resolved: whoever may download
-    a backup must not read the machine's key in it."""
+    """Without files and folders that must not leave the machine, links resolved: whoever may download a backup must
+    not read its key."""
     hidden = [Path(os.path.realpath(path)) for path in secret]
     kept: dict[str, ArchiveSource] = {}
     for name, source in sources.items():
@@ -78,8 +77,8 @@ def _is_within(file: Path, sources: Mapping[str, BackupSource]) -> bool:
 
 
 def excluder(patterns: Sequence[str]) -> Callable[[bytes, bytes], bool] | None:
-    """Whether a name is left out, by its path below the source and by itself: a pattern with a slash is of the path,
-    one without of the name. None without patterns. Names are bytes as the disk has them."""
+    """Whether a name is left out, by its path below the source and itself: a pattern with a slash is of the path,
+    else of the name. None: no patterns. Names are bytes, as on disk."""
     by_name = [pattern for pattern in patterns if "/" not in pattern.rstrip("/")]
     by_path = [pattern.strip("/") for pattern in patterns if "/" in pattern.rstrip("/")]
     name_fits, path_fits = _any_of(by_name), _any_of(by_path)

@@ -1,7 +1,6 @@
-"""The hub's REST endpoints for backups, as the child process calls them: small chunks, at the gate's rate, resumable.
+"""The hub's backup endpoints, as the child calls them: small chunks, at the gate's rate, resumable.
 
-Blocking; one connection a thread, never the control link (law 5).
-"""
+Blocking; one connection a thread, never the control link (law 5)."""
 
 from __future__ import annotations
 
@@ -19,16 +18,16 @@ from device.kernel import tls
 from protocol.version import PRODUCT_VERSION
 
 ANSWER_LEAST_S: Final = 60.0
-"""For an answer: what the kernel still holds of a part may take this long on the narrowest uplink."""
+"""For an answer: the kernel's rest of a part may take this long on the narrowest uplink."""
 SEND_BUFFER: Final = 128 * 1024
-"""What the kernel holds of a connection towards the hub: on a narrow uplink the control link waits behind it."""
+"""The kernel's, towards the hub: on a narrow uplink the control link waits behind it."""
 MAX_ANSWER: Final = 1024 * 1024
 _JSON: Final = "application/json"
 _BROKEN: Final = (OSError, http.client.HTTPException)
 
 
 class TransferBrokenError(Exception):
-    """No answer: whether the hub has it is not known."""
+    """No answer: unknown whether the hub has it."""
 
 
 class HubAnswer(NamedTuple):
@@ -46,7 +45,7 @@ class HubAnswer(NamedTuple):
 
 
 class HubTransfer:
-    """For one thread. Every call raises TransferBrokenError when there is no answer."""
+    """For one thread. Calls raise TransferBrokenError without an answer."""
 
     def __init__(self, hub: HubAddress, gate: Gate) -> None:
         parts = urlsplit(hub.base_url)
@@ -64,7 +63,7 @@ class HubTransfer:
         self._connection: http.client.HTTPConnection | None = None
 
     def call(self, method: str, path: str, body: object = None) -> HubAnswer:
-        """A small request; `path` is below the machine's own."""
+        """`path` is below the machine's own."""
         content = b"" if body is None else json.dumps(body).encode()
         with self._broken():
             connection = self._opened()
@@ -73,7 +72,7 @@ class HubTransfer:
             return self._answer()
 
     def put(self, path: str, data: memoryview, sha256: str, sent: Callable[[int], None]) -> HubAnswer:
-        """One part; `sent` is called with the bytes so far. A refusal that comes before its end ends it."""
+        """`sent` gets the bytes so far. An early refusal ends it."""
         with self._broken():
             connection = self._opened()
             connection.putrequest("PUT", self._folder + path, skip_accept_encoding=True)
@@ -94,7 +93,7 @@ class HubTransfer:
             return answer
 
     def opened(self, path: str, offset: int) -> http.client.HTTPResponse:
-        """The answer of a GET from a byte on, its body to be read."""
+        """A GET from a byte on; the caller reads the body."""
         with self._broken():
             connection = self._opened()
             connection.request("GET", self._folder + path, None, {**self._headers, "Range": f"bytes={offset}-"})
@@ -132,7 +131,7 @@ class HubTransfer:
         return self._connection
 
     def _is_refused(self, connection: http.client.HTTPConnection) -> bool:
-        """Whether the hub has already answered. Over TLS what can be read may be a ticket: then only the end tells."""
+        """Whether the hub answered early. Over TLS the bytes may be a ticket: then only the end shows."""
         if self._is_tls:
             return False
         waiting = select.poll()  # select() knows no descriptor beyond 1,023
@@ -148,7 +147,7 @@ class HubTransfer:
 
 
 def _read(response: http.client.HTTPResponse) -> HubAnswer:
-    """The hub's envelope; anything else is an answer without data."""
+    """The envelope; anything else has no data."""
     try:
         content = json.loads(response.read(MAX_ANSWER) or b"{}")
     except (ValueError, RecursionError):

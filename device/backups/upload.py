@@ -1,7 +1,6 @@
-"""Archives and uploads one backup, in the child process: scan, parts, completion. Goes on where a life was cut.
+"""Archives and uploads one backup in the child process: scan, parts, completion. Goes on where a life was cut.
 
-In the folder of backups: `ID/task` (what was decided), `ID/checkpoint`, `ID/work` (lists), and `index`.
-"""
+In the backups folder: `ID/task` (what was decided), `ID/checkpoint`, `ID/work` (lists), and `index`."""
 
 from __future__ import annotations
 
@@ -37,8 +36,7 @@ SUFFIXES: Final = {"gzip": ".tar.gz", "zstd": ".tar.zst", "none": ".tar"}
 
 
 class BackupArgs(msgspec.Struct, frozen=True, kw_only=True):
-    """`sources` as the settings have them, empty: what is found; `public_key`: an age key of the operator, or empty;
-    `secret`: files and folders that are never taken."""
+    """`sources` empty: what is found; `public_key`: an operator's age key, or empty; `secret`: never taken."""
 
     backup_type: BackupType
     include_images: bool
@@ -56,16 +54,16 @@ class BackupArgs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """What was decided when it began: a later life keeps to it."""
+    """Decided at its begin: a later life keeps to it."""
 
     header: Header
     recipients: list[str] = []
     summary: dict[str, Any] | None = None
-    """Once every part was confirmed."""
+    """Once all parts were confirmed."""
 
 
 def run(assignment: Assignment, control: Control) -> dict[str, Any]:
-    """The command's result. Raises ChildFailed."""
+    """Raises ChildFailed."""
     try:
         return BackupUpload(assignment, control).run()
     except NoRoomError as full:
@@ -108,7 +106,7 @@ class BackupUpload:
         return self._completed(task, self._finish(task.summary))
 
     def _begun(self) -> tuple[HubAnswer, Task]:
-        """A new archive: asks whether it is wanted, scans, and asks again with its size."""
+        """Ask whether it is wanted, scan, ask again with its size."""
         meta = self._indexes.meta
         kind = wanted_type(self._args.backup_type, meta.chain if meta else (), self._args.chain_most)
         header = self._header(kind, 0)
@@ -131,7 +129,7 @@ class BackupUpload:
         return answer, task
 
     def _scan(self, task: Task, rvm_id: int) -> Scan:
-        """The plan; a damaged index makes it one of a full backup."""
+        """A damaged index makes it full."""
         self._control.progress("scanning")
         task.header = self._header(task.header.backup_type, rvm_id)
         meta = self._indexes.meta if task.header.backup_type == "incremental" else None
@@ -167,7 +165,7 @@ class BackupUpload:
         )  # fmt: skip
 
     def _recipients(self) -> list[str]:
-        """The operator's key and the machine's own, so that it can restore and check what it made."""
+        """The operator's key, and the machine's own, so that it can restore and check."""
         if not self._args.public_key:
             return []
         return [self._args.public_key, own_recipient(Path(self._args.identity_file))]
@@ -180,7 +178,7 @@ class BackupUpload:
             self._control.progress("scanning", files)
 
     def _sent(self, task: Task, have: dict[int, str]) -> dict[str, Any]:
-        """All parts are confirmed; what they are in all."""
+        """Their totals."""
         header = task.header
         roots = {name: Path(os.path.realpath(source.root)) for name, source in header.sources.items()}
         pump = Pump(
@@ -209,7 +207,7 @@ class BackupUpload:
             state_file.write_bytes(self._checkpoint, checkpoint)
 
     def _finish(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """The hub has verified it; raises ChildFailed when it is not what was sent."""
+        """Raises ChildFailed when the hub has not what was sent."""
         self._control.progress("finishing")
         pause = ASK_LEAST_S
         while True:
@@ -222,7 +220,7 @@ class BackupUpload:
             pause = min(ASK_MOST_S, pause * 1.5)
 
     def _completed(self, task: Task, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes it the base of the next one."""
+        """It is the next one's base."""
         own, summary = self._assignment.backup_id, task.summary or {}
         meta, sha256 = self._indexes.meta, data.get("sha256") or summary.get("sha256", "")
         is_base = (meta is not None and meta.backup_id == own) or self._indexes.promote(own)
@@ -241,7 +239,7 @@ class BackupUpload:
 
 
 def announced(header: Header) -> dict[str, Any]:
-    """What the hub is told of an archive before it comes."""
+    """What the hub learns of it beforehand."""
     suffix = SUFFIXES[header.compression] + (".age" if header.encrypted else "")
     return {
         "backup_type": header.backup_type,
@@ -253,7 +251,6 @@ def announced(header: Header) -> dict[str, Any]:
 
 
 def _summed(summary: Summary) -> dict[str, Any]:
-    """The body of `complete`."""
     return {
         "parts": summary.parts,
         "size": summary.size,
@@ -267,15 +264,14 @@ def _summed(summary: Summary) -> dict[str, Any]:
 
 
 def snapshot(database: Path, copy: Path) -> str:
-    """Likewise of `device.backups.snapshots`, which is loaded at the first database."""
+    """`device.backups.snapshots`, loaded at the first database."""
     from device.backups import snapshots
 
     return snapshots.snapshot(database, copy)
 
 
 def own_recipient(identity_file: Path) -> str:
-    """The public half of this machine's own identity, which is made when it is first needed. Raises ArchiveError,
-    OSError."""
+    """The public half; the identity is made at its first use. Raises ArchiveError, OSError."""
     from archive.age import make_identity, read_identities, recipient_of  # few machines encrypt
 
     if not identity_file.exists():

@@ -1,5 +1,5 @@
-"""Fetches a kept backup with the chain below it, unpacks it to a scratch place, and compares each file: in the child
-process, for what the hub itself cannot read."""
+"""Fetches a kept backup with its chain, unpacks it to a scratch place, compares each file: in the child process, for
+what the hub cannot read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from device.backups.sender import PROGRESS_EVERY_S
 
 
 def run(assignment: Assignment, control: Control) -> dict[str, Any]:
-    """The command's result. Raises ChildFailed."""
+    """Raises ChildFailed."""
     scratch = Path(assignment.folder) / str(assignment.backup_id)
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "tree").mkdir(mode=0o700, parents=True)

@@ -1,7 +1,6 @@
-"""Walks a source directory by directory and says what the system says of each name; reads no file's content.
+"""Walks a source directory by directory, without reading content.
 
-Directories come before what is below them, names in the order of their bytes, more than LARGE in BUCKETS groups.
-"""
+Directories before their content, names by bytes, more than LARGE in BUCKETS groups."""
 
 from __future__ import annotations
 
@@ -23,17 +22,17 @@ LARGE: Final = 4096
 BUCKETS: Final = 256
 _MOST_INODE: Final = 2**63 - 1
 COMPANIONS: Final = (b"-wal", b"-shm", b"-journal")
-"""What SQLite keeps beside a database while it is in use: in its snapshot, and never copied."""
+"""SQLite's, beside a database in use: in its snapshot, never copied."""
 
 Notice = Callable[[bytes, str, str], None]
-"""Path, code and text of what is not as it should be."""
+"""Path, code and text of a fault."""
 IsExcluded = Callable[[bytes, bytes], bool]
 """Whether a name is left out: its path below the source, and itself."""
 
 
 class Found(NamedTuple):
-    """A group as it is now, and the directories below it in order of names. `is_linked`: whether a file
-    has other names. `is_lost`: the directory could not be read, and nothing is known of what is in it."""
+    """A group, and the directories below it by name. `is_linked`: a file has other names. `is_lost`: the directory
+    could not be read."""
 
     group: Group
     subfolders: list[bytes]
@@ -42,7 +41,7 @@ class Found(NamedTuple):
 
 
 class Walk:
-    """`root` stands on the disk, `source` begins each path. `scratch`: where names of a large directory wait."""
+    """`root`: on disk; `source` begins each path. `scratch`: for the names of a large directory."""
 
     def __init__(
         self, source: bytes, root: bytes, scratch: Path, notice: Notice, is_excluded: IsExcluded | None
@@ -54,7 +53,7 @@ class Walk:
         self._is_excluded = is_excluded
 
     def groups(self, was_large: Callable[[bytes], bool]) -> Iterator[Found]:
-        """`was_large`: whether the last index had this directory in buckets, which then stay."""
+        """`was_large`: whether the last index had it in buckets, which then stay."""
         ahead = [self._source]
         while ahead:
             path = ahead.pop()
@@ -90,7 +89,7 @@ class Walk:
             yield self._group(path, bucket, [_Name(name, self.real(path)) for name in names])
 
     def _spread(self, entries: Iterable[_Named]) -> None:
-        """A database and its companions come into the same bucket."""
+        """A database and its companions share a bucket."""
         with ExitStack() as stack:
             files = [stack.enter_context(self._bucket(bucket).open("wb")) for bucket in range(BUCKETS)]
             for entry in entries:
@@ -137,7 +136,7 @@ class Walk:
 
 
 class _Named(Protocol):
-    """What a directory lists: os.DirEntry, or a name that waited in a file."""
+    """os.DirEntry, or a name from a file."""
 
     @property
     def name(self) -> bytes: ...

@@ -1,5 +1,5 @@
-"""`backup start|status|sources|show`: asks the hub for a backup and how the newest is, and says what backups read and
-what an archive holds, the latter without a hub and without unpacking it."""
+"""`backup start|status|sources|show`: asks the hub for a backup and for the newest one's state; shows what backups
+read, and what an archive holds without unpacking it (both without a hub)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def add_backup_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
 
 
 def backup(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """What the hub answers, or what backups of this machine read, goes to standard output."""
+    """The hub's answer, or what backups read, on standard output."""
     if arguments.backup == "sources":
         return _sources(settings, texts, arguments, complain)
     client = ApiClient.of(settings)
@@ -76,7 +76,7 @@ def backup(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace,
 
 
 def _sources(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """The folders by class; those that are not there are said."""
+    """By class; missing folders are named."""
     named = backup_sources(settings.values["backup_sources"])
     found = named or default_sources(agent_file=settings.config_file)
     if not found:
@@ -96,7 +96,7 @@ def _sources(settings: AgentSettings, texts: Texts, arguments: argparse.Namespac
 
 
 def show(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """Reads the file to its end: what is shown is whole, though its contents were not compared."""
+    """Reads to the end: the list is whole, contents are not compared."""
     try:
         identities = age.read_identities(arguments.identity) if arguments.identity else ()
         with tempfile.TemporaryDirectory(prefix="myrvm-show-") as folder, arguments.file.open("rb", buffering=0) as raw:

@@ -1,5 +1,5 @@
 """`doctor`: numbered checks of configuration, hub, clock, key, link, spool and sensors, each with its fix. Opens no
-link, which would replace the running agent's."""
+link: that would replace the running agent's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LOOK_APART_S: Final = 0.2
 
 
 class Check(NamedTuple):
-    """`word` is ok, warn, fail or skip; `fix` "" when there is nothing to do."""
+    """`word`: ok, warn, fail or skip; `fix` "": nothing to do."""
 
     name: str
     word: str
@@ -44,7 +44,7 @@ class Check(NamedTuple):
 
 
 def examine(config_file: Path | None, environ: Mapping[str, str], texts: Texts, *, as_json: bool) -> int:
-    """Prints the checks as they come; 0 when none failed, 3 for a bad configuration, else 1."""
+    """Printed as they come; 0 when none failed, 3 for a bad configuration, else 1."""
     checks: list[Check] = []
     try:
         settings = load(config_file, environ)
@@ -151,7 +151,7 @@ def _spool(settings: AgentSettings, texts: Texts) -> Check:
 
 
 def _backups(settings: AgentSettings, texts: Texts) -> Check:
-    """Whether what backups read is there and may be read; what is below is the backup's own to report."""
+    """Whether sources exist and may be read; a backup reports what is below."""
     if not settings.switch("backup_enabled"):
         return Check("check_backups", "skip", texts("backups_off"))
     sources = backup_sources(settings.values["backup_sources"]) or default_sources(agent_file=settings.config_file)
@@ -175,7 +175,7 @@ def _paths(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
 
 
 def _folders(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
-    """Whether the terminal's user may reach the declared folders."""
+    """Whether the terminal's user reaches the declared folders."""
     folders = DeclaredFolders(settings.names("remote_download_folders"), settings.names("remote_upload_folders"))
     if not folders.all:
         return

@@ -1,4 +1,4 @@
-"""The agent's command line: arguments in, exit code out. Results on stdout, the rest on stderr."""
+"""The agent's command line. Results on stdout, the rest on stderr."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _run(settings: AgentSettings, texts: Texts, environ: Mapping[str, str], argu
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Sets `stop` when standard input ends."""
+    """Set `stop` when standard input ends."""
 
     def wait_for_end() -> None:
         with contextlib.suppress(OSError):

@@ -1,5 +1,5 @@
-"""Begins, ends and lists remote sessions from the command line, and prints tickets for the control page. Calls the hub
-with the machine's key; needs no running agent."""
+"""Begins, ends and lists remote sessions, and prints tickets for the control page. Calls the hub with the machine's
+key; needs no running agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REFUSED: Final = 2
 
 
 def print_ticket(settings: AgentSettings, texts: Texts, complain: Complain, *, as_json: bool) -> int:
-    """Make one and print it; a page on loopback needs none."""
+    """A page on loopback needs none."""
     from device.control_page.tickets import TICKET_S, issue
     from protocol.addresses import is_loopback
 

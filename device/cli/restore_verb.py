@@ -1,4 +1,4 @@
-"""`restore FILE... --into FOLDER`: unpacks backups without a hub, all of it or nothing; every file is compared."""
+"""`restore FILE... --into FOLDER`: unpacks backups without a hub, all or nothing; every file is compared."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 CTRL_C: Final = 130
 _RESERVE: Final = 64 * 1024 * 1024
-"""Bytes of the disk that stay free."""
+"""Stay free on the disk."""
 
 
 class _Stopped(BaseException):
-    """SIGTERM: what was unpacked is removed on the way out."""
+    """SIGTERM: what was unpacked is removed."""
 
 
 class Into(NamedTuple):
-    """Where it goes: `folder` in the end, `staging` beside it until then."""
+    """`staging` is beside `folder` until the end."""
 
     folder: Path
     staging: Path
@@ -55,7 +55,7 @@ def add_restore_arguments(action: argparse.ArgumentParser, texts: Texts) -> None
 
 
 def restore(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """Do what the command line says; 0, or 1 and then nothing is left behind."""
+    """0; or 1, and then nothing is left behind."""
     into = Into.beside(arguments.into)
     files: list[Path] = arguments.files
     before = signal.signal(signal.SIGTERM, _stop)
@@ -81,7 +81,7 @@ def restore(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> 
 
 
 def in_order(files: Sequence[Path], identities: Sequence[str]) -> list[Path]:
-    """Oldest first, however they were named. Raises ArchiveError, whose `archive` is the place in `files`."""
+    """Oldest first. Raises ArchiveError, whose `archive` is the place in `files`."""
     places = []
     for number, file in enumerate(files):
         with numbered(number), file.open("rb", buffering=0) as raw:
@@ -90,20 +90,20 @@ def in_order(files: Sequence[Path], identities: Sequence[str]) -> list[Path]:
 
 
 def sentence(error: ArchiveError, texts: Texts, files: Sequence[Path]) -> str:
-    """What is wrong, with which file and which path in it, and what to do."""
+    """The fault, the file, the path in it, and the fix."""
     what = f"{error.path}: {error.detail}" if error.path else error.detail
     file = files[error.archive] if error.archive is not None and error.archive < len(files) else files[-1]
     return texts(f"restore_{error.code}", file=file, what=printable(what))
 
 
 def printable(text: str) -> str:
-    """Names come from an archive: nothing of them may steer a terminal."""
+    """Names come from an archive: none may steer a terminal."""
     return "".join(c if c.isprintable() else "?" for c in text.encode("utf-8", "replace").decode())
 
 
 @contextlib.contextmanager
 def staging(into: Into) -> Iterator[Path]:
-    """An empty folder beside the target for one process alone, and gone at the end. Raises OSError."""
+    """Empty, beside the target, locked, gone at the end. Raises OSError."""
     if into.folder.is_symlink() or (into.folder.exists() and (not into.folder.is_dir() or any(into.folder.iterdir()))):
         raise FileExistsError(str(into.folder))
     into.staging.mkdir(mode=0o700, exist_ok=True)
@@ -148,7 +148,7 @@ def _most(folder: Path) -> int:
 
 
 class _Percent:
-    """A line on a terminal while it unpacks; nothing where nobody looks."""
+    """On a terminal only."""
 
     def __init__(self, total: int) -> None:
         self._total = max(1, total)

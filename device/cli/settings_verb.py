@@ -1,5 +1,4 @@
-"""Shows the configuration: every effective value with its origin, or one value; and its errors. Works beside a running
-agent and without one."""
+"""Shows effective settings with their origin, or one value; and their errors. With or without a running agent."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def add_settings_arguments(action: argparse.ArgumentParser, texts: Texts) -> Non
 def settings(
     own: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Callable[[str, int, str], int]
 ) -> int:
-    """The machine's key is no setting and is never among them."""
+    """The machine's key is never among them."""
     now = effective_settings(own)
     if arguments.key is None:
         if arguments.json:

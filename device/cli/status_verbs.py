@@ -1,4 +1,4 @@
-"""Shows and declares the machine's status, begins and ends return sessions, with or without a running agent."""
+"""Shows and declares the machine's status, begins and ends customers' sessions, with or without a running agent."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from device.status_mailbox import StatusMailbox, StatusRequest
 from texts.catalogue import Texts
 
 Complain = Callable[[str, int, str], int]
-"""`complain(code, exit_code, sentence)` prints it and returns the exit code."""
+"""Prints the sentence, returns the exit code."""
 OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 NONE: Final = "none"
-"""Written for a special status, a reason or a time, it ends it."""
+"""Ends a special status, a reason or a time."""
 
 
 def add_status_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
@@ -37,7 +37,7 @@ def add_status_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
 
 
 def status(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
-    """Shows the declared status, or leaves a new one for the agent."""
+    """Show it, or leave a new one for the agent."""
     given = arguments
     if all(m is None for m in (given.status, given.capacity, given.special_status, given.reason, given.until)):
         return _show(settings, texts, arguments, complain)
@@ -85,7 +85,7 @@ def _named(value: str | None) -> str | Kept | None:
 
 
 def _wrong_time(until: str | None) -> str | None:
-    """What is wrong with an `until`, by this machine's clock; the agent checks it again by the hub's."""
+    """By this machine's clock; the agent checks it by the hub's."""
     if until in (None, NONE):
         return None
     moment = parse_time(until)

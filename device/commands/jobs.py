@@ -1,8 +1,7 @@
-"""Commands that take time: what each is given, how it ends, what it does. Knows no link and no journal.
+"""Commands that take time: what each is given, how it ends, what it does.
 
 A handler is `async def run(args, job) -> result`. It raises WorkFailed to end `failed` and lets WorkCancelled pass.
-What cannot be undone is done after `job.begin()`: from there on a restart of the agent never repeats it.
-"""
+What cannot be undone comes after `job.begin()`: from there on a restart of the agent never repeats it."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ Result = dict[str, object]
 
 
 class WorkFailed(Exception):  # noqa: N818 - it reads as what happened
-    """The command ends `failed` with this code and sentence."""
+    """Ends `failed` with this code and sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -37,15 +36,15 @@ class WorkFailed(Exception):  # noqa: N818 - it reads as what happened
 
 
 class WorkRejected(WorkFailed):
-    """Nothing was done: the command ends `rejected` with this code and sentence."""
+    """Nothing was done: ends `rejected`."""
 
 
 class WorkCancelled(Exception):  # noqa: N818 - likewise
-    """Withdrawn before it had an effect: the command ends `rejected` with the code `cancelled`."""
+    """Withdrawn in time: ends `rejected` with the code `cancelled`."""
 
 
 class Job:
-    """One run of one command. `deadline` is on the monotonic clock; `cancelled` is set when the hub withdraws it."""
+    """One run of one command. `deadline`: monotonic; `cancelled`: set when the hub withdraws it."""
 
     def __init__(
         self,
@@ -63,14 +62,14 @@ class Job:
 
     @property
     def left_s(self) -> float:
-        """Seconds until the deadline, 0 behind it."""
+        """Until the deadline; 0 behind it."""
         return max(0.0, self.deadline - time.monotonic())
 
     def prolong(self, seconds: float) -> None:
         self.deadline = max(self.deadline, time.monotonic() + seconds)
 
     def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
-        """Never waits; may be called at any rate."""
+        """Never waits; at any rate."""
         self._report(Progress(phase=phase, done=done, total=total))
 
     def check(self) -> None:
@@ -78,22 +77,22 @@ class Job:
             raise WorkCancelled
 
     async def begin(self, ending: Ending = "none") -> None:
-        """The point of no return, on disk before this returns. `ending`: what the end of this process means for the
-        command. Raises WorkCancelled, or WorkFailed when the disk is full."""
+        """The point of no return, on disk on return. `ending`: what the end of this process means for the command.
+        Raises WorkCancelled, or WorkFailed when the disk is full."""
         if not self.begun:
             self.check()
             await self._begin(ending)
             self.begun = True
 
     async def pause(self, seconds: float) -> None:
-        """Sleeps; raises WorkCancelled as soon as the command is withdrawn."""
+        """Raises WorkCancelled as soon as it is withdrawn."""
         await wait_at_most(self.cancelled, seconds)
         self.check()
 
 
 class WorkHandler(NamedTuple):
-    """`begins_itself`: the handler calls `job.begin()`. `aftermath`: what is known by its id of a command that an
-    earlier life had begun: its result, WorkFailed, None for nothing."""
+    """`begins_itself`: it calls `job.begin()`. `aftermath`: of a command that an earlier life began: result,
+    WorkFailed, or None for unknown."""
 
     run: Callable[[Any, Job], Awaitable[Result]]
     begins_itself: bool = False
@@ -105,7 +104,7 @@ NOT_PERMITTED = "not_permitted"
 
 @contextlib.contextmanager
 def as_failures() -> Iterator[None]:
-    """Codes: `not_permitted`, `timeout`, `no_such_service`, and `system` for whatever else did not work."""
+    """As `not_permitted`, `timeout`, `no_such_service`, or `system`."""
     try:
         yield
     except NotPermittedError as refused:
@@ -119,14 +118,14 @@ def as_failures() -> Iterator[None]:
 
 LOOK_EVERY_S: Final = 0.25
 LEAST_S: Final = 0.5
-"""With less time left no reboot is begun: its end could not be told from a late one."""
+"""With less time left no reboot begins: its end would look like a late one."""
 BUS_S: Final = 10.0
 GOING_DOWN_S: Final = 240.0
-"""For the machine to go down once systemd has agreed."""
+"""For the machine to go down once systemd agreed."""
 
 
 class Reboots:
-    """`is_busy` tells whether a return session is open."""
+    """`is_busy`: a customer's session is open."""
 
     def __init__(self, bus: SystemBus, is_busy: Callable[[], Awaitable[bool]], log: Log) -> None:
         self._bus = bus
@@ -180,7 +179,7 @@ class ServiceRestarts:
 
 
 def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
-    """Until the zone is set it can be withdrawn, and a restart repeats it."""
+    """Can be withdrawn until the zone is set; a restart repeats it."""
 
     async def run(args: SyncTimezone, job: Job) -> Result:
         if not client.allows_manual:

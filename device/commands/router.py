@@ -1,7 +1,6 @@
-"""Takes commands in order: known id? in time? legal? Then does them in one step, or hands them to `commands.work`.
+"""Takes commands in order: known id? in time? legal? Then does them in one step, or queues them in `commands.work`.
 
-The effect of a one-step command and its id are one fact on disk: it happens once or not at all.
-"""
+A one-step command's effect and its id are one fact on disk: once or not at all."""
 
 from __future__ import annotations
 
@@ -30,11 +29,11 @@ from protocol.messages import Cancel, Command, CommandUpdate, Failure
 Handler = Callable[[MachineState, Any, Moment], tuple[MachineState, dict[str, object]]]
 HANDLERS: Final[Mapping[str, Handler]] = {"ping": ping, "set_status": set_status}
 MAX_WAITING: Final = 64
-"""Commands taken and not yet done; more are rejected as `busy`, which the hub may repeat."""
+"""Commands not yet done; more are rejected as `busy`, which the hub may repeat."""
 
 
 class CommandRouter:
-    """`reply(update)` sends an update once."""
+    """`reply(update)` sends once."""
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class CommandRouter:
         await until_one_ends(self._take_turns(), self._work.run())
 
     async def _take_turns(self) -> None:
-        """A handler that fails, fails its command and nothing else."""
+        """A failing handler fails its command only."""
         while True:
             asked = await self._waiting.get()
             withdrawn = isinstance(asked, Cancel) or asked.id in self._withdrawn
@@ -117,7 +116,7 @@ class CommandRouter:
             self._fail(asked, "disk", "the machine cannot write to its disk")
 
     async def _do(self, asked: Command | Cancel, decided: CommandUpdate | None) -> None:
-        """Records one fact: the effect of a command with its answer, or only the answer."""
+        """One fact: the effect with its answer, or only the answer."""
 
         def decide(state: MachineState) -> Fact:
             if decided is None and isinstance(asked, Command):
@@ -175,7 +174,7 @@ class CommandRouter:
         return time.monotonic() + (expires - self._now()).total_seconds()
 
     def _fail(self, command: Command | Cancel, code: str, message: str) -> None:
-        """Reports a failure that could not be journaled; known until the process ends."""
+        """It could not be journaled; known until the process ends."""
         update = CommandUpdate(id=command.id, state="failed", error=Failure(code=code, message=message))
         self._failed_here[command.id] = update
         while len(self._failed_here) > MAX_WAITING:

@@ -1,5 +1,5 @@
-"""Commands done in one step: `ping`, `set_status`, begin, extend and end a remote session. A session's ticket is never
-on disk."""
+"""Commands done in one step: `ping`, `set_status`, begin, extend and end a remote session. A session's ticket is
+never on disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from protocol.commands import ExtendRemoteAccess, Ping, SetStatus, StartRemoteAc
 from protocol.messages import Failure
 
 Decided = tuple[Fact, dict[str, object]]
-"""The fact without the command's answer, and the result for that answer."""
+"""The fact, and the result for the answer."""
 
 
 class AtomicCommand(Protocol):
     def decide(self, state: MachineState, args: Any, now: Moment, /) -> Decided:
-        """What follows. Raises RefusedError."""
+        """Raises RefusedError."""
 
     def done(self, args: Any) -> None:
         """The fact is on disk: do what lives in this process only."""

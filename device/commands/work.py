@@ -1,7 +1,6 @@
 """Runs commands that take time, side by side: accepted, begun, ended; each on disk before it is sent.
 
-At most MAX_JOBS run and MAX_WAITING wait, to their deadlines. What was begun is never begun again after a restart.
-"""
+At most MAX_JOBS run and MAX_WAITING wait, to their deadlines. What was begun is never begun again after a restart."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ MAX_JOBS: Final = 8
 MAX_WAITING: Final = 64
 MAX_UNWRITTEN: Final = 1000
 PROGRESS_EVERY_S: Final = 0.5
-"""Between two progress reports of one phase."""
+"""Of one phase."""
 
 INTERRUPTED: Final = "the agent was stopped while doing it; it was not repeated"
 
@@ -37,7 +36,7 @@ class _Task:
 
 
 class CommandWork:
-    """`boot` is the id of this run of the machine; `reply(update)` sends an update once."""
+    """`boot`: this run of the machine; `reply(update)` sends once."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class CommandWork:
         return any(begun.ending == "boot" for begun in self._keeper.memory.begun.values())
 
     def now(self, command_id: str) -> CommandUpdate | None:
-        """The newest update of a command that has not ended."""
+        """Of an open command."""
         task = self._tasks.get(command_id)
         return self._unwritten.get(command_id) if task is None else task.sent
 
@@ -83,7 +82,7 @@ class CommandWork:
         return task is not None
 
     async def accept(self, command_id: str, name: str, arguments: Any, deadline: float) -> None:
-        """Queues a checked command; raises OSError when it cannot be recorded."""
+        """Raises OSError when it cannot be recorded."""
         await self._keeper.step(lambda _: Fact(at=time.time(), accepted=command_id))
 
         async def begin(ending: Ending) -> None:
@@ -106,7 +105,7 @@ class CommandWork:
         await until_one_ends(*(self._work() for _ in range(MAX_JOBS)))
 
     async def settle_interrupted(self) -> None:
-        """Answers what an earlier life had begun and not ended. Raises OSError."""
+        """Answer what an earlier life began and did not end. Raises OSError."""
         for command_id in self._keeper.memory.drop_accepted():
             self._log("command_forgotten", id=command_id)
         for begun in list(self._keeper.memory.begun.values()):
@@ -202,7 +201,7 @@ class CommandWork:
 
 
 async def _in_time(work: Coroutine[Any, Any, Result], job: Job) -> Result:
-    """The work's result; TimeoutError at the job's deadline, which the work may move."""
+    """TimeoutError at the deadline, which the work may move."""
     ended: list[Result] = []
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""Answers one HTTP request a connection, bounded in size and time. Knows no page."""
+"""Answers one HTTP request a connection, bounded in size and time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXCHANGE_S: Final = 20.0
 
 @dataclass(frozen=True)
 class PageRequest:
-    """`peer` is the address of the socket; header names are in lower case."""
+    """`peer`: the socket's address; header names in lower case."""
 
     method: str
     target: str
@@ -43,7 +43,7 @@ Respond = Callable[[PageRequest], Awaitable[PageResponse]]
 async def serve(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, respond: Respond, refused: Callable[[], PageResponse]
 ) -> None:
-    """Answers one request; a client that breaks off or takes too long gets nothing."""
+    """A client that breaks off or takes too long gets nothing."""
     try:
         with contextlib.suppress(OSError, TimeoutError, asyncio.TimeoutError):
             await asyncio.wait_for(_exchange(reader, writer, respond, refused), EXCHANGE_S)

@@ -1,4 +1,4 @@
-"""The control page as HTML in the reader's language. Knows no socket. Whatever is filled in is escaped."""
+"""The control page as HTML in the reader's language; every value is escaped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Safe(str):
 
 
 def text(value: object) -> Safe:
-    """Any value as text of a page or an attribute, without characters that turn or hide it."""
+    """Escaped, without characters that turn or hide text."""
     if isinstance(value, Safe):
         return value
     shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(value))
@@ -27,7 +27,7 @@ def text(value: object) -> Safe:
 
 
 def fill(template: str, **values: object) -> Safe:
-    """`template` is a constant of ours."""
+    """`template` is a constant."""
     return Safe(template.format(**{name: text(value) for name, value in values.items()}))
 
 
@@ -46,7 +46,7 @@ class ShownSession:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`services` by name and state (a code of the page's texts or systemd's own word); `log` oldest line first."""
+    """`services`: name and state (a code of the page's texts or systemd's word); `log`: oldest line first."""
 
     device_id: str
     version: str
@@ -98,7 +98,7 @@ def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
 
 
 def ticket_form(language: str, *, was_wrong: bool) -> str:
-    """What somebody without a ticket sees."""
+    """For somebody without a ticket."""
     texts = texts_in(language)
     wrong = fill('<p role="alert">{text}</p>', text=texts("page_ticket_wrong")) if was_wrong else Safe("")
     body = fill(

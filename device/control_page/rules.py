@@ -1,4 +1,4 @@
-"""Decides who may see the control page, by the connection and the Host header."""
+"""Decides who may see the control page, by connection and Host header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def is_admitted(peer: str, networks: Iterable[str]) -> bool:
 
 
 def host_is_ours(host: str, names: Iterable[str]) -> bool:
-    """Whether a Host header names this machine; after DNS rebinding it does not."""
+    """After DNS rebinding it does not name this machine."""
     name, bracket, rest = host.strip().lower().partition("]")
     if bracket:
         return name.startswith("[") and parse_address(name[1:]) is not None and _is_port(rest)

@@ -1,8 +1,7 @@
-"""Serves the machine's control page on `remote_access_port`.
+"""Serves the control page on `remote_access_port`.
 
-On loopback while a session is open. Bound to a network it listens always, for addresses of `admin_ips` with a ticket
-made on the machine.
-"""
+On loopback while a session is open. Bound to a network it always listens, for `admin_ips` with a ticket made on the
+machine."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ _HTML: Final = ("Content-Type", "text/html; charset=utf-8")
 
 @dataclass(frozen=True)
 class PageRules:
-    """`networks()` is `admin_ips` as it is now; `boot` the id of this run of the machine."""
+    """`networks()`: the present `admin_ips`; `boot`: this run of the machine."""
 
     bind: str
     port: int
@@ -49,18 +48,18 @@ class PageRules:
 
     @property
     def always(self) -> bool:
-        """Bound to more than loopback: it listens without a session as well."""
+        """Bound to more than loopback."""
         return not is_loopback(self.bind)
 
     @property
     def addresses(self) -> list[str]:
-        """Loopback is always among them: sessions come from there."""
+        """With loopback, where sessions come from."""
         covered = self.bind in (LOOPBACK, "0.0.0.0")  # noqa: S104 - the owner's explicit setting
         return [self.bind] if covered else [LOOPBACK, self.bind]
 
 
 class ControlPage:
-    """`start` and `stop` are counted: it listens from the first to the last."""
+    """`start` and `stop` are counted."""
 
     def __init__(self, rules: PageRules, facts: Callable[[], Awaitable[Snapshot]], log: Log) -> None:
         self._rules = rules
@@ -77,7 +76,7 @@ class ControlPage:
         return [found.getsockname()[:2] for server in self._servers for found in server.sockets]
 
     async def start(self) -> None:
-        """Listens; a port in use is logged, and no session fails for it."""
+        """A port in use is logged, and no session fails for it."""
         self._wanted += 1
         if self._wanted > 1:
             return
@@ -133,7 +132,7 @@ class ControlPage:
         return _sentence(404, "page_not_found", language)
 
     async def _enter(self, request: PageRequest, language: str) -> PageResponse:
-        """Redeems a ticket: the only request that changes something."""
+        """Redeem a ticket: the only request that changes something."""
         written = request.body.decode("utf-8", "replace").split("&")
         ticket = next((part[7:].strip() for part in written if part.startswith("ticket=")), "")  # of URL-safe letters
         from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
@@ -143,7 +142,7 @@ class ControlPage:
         return PageResponse(303, b"", (("Location", "/"), ("Set-Cookie", cookie), *_HEADERS))
 
     def _is_visitor(self, request: PageRequest) -> bool:
-        """Everybody on the machine itself is one: a session's streams come from there."""
+        """Everybody on the machine itself is one: sessions' streams come from there."""
         if is_loopback(request.peer):
             return True
         with contextlib.suppress(CookieError):

@@ -29,8 +29,6 @@ LOOK_S: Final = 2.0
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the shown values come from."""
-
     settings: Callable[[], AgentSettings]
     keeper: StateKeeper
     bus: SystemBus
@@ -50,14 +48,14 @@ class ControlPageService:
         self._page: ControlPage | None = None
 
     async def open(self) -> None:
-        """Starts the page where it is bound to a network."""
+        """Where it is bound to a network."""
         from protocol.addresses import is_loopback
 
         if not is_loopback(self._sources.settings().text("remote_access_bind")):
             await self.start()
 
     async def start(self) -> None:
-        """Starts it, unless the port belongs to a service that runs on demand."""
+        """Unless a service on demand has the port."""
         settings = self._sources.settings()
         if self._page is None:
             port = int(settings.number("remote_access_port"))
@@ -79,7 +77,7 @@ class ControlPageService:
         return ControlPage(rules, self.snapshot, self._log)
 
     def _networks(self) -> Sequence[str]:
-        """`admin_ips`; none while remote access is switched off."""
+        """None while remote access is off."""
         settings = self._sources.settings()
         return settings.names("admin_ips") if settings.switch("remote_access_enabled") else []
 

@@ -1,8 +1,7 @@
 """Tickets for the control page: printed on the machine, good once.
 
-A ticket is a file in the state folder, named by its hash: the command line makes it, the agent redeems it by removing
-it. Ages count from the machine's boot.
-"""
+A file in the state folder, named by its hash: the command line makes it, the agent redeems it by removing it. Ages
+count from boot."""
 
 from __future__ import annotations
 
@@ -48,14 +47,14 @@ def redeem(state_dir: Path, boot: str, ticket: str) -> bool:
 
 
 class Visitors:
-    """Browsers that have shown a ticket, each for an hour."""
+    """Browsers that showed a ticket, each for an hour."""
 
     def __init__(self) -> None:
         # Bound: MAX_VISITORS, the oldest goes.
         self._until: dict[str, float] = {}
 
     def admit(self) -> str:
-        """A new secret for the browser's cookie."""
+        """A new secret for the cookie."""
         while len(self._until) >= MAX_VISITORS:
             del self._until[next(iter(self._until))]
         secret = secrets.token_urlsafe(24)

@@ -1,4 +1,4 @@
-"""Keeps the machine's facts: written to the journal, flushed, then applied to the memory. Knows not what they mean."""
+"""Keeps the machine's facts: journaled, flushed, then applied to the memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from device.status.rules import MachineState
 
 LEAST_REWRITE_BYTES: Final = 1024 * 1024
 GROWTH: Final = 4
-"""A journal so many times as long as its summary is rewritten: length costs disk, rewriting costs flash."""
+"""A journal so many times its summary is rewritten: length costs disk, rewriting costs flash."""
 
 
 class Journal:
@@ -55,7 +55,7 @@ class Journal:
         return facts
 
     def append(self, fact: Fact, *, durable: bool = True) -> None:
-        """Write one fact; `durable` facts survive a power cut. Raises OSError, and then nothing was written."""
+        """`durable` facts survive a power cut. Raises OSError; nothing was written then."""
         data = records.pack(self._next, msgspec.json.encode(fact))
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -73,7 +73,7 @@ class Journal:
         self._size = before + len(data)
 
     def rewrite(self, facts: list[Fact]) -> None:
-        """Replace everything by `facts`, atomically. Raises OSError, and then the old journal stands."""
+        """Replace everything, atomically. Raises OSError; the old journal stands then."""
         content = b"".join(records.pack(n, msgspec.json.encode(fact)) for n, fact in enumerate(facts, start=1))
         state_file.write_bytes(self._path, content)
         self._next, self._size, self.damaged = len(facts) + 1, len(content), False
@@ -88,7 +88,7 @@ def _write_whole(handle: int, data: bytes, durable: bool) -> None:
 
 
 class StateKeeper:
-    """Keeps facts: journaled, flushed, then applied. `on_change` is called in the loop after each."""
+    """`on_change` is called in the loop after each fact."""
 
     def __init__(self, journal_file: Path, disk: WorkerThread, on_change: Callable[[], None]) -> None:
         self.memory = Memory()
@@ -103,7 +103,7 @@ class StateKeeper:
         return self.memory.state
 
     async def open(self) -> None:
-        """Reads the journal; rewrites a damaged one. Raises OSError."""
+        """Rewrites a damaged journal. Raises OSError."""
         for fact in await self._disk.call(self._journal.load):
             self.memory.apply(fact)
         self.was_damaged = self._journal.damaged
@@ -111,7 +111,7 @@ class StateKeeper:
             await self._disk.call(self._journal.rewrite, self.memory.summary())
 
     async def step(self, decide: Callable[[MachineState], Fact]) -> Fact:
-        """Records the fact that `decide` makes of the present state."""
+        """Of the present state."""
         async with self._lock:
             fact = decide(self.memory.state)
             await self._disk.call(lambda: self._journal.append(fact))
@@ -123,7 +123,7 @@ class StateKeeper:
         return fact
 
     async def confirm(self, ref: int | str) -> None:
-        """The hub has confirmed `ref`. Losing this note costs one repetition: it is not flushed."""
+        """By the hub. Not flushed: losing this note costs one repetition."""
         fact = Fact(at=0.0, received=ref)
         async with self._lock:
             with contextlib.suppress(OSError):

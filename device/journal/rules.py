@@ -1,9 +1,8 @@
-"""What the machine must not lose, as a fold over facts: its state, the commands it has answered or begun, its open
-remote sessions, what the hub has not confirmed. Knows no file.
+"""What the machine must not lose, as a fold over facts: its state, commands answered or begun, open remote sessions,
+what the hub has not confirmed.
 
-One fact is one record on disk. When the outbox is full, commands are refused as `busy` and old reports give way to new
-ones.
-"""
+One fact is one record on disk. When the outbox is full, commands are refused as `busy` and old reports give way to
+new ones."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ MAX_REPORTS: Final = 100
 
 
 def ref_of(entry: Entry) -> int | str:
-    """The `ref` by which the hub's `received` names this entry."""
+    """By which the hub's `received` names it."""
     if isinstance(entry, RemoteAccessReport):
         return f"session-{entry.session_id}"
     return entry.id if isinstance(entry, CommandUpdate) else entry.seq
@@ -37,7 +36,7 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """No room for another command's result."""
+        """For another command's result."""
         return sum(isinstance(e, CommandUpdate) for e in self._entries.values()) >= MAX_RESULTS
 
     def put(self, entry: Entry) -> None:
@@ -60,7 +59,7 @@ class Outbox:
 KEEP_IDS: Final = 10_000
 KEEP_IDS_S: Final = 24 * 3600.0
 MOST_IDS: Final = 50_000
-"""Beyond this the oldest ids go, however young."""
+"""Beyond this the oldest go, however young."""
 
 
 Ending = Literal["none", "boot", "process"]
@@ -69,7 +68,7 @@ success once the agent has started again."""
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A command whose effect may have happened and whose end is not known. `boot` is the run of the machine."""
+    """Its effect may have happened, its end is unknown. `boot`: the run of the machine."""
 
     id: str
     name: str
@@ -78,26 +77,24 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Fact(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One thing that happened. `at` is Unix seconds of the machine's clock."""
+    """`at`: Unix seconds of the machine's clock."""
 
     at: float
     state: MachineState | None = None
     answered: CommandUpdate | None = None
-    """A command's final update; remembered by its id."""
+    """A final update; remembered by the command's id."""
     accepted: str | None = None
     begun: Begun | None = None
     reported: StatusReport | None = None
     session: JournaledSession | None = None
-    """A remote session that is open from now on, or for longer."""
+    """Open from now on, or for longer."""
     ended: tuple[RemoteAccessReport, ...] = ()
     received: int | str | None = None
     unconfirmed: bool = True
-    """False in a summary for an answer the hub has already received."""
+    """False in a summary for what the hub has received."""
 
 
 class Memory:
-    """The present, after all facts so far."""
-
     def __init__(self) -> None:
         self.state = MachineState()
         self.outbox = Outbox()
@@ -137,12 +134,12 @@ class Memory:
             self.outbox.received(fact.received)
 
     def answer_to(self, command_id: str) -> CommandUpdate | None:
-        """The answer of an earlier command with this id; None for a new id."""
+        """The earlier answer to this id; None: new."""
         known = self._answers.get(command_id)
         return None if known is None else msgspec.json.decode(known[1], type=CommandUpdate)
 
     def drop_accepted(self) -> list[str]:
-        """Drops what was accepted and not begun (the hub sends it again); returns the ids."""
+        """Accepted and not begun (the hub sends them again); their ids."""
         ids = list(self.accepted)
         self.accepted.clear()
         return ids
@@ -151,7 +148,7 @@ class Memory:
         return len(self._answers)
 
     def summary(self) -> list[Fact]:
-        """The shortest list of facts that leads here."""
+        """The shortest facts that lead here."""
         waiting = {entry.id for entry in self.outbox.entries() if isinstance(entry, CommandUpdate)}
         facts = [Fact(at=0.0, state=self.state)]
         facts += [

@@ -1,4 +1,4 @@
-"""Writes one line a notable event to standard error; never the machine's key or a raw control character."""
+"""Writes one line a notable event to stderr; never the machine's key or a raw control character."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RECENT: Final = 200
 
 
 class Log:
-    """`log(code, **values)` writes the sentence of that code."""
+    """`log(code, **values)` writes that code's sentence."""
 
     def __init__(self, texts: Texts, secret: str, environ: Mapping[str, str], stream: TextIO | None = None) -> None:
         self._texts = texts
@@ -23,7 +23,7 @@ class Log:
         self._stream = stream or sys.stderr
         self._stamped = "JOURNAL_STREAM" not in environ
         self.recent: deque[str] = deque(maxlen=MAX_RECENT)
-        """The last lines, each with its time, for the machine's own control page."""
+        """Each with its time, for the control page."""
 
     def __call__(self, code: str, /, **values: object) -> None:
         line = clean(self._texts(code, **values))
@@ -37,10 +37,9 @@ class Log:
             return
 
     def why(self, code: str, /, **values: object) -> str:
-        """A sentence to be part of another one."""
         return self._texts(code, **values)
 
 
 def clean(text: str) -> str:
-    """`text` on one line, of bounded length, without control characters."""
+    """One line, bounded, without control characters."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:MAX_LINE])

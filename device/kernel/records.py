@@ -1,5 +1,5 @@
-"""Records on disk that can be told from damage: a marker, a length, a checksum, a number, the bytes. The marker cannot
-occur in UTF-8 text, so the next intact record is found by searching for it."""
+"""Records on disk that differ from damage: marker, length, checksum, number, bytes. The marker cannot occur in
+UTF-8, so the next intact record is found by searching it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ class Record(NamedTuple):
     seq: int
     payload: bytes
     end: int
-    """Offset of the byte behind the record."""
+    """Behind the record."""
 
 
 def pack(seq: int, payload: bytes) -> bytes:
-    """One record, ready to be appended."""
     return _HEADER.pack(MARKER, len(payload), _checksum(seq, payload), seq) + payload
 
 
 def scan(data: bytes, start: int = 0) -> Iterator[Record]:
-    """The intact records of `data` from `start` on, in order."""
+    """Intact ones from `start` on, in order."""
     position = start
     while True:
         position = data.find(MARKER, position)

@@ -1,4 +1,4 @@
-"""Small files that are either old or new, never half: written beside, flushed, renamed; checked when read."""
+"""Small files that are old or new, never half: written beside, flushed, renamed; checked when read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Raises OSError and then leaves the old file."""
+    """Raises OSError and leaves the old file then."""
     beside = path.with_name(path.name + ".new")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -36,7 +36,7 @@ def write_value(path: Path, value: object) -> None:
 
 
 def read_value(path: Path, kind: type[T]) -> T | None:
-    """The value in `path`; None when there is none, or it is damaged, or not a `kind`."""
+    """None: missing, damaged, or not a `kind`."""
     try:
         checksum, _, rest = path.read_bytes().partition(b"\n")
         body = rest.removesuffix(b"\n")
@@ -46,7 +46,7 @@ def read_value(path: Path, kind: type[T]) -> T | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names that were created, renamed or removed in `folder` survive a power cut."""
+    """Names created, renamed or removed survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

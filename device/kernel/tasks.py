@@ -10,7 +10,7 @@ CANCEL_AGAIN_S: Final = 0.5
 
 
 async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run all; when one returns or raises, cancel the others and raise what it raised."""
+    """When one returns or raises, cancel the others and raise what it raised."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     for task in tasks:
         task.add_done_callback(_look)  # also of one that ends behind a second cancellation of ours
@@ -25,7 +25,7 @@ async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
 
 
 class Tasks:
-    """Tasks that come and go. Each catches its own errors."""
+    """Each catches its own errors."""
 
     def __init__(self) -> None:
         # Bound: what its owner starts, gone when it ends.
@@ -49,14 +49,13 @@ class Tasks:
 
 
 def _look(task: asyncio.Task[None]) -> None:
-    """Retrieves its error: asyncio logs a traceback of what nobody looked at."""
+    """Retrieve the error: asyncio logs one that nobody looked at."""
     if not task.cancelled():
         task.exception()
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancels until all have ended: before Python 3.12 `wait_for` loses a cancellation that comes together with its
-    result."""
+    """Cancel until all ended: before Python 3.12 `wait_for` loses a cancellation that comes with its result."""
     pending = {task for task in tasks if not task.done()}
     while pending:
         for task in pending:
@@ -66,12 +65,12 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
-    """Wait until `event` is set, but no longer; whether it was."""
+    """Whether it was set in time."""
     return await wait_for_any((event,), seconds)
 
 
 async def wait_for_any(events: Sequence[asyncio.Event], seconds: float = float("inf")) -> bool:
-    """Wait until one of them is set, but no longer than `seconds`; whether one was."""
+    """Whether one was set in time."""
     if any(event.is_set() for event in events):
         return True
     waiting = [asyncio.create_task(event.wait()) for event in events]

@@ -1,4 +1,4 @@
-"""One daemon thread for work that may block (sensors, disk, HTTP): a sensor that hangs must not keep the process from
+"""One daemon thread for blocking work (sensors, disk, HTTP): a sensor that hangs must not keep the process from
 ending."""
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class WorkerThread:
         self._thread.start()
 
     def busy_s(self) -> float:
-        """How long the present call has been running, 0 when there is none."""
+        """Of the present call; 0 without one."""
         since = self._since
         return 0.0 if since is None else time.monotonic() - since
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """The result of `function(*arguments)` in the thread; its exception is raised here."""
+        """In the thread; its exception is raised here."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
@@ -44,7 +44,7 @@ class WorkerThread:
         return await answer
 
     def post(self, function: Callable[[], object]) -> None:
-        """Queues a call whose result and OSError are dropped."""
+        """Its result and OSError are dropped."""
 
         def job() -> None:
             with contextlib.suppress(OSError):

@@ -1,8 +1,7 @@
-"""One WebSocket to the hub, from opening to end; single-use. Knows no sample, no command, no delay.
+"""One WebSocket to the hub, from opening to end; single-use.
 
 No compression: it costs the hub 60 kB a machine. The ping notices a dead hub within 30 s; so does a send that takes
-longer than 15 s, as a frozen peer accepts bytes for long.
-"""
+longer than 15 s, as a frozen peer accepts bytes for long."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ SEND_TIMEOUT_S: Final = 15.0
 WELCOME_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 2.0
 _MIDDLEBOX: Final = frozenset({200, 400, 404, 405, 426, 501})
-"""An upgrade answered with these did not reach our hub."""
+"""Not answered by our hub."""
 
 _quiet = logging.getLogger("myrvm.websockets")
 _quiet.addHandler(logging.NullHandler())
@@ -46,14 +45,14 @@ class LinkClosed(Exception):  # noqa: N818 - an event more than an error
 
 
 class _Connect(connect):
-    """A redirect is an answer like any other: our key goes to our hub only."""
+    """Follows no redirect: the key goes to our hub only."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 class HubLink:
-    """A link after `hello` and `welcome`. Every method raises LinkClosed when it is over."""
+    """After `hello` and `welcome`. Methods raise LinkClosed when it is over."""
 
     def __init__(self, connection: ClientConnection, session: Session, monotonic: Callable[[], float]) -> None:
         self._connection = connection
@@ -67,11 +66,11 @@ class HubLink:
 
     @property
     def delay_s(self) -> float:
-        """What the last ping took, which is also how long a frame waits; 0 before the first."""
+        """Of the last ping, and so of any frame; 0 before the first."""
         return float(self._connection.latency)
 
     async def send(self, message: Message) -> None:
-        """Writes a message to the network; that proves nothing about its arrival."""
+        """Proves nothing about its arrival."""
         try:
             await asyncio.wait_for(self._connection.send(self._session.send(message)), SEND_TIMEOUT_S)
         except (TimeoutError, asyncio.TimeoutError) as slow:
@@ -111,7 +110,7 @@ class HubLink:
 async def open_link(
     url: str, key: str, timeout: float, hello: Callable[[], Hello], monotonic: Callable[[], float] = time.monotonic
 ) -> tuple[HubLink, Welcome]:
-    """Connects, sends `hello`, waits for `welcome`. Raises LinkClosed with the reason."""
+    """Connect, send `hello`, wait for `welcome`. Raises LinkClosed with the reason."""
     try:
         connection = await open_socket(url, key, timeout)
     except InvalidStatus as refused:
@@ -140,7 +139,7 @@ async def open_link(
 
 
 async def probe_upgrade(url: str, timeout: float) -> str | None:
-    """Why WebSocket does not get through to the hub, None when it does. Sends no key."""
+    """Why WebSocket does not reach the hub; None: it does. Sends no key."""
     try:
         connection = await open_socket(url, None, timeout)
     except InvalidStatus as refused:
@@ -193,7 +192,7 @@ async def _welcome(link: HubLink) -> Welcome:
 
 
 async def _reason_behind(link: HubLink, error: Error) -> End:
-    """The hub sends `error` before it closes; the close code decides what we do."""
+    """The hub sends `error` before it closes; the close code decides."""
     try:
         while True:
             await link.receive()

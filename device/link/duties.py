@@ -1,8 +1,7 @@
 """Serves a live link: samples, results and status up; acknowledgements, commands and settings down.
 
-One sender decides the order: live sample, answers, results and status, then kept samples at their rate. The reader
-never waits for the disk.
-"""
+One sender keeps the order: live sample, answers, results and status, then kept samples at their rate. The reader
+never waits for the disk."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ from protocol import messages as m
 FRAME_SAMPLES: Final = 100
 FRAME_BYTES: Final = 48 * 1024
 MAX_REPLIES: Final = 200
-"""When the hub does not read these answers, the oldest go."""
+"""Beyond it the oldest go."""
 
 
 @dataclass
@@ -43,7 +42,7 @@ class LinkHandlers:
 
 
 class LinkDuties:
-    """The work on one link. `serve` returns how the link ended."""
+    """`serve` returns how the link ended."""
 
     def __init__(
         self, link: HubLink, spool: SampleSpool, disk: WorkerThread, keeper: StateKeeper, handlers: LinkHandlers
@@ -70,13 +69,13 @@ class LinkDuties:
         self._wake.set()
 
     def behind_s(self) -> float:
-        """How late it is: the age of what waits for an acknowledgement, or to be sent, or the time of the last ping."""
+        """Age of what waits for an acknowledgement or to be sent, or the last ping's time."""
         now = time.monotonic()
         waiting_s = 0.0 if self._sending_since is None else now - self._sending_since
         return max(self._replay.unanswered_s(now), waiting_s, self._link.delay_s)
 
     def offer_live(self, sample: m.Sample) -> None:
-        """Sends this live sample next, in place of one that waits."""
+        """Next, in place of one that waits."""
         self._live = sample
         self.wake()
 
@@ -97,7 +96,7 @@ class LinkDuties:
         return End(Kind.RESTARTING, "the hub restarts", live_s=end.live_s, wait_s=wait_s)
 
     async def _receive_all(self) -> None:
-        """Returns when the time has come to connect again, as the hub asked."""
+        """Returns when the hub asked to connect again."""
         while True:
             left = float("inf") if self._come_back_at is None else self._come_back_at - time.monotonic()
             try:
@@ -161,7 +160,7 @@ class LinkDuties:
         return None
 
     def _is_unsent_result(self, message: m.Message) -> bool:
-        """An answer from memory must not overtake the result itself, or the hub would confirm it unsent."""
+        """An answer from memory must not overtake the result, or the hub would confirm it unsent."""
         if not isinstance(message, m.CommandUpdate) or message.state not in kinds.TERMINAL_UPDATES:
             return False
         result = self._keeper.memory.outbox.get(message.id)
@@ -187,7 +186,7 @@ class LinkDuties:
 
 
 def readable(batch: Batch) -> list[m.Sample]:
-    """The samples of a batch; an unreadable one becomes one without readings, so that the numbers stay right."""
+    """An unreadable one becomes one without readings, so that the numbers stay right."""
     return [_readable(payload) for payload in batch.payloads]
 
 

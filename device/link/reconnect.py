@@ -1,4 +1,4 @@
-"""Keeps a machine connected: connects, serves, waits as the policy says."""
+"""Keeps a machine connected: connects, serves, waits by the policy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from protocol.errors import CloseCode
 
 _KEY_REFUSED: Final = REFUSED - {429}
 WRONG_MACHINE: Final = "wrong_machine"
-"""The hub's code for a key that belongs to another machine than the one that introduced itself."""
+"""The hub's code: the key belongs to another machine than the one introduced."""
 
 
 class Reconnector:
-    """`attempt` makes one link and serves it, and returns (or raises LinkClosed with) how it ended."""
+    """`attempt` makes and serves one link, and returns (or raises LinkClosed with) its end."""
 
     def __init__(
         self, attempt: Callable[[], Awaitable[End]], policy: RetryPolicy, fallback: FallbackRules, log: Log
@@ -30,7 +30,7 @@ class Reconnector:
         self.ended = asyncio.Event()
         """Set after every attempt; the waiter clears it."""
         self.stopping = False
-        """The process is ending: nothing is opened again."""
+        """Nothing is opened again."""
 
     async def run(self) -> None:
         while True:

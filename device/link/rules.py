@@ -1,8 +1,7 @@
-"""When to connect again, when to fall back to HTTP, and what time it is at the hub. Knows no socket and no clock.
+"""Decides when to connect again, when to fall back to HTTP, and what time it is at the hub.
 
-Delays: full jitter, a cap, and failures that only a link that stayed up resets. A machine's wall clock may be a day off
-or jump by an hour; a command's deadline is on the hub's.
-"""
+Delays: full jitter, a cap, and failures that only a link that stayed up resets. A wall clock may be a day off or
+jump by an hour; a command's deadline is on the hub's."""
 
 from __future__ import annotations
 
@@ -22,28 +21,28 @@ SLOW_LEAST_S: Final = 30.0
 """For a refused key."""
 VERSION_LEAST_S: Final = 600.0
 RESET_AFTER_S: Final = 30.0
-"""A link that was live this long resets the failures."""
+"""A link live for so long resets the failures."""
 MIN_SPACING_S: Final = 1.0
-"""No machine tries more than once a second."""
+"""No machine tries more often."""
 REPLACED: Final = frozenset({int(CloseCode.REPLACED)})
 REFUSED: Final = frozenset({401, 403, 429, int(CloseCode.NOT_AUTHENTICATED), int(CloseCode.REVOKED)})
 
 
 class Kind(enum.Enum):
     UNREACHABLE = "unreachable"
-    """No connection: refused, no route, name unknown, TLS failed, no HTTP answer in time."""
+    """Refused, no route, name unknown, TLS failed, no HTTP answer in time."""
     UPGRADE_FAILED = "upgrade_failed"
-    """Something answered, but not as a WebSocket: a middlebox, the reason for the HTTP fallback."""
+    """Answered, but not as a WebSocket: a middlebox, the reason for the HTTP fallback."""
     REFUSED = "refused"
     CLOSED = "closed"
-    """`code` is the close code, None when the link just broke."""
+    """`code`: the close code; None: the link broke."""
     RESTARTING = "restarting"
-    """The hub named a time to come back (`wait_s`)."""
+    """The hub named when to come back (`wait_s`)."""
 
 
 @dataclass(frozen=True)
 class End:
-    """`live_s` counts from `welcome` (0: it never came), `wait_s` is the hub's demand."""
+    """`live_s` from `welcome` on (0: it never came); `wait_s`: the hub's demand."""
 
     kind: Kind
     detail: str
@@ -94,7 +93,7 @@ UPGRADES_BEFORE_FALLBACK: Final = 3
 
 
 class FallbackRules:
-    """Counts upgrades that failed although something answered HTTP."""
+    """Counts failed upgrades although something answered HTTP."""
 
     def __init__(self) -> None:
         self._failed_upgrades = 0
@@ -116,7 +115,7 @@ class FallbackRules:
 
 
 class Moment(NamedTuple):
-    """RFC 3339 text by the machine's clock, an instant by the hub's."""
+    """RFC 3339 by the machine's clock, an instant by the hub's."""
 
     machine: str
     hub: datetime
@@ -147,5 +146,5 @@ class HubClock:
         return moment + timedelta(seconds=monotonic - at)
 
     def offset(self, monotonic: float, wall: datetime) -> float | None:
-        """Seconds our clock is ahead of the hub's, None when unknown."""
+        """Seconds ours is ahead of the hub's; None: unknown."""
         return None if self._hub_time is None else (wall - self.now(monotonic, wall)).total_seconds()

@@ -1,8 +1,6 @@
 """Begins and ends this machine's remote sessions, and keeps them to their time.
 
-Which are open is in the journal; here are the clocks and the work of a session. An end is journaled with the status
-that returns.
-"""
+The journal has which are open; this has their clocks and work. An end is journaled with the status that returns."""
 
 from __future__ import annotations
 
@@ -32,13 +30,13 @@ from protocol.commands import StartRemoteAccess
 from protocol.messages import Failure
 
 GRACE_S: Final = 60.0
-"""How long the control link may be away before its sessions end."""
+"""Without a control link sessions end after so long."""
 AGAIN_S: Final = 1.0
 
 
 @dataclass
 class RunningSession:
-    """An open session on our monotonic clock. `ending`: why, once it is to end."""
+    """On our monotonic clock. `ending`: why, once it is to end."""
 
     session: JournaledSession
     since: float
@@ -47,11 +45,11 @@ class RunningSession:
 
 
 Work = Callable[[RunningSession, str], Awaitable[str]]
-"""`work(session, ticket)` is cancelled at the session's end; returns the reason when it ends by itself."""
+"""`work(session, ticket)` is cancelled at the session's end; returns the reason of its own end."""
 
 
 class RemoteAccessServer:
-    """`boot` is the id of this run of the machine."""
+    """`boot`: this run of the machine."""
 
     def __init__(
         self,
@@ -85,7 +83,7 @@ class RemoteAccessServer:
         return list(self._running.values())
 
     def configure(self, settings: AgentSettings) -> None:
-        """Remote access that is switched off ends what is open."""
+        """Switched off, it ends what is open."""
         self._rules = rules_of(settings)
         if not self._rules.enabled:
             for session_id in list(self._running):
@@ -106,7 +104,7 @@ class RemoteAccessServer:
         return self._running[asked.session_id].session
 
     async def stop_remote_access(self, session_id: int, reason: str = "stopped") -> None:
-        """The previous status returns. Raises OSError when the end cannot be recorded; it is retried by itself."""
+        """The previous status returns. Raises OSError when the end cannot be recorded; it is retried."""
         self._must_end(session_id, reason)
         await self._end(session_id, reason)
 
@@ -132,7 +130,7 @@ class RemoteAccessServer:
         return Fact(at=time.time(), session=extended(running.session, since_s, duration, self._rules))
 
     def ended_fact(self, state: MachineState, reasons: Mapping[int, str], now: str) -> Fact:
-        """The end of those that are open, each with its reason."""
+        """Each with its reason."""
         ending = {one: why for one, why in reasons.items() if one in self.open_sessions}
         reports = tuple(ended_report(one, why, now) for one, why in ending.items())
         following = over(state, self.open_sessions, ending)
@@ -191,7 +189,7 @@ class RemoteAccessServer:
         self.was_ended(session_id, reason)
 
     def _must_end(self, session_id: int, reason: str) -> None:
-        """Stops a session's work, whether or not the disk takes the end."""
+        """Whether or not the disk takes the end."""
         running = self._running.get(session_id)
         if running is not None and not running.ending:
             running.ending = reason
@@ -212,7 +210,7 @@ class RemoteAccessServer:
         return max(due - now, 0.01)
 
     async def _serve(self, running: RunningSession, ticket: str) -> None:
-        """Runs the work of one session; an error ends that session only."""
+        """An error ends that session only."""
         try:
             reason = await self._work(running, ticket)
         except Exception as error:  # noqa: BLE001 - the named boundary: a session

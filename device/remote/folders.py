@@ -1,4 +1,4 @@
-"""The declared folders of a session's files, each pinned at the agent's start."""
+"""The declared folders of sessions' files, each pinned at the agent's start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from device.remote.rules.folders import PathRefusedError, Pin, declared
 
 
 class DeclaredFolders:
-    """`download` and `upload` are the settings. `look` at the start of the agent."""
+    """`download` and `upload`: the settings. `look` at the start."""
 
     def __init__(self, download: Sequence[str], upload: Sequence[str]) -> None:
         self.download = tuple(download)
@@ -19,7 +19,7 @@ class DeclaredFolders:
 
     @property
     def all(self) -> list[str]:
-        """Each once, normalised; without those that declare nothing."""
+        """Each once, normalised."""
         return list(dict.fromkeys(filter(None, map(self.written, (*self.download, *self.upload)))))
 
     @staticmethod

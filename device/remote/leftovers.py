@@ -21,7 +21,7 @@ STOP_S: Final = 20.0
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """A process of ours: `born` tells it from a later one with the same number."""
+    """`born` tells it from a later process with the same number."""
 
     port: int
     pid: int
@@ -46,7 +46,7 @@ def end_orphans(state_dir: Path, services: Mapping[int, OnDemand]) -> list[int]:
 
 
 def born(pid: int) -> str:
-    """A process's start in the kernel's ticks; empty when there is none."""
+    """Its start in the kernel's ticks; empty: none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

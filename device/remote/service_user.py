@@ -35,8 +35,8 @@ class ServiceUser:
 
 
 def choose(wanted: str, uid: int, lookup: Callable[[str], pwd.struct_passwd] = pwd.getpwnam) -> ServiceUser:
-    """As root: `wanted` (the setting `terminal_user`), else `myrvm-service` where that exists; as anybody else: that
-    one. Raises NoUserError."""
+    """As root: `wanted` (the setting `terminal_user`), else `myrvm-service`; as anybody else: that one. Raises
+    NoUserError."""
     if uid != 0:
         return _own(wanted, uid)
     for name in (wanted,) if wanted else (SERVICE_USER, NOBODY):

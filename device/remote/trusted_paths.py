@@ -1,5 +1,5 @@
-"""Finds paths that an agent with root's rights relies on and that others could rename or change: owners, mode bits and
-access control lists, name by name."""
+"""Finds paths that a root agent relies on and that others could rename or change: owners, mode bits and access
+control lists, name by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from device.settings.values import on_demand
 
 MOST_LINKS: Final = 40
 RUN_FOLDERS: Final = ("python", "node")
-"""How the interpreters begin that run a folder, by the file in it that they look for."""
+"""Interpreters that run a folder, by a file in it."""
 EVERYBODY: Final = "everybody"
 _ACL_HEAD: Final = 4
 _ACL_USER, _ACL_GROUP, _ACL_MASK, _ACL_WRITE = 2, 8, 16, 2
@@ -40,8 +40,8 @@ class Weak(NamedTuple):
 
 
 def visitor(settings: AgentSettings) -> ServiceUser:
-    """The user of terminals and files. Raises NoUserError, also when this user could change what the agent runs or
-    reads as root."""
+    """Of terminals and files. Raises NoUserError, also when that user could change what the agent runs or reads as
+    root."""
     user = choose(settings.text("terminal_user"), os.geteuid())
     if user.drop:
         for weak in obeyed(settings, user):
@@ -54,7 +54,7 @@ def visitor(settings: AgentSettings) -> ServiceUser:
 
 
 def weak_paths(settings: AgentSettings) -> list[Weak]:
-    """None where the agent has no more rights than its terminals."""
+    """None where the agent has no more rights than terminals."""
     try:
         user = choose(settings.text("terminal_user"), os.geteuid())
     except NoUserError:
@@ -73,14 +73,14 @@ def weak_paths(settings: AgentSettings) -> list[Weak]:
 
 
 def obeyed(settings: AgentSettings, user: ServiceUser) -> Iterator[Weak]:
-    """Weak paths among configuration, key, state, the agent's code and its interpreter."""
+    """Among configuration, key, state, code and interpreter."""
     for path in (settings.config_file, settings.key_file, settings.state_dir, _CODE, Path(sys.executable)):
         if path is not None and (weak := weak_step(str(path.absolute()), user)) is not None:
             yield weak
 
 
 def weak_command(command: Sequence[str], user: ServiceUser) -> Weak | None:
-    """A weak path among a command's program and the files it names; what the program reads by itself is not seen."""
+    """Among a command's program and the files it names, not what the program reads by itself."""
     program = shutil.which(command[0]) or command[0]
     runs_folders = Path(program).name.startswith(RUN_FOLDERS)
     for word in (program, *_words(command[1:])):
@@ -91,7 +91,7 @@ def weak_command(command: Sequence[str], user: ServiceUser) -> Weak | None:
 
 
 def _words(arguments: Sequence[str]) -> Iterator[str]:
-    """The arguments, what follows a `=` in them, and the words of a line that a shell is given."""
+    """Arguments, their values behind a `=`, and the words of a shell's line."""
     for argument in arguments:
         yield argument
         line = shlex.shlex(argument, posix=True, punctuation_chars=True)
@@ -102,12 +102,12 @@ def _words(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def weak_step(path: str, user: ServiceUser, *, itself: bool = True) -> Weak | None:
-    """The first place on the way to `path` that others could change; `itself`: or the target."""
+    """The first place that others could change; `itself`: or the target."""
     last: tuple[str, os.stat_result] | None = None
     for folder, entry, facts in _lookups(path):
         above = Path(folder).stat()
         held = facts is not None and bool(above.st_mode & stat.S_ISVTX)
-        """In a sticky folder only its owner, and an entry's, may rename what is there."""
+        """In a sticky folder only its owner, and an entry's, may rename."""
         if held and facts is not None and facts.st_uid == user.uid != above.st_uid:
             return Weak(path, entry, user.name, visitor=True)
         who = _changed_by(above, user, held=held) or _changed_by_list(folder, user, held=held)

@@ -1,8 +1,7 @@
-"""When the next sample is due, and how far the kept ones have travelled on a link. Takes monotonic `now`.
+"""Decides when the next sample is due, and how far kept ones have travelled on a link. Takes monotonic `now`.
 
-A sent frame proves nothing: only an acknowledgement moves `acked`. What stays unacknowledged for long is sent again;
-the hub drops what it has.
-"""
+A sent frame proves nothing: only an acknowledgement moves `acked`. What is unacknowledged for long is sent again;
+the hub drops what it has."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ class SamplingPlan:
 
     @property
     def live_interval(self) -> float:
-        """Seconds between live samples, 0 = nobody watches."""
+        """0: nobody watches."""
         return self._live_interval
 
     def keep(self, interval: float, now: float) -> None:
@@ -53,7 +52,7 @@ class SamplingPlan:
         return min(self._kept_at, self._live_at)
 
     def take(self, now: float) -> Due:
-        """Which samples are due at `now`; their next beats are set."""
+        """Sets their next beats."""
         due = Due(kept=now >= self._kept_at, live=now >= self._live_at)
         if due.kept:
             self._kept_at = _next_beat(self._kept_at, self._kept_interval, now)
@@ -69,7 +68,7 @@ def _next_beat(last: float, interval: float, now: float) -> float:
 
 WINDOW_FRAMES: Final = 4
 PACE_S: Final = 0.2
-"""5 frames/s leave three quarters of the hub's 20/s to live samples and results."""
+"""5 frames/s leave most of the hub's 20/s to live samples and results."""
 RESEND_AFTER_S: Final = 60.0
 RESEND_CAP_S: Final = 600.0
 
@@ -79,7 +78,7 @@ def pause_after(samples: int) -> float:
 
 
 class Replay:
-    """Frames under way on one link. `acked` is the highest acknowledged seq, `sent` the highest that was sent."""
+    """On one link. `acked`: highest acknowledged seq, `sent`: highest sent."""
 
     def __init__(self, acked: int) -> None:
         self.acked = acked
@@ -102,7 +101,7 @@ class Replay:
         return max(0.0, self._progress_at + self._resend_after_s - now)
 
     def unanswered_s(self, now: float) -> float:
-        """How long nothing has been acknowledged while a frame is under way; 0 when none is."""
+        """Without an acknowledgement, with a frame under way; else 0."""
         return 0.0 if not self._under_way or self._progress_at is None else now - self._progress_at
 
     def was_sent(self, seq: int, now: float) -> None:

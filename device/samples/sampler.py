@@ -1,7 +1,6 @@
 """Takes samples when due: kept ones into the spool, live ones to the link; syncs the disk each second.
 
-Sensors are read in their own thread with a time limit.
-"""
+Sensors are read in their own thread within a time limit."""
 
 from __future__ import annotations
 
@@ -26,14 +25,14 @@ SYNC_INTERVAL_S: Final = 0.8
 """A power cut may cost one second of samples; a sync takes a moment itself."""
 SENSOR_TIMEOUT_S: Final = 5.0
 MAX_TO_KEEP: Final = 1000
-"""Samples that wait for a slow disk; the oldest give way."""
+"""While the disk is slow; the oldest give way."""
 
 SETTLE_S: Final = 0.2
-"""Between two changes of the plan, however often the hub asks."""
+"""Between changes of the plan, however often the hub asks."""
 
 
 class Sampler:
-    """`on_kept` is called after a sample went into the spool, `offer_live` with each live sample."""
+    """`on_kept`: after a sample went into the spool; `offer_live`: each live sample."""
 
     def __init__(
         self,
@@ -66,16 +65,16 @@ class Sampler:
         self._logged_watched = 0.0
         self._replanned_at = float("-inf")
         self.latest: Sample | None = None
-        """What was read last, for the machine's own control page."""
+        """For the control page."""
         self.beats = 0
-        """Grows as long as this works; for the watchdog."""
+        """Grows while this works; for the watchdog."""
 
     def watch(self, interval: float) -> None:
         self._requested = interval
         self._watch(interval if self._monitors else 0.0)
 
     def set_monitoring(self, enabled: bool, interval: float) -> None:
-        """Disabled: reads no sensor, not even for live samples."""
+        """Disabled: reads no sensor, also not live."""
         if enabled and not self._monitors:
             self._fresh_history = True
         self._monitors = enabled
@@ -145,7 +144,7 @@ class Sampler:
         return sample
 
     async def _guarded(self, read: Callable[[], Sample | None]) -> Sample | None:
-        """The sensors' answer, None when they fail or are late; one call at a time."""
+        """None: they fail or are late; one call at a time."""
         if self._sensors.busy_s() > 0 and self._stuck:
             return None
         try:

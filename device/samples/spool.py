@@ -1,9 +1,8 @@
-"""Keeps samples on disk until the hub has them. Knows no link and no sample. For one thread at a time.
+"""Keeps samples on disk until the hub has them. For one thread at a time.
 
-What `append` returned survives kill -9; what `sync` covered survives a power cut. Numbers only grow within a boot. Only
-`acknowledge` frees; when the limit or the disk is full the oldest file is dropped. Damage costs the damaged records,
-counted. While the disk refuses, the newest records stay in memory.
-"""
+What `append` returned survives kill -9; what `sync` covered survives a power cut. Numbers only grow within a boot.
+Only `acknowledge` frees; when the limit or the disk is full the oldest file is dropped. Damage costs the damaged
+records, counted. While the disk refuses, the newest records stay in memory."""
 
 from __future__ import annotations
 
@@ -19,13 +18,13 @@ from device.samples.spool_files import Counters, SpoolFiles, StoredRecord, boot_
 
 DEFAULT_LIMIT: Final = 64 * 1024 * 1024
 SEGMENTS: Final = 256
-"""Dropping the oldest of so many files loses little."""
+"""So many that dropping the oldest loses little."""
 MAX_UNWRITTEN: Final = 1000
 _POSITION: Final = "position"
 
 
 class Batch(NamedTuple):
-    """Records of one boot, numbered without gaps; `seq` is the number of the last one."""
+    """Of one boot, numbered without gaps; `seq`: the last one's."""
 
     boot: str
     seq: int
@@ -33,14 +32,14 @@ class Batch(NamedTuple):
 
 
 class Position(msgspec.Struct):
-    """Marks beside the records; losing them costs repetition, never samples."""
+    """Beside the records; losing it costs repetition, never samples."""
 
     acked: dict[str, int] = {}
     last: dict[str, int] = {}
 
 
 class SampleSpool:
-    """`floor_seq` is a number no earlier life in this boot can have reached."""
+    """`floor_seq`: no earlier life of this boot can have reached it."""
 
     def __init__(
         self, folder: Path, boot_id: str, *, floor_seq: int = 1, limit: int = DEFAULT_LIMIT, segment_size: int = 0
@@ -67,7 +66,7 @@ class SampleSpool:
 
     @property
     def last_seq(self) -> int:
-        """The number of the newest record of this boot, acknowledged or not; 0 before the first."""
+        """Of this boot, acknowledged or not; 0 before the first."""
         return self._last
 
     @property
@@ -75,7 +74,7 @@ class SampleSpool:
         return not (self._files.dirty or self._position_dirty or self._unwritten)
 
     def append(self, payload: bytes) -> int:
-        """At most 64 KiB; returns its number. Never raises for a full or broken disk."""
+        """At most 64 KiB; its number. Never raises for a full or broken disk."""
         if len(payload) > records.MAX_PAYLOAD:
             raise ValueError(f"a record may have {records.MAX_PAYLOAD} bytes, not {len(payload)}")
         seq = self._last = self._next
@@ -88,7 +87,7 @@ class SampleSpool:
         return seq
 
     def sync(self) -> None:
-        """Flushes everything so far to the disk; retries what it refused."""
+        """Flush to disk; retry what it refused."""
         self._write_out(may_drop=False)
         try:
             if self._files.dirty:
@@ -107,7 +106,7 @@ class SampleSpool:
         self._files.seal()
 
     def acked(self, boot: str | None = None) -> int:
-        """The highest acknowledged number of a boot (this one by default)."""
+        """Of a boot (default: this one)."""
         return self._position.acked.get(boot or self.boot, 0)
 
     def pending(self) -> int:
@@ -115,11 +114,11 @@ class SampleSpool:
         return on_disk + len(self._unwritten)
 
     def read(self, after: int, limit: int, max_bytes: int) -> Batch | None:
-        """The next records of this boot above `after`: up to `limit`, up to `max_bytes`, numbered without gaps."""
+        """Of this boot above `after`: up to `limit`, up to `max_bytes`, without gaps."""
         return self._read(self.boot, after, limit, max_bytes)
 
     def read_leftovers(self, limit: int, max_bytes: int) -> Batch | None:
-        """The oldest unacknowledged records of an earlier boot, None when there are none."""
+        """Oldest unacknowledged of an earlier boot, or None."""
         for boot in dict.fromkeys(s.boot for s in self._files.segments if s.boot != self.boot):
             batch = self._read(boot, self.acked(boot), limit, max_bytes)
             if batch is not None:
@@ -127,11 +126,11 @@ class SampleSpool:
         return None
 
     def read_pending(self, limit: int, max_bytes: int) -> Batch | None:
-        """The oldest unacknowledged records of whatever boot, None when everything is acknowledged."""
+        """Oldest unacknowledged of any boot, or None."""
         return self.read_leftovers(limit, max_bytes) or self.read(self.acked(), limit, max_bytes)
 
     def acknowledge(self, seq: int, boot: str | None = None) -> None:
-        """Frees everything of `boot` up to `seq`; a number never given out frees nothing."""
+        """Free everything of `boot` up to `seq`; a number never given out frees nothing."""
         boot = boot or self.boot
         of_boot = [s.last for s in self._files.segments if s.boot == boot]
         seq = min(seq, self._last if boot == self.boot else max(of_boot, default=0))

@@ -1,8 +1,7 @@
 """The files of a spool: opened, appended to, scanned, and dropped from the oldest on when room is short.
 
 A file holds records of one boot, numbered without gaps. Its name holds its place, the boot, its first number, and
-whether it continues the file before it. Knows no sync intervals or acknowledgement marks.
-"""
+whether it continues the file before it."""
 
 from __future__ import annotations
 
@@ -23,14 +22,13 @@ _PLAIN: Final = re.compile(r"^[0-9A-Za-z-]{1,64}$")
 
 
 def boot_name(boot_id: str) -> str:
-    """The boot id, or a digest when it holds anything unusual."""
+    """Or a digest when it holds anything unusual."""
     return boot_id if _PLAIN.match(boot_id) else hashlib.sha256(boot_id.encode()).hexdigest()[:32]
 
 
 @dataclass
 class Segment:
-    """`last` is the highest number found in it (first - 1 when none), `count` its intact records, `torn` whether other
-    bytes follow them."""
+    """`last`: highest number in it (first - 1 when none), `count`: intact records, `torn`: other bytes follow them."""
 
     path: Path
     index: int
@@ -49,7 +47,7 @@ class Segment:
 
     @classmethod
     def opened(cls, path: Path) -> Segment | None:
-        """None when it is not one of ours. Raises OSError."""
+        """None: not one of ours. Raises OSError."""
         match = _NAME.match(path.name)
         if match is None:
             return None
@@ -73,7 +71,7 @@ class Segment:
                 yield record
 
     def unacknowledged(self, acked: int) -> int:
-        """Reads the file only when `acked` lies inside it."""
+        """Reads the file only when `acked` is inside."""
         if acked < self.first:
             return self.count
         if acked >= self.last:
@@ -81,7 +79,7 @@ class Segment:
         return sum(record.seq > acked for record in self.scan())
 
     def lost(self, expected_last: int) -> int:
-        """Records that cannot be read, if it once ended at `expected_last` (0 = unknown)."""
+        """Unreadable records, if it once ended at `expected_last` (0: unknown)."""
         return max(0, max(expected_last, self.last + self.torn) - self.first + 1 - self.count)
 
 
@@ -97,7 +95,7 @@ class StoredRecord(NamedTuple):
 
 @dataclass
 class Counters:
-    """Since the spool was opened: records dropped for room, records found damaged, writes the disk refused."""
+    """Since opening: dropped for room, damaged, writes refused."""
 
     dropped: int = 0
     damaged: int = 0
@@ -105,7 +103,7 @@ class Counters:
 
 
 class SpoolFiles:
-    """`acked(boot)`: what need not be counted when it is dropped."""
+    """`acked(boot)`: needs no count when dropped."""
 
     def __init__(self, folder: Path, boot: str, limit: int, segment_size: int, acked: Acked) -> None:
         self.folder = folder
@@ -122,7 +120,7 @@ class SpoolFiles:
         self._next_index = 0
 
     def load(self, last_known: dict[str, int]) -> None:
-        """Scans what an earlier life left, counts damage, removes what is acknowledged."""
+        """Scan an earlier life's files, count damage, remove what is acknowledged."""
         for path in sorted(self.folder.glob("*.spool")):
             with contextlib.suppress(OSError):
                 segment = Segment.opened(path)
@@ -143,11 +141,11 @@ class SpoolFiles:
                 self._remove(segment)
 
     def last_number(self) -> int:
-        """The highest number this boot may have given out, as far as the files show."""
+        """That this boot may have given out, by the files."""
         return max((s.last + s.torn for s in self.segments if s.boot == self._boot), default=0)
 
     def write(self, seq: int, payload: bytes, *, may_drop: bool) -> bool:
-        """False when the disk refuses. A full disk costs the oldest file if it `may_drop`."""
+        """False: the disk refuses. A full disk costs the oldest file if it `may_drop`."""
         data = records.pack(seq, payload)
         try:
             self._make_room(len(data))
@@ -159,7 +157,7 @@ class SpoolFiles:
         return True
 
     def flush(self) -> int:
-        """Make everything written survive a power cut; returns the last number. Raises OSError."""
+        """To survive a power cut; the last number. Raises OSError."""
         if self._handle is not None:
             os.fdatasync(self._handle)
         state_file.sync_folder(self.folder)
@@ -174,13 +172,13 @@ class SpoolFiles:
             self._handle = None
 
     def free(self, boot: str, seq: int) -> None:
-        """Remove files of `boot` with nothing above `seq`, except the one being written."""
+        """Files of `boot` with nothing above `seq`, but not the one being written."""
         writing = self.segments[-1] if self._handle is not None else None
         for segment in [s for s in self.segments if s.boot == boot and s.last <= seq and s is not writing]:
             self._remove(segment)
 
     def walk(self, boot: str, after: int, start: tuple[int, int]) -> Iterator[StoredRecord]:
-        """The records of `boot` above `after`; `start` is (segment, offset) where reading may begin."""
+        """Of `boot` above `after`; `start`: (segment, offset) where reading may begin."""
         for segment in self.segments:
             if segment.boot == boot and segment.last > after:
                 offset = start[1] if start[0] == segment.index else 0
@@ -189,7 +187,7 @@ class SpoolFiles:
                         yield StoredRecord(record.seq, record.payload, segment.index, record.end)
 
     def _append(self, seq: int, data: bytes) -> None:
-        """Raises OSError, and then nothing of the record stays behind."""
+        """Raises OSError; nothing of the record stays then."""
         segment = self.segments[-1] if self._handle is not None else None
         handle = self._handle
         if (
@@ -223,7 +221,7 @@ class SpoolFiles:
             self._drop_oldest(even_the_last=True)
 
     def _drop_oldest(self, *, even_the_last: bool = False) -> bool:
-        """False when there is none but the one being written."""
+        """False: there is only the one being written."""
         if len(self.segments) < (1 if even_the_last else 2):
             return False
         oldest = self.segments[0]

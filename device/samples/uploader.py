@@ -1,7 +1,6 @@
-"""Uploads kept samples by HTTP: all of them while WebSocket cannot pass, and those of earlier boots always.
+"""Uploads kept samples by HTTP: all while WebSocket cannot pass, and earlier boots' always.
 
-A link numbers samples within its boot; REST carries boot and number of each. Only success frees them.
-"""
+A link numbers samples within its boot; REST carries boot and number of each. Only success frees them."""
 
 from __future__ import annotations
 
@@ -23,15 +22,15 @@ from device.samples.spool import Batch, SampleSpool
 BATCH_SAMPLES: Final = 100
 BATCH_BYTES: Final = 48 * 1024
 PACE_S: Final = 0.5
-"""Between two requests at least; a full one is followed by a longer pause (`replay.pause_after`)."""
+"""At least; a full request is followed by a longer pause (`replay.pause_after`)."""
 LEFTOVERS_RETRY_S: Final = 60.0
 LEFTOVERS_RETRY_CAP_S: Final = 3600.0
 UNACCEPTABLE: Final = frozenset({400, 413, 422})
-"""The batch itself is refused: it is halved until the bad sample is alone, and that one is dropped."""
+"""The batch is halved until the bad sample is alone, which is dropped."""
 
 
 class Uploader:
-    """`is_live` tells whether the link is up; `link_ended` is set whenever an attempt to connect has ended."""
+    """`is_live`: the link is up; `link_ended`: set whenever an attempt to connect has ended."""
 
     def __init__(
         self,
@@ -55,16 +54,15 @@ class Uploader:
         self._link_ended = link_ended
         self._changed = asyncio.Event()
         self.went_live = asyncio.Event()
-        """To be set when a link goes live."""
+        """Set when a link goes live."""
 
     def set_interval(self, seconds: float) -> None:
-        """From now on, also for the pause that is going on."""
+        """Also for the present pause."""
         if seconds != self._interval:
             self._interval = seconds
             self._changed.set()
 
     async def run(self) -> None:
-        """Uploads when there is reason to, for ever."""
         await until_one_ends(self._fall_back(), self._clear_leftovers())
 
     async def _fall_back(self) -> None:
@@ -95,7 +93,7 @@ class Uploader:
             delay = min(2 * delay, LEFTOVERS_RETRY_CAP_S)
 
     async def _upload_all(self, read: Callable[[int, int], Batch | None]) -> bool:
-        """Sends batches until there is none; False when the hub refused one."""
+        """False: the hub refused a batch."""
         count, limit = 0, BATCH_SAMPLES
         try:
             while (batch := await self._disk.call(read, limit, BATCH_BYTES)) is not None:
@@ -111,7 +109,7 @@ class Uploader:
         return True
 
     async def _upload(self, batch: Batch) -> int:
-        """How many samples were taken: all, or 0 when the batch must be halved."""
+        """Samples taken: all, or 0 when the batch must be halved."""
         try:
             await self._call(self._client.upload_metrics, numbered(batch))
         except ApiError as error:
@@ -129,7 +127,7 @@ class Uploader:
 
 
 def numbered(batch: Batch) -> list[dict[str, Any]]:
-    """The samples of a batch as REST takes them: each with its boot and its number."""
+    """As REST takes them, each with boot and number."""
     first = batch.seq - len(batch.payloads) + 1
     samples = []
     for seq, payload in enumerate(batch.payloads, start=first):

@@ -30,8 +30,8 @@ _PLACEHOLDERS: Final = ("changeme", "your-", "your_", "<", "example", "placehold
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """Checked values. `values` has every key of the table and further keys of the hub; the properties derive from them.
-    `origins` has for each "environment NAME", "hub", "file" or "default"."""
+    """Checked. `values`: every key of the table and further keys of the hub. `origins`: "environment NAME", "hub",
+    "file" or "default"."""
 
     values: Mapping[str, Value]
     origins: Mapping[str, str]
@@ -54,33 +54,30 @@ class AgentSettings:
         return [str(entry) for entry in value] if isinstance(value, list) else []
 
     def overlaid(self, values: Mapping[str, Value], origins: Mapping[str, str]) -> AgentSettings:
-        """The same machine with these values for these keys."""
         return replace(self, values={**self.values, **values}, origins={**self.origins, **origins})
 
     @property
     def device_id(self) -> str:
-        """What the machine calls itself on the wire and in REST paths."""
+        """On the wire and in REST paths."""
         return self.text("rvm_id")
 
     @property
     def base_url(self) -> str:
-        """The hub's address without a slash at its end."""
+        """Without a slash at its end."""
         return self.text("myrvm_base_url").rstrip("/")
 
     @property
     def socket_url(self) -> str:
-        """Where the WebSocket is."""
         scheme, _, rest = self.base_url.partition("://")
         return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/ws/device"
 
     @property
     def tunnel_url(self) -> str:
-        """Where the tunnel of a remote access session is."""
         return f"{self.socket_url.removesuffix('device')}tunnel"
 
     @property
     def state_dir(self) -> Path:
-        """The folder of spool, journal and state; beside the configuration file unless it says otherwise."""
+        """Of spool, journal and state; by default beside the configuration file."""
         configured = self.text("state_dir")
         base = self.config_file.parent if self.config_file else Path.cwd()
         if configured:
@@ -90,7 +87,7 @@ class AgentSettings:
 
 
 def load(config_file: Path | None, environ: Mapping[str, str]) -> AgentSettings:
-    """Read, override, check; raises AgentSettingsError."""
+    """Raises AgentSettingsError."""
     written = _read(config_file) if config_file is not None else {}
     for key in written:
         if key not in KEYS:
@@ -112,12 +109,12 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> AgentSettings:
 
 
 def nearest(key: str) -> str:
-    """The known key that looks most like `key`, "" when none does."""
+    """The most similar known key, or ""."""
     return next(iter(difflib.get_close_matches(key.lower(), KEYS, n=1, cutoff=0.5)), "")
 
 
 def exposed(path: Path) -> bool:
-    """Whether others than the owner may read or write a file."""
+    """Whether others than the owner may read or write it."""
     with contextlib.suppress(OSError):
         return bool(path.stat().st_mode & SECRET_MODE_MASK)
     return False
@@ -162,8 +159,8 @@ def _check_backups(values: Mapping[str, Value]) -> None:
 
 
 def _secret(configured: str, environ: Mapping[str, str], config_file: Path | None) -> tuple[str, Path | None]:
-    """The machine's key, and the file of its own that it came from, if any: from RVM_API_TOKEN_FILE, from `file:PATH`
-    (relative to the configuration), or as written."""
+    """And its file, if any: from RVM_API_TOKEN_FILE, from `file:PATH` (relative to the configuration), or as
+    written."""
     file = environ.get("RVM_API_TOKEN_FILE") or environ.get("API_TOKEN_FILE")
     if not file and configured.startswith("file:"):
         base = config_file.parent if config_file else Path.cwd()
@@ -184,9 +181,9 @@ def _secret(configured: str, environ: Mapping[str, str], config_file: Path | Non
 
 
 KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
-"""Ends of the names of variables that hold the machine's key."""
+"""Ends of variables' names that hold the machine's key."""
 
 
 def without_key() -> dict[str, str]:
-    """The environment of processes that we start."""
+    """For processes that we start."""
     return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}

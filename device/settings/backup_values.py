@@ -1,7 +1,6 @@
-"""Checks what the machine's file says of backups: the sources by name, and the operator's public key.
+"""Checks what the machine's file declares of backups: sources by name, and the operator's public key.
 
-Which files a source has in the end is up to `device/backups/`; nothing here looks at the disk.
-"""
+Looks at no disk: `device/backups/` decides which files a source has."""
 
 from __future__ import annotations
 
@@ -15,13 +14,13 @@ from protocol.limits import MAX_FILE_PATH
 
 MAX_SOURCES: Final = 32
 SourceName = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*\Z")]
-"""It begins each path inside the archive."""
+"""Begins each path in the archive."""
 _Path = Annotated[str, msgspec.Meta(max_length=MAX_FILE_PATH, pattern=r"^/[^\x00-\x1f\x7f]*\Z")]
 _Glob = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_FILE_PATH, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 
 class BackupSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A folder, or one file, at `path`; `exclude` are patterns of what is left out below it."""
+    """A folder or file at `path`; `exclude`: patterns below it."""
 
     path: _Path
     data_class: BackupClass = msgspec.field(name="class", default="data")
@@ -33,7 +32,7 @@ class _Sources(msgspec.Struct):
 
 
 def backup_sources(value: object) -> dict[str, BackupSource]:
-    """A checked `backup_sources` by name; empty: the machine looks for them itself. Raises ValueError."""
+    """By name; empty: the machine looks for them. Raises ValueError."""
     found = msgspec.convert({"sources": value}, _Sources).sources
     for source in found.values():
         if ".." in source.path.split("/") or source.path.rstrip("/") == "":
@@ -42,7 +41,7 @@ def backup_sources(value: object) -> dict[str, BackupSource]:
 
 
 def nested(sources: dict[str, BackupSource]) -> tuple[str, str] | None:
-    """The names of a source and of one that holds it, or is the same: a restore would exchange it twice."""
+    """A source and one that holds it, or is the same: a restore would exchange it twice."""
     places = sorted((source.path.rstrip("/") + "/", name) for name, source in sources.items())
     for (outer, outer_name), (inner, inner_name) in pairwise(places):
         if inner.startswith(outer):
@@ -51,7 +50,7 @@ def nested(sources: dict[str, BackupSource]) -> tuple[str, str] | None:
 
 
 def backup_value(kind: str, value: object) -> Any:
-    """The checked value of kind `backup_sources` or `age_key` ("" for none). Raises ValueError."""
+    """Of kind `backup_sources` or `age_key` ("": none). Raises ValueError."""
     if kind == "backup_sources":
         return msgspec.to_builtins(backup_sources(value))
     if not isinstance(value, str):
@@ -63,7 +62,7 @@ def backup_value(kind: str, value: object) -> Any:
 
 
 def _check_recipient(key: str) -> None:
-    """Raises ValueError for what nobody could decrypt with: a slip would make every backup worthless."""
+    """Raises ValueError for a key that nobody could decrypt with: every backup would be worthless."""
     import pyrage  # few machines encrypt: the others do without it
 
     try:

@@ -1,5 +1,5 @@
-"""Checks the settings that the hub sends, caches them in the state folder, applies and answers them. An offline machine
-starts with the cache."""
+"""Checks the hub's settings, caches them in the state folder, applies and answers them. An offline machine starts
+with the cache."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ from protocol.messages import ConfigApplied
 
 FILE: Final = "configuration"
 MAX_ERRORS: Final = 30
-"""So that the answer fits into one frame, whatever the keys were."""
+"""So that the answer fits into one frame."""
 MAX_SENTENCE: Final = 250
 _on_the_wire: Final = texts_in("en")
 
 
 class SettingsKeeper:
-    """`apply(settings)` is called in the loop when the effective ones change and must not wait; `reply` sends the
-    answer."""
+    """`apply(settings)`: in the loop, when the effective ones change; must not wait. `reply` sends the answer."""
 
     def __init__(
         self,
@@ -57,14 +56,14 @@ class SettingsKeeper:
         return self._from_hub.version
 
     async def open(self) -> None:
-        """Applies the cache; a damaged one counts as none."""
+        """A damaged cache counts as none."""
         cached = await self._disk.call(cached_configuration, self._own.state_dir)
         if cached is not None:
             self._on_disk = cached
             self._take(cached)
 
     def offer(self, version: int, values: Mapping[str, Any]) -> None:
-        """Never waits. Newer settings replace those not applied yet."""
+        """Never waits. Newer ones replace those not applied yet."""
         self._offered = HubSettings(version=version, values=dict(values))
         self._news.set()
 
@@ -111,7 +110,7 @@ def cached_configuration(state_dir: Path) -> HubSettings | None:
 
 
 def effective_settings(own: AgentSettings) -> AgentSettings:
-    """The machine's settings with the cached ones of the hub, for programs beside the agent."""
+    """With the hub's cached ones, for programs beside the agent."""
     effective = effective_values(cached_configuration(own.state_dir) or HubSettings(), own.values, own.origins, STATIC)
     return own.overlaid(effective.values, effective.origins)
 

@@ -1,5 +1,5 @@
-"""The effective value of each dynamic key: environment over hub over file over default; and why one of the hub's is
-refused. Knows no file and no link."""
+"""Decides each dynamic key's effective value: environment over hub over file over default; and why one of the hub's
+is refused."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import msgspec
 from protocol.configuration import MAX_FREE_KEYS, SETTINGS, Value, WrongValueError, checked, is_free, key_of
 
 ENVIRONMENT: Final = "environment "
-"""Begins the origin of a value from the environment; the variable's name follows."""
+"""Prefix of a value's origin; the variable's name follows."""
 _QUERY: Final = re.compile(r"\?[^,\s]*")
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The hub's newest settings, unchecked. Version 0: none were written there yet."""
+    """Unchecked. Version 0: none were written."""
 
     version: int = 0
     values: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class EffectiveValues(NamedTuple):
-    """`values` and `origins` of the keys that the hub decides; `errors`: why a key of the hub is not effective."""
+    """Of the keys that the hub decides; `errors`: why a key of the hub is not effective."""
 
     values: Mapping[str, Value]
     origins: Mapping[str, str]
@@ -34,8 +34,8 @@ class EffectiveValues(NamedTuple):
 def effective_values(
     from_hub: HubSettings, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
 ) -> EffectiveValues:
-    """The hub's values over a machine's `own` settings with these `origins`; `static` keys are the owner's alone. A
-    wrong value costs its own key only."""
+    """The hub's values over a machine's `own` with `origins`; `static` keys are the owner's. A wrong value costs its
+    key only."""
     values: dict[str, Value] = {}
     errors: dict[str, WrongValueError] = {}
     for name, value in from_hub.values.items() if from_hub.version > 0 else ():
@@ -50,7 +50,7 @@ def effective_values(
 
 
 def set_here(own: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Value]:
-    """Dynamic keys that file or environment set, for the hub to show; addresses without their query, which may hold a
+    """Dynamic keys set by file or environment, for the hub to show; addresses without their query, which may hold a
     key."""
     found = {key: own[key] for key in SETTINGS if origins[key] == "file" or origins[key].startswith(ENVIRONMENT)}
     return {key: _QUERY.sub("?...", str(v)) if SETTINGS[key].kind == "addresses" else v for key, v in found.items()}
@@ -59,7 +59,7 @@ def set_here(own: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Va
 def _judged(
     name: str, value: object, own: Mapping[str, object], origins: Mapping[str, str], static: Collection[str]
 ) -> tuple[str, Value] | WrongValueError:
-    """Key and value as they are read here, or why not."""
+    """Key and value as read here, or why not."""
     try:
         key = key_of(name)
         found = checked(key, value)

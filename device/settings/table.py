@@ -1,4 +1,4 @@
-"""Every key of a machine's configuration file; the dynamic ones come from `protocol/configuration.py`."""
+"""Every key of a machine's configuration file; `protocol/configuration.py` has the dynamic ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Value = configuration.Value | dict[str, Any]
 
 
 class Key(NamedTuple):
-    """`kind` is text, id (whole number or text), whole, number, switch, units (names of services), one of `values` or
-    of `backup_values`, and for dynamic keys whatever the shared table says; bounds are inclusive."""
+    """`kind`: text, id (whole number or text), whole, number, switch, units (names of services), one of `values` or
+    `backup_values`, and for dynamic keys the shared table's; bounds are inclusive."""
 
     kind: str
     default: Value
@@ -63,7 +63,7 @@ BACKUP: Final = {
     "backup_services": Key("units", []),
 }
 STATIC: Final[dict[str, Key]] = {**SERVER, **AGENT, **REMOTE, **BACKUP}
-"""No hub may change these; the shared table names them, too, so that the hub refuses them at once."""
+"""No hub may change these; the shared table names them too, so that it refuses them at once."""
 KEYS: Final[dict[str, Key]] = {
     **SERVER,
     **{name: Key(s.kind, s.default, s.least, s.most) for name, s in SETTINGS.items()},
@@ -74,5 +74,5 @@ KEYS: Final[dict[str, Key]] = {
 
 
 def is_dynamic(key: str) -> bool:
-    """Whether the hub may set it as well."""
+    """Whether the hub may set it too."""
     return key in SETTINGS

@@ -1,4 +1,4 @@
-"""Checks one value of the configuration, from the file or the environment, against its key's rule."""
+"""Checks one value of file or environment against its key's rule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Words = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=64)]
 
 
 class OnDemand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`start` is the service itself, or a command that starts it and ends. Without `stop` the process of `start` is
+    """`start`: the service itself, or a command that starts it and ends. Without `stop` the process of `start` is
     ended."""
 
     start: Words
@@ -77,7 +77,7 @@ _TEXTS: Final = ("text", "zone", "zone_or_none", "addresses", "address", "window
 
 
 class AgentSettingsError(Exception):
-    """`code` and `values` are rendered by texts; `key` is the key at fault."""
+    """Texts render `code` and `values`; `key` is at fault."""
 
     def __init__(self, code: str, key: str = "", **values: object) -> None:
         super().__init__(f"{code}: {key}")

@@ -1,5 +1,5 @@
-"""Whether a return session is open, as the machine's own software declares it (docs/machine_software.md): by a file
-that is touched now and then, or by `declare`. Either ends after `most_s` seconds without renewal."""
+"""Whether a customer's session is open, as the machine's software declares it (docs/machine_software.md): by a file
+touched now and then, or by `declare`. Ends after `most_s` seconds without renewal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Final
 from device.settings import AgentSettings
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""Follows no link, and does not wait at a pipe."""
+"""No link is followed, no pipe waited at."""
 
 
 _WAY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -23,12 +23,12 @@ MOST_LINKS: Final = 40
 
 
 class NotPlainError(OSError):
-    """Something other than a file stands where the file of the return session should be."""
+    """Something other than a file stands there."""
 
 
 class ReturnSession:
-    """Blocks for a look at one file. Ages are monotonic: a wall clock that jumps ends no session, and a file from
-    before this boot opens none."""
+    """Blocks for a look at one file. Ages are monotonic: a jumping clock ends no session, and a file from before
+    this boot opens none."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class ReturnSession:
         return declared or self._file_says_so(now)
 
     def declare(self, busy: bool) -> None:
-        """To be repeated within `most_s`, and ended."""
+        """To be repeated within `most_s`."""
         self._declared_at = self._monotonic() if busy else None
 
     def touch(self) -> None:
@@ -111,7 +111,7 @@ def _make(folder: Path) -> None:
 
 @contextlib.contextmanager
 def opened_way(path: Path) -> Iterator[int]:
-    """A handle of a folder. Only links of root or of ourselves are followed. Raises OSError, NotPlainError."""
+    """Only links of root or of ourselves are followed. Raises OSError, NotPlainError."""
     rest, links = [*path.absolute().parts[:0:-1]], 0
     handle = os.open("/", _WAY)
     try:
@@ -142,6 +142,6 @@ def opened_way(path: Path) -> Iterator[int]:
 
 
 def of_settings(settings: AgentSettings) -> ReturnSession:
-    """The file in the state folder, unless the configuration names another."""
+    """In the state folder, unless the configuration names another."""
     named = settings.text("return_session_file") or "return-session"
     return ReturnSession(settings.state_dir / named, settings.number("return_session_max"))

@@ -1,4 +1,4 @@
-"""The machine's own status and the rules of changing it; knows no file and no link."""
+"""Decides the machine's own status and its changes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ _LEGAL: Final = {
     "reason": "at most 500 characters",
     "until": "an RFC 3339 time with a zone",
 }
-"""What each member of a declaration may be."""
 KEEP: Final = UNSET
-"""Of a member that stays as it is, where None would end it."""
+"""The member stays, where None would end it."""
 Kept = UnsetType
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What returns after a status with an `until`."""
+    """Returns after a status with an `until`."""
 
     status: Status
     special_status: SpecialStatus | None = None
@@ -36,8 +35,8 @@ class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`since` is RFC 3339; `seq` numbers declarations. `until` is by the hub's clock, and `before` holds again from
-    then on. `busy`: a return session is open."""
+    """`since`: RFC 3339; `seq` numbers declarations. `until`: by the hub's clock, then `before` holds again. `busy`:
+    a customer's session is open."""
 
     status: Status = "active"
     capacity: Capacity | None = None
@@ -51,7 +50,7 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def effective_status(self) -> str:
-        """The special status overrides the status while it lasts."""
+        """The special status overrides while it lasts."""
         return self.special_status or self.status
 
 
@@ -98,7 +97,7 @@ def declared(
     reason: str | Kept | None = KEEP,
     until: str | Kept | None = KEEP,
 ) -> MachineState:
-    """What a declaration does not name stays; a reason stays as long as its status. Raises IllegalStatusError."""
+    """What is not named stays; a reason stays as long as its status. Raises IllegalStatusError."""
     following = status or state.status
     special = state.special_status if isinstance(special_status, Kept) else special_status
     if isinstance(reason, Kept):
@@ -132,7 +131,7 @@ def _checked(members: dict[str, Any]) -> MachineState:
 
 
 def given_back(state: MachineState, now: str) -> MachineState:
-    """The state when its `until` has come: what was before, as far as the capacity allows."""
+    """What was before `until`, as far as the capacity allows."""
     before = state.before or Before(status=state.status)
     status = lawful(before.status, state.capacity)
     return MachineState(
@@ -167,7 +166,7 @@ def _since(state: MachineState, status: str, now: str) -> str:
 
 
 def _before(state: MachineState) -> Before:
-    """What returns later; never a status that itself had an `until`."""
+    """Never a status that itself had an `until`."""
     if state.until is not None and state.before is not None:
         return state.before
     return Before(status=state.status, special_status=state.special_status, reason=state.reason)
@@ -176,7 +175,7 @@ def _before(state: MachineState) -> Before:
 def _ends(
     state: MachineState, status: str | None, special_status: str | Kept | None, until: str | Kept | None
 ) -> tuple[str | None, Any]:
-    """The `until` and `before` after a declaration. When nothing is left to return, nothing ends."""
+    """`until` and `before` after a declaration; when nothing would return, nothing ends."""
     if not isinstance(until, Kept):
         return until, None if until is None else _before(state)
     if state.until is None or state.before is None:

@@ -1,5 +1,5 @@
-"""Changes the machine's status: for its own software, for other programs, after a return session or an `until`. Files
-are looked at every quarter of a second."""
+"""Changes the machine's status: for its software, other programs, after a customer's session or an `until`. Looks at
+files every quarter of a second."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RVMStatusChecker:
         self._wall = wall
 
     def check_status(self) -> MachineState:
-        """What the machine last declared, or a command set."""
+        """Last declared, or set by a command."""
         return self._keeper.state
 
     async def update_status(
@@ -44,11 +44,10 @@ class RVMStatusChecker:
         reason: str | Kept | None = KEEP,
         until: str | Kept | None = KEEP,
     ) -> MachineState:
-        """Declares a status; it is reported to the hub, after a reconnect if need be. What is not given stays (None
-        ends a special status, a reason or an `until`); a reason stays as long as its status.
+        """Declare a status; reported to the hub, after a reconnect if need be. What is not given stays (None ends a
+        special status, a reason or an `until`); a reason stays as long as its status.
 
-        Raises IllegalStatusError, OSError when it cannot be recorded.
-        """
+        Raises IllegalStatusError, OSError when it cannot be recorded."""
         return await self._step(
             lambda state: declared(
                 state,
@@ -62,7 +61,7 @@ class RVMStatusChecker:
         )
 
     async def set_busy(self, busy: bool) -> None:
-        """Begins (to be repeated within `return_session_max` seconds) or ends a return session. Raises OSError."""
+        """Begin (repeated within `return_session_max` seconds) or end a customer's session. Raises OSError."""
         self._session.declare(busy)
         await self.note_session(self._session.is_open())
 

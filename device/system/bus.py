@@ -1,5 +1,5 @@
-"""Calls the system bus (D-Bus): one short session a request, within a time limit. A refusal is told apart from every
-other failure. Knows no service and no command."""
+"""Calls the system bus (D-Bus): one short session a request, within a time limit. A refusal differs from every other
+failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER_WITHIN_S: Final = 10.0
 HELP: Final = "not permitted: install the helper"
 _REFUSALS: Final = ("AccessDenied", "AuthFailed", "InteractiveAuthorizationRequired", "NotPrivileged")
 _NOBODY: Final = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
-"""The service is not on this bus."""
+"""No such service on this bus."""
 
 
 class NotPermittedError(Exception):
@@ -28,7 +28,7 @@ class NotPermittedError(Exception):
 
 
 class SystemBusError(Exception):
-    """`name` is the error's D-Bus name or a word of ours."""
+    """`name`: the error's D-Bus name, or a word of ours."""
 
     def __init__(self, name: str, detail: str) -> None:
         super().__init__(f"{name}: {detail[:300]}" if detail else name)
@@ -36,8 +36,6 @@ class SystemBusError(Exception):
 
 
 class BusObject(NamedTuple):
-    """An object of a service and the interface to speak to."""
-
     service: str
     path: str
     interface: str
@@ -66,7 +64,7 @@ class BusSession:
 
     @contextlib.asynccontextmanager
     async def signals(self, target: BusObject, member: str) -> AsyncIterator[asyncio.Queue[Message]]:
-        """From now on; read them with `signal_content`."""
+        """From now on; read by `signal_content`."""
         from jeepney import MatchRule, message_bus
 
         rule = MatchRule(type="signal", interface=target.interface, member=member, path=target.path)
@@ -98,7 +96,7 @@ class SystemBus:
         *,
         seconds: float = ANSWER_WITHIN_S,
     ) -> tuple[Any, ...]:
-        """Within `seconds`. Raises NotPermittedError or SystemBusError."""
+        """Raises NotPermittedError or SystemBusError."""
 
         async def ask_it(session: BusSession) -> tuple[Any, ...]:
             return (await session.call(target, method, signature, body)).body
@@ -106,7 +104,7 @@ class SystemBus:
         return await self.during(ask_it, seconds)
 
     async def during(self, work: Callable[[BusSession], Awaitable[T]], seconds: float) -> T:
-        """`work(session)` may take so long. Raises NotPermittedError or SystemBusError."""
+        """Raises NotPermittedError or SystemBusError."""
         if not self._allowed:
             raise NotPermittedError("system_control is off")
         try:

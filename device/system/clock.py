@@ -1,5 +1,4 @@
-"""The machine's clock: the present time as the wire writes it, and whether somebody (NTP, PTP, GPS) keeps it right, by
-the kernel's word."""
+"""The machine's clock: present time for the wire, and whether somebody (NTP, PTP, GPS) corrects it, by the kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from typing import Final
 
 
 def utc_now() -> str:
-    """RFC 3339 in UTC with milliseconds, e.g. 2026-11-23T06:30:00.000Z."""
+    """RFC 3339 in UTC, e.g. 2026-11-23T06:30:00.000Z."""
     return rfc3339(datetime.now(timezone.utc))
 
 
@@ -22,11 +21,11 @@ def rfc3339(moment: datetime) -> str:
 
 
 WORST_ERROR_US: Final = 16_000_000
-"""The kernel's estimate of its own error once nobody has corrected it for long."""
+"""The kernel's estimated error once nobody has corrected it for long."""
 
 
 class _Timex(ctypes.Structure):
-    """The beginning of `struct timex` (adjtimex(2)); the rest is room."""
+    """Begin of `struct timex` (adjtimex(2)); the rest is room."""
 
     _fields_ = [
         ("modes", ctypes.c_uint),
@@ -38,7 +37,7 @@ class _Timex(ctypes.Structure):
 
 
 def is_synchronised() -> bool | None:
-    """None where the kernel does not tell."""
+    """None: the kernel does not tell."""
     ask = _adjtimex()
     if ask is None:
         return None

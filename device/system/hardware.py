@@ -1,4 +1,4 @@
-"""Describes the machine: the constant facts of `hello`, each a function of a root folder."""
+"""The constant facts of `hello`, each a function of a root folder."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ MAX_SERVICES: Final = 50
 
 
 def boot_id(root: Path) -> str:
-    """A new one for this process where the kernel has none."""
+    """New for this process where the kernel has none."""
     return (text_of(root / "proc/sys/kernel/random/boot_id") or uuid.uuid4().hex)[:MAX_NAME]
 
 
 def boot_milliseconds(root: Path) -> int:
-    """Milliseconds since boot; greater each time an agent starts in the same boot."""
+    """Since boot; grows with each start of an agent."""
     seconds = board.uptime(root).value
     return 1 if seconds is None else max(1, int(seconds * 1000))
 
 
 def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
-    """The `hardware` member of hello; what is unknown is left out. `services`: what may be restarted from the hub."""
+    """What is unknown is left out. `services`: may be restarted from the hub."""
     facts = {
         "model": model(root),
         "cores": _cores(root),
@@ -60,7 +60,7 @@ def fitted(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(root: Path) -> str:
-    """The device tree's model, the PC's product name, else the host's name."""
+    """The device tree's, the PC's product name, else the host's name."""
     for file in ("proc/device-tree/model", "sys/class/dmi/id/product_name"):
         text = text_of(root / file) or ""
         if text.lower() not in _NO_MODEL:

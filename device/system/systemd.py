@@ -1,4 +1,4 @@
-"""Requests to systemd: services, reboots, the time zone, and signs of life for its watchdog."""
+"""Requests to systemd: services, reboots, the time zone, watchdog signs of life."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS: Final = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
 
 async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
-    """Like `start`, of one that may run."""
+    """Like `start`."""
     await _order(bus, "RestartUnit", unit, seconds)
 
 
@@ -30,7 +30,7 @@ async def stop(bus: SystemBus, unit: str, seconds: float) -> None:
 
 
 async def start(bus: SystemBus, unit: str, seconds: float) -> None:
-    """Waits for the result. Raises NotPermittedError or SystemBusError, whose name is systemd's own word (`failed`,
+    """Waits for the result. Raises NotPermittedError, or SystemBusError, whose name is systemd's (`failed`,
     `timeout`, `dependency`, ...) when the service did not come up."""
     await _order(bus, "StartUnit", unit, seconds)
 
@@ -66,12 +66,12 @@ async def states(bus: SystemBus, names: Collection[str], seconds: float) -> dict
 
 
 def full_name(unit: str) -> str:
-    """`camera` and `camera.service` are the same service, as for systemctl."""
+    """`camera` is `camera.service`, as for systemctl."""
     return unit if unit.endswith(_KINDS) else f"{unit}.service"
 
 
 def own_unit(root: Path) -> str | None:
-    """None when it was started by hand."""
+    """None: started by hand."""
     for line in (text_of(root / "proc/self/cgroup") or "").splitlines():
         name = line.rpartition("/")[2]
         if name.endswith(".service") and not name.startswith("user@"):
@@ -83,7 +83,7 @@ LOGIND: Final = BusObject("org.freedesktop.login1", "/org/freedesktop/login1", "
 
 
 async def reboot(bus: SystemBus, seconds: float) -> None:
-    """When this returns it has begun. Raises NotPermittedError or SystemBusError."""
+    """It has begun on return. Raises NotPermittedError or SystemBusError."""
     await bus.ask(LOGIND, "Reboot", "b", (False,), seconds=seconds)
 
 
@@ -93,7 +93,7 @@ _SERVICE: Final = "org.freedesktop.systemd1.Service"
 
 
 class SystemTimezone:
-    """`root` is where /etc is found."""
+    """`root`: where /etc is."""
 
     def __init__(self, bus: SystemBus, root: Path) -> None:
         self._bus = bus
@@ -109,7 +109,7 @@ class SystemTimezone:
         await self._bus.ask(TIMEDATED, "SetTimezone", "sb", (name, False))
 
     async def started_before(self, units: Sequence[str], moment: float) -> list[str]:
-        """Services running since before the monotonic `moment`, and those of which nothing is known."""
+        """Running since before the monotonic `moment`, or unknown."""
 
         async def look(session: BusSession) -> list[str]:
             return [unit for unit in units if await _is_older(session, unit, moment)]

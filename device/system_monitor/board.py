@@ -1,4 +1,4 @@
-"""Power drawn (ina3221 monitors of a Jetson's board), throttling (cooling devices other than fans) and uptime."""
+"""Power (ina3221 monitors of a Jetson's board), throttling (cooling devices but fans) and uptime."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from device.system_monitor.reading import SensorReading, absent, listed, number_of, text_of
 
 TOTAL_RAILS: Final = frozenset({"VDD_IN", "POM_5V_IN", "VDD_TOTAL", "SYS5V"})
-"""The board's input; where it is measured the other rails are parts of it."""
+"""Board input; where measured, other rails are parts of it."""
 MOST_W: Final = 10_000.0
 _CHANNELS: Final = (1, 2, 3)
 
 
 def power(root: Path) -> SensorReading:
-    """Watts: of the input rail when it is measured, else of all together."""
+    """Watts: of the input rail, else of all together."""
     rails = list(_rails(root))
     if not rails:
         return absent("no power monitor found")
@@ -41,7 +41,7 @@ _SLOWS_DOWN: Final = re.compile(r"throttle|cpufreq|devfreq|hot-surface|oc-event|
 
 
 def throttled(root: Path) -> SensorReading:
-    """1.0 when any processor or GPU is slowed down, else 0.0."""
+    """1.0 when a processor or GPU is slowed down, else 0.0."""
     states = []
     for device in listed(root / "sys/class/thermal", "cooling_device*"):
         state = number_of(device / "cur_state")

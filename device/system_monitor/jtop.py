@@ -1,5 +1,5 @@
-"""Reads the jetson-stats service where it runs; no value when stale. Its client repeats the last values when the
-service dies, so the moment of the last change is kept."""
+"""Reads the jetson-stats service; no value when stale. Its client repeats the last values when the service dies, so
+the last change is timed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def open_client() -> Any:
 
 
 class JtopAdapter:
-    """`now` is a monotonic clock. `gpu()` and `power()` answer from the service or with a reason."""
+    """`now`: monotonic."""
 
     def __init__(self, now: Callable[[], float], connect: Callable[[], Any] = open_client) -> None:
         self._now = now
@@ -38,7 +38,7 @@ class JtopAdapter:
         return self._read(lambda stats: float(stats["GPU"]), 0.0, 100.0)
 
     def power(self) -> SensorReading:
-        """Watts of the whole board."""
+        """Of the whole board."""
         return self._read(lambda stats: float(stats["Power TOT"]) / 1000, 0.0, 1000.0)
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class JtopAdapter:
         return SensorReading(round(value, 3)) if least <= value <= most else absent("jtop gave an impossible value")
 
     def _fresh(self) -> dict[str, Any] | None:
-        """The service's figures if they moved lately; foreign code may raise anything."""
+        """If they moved lately; foreign code may raise anything."""
         now = self._now()
         if self._client is None and not self._reopen(now):
             return None

@@ -1,5 +1,4 @@
-"""Reads all sensors into one sample. Knows no link and no spool. Without /proc (a Mac) processor and memory are
-psutil's."""
+"""Reads all sensors into one sample. Without /proc (a Mac) processor and memory are psutil's."""
 
 from __future__ import annotations
 
@@ -16,11 +15,11 @@ from device.system_monitor.sensors import CpuTimes
 from protocol.messages import Sample
 
 MIN_SPAN_S: Final = 0.05
-"""Rates over a shorter span are noise."""
+"""Rates over less are noise."""
 
 
 class Look(NamedTuple):
-    """The counters at one moment; a rate is the difference of two."""
+    """Counters at one moment; a rate is a difference."""
 
     at: float
     ticks: sensors.CpuTimes | None
@@ -28,8 +27,8 @@ class Look(NamedTuple):
 
 
 class SystemMonitor:
-    """`root` is the folder the machine's files are in, `disk_path` the path whose file system is measured. Blocks.
-    Rates cover the time since this monitor's last sample, so history and a live view have a monitor each."""
+    """`root`: the machine's files; `disk_path`: its file system is measured. Blocks. Rates cover the time since this
+    monitor's last sample, so history and live view have a monitor each."""
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class SystemMonitor:
         self._before = self._look()
 
     def collect_metrics(self) -> Sample:
-        """What cannot be read is None, with its reason in `reasons`."""
+        """An absent one is None, with its reason in `reasons`."""
         before, after = self._before, self._look()
         span = after.at - before.at if before is not None else 0.0
         if span >= MIN_SPAN_S or before is None:
@@ -82,7 +81,7 @@ class SystemMonitor:
         )
 
     def upload_metrics(self, sample: Sample | None = None) -> int:
-        """Hand a sample (a new one by default) to the spool; returns its number."""
+        """Into the spool (a new one by default); its number."""
         if self._keep is None:
             raise RuntimeError("this monitor was made without a place to keep samples in")
         return self._keep(sample or self.collect_metrics())
@@ -106,7 +105,7 @@ class SystemMonitor:
 
 
 def foreign_cpu_times() -> CpuTimes:
-    """Busy and total time since boot, in hundredths of a second."""
+    """Busy and total, in hundredths of a second."""
     import psutil  # type: ignore[import-untyped]
 
     times = psutil.cpu_times()

@@ -1,5 +1,5 @@
-"""Bytes a second in and out of the machine, between two looks at /proc/net/dev. Bridges, bonds and tunnels carry the
-same bytes a second time; /sys/class/net tells which they are."""
+"""Bytes a second in and out, between two looks at /proc/net/dev. Bridges, bonds and tunnels carry the same bytes
+again; /sys/class/net shows which they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ETHERNET: Final = 1
 _PPP: Final = 512
 _LOOPBACK: Final = 772
 _NO_WIRE: Final = frozenset({280, 801, 802, 803, 804, 805, _LOOPBACK})
-"""linux/if_arp.h: CAN, and wireless interfaces that watch another one."""
+"""linux/if_arp.h: CAN, and wireless monitors."""
 
 
 class NetworkBytes(NamedTuple):
@@ -25,12 +25,11 @@ Counters = Mapping[str, NetworkBytes]
 
 
 def read(root: Path) -> Counters | None:
-    """Of the interfaces that count; None when the kernel does not show any.
+    """Of the interfaces that count; None: the kernel shows none.
 
-    Hardware counts, unless it lies on another one (a switch's port). Where none is, or none has a carrier, what leaves
-    otherwise counts: a container's interface, and PPP over a modem. Without /sys one lone interface besides the
-    loopback counts.
-    """
+    Hardware counts, unless it is part of another (a switch's port). Where none is, or none has a carrier, what
+    leaves otherwise counts: a container's interface, and PPP over a modem. Without /sys one lone interface besides
+    the loopback counts."""
     found = {}
     for line in (text_of(root / "proc/net/dev") or "").splitlines():
         name, colon, rest = line.partition(":")
@@ -42,7 +41,7 @@ def read(root: Path) -> Counters | None:
 
 
 def rates(before: Counters | None, after: Counters | None, seconds: float) -> tuple[SensorReading, SensorReading]:
-    """Bytes a second (received, sent) between two looks `seconds` apart, of the interfaces that counted at both."""
+    """(received, sent) between looks `seconds` apart, of interfaces that counted at both."""
     if after is None:
         why = absent("no network interface found")
     elif before is None or seconds <= 0:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class SensorReading(NamedTuple):
-    """`value` in the unit of its subject, or None and the `reason` in a few plain words."""
+    """In its subject's unit, or None and a plain `reason`."""
 
     value: float | None
     reason: str | None = None
@@ -18,7 +18,7 @@ def absent(reason: str) -> SensorReading:
 
 
 def text_of(path: Path) -> str | None:
-    """Without surrounding white space and NULs; None when it cannot be read, as sensors that are switched off."""
+    """Without white space and NULs around it; None: unreadable, as sensors that are switched off."""
     try:
         return path.read_bytes()[:65536].decode("utf-8", "replace").strip(" \t\r\n\x00")
     except OSError:
@@ -26,7 +26,7 @@ def text_of(path: Path) -> str | None:
 
 
 def number_of(path: Path) -> int | None:
-    """The whole number in a small kernel file; None when there is none."""
+    """Of a small kernel file; None: none."""
     text = text_of(path)
     try:
         return None if text is None else int(text)
@@ -35,7 +35,7 @@ def number_of(path: Path) -> int | None:
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:
-    """The entries of `folder` that match, by name; none when the folder cannot be read."""
+    """By name; none when the folder cannot be read."""
     try:
         return sorted(folder.glob(pattern))
     except OSError:
@@ -43,5 +43,5 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 
 def percent(part: float, whole: float) -> float:
-    """`part` of `whole`, 0-100, two decimals."""
+    """0-100, two decimals."""
     return round(min(max(100.0 * part / whole, 0.0), 100.0), 2)

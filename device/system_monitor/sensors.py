@@ -1,8 +1,7 @@
 """How busy and how hot the machine is: processor, memory, disk, GPU and temperature, each a function of a root folder.
 
-Sources: /proc/stat (between two looks), /proc/meminfo, statvfs as `df` counts, devfreq in per mille, thermal zones or
-else hwmon.
-"""
+Sources: /proc/stat (two looks), /proc/meminfo, statvfs as `df` counts, devfreq in per mille, thermal zones or else
+hwmon."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def cpu_times(root: Path) -> CpuTimes | None:
 
 
 def cpu_usage(before: CpuTimes | None, after: CpuTimes | None) -> SensorReading:
-    """Percent of all cores that were busy between two looks."""
+    """Percent of all cores, between two looks."""
     if after is None:
         return absent("no processor counters")
     if before is None:
@@ -73,7 +72,7 @@ def _sizes(root: Path) -> dict[str, int]:
 
 
 def disk_usage(path: Path) -> SensorReading:
-    """Percent used of what an ordinary user may use."""
+    """Percent of what an ordinary user may use."""
     try:
         stat = os.statvfs(path)
     except OSError as error:
@@ -93,7 +92,7 @@ KNOWN_LINKS: Final = (
 
 
 def gpu_usage(root: Path) -> SensorReading:
-    """Percent of time the GPU was busy."""
+    """Percent of the time."""
     found = False
     for file in _load_files(root):
         found = found or file.exists()
@@ -112,13 +111,13 @@ def _load_files(root: Path) -> Iterator[Path]:
 
 
 OFFLINE_C: Final = -256.0
-"""What the Tegra driver says for a sensor that is powered off."""
+"""The Tegra driver's value of a powered-off sensor."""
 _CHIP: Final = re.compile(r"cpu|gpu|soc|tj|cv\d|x86_pkg|acpitz|ao-therm|tboard|tdiode", re.IGNORECASE)
 _CHIP_HWMON: Final = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal"})
 
 
 def temperature(root: Path) -> SensorReading:
-    """Degrees C of the hottest chip sensor, else of the hottest other one."""
+    """Degrees C of the hottest chip sensor, else of the hottest other."""
     zones = list(_zones(root))
     sensors = [(bool(_CHIP.search(name)), value) for name, value in zones]
     if not sensors:

@@ -1,4 +1,4 @@
-"""Reads and sets the system's zone, and knows the clock's state and which services still run in an old zone."""
+"""Reads and sets the system's zone; knows the clock's state and services still in an old zone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLOCK_MOVED_S: Final = 5.0
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`changed` is the monotonic moment in `boot` at which the zone was another."""
+    """`changed`: monotonic moment in `boot` at which the zone was another."""
 
     boot: str = ""
     zone: str | None = None
@@ -50,12 +50,12 @@ class ZoneFacts:
         return self._system.current()
 
     def clock(self) -> tuple[bool | None, float | None]:
-        """Whether it is kept in step, and how many seconds it is ahead of the hub's; None where unknown."""
+        """In step, and seconds ahead of the hub's; None: unknown."""
         offset = self._hub_clock.offset(time.monotonic(), datetime.now(timezone.utc))
         return self._ntp(), None if offset is None else round(offset, 3)
 
     def now(self) -> str:
-        """The hub's time when it is known."""
+        """The hub's, when known."""
         return rfc3339(self._hub_clock.now(time.monotonic(), datetime.now(timezone.utc)))
 
     def look(self) -> None:
@@ -66,7 +66,7 @@ class ZoneFacts:
             self.seen = Seen(boot=self._boot, zone=zone, changed=time.monotonic())
 
     async def set(self, name: str, step: Step) -> Failure | None:
-        """Sets and verifies it; the failure, if any."""
+        """Set and verify it."""
         self.look()
         if self.zone != name:
             await step("setting")
@@ -83,7 +83,7 @@ class ZoneFacts:
         return Failure(code="not_verified", message=f"it was set to {name}, but the system still says {now}")
 
     async def completed(self, report: TimezoneReport, settings: AgentSettings, trouble: SyncTrouble) -> TimezoneReport:
-        """The report with the present facts."""
+        """With the present facts."""
         self.look()
         zone, (ntp, offset) = self.seen.zone, self.clock()
         done = zone == report.timezone
@@ -104,7 +104,7 @@ class ZoneFacts:
         self._reported = (report.ntp, report.clock_offset)
 
     def clock_has_moved(self) -> bool:
-        """Whether the clock has come into step, out of it, or was set since the last report."""
+        """Into step, out of it, or set, since the last report."""
         if self._reported is None:
             return False
         (reported_ntp, reported_offset), (ntp, offset) = self._reported, self.clock()

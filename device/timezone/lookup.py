@@ -1,5 +1,5 @@
-"""Looks up where this machine is: one small answer from the first address that gives a good one. Blocks. Each address
-has a time and a byte limit; no redirect, no proxy."""
+"""Looks up where this machine is: a small answer of the first address with a good one. Blocks. Limits of time and
+bytes; no redirect, no proxy."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def _ask(url: str, timeout: float) -> FoundZone | str:
 
 
 async def _answer(url: str, timeout: float) -> bytes:
-    """The body, undecoded; raises NoAnswerError."""
+    """Undecoded; raises NoAnswerError."""
     import httpx
 
     trust = tls.context() if url.startswith("https:") else True
@@ -80,7 +80,7 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 def _shown(url: str) -> str:
-    """An address without path, query and user, where a key could stand."""
+    """Without path, query and user, where a key could stand."""
     scheme, _, rest = url.partition("://")
     host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
     return f"{scheme}://{host}"

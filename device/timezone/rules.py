@@ -1,9 +1,8 @@
-"""Which zone a machine should be set to, what a look-up's answer is worth, and when the next one is due. Knows no
-network and no clock; takes monotonic `now`.
+"""Decides which zone a machine should have, what a look-up's answer is worth, and when the next is due. Takes monotonic
+`now`.
 
-A pin beats every guess. A look-up is input of strangers over plain HTTP: a name of the zone database, or nothing. A
-failed one never undoes a zone found before; only a machine that has found none takes the default.
-"""
+A pin beats every guess. A look-up is strangers' input over plain HTTP: a name of the zone database, or nothing. A
+failed one never undoes a zone found before; only a machine that has found none takes the default."""
 
 from __future__ import annotations
 
@@ -21,11 +20,11 @@ from protocol.zones import is_zone
 MAX_ANSWER_BYTES: Final = 64 * 1024
 SUCCESS: Final = "success"
 _REASONS: Final = 300
-"""Characters that the reasons of all addresses share in a report; the log has them whole."""
+"""Characters that all addresses' reasons share in a report; the log has them whole."""
 
 
 class NoAnswerError(Exception):
-    """Each argument is a reason, one for each address asked."""
+    """One reason for each address asked."""
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.args))
@@ -39,7 +38,7 @@ class FoundZone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ZoneChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """The zone to set, where it comes from, and a look-up's other opinion."""
+    """The zone to set, its source, and a look-up's other opinion."""
 
     timezone: str
     source: ZoneSource
@@ -47,7 +46,7 @@ class ZoneChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncTrouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The look-up (`lookup`: why, and what holds instead), setting the zone, or both."""
+    """Of the look-up (`lookup`: why, and what holds instead), of setting the zone, or both."""
 
     lookup: str = ""
     setting: Failure | None = None
@@ -71,7 +70,7 @@ class _Answer(msgspec.Struct):
 
 
 def read_answer(payload: bytes) -> FoundZone:
-    """The zone of an answer in ip-api's JSON; raises NoAnswerError for everything else."""
+    """In ip-api's JSON; raises NoAnswerError for everything else."""
     if len(payload) > MAX_ANSWER_BYTES:
         raise NoAnswerError(f"the answer is longer than {MAX_ANSWER_BYTES // 1024} KiB")
     try:
@@ -94,7 +93,7 @@ def read_answer(payload: bytes) -> FoundZone:
 
 
 def choose(pin: str, found: FoundZone | None, before: FoundZone | None, default: str) -> ZoneChoice:
-    """`pin` "" and `found` None when there is none; `before` is the newest answer of an earlier look-up."""
+    """`pin` "" and `found` None: none; `before`: an earlier look-up's newest answer."""
     guess = None if found is None else found.timezone
     if pin:
         return ZoneChoice(timezone=pin, source="pinned", guess=guess if guess != pin else None)
@@ -115,7 +114,7 @@ def lost(choice: ZoneChoice, why: NoAnswerError) -> str:
 def described(
     choice: ZoneChoice, found: FoundZone | None, before: FoundZone | None, timestamp: str, method: SyncMethod
 ) -> TimezoneReport:
-    """Without the machine's own facts. The place of an earlier look-up stays until a newer one answers."""
+    """Without the machine's own facts. An earlier place stays until a newer one answers."""
     place = found or before
     return TimezoneReport(
         timezone=choice.timezone,
@@ -167,7 +166,7 @@ class SyncRhythm:
         self._failures = 0 if found else self._failures + 1
 
     def due(self) -> float:
-        """In the past for at once, infinite for never."""
+        """Past: at once; infinite: never."""
         if not self._enabled:
             return float("inf")
         if self._last is None:

@@ -1,5 +1,5 @@
-"""Keeps the machine's time zone right: looks it up, sets, verifies, reports; at start, every interval, and on command.
-Timers are monotonic."""
+"""Keeps the time zone right: looks it up, sets, verifies, reports; at start, every interval, on command. Timers are
+monotonic."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from protocol.kinds import SyncMethod
 from protocol.messages import TimezoneReport
 
 START_WITHIN_S: Final = 60.0
-"""A machine that cannot reach its hub still gets its zone."""
+"""Without a hub it still gets its zone."""
 CLOCK_LOOK_S: Final = 30.0
 FILE: Final = "timezone"
 _DECISIVE: Final = ("pinned_timezone", "default_timezone", "timezone_api_url")
 
 
 class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """On disk. `pin` is a zone that a command named; `found` the newest answer of a look-up, `trouble` what was wrong
-    with the attempt of `report`."""
+    """On disk. `pin`: named by a command; `found`: the newest look-up's answer; `trouble`: of the attempt of
+    `report`."""
 
     report: TimezoneReport | None = None
     found: FoundZone | None = None
@@ -42,7 +42,7 @@ class Remembered(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class TimezoneStatus(msgspec.Struct, kw_only=True):
-    """`in_step`: the system's zone is the wanted one."""
+    """`in_step`: the system has the wanted zone."""
 
     timezone: str | None
     system_timezone: str | None
@@ -57,7 +57,7 @@ async def _no_step(_: str) -> None:
 
 
 class TimezoneSyncClient:
-    """`send(report)` sends on the present link; `ask` looks up, in a thread of its own."""
+    """`send(report)`: on the present link; `ask` looks up, in its own thread."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class TimezoneSyncClient:
         self._facts.seen = self._known.seen
 
     def configure(self, settings: AgentSettings) -> None:
-        """Another pin, default or address starts an attempt at once."""
+        """Another pin, default or address starts an attempt."""
         if any(settings.values[key] != self._settings.values[key] for key in _DECISIVE):
             self._rhythm.at_once()
         self._settings = settings
@@ -106,7 +106,7 @@ class TimezoneSyncClient:
 
     @property
     def pinned(self) -> str:
-        """No command names another zone then."""
+        """Then no command names another zone."""
         return self._settings.text("pinned_timezone")
 
     @property
@@ -128,8 +128,8 @@ class TimezoneSyncClient:
     async def sync_timezone(
         self, method: SyncMethod = "automatic", wanted: str | None = None, step: Step = _no_step
     ) -> TimezoneReport:
-        """Makes one attempt; its report is sent. `wanted` is a zone that an operator named: a pin from now on, unless
-        the configuration pins one. `step` is called with asking, setting and verifying, and may raise to end it."""
+        """Make one attempt and send its report. `wanted`: an operator's zone, a pin from now on, unless the
+        configuration pins one. `step` gets asking, setting and verifying, and may raise to end it."""
         async with self._busy:
             await step("asking")
             found = await self._asked()

@@ -1,7 +1,6 @@
-"""Which file a path of a remote session names: one below a declared folder, or none.
+"""Decides which file a session's path names: one below a declared folder, or none.
 
-Looks at names only; links are excluded where files are opened.
-"""
+By names only; links are excluded where files are opened."""
 
 from __future__ import annotations
 
@@ -13,13 +12,13 @@ from protocol.limits import MAX_FILE_PATH
 
 MAX_PART: Final = 255
 TEMPORARY: Final = ".rvm-upload-"
-"""How files begin that are still being received."""
+"""Prefix of files being received."""
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and what stands for bytes that are not UTF-8."""
+"""Control characters, and stand-ins of bytes that are not UTF-8."""
 
 
 class PathRefusedError(Exception):
-    """`code` is what the stream is refused with."""
+    """The stream is refused with `code`."""
 
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
@@ -27,7 +26,7 @@ class PathRefusedError(Exception):
 
 
 class Pin(NamedTuple):
-    """Where a declared folder really was, and which folder, when the agent started."""
+    """Where a declared folder was at the agent's start, and which."""
 
     path: str
     device: int
@@ -35,7 +34,7 @@ class Pin(NamedTuple):
 
 
 class DeclaredPath(NamedTuple):
-    """Without parts it is the folder itself."""
+    """Without parts: the folder itself."""
 
     folder: str
     parts: tuple[str, ...]
@@ -46,7 +45,7 @@ class DeclaredPath(NamedTuple):
 
 
 def locate(path: object, folders: Iterable[str]) -> DeclaredPath:
-    """The place `path` names, in the innermost of `folders` it lies in. Raises PathRefusedError."""
+    """In the innermost of `folders`. Raises PathRefusedError."""
     parts = _parts(path)
     inside = [folder for folder in map(declared, folders) if folder is not None and parts[: len(folder)] == folder]
     if not inside:
@@ -56,7 +55,7 @@ def locate(path: object, folders: Iterable[str]) -> DeclaredPath:
 
 
 def declared(folder: str) -> tuple[str, ...] | None:
-    """None for one that is no absolute, plain path, or the root of everything."""
+    """None: not absolute and plain, or the root of everything."""
     try:
         parts = _parts(folder.rstrip("/"))
     except PathRefusedError:

@@ -1,4 +1,4 @@
-"""Who may begin a remote session, the status meanwhile, and the one that returns."""
+"""Decides who may begin a remote session, the status meanwhile, and the one that returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAINTENANCE: Final = "remote access"
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The status before the first open session, and how that session is marked."""
+    """The status before the first open session, and how that is marked."""
 
     status: Status
     mark: Text
@@ -29,8 +29,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class JournaledSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One open session on disk: never its ticket. `boot` is the run of the machine it began in; sessions that overlap
-    share `held`."""
+    """Never with its ticket. `boot`: the run of the machine it began in; overlapping sessions share `held`."""
 
     id: int
     boot: str
@@ -46,7 +45,7 @@ class JournaledSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class RemoteRules(msgspec.Struct, frozen=True, kw_only=True):
-    """`ports` are those this machine declares."""
+    """`ports`: declared by this machine."""
 
     enabled: bool
     networks: tuple[str, ...]
@@ -63,7 +62,7 @@ def begun(
     boot: str,
     now: str,
 ) -> tuple[MachineState, JournaledSession]:
-    """Maintenance, and the session that is remembered with it. Raises RefusedError."""
+    """Maintenance, and the session remembered with it. Raises RefusedError."""
     refused = _refusal(state, open_sessions, asked, rules)
     if refused is not None:
         raise RefusedError(refused)
@@ -91,12 +90,12 @@ def begun(
 
 
 def extended(session: JournaledSession, since_s: float, duration: float, rules: RemoteRules) -> JournaledSession:
-    """`duration` more seconds from now, never longer than the settings allow."""
+    """`duration` seconds more, within the settings."""
     return msgspec.structs.replace(session, duration=min(since_s + duration, rules.longest_s))
 
 
 def over(state: MachineState, open_sessions: Mapping[int, JournaledSession], ending: Collection[int]) -> MachineState:
-    """The state when these sessions end: the previous one, unless others are open or it was changed meanwhile."""
+    """The previous status, unless others are open or it was changed meanwhile."""
     ended = [open_sessions[one] for one in ending if one in open_sessions]
     if not ended or len(ended) < len(open_sessions):
         return state
@@ -155,7 +154,7 @@ def _held(state: MachineState, reason: str) -> Held:
 
 
 def _before(held: Held, state: MachineState) -> Before | None:
-    """A status that the machine declared under the session stays."""
+    """A status declared under the session stays."""
     if held.before is None or held.status == state.status:
         return held.before
     return msgspec.structs.replace(held.before, status=state.status, reason=None)

@@ -29,12 +29,12 @@ from device.remote.session.folder_files import serve
 serve(sys.argv[2:])
 """
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""Nothing of the agent's own."""
+"""Nothing of the agent's."""
 _GONE: Final = "the process that opens files for this session has ended"
 
 
 class FileProcess:
-    """With the rights of `user`. Every method but `hang_up` blocks and raises PathRefusedError."""
+    """With the rights of `user`. Methods but `hang_up` block and raise PathRefusedError."""
 
     def __init__(self, user: ServiceUser) -> None:
         drop = [str(user.uid), str(user.gid), ",".join(map(str, user.groups()))] if user.drop else []
@@ -79,7 +79,7 @@ class FileProcess:
         return answer, handle
 
     def hang_up(self) -> None:
-        """Lets the process end and pending calls fail; does not block."""
+        """End it and pending calls; does not block."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -94,7 +94,7 @@ class FileProcess:
 
 
 def _is_plain(handle: int) -> bool:
-    """False also for what root may not look at, as on a file system of the user's own."""
+    """False also for what root may not look at, as on a user's own file system."""
     try:
         return stat.S_ISREG(os.fstat(handle).st_mode)
     except OSError:
@@ -102,7 +102,7 @@ def _is_plain(handle: int) -> bool:
 
 
 class Way(NamedTuple):
-    """What leads to a file: who opens it, the declared folder, and the way down from there."""
+    """To a file: who opens it, the declared folder, the way down."""
 
     process: FileProcess
     pin: Pin
@@ -119,7 +119,7 @@ class Way(NamedTuple):
 
 
 class OutgoingFile:
-    """A plain file on its way out; `end` in any case."""
+    """A plain file; `end` always."""
 
     def __init__(self, way: Callable[[], Way], limit: int) -> None:
         self._way = way
@@ -144,7 +144,7 @@ class OutgoingFile:
 
 
 class Reception:
-    """A file on its way in: `begin`, `write` all of it, then `keep` it; `drop` in any case."""
+    """`begin`, `write` all of it, then `keep`; `drop` always."""
 
     def __init__(self, way: Callable[[], Way], size: int, *, overwrite: bool) -> None:
         self._way = way
@@ -184,7 +184,7 @@ class Reception:
         return self._hash.hexdigest()
 
     def drop(self) -> None:
-        """Leave nothing of it under its other name; what was kept stays."""
+        """Leave nothing under its temporary name."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

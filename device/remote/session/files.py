@@ -1,5 +1,5 @@
-"""Serves streams of kind `file`: a listing, a file from a download folder, or one into an upload folder. Files are
-opened by a process with the rights of the terminal's user."""
+"""Serves streams of kind `file`: a listing, a download, an upload. Files are opened by a process with the rights of
+the terminal's user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNK: Final = 64 * 1024
 
 
 class FileServer:
-    """`limit` is the most bytes one file may have, `visitor()` the user of a terminal (raises NoUserError)."""
+    """`limit`: bytes of one file; `visitor()`: the terminal's user (raises NoUserError)."""
 
     def __init__(self, folders: DeclaredFolders, limit: int, visitor: Callable[[], ServiceUser], log: Log) -> None:
         self._folders = folders
@@ -127,7 +127,7 @@ class FileServer:
             self._worker.post(reading.end)
 
     async def _send(self, stream: DeviceStream, reading: OutgoingFile, offset: int) -> None:
-        """Sends as many bytes as the file had when it was opened."""
+        """As many bytes as it had when opened."""
         while offset < reading.size:
             try:
                 data = await self._worker.call(reading.read, min(CHUNK, reading.size - offset), offset)

@@ -1,9 +1,8 @@
 """Opens, lists, names and removes files below a declared folder, in a process with the rights of the terminal's user.
 
-`file_process` starts it as root; `serve` gives root's rights away before the first request. Handles go to the agent,
-which moves the bytes. No link is followed on the way to a declared folder, and it must be the folder that was there
-when the agent started. Standard library only; knows no stream, no setting and no secret.
-"""
+`file_process` starts it as root; `serve` drops root's rights before the first request. Handles go to the agent,
+which moves the bytes. No link is followed on the way to a declared folder, which must be the one that was there when
+the agent started. Standard library only; knows no secret."""
 
 from __future__ import annotations
 
@@ -22,14 +21,14 @@ from device.remote.rules.folders import TEMPORARY, PathRefusedError, Pin, can_tr
 
 MAX_LISTED: Final = 2000
 KEEP_FREE: Final = 64 * 1024 * 1024
-"""What an upload leaves on the disk for everybody else."""
+"""Left on the disk by an upload."""
 STALE_S: Final = 86400.0
 LENGTH: Final = 4
-"""Bytes of a message's length on the socket, sent with a handle if there is one; its JSON follows."""
+"""Of a message's length on the socket, sent with a handle if there is one; its JSON follows."""
 MOST: Final = 8 * 1024 * 1024
-"""Bytes of one: more than the longest listing has."""
+"""Of a message: more than the longest listing."""
 _WAY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""To go through a folder it has to be open to its user, not readable."""
+"""A folder on the way has to be open to its user, not readable."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _LINKS: Final = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
@@ -38,7 +37,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def opened_folder(pin: Pin, parts: Sequence[str], last: int = _FOLDER) -> Iterator[int]:
-    """A handle of the folder `parts` below the declared one, opened with the flags `last`. Follows no link."""
+    """Of `parts` below the declared folder, opened with `last`. Follows no link."""
     above = [part for part in pin.path.split("/") if part]
     with explained():
         handle = os.open("/", _WAY)
@@ -69,8 +68,8 @@ def _changed(pin: Pin) -> PathRefusedError:
 
 
 def listing(pin: Pin, parts: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
-    """Files and folders of a folder by name, and whether more were left out. Without links. A name that no path can
-    hold is shown as far as possible, and marked."""
+    """By name, without links; whether more were left out. A name that no path can hold is shown as far as possible,
+    and marked."""
     entries: list[dict[str, Any]] = []
     with opened_folder(pin, parts) as folder, explained(), os.scandir(folder) as found:
         for entry in found:
@@ -88,7 +87,7 @@ def listing(pin: Pin, parts: Sequence[str]) -> tuple[list[dict[str, Any]], bool]
 
 
 def opened_file(pin: Pin, parts: Sequence[str], limit: int) -> int:
-    """A handle of a plain file to be read; checked before it is opened, as opening anything else may have an effect."""
+    """Checked before it is opened, as opening anything but a plain file may have an effect."""
     *above, name = _file(parts)
     with opened_folder(pin, above, _WAY) as folder, explained():
         if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
@@ -104,7 +103,7 @@ def opened_file(pin: Pin, parts: Sequence[str], limit: int) -> int:
 
 
 class Incoming:
-    """A file on its way in; it has its name only when all of it is on the disk."""
+    """It has its name only when all is on disk."""
 
     def __init__(self, pin: Pin, parts: Sequence[str], size: int, *, overwrite: bool) -> None:
         *above, self._name = _file(parts)
@@ -121,13 +120,13 @@ class Incoming:
             raise
 
     def keep(self) -> None:
-        """All of it is on the disk: give it its name."""
+        """Give it its name."""
         with explained():
             self._name_it()
             os.fsync(self._folder)
 
     def drop(self) -> None:
-        """Leave nothing of it under its other name; what was kept stays."""
+        """Leave nothing under its temporary name."""
         if self._exists:
             self._exists = False
             with contextlib.suppress(OSError):
@@ -135,7 +134,7 @@ class Incoming:
         self._open.close()
 
     def _begun(self, size: int) -> int:
-        """Look whether there is room, and make the file under its other name."""
+        """If there is room."""
         _sweep(self._folder)
         replaced = self._look_at_target()
         check_room(self._folder, size)
@@ -148,7 +147,7 @@ class Incoming:
         return handle
 
     def _name_it(self) -> None:
-        """Names it in one step; a hard link does not replace a file that appeared meanwhile, a rename does."""
+        """In one step; a hard link does not replace a file that appeared meanwhile, a rename does."""
         both = {"src_dir_fd": self._folder, "dst_dir_fd": self._folder}
         if not self._overwrite:
             with contextlib.suppress(PermissionError, NotImplementedError):  # a stick's FAT knows no links
@@ -170,8 +169,8 @@ class Incoming:
 
 
 def serve(argv: Sequence[str]) -> None:
-    """Becomes the user of `argv` (uid, gid, comma-separated further groups; empty: stays), then answers on the socket
-    that is standard input until it is closed."""
+    """Becomes the user of `argv` (uid, gid, comma-separated further groups; empty: stays), then answers on standard
+    input, a socket, until it closes."""
     os.umask(0o022)
     if argv:
         _become(int(argv[0]), int(argv[1]), [int(group) for group in argv[2].split(",") if group])
@@ -201,7 +200,7 @@ def send(to: socket.socket, message: dict[str, Any], handle: int | None = None) 
 
 
 def receive(of: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
-    """The next message and the handle that came with it; None when there will be none. Raises OSError."""
+    """With its handle; None: no more. Raises OSError."""
     head, handles, _, _ = socket.recv_fds(of, LENGTH, 1)
     length = int.from_bytes(head, "big") if len(head) == LENGTH else 0
     body = bytearray()
@@ -218,7 +217,7 @@ def receive(of: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
 
 
 def _become(uid: int, gid: int, groups: list[int]) -> None:
-    """Gives all rights of root away, for good. Raises OSError."""
+    """Drop root's rights for good. Raises OSError."""
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
@@ -227,7 +226,7 @@ def _become(uid: int, gid: int, groups: list[int]) -> None:
 
 
 def _has_capabilities() -> bool:
-    """A unit's `SecureBits=` may keep them when the user changes."""
+    """A unit's `SecureBits=` may keep them."""
     with open("/proc/self/status", "rb") as facts:  # noqa: PTH123 - what is not loaded yet may lie where only root gets
         return any(int(line.split()[1], 16) for line in facts if line.startswith((b"CapEff:", b"CapPrm:")))
 
@@ -257,7 +256,7 @@ def _answer(asked: dict[str, Any], incoming: dict[str, Incoming]) -> tuple[dict[
 
 
 def check_room(handle: int, size: int) -> None:
-    """Whether so many bytes leave enough on the disk where `handle` lies. Raises PathRefusedError, OSError."""
+    """Of the disk where `handle` is. Raises PathRefusedError, OSError."""
     disk = os.fstatvfs(handle)
     if disk.f_bavail * disk.f_frsize < size + KEEP_FREE:
         raise PathRefusedError("disk", "there is not enough room on the machine's disk")
@@ -279,7 +278,7 @@ def _sorted(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _sweep(folder: int) -> None:
-    """Remove what an agent that was killed has left half received."""
+    """Remove what a killed agent has half received."""
     with os.scandir(folder) as found:
         for entry in found:
             if entry.name.startswith(TEMPORARY):
@@ -290,7 +289,7 @@ def _sweep(folder: int) -> None:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """What the kernel refuses, as what the stream is refused with."""
+    """The kernel's refusals as the stream's."""
     try:
         yield
     except OSError as error:

@@ -1,5 +1,5 @@
-"""Serves streams of kind `port`: one TCP connection to a service on 127.0.0.1, only for ports that both the machine's
-configuration and the session name."""
+"""Serves streams of kind `port`: one TCP connection to 127.0.0.1, for ports that both the configuration and the
+session name."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ LOOPBACK: Final = "127.0.0.1"
 CONNECT_S: Final = 5.0
 CHUNK: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 64
-"""At once and in all sessions together."""
+"""In all sessions together."""
 
 
 class NotRunningError(Exception):
-    """The sentence says why nothing serves the port."""
+    """The sentence says why."""
 
 
 async def nothing_to_start(_port: int) -> None:
-    """For ports whose service runs always or never."""
+    """Its service runs always or never."""
 
 
 class PortServer:
-    """`declared` is the setting `remote_access_ports`. `ready(port)` starts what serves a port on demand; it raises
+    """`declared`: the setting `remote_access_ports`. `ready(port)` starts a service on demand; raises
     NotRunningError."""
 
     def __init__(
@@ -87,7 +87,7 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 async def _both_ways(stream: DeviceStream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Each direction ends for itself."""
+    """Each direction ends by itself."""
     try:
         inward, outward = asyncio.Event(), asyncio.Event()
         await until_one_ends(

@@ -1,7 +1,6 @@
-"""Runs a command on a PTY: own session and controlling terminal, unprivileged user, clean environment. Knows no stream.
+"""Runs a command on a PTY: own session and controlling terminal, unprivileged user, clean environment.
 
-Nothing is buffered: a slow reader makes the command wait, a command that does not read makes the writer wait.
-"""
+Nothing is buffered: a slow reader makes the command wait, a command that does not read makes the writer wait."""
 
 from __future__ import annotations
 
@@ -21,18 +20,18 @@ from device.remote.service_user import ServiceUser
 T = TypeVar("T")
 CHUNK: Final = 16 * 1024
 HANG_UP_S: Final = 1.0
-"""For a shell to write its history after SIGHUP, before it is killed."""
+"""After SIGHUP, for a shell to write its history."""
 LAST_OUTPUT_S: Final = 1.0
-"""For the last bytes, when a process outside of the session holds the terminal open."""
+"""For the last bytes, when an outside process holds the terminal open."""
 MAX_SIDE: Final = 2000
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IUTF8: Final = 0o40000
 _OWN_TERMINAL: Final = 'cd 2>/dev/null; exec "$@" <>"$0" >&0 2>&0'
-"""A session leader's first terminal becomes its controlling one, so no code of ours runs between fork and exec."""
+"""A session leader's first terminal becomes its controlling one, so none of our code runs between fork and exec."""
 
 
 class PtyProcess:
-    """`reap` has to run beside the reading."""
+    """`reap` runs beside the reading."""
 
     def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
         self._process = process
@@ -46,7 +45,7 @@ class PtyProcess:
     async def start(
         cls, argv: Sequence[str], user: ServiceUser, environment: Mapping[str, str], size: tuple[int, int]
     ) -> PtyProcess:
-        """`argv` in a terminal of (columns, rows). Raises OSError."""
+        """In a terminal of (columns, rows). Raises OSError."""
         _let_children_receive_sighup()
         terminal, inside = os.openpty()
         try:
@@ -99,7 +98,7 @@ class PtyProcess:
             _set_size(self._terminal, (columns, rows))
 
     async def reap(self) -> None:
-        """Waits for the command's end, kills what it left, lets `read` end. Never returns."""
+        """Wait for the command, kill what it left, end `read`. Never returns."""
         await self._process.wait()
         self._signal(signal.SIGKILL)
         self._loop.call_later(LAST_OUTPUT_S, self._fall_silent)

@@ -1,7 +1,6 @@
 """Starts services when a session opens their port, and stops them when none needs them.
 
-What ran already is not stopped. What was started is noted on disk, for the next life of a killed agent.
-"""
+What ran already is not stopped. What was started is noted on disk, for after a kill of the agent."""
 
 from __future__ import annotations
 
@@ -27,8 +26,8 @@ LOOK_S: Final = 0.1
 
 
 class OnDemandServices:
-    """Sessions that overlap share what runs. An agent with more rights does not run what `visitor` (the user of
-    terminals) may change."""
+    """Overlapping sessions share what runs. An agent with more rights does not run what `visitor` (the terminals'
+    user) may change."""
 
     def __init__(
         self, services: Mapping[int, OnDemand], state_dir: Path, log: Log, visitor: ServiceUser | None = None
@@ -45,7 +44,7 @@ class OnDemandServices:
         self._locks: dict[int, asyncio.Lock] = {}
 
     async def ready(self, port: int, session_id: int) -> None:
-        """Returns when something answers on the port, or nothing would start it. Raises NotRunningError."""
+        """When something answers on the port, or nothing would start it. Raises NotRunningError."""
         service = self._services.get(port)
         if service is None:
             return
@@ -84,14 +83,14 @@ class OnDemandServices:
             raise NotRunningError(f"port {port}: {service.start[0]}: {why}")
 
     def _check(self, port: int, command: Sequence[str]) -> None:
-        """Refuses to run as root what somebody with less rights may change. Raises NotRunningError."""
+        """Root must not run what others may change. Raises NotRunningError."""
         if command and self._visitor is not None and self._visitor.drop:
             weak = weak_command(command, self._visitor)
             if weak is not None and weak.visitor:
                 raise NotRunningError(f"port {port}: {weak.who} may change {weak.step}, and it would run as root")
 
     async def _failure(self, port: int, process: asyncio.subprocess.Process, service: OnDemand) -> str:
-        """Wait until the port answers; why it does not, in the end."""
+        """Wait for the port; why it did not answer."""
         until = time.monotonic() + service.ready_timeout
         while not await _answers(port):
             if process.returncode not in (None, 0):
@@ -120,7 +119,7 @@ class OnDemandServices:
             self._log("service_stopped", port=port)
 
     def _write(self) -> None:
-        """A disk that refuses costs the note only."""
+        """A refusing disk costs the note only."""
         running = [
             Started(port=port, pid=process.pid, born=born(process.pid)) for port, process in self._processes.items()
         ]
@@ -159,6 +158,6 @@ async def _run(command: list[str]) -> None:
 
 
 def _end_group(process: asyncio.subprocess.Process, what: signal.Signals) -> None:
-    """An ended process may have left a service in its group, which keeps the number from others."""
+    """A service left in an ended process's group keeps its number from others."""
     if process.returncode is None or not Path(f"/proc/{process.pid}").exists():
         signal_group(process.pid, what)

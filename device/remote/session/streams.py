@@ -1,8 +1,7 @@
-"""The machine's end of a session's streams: each OPEN goes to the handler of its kind. Knows no socket.
+"""The machine's end of a session's streams: each OPEN goes to the handler of its kind.
 
-A handler is `async def serve(stream, session)`. It accepts or refuses first; when it returns, the stream has ended. It
-is cancelled when its session ends, and then leaves nothing running.
-"""
+A handler is `async def serve(stream, session)`. It accepts or refuses first; when it returns, the stream has ended.
+It is cancelled at its session's end, and then leaves nothing running."""
 
 from __future__ import annotations
 
@@ -22,29 +21,29 @@ class StreamGone(Exception):  # noqa: N818 - it reads as what happened
 
 
 class DeviceStream(Protocol):
-    """The machine's end of one stream; waiting methods raise StreamGone."""
+    """Waiting methods raise StreamGone."""
 
     @property
     def kind(self) -> str: ...
 
     @property
     def args(self) -> Mapping[str, Any]:
-        """What OPEN said; nobody has checked it."""
+        """Of OPEN, unchecked."""
 
     def accept(self, info: Mapping[str, object]) -> None: ...
 
     def refuse(self, code: str, message: str) -> None: ...
 
     async def send(self, data: bytes) -> None:
-        """Send all of it; waits for the receiver's window."""
+        """Waits for the receiver's window."""
 
     async def receive(self) -> bytes: ...
 
     def control(self, values: Mapping[str, object]) -> None:
-        """Say something about the stream, beside its bytes."""
+        """Beside its bytes."""
 
     async def next_control(self) -> dict[str, Any] | None:
-        """The next one of the other side; None when no more will come."""
+        """The other side's next; None: no more."""
 
     async def finish(self) -> None: ...
 
@@ -53,7 +52,7 @@ class DeviceStream(Protocol):
 
 @dataclass(frozen=True)
 class OpenSession:
-    """`allow`: of terminal, ports, files; `deadline` is on our monotonic clock."""
+    """`allow`: terminal, ports, files; `deadline`: monotonic."""
 
     id: int
     admin: str
@@ -67,7 +66,7 @@ Serve = Callable[[DeviceStream, OpenSession], Awaitable[None]]
 
 
 class ServedStream:
-    """A DeviceStream. The dispatcher hands it its events."""
+    """The dispatcher hands it its events."""
 
     def __init__(self, asked: Opened, streams: Streams, wake: Callable[[], None]) -> None:
         self._id = asked.id
@@ -171,13 +170,13 @@ class ServedStream:
             self._writable.set()
 
     def mark_gone(self) -> None:
-        """Reset, or its session is over: ends every wait."""
+        """Reset, or the session ended: ends every wait."""
         self.gone = True
         for event in (self._readable, self._writable, self._controlled):
             event.set()
 
     def handler_returned(self) -> None:
-        """What it sent still goes out, what still comes in is dropped."""
+        """What it sent goes out, what comes in is dropped."""
         if self.gone:
             return
         if not self._served:
@@ -201,7 +200,7 @@ class ServedStream:
 
 
 class StreamDispatcher:
-    """`session()` is the session as it is now; `handlers` by kind."""
+    """`session()`: the present one; `handlers` by kind."""
 
     def __init__(
         self,

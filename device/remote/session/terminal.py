@@ -18,7 +18,7 @@ from device.remote.session.pty_process import PATH, PtyProcess, environment_of
 from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
 
 MAX_TERMINALS: Final = 4
-"""At once, for one session."""
+"""Of one session."""
 SIZE: Final = (80, 24)
 _TERM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,39}")
 _DEFAULT_TERM: Final = "xterm-256color"
@@ -110,7 +110,7 @@ async def _obey(stream: DeviceStream, terminal: PtyProcess) -> None:
 
 
 def _size(value: object) -> tuple[int, int] | None:
-    """(columns, rows), None when that is no size."""
+    """(columns, rows), or None."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         return None
     columns, rows = value

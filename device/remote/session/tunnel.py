@@ -1,7 +1,6 @@
 """The second WebSocket of a session: opened with key and ticket, resumed after every drop.
 
-Knows no stream and no handler. The streams keep what was not acknowledged, so a drop loses nothing.
-"""
+The streams keep what was not acknowledged, so a drop loses nothing."""
 
 from __future__ import annotations
 
@@ -27,13 +26,11 @@ from protocol.stream_frames import HEAD_BYTES, StreamProtocolError
 
 BASE_S: Final = 0.5
 CAP_S: Final = 5.0
-"""Short: a terminal stands still meanwhile."""
+"""A terminal stands still meanwhile."""
 
 
 @dataclass(frozen=True)
 class TunnelAddress:
-    """Where the tunnel goes, and what opens it."""
-
     url: str
     key: str
     ticket: str
@@ -41,7 +38,7 @@ class TunnelAddress:
 
 
 class TunnelClient:
-    """Of one session. `run` until there is nothing more to do; `wake` when there may be something to send."""
+    """`run` while there is anything to do; `wake` when there may be something to send."""
 
     def __init__(self, door: TunnelAddress, session_id: int, log: Log) -> None:
         self._door = door
@@ -55,7 +52,7 @@ class TunnelClient:
         self._news.set()
 
     async def run(self, dispatcher: StreamDispatcher) -> str:
-        """Returns why the session is over, when the hub ends it or frames cannot be repeated."""
+        """Why the session is over, when the hub ends it or frames cannot be repeated."""
         while True:
             began = time.monotonic()
             end = await self._once(dispatcher)
@@ -142,7 +139,7 @@ class TunnelClient:
                 await self._wait()
 
     async def _wait(self) -> None:
-        """Waits for something to send or to acknowledge; without a task, which every key would pay."""
+        """For something to send or acknowledge; without a task, which every key would pay."""
         timer = asyncio.get_running_loop().call_later(limits.ACK_S, self._news.set)
         try:
             await self._news.wait()

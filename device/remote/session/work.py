@@ -1,4 +1,4 @@
-"""Runs while a session is open: the tunnel, its streams' handlers, the control page."""
+"""Runs while a session is open: the tunnel, its handlers, the control page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 
 
 class SessionPage(Protocol):
-    """The machine's own control page, there while a session is open."""
+    """Shown while a session is open."""
 
     async def start(self) -> None: ...
 
@@ -35,7 +35,7 @@ class SessionPage(Protocol):
 
 
 class SessionWork:
-    """`settings()` are the effective ones; `folders` those of its files."""
+    """`settings()`: effective; `folders`: of its files."""
 
     def __init__(
         self, settings: Callable[[], AgentSettings], log: Log, page: SessionPage, folders: DeclaredFolders
@@ -83,7 +83,7 @@ class SessionWork:
 
 
 def opened(running: RunningSession) -> OpenSession:
-    """The session as the handlers of its streams see it."""
+    """As its streams' handlers see it."""
     session = running.session
     return OpenSession(
         id=session.id,
