@@ -1,4 +1,4 @@
-"""What may be asked of a machine from its page: whether now, if not why, and who would be affected. Pure.
+"""What may be asked of a machine from its page: whether now, why not, and who is affected. Pure.
 `machine_actions.js` decides the same; one table of cases holds both to it."""
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from dashboard.trouble import View
 
 ACTIONS: Final = ("sync_timezone", "restart_service", "reboot")
 WAITING: Final = frozenset({"sync_timezone"})
-"""The others need the machine there."""
+"""Others need the machine online."""
 DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
-"""Ask for a reason, and are confirmed in a dialog."""
+"""Need a reason and are confirmed in a dialog."""
 COMMANDS: Final = frozenset({"ping", "set_status", *ACTIONS})
 MAX_SERVICES: Final = 50
 
 
 class CommandOffer(NamedTuple):
-    """`locked`: why it is not possible now ("" when it is): role, unsupported, online."""
+    """`locked`: why not now ("": it is possible): role, unsupported, online."""
 
     name: str
     locked: str
     waits: bool
     """Possible, and waits for the machine."""
     affected: str
-    """The ending of the text about who is affected."""
+    """Ending of the text about who is affected."""
 
 
 def offers(view: View, *, may: bool) -> list[CommandOffer]:

@@ -1,8 +1,7 @@
-"""The files a page needs, made once: one style sheet, one script a kind of page, icons and plotly.js. Knows no request.
+"""The files a page needs, made once: a style sheet, a script a kind of page, icons and plotly.js.
 
-Scripts and style sheets are bundled by esbuild, or without it sent as they are. Every address carries a fingerprint of
-its content. With a script come the texts whose keys, or their beginnings, stand in it as literals.
-"""
+esbuild bundles scripts and style sheets; without it they are sent as they are. Every address has a fingerprint of
+its content. With a script come the texts whose keys, or their beginnings, it has as literals."""
 
 from __future__ import annotations
 
@@ -25,9 +24,9 @@ from texts.languages import LANGUAGES
 
 PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups")
 LATER = {"fleet": ("bulk",), "remote": ("session",)}
-"""Scripts that a page may fetch; their words come with the page."""
+"""Scripts that a page may fetch; their texts come with the page."""
 ANYWHERE = ("lease",)
-"""Those that every page may need."""
+"""Every page may need them."""
 ENTRIES = {
     "style.css": STATIC / "css/style.css",
     **{
@@ -50,13 +49,13 @@ SCREEN = {
     "xterm-fit.mjs": "addon-fit/lib/addon-fit.mjs",
     "xterm.css": "xterm/css/xterm.css",
 }
-"""What a terminal is drawn with. From npm; without it there is none."""
+"""Of a terminal; from npm, without it there is none."""
 BASIC_BUNDLE = Path(__file__).parent.parent / "node_modules/plotly.js-basic-dist-min/plotly-basic.min.js"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """`packed` is the gzip form of `plain`."""
+    """`packed`: gzip of `plain`."""
 
     address: str
     media_type: str
@@ -74,20 +73,19 @@ class Assets:
     page_words: Mapping[tuple[str, str], str]
 
     def __getitem__(self, name: str) -> str:
-        """The address of a named asset."""
         return self.by_name[name].address
 
     def optional(self, name: str) -> str:
         return self.by_name[name].address if name in self.by_name else ""
 
     def words(self, page: str, language: str) -> str:
-        """The texts that page's script names, as JSON."""
+        """Named in that page's script, as JSON."""
         return self.page_words[page, language]
 
 
 @cache
 def assets() -> Assets:
-    """The first call takes a quarter of a second."""
+    """The first call takes 0.25 s."""
     bundles = esbuild.bundles(ENTRIES)
     ours = _as_they_are() if bundles is None else _named(bundles)
     page_words = {
@@ -103,18 +101,18 @@ _lock = threading.Lock()
 
 
 def load() -> Assets:
-    """Safe from several threads at once."""
+    """Thread-safe."""
     with _lock:
         return assets()
 
 
 def ready() -> bool:
-    """Whether `load` has nothing left to make."""
+    """Whether `load` has nothing left to do."""
     return assets.cache_info().currsize > 0
 
 
 def plotly_file() -> Path:
-    """The small bundle from npm where it is, else the full one inside the Python package."""
+    """npm's small bundle, else the Python package's full one."""
     if BASIC_BUNDLE.is_file():
         return BASIC_BUNDLE
     package = importlib.util.find_spec("plotly")
@@ -124,7 +122,7 @@ def plotly_file() -> Path:
 
 
 def _as_they_are() -> dict[str, Asset]:
-    """Entries also by name; one fingerprint for all, as they find each other."""
+    """Also by name; one fingerprint for all, as they import each other."""
     paths = sorted(path for path in STATIC.rglob("*") if path.suffix in (".js", ".css"))
     files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in paths}
     mark = _mark(b"".join(name.encode() + b"\0" + content for name, content in files.items()))
@@ -133,7 +131,7 @@ def _as_they_are() -> dict[str, Asset]:
 
 
 def _named(files: Mapping[str, bytes]) -> dict[str, Asset]:
-    """Each file at an address of its own content."""
+    """By content."""
     split = {name: name.rpartition(".") for name in files}
     return {
         name: _packed(f"/static/{split[name][0]}.{_mark(content)}.{split[name][2]}", content)
@@ -147,7 +145,7 @@ def _foreign_and_icons() -> dict[str, bytes]:
 
 
 def _screen() -> dict[str, bytes]:
-    """xterm.js as installed; nothing when a part is missing."""
+    """As installed; empty when a part is missing."""
     files = {name: XTERM / where for name, where in SCREEN.items()}
     if not all(file.is_file() for file in files.values()):
         return {}
@@ -175,7 +173,7 @@ def _mark(content: bytes) -> str:
 
 
 def words_of(script: str, texts: Mapping[str, Forms]) -> dict[str, Forms]:
-    """All texts that `script` names: "status.full", or with "status." or `status.${…}` all that begin so."""
+    """Named in `script`: "status.full", or with "status." or `status.${…}` all that begin so."""
     names = {name for _, name in LITERAL.findall(script)}
     groups = tuple({*BEGINNING.findall(script), *(name for name in names if name.endswith("."))})
     return {key: text for key, text in texts.items() if key in names or key.startswith(groups)}

@@ -1,4 +1,4 @@
-"""The sentences of backups in the audit log: part of `dashboard.record`'s table. Pure."""
+"""Sentences of backups in the audit log: part of `dashboard.record`'s table. Pure."""
 
 from __future__ import annotations
 

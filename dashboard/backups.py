@@ -1,7 +1,6 @@
-"""Renders a backup in words: how it came to be, what it holds, whether it can be restored, what may be done. Pure.
+"""Renders a backup in words: what it holds, whether it can be restored, what may be done. Pure.
 
-Takes backups with instants in epoch milliseconds. The green mark is for what was restored somewhere and compared.
-"""
+Instants in epoch ms. The green mark means restored somewhere and compared."""
 
 from __future__ import annotations
 
@@ -16,14 +15,13 @@ Backup = Mapping[str, Any]
 OPEN: Final = ("pending", "uploading")
 GOOD: Final = ("completed", "verified")
 DOES: Final = ("restore", "download", "verify", "delete")
-"""What people may do with a backup."""
 CLASSES: Final = ("data", "configuration", "images", "logs")
 MOST_LINES: Final = 200
-"""Lines of a report that are shown."""
+"""Of a report, shown."""
 
 
 class BackupState(NamedTuple):
-    """`name` finds the text, `mark` the shape; `why`: the cause of a failure, "" without one."""
+    """`name` finds the text, `mark` the shape; `why`: the cause of a failure."""
 
     name: str
     mark: str
@@ -32,7 +30,7 @@ class BackupState(NamedTuple):
 
 
 class BackupOffer(NamedTuple):
-    """`locked`: why it is not possible ("" when it is): role, unfinished, failed, gone, offline, unsupported, busy."""
+    """`locked`: why not ("": it is possible): role, unfinished, failed, gone, offline, unsupported, busy."""
 
     name: str
     locked: str
@@ -45,7 +43,7 @@ class NotedFile(NamedTuple):
 
 
 class BackupLine(NamedTuple):
-    """A backup in a table. `kept` is "" for one whose file is gone; `took` while it has not ended."""
+    """In a table. `kept` "": its file is gone; `took` "": not ended."""
 
     id: int
     when: str
@@ -75,13 +73,13 @@ def state(r: Reader, b: Backup) -> BackupState:
 
 
 def _is_of_agent_alone(b: Backup) -> bool:
-    """Whether there is nothing in it that a restore would bring back."""
+    """Whether a restore would bring nothing back."""
     counts = b["report"].get("counts") if isinstance(b["report"], Mapping) else None
     return isinstance(counts, Mapping) and "only_agent" in counts
 
 
 def _state(b: Backup) -> tuple[str, bool]:
-    """Its name, and whether it has a cause."""
+    """Name, and whether it has a cause."""
     if b["deleted_at"] is not None:
         return "deleted", False
     if b["upload_status"] in GOOD and b["drill_error"]:
@@ -103,8 +101,7 @@ def line(
     offers: Sequence[BackupOffer],
     is_drilled: bool = False,
 ) -> BackupLine:
-    """`by`: the name of who asked for it; `kept`: until when (ms) and why longer than its days; `is_drilled`: the hub
-    restores it in its scratch place now."""
+    """`by`: who asked for it; `kept`: until when (ms) and why longer; `is_drilled`: being restored now."""
     what = state(r, b)
     size = b["file_size"]
     return BackupLine(
@@ -126,7 +123,7 @@ def line(
 
 
 def contents(r: Reader, b: Backup) -> str:
-    """`Full, with images, without logs`; what the machine chose is not told apart where nobody said."""
+    """`Full, with images, without logs`; the machine's own choice is not shown apart."""
     words = [r.text_of("backup.type", str(b["backup_type"]))]
     for member in ("images", "logs"):
         included = b[f"include_{member}"]
@@ -136,20 +133,20 @@ def contents(r: Reader, b: Backup) -> str:
 
 
 def chain(r: Reader, b: Backup) -> str:
-    """Where an incremental stands behind its full; "" for a full."""
+    """An incremental's place behind its full; "" for a full."""
     if b["chain_id"] is None or b["chain_id"] == b["id"]:
         return ""
     return r.t("backup.chain.place", n=r.number((b["chain_position"] or 0) + 1), id=b["chain_id"])
 
 
 def took(r: Reader, b: Backup) -> str:
-    """From the machine's first word to the last part."""
+    """From the machine's first answer to the last part."""
     end, start = b["completed_at"], b["started_at"] or b["created_at"]
     return "" if end is None else r.span(max(0, end - start) / 1000)
 
 
 def kept_words(r: Reader, kept: tuple[int | None, str] | None, zone: str) -> str:
-    """Until when; with the reason where it stays longer than its days."""
+    """With the reason where it is kept longer."""
     if kept is None:
         return ""
     until, why = kept
@@ -160,7 +157,7 @@ def kept_words(r: Reader, kept: tuple[int | None, str] | None, zone: str) -> str
 
 
 def _since(r: Reader, b: Backup, name: str, zone: str) -> str:
-    """When it became what it is, where that is news."""
+    """Where that is news."""
     at = {"verified": b["verified_at"], "broken": b["drill_at"], "deleted": b["deleted_at"]}.get(name)
     if at is None:
         return ""
@@ -175,7 +172,7 @@ MARKS: Final = {
 
 
 class BackupMark(NamedTuple):
-    """Of a machine among others: the shape, how old its last good one is, and what that means."""
+    """Shape, age of the last good one, and the meaning."""
 
     mark: str
     age: str
@@ -189,13 +186,13 @@ def brief(r: Reader, backup: Mapping[str, Any] | None) -> BackupMark:
 
 
 def short(r: Reader, backup: Mapping[str, Any] | None) -> str:
-    """The same in a line: `19 h ago, verified`."""
+    """`19 h ago, verified`."""
     words, good_at = r.t(f"backup.short.{_brief_code(backup or {}, r.now)}"), (backup or {}).get("good_at")
     return words if good_at is None else r.t("backup.short.at", age=r.age(good_at), words=words)
 
 
 def _brief_code(backup: Mapping[str, Any], now: int) -> str:
-    """The page's backup_brief.js decides the same; one table of cases holds both to it."""
+    """backup_brief.js decides the same; one table of cases holds both to it."""
     if backup.get("open_status") == "uploading":
         return "running"
     if backup.get("drill_failed_at"):
@@ -210,8 +207,7 @@ def _brief_code(backup: Mapping[str, Any], now: int) -> str:
 
 
 def offers(b: Backup, may: Mapping[str, str], machine: str = "") -> tuple[BackupOffer, ...]:
-    """`may`: the role wanted for each that the page offers, "" when the reader may; `machine`: why it cannot be asked
-    now."""
+    """`may`: role wanted for each, "" when the reader has it; `machine`: why it cannot be asked now."""
     return tuple(BackupOffer(name, _locked(name, b, may[name], machine), may[name]) for name in DOES if name in may)
 
 
@@ -228,7 +224,7 @@ def _locked(name: str, b: Backup, role: str, machine: str) -> str:
 
 
 def facts(r: Reader, b: Backup, zone: str) -> list[tuple[str, str]]:
-    """The small print of one backup: (name of a text, value); what is not known is left out."""
+    """(Text name, value); unknown ones are left out."""
     sizes: list[tuple[str, int | None, Callable[[float], str]]] = [
         ("files", b["files"], r.number),
         ("bytes", b["bytes_total"], r.amount),
@@ -249,7 +245,7 @@ def facts(r: Reader, b: Backup, zone: str) -> list[tuple[str, str]]:
 
 
 def report(r: Reader, b: Backup) -> tuple[list[NotedFile], int]:
-    """The lines of its report, and how many more there are. The machine made it: nothing in it is trusted."""
+    """And how many more. The machine made it: nothing in it is trusted."""
     told = b["report"] if isinstance(b["report"], Mapping) else {}
     listed = told.get("lines", told.get("report", ()))
     lines = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, (list, tuple)) else []
@@ -267,6 +263,6 @@ def _report_line(r: Reader, told: Mapping[str, Any]) -> NotedFile:
 
 
 def folders(path: str) -> list[tuple[str, str]]:
-    """The way to a folder: (name, path) of each step."""
+    """(name, path) of each step."""
     steps = [step for step in path.split("/") if step]
     return [(step, "/".join(steps[: place + 1])) for place, step in enumerate(steps)]

@@ -1,4 +1,4 @@
-"""Decides what many machines can be asked for at once, and what becomes of it. Pure. `bulk.js` decides the same."""
+"""Decides what many machines can be asked for at once. Pure. `bulk.js` decides the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BULK_ACTIONS: Final[Mapping[str, BulkAction]] = {
 
 
 class Forecast(NamedTuple):
-    """Machines asked now, asked when they are back, and those that cannot do it."""
+    """Asked now, asked when back, unable."""
 
     now: int
     wait: int

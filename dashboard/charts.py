@@ -1,9 +1,7 @@
-"""The figures of the machine page, specified with plotly in Python; the page's plotly.js draws them with the points it
-gets live.
+"""The figures of the machine page, specified in Python; the page's plotly.js draws them with live points.
 
-A specification has every trace with its look and the metric it shows (`meta`), but no points. Importing plotly takes
-most of a second: on the first use, in a thread.
-"""
+A specification has every trace with its look and metric (`meta`), but no points. Importing plotly takes most of a
+second: on first use, in a thread."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ TOKENS: Mapping[str, Mapping[str, str]] = {
         "l1": "#5aa0ff", "l2": "#f0573b", "l5": "#f1df32",
     },
 }  # fmt: skip
-"""The colours of tokens.css that a chart needs: Plotly takes no CSS variables."""
+"""Of tokens.css: Plotly takes no CSS variables."""
 
 LINES = {"cpu_usage": ("l1", "solid"), "gpu_usage": ("l2", "dash"), "temperature": ("l5", "solid")}
 FIGURES = {"load": ("cpu_usage", "gpu_usage"), "temperature": ("temperature",)}
@@ -35,7 +33,7 @@ FIGURES = {"load": ("cpu_usage", "gpu_usage"), "temperature": ("temperature",)}
 
 @lru_cache(maxsize=16)
 def specification(theme: str, language: str, limits: tuple[tuple[str, float, float], ...]) -> dict[str, Any]:
-    """JSON-ready values. `limits`: a metric, from where on it is a warning, and from where on critical."""
+    """As JSON. `limits`: metric, warning limit, critical limit."""
     token = TOKENS["dark" if theme == "dark" else "light"]
     return {
         "figures": {
@@ -112,7 +110,7 @@ def _layout(token: Mapping[str, str], language: str, unit: str, legend: bool) ->
 
 
 def _threshold(figure: Any, value: float, dash: str, words: str, token: Mapping[str, str]) -> None:
-    """A full-width line with its words at the right edge."""
+    """Full width, labelled at the right edge."""
     figure.add_shape(
         type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value,
         line={"color": token["muted"], "width": 1, "dash": dash}, layer="below",

@@ -1,5 +1,4 @@
-"""Bundles and shrinks our own scripts and style sheets, with the esbuild that npm installed; never waited for longer
-than `WITHIN_S`."""
+"""Bundles our scripts and style sheets with npm's esbuild, within `WITHIN_S`."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 PACKAGES = Path(__file__).parent.parent / "node_modules/@esbuild"
-"""npm installs this computer's package: the program itself, which needs no node."""
+"""The program for this computer; needs no node."""
 WITHIN_S = 10.0
 OPTIONS = (
     "--bundle", "--minify", "--format=esm", "--charset=utf8", "--legal-comments=none", "--log-level=error",
@@ -25,7 +24,7 @@ OPTIONS = (
 
 
 class BundleError(Exception):
-    """Why there are no bundles, for the log."""
+    """For the log."""
 
 
 class _Output(msgspec.Struct):
@@ -33,7 +32,7 @@ class _Output(msgspec.Struct):
 
 
 class _Meta(msgspec.Struct):
-    """What esbuild says that it did."""
+    """esbuild's report."""
 
     inputs: dict[str, Any]
     outputs: dict[str, _Output]
@@ -70,7 +69,7 @@ def _run(program: Path, entries: Mapping[str, Path], folder: Path) -> dict[str, 
 
 
 def _proven(entries: Mapping[str, Path], folder: Path) -> dict[str, bytes]:
-    """When what was read and written is what was asked for."""
+    """Only when read and written files are as asked."""
     meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=_Meta)
     foreign = [path for path in meta.inputs if not (STATIC / path).resolve().is_relative_to(STATIC)]
     if foreign:

@@ -1,4 +1,4 @@
-"""Decides what the address of an Events page asks for, and the addresses that lead on. Pure; knows no request."""
+"""Decides what the address of an Events page asks for, and the addresses that lead on. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dashboard import formats
 
 @dataclass(frozen=True, slots=True)
 class EventChoice:
-    """`base` is the page's own path. `machine` is a name, device_id or id; `start` and `end` are days, both included;
-    `before` is the event the list goes on from."""
+    """`base`: the page's path. `machine`: a name, device_id or id; `start` and `end`: days, both included; `before`:
+    the event the list goes on from."""
 
     base: str = "/events"
     kinds: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class EventChoice:
 
     @property
     def by_form(self) -> bool:
-        """Whether the form's own fields narrow the list."""
+        """Whether form fields narrow the list."""
         return any((self.actor, self.machine, self.text, self.start, self.end))
 
     @property
@@ -50,17 +50,17 @@ class EventChoice:
         return f"{self.base}?{urlencode(members)}" if members else self.base
 
     def toggled(self, kind: str) -> str:
-        """With this kind, or without it when it is chosen."""
+        """With this kind, or without it when chosen."""
         chosen = tuple(each for each in self.kinds if each != kind)
         return self.address(kinds=chosen if kind in self.kinds else (*self.kinds, kind))
 
     @property
     def wrong_days(self) -> list[str]:
-        """Members that should be days and are not."""
+        """Members that should be days."""
         return [name for name, text in (("from", self.start), ("to", self.end)) if text and _day(text) is None]
 
     def instants(self, zone: str) -> tuple[datetime | None, datetime | None]:
-        """From the beginning of the first day to the end of the last one, where the clock shows `zone`."""
+        """Begin of the first day to the end of the last, in `zone`."""
         start, end = _day(self.start), _day(self.end)
         return (
             None if start is None else _midnight(start, zone),

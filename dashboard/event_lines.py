@@ -1,4 +1,4 @@
-"""Renders events as the lines of a list: day, time at the machine, shape, sentence, actor, address. Pure."""
+"""Renders events as lines: day, time at the machine, shape, sentence, actor, address. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboard.reader import Reader
 
 @dataclass(frozen=True)
 class Names:
-    """That the reader may know: people by number as text; machines (name, zone) and removed machines (name) by id."""
+    """Known to the reader: people by number as text; machines (name, zone) and removed machines (name) by id."""
 
     people: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[int, tuple[str, str]] = field(default_factory=dict)
@@ -35,8 +35,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`day` is the heading it stands under; `machine` is "" on the page of one machine; `machine_at` and `job_at` are
-    addresses or ""."""
+    """`day`: its heading; `machine` "" on one machine's page; `machine_at`, `job_at`: addresses or ""."""
 
     id: int
     at: int
@@ -56,7 +55,7 @@ class Line:
 def lines(
     r: Reader, events: Iterable[Mapping[str, Any]], names: Names, zone: str, *, one_machine: bool = False
 ) -> list[Line]:
-    """`zone` is that of the headings; a time in another one says so."""
+    """`zone`: of the headings; times in another are marked."""
     return [_line(r, event, names, zone, one_machine=one_machine) for event in events]
 
 

@@ -1,4 +1,4 @@
-"""Reads an event for its sentence: values, changed members, instants. Pure. Nothing in an event is trusted."""
+"""Reads an event for its sentence: values, changed members, instants. Pure. Trusts nothing in it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from dashboard.reader import Reader
 
 Event = Mapping[str, Any]
 People = Mapping[str, str]
-"""Names of users by their number as text."""
+"""Users' names by number as text."""
 
 NOTHING: Final = "—"
 
 
 class EventReading(NamedTuple):
-    """An event and its reader."""
-
     r: Reader
     code: str
     params: Mapping[str, Any]
@@ -39,7 +37,7 @@ class EventReading(NamedTuple):
 
 
 def value(r: Reader, given: object, most: int = MOST) -> str:
-    """A value as people write it; never more than `most` characters."""
+    """At most `most` characters."""
     if given is None or given in ("", [], {}):
         return NOTHING
     if isinstance(given, bool):
@@ -63,7 +61,7 @@ def members(of: Mapping[str, Any], r: Reader) -> list[str]:
 
 
 def differences(e: EventReading, name_of: Callable[[str], str]) -> list[str]:
-    """`name: before → after` of everything that changed."""
+    """`name: before → after` of all that changed."""
     names = [*e.before, *(name for name in e.after if name not in e.before)]
     changed = [name for name in names if e.before.get(name) != e.after.get(name)]
     return [
@@ -78,7 +76,7 @@ def differences(e: EventReading, name_of: Callable[[str], str]) -> list[str]:
 
 
 def moment(r: Reader, given: object, zone: str | None = None) -> str:
-    """RFC 3339, or epoch milliseconds; with its date."""
+    """RFC 3339, or epoch ms; with its date."""
     try:
         if isinstance(given, (int, float)) and not isinstance(given, bool):
             return r.stamp(int(given), zone)

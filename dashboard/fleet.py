@@ -1,5 +1,5 @@
-"""Decides which machines the Machines page shows, in which order, and what its counters say. Pure. `order.js` decides
-the same; one table of cases holds both to it."""
+"""Decides which machines the Machines page shows, their order, and its counters. Pure. `order.js` decides the same;
+one table of cases holds both to it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ METRICS = {
 SORTS = ("machine", "status", "seen", "capacity", *METRICS, "backup")
 STATUS_ORDER = {"error": 0, "full": 1, "unknown": 2, "maintenance": 3, "inactive": 4, "active": 5}
 REVERSED_AT_FIRST = frozenset({"capacity", *METRICS, "backup"})
-"""Sorted by a reading, the highest comes first; by the backup, the oldest, before it who has none."""
+"""Readings: highest first; backup: none, then oldest first."""
 
 
 NAMES_KEPT = 4096
 PAGE = 100
-"""Rows that the hub writes at a time; the script adds the others."""
+"""Rows written by the hub; the script adds the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class FleetQuery:
         return bool(self.text or self.status or self.connection)
 
     def address(self, **changes: Any) -> str:
-        """From its first page on; what is default is left out."""
+        """From its first page on; defaults are left out."""
         wanted = replace(self, **{"page": 1, **changes})
         members = {"q": wanted.text, "status": wanted.status, "connection": wanted.connection}
         if wanted.sort != "machine" or wanted.descending:
@@ -57,7 +57,7 @@ class FleetQuery:
         return "/?" + urlencode(kept) if kept else "/"
 
     def sort_address(self, column: str) -> str:
-        """The address of a column head: by this column, reversed when it is sorted by already."""
+        """By this column; reversed when already sorted by it."""
         descending = not self.descending if column == self.sort else column in REVERSED_AT_FIRST
         return self.address(sort=column, descending=descending)
 
@@ -77,7 +77,7 @@ def query_from(params: Mapping[str, str]) -> FleetQuery:
 
 
 def counters(views: Iterable[View]) -> dict[str, int]:
-    """Machines in each status, and offline ones (which keep their status)."""
+    """In each status, and offline ones (which keep their status)."""
     counts = dict.fromkeys((*STATUSES, "offline"), 0)
     for view in views:
         count(counts, view)
@@ -110,7 +110,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def ordered(views: Iterable[View], query: FleetQuery) -> list[View]:
-    """Machines without a value, and offline ones' last known values, at the end."""
+    """Without a value, and offline ones, at the end."""
     listed = sorted(views, key=lambda view: (natural(view["name"]), view["id"]))
     if query.sort == "machine":
         return listed[::-1] if query.descending else listed

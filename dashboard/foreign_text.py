@@ -1,5 +1,4 @@
-"""Text that came from a machine, made harmless to read: one line, nothing invisible that acts, and an end. HTML is no
-matter here: templates escape."""
+"""Makes text from a machine harmless to read: one line, nothing invisible that acts, an end. Templates escape HTML."""
 
 from __future__ import annotations
 
@@ -9,9 +8,9 @@ from typing import Any, Final
 
 MOST: Final = 200
 _ENDS: Final = 8
-"""Combining marks on one letter; more are a tower over the line."""
+"""Combining marks on one letter; more tower over the line."""
 _JOINERS: Final = frozenset("\u200c\u200d")
-"""Invisible, and part of how some languages are written."""
+"""Invisible, but needed by some languages."""
 _ISOLATE: Final = "\u2068"
 _END: Final = "\u2069"
 
@@ -26,7 +25,7 @@ def plain(value: object, most: int = MOST) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of free shape as JSON on one line."""
+    """JSON on one line."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

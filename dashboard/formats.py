@@ -1,10 +1,8 @@
-"""Numbers, ages and instants as a reader of each language writes them: marks, names of months and clocks from CLDR.
-Time is an argument.
+"""Numbers, ages and instants as each language writes them: marks, months and clocks from CLDR. Time is an argument.
 
 `format.js` does the same with the browser's Intl; one table of examples holds both to it
-(tests/dashboard/fixtures/formats.json). Ours, not CLDR's: a day stands before its month in English as well; a minus is
-U+2212, and U+202F stands between an amount and its unit; units are short symbols.
-"""
+(tests/dashboard/fixtures/formats.json). Ours, not CLDR's: day before month in English too; U+2212 as minus, U+202F
+between amount and unit; units are short symbols."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ INDONESIAN_ZONES = {
     "Asia/Jayapura": "WIT",
 }
 EXACT: Final = Context(prec=400)
-"""Digits enough for any float."""
+"""Enough for any float."""
 AMOUNTS = ("B", "kB", "MB", "GB", "TB")
 UNITS = {"en": ("d", "h", "min", "s"), "id": ("hari", "jam", "mnt", "dtk")}
 _FIRST_S = datetime(1, 1, 3, tzinfo=timezone.utc).timestamp()
@@ -50,7 +48,7 @@ def number(value: float, language: str, decimals: int = 0, *, grouped: bool = Tr
 
 
 def measured(value: float, language: str, *, grouped: bool = True) -> str:
-    """A number with the decimals it has, six at most."""
+    """Its own decimals, six at most."""
     decimals = 0 if value == int(value) else min(6, len(repr(float(value)).partition(".")[2]))
     return number(value, language, decimals, grouped=grouped)
 
@@ -77,7 +75,7 @@ def reading(metric: str, value: float, language: str) -> str:
 
 
 def amount(size: float, language: str) -> str:
-    """Bytes, the unit by their size: `214 MB`, `1.5 kB`."""
+    """Bytes: `214 MB`, `1.5 kB`."""
     value, unit = max(0.0, float(size)), 0
     while value >= 1000 and unit < len(AMOUNTS) - 1:
         value, unit = value / 1000, unit + 1
@@ -90,7 +88,7 @@ def _parts(seconds: float) -> tuple[int, int, int, int]:
 
 
 def age(seconds: float, language: str) -> str:
-    """The largest unit only: `12 s`, `6 min`, `3 h`, `2 d`."""
+    """`12 s`, `6 min`, `3 h`, `2 d`."""
     for amount, unit in zip(_parts(seconds), UNITS[language], strict=True):
         if amount:
             return f"{amount}{THIN}{unit}"
@@ -98,7 +96,7 @@ def age(seconds: float, language: str) -> str:
 
 
 def span(seconds: float, language: str) -> str:
-    """The two largest units: `6 min 30 s`, `2 d 4 h`."""
+    """`6 min 30 s`, `2 d 4 h`."""
     named = [f"{n}{THIN}{unit}" for n, unit in zip(_parts(seconds), UNITS[language], strict=True)]
     amounts = _parts(seconds)
     first = next((i for i, n in enumerate(amounts) if n), 3)
@@ -109,7 +107,7 @@ def span(seconds: float, language: str) -> str:
 
 
 def offset(seconds: float, language: str) -> str:
-    """A clock's difference with its sign: `+0.2 s`, `−3 min`."""
+    """With a sign: `+0.2 s`, `−3 min`."""
     size = abs(seconds)
     sign = "\u2212" if seconds < 0 and size >= 0.05 else "+"
     if size < 60:
@@ -118,7 +116,7 @@ def offset(seconds: float, language: str) -> str:
 
 
 def zone(name: str | None) -> tzinfo:
-    """The product's default for a name nobody knows."""
+    """The product's default for an unknown name."""
     return (_zone_info(name) if name else None) or _zone_info(DEFAULT_ZONE) or timezone(timedelta(hours=7), "WIB")
 
 
@@ -130,7 +128,7 @@ def _zone_info(name: str) -> tzinfo | None:
 
 
 def zone_label(name: str | None, at: datetime) -> str:
-    """WIB, WITA or WIT; elsewhere `UTC+8`."""
+    """WIB, WITA or WIT; else `UTC+8`."""
     if name in INDONESIAN_ZONES:
         return INDONESIAN_ZONES[name]
     delta = at.astimezone(zone(name)).utcoffset() or timedelta()
@@ -148,7 +146,7 @@ def clock(at: datetime, zone_name: str | None, language: str, *, seconds: bool =
 
 
 def day(local: datetime, language: str, pattern: str = DAY) -> str:
-    """The day of an instant that is in its zone already: `23 Nov 2026`."""
+    """Of an instant in its zone: `23 Nov 2026`."""
     return date_pattern(pattern).apply(local, locale(language))
 
 
@@ -163,16 +161,16 @@ def day_clock(at: datetime, now: datetime, zone_name: str | None, language: str)
 
 
 def date(at: datetime, zone_name: str | None, language: str) -> str:
-    """A day as a heading: `Monday, 23 Nov 2026`."""
+    """`Monday, 23 Nov 2026`."""
     return day(at.astimezone(zone(zone_name)), language, f"EEEE, {DAY}")
 
 
 def stamp(at: datetime, zone_name: str | None, language: str) -> str:
-    """A whole instant for tooltips and records: `23 Nov 2026 14:02:11 WIB`."""
+    """`23 Nov 2026 14:02:11 WIB`."""
     shown = day(at.astimezone(zone(zone_name)), language)
     return f"{shown} {clock(at, zone_name, language, seconds=True)} {zone_label(zone_name, at)}"
 
 
 def instant(ms: float) -> datetime:
-    """Epoch milliseconds as an aware UTC instant, at most the nearest that every zone's calendar holds."""
+    """Aware UTC, at most the nearest that every zone's calendar holds."""
     return datetime.fromtimestamp(min(max(ms / 1000, _FIRST_S), _LAST_S), timezone.utc)

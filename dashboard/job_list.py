@@ -1,4 +1,4 @@
-"""Decides what the address of the Jobs page asks for, and sums up a group in words. Pure."""
+"""Decides what the address of the Jobs page asks for, and sums up a group. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dashboard.jobs import ENDED, KINDS, OPEN
 from dashboard.reader import Reader
 
 STATES = ("open", "ended", *ENDED)
-"""Names and states to filter by."""
+"""To filter by."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """`rvm` is a machine's id, `before` the last job of the page before."""
+    """`rvm`: a machine's id; `before`: the last job of the page before."""
 
     state: str = ""
     name: str = ""
@@ -40,7 +40,7 @@ class JobQuery:
         return ENDED if self.state in ("", "ended") else (self.state,)
 
     def address(self, **changes: Any) -> str:
-        """The first page's address with some members changed; defaults are left out."""
+        """The first page's; defaults are left out."""
         wanted = replace(self, **({"before": ""} | changes))
         rvm = "" if wanted.rvm is None else str(wanted.rvm)
         members = {"state": wanted.state, "name": wanted.name, "q": wanted.text, "rvm": rvm}
@@ -62,7 +62,7 @@ def query_from(params: Mapping[str, str], row_id: Callable[[str], int | None]) -
 
 
 def tally(r: Reader, counts: Mapping[str, int], offline: int, query: JobQuery) -> list[tuple[str, str]]:
-    """(words, address of those it counts or ""); `offline`: queued ones whose machine is away."""
+    """(words, address of those it counts or ""); `offline`: queued ones of absent machines."""
     total = sum(counts.values())
     parts = [(r.t("tally.done", n=r.number(counts.get("succeeded", 0)), total=r.number(total)), "")]
     running = sum(counts.get(state, 0) for state in OPEN[1:])

@@ -1,5 +1,5 @@
-"""Renders a command in words: what was asked, how far it is, how it ended, what cancelling leaves behind. Pure. Takes
-its view with times in epoch milliseconds."""
+"""Renders a command in words: what was asked, its progress, its end, what a cancel leaves behind. Pure. Instants in
+epoch ms."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KINDS = (
     "extend_remote_access", "start_backup", "restore_backup", "verify_backup",
 )  # fmt: skip
 BYTE_PHASES = frozenset({"sending", "downloading", "unpacking", "comparing"})
-"""Phases that count bytes."""
+"""Count bytes."""
 WINDOW_S = 30.0
-"""The throughput is that of the last seconds."""
+"""Of the throughput."""
 STEADY_S = 5.0
 UNEVEN = 2.0
-"""Half of the window faster than the other by more than this: no end is given."""
+"""Half of the window this much faster than the other: no end is given."""
 REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
-"""Steps that are behind a job in that state."""
+"""Steps behind a job in that state."""
 MARKS = {
     "queued": "late", "sent": "auto", "accepted": "auto", "running": "auto", "succeeded": "active", "failed": "error",
     "rejected": "error", "expired": "warn", "cancelled": "inactive",
@@ -40,14 +40,14 @@ class JobStep(NamedTuple):
 
 
 class Throughput(NamedTuple):
-    """In the phase's unit a second; `steady`: evenly enough to tell when it ends."""
+    """In the phase's unit a second; `steady`: an end can be given."""
 
     per_s: float
     steady: bool
 
 
 class Bar(NamedTuple):
-    """The progress of a running job; `most` None: its end is unknown."""
+    """`most` None: its end is unknown."""
 
     value: float
     most: float | None
@@ -67,7 +67,7 @@ class JobCard:
     bar: Bar | None
     how: str
     behind: str
-    """"" when nothing can be cancelled."""
+    """"": nothing can be cancelled."""
 
     @property
     def is_open(self) -> bool:
@@ -79,7 +79,7 @@ class JobCard:
 
 
 def card(r: Reader, job: Job, *, who: str, away: bool, zone: str, throughput: Throughput | None = None) -> JobCard:
-    """`who`: the name of who asked; `away`: the machine is not connected; `zone`: where it stands."""
+    """`who`: the issuer's name; `away`: not connected; `zone`: the machine's."""
     is_open = job["state"] in OPEN
     return JobCard(
         id=job["id"],
@@ -119,7 +119,7 @@ def what(r: Reader, job: Job) -> str:
 
 
 def _backup_kind(job: Job) -> str:
-    """`became_full`: an incremental one had nothing to build on. `made`: what it is, where the hub knows that."""
+    """`became_full`: an incremental without a base. `made`: what it is, where known."""
     if job["args"].get("backup_type") != "incremental":
         return "full"
     made = job.get("made") or (job.get("result") or {}).get("backup_type")
@@ -127,13 +127,13 @@ def _backup_kind(job: Job) -> str:
 
 
 def reason(job: Job) -> str:
-    """As a person gave it; the end of a remote session has a code, which the session's line renders."""
+    """A person's; the end of a remote session has a code, which its line renders."""
     given = passed_on(job) or job["name"] == "stop_remote_access"
     return job["reason"] or ("" if given else job["args"].get("reason")) or ""
 
 
 def passed_on(job: Job) -> bool:
-    """Whether the command only relays to the agent what was declared past it."""
+    """Whether it relays what was declared past the agent."""
     return job.get("name") == "set_status" and str(job.get("issued_by")).partition(":")[0] in ("machine", "clock")
 
 
@@ -145,12 +145,12 @@ def _relayed_status(r: Reader, args: Mapping[str, Any]) -> str:
 
 
 def word(r: Reader, state: str) -> str:
-    """Seven for people, where programs have nine."""
+    """Seven for people, nine for programs."""
     return r.text_of("step", {"accepted": "running", "succeeded": "done"}.get(state, state))
 
 
 def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | None = None) -> str:
-    """Its progress or its end, as a sentence."""
+    """Progress or end, as a sentence."""
     state, t, left = job["state"], r.t, job["sent_at"] is not None
     if state in OPEN and job["cancel_at"] is not None:
         return t("how.cancelling")
@@ -174,7 +174,7 @@ def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | 
 
 
 _NO_ROOM: Final = re.compile(r"(\d{1,18}) bytes are needed and (\d{1,18}) are free")
-"""What a machine says that has not room enough (device.backups.upload)."""
+"""A machine without room (device.backups.upload)."""
 
 
 def why(r: Reader, error: Mapping[str, Any] | None) -> str:
@@ -188,7 +188,7 @@ def why(r: Reader, error: Mapping[str, Any] | None) -> str:
 
 
 def progress(r: Reader, given: Mapping[str, Any], throughput: Throughput | None = None) -> str:
-    """The phase and the amount; how fast and how long still, where known."""
+    """Phase and amount; throughput and rest, where known."""
     name, done, total = str(given.get("phase", "")), given.get("done"), given.get("total")
     phase, count = r.text_of("phase", name), r.amount if name in BYTE_PHASES else r.number
     if done is None:
@@ -206,7 +206,7 @@ def progress(r: Reader, given: Mapping[str, Any], throughput: Throughput | None 
 
 
 def throughput_of(points: Sequence[tuple[float, float]], now_s: float) -> Throughput | None:
-    """From (seconds, done), oldest first; None before STEADY_S, and when nothing moves any more."""
+    """From (seconds, done), oldest first; None before STEADY_S, and when nothing moves."""
     kept = [point for point in points if point[0] >= now_s - WINDOW_S]
     if len(kept) < 3 or now_s - kept[-1][0] > STEADY_S or kept[-1][0] - kept[0][0] < STEADY_S:
         return None
@@ -252,7 +252,7 @@ def behind(r: Reader, job: Job) -> str:
 
 
 def result(r: Reader, given: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """The machine's result as (name, value); nested values keep their path."""
+    """As (name, value); nested values keep their path."""
     found: list[tuple[str, str]] = []
 
     def add(path: str, value: Any) -> None:

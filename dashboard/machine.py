@@ -1,4 +1,4 @@
-"""Computes the Overview of one machine: its tiles, the causes of its state, and its last 24 hours. Pure."""
+"""Computes the Overview of a machine: tiles, causes of its state, last 24 hours. Pure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dashboard.trouble import (
 TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
 DAY_MS = 86_400_000
 METER_TOP = {"temperature": 110}
-"""Where a meter ends; 100 (percent) unless named here."""
+"""Else 100 (percent)."""
 
 Recent = Sequence[tuple[int, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """`reason`: why `value` is None; `low` and `high` are of the last five minutes."""
+    """`reason`: why `value` is None; `low`, `high`: of the last five minutes."""
 
     metric: str
     value: float | None
@@ -54,7 +54,7 @@ class Tile:
 
 
 def tiles(view: View, recent: Recent, limits: Mapping[str, float], now: int) -> list[Tile]:
-    """`recent` are (epoch ms, readings), oldest first."""
+    """`recent`: (ms, readings), oldest first."""
     over = {reason["code"] for reason in view["health_reasons"] or ()}
     return [_tile(view, metric, recent, limits.get(metric), metric in over, now) for metric in TILES]
 
@@ -85,7 +85,7 @@ def _tile(view: View, metric: str, recent: Recent, limit: float | None, over: bo
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """`code` finds the cause and the next step in the playbook (`why.<code>.…`)."""
+    """`code`: of cause and next step in the playbook (`why.<code>.…`)."""
 
     code: str
     since: int | None
@@ -120,14 +120,14 @@ def whys(view: View, now: int) -> list[Why]:
 
 
 def other_at(view: View, now: int) -> int | None:
-    """When the clock alone changes the causes."""
+    """When time alone changes the causes."""
     back = (view["connection_since"] or now) + EXPECTED_BACK_MS + 1
     return other_moment((back, *moments(view)), now, lambda at: [why.code for why in whys(view, at)])
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """In percent of the band's width: `status`, or `away` over it while the machine was offline."""
+    """In percent of the band: `status`, or `away` over it while offline."""
 
     kind: str
     left: float
@@ -137,7 +137,7 @@ class Span:
 def band(
     statuses: Iterable[tuple[int, str]], away: Iterable[tuple[int, int]], now: int, known_since: int
 ) -> list[Span]:
-    """`statuses` are (since ms, status), oldest first; nothing is claimed of the time before `known_since`."""
+    """`statuses`: (since ms, status), oldest first; empty before `known_since`."""
     start = now - DAY_MS
     spans: list[Span] = []
     points = list(statuses)
@@ -157,7 +157,7 @@ def _span(kind: str, left: int, right: int, start: int) -> Span:
 
 
 def durations(spans: Iterable[Span]) -> dict[str, float]:
-    """Seconds by kind, longest first: the band in words."""
+    """Seconds by kind, longest first."""
     totals: dict[str, float] = {}
     for span in spans:
         totals[span.kind] = totals.get(span.kind, 0) + span.width * DAY_MS / 100_000

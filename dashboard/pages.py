@@ -1,4 +1,4 @@
-"""Turns a template's name and values into HTML. Everything is escaped. Knows no request."""
+"""Turns a template's name and values into escaped HTML."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """Autoescape is on for every template, not by file name."""
+    """Autoescape for every template, not by file name."""
     made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -50,5 +50,5 @@ def ready() -> bool:
 
 
 def pieces(template: str, reader: Reader, **values: Any) -> Iterator[str]:
-    """Piece by piece. What the template needs and did not get is an error, never a blank."""
+    """Piece by piece. A missing value is an error, never a blank."""
     return environment().get_template(template).generate(r=reader, t=reader.t, **values)

@@ -1,5 +1,5 @@
-"""One reader of one page: language, theme, zone and the instant the page was made, with every format bound to them.
-Templates get it as `r`. Knows no request and no user."""
+"""One reader of one page: language, theme, zone and the page's instant, with all formats bound to them. Templates'
+`r`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Reader:
     theme: str
     zone: str
     now: int
-    """Hub epoch milliseconds: every age on the page is counted from here."""
+    """Epoch ms: all ages on the page count from here."""
 
     @property
     def t(self) -> Texts:
@@ -47,7 +47,7 @@ class Reader:
         return self.reading("temperature" if cause == "hot" else "share", value or 0)
 
     def limit(self, metric: str, value: float) -> str:
-        """In the reading's unit without decimals it does not have."""
+        """In the reading's unit."""
         unit = "°C" if metric == "temperature" else "%"
         return f"{self.number(value, 0 if value == int(value) else 1)}{formats.THIN}{unit}"
 
@@ -82,6 +82,6 @@ class Reader:
         return formats.zone_label(zone or self.zone, formats.instant(self.now))
 
     def text_of(self, prefix: str, code: str, **params: Any) -> str:
-        """The text of a code from a machine or a newer hub: the code itself when there is none."""
+        """Of a code from a machine or a newer hub: without a text, the code itself."""
         key = f"{prefix}.{code}"
         return self.t(key, **params) if key in self.t else code

@@ -1,8 +1,6 @@
-"""Renders an event of the audit log as a sentence with a shape, in the reader's language. Pure.
+"""Renders an event of the audit log as a sentence with a shape. Pure.
 
-Takes its view (instants in epoch milliseconds). Nothing in an event is trusted. A missing member is a dash, an unknown
-code stands for itself.
-"""
+Instants in epoch ms. Nothing in an event is trusted. A missing member is a dash, an unknown code stands for itself."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
 
 MOST_PARTS: Final = 12
-"""Changed members that one sentence names; the rest is counted."""
+"""Changed members that a sentence names; the rest is counted."""
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote", "backup": "folder",
@@ -39,7 +37,7 @@ _WARNING: Final = frozenset(
 
 
 class EventText(NamedTuple):
-    """`shape` is a symbol of the sprite, `look` the class that colours it."""
+    """`shape`: of the sprite; `look`: its colour's class."""
 
     sentence: str
     shape: str
@@ -47,7 +45,7 @@ class EventText(NamedTuple):
 
 
 def describe(r: Reader, event: Event, people: People) -> EventText:
-    """`people` names the users it is about."""
+    """`people`: names of users."""
     code = str(event["code"])
     params, before, after = mapping(event["params"]), mapping(event["before"]), mapping(event["after"])
     reading = EventReading(r, code, params, before, after, people, str(event.get("actor")))
@@ -239,7 +237,7 @@ def _sign_in_failed(e: EventReading) -> _Parts:
 
 
 def _simple(*names: str, most: int = MOST) -> Callable[[EventReading], _Parts]:
-    """A sentence of its own text with these parameters in it."""
+    """The code's own text with these parameters."""
     return lambda e: (e.words(e.code, **{name: e.param(name, most) for name in names}), [])
 
 

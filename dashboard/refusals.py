@@ -1,5 +1,5 @@
-"""Why a machine does not take a setting, in the reader's language; it sends `code: sentence`, in English. Pure. An
-unknown code stays as it was sent."""
+"""Why a machine refuses a setting, in the reader's language; it sends `code: sentence`, in English. Pure. An unknown
+code stays as sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DETAILS: Final = {
     "out_of_bounds": re.compile(r"from (-?[0-9.e+]{1,20}) to (-?[0-9.e+]{0,19}[0-9])"),
     "too_many": re.compile(r"([0-9]{1,6})"),
 }
-"""What of the machine's sentence people need as well."""
+"""Parts of the machine's sentence that people need."""
 
 
 def why(r: Reader, sent: str) -> str:

@@ -1,4 +1,4 @@
-"""The sentences of remote access in the record: part of `dashboard.record`'s table. Pure."""
+"""Sentences of remote sessions in the audit log: part of `dashboard.record`'s table. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _holder(e: EventReading) -> str:
 
 
 def _claimed(e: EventReading) -> str:
-    """Whom a machine names as being there: its word alone."""
+    """Whom a machine claims to be there, unproven."""
     claimed = e.params.get("claimed")
     if claimed is None:
         return ""

@@ -1,5 +1,5 @@
-"""The texts of a remote session: the time that is left, what it allows, how it ended. Pure. Instants in epoch
-milliseconds. `lease_words.js` counts down the same way."""
+"""Texts of a remote session: time left, what it allows, how it ended. Pure. Instants in epoch ms. `lease_words.js`
+counts down likewise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Session = Mapping[str, Any]
 
 
 def countdown(ms: float) -> str:
-    """`14:05`, `1:02:03`; never less than `0:00`."""
+    """`14:05`, `1:02:03`, `0:00`."""
     whole = max(0, math.ceil(ms / 1000))
     hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
@@ -42,7 +42,7 @@ def allowed(r: Reader, session: Session) -> str:
 
 
 def ended(r: Reader, session: Session, who: str) -> str:
-    """Nobody is named who only stands for a clock."""
+    """A clock is not named."""
     reason = session["end_reason"]
     how = r.text_of("lease.end_reason", str(reason)) if reason else r.text_of("lease", str(session["status"]))
     by_somebody = str(session["ended_by"] or "").startswith("user:")
@@ -55,21 +55,21 @@ def durations(most_s: float) -> list[int]:
 
 
 def seconds_asked(form: Mapping[str, str]) -> int | None:
-    """None when the form holds nothing that could be meant."""
+    """None when the form holds no duration."""
     chosen = form.get("minutes", "")
     text = form.get("other", "") if chosen == "other" else chosen
     return int(text) * 60 if text.isascii() and text.isdigit() and 0 < len(text) <= 5 and int(text) else None
 
 
 def may_extend(session: Session, most_s: float) -> bool:
-    """At most to the machine's longest session."""
+    """Up to the machine's longest session."""
     if session["status"] != "active" or session["expires_at"] is None or session["start_time"] is None:
         return False
     return bool(session["start_time"] + most_s * 1000 - session["expires_at"] >= 1000)
 
 
 def declared(hardware: Mapping[str, Any] | None) -> dict[str, list[str]]:
-    """That files may be taken from and put into; a machine's word is not trusted."""
+    """For downloads and uploads; the machine's list is not trusted."""
     given = (hardware or {}).get("remote")
     given = given if isinstance(given, Mapping) else {}
     return {name: _folders(given.get(name)) for name in ("download", "upload")}

@@ -1,7 +1,6 @@
-"""Renders a restore of a backup, or its preview, in words: what it is about, how far it is, what it did. Pure.
+"""Renders a restore, or its preview, in words: what it is about, its progress, what it did. Pure.
 
-Takes restores with instants in epoch milliseconds. Results come from a machine: nothing in them is trusted.
-"""
+Instants in epoch ms. Results come from a machine: nothing in them is trusted."""
 
 from __future__ import annotations
 
@@ -16,17 +15,17 @@ from dashboard.reader import Reader
 Restore = Mapping[str, Any]
 
 MARKS: Final = {"succeeded": "active", "failed": "error", "cancelled": "inactive"}
-"""Of a state; any other is on its way."""
+"""Other states are on their way."""
 COUNTS: Final = ("replaced", "added", "deleted", "same")
 FRESH_MS: Final = 3_600_000
-"""A preview that is older shows what is not so any more."""
+"""An older preview is outdated."""
 MOST_EXAMPLES: Final = 200
 MOST_PATHS: Final = 20
-"""Single files that are named; the rest is counted."""
+"""Files that are named; the rest is counted."""
 
 
 class RestoreCell(NamedTuple):
-    """How many files, and their bytes ("" when there are none)."""
+    """Files, and their bytes ("": none)."""
 
     files: str
     size: str
@@ -38,8 +37,6 @@ class RestoredClass(NamedTuple):
 
 
 class RestoreLine(NamedTuple):
-    """A restore in a table."""
-
     id: int
     backup_id: int
     when: str
@@ -52,7 +49,7 @@ class RestoreLine(NamedTuple):
 
 
 class ShownRestore(NamedTuple):
-    """`ask`: it is a preview that may be done for real. `examples`: (name, paths, how many more)."""
+    """`ask`: a preview that may be done. `examples`: (name, paths, how many more)."""
 
     id: int
     backup_id: int
@@ -89,8 +86,7 @@ def line(r: Reader, one: Restore, *, by: str, zone: str) -> RestoreLine:
 
 
 def shown(r: Reader, one: Restore, *, by: str, zone: str, job: jobs.JobCard | None, place: str) -> ShownRestore:
-    """`job`: the card of its command; `place`: the address of the machine's backups. A preview may be done for real as
-    long as it is fresh."""
+    """`job`: its command's card; `place`: address of the machine's backups. A fresh preview may be done."""
     result = one["result"] if isinstance(one["result"], Mapping) else {}
     columns = COUNTS if one["dry_run"] else ("restored",)
     done = one["state"] == "succeeded"
@@ -122,12 +118,12 @@ def word(r: Reader, one: Restore) -> str:
 
 
 def mark(one: Restore) -> str:
-    """The green one is for what was restored, not for what was looked at."""
+    """Green for a restore, not for a preview."""
     return "inactive" if one["dry_run"] and one["state"] == "succeeded" else MARKS.get(one["state"], "auto")
 
 
 def parts(r: Reader, one: Restore) -> str:
-    """What of the backup: classes, or single files, or everything."""
+    """Classes, single files, or all."""
     paths, classes = one["paths"] or (), one["classes"] or ()
     if paths:
         return r.t("restore.what.paths", n=r.number(len(paths)), count=len(paths))
@@ -137,7 +133,7 @@ def parts(r: Reader, one: Restore) -> str:
 
 
 def _facts(r: Reader, one: Restore, result: Mapping[str, Any], place: str, zone: str) -> list[tuple[str, str, str]]:
-    """(Name of a text, value, the address it links to or "")."""
+    """(Text name, value, link or "")."""
     paths, end, safety = list(one["paths"] or ()), one["finished_at"], one["safety_backup_id"]
     named = ", ".join(str(path) for path in paths[:MOST_PATHS]) + (" …" if len(paths) > MOST_PATHS else "")
     services = result.get("services")

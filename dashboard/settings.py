@@ -1,5 +1,5 @@
-"""The settings form as values: what each field shows, and what somebody meant by sending it. Pure. A field shows where
-its value comes from (`own` or inherited) and the value as text."""
+"""The settings form as values: what each field shows, and what sending it means. Pure. A field shows its value as
+text, and where it comes from (`own` or inherited)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from dashboard.reader import Reader
 from dashboard.trouble import View
 
 VALUE, ORIGIN, SEEN = "v.", "o.", "w."
-"""Of a key: its value, where it comes from, and what both were when the page was made."""
+"""Of a key: value, origin, and both as the page was made."""
 NUMBERS: Final = ("number", "whole")
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _EITHER: Final = re.compile(r"([-+]?[1-9]\d{0,2})([.,])(\d{3})", re.ASCII)
-"""A thousand to one reader and one to the other."""
+"""A thousand to one reader, a decimal to another."""
 
 
 @dataclass(slots=True)
 class SettingRow:
-    """`text` and `own` are what the field shows, `seen` what it was made from; `inherited` is None when nothing stands
-    behind an own value."""
+    """`text` and `own`: shown; `seen`: as made; `inherited` None: nothing stands behind an own value."""
 
     key: str
     kind: str
@@ -35,16 +34,16 @@ class SettingRow:
     inherited: str | None = None
     inherited_from: str = "default"
     changed: tuple[str, int, str] | None = None
-    """By whom, when (epoch ms), and what it was before."""
+    """By whom, when (ms), and the value before."""
     refused: str = ""
-    """Why the machine does not take it."""
+    """Why the machine refuses it."""
     fault: str = ""
     now: str = ""
     """When somebody else changed it meanwhile."""
     clash: bool = False
 
     def merge(self, form: Mapping[str, str]) -> bool:
-        """Show what was typed. True when the value has changed since the form was made."""
+        """Show what was typed. True: changed since the form was made."""
         text, seen = plain(form.get(VALUE + self.key, self.text)), plain(form.get(SEEN + self.key, self.seen))
         own = form.get(ORIGIN + self.key) == "own"
         if SEEN + self.key not in form or seen_of(own, text) == seen:
@@ -75,7 +74,7 @@ def text_of(value: Any, kind: str) -> str:
 
 
 def value_of(text: str, kind: str) -> Any:
-    """One that means nothing of that kind stays text, for the hub to refuse."""
+    """Unreadable ones stay text, for the hub to refuse."""
     text = plain(text)
     if kind == "switch":
         return {"on": True, "off": False}.get(text, text)
@@ -88,8 +87,8 @@ def value_of(text: str, kind: str) -> Any:
 
 
 def requested(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """A value for each key that shall have one of its own, None to inherit again. Only what differs from what the page
-    showed counts; typing into an inherited field makes it an own one."""
+    """A value for each key with one of its own, None to inherit again. Only differences from the page count; typing
+    into an inherited field makes it own."""
     found: dict[str, Any] = {}
     for key, kind in kinds.items():
         if VALUE + key not in form or SEEN + key not in form:
@@ -104,7 +103,7 @@ def requested(form: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, An
 
 
 def no_number(text: str, kind: str, language: str) -> tuple[str, dict[str, str]] | None:
-    """As a text key and its values; None when the field holds one, or shall hold none."""
+    """Text key and its values; None: a number, or none expected."""
     text = plain(text)
     if kind not in NUMBERS or not isinstance(_number(text), str):
         return None

@@ -1,5 +1,5 @@
-"""The small line beside a number: the last five minutes of one reading as an SVG path, broken where nothing came.
-`sparkline.js` goes on drawing it, on a grid: one step to the right is five seconds, the height is 16 steps."""
+"""The last five minutes of a reading as an SVG path, broken where nothing came. `sparkline.js` goes on drawing it on
+the same grid: a step to the right is 5 s, the height is 16 steps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ STEP_MS = 5_000
 STEPS = WINDOW_MS // STEP_MS
 HEIGHT = 16
 GAP_STEPS = 4
-"""At one sample every 5 s, three are missing."""
+"""At one sample every 5 s."""
 
 
 def path(points: Iterable[tuple[int, float | None]], now: int, low: float = 0, high: float = 100) -> str:
-    """`points` are (epoch ms, value), oldest first."""
+    """`points`: (ms, value), oldest first."""
     drawn: list[str] = []
     last: int | None = None
     for x, y in _grid(points, now, low, high):

@@ -1,5 +1,5 @@
-"""Lists the history of a machine's status: one entry a spell, newest first. Pure. An entry joins rows of the same
-status, reason and author."""
+"""The history of a machine's status: an entry a spell, newest first. Pure. Rows of the same status, reason and
+author are one spell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """`ended` is None for the current spell, `planned` its `until`; `covered` is the status below a special one."""
+    """`ended` None: the current spell; `planned`: its `until`; `covered`: the status below a special one."""
 
     status: str
     since: int
@@ -22,7 +22,7 @@ class Spell:
 
 
 Row = Mapping[str, Any]
-"""status, special_status, since, by, reason, until; instants in epoch ms."""
+"""status, special_status, since, by, reason, until; instants in ms."""
 
 
 def spells(rows: Iterable[Row], ended: int | None = None) -> list[Spell]:

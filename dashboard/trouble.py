@@ -1,5 +1,4 @@
-"""Decides what is wrong with a machine, as a code and a rank, and how fresh its readings are. Pure: takes its view
-(instants in milliseconds) and the hub's now."""
+"""Decides what is wrong with a machine, as code and rank, and how fresh its readings are. Pure. Instants in ms."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ View = Mapping[str, Any]
 OFFLINE_ALARM_MS = 15 * 60_000
 NEARLY_FULL = 95
 EXPECTED_BACK_MS = 10 * 60_000
-"""After that it is trouble."""
+"""Later it is trouble."""
 HEALTH_CAUSES = {
     "temperature": "hot",
     "disk_usage": "disk",
@@ -30,18 +29,18 @@ RANKS = {
 }  # fmt: skip
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
-"""Years behind: no battery, and no time server found."""
+"""Years behind: no battery, no time server."""
 AGES = frozenset({"backup_late", "backup_quota"})
-"""Causes whose sentence has the time since, or until."""
+"""Their sentence has the time since, or until."""
 QUOTAS = frozenset({"backup_full", "backup_quota"})
-"""Counted once an hour: nobody knows since when."""
+"""Counted hourly: unknown since when."""
 RESTING = frozenset({"maintenance", "inactive"})
-"""Statuses by which people took a machine out of service."""
+"""People took these machines out of service."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineTrouble:
-    """`value` is the reading behind the cause, `since` epoch ms where known."""
+    """`value`: the reading behind it; `since`: ms, where known."""
 
     id: int
     cause: str
@@ -54,7 +53,7 @@ class MachineTrouble:
 
 
 def gone_expectedly(view: View, now: int) -> bool:
-    """Whether it announced a reboot or an update, not long ago."""
+    """After an announced reboot or update, recently."""
     since = view["connection_since"] or now
     return (
         view["connection"] == "offline"
@@ -64,7 +63,7 @@ def gone_expectedly(view: View, now: int) -> bool:
 
 
 def health_causes(view: View) -> list[tuple[str, float | None]]:
-    """Worst first; nothing for a machine whose readings are old."""
+    """Worst first; none for old readings."""
     if view["connection"] not in ("live", "late"):
         return []
     found = []
@@ -81,7 +80,7 @@ def quarantined(view: View, now: int) -> bool:
 
 
 def clock_cause(view: View) -> str | None:
-    """`clock`: too wrong to believe its times, `clock_unset`: never set."""
+    """`clock`: too wrong to believe, `clock_unset`: never set."""
     off = view.get("clock_offset_s")
     if off is None or view["connection"] not in ("live", "late") or abs(off) <= CLOCK_OFF_S:
         return None
@@ -89,8 +88,7 @@ def clock_cause(view: View) -> str | None:
 
 
 def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
-    """What is wrong with its backups, and since when: the last one could not be restored, or no good one is there. Of a
-    quota, when it is reached."""
+    """And since when: the last one could not be restored, or a good one is overdue; of a quota, when it is reached."""
     backup = view.get("backup") or {}
     found: list[tuple[str, int]] = []
     if backup.get("drill_failed_at") is not None:
@@ -105,7 +103,7 @@ def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
 
 
 def trouble(view: View, now: int) -> MachineTrouble | None:
-    """The worst trouble of a machine, or None."""
+    """The worst, or None."""
     status, connection = view["effective_status"], view["connection"]
     if quarantined(view, now):
         return MachineTrouble(view["id"], "quarantined", None, view["connection_since"])
@@ -135,20 +133,20 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
 
 
 def other_at(view: View, now: int) -> int | None:
-    """When the clock alone changes the trouble."""
+    """When time alone changes the trouble."""
     since = view["connection_since"] or view["last_seen_at"] or now
     return other_moment((since + OFFLINE_ALARM_MS + 1, *moments(view)), now, lambda at: _cause(view, at))
 
 
 def moments(view: View) -> tuple[int, ...]:
-    """When the clock may change what is wrong with a machine, whatever its connection."""
+    """When time may change it, whatever the connection."""
     backup = view.get("backup") or {}
     known = (view.get("quarantined_until"), backup.get("late_at"), backup.get("full_at"))
     return tuple(at for at in known if at is not None)
 
 
 def other_moment(candidates: Iterable[int], now: int, of: Callable[[int], Any]) -> int | None:
-    """The first of them after now at which `of` is another."""
+    """The first after now at which `of` differs."""
     return next((at for at in sorted(candidates) if at > now and of(at) != of(now)), None)
 
 
@@ -166,7 +164,7 @@ def ordered(found: Iterable[MachineTrouble], now: int) -> list[MachineTrouble]:
 
 
 class Freshness(NamedTuple):
-    """`mark` is the shape, `words` what stands beside it (for `live` for screen readers only)."""
+    """`mark`: the shape; `words`: beside it (for `live` for screen readers only)."""
 
     mark: str
     words: str

@@ -1,5 +1,5 @@
-"""The time zone card as decisions: what is the matter, and how far a "Sync timezone" has come. Pure. Takes the answer
-of GET /timezone/status."""
+"""The time zone card as decisions: what is wrong, and how far a sync is. Pure. Takes the answer of GET
+/timezone/status."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MARKS = {
     "lookup_failed": "error", "failed": "error", "clock": "warn",
 }  # fmt: skip
 QUIET = ("ok", "clock")
-"""What another look would not mend: the button only offers to check again."""
+"""A look-up would not mend these: the button only checks again."""
 STEPS = ("sent", "applied", "verified")
 _OWN_WORDS = ("lookup_failed", "not_permitted")
 _LEFT = frozenset({"sent", "accepted", "running"})
 _SET = frozenset({"verifying"})
-"""What the machine does after it has set the zone."""
+"""After the zone was set."""
 
 
 def state_of(view: Mapping[str, Any]) -> str:
-    """never, lookup_failed, not_permitted, failed, off, unknown (the system's zone is not known), clock (the right
-    zone, a wrong clock) or ok."""
+    """never, lookup_failed, not_permitted, failed, off, unknown (the system's zone is unknown), clock (right zone,
+    wrong clock) or ok."""
     if view["last_sync"] is None and view["system_timezone"] is None:
         return "never"
     if view["error"]:
@@ -42,7 +42,7 @@ def wanted_of(view: Mapping[str, Any]) -> str | None:
 
 
 def reached(command: Mapping[str, Any]) -> int:
-    """How many of STEPS a sync_timezone has behind it."""
+    """How many of STEPS are done."""
     if command["state"] == "succeeded":
         return 3
     phase = (command["progress"] or {}).get("phase")

@@ -1,4 +1,4 @@
-"""The records of backups, of the parts of their uploads, and of restores; the others are in `db.records`."""
+"""Records of backups, of uploaded parts, and of restores."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from db.table_row import TableRow
 
 OPEN_BACKUP: Final = ("pending", "uploading")
 GOOD_BACKUP: Final = ("completed", "verified")
-"""States of `BackupRow.upload_status`; the other one is `failed`."""
+"""Good `BackupRow.upload_status`; `failed` is the other end."""
 BACKUP_COUNTER: Final = "backup_id"
-"""The counter of the newest backup's id, so that none is given twice."""
+"""Counter of the newest backup's id: none is given twice."""
 
 
 class BackupRow(TableRow, frozen=True, kw_only=True):
-    """One backup. `upload_status`: pending, uploading, completed, verified, failed; `file_path` is its key in the
-    store, `sha256` and `file_size` what the store holds. `chain_id` is the full it builds on (a full's: itself), None
-    while the machine has not begun to upload. The hub numbers the rows itself, before the machine is asked."""
+    """`upload_status`: pending, uploading, completed, verified, failed; `file_path`: its key in the store; `sha256`
+    and `file_size`: of what the store holds. `chain_id`: the full it builds on (a full's: itself), None before the
+    upload. The hub numbers the rows itself, before the machine is asked."""
 
     TABLE: ClassVar[str] = "backup_logs"
     id: int = 0
@@ -58,7 +58,7 @@ class BackupRow(TableRow, frozen=True, kw_only=True):
 
 
 class BackupPartRow(TableRow, frozen=True, kw_only=True):
-    """One part of an upload that is in the store; `tag` is the store's name for what it holds."""
+    """In the store; `tag` is the store's."""
 
     TABLE: ClassVar[str] = "backup_parts"
     backup_id: int
@@ -69,7 +69,7 @@ class BackupPartRow(TableRow, frozen=True, kw_only=True):
 
 
 class RestoreRow(TableRow, frozen=True, kw_only=True):
-    """One restore of a backup onto its machine, or its preview (`dry_run`)."""
+    """Or its preview (`dry_run`)."""
 
     TABLE: ClassVar[str] = "backup_restores"
     id: int = 0

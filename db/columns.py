@@ -14,7 +14,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Unix microseconds of an aware datetime, exactly (no float in between)."""
+    """Exactly (no float in between)."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
@@ -23,12 +23,12 @@ _MOST = to_microseconds(datetime.max.replace(tzinfo=timezone.utc))
 
 
 def from_microseconds(value: int) -> datetime:
-    """The aware UTC datetime of Unix microseconds."""
+    """Aware UTC."""
     return _EPOCH + timedelta(microseconds=value)
 
 
 class UtcTimestamp(TypeDecorator[datetime]):
-    """`timestamptz` on PostgreSQL, Unix microseconds as INTEGER on SQLite."""
+    """`timestamptz` on PostgreSQL, Unix microseconds on SQLite."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

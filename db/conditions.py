@@ -1,4 +1,4 @@
-"""Conditions on a row as values: the same in a statement and of a record in memory."""
+"""Conditions on a row as values: for a statement and a record in memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 Where = tuple[tuple[str, str, Any], ...]
-"""(column, operator, value), all of which hold. `=` None is "absent"; with the operator `of` the value is a machine's
-id, and the column is what that machine has in its own column of this name."""
+"""(column, operator, value), all of which hold. `=` None is "absent"; with the operator `of` the value is a
+machine's id, and the column must equal that machine's own column of this name."""
 COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 
 
 def holds(row: object, where: Where) -> bool:
-    """Whether a row in memory fulfils conditions (without `of`)."""
+    """Without `of`."""
     return all(_holds(getattr(row, column), how, value) for column, how, value in where)
 
 

@@ -1,4 +1,4 @@
-"""What the database may refuse, in the product's words. Knows no driver; each driver's errors become these."""
+"""What the database may refuse; each driver's errors become these."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ ConflictKind = Literal["unique", "reference", "missing"]
 
 
 class StoreError(Exception):
-    """Base of everything `db` raises on purpose. Nothing was stored, unless `Unavailable.outcome_unknown`."""
+    """Base of what `db` raises. Nothing was stored, unless `Unavailable.outcome_unknown`."""
 
 
 class Conflict(StoreError):  # noqa: N818 - it reads `except Conflict`
-    """`column` is the one to blame (of a unique key over several columns its last). `kind`: "unique" such a value is
-    there already, "reference" what it points at is not there (or is still pointed at), "missing" the row to change does
-    not exist or is past changing."""
+    """`column` is to blame (of a unique key over several the last). `kind`: "unique" (the value exists), "reference"
+    (its target does not, or is still pointed at), "missing" (the row to change does not exist or is past changing)."""
 
     def __init__(self, column: str, kind: ConflictKind = "unique") -> None:
         super().__init__(f"{kind} conflict on {column}")
@@ -23,10 +22,9 @@ class Conflict(StoreError):  # noqa: N818 - it reads `except Conflict`
 
 
 class Unavailable(StoreError):  # noqa: N818
-    """The database is away, full or took longer than 5 s; the same call may succeed later.
+    """Away, full or slower than 5 s; the same call may succeed later.
 
-    `outcome_unknown`: the transaction had been sent and may be stored; it must count as not.
-    """
+    `outcome_unknown`: it had been sent and may be stored; it must count as not."""
 
     def __init__(self, reason: str, *, outcome_unknown: bool = False) -> None:
         super().__init__(reason)
@@ -34,11 +32,11 @@ class Unavailable(StoreError):  # noqa: N818
 
 
 class Rejected(StoreError):  # noqa: N818
-    """No retry will make it storable: NUL in a text, a value out of range, a broken check constraint."""
+    """No retry can store it: NUL in a text, out of range, a broken check constraint."""
 
 
 class Unsuitable(StoreError):  # noqa: N818
-    """`code` is stable: encoding, pooling, read_only, standby, version; `facts` fill the places of the sentence."""
+    """`code`: encoding, pooling, read_only, standby, version; `facts` fill the sentence."""
 
     def __init__(self, code: str, why: str, **facts: object) -> None:
         super().__init__(why)
@@ -47,7 +45,7 @@ class Unsuitable(StoreError):  # noqa: N818
 
 
 class OtherVersion(StoreError):  # noqa: N818
-    """The database, or a copy of one, has `found`; this program knows versions up to `newest`."""
+    """It, or a copy, has `found`; this program knows up to `newest`."""
 
     def __init__(self, found: str, newest: str) -> None:
         super().__init__(f"the database has version {found}, this program {newest}")
@@ -56,7 +54,7 @@ class OtherVersion(StoreError):  # noqa: N818
 
 
 class NotEmpty(StoreError):  # noqa: N818
-    """What is to be filled with a copy has tables of a hub already."""
+    """A hub's tables are in what a copy should fill."""
 
     def __init__(self, where: str) -> None:
         super().__init__(f"{where} has tables of a hub already")

@@ -1,8 +1,7 @@
-"""What keeps the audit log as it was written: triggers that refuse to change, delete or empty it.
+"""Triggers that keep the audit log from being changed, deleted or emptied.
 
-Part of `db.schema`, and of migration 0004 word for word. A migration that has SQLite rebuild the table (batch mode) has
-to make them again.
-"""
+Part of `db.schema`, and of migration 0004 word for word. A migration that has SQLite rebuild the table (batch mode)
+has to make them again."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ ON_POSTGRES: Final = (_FUNCTION, _TRIGGER)
 
 
 def guard(table: sa.Table) -> None:
-    """Make the triggers whenever SQLAlchemy makes the table (the migrations make theirs)."""
+    """Whenever SQLAlchemy makes the table (migrations make theirs)."""
     for dialect, statements in (("sqlite", ON_SQLITE), ("postgresql", ON_POSTGRES)):
         for statement in statements:
             ddl: Any = sa.DDL(statement)  # type: ignore[no-untyped-call]

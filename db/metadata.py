@@ -1,4 +1,4 @@
-"""What all tables share: the metadata that knows them, and columns and options that recur."""
+"""What tables share: metadata, recurring columns and options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ metadata = sa.MetaData(
 
 
 def machine_column() -> sa.Column[int]:
-    """`rvm_id`: the machine a row belongs to, and goes with."""
+    """`rvm_id`: the row goes with its machine."""
     return sa.Column(
         "rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), nullable=False, index=True
     )

@@ -1,5 +1,5 @@
-"""Every table's record: one frozen Struct a table, its fields the columns, in order. Values only. `id` is 0 until the
-database has given one. JSON lists are tuples here."""
+"""Every table's record: a frozen Struct a table, its fields the columns, in order. `id` is 0 until the database has
+given one. JSON lists are tuples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db.table_row import R, TableRow
 
 
 class MachineRow(TableRow, frozen=True, kw_only=True):
-    """One machine. `api_key` is the hash of its key, `config_own` what its own file and environment set."""
+    """`api_key`: the key's hash; `config_own`: what its own file and environment set."""
 
     TABLE: ClassVar[str] = "reverse_vending_machines"
     id: int = 0
@@ -66,7 +66,7 @@ class StatusRow(TableRow, frozen=True, kw_only=True):
 
 
 class BootRow(TableRow, frozen=True, kw_only=True):
-    """One life of a machine. `id` is what system_metrics.boot holds; samples up to `last_seq` are committed."""
+    """`id`: what system_metrics.boot holds; samples up to `last_seq` are committed."""
 
     TABLE: ClassVar[str] = "machine_boots"
     id: int = 0
@@ -83,7 +83,7 @@ class CounterRow(TableRow, frozen=True, kw_only=True):
 
 
 class CommandRow(TableRow, frozen=True, kw_only=True):
-    """A command with its whole life so far; `state` is one of COMMAND_STATES."""
+    """`state`: one of COMMAND_STATES."""
 
     TABLE: ClassVar[str] = "commands"
     id: str
@@ -107,8 +107,8 @@ class CommandRow(TableRow, frozen=True, kw_only=True):
 
 
 class EventRow(TableRow, frozen=True, kw_only=True):
-    """A code and parameters, never a sentence. Only of what a machine reported: `boot_id` and `seq`, which make a
-    repeated report one line."""
+    """A code and parameters, never a sentence. Of a machine's report: `boot_id` and `seq`, which make a repeated one
+    one line."""
 
     TABLE: ClassVar[str] = "events"
     id: int = 0
@@ -204,7 +204,7 @@ class ZoneSyncRow(TableRow, frozen=True, kw_only=True):
 
 
 class ZoneRow(TableRow, frozen=True, kw_only=True):
-    """A machine's zone as its newest report left it. `sync_status`: active, or failed (then `error` says why)."""
+    """As of its newest report. `sync_status`: active, or failed (`error` has why)."""
 
     TABLE: ClassVar[str] = "device_timezones"
     id: int = 0
@@ -225,7 +225,7 @@ class ZoneRow(TableRow, frozen=True, kw_only=True):
 
 
 class FleetSettingsRow(TableRow, frozen=True, kw_only=True):
-    """The settings of all machines that differ from the defaults: one row, FLEET."""
+    """Those that differ from the defaults: one row, FLEET."""
 
     TABLE: ClassVar[str] = "fleet_config"
     id: int
@@ -236,7 +236,7 @@ class FleetSettingsRow(TableRow, frozen=True, kw_only=True):
 
 
 class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
-    """The settings of one machine that differ from the fleet's."""
+    """Those that differ from the fleet's."""
 
     TABLE: ClassVar[str] = "machine_configs"
     rvm_id: int
@@ -247,9 +247,8 @@ class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
 
 
 class RemoteSessionRow(TableRow, frozen=True, kw_only=True):
-    """`admin_id` is the holder, None for nobody named (begun at the machine) or a removed person. `expires_at` is when
-    it ends by itself in the state it is in; `origin`: hub, or site (begun with the machine's own key); `command_id`:
-    the command that begins it."""
+    """`admin_id`: the holder, None: nobody named (begun at the machine) or removed. `expires_at`: when its present
+    state ends by itself; `origin`: hub, or site (begun with the machine's own key); `command_id`: begins it."""
 
     TABLE: ClassVar[str] = "remote_access_sessions"
     id: int = 0
@@ -276,7 +275,7 @@ class RemoteSessionRow(TableRow, frozen=True, kw_only=True):
 
 
 class RecordingRow(TableRow, frozen=True, kw_only=True):
-    """One recorded terminal. `state`: recording, waiting (on the hub's own disk), stored (in the store), lost."""
+    """`state`: recording, waiting (on the hub's disk), stored (in the store), lost."""
 
     TABLE: ClassVar[str] = "remote_recordings"
     id: int = 0
@@ -304,7 +303,7 @@ RECORDS: Final[tuple[type[TableRow], ...]] = tuple(TableRow.__subclasses__())
 
 FLEET: Final = 1
 CONFIG_VERSION: Final = "config_version"
-"""The counter of the newest version of any settings: its row makes writers take turns."""
+"""Counter of the newest settings' version: its row makes writers take turns."""
 
 PENDING_STATES: Final = ("queued", "sent", "accepted", "running")
 TERMINAL_STATES: Final = ("succeeded", "failed", "rejected", "expired", "cancelled")
@@ -313,8 +312,8 @@ SESSION_PARTS: Final = ("terminal", "ports", "files")
 
 
 class OpenWhile(NamedTuple):
-    """A row of this table ends once: it is open while `column` is one of `states`. `repeats`: the same end again is a
-    repeat of a write whose outcome was unknown, and welcome."""
+    """A row ends once: it is open while `column` is one of `states`. `repeats`: the same end again repeats a write
+    of unknown outcome, and is welcome."""
 
     column: str
     states: tuple[str, ...]
@@ -333,7 +332,7 @@ _LISTS: Final = {
 
 
 def record(of: type[R], values: Mapping[str, Any]) -> R:
-    """The record of a row as the database gives it."""
+    """As the database gives it."""
     return of(**in_members(of, values))
 
 

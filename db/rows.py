@@ -1,4 +1,4 @@
-"""The one row that comes in thousands. Knows not where samples come from."""
+"""The one row that comes in thousands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ METRICS = (
     "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature",
     "network_rx_bytes_s", "network_tx_bytes_s", "uptime_s", "power_w",
 )  # fmt: skip
-"""The numeric readings of a sample, in column order."""
+"""Numeric readings, in column order."""
 
 
 class SampleRow(NamedTuple):
-    """One kept sample in the order of its columns. Instants are aware; `boot` is machine_boots.id, or 0 with seq 0."""
+    """In column order. Instants are aware; `boot`: machine_boots.id, or 0 with seq 0."""
 
     rvm_id: int
     timestamp: datetime

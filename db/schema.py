@@ -1,5 +1,5 @@
-"""Every table of the product, once. A test holds Alembic's migrations against it. Every instant is UTC. Whatever
-authenticates is stored as a hash beside the prefix that finds it."""
+"""Every table, once. A test compares Alembic's migrations. Instants are UTC. What authenticates is stored as a hash,
+beside the prefix that finds it."""
 
 from __future__ import annotations
 

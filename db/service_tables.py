@@ -1,5 +1,5 @@
-"""The services' tables: time zones, configuration, remote access, recordings, backups; part of `db.schema`, which
-imports them. A recording is evidence: it names machine, session and person without foreign keys and keeps the names."""
+"""The services' tables: time zones, configuration, remote access, recordings, backups; part of `db.schema`. A
+recording is evidence: it names machine, session and person without foreign keys and keeps the names."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """Serves the camera page of the demo's machine: generated pictures, labelled as such.
 
-    python -m demo.camera --port 5000
+python -m demo.camera --port 5000
 
-`/` is a page, `/stream` the pictures without an end (MJPEG), `/picture.jpg` one. On loopback only; the agent starts it
-when somebody opens it through a remote session (`remote_services`), and it ends when the agent is gone. A picture is a
-grey baseline JPEG with the mean (the DC coefficient) of each square of 8 x 8 pixels, made without a library.
-"""
+`/` is a page, `/stream` endless pictures (MJPEG), `/picture.jpg` one. On loopback only; the agent starts it for a
+remote session (`remote_services`), and it ends with the agent. A picture is a grey baseline JPEG of the mean (DC
+coefficient) of each 8 x 8 square, made without a library."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ LETTERS = {
     "7": "711222", "8": "757757", "9": "757117", ":": "020020", "D": "655556", "E": "747447", "M": "577555",
     "O": "755557",
 }  # fmt: skip
-"""Three columns and six rows each, a digit a row."""
+"""Three columns, six rows, a digit a row."""
 PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Demo camera</title><style>
 body{margin:1rem;font-family:system-ui,sans-serif}img{max-width:100%;height:auto}</style>
@@ -39,7 +38,7 @@ body{margin:1rem;font-family:system-ui,sans-serif}img{max-width:100%;height:auto
 
 
 def picture(now: float) -> bytes:
-    """A bottle on its way along a belt, the word DEMO and the time of day."""
+    """A bottle on a belt, the word DEMO and the time."""
     rows = [[40 + 2 * y] * WIDTH for y in range(HEIGHT)]
     for x in range(WIDTH):
         rows[36][x] = rows[37][x] = 200 if (x + int(now * 16)) % 8 < 4 else 90
@@ -62,8 +61,6 @@ def _write(rows: list[list[int]], text: str, left: int, top: int) -> None:
 
 
 class Camera(BaseHTTPRequestHandler):
-    """One browser."""
-
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -79,7 +76,7 @@ class Camera(BaseHTTPRequestHandler):
             self.send_error(404)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Nobody reads a demo's access log."""
+        ...
 
     def _answer(self, kind: str, body: bytes) -> None:
         self.send_response(200)
@@ -113,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _follow(server: ThreadingHTTPServer, parent: int) -> None:
-    """Whoever started it is gone: so is it."""
+    """End with whoever started it."""
     while os.getppid() == parent:
         time.sleep(0.5)
     server.shutdown()
@@ -122,13 +119,13 @@ def _follow(server: ThreadingHTTPServer, parent: int) -> None:
 SQUARE: Final = 8
 _MIDDLE: Final = 128
 _LENGTHS: Final = bytes([0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0])
-"""How many codes there are of each length, for the sizes 0 to 11 of a difference: the standard's own table."""
+"""Codes of each length, for sizes 0 to 11 of a difference: the standard's table."""
 _CODES: Final = ("00", "010", "011", "100", "101", "110", "1110", "11110", "111110", "1111110", "11111110", "111111110")
 _END_OF_SQUARE: Final = "0"
 
 
 def encode(squares: Sequence[Sequence[int]]) -> bytes:
-    """Rows of grey values, 0 to 255; the picture is eight times as wide and as high."""
+    """Rows of grey values 0-255; the picture is eight times as large."""
     height, width = len(squares) * SQUARE, len(squares[0]) * SQUARE
     return b"".join(
         (
@@ -149,7 +146,7 @@ def _segment(marker: int, data: bytes) -> bytes:
 
 
 def _scan(values: Iterable[int]) -> bytes:
-    """Each mean as the difference from the one before it: its size in bits, then its bits."""
+    """Each mean as the difference from the last: its size in bits, then its bits."""
     bits: list[str] = []
     before = 0
     for value in values:

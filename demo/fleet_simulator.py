@@ -37,18 +37,18 @@ from protocol.version import SUBPROTOCOL
 
 LATE_EVERY_S: Final = 20.0
 STAY_S: Final = 4.0
-"""How long an `offline` machine stays before it says bye."""
+"""An `offline` machine stays before its bye."""
 LONGEST_DELAY_S: Final = 60.0
 STEADY_S: Final = 30.0
-"""A link that lived this long begins again with the shortest delay."""
+"""A link that lived so long resets the delay."""
 REBOOT_S: Final = (6.0, 12.0)
-"""How long a machine that reboots is away."""
+"""Absence of a rebooting machine."""
 WAKING: Final = (m.Live, m.Config, m.Command, m.Cancel)
-"""After these the ticker has to look at its intervals again."""
+"""They change the ticker's intervals."""
 
 
 class SimulatedLink:
-    """Connects one machine again and again until `stopping`."""
+    """Connects one machine until `stopping`."""
 
     def __init__(self, url: str, machine: SimulatedMachine, stopping: anyio.Event) -> None:
         self.url = url
@@ -71,7 +71,7 @@ class SimulatedLink:
                 self.machine.boot(time.time())
 
     async def _connect(self) -> bool:
-        """One link from upgrade to end; False when the machine does not come back."""
+        """To the link's end; False: the machine does not come back."""
         headers = {"Authorization": f"Bearer {self.machine.plan.api_key}"}
         try:
             async with connect(
@@ -125,7 +125,7 @@ class SimulatedLink:
             await self._measure(link, session)
 
     async def _measure(self, link: ClientConnection, session: Session) -> None:
-        """Kept samples at their interval, live ones while watched, the machine's own doings; each when it is due."""
+        """Kept samples, live ones while watched, the machine's own doings; each when due."""
         machine, sent = self.machine, self.machine.spool.acked
         kept_at = lived_at = time.monotonic()
         while session.state is State.LIVE:
@@ -153,7 +153,6 @@ class SimulatedLink:
                 await self._changed.wait()
 
     async def _end_link(self, link: ClientConnection, session: Session, both: TaskGroup) -> None:
-        """Wait for the end of the link, say bye and close."""
         await self._pause(STAY_S if self.machine.plan.role == "offline" else None)
         with contextlib.suppress(ConnectionClosed):
             await self._leave(link, session, "shutdown")
@@ -175,7 +174,7 @@ class SimulatedFleet(msgspec.Struct, frozen=True):
 
 
 async def simulate(fleet: SimulatedFleet, *, exit_with_parent: bool = False) -> None:
-    """Run every machine until SIGINT, SIGTERM or, if asked, the end of standard input; then say bye."""
+    """Until SIGINT, SIGTERM or, if asked, the end of stdin; then say bye."""
     stopping = anyio.Event()
     async with anyio.create_task_group() as group:
         group.start_soon(_obey_signals, stopping)

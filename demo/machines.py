@@ -1,8 +1,7 @@
-"""Enrols the demo's machines once and keeps their keys in the data folder for the next start.
+"""Enrols the demo's machines once, and keeps their keys in the data folder.
 
-The simulated ones stand in real places of Indonesia's three time zones. The real one offers people on this computer a
-control page, a camera page and a folder for files.
-"""
+Simulated ones stand in real places of Indonesia's three time zones. The real one offers this computer a control
+page, a camera page and a folder for files."""
 
 from __future__ import annotations
 
@@ -25,13 +24,13 @@ from hub.model.changes import Change
 AGENT_FILE = "agent.json"
 SIMULATED_FILE = "simulated_machines.json"
 FILES = "machine-files"
-"""The folder of the real machine that a remote session may read and fill."""
+"""Of the real machine, for remote sessions."""
 AGENT_INTERVAL_S = 10
-"""How often the real agent keeps a sample: often enough that its history can be watched growing."""
+"""Often enough to watch the real machine's history grow."""
 
 
 class DemoMachine(NamedTuple):
-    """One machine the demo needs; `role` is empty for the real agent."""
+    """`role` "": the real agent."""
 
     device_id: str
     name: str
@@ -42,17 +41,16 @@ class DemoMachine(NamedTuple):
 
 
 class DemoFleet(NamedTuple):
-    """The real machine first, then the simulated ones, each with its key."""
+    """The real machine first."""
 
     machines: list[DemoMachine]
     keys: dict[str, str]
 
     def write(self, folder: Path, url: str) -> None:
-        """What the agent and the simulator read, and the next start as well: 0600, replaced in one step.
+        """Read by agent and simulator, and at the next start: 0600, replaced in one step.
 
-        The agent may read this computer, and change nothing on it: no reboot, no time zone, no look-up of its address.
-        What a remote session reaches is for people on this computer only.
-        """
+        The agent may read this computer and change nothing: no reboot, no time zone, no look-up. Remote sessions
+        reach this computer's people only."""
         agent, *simulated = self.machines
         secret_file(
             folder / AGENT_FILE,
@@ -81,7 +79,7 @@ class DemoFleet(NamedTuple):
 
 
 async def enrol_fleet(opened: OpenData, folder: Path, count: int) -> DemoFleet:
-    """The machines of an earlier start with their keys, and whatever is missing, in one transaction."""
+    """An earlier start's with their keys, and what is missing, in one transaction."""
     kept = kept_keys(folder)
     rows = {row.device_id: row for row in await machines.all_machines(opened.store)}
     if rows and not kept:
@@ -110,7 +108,7 @@ async def enrol_fleet(opened: OpenData, folder: Path, count: int) -> DemoFleet:
 
 
 def kept_keys(folder: Path) -> dict[str, str]:
-    """Keys by device_id, as far as an earlier start left them."""
+    """By device_id, of an earlier start."""
     agent, simulated = _read(folder / AGENT_FILE), _read(folder / SIMULATED_FILE)
     keys = {str(agent["rvm_id"]): str(agent["api_token"])} if {"rvm_id", "api_token"} <= agent.keys() else {}
     return keys | {m["device_id"]: m["api_key"] for m in simulated.get("machines", ())}
@@ -126,7 +124,7 @@ def secret_file(path: Path, content: dict[str, Any]) -> None:
 
 
 def _this_computer(folder: Path) -> DemoMachine:
-    """Named after the host; its id stays that of the first start, whatever the host is called later."""
+    """Named after the host; its id stays the first start's."""
     host = "".join(c for c in socket.gethostname() if c.isprintable()).strip()[:100] or "this-computer"
     known = _read(folder / AGENT_FILE).get("rvm_id")
     return DemoMachine(str(known or rules.device_id_for(host)), host, sentence("demo.this_computer"), "")
@@ -154,7 +152,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Site(NamedTuple):
-    """`name` is how people call it, `where` its city and zone."""
+    """`name` for people, `where`: city and zone."""
 
     name: str
     where: str
@@ -197,26 +195,26 @@ _SPREAD: Final = {
     17: "slow",
     18: "unpermitted",
 }
-"""The machines with something the matter, by their place in the list; what matters most first."""
+"""Machines with a fault, by their place in the list; what matters most first."""
 SPECIAL_ROLES: Final = tuple(_SPREAD.values())
-"""One machine each; all others are normal."""
+"""One machine each; others are normal."""
 
 
 def role_of(index: int, count: int) -> str:
-    """The role of the machine with this index: spread over the list, or as many as a short one has places for."""
+    """Spread over the list; a short list has fewer."""
     if count <= max(_SPREAD):
         return SPECIAL_ROLES[index] if index < len(SPECIAL_ROLES) else "normal"
     return _SPREAD.get(index, "normal")
 
 
 def place_of(index: int) -> Site:
-    """Every machine has a name of its own: the places again, with a number, when there are more machines."""
+    """Places repeat, numbered, when there are more machines."""
     place, again = PLACES[index % len(PLACES)], index // len(PLACES)
     return place if again == 0 else Site(f"{place.name} {again + 1}", place.where)
 
 
 def zone_of(place: Site) -> str:
-    """The IANA name of the zone a place stands in."""
+    """IANA name."""
     return _ZONES[place.where.rpartition(" ")[2]]
 
 
@@ -227,11 +225,11 @@ def city_of(place: Site) -> str:
 CAMERA_PORT: Final = 5000
 CONTROL_PORT: Final = 5001
 HERE: Final = ["127.0.0.1/32", "::1/128"]
-"""A demo listens on loopback, and so its people come from there. The default of a real machine is another."""
+"""A demo listens on loopback, so its people come from there."""
 
 
 def remote_settings(files: Path) -> dict[str, Any]:
-    """Keys of the agent's file. A port that is taken here gives way to a free one."""
+    """A taken port gives way to a free one."""
     _make_folder(files)
     camera = free_port(CAMERA_PORT)
     control = free_port(CONTROL_PORT)
@@ -247,8 +245,8 @@ def remote_settings(files: Path) -> dict[str, Any]:
 
 
 def _make_folder(files: Path) -> None:
-    """An agent that is root opens files with the rights of somebody who gets into no folder of root's: then what is
-    declared is a link to a folder where everybody gets."""
+    """A root agent opens files as somebody who may not enter root's folders: then a link to a folder for everybody
+    is declared."""
     if os.geteuid() != 0 or files.is_dir():
         files.mkdir(mode=0o755, exist_ok=True)
         return
@@ -259,7 +257,7 @@ def _make_folder(files: Path) -> None:
 
 
 def free_port(wanted: int) -> int:
-    """The port itself if it can be had on loopback, else any that can."""
+    """Else any free one on loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

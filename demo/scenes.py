@@ -1,8 +1,7 @@
-"""Plays the demo's first minute: settings with a story, a command for a machine that is away, others under way.
+"""Plays the demo's first minute: settings with a story, a command for an absent machine, others under way.
 
-Each goes the way a request goes, as `system`. Settings are written once: whoever changes or clears them is not
-overruled by the next start. A scene whose machine is missing, or that somebody was quicker than, is left out.
-"""
+Each goes as a request does, as `system`. Settings are written once: a person's change survives the next start. A
+scene without its machine, or forestalled by somebody, is left out."""
 
 from __future__ import annotations
 
@@ -29,11 +28,11 @@ from protocol import configuration
 logger = logging.getLogger("myrvm.demo")
 
 SCENE_LIMIT_S: Final = 120.0
-"""A machine that is not as its scene wants it after this long will not be."""
+"""Later a machine will not be as its scene needs it."""
 
 
 class DemoScene(NamedTuple):
-    """A command for the machine of that role, as soon as it is `ready`."""
+    """For the machine of that role, once `ready`."""
 
     role: str
     name: str
@@ -53,14 +52,14 @@ def scenes() -> tuple[DemoScene, ...]:
 
 
 class Scenes:
-    """Given to the hub as its companion."""
+    """The hub's companion."""
 
     def __init__(self, fleet: DemoFleet) -> None:
         self._roles = {machine.role: machine.device_id for machine in fleet.machines if machine.role}
         self._news = anyio.Event()
 
     async def play(self, hub: HubContext) -> None:
-        """Until every scene was played or left out. What a scene meets does not end the hub."""
+        """What a scene meets does not end the hub."""
         hub.announce.listen(self._wake)
         machines = {machine.row.device_id: machine for machine in hub.fleet.machines.values()}
         async with anyio.create_task_group() as stage:
@@ -87,7 +86,7 @@ class Scenes:
 
 
 async def write_settings(opened: OpenData, demo: DemoFleet) -> None:
-    """For machines that never had any of their own."""
+    """Where there are none."""
     fleet = await load_fleet(opened.store, configuration.defaults())
     machines = {machine.row.device_id: machine for machine in fleet.machines.values()}
     for member in demo.machines:
@@ -103,7 +102,7 @@ async def write_settings(opened: OpenData, demo: DemoFleet) -> None:
 
 
 def wanted(member: DemoMachine) -> dict[str, Any]:
-    """What this machine has of its own."""
+    """Of its own."""
     if not member.role:
         # This computer: no look-up of its address at a stranger's service, for a demo.
         return {"auto_sync_enabled": False}

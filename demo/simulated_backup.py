@@ -1,7 +1,6 @@
-"""Makes small real archives for a simulated machine, by the agent's own code: its files are made up, its upload is not.
+"""Makes small real archives for a simulated machine, by the agent's code: files are made up, the upload is real.
 
-One thread a backup. The folders go with the process: the first backup after a restart is a full one again.
-"""
+One thread a backup. The folders go with the process: the first backup after a restart is full."""
 
 from __future__ import annotations
 
@@ -23,14 +22,14 @@ from protocol import messages as m
 from protocol.commands import StartBackup
 
 RATE: Final = 48 * 1024.0
-"""Bytes a second: slow enough to be watched."""
+"""Bytes a second, slow enough to watch."""
 PHOTOS: Final = 8
 PHOTO_BYTES: Final = 48 * 1024
 TIMEOUT_S: Final = 30.0
 
 
 class SimulatedBackups:
-    """`link_url` is the address of the hub's WebSocket for machines."""
+    """`link_url`: the hub's WebSocket for machines."""
 
     def __init__(self, plan: Plan, link_url: str) -> None:
         parts = urlsplit(link_url)
@@ -43,7 +42,7 @@ class SimulatedBackups:
         self._made = 0
 
     def start(self, wanted: StartBackup, now: float) -> RunningBackup:
-        """Beside everything else the machine does."""
+        """Beside all else that the machine does."""
         files = self._changed(now)
         sources = {
             "configuration": {"path": str(files / "configuration"), "class": "configuration"},
@@ -63,7 +62,7 @@ class SimulatedBackups:
         return RunningBackup(assignment)
 
     def _changed(self, now: float) -> Path:
-        """The machine's files: a photograph and a line of its log more than the last time, a photograph less."""
+        """The machine's files, a photograph and a log line more each time, a photograph less."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="simulated-"))
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
@@ -81,7 +80,7 @@ class SimulatedBackups:
 
 
 class RunningBackup:
-    """One backup in its thread. `progress` is the newest; `ended` is set at its end."""
+    """`progress`: the newest; `ended`: set at the end."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.progress = m.Progress(phase="scanning")

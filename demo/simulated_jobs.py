@@ -1,8 +1,7 @@
-"""Executes the commands of one simulated machine: once for each id, answered until received.
+"""Executes a simulated machine's commands: once for each id, answered until received.
 
-What takes seconds (a service, a time zone, a reboot) is a generator: it yields how far it is and how long that takes,
-and returns its end.
-"""
+What takes seconds (a service, a time zone, a reboot) is a generator: it yields its progress and how long that takes,
+and returns its end."""
 
 from __future__ import annotations
 
@@ -21,13 +20,13 @@ from protocol import messages as m
 from protocol.commands import ARGUMENTS
 
 Ended = m.Failure | dict[str, Any]
-"""Why it failed, or the result of what succeeded."""
+"""A failure, or the result."""
 Work = Generator[tuple[m.Progress, float], float, Ended]
 """Yields (progress, seconds until it goes on), is sent the present moment, returns the end."""
 Atomic = Callable[[Any, float], Ended]
-"""From the arguments and the present moment."""
+"""Of arguments and moment."""
 Begin = Callable[[Any, float], Work]
-"""From the arguments and the command's deadline."""
+"""Of arguments and deadline."""
 
 
 class _Job:
@@ -39,14 +38,14 @@ class _Job:
 
 
 class Abilities(NamedTuple):
-    """What the machine does at once, and what takes its time."""
+    """At once, and over time."""
 
     atomic: Mapping[str, Atomic]
     work: Mapping[str, Begin]
 
 
 class Jobs:
-    """One job at a time, in order. `now` is Unix seconds."""
+    """One at a time. `now`: Unix seconds."""
 
     def __init__(self, abilities: Abilities) -> None:
         self._atomic, self._work = abilities
@@ -56,7 +55,7 @@ class Jobs:
 
     @property
     def unconfirmed(self) -> list[m.CommandUpdate]:
-        """The ends that nobody has confirmed, oldest first."""
+        """Ends, oldest first."""
         return [self._journal[each] for each in self._unconfirmed]
 
     def confirm(self, command_id: str) -> None:
@@ -66,7 +65,7 @@ class Jobs:
         return self._jobs[0].next_at if self._jobs else math.inf
 
     def take(self, command: m.Command, now: float) -> list[m.MachineMessage]:
-        """Begin it, unless its id is known: then it is answered from memory."""
+        """A known id is answered from memory."""
         known = self._journal.get(command.id)
         if known is not None:
             return [known]
@@ -86,7 +85,7 @@ class Jobs:
         return [m.CommandUpdate(id=command.id, state="accepted"), *self.act(now)]
 
     def cancel(self, command_id: str) -> list[m.MachineMessage]:
-        """Stop it if it has not ended; also what was never seen will not be done any more."""
+        """Also one that was never seen."""
         known = self._journal.get(command_id)
         if known is not None:
             return [known]
@@ -94,14 +93,14 @@ class Jobs:
         return [self._reject(command_id, "cancelled", "it was cancelled")]
 
     def act(self, now: float) -> list[m.MachineMessage]:
-        """The messages of the present job up to now."""
+        """Of the present job, up to now."""
         messages: list[m.MachineMessage] = []
         while self._jobs and self._jobs[0].next_at <= now:
             messages += self._go_on(self._jobs[0], now)
         return messages
 
     def interrupted(self, done: str, result: dict[str, Any]) -> None:
-        """The machine started again: the command `done` had asked for that, every other one was cut off."""
+        """After a restart: `done` had asked for it, all others were cut off."""
         for job in self._jobs:
             if job.command.id == done:
                 self._end(done, result)
@@ -111,7 +110,7 @@ class Jobs:
 
     @property
     def present(self) -> str:
-        """The id of the job that is being done; empty when there is none."""
+        """Of the present job, or ""."""
         return self._jobs[0].command.id if self._jobs else ""
 
     def _at_once(self, command: m.Command, arguments: Any, now: float) -> list[m.MachineMessage]:
@@ -150,13 +149,13 @@ class Jobs:
 STEP_S: Final = 1.5
 SLOW_STEP_S: Final = 60.0
 LOOK_S: Final = 0.5
-"""How often a reboot looks whether the return session has ended."""
+"""Between looks whether the customer has left."""
 RESTARTING: Final = ("stopping", "starting", "checking")
 SYNCING: Final = ("asking", "setting", "verifying")
 
 
 class Workshop:
-    """`work` is what `Jobs` may begin; `take_reports` gives what else there is to report."""
+    """`work`: for `Jobs`; `take_reports`: what else to report."""
 
     def __init__(self, role: str, declaration: Declaration, zone: Zone, backups: SimulatedBackups) -> None:
         self._declaration = declaration

@@ -1,10 +1,8 @@
 """Answers for one simulated machine, without a socket: status, kept samples, settings, commands.
 
-`demo.fleet_simulator` gives it a link and the time. Beside the ordinary there are roles with something the matter:
-full, hot, late, offline, maintenance, busy (a return session is open most of the time), guessing (its look-up answers
-another zone than the pinned one), unpermitted (may not set its zone), misconfigured (its environment holds one setting
-against the hub) and slow (a time zone takes it minutes).
-"""
+`demo.fleet_simulator` gives it a link and the time. Roles with a fault: full, hot, late, offline, maintenance, busy
+(a customer most of the time), guessing (its look-up differs from the pinned zone), unpermitted (may not set its
+zone), misconfigured (its environment overrides the hub) and slow (a time zone takes minutes)."""
 
 from __future__ import annotations
 
@@ -33,14 +31,13 @@ CAPABILITIES: Final = [
 ]
 METRICS_INTERVAL_S: Final = 300.0
 PAST_S: Final = 3600.0
-"""A machine that starts brings the samples of its last hour, so that a page has something to draw."""
+"""Samples from before the start, so that a page has something to draw."""
 OVERRIDDEN: Final = "metrics_interval"
-"""The setting that the environment of a misconfigured machine overrides."""
+"""Overridden by a misconfigured machine's environment."""
 
 
 class SimulatedMachine:
-    """The life of one machine through every boot and reconnect. `now` is Unix seconds everywhere. `link_url`: where it
-    connects, and whose hub its backups go to."""
+    """Through every boot and reconnect. `now`: Unix seconds. `link_url`: the hub's, also for backups."""
 
     def __init__(self, plan: Plan, now: float, link_url: str = "") -> None:
         self.plan = plan
@@ -82,15 +79,15 @@ class SimulatedMachine:
         return m.Metrics(seq=self.spool.newest, samples=[self._reading(now)], live=True)
 
     def keep(self, now: float) -> None:
-        """One sample for history into the spool."""
+        """Into the spool."""
         self.spool.keep(self._reading(now))
 
     def after_welcome(self) -> list[m.MachineMessage]:
-        """The messages after each welcome: the zone, and again what is unconfirmed."""
+        """The zone, and again what is unconfirmed."""
         return [self.zone.report, *self.declaration.unconfirmed, *self._jobs.unconfirmed]
 
     def handle(self, message: m.HubMessage, now: float) -> list[m.MachineMessage]:
-        """Handles a message of the hub; the answers to send."""
+        """The answers to send."""
         if isinstance(message, m.Welcome):
             self.live_interval = message.live_interval
             is_news = message.config.version != self.config_version
@@ -110,20 +107,20 @@ class SimulatedMachine:
         return []
 
     def due(self) -> float:
-        """When `act` has something to do next, in Unix seconds."""
+        """When `act` is needed next, in Unix seconds."""
         return min(self._jobs.due(), self.declaration.due(), self.zone.due())
 
     def act(self, now: float) -> list[m.MachineMessage]:
-        """What the machine does by itself up to now: goes on with its job, gives a status back, looks for its zone."""
+        """Goes on with its job, gives a status back, looks up its zone."""
         return [*self.declaration.act(now), *self.zone.act(now), *self._jobs.act(now), *self.workshop.take_reports()]
 
     @property
     def reboots(self) -> bool:
-        """It is going down: say bye, and `boot` it before the next link."""
+        """Say bye, and `boot` before the next link."""
         return self.workshop.rebooting
 
     def boot(self, now: float) -> None:
-        """The end of the reboot: another boot id, nobody in front of it, and the command that asked for it is done."""
+        """The reboot is done: another boot id, no customer."""
         self.boot_id = uuid.uuid4().hex
         self.started = now
         self.workshop.rebooting = False
@@ -136,7 +133,7 @@ class SimulatedMachine:
         return sample_at(self.character, self.plan.role, now, rfc3339(now), self.started)
 
     def _confirm(self, ref: int | str) -> None:
-        """A number is that of a report, a text that of a command."""
+        """A number is a report's, a text a command's."""
         if isinstance(ref, int):
             self.declaration.confirm(ref)
         else:
@@ -157,7 +154,7 @@ class SimulatedMachine:
 
     @property
     def _set_here(self) -> dict[str, Any]:
-        """What its own file or environment sets."""
+        """By its own file or environment."""
         overridden = {OVERRIDDEN: self.metrics_interval} if self.plan.role == "misconfigured" else {}
         return overridden | self.zone.set_here
 
@@ -172,7 +169,7 @@ SPOOL_SAMPLES: Final = 5_000
 
 
 class SimulatedSpool:
-    """`newest` is the number of the newest sample, `acked` that of the last acknowledged one."""
+    """`newest`: number of the newest sample; `acked`: of the last acknowledged."""
 
     def __init__(self) -> None:
         self.newest = 0
@@ -180,13 +177,13 @@ class SimulatedSpool:
         self._samples: list[m.Sample] = []
 
     def keep(self, sample: m.Sample) -> None:
-        """A full spool drops its oldest."""
+        """When full the oldest goes."""
         self._samples.append(sample)
         self.newest += 1
         del self._samples[:-SPOOL_SAMPLES]
 
     def unsent(self, after: int) -> m.Metrics | None:
-        """The next frame of samples numbered above `after`; None when there is none."""
+        """Above `after`; None: nothing."""
         oldest = self.newest - len(self._samples) + 1
         start = max(after + 1, oldest)
         batch = self._samples[start - oldest :][: limits.MAX_SAMPLES_PER_FRAME // 5]
@@ -197,5 +194,5 @@ class SimulatedSpool:
         del self._samples[: max(0, len(self._samples) - (self.newest - self.acked))]
 
     def renumber(self) -> None:
-        """The machine booted: numbers begin again, and what was not acknowledged takes the first of them."""
+        """Booted: what was not acknowledged takes the first numbers."""
         self.newest, self.acked = len(self._samples), 0

@@ -1,7 +1,6 @@
-"""Reads the plan of one simulated machine, and computes its readings from its name and the time.
+"""Reads a simulated machine's plan; computes its readings from name and time.
 
-Nothing is random, so a machine that starts again has the same past, and a benchmark repeats itself.
-"""
+Nothing is random: a restarted machine has the same past, and a benchmark repeats itself."""
 
 from __future__ import annotations
 
@@ -15,20 +14,20 @@ import msgspec
 from protocol.messages import Sample
 
 SERVICES: Final = ("myrvm-vision.service", "myrvm-motor.service")
-"""What runs on a simulated machine and may be restarted; a new time zone wants both."""
+"""May be restarted; both need that after a new time zone."""
 FILLING: Final = frozenset({"normal", "hot", "busy", "guessing", "misconfigured", "slow", "unpermitted"})
-"""The roles that take bottles."""
+"""They take bottles."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One machine of the configuration file."""
+    """Of the configuration file."""
 
     device_id: str
     api_key: str
     role: str = "normal"
     name: str = ""
     timezone: str = ""
-    """IANA name of the zone it stands in; empty: one of Indonesia's three."""
+    """Empty: one of Indonesia's three."""
     city: str = ""
 
 
@@ -38,7 +37,7 @@ def rfc3339(unix_s: float) -> str:
 
 
 def moment(text: str) -> float:
-    """Unix seconds of an RFC 3339 text; the far future when it cannot be read (nothing expires by a slip)."""
+    """Unreadable: the far future (nothing expires by a slip)."""
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except ValueError:
@@ -46,12 +45,12 @@ def moment(text: str) -> float:
 
 
 HOT_C: Final = 86.0
-"""A hot machine stays above the default temperature_threshold of 80 C (requirements.md section 4)."""
+"""Above the default temperature_threshold of 80 C (requirements.md section 4)."""
 _TURN: Final = 2 * math.pi
 
 
 class Character(NamedTuple):
-    """How one machine differs from the next; every number is a fraction of 0 to 1."""
+    """What differs between machines; fractions of 0 to 1."""
 
     load: float
     memory: float
@@ -67,7 +66,7 @@ class Character(NamedTuple):
 
 
 def sample_at(character: Character, role: str, unix_s: float, timestamp: str, started_s: float) -> Sample:
-    """One set of readings at `unix_s`; `timestamp` is the same moment as text."""
+    """`timestamp` is `unix_s` as text."""
     busy = _waves(unix_s, character, (7.0, 41.0, 613.0))
     cpu = _within(8 + 40 * character.load + 22 * busy)
     gpu = _within(4 + 55 * character.load * max(0.0, busy))
@@ -89,7 +88,7 @@ def sample_at(character: Character, role: str, unix_s: float, timestamp: str, st
 
 
 def _waves(unix_s: float, character: Character, periods_s: tuple[float, ...]) -> float:
-    """A smooth wander between -1 and 1, out of step with every other machine's."""
+    """A smooth wander between -1 and 1, out of step with other machines."""
     stretch = 0.8 + 0.4 * character.pace
     turns = (unix_s / (period * stretch) + character.phase * (3 + i) for i, period in enumerate(periods_s))
     return sum(math.sin(_TURN * turn) for turn in turns) / len(periods_s)

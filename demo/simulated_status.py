@@ -1,4 +1,4 @@
-"""What a simulated machine declares of itself: its status, its bottles, its return sessions, and what it gives back."""
+"""What a simulated machine declares: status, bottles, customers, and what it gives back."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from protocol import messages as m
 from protocol.commands import SetStatus
 
 FILL_EVERY_S: Final = 240.0
-"""From one return session to the next, for a machine of middling pace."""
+"""Between customers, for an average machine."""
 SESSION_S: Final = 15.0
 BUSY_PAUSE_S: Final = 20.0
 BUSY_SESSION_S: Final = 40.0
-"""A busy machine has somebody in front of it most of the time."""
+"""A busy machine has a customer most of the time."""
 
 
 class _Before(NamedTuple):
-    """What comes back when a limited status ends."""
+    """After a limited status."""
 
     status: kinds.Status
     special_status: kinds.SpecialStatus | None
 
 
 class Declaration:
-    """`now` is Unix seconds everywhere."""
+    """`now`: Unix seconds."""
 
     def __init__(self, role: str, character: Character, now: float) -> None:
         self.status: kinds.Status = "active"
@@ -57,7 +57,7 @@ class Declaration:
         self._reports.pop(seq, None)
 
     def declare(self) -> m.StatusReport:
-        """Say it; messages again after a reconnect until it is received."""
+        """Repeated after a reconnect until received."""
         self._seq += 1
         report = m.StatusReport(
             status=self.status,
@@ -72,11 +72,10 @@ class Declaration:
         return report
 
     def due(self) -> float:
-        """When something happens by itself next."""
+        """Next."""
         return min(self._turn, math.inf if self.until is None else self.until)
 
     def act(self, now: float) -> list[m.MachineMessage]:
-        """What happened by itself up to now."""
         messages: list[m.MachineMessage] = []
         if self.until is not None and now >= self.until:
             self._give_back()
@@ -89,7 +88,7 @@ class Declaration:
         return messages
 
     def set_status(self, wanted: SetStatus) -> m.Failure | dict[str, Any]:
-        """Take the status a command wants: its result, or why it may not be."""
+        """The result, or the refusal."""
         capacity = self.capacity if wanted.capacity is None else wanted.capacity
         refused = status_rules.refusal(wanted.status, capacity)
         if refused is not None:
@@ -104,7 +103,7 @@ class Declaration:
         return {"status": self.status, "effective_status": self.special_status or self.status, "capacity": capacity}
 
     def close_session(self) -> None:
-        """Nobody is in front of a machine that starts."""
+        """None at a start."""
         self.busy = False
 
     def _give_back(self) -> None:
@@ -113,7 +112,7 @@ class Declaration:
         self.reason = self.until = self._before = None
 
     def _session_turns(self) -> bool:
-        """Somebody comes, or goes and left bottles; a machine is emptied before it is full."""
+        """A customer comes, or goes and left bottles; it is emptied before it is full."""
         if self.busy:
             self.busy = False
             self.capacity = self.capacity + 2 if self.capacity < 90 else 3

@@ -1,7 +1,6 @@
-"""The time zone of one simulated machine: what its look-up answers, what its system holds, and what it tells the hub.
+"""The time zone of a simulated machine: what its look-up answers, what its system has, what it reports.
 
-Roles: `guessing` stands behind a provider whose address is elsewhere, `unpermitted` may not set its system's zone.
-"""
+Roles: `guessing` has a provider elsewhere, `unpermitted` may not set the system's zone."""
 
 from __future__ import annotations
 
@@ -21,14 +20,13 @@ NOT_PERMITTED: Final = m.Failure(code="not_permitted", message="not permitted: i
 
 
 class Zone:
-    """`report` is the newest attempt's; it is said again after every hello."""
+    """`report`: the newest attempt's, repeated after every hello."""
 
     def __init__(self, plan: Plan, character: Character, now: float) -> None:
         self._role, self._city = plan.role, plan.city or None
         self.site = plan.timezone or ZONES[int(character.phase * 2.99)]
         self.system = "Etc/UTC" if plan.role == "unpermitted" else self.site
         self.set_here = {"pinned_timezone": self.site} if plan.role == "guessing" else {}
-        """The pin of its own file."""
         self.pinned = self.set_here.get("pinned_timezone", "")
         self.interval = SYNC_INTERVAL_S
         self.automatic = True
@@ -39,7 +37,7 @@ class Zone:
         self.report = self.sync("automatic", now)
 
     def configure(self, values: dict[str, Any]) -> None:
-        """Take what the hub set, and nothing else; a new pin is looked at with the next attempt, at once."""
+        """The hub's settings; a new pin is tried at once."""
         pinned = values.get("pinned_timezone", self.set_here.get("pinned_timezone", ""))
         if isinstance(pinned, str) and pinned != self.pinned and (is_zone(pinned) or not pinned):
             self.pinned, self._next = pinned, 0.0
@@ -56,7 +54,7 @@ class Zone:
         return [self.sync("automatic", now)] if now >= self.due() else []
 
     def sync(self, method: kinds.SyncMethod, now: float, wanted: str = "") -> m.TimezoneReport:
-        """One attempt: `wanted` or the pin before the look-up's answer; then the system's zone, if it may be set."""
+        """`wanted` or the pin before the look-up; then the system's zone, if it may be set."""
         found = self._looked_up()
         pin = wanted or self.pinned
         target = pin or found
@@ -83,14 +81,13 @@ class Zone:
         return self.report
 
     def restarted(self, service: str) -> bool:
-        """A service came up again, in the present zone; True when it had wanted that."""
+        """In the present zone; True when it had needed that."""
         if service not in self.restart:
             return False
         self._restart_wanted([one for one in self.restart if one != service])
         return True
 
     def booted(self) -> None:
-        """Everything runs in the present zone."""
         self._restart_wanted([])
 
     def _restart_wanted(self, services: list[str]) -> None:
@@ -98,7 +95,7 @@ class Zone:
         self.report = msgspec.structs.replace(self.report, restart=services or None)
 
     def _looked_up(self) -> str:
-        """What the look-up by address answers: the zone it stands in, but for one behind a provider of Jakarta."""
+        """Its site's zone, or Jakarta's behind such a provider."""
         if self._role != "guessing":
             return self.site
         return "Asia/Jakarta" if self.site != "Asia/Jakarta" else "Asia/Makassar"

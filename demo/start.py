@@ -1,8 +1,7 @@
-"""Runs `run_hub.py --demo`: a hub of its own with one real agent and simulated machines, all ended by one Ctrl-C.
+"""Runs `run_hub.py --demo`: a hub with one real agent and simulated machines, all ended by one Ctrl-C.
 
-Each child process is a session of its own, so that Ctrl-C reaches only the hub, which then ends them; each watches its
-standard input, which closes when the hub is gone, kill -9 included. One that dies is started again.
-"""
+Each child is a session of its own, so that Ctrl-C reaches only the hub, which then ends them; each watches its
+stdin, which closes with the hub, kill -9 included. One that dies is started again."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ AGENT_VARIABLES = ("API_TOKEN", "API_TOKEN_FILE", "MYRVM_BASE_URL", "STATE_DIR")
 
 
 def run(wanted: argparse.Namespace) -> int:
-    """Runs until Ctrl-C; the exit code of the hub. Nothing it started outlives it."""
+    """Until Ctrl-C; the hub's exit code. Nothing it started outlives it."""
     count = MACHINES if wanted.machines is None else wanted.machines
     if not 0 <= count <= MOST_MACHINES:
         raise CliError(Exit.USAGE, "machines", sentence("demo.machines.bad"))
@@ -61,7 +60,7 @@ def run(wanted: argparse.Namespace) -> int:
 
 
 def demo_settings(wanted: argparse.Namespace) -> Settings:
-    """A folder and a database of its own: a demo never touches a real hub's data, whatever the environment says."""
+    """Its own folder and database: a demo never touches a real hub's data, whatever the environment has."""
     if wanted.database_url:
         raise CliError(Exit.USAGE, "database_url", sentence("demo.with_database"), sentence("demo.with_database.fix"))
     folder = wanted.data_dir or os.environ.get("RVM_DATA_DIR") or CHECKOUT / "data" / "demo"
@@ -88,14 +87,14 @@ def _plans(folder: Path) -> list[ChildPlan]:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Ours, without what is meant for the hub or for another agent on this computer."""
+    """Without what is meant for the hub or another agent here."""
     foreign = [name for name in environ if name.startswith("RVM_") and name not in KEPT_VARIABLES]
     kept = {name: value for name, value in environ.items() if name not in (*foreign, *AGENT_VARIABLES)}
     return kept | {"RVM_BOOTSTRAP": "off"}
 
 
 def _log_to_file(settings: Settings) -> None:
-    """A demo's terminal shows the way in, and only what is wrong after that; the log of its machines is in a file."""
+    """The terminal shows the way in, then only warnings; the rest is in a file."""
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.WARNING)
     file = logging.handlers.RotatingFileHandler(settings.data_dir / "hub.log", maxBytes=MAX_LOG_BYTES, backupCount=1)
@@ -111,15 +110,15 @@ def _report(plan: ChildPlan, code: int, delay: float) -> None:
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 30.0
 STEADY_S = 60.0
-"""A child that lived this long begins again with the shortest delay."""
+"""A child that lived so long resets the delay."""
 END_S = 6.0
-"""From the request to end until it is killed."""
+"""Until it is killed."""
 MAX_LOG_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
 class ChildPlan:
-    """What to start. Its output goes to `log`, which begins anew when it has grown too long."""
+    """Output goes to `log`, which begins anew when too long."""
 
     name: str
     command: Sequence[str]
@@ -132,10 +131,10 @@ Ended = Callable[[ChildPlan, int, float], None]
 
 
 class Children:
-    """`start` once, `ask_to_end` from anywhere, `wait` until all are gone."""
+    """`start` once, `ask_to_end` from anywhere, `wait` for the end."""
 
     def __init__(self, plans: Sequence[ChildPlan], on_ended: Ended) -> None:
-        """`on_ended(plan, exit code, seconds until it is started again)` is called from a thread."""
+        """`on_ended(plan, exit code, seconds until restart)`: from a thread."""
         self._plans = plans
         self._on_ended = on_ended
         self._ending = threading.Event()
@@ -152,14 +151,14 @@ class Children:
             keeper.start()
 
     def ask_to_end(self) -> None:
-        """SIGTERM to all; returns at once."""
+        """SIGTERM; returns at once."""
         with self._lock:
             self._ending.set()
             for process in self._running.values():
                 process.terminate()
 
     def wait(self) -> None:
-        """Until all are gone; who does not end in time is killed."""
+        """Until all are gone; late ones are killed."""
         ends = time.monotonic() + END_S
         for keeper in self._keepers:
             keeper.join(max(0.0, ends - time.monotonic()))

@@ -1,5 +1,4 @@
-"""SQL text and value conversion of a statement, made once: SQLAlchemy compiles in some 0.3 ms. Knows no driver and no
-connection."""
+"""Compiles a statement to SQL and value conversions, once: SQLAlchemy takes some 0.3 ms."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ def _to_json(value: Any) -> str:
 
 
 def dialect_of(name: str) -> SqlDialect:
-    """The dialect the drivers understand: `?` for sqlite3, `$1` for asyncpg."""
+    """`?` for sqlite3, `$1` for asyncpg."""
     if name == "sqlite":
         from sqlalchemy.dialects import sqlite
 
@@ -69,7 +68,7 @@ def _checked_number(column: str) -> Convert:
 
 
 def _guard(column: str, kind: TypeEngine[Any]) -> Convert | None:
-    """What PostgreSQL would refuse and SQLite would swallow, refused for both alike."""
+    """Refuses for both what PostgreSQL refuses and SQLite swallows."""
     if isinstance(kind, sa.String):
         return _checked_text(column, kind.length)
     if isinstance(kind, sa.Integer):
@@ -97,7 +96,7 @@ def _converter(column: str, kind: TypeEngine[Any], dialect: SqlDialect) -> Conve
 
 
 class Prepared:
-    """One statement in one dialect: `sql`, and how values become arguments and rows become mappings."""
+    """`sql`, and how values become arguments and rows become mappings."""
 
     __slots__ = ("_arguments", "_columns", "returns_rows", "sql", "table")
 
@@ -148,8 +147,7 @@ def _required(compiled: SQLCompiler) -> list[str]:
 
 
 class Compiler:
-    """Of one dialect. Not for two threads at once. No list as the value of an IN: how many there are is part of the
-    text."""
+    """Of one dialect. Not thread-safe. No list as an IN value: how many there are is part of the text."""
 
     _MOST = 1000
 
@@ -160,8 +158,7 @@ class Compiler:
         self._known: dict[tuple[Any, ...], Prepared] = {}
 
     def write(self, write: Write | UpdateBase) -> tuple[Prepared, list[Any]]:
-        """SQL and arguments of one write. Raises Rejected for values that cannot be stored, and a statement that cannot
-        be made."""
+        """Raises Rejected for values that cannot be stored."""
         try:
             return self._write(write)
         except sa.exc.SQLAlchemyError as error:

@@ -1,8 +1,7 @@
-"""Copies a whole database as it is at one moment, while a hub writes to it: lines of `db.engine.row_text`.
+"""Copies a whole database as of one moment, while a hub writes to it: lines of `db.engine.row_text`.
 
-SQLite is copied by its backup API first, into a file of its own; PostgreSQL gives its tables by COPY in one snapshot,
-which needs no program that fits the server's version, as pg_dump does.
-"""
+SQLite is copied by its backup API into a file first; PostgreSQL by COPY in one snapshot, which unlike pg_dump needs
+no program of the server's version."""
 
 from __future__ import annotations
 
@@ -22,12 +21,12 @@ from db.engine.sqlite_files import BUSY_MS, from_sqlite, path_of
 from db.errors import OtherVersion
 
 BATCH: Final = 1000
-"""Lines that are written together."""
+"""Lines written at once."""
 SESSION: Final = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET extra_float_digits = 1;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0
 """
-"""Not as the connection is made: a pooler refuses what it does not know."""
+"""Set once connected: a pooler refuses what it does not know."""
 _SEQUENCES = """
 SELECT t.relname AS name, s.last_value AS value
 FROM pg_sequences s JOIN pg_class c ON c.relname = s.sequencename
@@ -47,7 +46,7 @@ ORDER BY 1
 
 
 class ReferredObject(NamedTuple):
-    """What the database refers to in the object store."""
+    """In the object store."""
 
     key: str
     size: int | None
@@ -56,17 +55,17 @@ class ReferredObject(NamedTuple):
 
 class DatabaseSnapshot(Protocol):
     async def copy(self, table: CopiedTable, write: Callable[[bytes], object]) -> int:
-        """How many rows were written."""
+        """How many rows."""
 
     async def last_ids(self) -> dict[str, int]:
-        """By table, where ids are never given again."""
+        """Of tables where ids are never given again."""
 
     async def objects(self) -> list[ReferredObject]: ...
 
 
 @contextlib.asynccontextmanager
 async def open_snapshot(url: str, scratch: Path) -> AsyncIterator[DatabaseSnapshot]:
-    """`scratch`: a private folder with room for a copy of an SQLite file. Raises OtherVersion, StoreError."""
+    """`scratch`: private, with room for an SQLite copy. Raises OtherVersion, StoreError."""
     if url.startswith("sqlite"):
         try:
             with contextlib.closing(_copy_of(path_of(url), scratch / "copy.sqlite3")) as copied:
@@ -88,7 +87,7 @@ async def open_snapshot(url: str, scratch: Path) -> AsyncIterator[DatabaseSnapsh
 
 
 async def connected(url: str, name: str) -> asyncpg.Connection:
-    """Of which everything else takes the time it takes. Raises what asyncpg raises."""
+    """Later statements have no time limit. Raises what asyncpg raises."""
     connection = await asyncpg.connect(url, timeout=CONNECT_S, server_settings={"application_name": name})
     try:
         await connection.execute(SESSION)

@@ -1,8 +1,7 @@
-"""Fills an empty database with a copy: all of it or nothing, and only while no hub has it.
+"""Fills an empty database with a copy: all or nothing, and only while no hub has it.
 
-The schema is made as old as the copy, and brought to the newest with the rows in it. SQLite gets a file of its own that
-takes its place at the end; PostgreSQL does it in one transaction.
-"""
+The schema is made as old as the copy, then upgraded with the rows in it. SQLite: in a file that takes its place at
+the end; PostgreSQL: in one transaction."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ from db.errors import NotEmpty, OtherVersion
 from db.schema import metadata
 
 RESTORING: Final = ".restoring"
-"""Behind the name of an SQLite file that is being filled."""
+"""Suffix of an SQLite file being filled."""
 _CHUNK: Final = 256 * 1024
 _LAST_ID = """
 SELECT setval(found, $3::bigint) FROM pg_get_serial_sequence($1::text, $2::text) AS found
@@ -38,14 +37,14 @@ WHERE found IS NOT NULL AND $3::bigint > 0
 
 class DatabaseLoad(Protocol):
     async def copy(self, table: CopiedTable, lines: BinaryIO) -> int:
-        """How many rows were stored. Raises StoreError, ValueError."""
+        """How many rows. Raises StoreError, ValueError."""
 
     async def keep_last_ids(self, last_ids: Mapping[str, int]) -> None: ...
 
 
 @contextlib.asynccontextmanager
 async def open_load(url: str, version: str, owner: Owner) -> AsyncIterator[DatabaseLoad]:
-    """What is copied is there when the block ends well. Raises NotEmpty, InUse, OtherVersion, StoreError, OSError."""
+    """The copy is there when the block ends well. Raises NotEmpty, InUse, OtherVersion, StoreError, OSError."""
     if version not in versions():
         raise OtherVersion(version, versions()[-1])
     if url.startswith("sqlite"):
@@ -84,7 +83,7 @@ async def _sqlite(path: Path, version: str, owner: Owner) -> AsyncIterator[Datab
 
 
 def _check(path: Path) -> None:
-    """All that refers is there; all of it is in the one file, on the disk."""
+    """Foreign keys hold; all is in the one file, on disk."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         if broken := connection.execute("PRAGMA foreign_key_check").fetchall():
             raise sqlite3.IntegrityError(f"{len(broken)} rows refer to what is not there")
@@ -171,7 +170,7 @@ class _IntoPostgres:
         return int(str(done).rpartition(" ")[2])
 
     async def keep_last_ids(self, last_ids: Mapping[str, int]) -> None:
-        """Of a copy from SQLite also where it gave ids again: they are the ids of rows that are there."""
+        """A copy from SQLite has them also of tables that may reuse ids."""
         found = await self._connection.fetch(_WITH_IDS)
         for row in found:
             name = str(row["name"])

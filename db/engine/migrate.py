@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema. On PostgreSQL one process at a time. Knows no table of the product."""
+"""Brings a database to the newest schema. On PostgreSQL one process at a time."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parents[1] / "migrations"
 READ_VERSION = "SELECT version_num FROM alembic_version"
 _WAIT_S = 60.0
-"""How long to wait for another process that is upgrading the same database."""
+"""For another process's upgrade."""
 
 
 def versions() -> list[str]:
-    """Every version this code knows, oldest first: the numbers its files begin with."""
+    """Oldest first: the numbers of the files."""
     return sorted(path.name[:4] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
 def upgrade(url: str) -> None:
-    """Safe when several processes do it at once. Raises Unavailable, StoreError (made by a newer version)."""
+    """Safe in several processes. Raises Unavailable, StoreError (made by a newer version)."""
     if url.startswith("sqlite"):
         try:
             _upgrade_sqlite(path_of(url))
@@ -75,7 +75,7 @@ def _sqlite_version(connection: sqlite3.Connection) -> str | None:
 
 
 def make_sqlite(path: Path, version: str) -> sqlite3.Connection:
-    """A new file with the schema of that version, open. Raises sqlite3.Error, FileExistsError."""
+    """A new file, open. Raises sqlite3.Error, FileExistsError."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
@@ -109,7 +109,7 @@ def _run_on_sqlite(connection: sqlite3.Connection, version: str = "head") -> Non
 
 
 def script(version: str | None, to: str = "head") -> str:
-    """From `version` to `to`: Alembic writes it, asyncpg runs it."""
+    """Written by Alembic, run by asyncpg."""
     from alembic import command
 
     buffer = io.StringIO()
@@ -132,7 +132,7 @@ def _config(buffer: io.StringIO | None = None) -> Config:
 
 
 def draft(message: str) -> None:
-    """From what `db.schema` has and a fresh database of the known versions has not."""
+    """The difference between `db.schema` and a fresh database."""
     import sqlalchemy as sa
     from alembic import command
 
@@ -161,12 +161,12 @@ Script = Callable[[str | None], str]
 
 
 WAIT_S = 60.0
-"""How long to wait for another process that is upgrading the same database, and for a step of the upgrade."""
+"""For another process's upgrade, and for a step of ours."""
 _LOCK = 0x6D7972766D  # "myrvm"
 
 
 async def upgrade_postgres(dsn: str, is_newest: IsNewest, script: Script) -> None:
-    """Run `script` of the version found, unless it is the newest. Raises StoreError."""
+    """Unless it is the newest already. Raises StoreError."""
     try:
         await _upgrade(dsn, is_newest, script)
     except FAILURES as error:

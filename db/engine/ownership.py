@@ -1,4 +1,4 @@
-"""Which hub has the data: who it is, and a lock on a file. Knows no database; each driver keeps its own lock."""
+"""Which hub has the data: who it is, and a file lock. Each driver adds its own lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from db.errors import StoreError
 
 LOCK_FILE: Final = "hub.lock"
 WAIT_S: Final = 3.0
-"""For the hub before it, which may be ending right now."""
+"""For a hub before it, which may be ending."""
 RETRY_S: Final = 0.1
 _MOST_BYTES: Final = 512
 
@@ -30,7 +30,7 @@ Resource = Literal["data folder", "database"]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """`token` tells a hub's own connections from those of another of the same process id."""
+    """`token` tells its connections from those of another with its process id."""
 
     host: str
     pid: int
@@ -46,7 +46,7 @@ class Owner:
 
 
 class InUse(StoreError):  # noqa: N818
-    """Another hub has it. `holder` is None when it could not be found out who."""
+    """`holder` None: unknown."""
 
     def __init__(self, resource: Resource, where: str, holder: Owner | None) -> None:
         super().__init__(f"another hub has the {resource} ({where}): {holder or 'an unknown process'}")
@@ -56,14 +56,14 @@ class InUse(StoreError):  # noqa: N818
 
 
 class FileLock:
-    """The kernel opens it however the process ends; the file stays."""
+    """The kernel opens it at the process's end; the file stays."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @staticmethod
     async def take(path: Path, owner: Owner, resource: Resource) -> FileLock:
-        """Raises InUse, and OSError where no file can be made or the file system has no locks (some NFS)."""
+        """Raises InUse, and OSError where no file can be made or locked (some NFS)."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if not await _locked_in_time(descriptor):
@@ -84,7 +84,7 @@ class FileLock:
 
 @contextlib.asynccontextmanager
 async def own_folder(folder: Path, owner: Owner) -> AsyncIterator[None]:
-    """Make the data folder for this user alone, and keep every other hub off it. Raises InUse, OSError."""
+    """For this user alone, off limits to every other hub. Raises InUse, OSError."""
     _make(folder)
     lock = await FileLock.take(folder / LOCK_FILE, owner, "data folder")
     try:

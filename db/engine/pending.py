@@ -1,5 +1,4 @@
-"""A write that waits for the database: its steps, its future, what follows its commit, and when it gives up. Knows no
-database."""
+"""A write that waits for the database: steps, future, what follows its commit, when it gives up."""
 
 from __future__ import annotations
 
@@ -14,17 +13,17 @@ from db.errors import StoreError, Unavailable
 logger = logging.getLogger("myrvm.commit")
 
 LONGEST_CALL_S = 4.9
-"""A call gets Unavailable when the database has been silent for so long. While it answers others, the call waits."""
+"""A silent database gives Unavailable after so long; while it answers others, a call waits."""
 
 MOST_PENDING = 20_000
-"""Bound of each writer's queue; beyond it a call is refused at once."""
+"""Of each writer's queue; beyond it calls are refused."""
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
 class Answers:
-    """`answered` is called from any thread."""
+    """`answered`: from any thread."""
 
     __slots__ = ("_at", "waiting")
 
@@ -34,7 +33,7 @@ class Answers:
 
     @property
     def silent_s(self) -> float:
-        """Without any answer to calls that wait; 0 when none waits."""
+        """0 when nothing waits."""
         return time.monotonic() - self._at if self.waiting else 0.0
 
     def asked(self) -> None:
@@ -47,11 +46,10 @@ class Answers:
 
 
 class Pending(Generic[Work, Result]):
-    """One call. Made and settled on the event loop; a writer's thread only reads `work` and `given_up`.
+    """One call, made and settled on the event loop; a writer's thread only reads `work` and `given_up`.
 
-    `then` is called with the results once they are durable, in the order of the commits, whether or not anyone waits
-    still; the future gets what it returns.
-    """
+    `then` gets the results once durable, in commit order, whether or not anyone waits; the future gets what it
+    returns."""
 
     __slots__ = ("_answers", "_then", "_timer", "begun", "future", "work")
 
@@ -71,7 +69,7 @@ class Pending(Generic[Work, Result]):
         return self.future.done()
 
     def settle(self, outcome: Any) -> None:
-        """With the results, or the exception that there are none of."""
+        """Results, or an exception."""
         if not isinstance(outcome, Exception):
             outcome = self._followed(outcome)
         if self.future.done():
@@ -110,7 +108,7 @@ def settle_all(outcomes: Sequence[tuple[Pending[Work, Result], Any]]) -> None:
 
 
 def refuse_all(calls: Sequence[Pending[Work, Result]], error: StoreError) -> None:
-    """Each with an exception of its own (a traceback must not be shared)."""
+    """Each with its own exception (a traceback must not be shared)."""
     for pending in calls:
         if isinstance(error, Unavailable):
             pending.settle(Unavailable(str(error), outcome_unknown=error.outcome_unknown))

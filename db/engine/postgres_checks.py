@@ -1,4 +1,4 @@
-"""Whether a PostgreSQL database can serve at all: what it is, and what stands between it and us. Changes nothing."""
+"""Whether a PostgreSQL database can serve at all, and what stands before it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def judge(facts: Any) -> None:
 
 
 async def _check_pooler(dsn: str, first: asyncpg.Connection) -> None:
-    """Two clients never share a server's process, unless it is lent for a transaction."""
+    """Clients never share a server's process, unless it is lent for a transaction."""
     second = await _connect(dsn)
     try:
         mine = await _pid(first)

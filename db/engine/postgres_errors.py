@@ -1,4 +1,4 @@
-"""asyncpg's errors in the product's words. Decides nothing but the kind."""
+"""asyncpg's errors as ours."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FAILURES = (
     OSError, ValueError, OverflowError, TimeoutError, asyncio.TimeoutError, asyncpg.PostgresError,
     asyncpg.InterfaceError, asyncpg.InternalClientError,
 )  # fmt: skip
-"""An InternalClientError comes of a connection lost in the middle of a statement."""
+"""InternalClientError: a connection lost within a statement."""
 
 
 def _last_columns() -> dict[str, str]:
-    """By the name of each constraint, the column a Conflict blames."""
+    """By constraint, the column that a Conflict blames."""
     known = {}
     for table in metadata.tables.values():
         for constraint in table.constraints:

@@ -1,5 +1,5 @@
-"""One held PostgreSQL connection and the queue before it: in order, in groups, and no silence longer than 5 s. What a
-group of calls does on it is its owner's function."""
+"""One held PostgreSQL connection with its queue: in order, in groups, never silent for over 5 s. The owner's
+function serves a group."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Call = Pending[Any, Any]
 CONNECT_S = 2.5
 STATEMENT_S = 4.0
 _SILENCE_S = 4.5
-"""Then a group is given up."""
+"""A group is given up then."""
 _MOST_CALLS = 200
 LOOK_S = 5.0
-"""How often an idle connection that must be held is tried."""
+"""An idle connection that must be held is tried so often."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """Set `committing` before sending what may commit: a loss then leaves the outcome unknown. Call `answered` with
+    """Set `committing` before sending what may commit: a loss then leaves the outcome unknown. Call `answered` at
     each answer."""
 
     connection: asyncpg.Connection
@@ -41,7 +41,7 @@ class Attempt:
 
 
 Serve = Callable[[Attempt, Sequence[Call]], Awaitable[None]]
-"""Settles every call it is given, or raises what concerns them all."""
+"""Settles each call, or raises what concerns all."""
 
 
 OnConnect = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -55,12 +55,12 @@ SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
 SET tcp_keepalives_count = 3
 """
-"""Statements of a lost hub must not go on holding locks. A commit is on the disk when it returns. Set once a connection
-is there: a pooler in between refuses unknown settings before."""
+"""Statements of a lost hub must not hold locks. A commit is on disk when it returns. Set once connected: a pooler
+refuses unknown settings before."""
 
 
 async def connect(dsn: str, name: str = NAME) -> asyncpg.Connection:
-    """A connection whose every statement ends. Raises the driver's or the network's errors."""
+    """Every statement ends. Raises the driver's or the network's errors."""
     settings = {"application_name": name}
     connection = await asyncpg.connect(dsn, timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings=settings)
     try:
@@ -76,11 +76,10 @@ async def begin_session(connection: asyncpg.Connection) -> None:
 
 
 class PostgresLane:
-    """Serves calls in the order in which they were made.
+    """Serves calls in order.
 
-    With `on_connect` each new connection is first given to it, and a lost one is made again at once; its InUse is final
-    and goes to `lost`.
-    """
+    With `on_connect` each new connection is given to it first, and a lost one is made again at once; its InUse is
+    final and goes to `lost`."""
 
     def __init__(self, dsn: str, serve: Serve, name: str = NAME, on_connect: OnConnect | None = None) -> None:
         self._dsn = dsn
@@ -151,7 +150,7 @@ class PostgresLane:
                     await self._attempt(group)
 
     def _look(self) -> None:
-        """In time to find out whether an idle connection that must be held is still there."""
+        """Whether an idle held connection is still there, in time."""
         self._wake.set()
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 

@@ -1,5 +1,5 @@
-"""The hub's lock on a PostgreSQL database: advisory, and held by the very connections that write, so nothing is ever
-written without it. The first key is the database's; the second belongs to the connection for samples."""
+"""The hub's lock on a PostgreSQL database: advisory, held by the very connections that write, so nothing is written
+without it. The first key is the database's; the second belongs to the connection for samples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LABEL = re.compile(r"myrvm-hub (\d+)@(\S*) (\d+) (\w+)")
 
 
 def label(owner: Owner) -> str:
-    """What the server shows of its connections (`application_name`, 63 ASCII characters)."""
+    """`application_name`: 63 ASCII characters."""
     host = re.sub(r"[^!-~]", "?", owner.host)[:24]
     return f"myrvm-hub {owner.pid}@{host} {int(owner.since.timestamp())} {owner.token}"
 
@@ -40,8 +40,8 @@ def label(owner: Owner) -> str:
 async def take(
     connection: asyncpg.Connection, key: int, owner: Owner, *, evict: Callable[[], bool] = lambda: False
 ) -> None:
-    """Hold `key` for the life of this connection. Raises InUse, and what asyncpg raises. A connection of this same hub
-    that the server still believes in is ended; where `evict` says so, anybody's."""
+    """For the life of this connection. Raises InUse, and what asyncpg raises. A connection of this same hub that the
+    server still believes in is ended; where `evict` allows, anybody's."""
     until, holder = time.monotonic() + WAIT_S, None
     while not await connection.fetchval(_TRY, key):
         if time.monotonic() > until:

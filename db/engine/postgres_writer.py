@@ -1,7 +1,6 @@
-"""Writes to PostgreSQL: one lane for transactions, one for samples. Knows no table but that of the samples.
+"""Writes to PostgreSQL: one lane for transactions, one for samples.
 
-Waiting calls share a transaction; when one of them fails, each gets its own, so that the failure is only its caller's.
-"""
+Waiting calls share a transaction; when one fails, each gets its own, so that the failure is its caller's."""
 
 from __future__ import annotations
 
@@ -49,7 +48,7 @@ _STORE = (
 
 
 class PostgresWriter:
-    """Calls of one kind take effect in the order in which they were made."""
+    """Calls of one kind take effect in order."""
 
     def __init__(self, dsn: str, owner: Owner | None = None) -> None:
         self._compiler = Compiler("postgresql")
@@ -103,7 +102,7 @@ class PostgresWriter:
             attempt.answered()
 
     async def _together(self, attempt: Attempt, group: Sequence[Call]) -> list[list[WriteResult]] | None:
-        """None, and nothing changed, when one of them failed by itself."""
+        """None, and nothing changed: one failed by itself."""
         connection = attempt.connection
         await connection.execute("BEGIN")
         try:
@@ -191,7 +190,7 @@ def _arrays(rows: Sequence[SampleRow]) -> list[Any]:
 
 
 def _raise_if_away(error: Exception) -> None:
-    """Failures that are not the caller's own concern the whole group, and the connection."""
+    """Failures that concern the whole group, and the connection."""
     if isinstance(error, Unavailable):
         raise error
 

@@ -1,9 +1,8 @@
-"""Reading through `databases`, in turns and within 5 s. Knows no table.
+"""Reads through `databases`, in turns and within 5 s.
 
-A time-out around everything, a task for each read (it keeps a connection for a task), and all of a PostgreSQL address.
-On SQLite a few connections are held open. A literal % in the text of a select, and a list of instants as a value, do
-not work there and are refused.
-"""
+A time-out around all, a task for each read (it keeps a connection for a task), and all of a PostgreSQL address. On
+SQLite a few connections are held open. A literal % in a select's text, and a list of instants as a value, do not
+work there and are refused."""
 
 from __future__ import annotations
 
@@ -25,14 +24,14 @@ from db.errors import StoreError, Unavailable
 CALL_S = 4.8
 CLOSE_S = 1.0
 AT_ONCE = 8
-"""Reads at once; the others wait for their turn, within their time."""
+"""Others wait, within their time."""
 
 Row = dict[str, Any]
 T = TypeVar("T")
 
 
 class ReadPool:
-    """Every call ends within 5 s."""
+    """Calls end within 5 s."""
 
     def __init__(self, url: str) -> None:
         self._failures: tuple[type[Exception], ...] = (sqlite3.Error, ValueError, OverflowError)
@@ -121,13 +120,13 @@ async def _begin(connection: Any) -> None:
 
 
 async def _begin_again(connection: Any) -> None:
-    """Instead of the driver's RESET ALL, which would undo the time limits."""
+    """The driver's RESET ALL would undo the time limits."""
     from db.engine.postgres_lane import begin_session
 
     await begin_session(connection)
 
 
 def _rows(records: Sequence[Record]) -> list[Row]:
-    """`_mapping` is the name that `databases` documents."""
+    """`_mapping` is documented by `databases`."""
     names = tuple(records[0]._mapping.keys()) if records else ()  # noqa: SLF001
     return [dict(zip(names, record._mapping.values(), strict=True)) for record in records]  # noqa: SLF001

@@ -1,8 +1,7 @@
-"""Writes rows as PostgreSQL's COPY does (text, UTC, ISO dates), and reads such lines back as SQLite's values.
+"""Writes rows as PostgreSQL's COPY does (text, UTC, ISO dates), and reads such lines as SQLite's values.
 
-The form of a copy of the whole database: PostgreSQL writes and reads it by itself, and either database takes the
-other's. Pure.
-"""
+The form of a whole database's copy: PostgreSQL reads and writes it itself, and either database takes the other's.
+Pure."""
 
 from __future__ import annotations
 
@@ -25,14 +24,14 @@ _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 class CopiedTable(NamedTuple):
-    """`columns`: name and kind, in the order of the lines."""
+    """`columns`: name and kind, in line order."""
 
     name: str
     columns: tuple[tuple[str, Kind], ...]
 
 
 def copied_tables(without: frozenset[str]) -> list[CopiedTable]:
-    """Of the newest schema, whatever is referred to before what refers to it."""
+    """Of the newest schema; referred tables first."""
     return [
         CopiedTable(str(table.name), tuple((str(column.name), _kind(column)) for column in table.columns))
         for table in metadata.sorted_tables
@@ -49,7 +48,7 @@ def _kind(column: sa.Column[Any]) -> Kind:
 
 
 def written(table: CopiedTable, rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Lines of SQLite's values."""
+    """From SQLite's values."""
     writers = [_WRITERS[kind] for _, kind in table.columns]
     for row in rows:
         fields = (NULL if value is None else write(value) for write, value in zip(writers, row, strict=True))
@@ -57,7 +56,7 @@ def written(table: CopiedTable, rows: Iterable[Sequence[Any]]) -> Iterator[str]:
 
 
 def read(table: CopiedTable, lines: Iterable[str]) -> Iterator[list[Any]]:
-    """SQLite's values. Raises ValueError for a line that is none of this table's."""
+    """SQLite's values. Raises ValueError for a line not of this table."""
     readers = [_READERS[kind] for _, kind in table.columns]
     for line in lines:
         fields = line.removesuffix("\n").split("\t")

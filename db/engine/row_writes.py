@@ -1,5 +1,4 @@
-"""Any record as a statement: inserts, patches and deletes of every table. The statement of each shape (table, columns,
-conditions) is made once."""
+"""Any record as a statement: insert, patch, delete. Each shape (table, columns, conditions) is made once."""
 
 from __future__ import annotations
 
@@ -27,8 +26,8 @@ def table_of(of: type[TableRow]) -> sa.Table:
 
 
 def insert(row: TableRow, *, over: tuple[str, ...] = (), once: bool = False, must: str | None = None) -> Write:
-    """Where the natural key is there already: the columns of `over` are replaced; or with `once`, nothing is
-    (Conflict(must, "missing") when there is a `must`). Returns the row, or its id where the database makes that."""
+    """Where the natural key exists: the columns `over` are replaced; or with `once`, nothing is (Conflict(must,
+    "missing") with a `must`). Returns the row, or its new id."""
     of = type(row)
     statement, columns = _insert(of, over, once, getattr(row, "id", None) == 0)
     return Write(statement, {name: getattr(row, name) for name in columns}, must)
@@ -43,7 +42,7 @@ def update(
     while_open: bool = False,
     must: str | None = None,
 ) -> Write:
-    """Of the row with this primary key (None: of all) for which `where` holds. No values: it is only locked. Conflict:
+    """Of the row with this primary key (None: all) for which `where` holds. No values: only locked. Conflict:
     `must`, where there is no such row."""
     where = _with_key(of, key, where)
     ends_as = values.get(OPEN[of].column) if while_open and OPEN[of].repeats else None
@@ -58,14 +57,14 @@ def delete(of: type[TableRow], key: Any, where: Where = (), *, must: str | None 
 
 
 def as_stored(row: R, result: WriteResult) -> R | None:
-    """What an `insert` of `row` came to; None when it was there."""
+    """None: it was there."""
     if not result.rows:
         return row if result.rowcount else None
     return replace(row, **in_members(type(row), result.rows[0]))
 
 
 def belonging(rows: Iterable[TableRow], to: TableRow, result: WriteResult) -> list[TableRow]:
-    """With the id that `to` was given, in their foreign key to its table."""
+    """With `to`'s new id in their foreign key."""
     return [replace(row, **{_foreign_key(type(row), type(to)): result.rows[0]["id"]}) for row in rows]
 
 

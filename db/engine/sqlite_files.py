@@ -1,5 +1,4 @@
-"""How an SQLite file is opened, for the writer, for readers and for migrations; and sqlite3's errors in the product's
-words. Knows no table."""
+"""Opens SQLite files, for the writer, readers and migrations; sqlite3's errors as ours."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ _AWAY = (
 
 
 def from_sqlite(error: Exception) -> StoreError:
-    """An sqlite3 error; a broken foreign key has no column yet (SQLite does not tell which)."""
+    """A broken foreign key has no column yet (SQLite does not name it)."""
     text = str(error)
     if isinstance(error, sqlite3.IntegrityError):
         if match := re.fullmatch(r"UNIQUE constraint failed: (?:.*, )?\w+\.(\w+)", text):
@@ -54,12 +53,12 @@ _WRITER = (
 
 
 def path_of(url: str) -> Path:
-    """The file of `sqlite:///PATH`, nothing decoded: spaces, % and ? are part of the name."""
+    """Of `sqlite:///PATH`, undecoded: spaces, % and ? are part of the name."""
     return Path(url.split(":///", 1)[1])
 
 
 class ReadConnection(sqlite3.Connection):
-    """Reads only, and gives up a statement after READ_S."""
+    """Gives up a statement after READ_S."""
 
     _deadline = math.inf
 
@@ -80,7 +79,7 @@ class ReadConnection(sqlite3.Connection):
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """The connection that writes. Raises sqlite3.Error."""
+    """Raises sqlite3.Error."""
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=256, check_same_thread=False)
     try:
         for pragma in (*_COMMON, *_WRITER):

@@ -1,4 +1,4 @@
-"""What a caller's steps do to an open SQLite transaction. Begins and commits nothing itself."""
+"""Runs a caller's steps in an open SQLite transaction. Begins and commits nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RAISE_MARK = "UPDATE machine_boots SET last_seq = ?1 WHERE id = ?2 AND (last_se
 
 
 def run_steps(connection: sqlite3.Connection, compiler: Compiler, steps: Sequence[Step]) -> list[WriteResult]:
-    """Raises StoreError; the transaction is then to be rolled back to where it began."""
+    """Raises StoreError; the caller then rolls back."""
     results: list[WriteResult] = []
     waiting = deque(steps)
     while waiting:
@@ -63,7 +63,7 @@ def _run(connection: sqlite3.Connection, compiler: Compiler, statement: Statemen
 
 
 def _blame(connection: sqlite3.Connection, prepared: Prepared, statement: Statement) -> StoreError:
-    """Which foreign key it was: the one whose row is not there."""
+    """The foreign key whose row is missing."""
     values = statement.values if isinstance(statement, Write) else {}
     for key in (
         sorted(prepared.table.foreign_keys, key=lambda key: key.parent.name) if prepared.table is not None else ()
@@ -77,7 +77,7 @@ def _blame(connection: sqlite3.Connection, prepared: Prepared, statement: Statem
 
 
 def store_rows(connection: sqlite3.Connection, rows: Sequence[SampleRow]) -> None:
-    """Insert samples that are not there yet and raise the marks of their boots. Raises sqlite3.Error, OverflowError."""
+    """Insert new samples and raise their boots' marks. Raises sqlite3.Error, OverflowError."""
     last: int = connection.execute(_TAKE_IDS, (len(rows),)).fetchone()[0]
     # A frame's samples share their created_at object: convert it once.
     received: datetime | None = None

@@ -1,5 +1,5 @@
-"""The one writer of an SQLite file: one connection on one thread, one commit for everything that waits. A savepoint
-around each call keeps its failure its caller's. Knows no table."""
+"""The one writer of an SQLite file: one connection, one thread, one commit for all that waits. A savepoint around
+each call keeps its failure its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Call = Pending[Any, Any]
 T = TypeVar("T")
 
 _MOST_CALLS = 200
-"""In one transaction, and so settled in one turn of the event loop."""
+"""In one transaction, and so in one turn of the event loop."""
 _MOST_ROWS = 8_000
 # When to move the log into the file: after about 1,000 pages, guessed (a commit writes a few, a sample at most one).
 _CHECKPOINT_WEIGHT = 8_000
@@ -39,7 +39,7 @@ _IDLE_S = 2.0
 
 
 class SqliteWriter:
-    """Calls take effect in the order in which they were made."""
+    """Calls take effect in order."""
 
     def __init__(self, path: Path, owner: Owner | None = None) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class SqliteWriter:
         self._thread.start()
 
     async def open(self) -> None:
-        """With an owner: hold the file until the end, by one beside it. Raises InUse, OSError."""
+        """With an owner: lock it, by a file beside it. Raises InUse, OSError."""
         if self._owner is not None:
             real = self._path.resolve()
             self._lock = await FileLock.take(real.with_name(real.name + ".lock"), self._owner, "database")
@@ -109,7 +109,7 @@ class SqliteWriter:
         self._let_go("TRUNCATE")
 
     def _take(self) -> tuple[list[Call], bool]:
-        """False when it was the last time."""
+        """False: the last time."""
         calls: list[Call] = []
         rows = 0
         try:
@@ -146,7 +146,7 @@ class SqliteWriter:
             self._loop.call_soon_threadsafe(settle_all, outcomes)
 
     def _one(self, connection: sqlite3.Connection, call: Call, alone: bool) -> Any:
-        """Its results, or the exception that is its own. Raises when all calls are affected."""
+        """Results, or its own exception. Raises when all are affected."""
         if not alone:
             connection.execute("SAVEPOINT caller")
         try:

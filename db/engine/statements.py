@@ -1,5 +1,5 @@
-"""A write as a value: a statement that never changes and the values of this time. The statement is a module constant of
-the subject's query file, so that its SQL is compiled once. Knows no connection and no driver."""
+"""A write as a value: a fixed statement and this time's values. The statement is a constant of a query file, so that
+it is compiled once."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sqlalchemy.sql.dml import UpdateBase
 
 @dataclass(frozen=True, eq=False)
 class PerDialect:
-    """Where SQLAlchemy has no common form (ON CONFLICT). `make` is called with "sqlite" or "postgresql", once."""
+    """Where SQLAlchemy has no common form (ON CONFLICT). `make` gets "sqlite" or "postgresql", once."""
 
     make: Callable[[str], UpdateBase]
 
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """`values` are column values and the `key_...` parameters of its WHERE. With `must_match`, touching no row fails
-    the whole transaction with Conflict(must_match, "missing")."""
+    """`values`: columns, and the `key_...` parameters of its WHERE. With `must_match`, touching no row fails the
+    transaction with Conflict(must_match, "missing")."""
 
     statement: UpdateBase | PerDialect
     values: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Write:
 
 @dataclass(slots=True, eq=False)
 class WriteResult:
-    """`rows` is what RETURNING gave; `rowcount` the number of rows touched."""
+    """`rows`: of RETURNING; `rowcount`: rows touched."""
 
     rows: list[dict[str, Any]]
     rowcount: int
@@ -42,14 +42,14 @@ Step = Statement | Later
 
 
 def insert_or_ignore(table: sa.Table, *returning: sa.Column[Any]) -> PerDialect:
-    """INSERT .. ON CONFLICT DO NOTHING: no row comes back when it was there."""
+    """No row comes back when it existed."""
     return PerDialect(lambda dialect: _insert(dialect, table).on_conflict_do_nothing().returning(*returning))
 
 
 def insert_or_update(
     table: sa.Table, keys: Sequence[str], changed: Sequence[str], returning: Sequence[sa.Column[Any]] = ()
 ) -> PerDialect:
-    """INSERT .. ON CONFLICT (keys) DO UPDATE SET the `changed` columns to what was to be inserted."""
+    """INSERT .. ON CONFLICT (keys) DO UPDATE of the `changed` columns."""
 
     def make(dialect: str) -> UpdateBase:
         insert = _insert(dialect, table)

@@ -1,4 +1,4 @@
-"""The one face of the database: `open_store(url)` and the `Store` it gives. Knows no table and no query."""
+"""The one face of the database: `open_store(url)` and its `Store`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class _Writer(Protocol):
 
 
 class Store:
-    """Every call ends within 5 s of the database's last answer, if need be with `db.errors.Unavailable`. Belongs to the
-    event loop it was made on."""
+    """Calls end within 5 s of the database's last answer, if need be with `db.errors.Unavailable`. Belongs to one
+    event loop."""
 
     def __init__(self, dialect: Dialect, reader: ReadPool, writer: _Writer) -> None:
         self.dialect = dialect
@@ -49,27 +49,26 @@ class Store:
         self._writer = writer
 
     async def fetch_all(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> list[Mapping[str, Any]]:
-        """As mappings of Python values; `values` are those of its `bindparam`s. What may not stand in it is in
-        `db.engine.reading`. Raises Rejected, Unavailable."""
+        """As mappings; `values` for its `bindparam`s. `db.engine.reading` has what may not stand in it. Raises
+        Rejected, Unavailable."""
         return [*await self._reader.fetch_all(query, values)]
 
     async def fetch_one(self, query: SelectBase, values: Mapping[str, Any] = NOTHING) -> Mapping[str, Any] | None:
-        """The first row of a select. Raises Rejected, Unavailable."""
+        """The first row. Raises Rejected, Unavailable."""
         return await self._reader.fetch_one(query, values)
 
     async def write(self, *steps: Step) -> list[WriteResult]:
-        """All steps in ONE transaction, on the disk when this returns; one result for each statement, in order. Raises
-        Conflict, Rejected, Unavailable."""
+        """ONE transaction, on disk on return; a result for each statement, in order. Raises Conflict, Rejected,
+        Unavailable."""
         results: list[WriteResult] = await self.submit(steps, unchanged)
         return results
 
     def submit(self, steps: Sequence[Step], on_commit: Callable[[list[WriteResult]], T]) -> asyncio.Future[T]:
-        """Hand in a transaction now, before whatever is handed in later; transactions that wait share one commit.
+        """Hand in a transaction before all later ones; those that wait share one commit.
 
-        `on_commit` is called in the event loop once all steps are on the disk, in the order of the commits, whether or
-        not anyone waits still; the future has what it returns, or Conflict, Rejected, Unavailable. Cancelled before its
-        turn it is not begun. Raises Unavailable when closed or full.
-        """
+        `on_commit` is called in the event loop once all is on disk, in commit order, whether or not anyone waits;
+        the future has what it returns, or Conflict, Rejected, Unavailable. Cancelled before its turn it never
+        begins. Raises Unavailable when closed or full."""
         return self._writer.submit(steps, on_commit)
 
     @property
@@ -77,7 +76,7 @@ class Store:
         return self._writer.silent_s
 
     async def store_samples(self, rows: Sequence[SampleRow]) -> None:
-        """Also raises machine_boots.last_seq, in one durable transaction; duplicates are ignored. Raises Rejected,
+        """With machine_boots.last_seq, in one durable transaction; duplicates are ignored. Raises Rejected,
         Unavailable."""
         await self._writer.store_samples(rows)
 
@@ -90,7 +89,7 @@ class Store:
 
 
 def dialect_of(url: str) -> Dialect:
-    """Raises ValueError for a database the product does not know."""
+    """Raises ValueError for an unknown database."""
     if url.startswith("sqlite:///"):
         return "sqlite"
     if url.startswith(("postgresql://", "postgres://")):
@@ -99,11 +98,10 @@ def dialect_of(url: str) -> Dialect:
 
 
 async def open_store(url: str, owner: Owner | None = None) -> Store:
-    """Bring the database at `url` to the newest schema and open it; with an `owner`, keep every other hub off it.
+    """Upgrade and open the database; with an `owner`, keep other hubs off it.
 
     Raises InUse, Unsuitable, Unavailable, StoreError, ValueError, OSError. `sqlite:///PATH` (PATH taken as it is) or
-    `postgresql://...`.
-    """
+    `postgresql://...`."""
     dialect = dialect_of(url)
     if dialect == "postgresql":
         from db.engine.postgres_checks import check
@@ -123,7 +121,7 @@ async def open_store(url: str, owner: Owner | None = None) -> Store:
 
 
 def _writer(dialect: Dialect, url: str, owner: Owner | None) -> _Writer:
-    """Imports only the driver that is used."""
+    """Imports only its driver."""
     if dialect == "sqlite":
         from db.engine.sqlite_files import path_of
         from db.engine.sqlite_writer import SqliteWriter

@@ -1,4 +1,4 @@
-"""Queries on `backup_logs` for restore drills and statistics. Judges no backup."""
+"""Queries on `backup_logs` for drills and statistics."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _REACHED = sa.select(counters.c.value).where(counters.c.name == _LAST)
 
 
 async def undrilled(store: Store, before: datetime, after: int, limit: int) -> list[BackupRow]:
-    """Whose file is there and was not unpacked since somebody asked for it, or ever, though it was tried earlier than
-    `before`; by their ids, from behind `after`."""
+    """Stored, and not unpacked since it was asked for, or ever; not tried since `before`; by id, from behind
+    `after`."""
     values = {"key_before": before, "key_after": after, "key_limit": limit}
     return [record(BackupRow, row) for row in await store.fetch_all(_UNDRILLED, values)]
 
 
 async def any_good(store: Store, dice: float) -> BackupRow | None:
-    """One of those that are kept and good; `dice` is 0 to below 1."""
+    """Kept and good; `dice` is 0 to below 1."""
     counted = await store.fetch_one(_COUNT, {})
     count = 0 if counted is None else int(counted["count"])
     row: Any = await store.fetch_one(_NTH, {"key_nth": int(dice * count)})
@@ -59,7 +59,7 @@ async def any_good(store: Store, dice: float) -> BackupRow | None:
 
 
 async def last_drill(store: Store) -> datetime | None:
-    """When the last one of a random backup was."""
+    """Of a random backup."""
     row = await store.fetch_one(_REACHED, {})
     return None if row is None else from_microseconds(row["value"])
 
@@ -69,6 +69,6 @@ def drill_mark(at: datetime) -> CounterRow:
 
 
 async def counts(store: Store) -> dict[tuple[int, str], int]:
-    """How many a machine has in each `upload_status`, of those that were not deleted."""
+    """By machine and `upload_status`, without deleted ones."""
     found = await store.fetch_all(_COUNTS, {})
     return {(int(row["rvm_id"]), str(row["upload_status"])): int(row["count"]) for row in found}

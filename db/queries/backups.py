@@ -1,4 +1,4 @@
-"""Queries on `backup_logs`, `backup_parts` and `backup_restores`. Judges no backup."""
+"""Queries on `backup_logs`, `backup_parts` and `backup_restores`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SUMS = sa.select(
     _UPLOADED.where(parts.c.backup_id == _ID).scalar_subquery().label("own"),
 )
 _BYTES = sa.text(str(_SUMS)).columns(**dict.fromkeys(_SUMS.selected_columns.keys(), sa.BigInteger()))
-"""Spelled once: `databases` compiles a select each time, and each sum of it once more, which took 5 ms."""
+"""Written once: `databases` compiled the sums on each call, in 5 ms."""
 _LAST = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0).label("id"))
 _COUNTED = sa.select(counters.c.value).where(counters.c.name == BACKUP_COUNTER)
 _WITHOUT_FILE = sa.or_(
@@ -67,12 +67,12 @@ _OPEN_RESTORES = sa.select(restores).where(restores.c.finished_at.is_(None)).ord
 
 
 def delete_backups_before(before: datetime, limit: int) -> Write:
-    """Delete some rows without a file (deleted or failed earlier); repeat until `rowcount` is below `limit`."""
+    """Some rows without a file (deleted or failed earlier); repeat until `rowcount` is below `limit`."""
     return Write(_DELETE, {"key_before": before, "key_limit": limit})
 
 
 def delete_restores_before(before: datetime, limit: int) -> Write:
-    """Delete some that were asked for earlier; repeat until `rowcount` is below `limit`."""
+    """Some asked for earlier; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_RESTORES, {"key_before": before, "key_limit": limit})
 
 
@@ -81,12 +81,11 @@ async def find(store: Store, backup_id: int) -> BackupRow | None:
 
 
 async def of_command(store: Store, command_id: str) -> BackupRow | None:
-    """The backup that this command makes."""
     return await _one(store, _OF_COMMAND, {"key_command": command_id})
 
 
 async def last_id(store: Store) -> int:
-    """The largest one that was ever given, also of a row that is gone."""
+    """Ever given, also of a row that is gone."""
     there, counted = await store.fetch_one(_LAST), await store.fetch_one(_COUNTED)
     return max(0 if there is None else int(there["id"]), 0 if counted is None else int(counted["value"]))
 
@@ -94,7 +93,7 @@ async def last_id(store: Store) -> int:
 async def of_machine(
     store: Store, rvm_id: int, limit: int, before: int | None = None, *, with_deleted: bool = True
 ) -> list[BackupRow]:
-    """Newest first, older than the backup `before`."""
+    """Newest first, from before `before`."""
     query = sa.select(table).where(table.c.rvm_id == rvm_id).order_by(table.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.id < before)
@@ -104,41 +103,41 @@ async def of_machine(
 
 
 async def newest_of_each(store: Store) -> list[BackupRow]:
-    """Each machine's newest backup and its newest good one, in the order of ids: read once, when the hub starts."""
+    """Each machine's newest, and newest good one, by id: read once, at the hub's start."""
     query = sa.select(table).where(sa.or_(table.c.id.in_(_NEWEST), table.c.id.in_(_NEWEST_GOOD), _OPEN))
     return await _all(store, query.order_by(table.c.id))
 
 
 async def unfinished(store: Store) -> list[BackupRow]:
-    """Every backup that is pending or uploading, oldest first."""
+    """Pending or uploading, oldest first."""
     return await _all(store, _ALL_OPEN)
 
 
 async def kept(store: Store, rvm_id: int) -> list[BackupRow]:
-    """A machine's good backups whose file is there, oldest first."""
+    """Good with a file, oldest first."""
     return await _all(store, _KEPT, {"key_rvm": rvm_id})
 
 
 async def chain(store: Store, rvm_id: int, chain_id: int) -> list[BackupRow]:
-    """What is there of a chain, the full first; also what is unfinished or failed."""
+    """The full first; also unfinished and failed ones."""
     return await _all(store, _CHAIN, {"key_rvm": rvm_id, "key_chain": chain_id})
 
 
 async def keys_gone(store: Store) -> set[str]:
-    """Archives of backups that failed or were deleted: whatever of them is in the store is of no use."""
+    """Archives of failed or deleted backups: of no use in the store."""
     gone = sa.or_(table.c.deleted_at.is_not(None), table.c.upload_status == "failed")
     query = sa.select(table.c.file_path).where(table.c.file_path.is_not(None), gone)
     return {str(row["file_path"]) for row in await store.fetch_all(query)}
 
 
 async def keys_there(store: Store) -> set[str]:
-    """Archives and manifests of backups that are there or under way."""
+    """Archives and manifests, stored or under way."""
     query = sa.select(table.c.file_path, table.c.manifest_key).where(_THERE, table.c.upload_status != "failed")
     return {str(key) for row in await store.fetch_all(query) for key in row.values() if key is not None}
 
 
 async def parts_of(store: Store, backup_id: int) -> list[BackupPartRow]:
-    """In the order of their numbers."""
+    """In order."""
     return [record(BackupPartRow, row) for row in await store.fetch_all(_PARTS, {"key_id": backup_id})]
 
 
@@ -148,14 +147,14 @@ async def find_part(store: Store, backup_id: int, number: int) -> BackupPartRow 
 
 
 class BytesKept(NamedTuple):
-    """What backups take in the store, with the parts of what is being uploaded."""
+    """In the store, with parts of open uploads."""
 
     of_machine: int
     of_fleet: int
 
 
 async def bytes_kept(store: Store, rvm_id: int, but: int = 0) -> BytesKept:
-    """The parts of the backup `but` do not count. One read, as a flood of uploads asks for it each time."""
+    """Without parts of `but`. One read, as a flood of uploads asks each time."""
     row = await store.fetch_one(_BYTES, {"key_rvm": rvm_id, "key_id": but}) or {}
     kept = {name: int(size) for name, size in row.items()}
     return BytesKept(
@@ -169,13 +168,13 @@ async def find_restore(store: Store, restore_id: int) -> RestoreRow | None:
 
 
 async def restores_of(store: Store, rvm_id: int, limit: int) -> list[RestoreRow]:
-    """Of one machine, newest first."""
+    """Newest first."""
     query = sa.select(restores).where(restores.c.rvm_id == rvm_id).order_by(restores.c.id.desc()).limit(limit)
     return [record(RestoreRow, row) for row in await store.fetch_all(query)]
 
 
 async def open_restores(store: Store) -> list[RestoreRow]:
-    """Of all machines, oldest first."""
+    """Oldest first."""
     return [record(RestoreRow, row) for row in await store.fetch_all(_OPEN_RESTORES)]
 
 

@@ -1,4 +1,4 @@
-"""Queries on `machine_boots`: each life of a machine and the sample it is stored up to. Compares no numbers."""
+"""Queries on `machine_boots`: each life of a machine, and up to which sample it is stored."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _DELETE_SURPLUS = sa.delete(boots).where(boots.c.id.in_(_SURPLUS))
 
 
 async def machines_with_more_boots(store: Store, kept: int) -> list[int]:
-    """Who has more of them than are kept."""
+    """More than `kept`."""
     return [row["rvm_id"] for row in await store.fetch_all(_WITH_MORE, {"key_kept": kept})]
 
 
 def delete_boots_before(rvm_id: int, before: datetime, limit: int, *, kept: int) -> Write:
-    """But for the `kept` used last and that of its last hello; repeat until `rowcount` is below `limit`."""
+    """Not the `kept` used last, nor the last hello's; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_SURPLUS, {"key_id": rvm_id, "key_before": before, "key_limit": limit, "key_kept": kept})
 
 
 async def recent_boots(store: Store, kept: int) -> list[BootRow]:
-    """In order of use: read once, when the hub starts."""
+    """In order of use: read once, at the hub's start."""
     return [record(BootRow, row) for row in await store.fetch_all(_RECENT, {"key_kept": kept})]

@@ -1,5 +1,4 @@
-"""Queries on `commands`: the whole life of each command, and a search over all machines. Which move is legal is decided
-elsewhere."""
+"""Queries on `commands`: each one's life, and a search over all machines."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ async def find_command(store: Store, command_id: str) -> CommandRow | None:
 
 
 async def find_by_idempotency_key(store: Store, rvm_id: int, key: str) -> CommandRow | None:
-    """What this key made for this machine before."""
+    """Of this machine."""
     return await _one(store, _BY_KEY, {"key_rvm_id": rvm_id, "key_key": key})
 
 
@@ -39,7 +38,7 @@ async def pending_commands(store: Store) -> list[CommandRow]:
 
 
 async def commands_of_group(store: Store, group_id: str) -> list[CommandRow]:
-    """Every command of one group, by machine."""
+    """By machine."""
     query = sa.select(commands).where(commands.c.group_id == group_id)
     return await _all(store, query.order_by(commands.c.rvm_id, commands.c.id))
 
@@ -47,7 +46,7 @@ async def commands_of_group(store: Store, group_id: str) -> list[CommandRow]:
 async def recent_commands(
     store: Store, rvm_id: int, limit: int, before: tuple[datetime, str] | None = None
 ) -> list[CommandRow]:
-    """Newest first; `before` is (issued_at, id) of the last row of the page before."""
+    """Newest first; `before`: (issued_at, id) of the last row of the page before."""
     query = sa.select(commands).where(commands.c.rvm_id == rvm_id)
     if before is not None:
         query = query.where(
@@ -69,7 +68,7 @@ async def _all(store: Store, query: sa.Select[Any]) -> list[CommandRow]:
 
 
 def delete_commands_before(before: datetime, limit: int) -> Write:
-    """Delete some that were issued earlier and have ended; repeat until `rowcount` is below `limit`."""
+    """Some that were issued earlier and have ended; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})
 
 
@@ -83,7 +82,7 @@ class CommandMark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommandFilters:
-    """`rvm_ids`: of these machines alone (() finds nothing)."""
+    """`rvm_ids`: only these (() finds nothing)."""
 
     rvm_ids: Collection[int] | None = None
     states: Collection[str] | None = None
@@ -104,7 +103,7 @@ async def search(
 
 
 async def count_states(store: Store, filters: CommandFilters) -> dict[str, int]:
-    """How many there are in each state; states nobody is in are left out."""
+    """States without any are left out."""
     query = sa.select(_C.state, sa.func.count().label("n")).where(*_conditions(filters)).group_by(_C.state)
     return {row["state"]: row["n"] for row in await store.fetch_all(query)}
 

@@ -1,5 +1,4 @@
-"""Queries on `sessions`, one-time sign-in links, failed sign-ins and `tokens`. Sees prefixes and hashes, never a
-secret."""
+"""Queries on `sessions`, sign-in links, failed sign-ins and `tokens`. Sees prefixes and hashes only."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ def delete_expired_sessions(now: datetime, limit: int) -> Write:
 
 
 async def find_session(store: Store, session_hash: str) -> SessionRow | None:
-    """Also one that has expired: the caller compares `expires_at`."""
+    """Also an expired one: the caller compares `expires_at`."""
     row = await store.fetch_one(_BY_HASH, {"key": session_hash})
     return None if row is None else record(SessionRow, row)
 
@@ -39,12 +38,12 @@ _DELETE_OLDER = sa.delete(failures).where(failures.c.email.in_(_OLDER.limit(sa.b
 
 
 def delete_expired_links(now: datetime, limit: int) -> Write:
-    """Delete some of them, used or not; repeat until `rowcount` is below `limit`."""
+    """Some, used or not; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_EXPIRED_LINKS, {"key_now": now, "key_limit": limit})
 
 
 def delete_failures_before(before: datetime, limit: int) -> Write:
-    """Delete some whose last failure is older; repeat until `rowcount` is below `limit`."""
+    """Some whose last failure is older; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_OLDER, {"key_before": before, "key_limit": limit})
 
 
@@ -81,7 +80,7 @@ MAX_ID = 2**31 - 1
 
 
 def delete_tokens_before(before: datetime, limit: int) -> Write:
-    """Delete some that were revoked or had expired earlier; repeat until `rowcount` is below `limit`."""
+    """Some revoked or expired earlier; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})
 
 
@@ -98,13 +97,13 @@ async def tokens_of(store: Store, user_id: int) -> list[TokenRow]:
 
 
 async def valid_tokens(store: Store, now: datetime, limit: int, before: int | None = None) -> list[TokenRow]:
-    """Everybody's tokens that work now, newest first; those older than the id `before`."""
+    """Everybody's, newest first, older than the id `before`."""
     values = {"key_now": now, "key_before": MAX_ID if before is None else before, "key_limit": limit}
     return [record(TokenRow, row) for row in await store.fetch_all(_ALL_VALID, values)]
 
 
 async def tokens_made_since(store: Store, user_id: int, since: datetime, now: datetime) -> list[TokenRow]:
-    """A user's tokens that work now and were not there at `since`."""
+    """A user's valid ones."""
     rows = await store.fetch_all(_MADE_SINCE, {"key": user_id, "key_since": since, "key_now": now})
     return [record(TokenRow, row) for row in rows]
 

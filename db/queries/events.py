@@ -1,8 +1,7 @@
-"""Queries on `events`, the audit log: added to and read, never changed. Knows codes and parameters, no sentences.
+"""Queries on `events`, the audit log: added to and read, never changed.
 
-Time and machine have an index. Everything else is looked for in stretches of STRETCH events; after MOST of them the
-search stops with how far it came.
-"""
+Time and machine have an index. Everything else is searched in stretches of STRETCH events; after MOST of them the
+search stops and returns how far it came."""
 
 from __future__ import annotations
 
@@ -21,11 +20,11 @@ from db.records import CounterRow, EventRow
 from db.schema import counters, events
 
 STRETCH: Final = 20_000
-"""Events that one query looks through: some 50 ms on either database."""
+"""Events of one query: some 50 ms on either database."""
 MOST: Final = 10
 """Stretches for one page."""
 GROUPS: Final = ("user", "machine")
-"""Actors that may be asked for as a whole: any user, any machine."""
+"""Actors that can be asked for as a whole."""
 
 _C = events.c
 _TEXTS = (_C.params, _C.before, _C.after)
@@ -38,12 +37,11 @@ class EventMark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventFilters:
-    """`rvm_ids` hides what concerns other machines and what concerns none, `of_machines` only the latter; `start` is
-    included, `end` is not. `kinds` are what codes begin with, up to the dot. `actor` is an actor or one of GROUPS.
+    """`rvm_ids` hides other machines' and no machine's, `of_machines` only the latter; `start` is included, `end` is
+    not. `kinds`: what codes begin with, up to the dot. `actor`: an actor or one of GROUPS.
 
-    `text` is looked for in code, actor, parameters, before and after, ASCII letters in either case; `text_rvms` and
-    `text_actors` are machines and people whose names have it.
-    """
+    `text`: in code, actor, parameters, before and after, ASCII letters in either case; `text_rvms` and
+    `text_actors`: machines and people whose names have it."""
 
     rvm_ids: Collection[int] | None = None
     of_machines: bool = False
@@ -59,8 +57,8 @@ class EventFilters:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """`rows` newest first. `more`: there may be others beyond; `reached` is where a search that stopped early has to go
-    on (None: at the last row). `looked`: events looked through without an index."""
+    """`rows` newest first. `more`: there may be others; `reached`: where a search that stopped early goes on (None:
+    at the last row). `looked`: events read without an index."""
 
     rows: list[EventRow]
     more: bool
@@ -71,7 +69,7 @@ class EventPage:
 async def search(
     store: Store, filters: EventFilters, limit: int, *, before: EventMark | None = None, after: EventMark | None = None
 ) -> EventPage:
-    """The page older than `before`, or newer than `after` (the nearest to it), else the newest."""
+    """Older than `before`, or newer than `after` (the nearest), else the newest."""
     newer = after is not None
     place = after if newer else before
     found: list[EventRow] = []
@@ -94,7 +92,7 @@ async def search(
 
 
 async def _edge(store: Store, filters: EventFilters, place: EventMark | None, *, newer: bool) -> EventMark | None:
-    """By what has an index; None when the log ends within the stretch."""
+    """By what has an index; None: the log ends within the stretch."""
     query = sa.select(_C.at, _C.id).where(*_indexed(filters), *_beyond(place, newer=newer))
     row = await store.fetch_one(_ordered(query, newer=newer).limit(1).offset(STRETCH - 1))
     return None if row is None else EventMark(row["at"], row["id"])
@@ -166,7 +164,7 @@ def _like(column: sa.ColumnElement[Any], pattern: str, text: str) -> sa.ColumnEl
 
 _BY_ID = sa.select(events).where(events.c.id == sa.bindparam("key_id"))
 _RETENTION: Final = "retention"
-"""How far the hub's clock was believed when it last deleted what is old."""
+"""How far the hub's clock was believed when it last deleted."""
 _REACHED = sa.select(counters.c.value).where(counters.c.name == _RETENTION)
 _NEWEST = sa.select(events.c.at).order_by(events.c.id.desc()).limit(1)
 
@@ -188,8 +186,8 @@ async def list_events(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> list[EventRow]:
-    """`before` is (at, id) of the last row of the page before. `rvm_ids` hides what concerns other machines and what
-    concerns none, `of_fleet` what concerns a machine; `start` is included, `end` is not."""
+    """`before`: (at, id) of the last row of the page before. `rvm_ids` hides other machines' and no machine's,
+    `of_fleet` any machine's; `start` is included, `end` is not."""
     query = sa.select(events)
     if before is not None:
         earlier = sa.or_(events.c.at < before[0], sa.and_(events.c.at == before[0], events.c.id < before[1]))

@@ -1,5 +1,5 @@
-"""Queries on `reverse_vending_machines` and on the settings of machines and fleet; and whether another process changed
-machines, a cheap question asked every second. Decides no value."""
+"""Queries on `reverse_vending_machines` and on settings; and whether another process changed machines, a cheap query
+every second."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What people edit. `api_key` is the hash of the key."""
+    """What people edit. `api_key`: the key's hash."""
 
     id: int
     device_id: str
@@ -65,7 +65,7 @@ async def all_ids(store: Store) -> set[int]:
 
 
 async def last_status_seq(store: Store, rvm_id: int, boot_id: str) -> int | None:
-    """Of this boot; kept as -1 - seq."""
+    """Of this boot; stored as -1 - seq."""
     row = await store.fetch_one(_LEAST_SEQ, {"key_rvm_id": rvm_id, "key_boot_id": boot_id})
     return None if row is None or row["least"] is None else -1 - int(row["least"])
 
@@ -93,11 +93,11 @@ async def fleet_settings(store: Store) -> FleetSettingsRow | None:
 
 
 async def machine_settings(store: Store) -> dict[int, MachineSettingsRow]:
-    """By machine; only those that have something of their own, or once had."""
+    """Those that have, or had, their own; by machine."""
     return {row["rvm_id"]: MachineSettingsRow(**row) for row in await store.fetch_all(_MACHINE_SETTINGS)}
 
 
 async def newest_settings(store: Store) -> int:
-    """The largest version any settings ever had; 0 before the first write."""
+    """0 before the first write."""
     row = await store.fetch_one(_NEWEST_SETTINGS)
     return 0 if row is None else int(row["value"])

@@ -1,4 +1,4 @@
-"""Queries on `remote_recordings`: one row for each recorded terminal, whatever became of its file."""
+"""Queries on `remote_recordings`: one row a recorded terminal, whatever became of its file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from db.records import RecordingRow, record
 from db.schema import remote_recordings as table
 
 MOST_AT_ONCE: Final = 100
-"""Rows one look for work answers."""
 
 _ID = sa.bindparam("key_id", type_=sa.Integer())
 _ONE = sa.select(table).where(table.c.id == _ID)
@@ -45,13 +44,13 @@ async def find(store: Store, recording_id: int) -> RecordingRow | None:
 
 
 async def bytes_of_machine(store: Store, rvm_id: int) -> int:
-    """What its finished recordings take."""
+    """Of finished recordings."""
     row = await store.fetch_one(_BYTES_OF, {"key_rvm": rvm_id})
     return 0 if row is None else int(row["size"])
 
 
 async def of_machine(store: Store, rvm_id: int, limit: int, before: int | None = None) -> list[RecordingRow]:
-    """Newest first, older than the recording `before`."""
+    """Newest first, from before `before`."""
     query = sa.select(table).where(table.c.rvm_id == rvm_id).order_by(table.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.id < before)
@@ -59,12 +58,12 @@ async def of_machine(store: Store, rvm_id: int, limit: int, before: int | None =
 
 
 async def in_state(store: Store, state: str, after: int = 0) -> list[RecordingRow]:
-    """A batch in the order of ids, beyond `after`."""
+    """A batch by id, beyond `after`."""
     rows = await store.fetch_all(_IN_STATE, {"key_state": state, "key_after": after})
     return [record(RecordingRow, row) for row in rows]
 
 
 async def ended_before(store: Store, moment: datetime, after: int = 0) -> list[RecordingRow]:
-    """A batch in the order of ids, beyond `after`."""
+    """A batch by id, beyond `after`."""
     rows = await store.fetch_all(_OLDER, {"key_before": moment, "key_after": after})
     return [record(RecordingRow, row) for row in rows]

@@ -1,4 +1,4 @@
-"""Queries on `remote_access_sessions`: who may reach a machine until when, and how it ended. Judges nothing."""
+"""Queries on `remote_access_sessions`: who may reach a machine until when, and how it ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DELETE_ENDED = sa.delete(sessions).where(sessions.c.id.in_(_ENDED))
 
 
 def delete_sessions_before(before: datetime, limit: int) -> Write:
-    """Delete some that began earlier and have ended; repeat until `rowcount` is below `limit`."""
+    """Some that began earlier and have ended; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_ENDED, {"key_before": before, "key_limit": limit})
 
 
@@ -42,7 +42,7 @@ async def find_session(store: Store, session_id: int) -> RemoteSessionRow | None
 async def history(
     store: Store, rvm_id: int, limit: int, before: int | None = None, *, over: bool = False
 ) -> list[RemoteSessionRow]:
-    """Newest first; `before` is the id of the last row of the page before. `over`: only what has ended."""
+    """Newest first; `before`: the last id of the page before. `over`: only ended ones."""
     query = sa.select(sessions).where(sessions.c.rvm_id == rvm_id)
     if over:
         query = query.where(sessions.c.status.not_in(OPEN_SESSION))
@@ -52,7 +52,7 @@ async def history(
 
 
 async def recordings_of(store: Store, session_ids: Collection[int]) -> dict[int, int]:
-    """How many recordings each of these sessions has; one without any is left out."""
+    """By session; those without are left out."""
     if not session_ids:
         return {}
     query = (
@@ -64,7 +64,7 @@ async def recordings_of(store: Store, session_ids: Collection[int]) -> dict[int,
 
 
 def _row(values: Mapping[str, Any]) -> RemoteSessionRow:
-    """With defaults for the columns that the oldest rows lack."""
+    """Oldest rows lack columns: defaults."""
     row = record(RemoteSessionRow, values)
     duration_s = row.duration_s or 0.0
     return replace(

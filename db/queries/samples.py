@@ -1,4 +1,4 @@
-"""Queries on `system_metrics`: history in buckets, the newest of each machine, and letting go of the old."""
+"""Queries on `system_metrics`: history in buckets, each machine's newest, deletion of the old."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Spread = tuple[float, float, float]
 """Minimum, average and maximum."""
 
 PIECE = timedelta(days=10)
-"""Read at once. A year of samples takes a database several seconds, and one read may take 5."""
+"""Of one read: a year takes several seconds, and one read may take 5."""
 
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
@@ -85,8 +85,7 @@ _DELETE_OLD = sa.delete(system_metrics).where(sa.tuple_(*_KEY).in_(_OLD))
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`count` samples from `start` on; a metric nobody measured is absent from `metrics`, and how many did is in
-    `measured`."""
+    """`count` samples from `start` on; a metric nobody measured is not in `metrics`; `measured`: how many did."""
 
     start: datetime
     count: int
@@ -102,7 +101,7 @@ async def history(
     points: int,
     metrics: tuple[str, ...] = METRICS,
 ) -> list[Bucket]:
-    """At most `points` buckets of equal width over start <= timestamp < end, oldest first; empty ones are left out."""
+    """At most `points` equal buckets over start <= timestamp < end, oldest first, without empty ones."""
     span = (end - start) // _MICROSECOND
     if span <= 0 or points <= 0:
         return []
@@ -129,7 +128,7 @@ def _steps(start: datetime, end: datetime, step: timedelta) -> Iterator[datetime
 
 
 def _together(start: datetime, parts: list[Bucket]) -> list[Bucket]:
-    """Neighbours as one; none of none."""
+    """Neighbours as one."""
     if not parts:
         return []
     metrics = {}
@@ -163,7 +162,7 @@ async def _piece(
 def _buckets(
     dialect: str, rvm_id: int, start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
 ) -> sa.Select[Any]:
-    """The aggregation, done where the rows are. `bucket` is a number on SQLite and an instant on PostgreSQL."""
+    """Aggregated in the database. `bucket`: a number on SQLite, an instant on PostgreSQL."""
     at = system_metrics.c.timestamp
     if dialect == "sqlite":
         passed = sa.type_coerce(at, sa.BigInteger) - to_microseconds(start)
@@ -197,7 +196,7 @@ async def between(store: Store, rvm_id: int, start: datetime, end: datetime, lim
 
 
 async def machines_with_samples_before(store: Store, before: datetime) -> list[int]:
-    """Whose samples reach further back, also those of a machine that is gone."""
+    """Also of removed machines."""
     rows = await store.fetch_all(_WITH_OLD, {"key_before": before})
     return [row["rvm_id"] for row in rows]
 
@@ -208,10 +207,10 @@ def delete_samples_before(rvm_id: int, before: datetime, limit: int) -> Write:
 
 
 async def removed_machines(store: Store) -> list[int]:
-    """Machines that are gone and whose samples are not."""
+    """Whose samples are still there."""
     return [row["rvm_id"] for row in await store.fetch_all(_OF_REMOVED)]
 
 
 def delete_samples(rvm_id: int, limit: int) -> Write:
-    """Delete some of a machine's; repeat as with old ones."""
+    """Some; repeat."""
     return Write(_DELETE_SOME, {"key_id": rvm_id, "key_limit": limit})

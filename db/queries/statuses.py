@@ -1,4 +1,4 @@
-"""Queries on `status_history`: what each machine was declared to be, and since when. Decides no status."""
+"""Queries on `status_history`: what each machine was declared to be, and since when."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _DELETE_OLD = sa.delete(history).where(history.c.id.in_(_OLD))
 
 
 async def machines_with_statuses_before(store: Store, before: datetime) -> list[int]:
-    """Who has declarations that `delete_statuses_before` would delete."""
+    """For `delete_statuses_before`."""
     return [row["id"] for row in await store.fetch_all(_WITH_OLD, {"key_before": before})]
 
 
 def delete_statuses_before(rvm_id: int, before: datetime, limit: int) -> Write:
-    """Delete some of a machine's that were replaced before `before`; repeat until `rowcount` is below `limit`."""
+    """Some that were replaced before `before`; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_OLD, {"key_id": rvm_id, "key_before": before, "key_limit": limit})
 
 
 async def statuses_between(
     store: Store, rvm_id: int, start: datetime, end: datetime, limit: int = 10_000
 ) -> list[StatusRow]:
-    """Oldest first: what held at `start` (when known), then every declaration with start < since < end."""
+    """Oldest first: what held at `start` (if known), then declarations with start < since < end."""
     own = sa.select(history).where(history.c.rvm_id == rvm_id)
     before = own.where(history.c.since <= start).order_by(history.c.since.desc(), history.c.id.desc()).limit(1)
     within = own.where(history.c.since > start, history.c.since < end)
@@ -66,7 +66,7 @@ async def page_of_statuses(
     end: datetime | None = None,
     before: StatusRow | None = None,
 ) -> list[StatusRow]:
-    """Newest first: what held at some time from `start` until `end`; `before`: only what stands behind that row."""
+    """Newest first: in force between `start` and `end`; `before`: only what stands behind that row."""
     own = sa.select(history).where(history.c.rvm_id == rvm_id)
     if start is not None:
         at_start = (

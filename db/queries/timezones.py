@@ -1,5 +1,5 @@
-"""Queries on `timezone_sync_logs` and `device_timezones`: every attempt to have the right zone, and what came of it.
-Both name a machine by its device_id."""
+"""Queries on `timezone_sync_logs` and `device_timezones`: attempts at the right zone, and their outcome. Both name a
+machine by its device_id."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DELETE_OLD = sa.delete(logs).where(
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Attempts so far: by method, how many failed, and how many led to another zone."""
+    """By method; failed ones; those that led to another zone."""
 
     automatic: int
     manual: int
@@ -60,5 +60,5 @@ async def counts(store: Store, device_id: str) -> Counts:
 
 
 def delete_logs_before(before: datetime, limit: int) -> Write:
-    """Delete some of the older attempts; repeat until `rowcount` is below `limit`."""
+    """Some older attempts; repeat until `rowcount` is below `limit`."""
     return Write(_DELETE_OLD, {"key_before": before, "key_limit": limit})

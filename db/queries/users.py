@@ -1,4 +1,4 @@
-"""Queries on `users` and the machines of technicians. Knows no rights and no passwords, only their hashes."""
+"""Queries on `users` and technicians' machines. Sees password hashes only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OWNED = sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == sa.b
 
 
 class UserWithMachines(UserRow, frozen=True, kw_only=True):
-    """`machines` are the ids of a technician's own machines."""
+    """`machines`: ids of a technician's own."""
 
     machines: frozenset[int]
 
@@ -40,7 +40,7 @@ async def find_user(store: Store, user_id: int) -> UserWithMachines | None:
 
 
 async def find_user_by_email(store: Store, email: str) -> UserWithMachines | None:
-    """By the address in its normal form (lower case, composed); older rows may hold its accents apart."""
+    """In its normal form (lower case, composed); older rows may hold accents apart."""
     return await _one(store, _BY_EMAIL, {"key": email, "key_apart": unicodedata.normalize("NFD", email)})
 
 
