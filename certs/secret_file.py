@@ -1,5 +1,5 @@
-"""Reads a file that holds a secret: a password, a machine's key, a private key. Refuses, with a code for the sentence
-that names the fix, what everybody on the computer may read. Standard library only; knows no setting and no language."""
+"""Reads a file that holds a secret: a password, a machine's key, a private key. Refuses, with a code, what everybody
+on the computer may read. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Final
 MOST: Final = 64 * 1024
 """Bytes: a chain of certificates beside a key."""
 LOOSE: Final = 0o027
-"""Rights nobody else may have. A group may read (`ssl-cert`, a mounted secret), but not write."""
+"""Rights of others; a group may read (`ssl-cert`, a mounted secret), not write."""
 _MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 class SecretFileError(Exception):
-    """`code`: missing, unreadable, folder, exposed, mark (a byte order mark), empty, long, lines (more than one, or no
-    UTF-8 text). `why` is the system's own word for the first two."""
+    """`code`: missing, unreadable, folder, exposed, mark (a byte order mark), empty, long, lines (more than one, or
+    no UTF-8). `why`: the system's word for the first two."""
 
     def __init__(self, code: str, path: Path, why: str = "") -> None:
         super().__init__(f"{path}: {code}{why and f' ({why})'}")
@@ -27,7 +27,7 @@ class SecretFileError(Exception):
 
 
 def read_secret(path: Path) -> str:
-    """The one line in it, without the end of that line. Raises SecretFileError."""
+    """Its one line. Raises SecretFileError."""
     try:
         text = look_at(path).decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -40,7 +40,7 @@ def read_secret(path: Path) -> str:
 
 
 def look_at(path: Path) -> bytes:
-    """All of it, as for a private key that a library reads by itself. Raises SecretFileError."""
+    """All of it, for a private key that a library reads itself. Raises SecretFileError."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

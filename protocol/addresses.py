@@ -1,8 +1,7 @@
-"""IP addresses as values: one writing for each, and which networks hold it.
+"""IP addresses as values: one form for each, and which networks hold it.
 
-An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`, as a socket for both families names an IPv4 peer) is the IPv4 address,
-in networks too.
-"""
+An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`, an IPv4 peer of a socket for both families) is the IPv4 address, in
+networks too."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ _MAPPED_BITS = 96
 
 
 def parse_address(text: str) -> Address | None:
-    """The address, spaces around it aside; None when it is none."""
+    """Without spaces around it; None: no address."""
     try:
         found = ipaddress.ip_address(text.strip())
     except ValueError:
@@ -23,25 +22,25 @@ def parse_address(text: str) -> Address | None:
 
 
 def normalise_address(text: str) -> str | None:
-    """The address in its usual writing; None when it is none."""
+    """In its usual form; None: no address."""
     found = parse_address(text)
     return None if found is None else str(found)
 
 
 def is_loopback(text: str) -> bool:
-    """Whether it is an address of this computer to itself. A name is none."""
+    """Of this computer to itself. A name is none."""
     found = parse_address(text)
     return found is not None and found.is_loopback
 
 
 def names_this_computer(host: str) -> bool:
-    """Whether a URL's host (`localhost`, an address without brackets) leads to the computer that opens it. Other names
-    below localhost are whatever the network's name server says, unless the system's resolver knows better."""
+    """Whether a URL's host (`localhost`, an address without brackets) is the computer that opens it. Other names
+    below localhost are the network's name server's, unless the system's resolver knows better."""
     return host == "localhost" or is_loopback(host)
 
 
 def is_within(address: str, networks: Iterable[object]) -> bool:
-    """Whether one of the networks (`10.0.0.0/8`, or one address) holds it; what is no network holds nothing."""
+    """`10.0.0.0/8`, or one address; what is no network holds nothing."""
     found = parse_address(address)
     return found is not None and any(_holds(str(network), found) for network in networks)
 

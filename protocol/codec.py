@@ -1,8 +1,7 @@
-"""Text frame to message and back: strict JSON in, compact JSON out, and the error names the field.
+"""Text frame to message and back: strict JSON in, compact JSON out; errors name the field.
 
-A metrics frame is too precious to lose for one bad reading: `protocol.salvage` then drops each bad reading by itself,
-named and counted (`Decoded.faults`), and the rest stands.
-"""
+A metrics frame is too precious to lose for one bad reading: `protocol.salvage` drops each bad reading, named and
+counted (`Decoded.faults`)."""
 
 from __future__ import annotations
 
@@ -22,24 +21,24 @@ _HUB_TYPES = frozenset(t.__struct_config__.tag for t in get_args(messages.HubMes
 
 
 class Decoded(NamedTuple):
-    """A valid message, and what had to be left out of it (only ever readings of a `metrics` frame)."""
+    """With what was left out of it (only readings of a `metrics` frame)."""
 
     message: Any
     faults: tuple[RemoteProtocolError, ...] = ()
 
 
 def encode(message: messages.Message) -> str:
-    """One text frame. The encoder emits strict JSON; non-finite floats become null."""
+    """Strict JSON; non-finite floats become null."""
     return _encoder.encode(message).decode()
 
 
 def decode_from_machine(text: str) -> Decoded:
-    """Decode a machine's frame; raises RemoteProtocolError."""
+    """Raises RemoteProtocolError."""
     return _decode(text, _machine_decoder, _MACHINE_TYPES)
 
 
 def decode_from_hub(text: str) -> Decoded:
-    """Decode a frame of the hub; raises RemoteProtocolError."""
+    """Raises RemoteProtocolError."""
     return _decode(text, _hub_decoder, _HUB_TYPES)
 
 
@@ -60,7 +59,7 @@ def _size(text: str) -> int:
 
 
 def _second_look(text: str, types: frozenset[str], wrong: Exception) -> Decoded:
-    """Why a frame does not fit, kindly: an unknown type survives, bad readings are dropped singly."""
+    """Why a frame does not fit: an unknown type survives, bad readings are dropped singly."""
     plain = _plain_object(text, wrong)
     kind = plain.get("type")
     if not isinstance(kind, str):
@@ -75,7 +74,7 @@ def _second_look(text: str, types: frozenset[str], wrong: Exception) -> Decoded:
 
 
 def _plain_object(text: str, wrong: Exception) -> dict[str, Any]:
-    """The frame as plain values; raises RemoteProtocolError when it is no JSON object, or one no decoder can take."""
+    """Raises RemoteProtocolError: no JSON object, or one no decoder can take."""
     try:
         plain = _plain_decoder.decode(text)
     except RecursionError as deep:

@@ -1,9 +1,7 @@
-"""The dynamic settings of a machine as one table that both ends obey: block, kind, default and bounds of every key.
+"""The dynamic settings of a machine as one table for both ends: block, kind, default and bounds of every key.
 
-The keys and defaults are section 4 of the requirements; `pinned_timezone` and `remote_access_approval` are ours. Any
-further key is allowed (`is_free`): its kind is the kind of the first value it was given. Nothing here reads a file or
-knows who asks.
-"""
+Keys and defaults are the requirements' (section 4); `pinned_timezone` and `remote_access_approval` are ours. Any
+further key is allowed (`is_free`): its first value decides its kind."""
 
 from __future__ import annotations
 
@@ -80,8 +78,8 @@ STATIC_KEYS: Final = frozenset(
         "backup_sources", "backup_public_key", "backup_services",
     }
 )  # fmt: skip
-"""Only the machine's own file has these: a wrong value would cut the machine off for good, or let whoever writes at the
-hub do more to the computer than its owner allowed."""
+"""The machine's own file alone has these: a wrong value would cut it off for good, or let whoever writes at the hub
+do more to the computer than its owner allowed."""
 
 MAX_FREE_KEYS: Final = 100
 MAX_TEXT: Final = 2000
@@ -106,7 +104,7 @@ class WrongValueError(ValueError):
 
 
 def key_of(name: str) -> str:
-    """The key a name means: dashes and underscores are alike. Raises WrongValueError for what can be no key."""
+    """Dashes and underscores are alike. Raises WrongValueError for what can be no key."""
     key = name.replace("-", "_")
     if key in STATIC_KEYS:
         raise WrongValueError("static_key")
@@ -116,22 +114,21 @@ def key_of(name: str) -> str:
 
 
 def is_free(key: str) -> bool:
-    """Whether the key is none of the product's own."""
+    """None of the product's own."""
     return key not in SETTINGS
 
 
 def slip_of(key: str) -> str | None:
-    """The product's key that a free one is most likely a mistyped form of. The first letter is seldom the wrong one:
-    `gpu_threshold` is no slip of `cpu_threshold`."""
+    """The product's key that a free one probably mistypes. The first letter is seldom wrong: `gpu_threshold` is no
+    slip of `cpu_threshold`."""
     alike = [known for known in SETTINGS if known[:1] == key[:1]]
     return next(iter(difflib.get_close_matches(key, alike, 1, _SLIP)), None) if is_free(key) else None
 
 
 def checked(key: str, value: object, before: object = None) -> Value:
-    """The value as it is stored and sent. `before` is what a free key holds now: its kind stays.
+    """As stored and sent. `before`: what a free key holds now, whose kind stays.
 
-    Raises WrongValueError.
-    """
+    Raises WrongValueError."""
     setting = SETTINGS.get(key)
     if setting is not None:
         return _number(setting, value) if setting.kind in ("whole", "number") else _CHECKS[setting.kind](value)
@@ -142,7 +139,7 @@ def checked(key: str, value: object, before: object = None) -> Value:
 
 
 def kind_of(value: object) -> str:
-    """The kind of a free value: switch, number, text or list."""
+    """switch, number, text or list."""
     if isinstance(value, bool):
         return "switch"
     if isinstance(value, (int, float)):
@@ -151,14 +148,14 @@ def kind_of(value: object) -> str:
 
 
 def window_minutes(window: str) -> tuple[int, int]:
-    """When a legal window begins, in minutes of the day, and how many it lasts: 1 to 1440, over midnight where its end
-    is before its beginning, all day where both are the same."""
+    """Its begin in minutes of the day, and its length: 1 to 1440, over midnight where it ends before it begins, all
+    day where both are equal."""
     begin, end = (60 * int(time[:2]) + int(time[3:]) for time in window.split("-"))
     return begin, (end - begin) % 1440 or 1440
 
 
 def defaults() -> dict[str, Value]:
-    """Every key of the product with its default; lists are the caller's own."""
+    """Lists are the caller's own."""
     return {
         key: list(setting.default) if isinstance(setting.default, list) else setting.default
         for key, setting in SETTINGS.items()

@@ -1,4 +1,4 @@
-"""What can go wrong on the wire, in two halves: the peer broke it, or we did; and the close codes that say so."""
+"""Errors on the wire, the peer's and ours, and their close codes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ class WireError(Exception):
 
 
 class LocalProtocolError(WireError):
-    """Our own side tried to say something the table forbids now: a bug of ours, never of the peer."""
+    """We tried to send what the table forbids now: a bug of ours."""
 
 
 class RemoteProtocolError(WireError):
     """The peer broke the protocol.
 
-    `code` is the short code of the `error` message that answers it, `field` the path of the wrong member (JSON path
-    without the leading `$.`, e.g. `samples[3].timestamp`, empty when the whole frame is wrong). `close` is the close
-    code that ends the link, or None when the link survives and only this message is refused.
-    """
+    `code`: of the `error` message that answers it; `field`: path of the wrong member (JSON path without the leading
+    `$.`, e.g. `samples[3].timestamp`; empty: the whole frame). `close`: the close code that ends the link, or None
+    when only this message is refused."""
 
     def __init__(self, code: str, detail: str, *, field: str = "", close: CloseCode | None = None) -> None:
         super().__init__(detail)

@@ -1,7 +1,6 @@
-"""The members whose inside the wire does not know: bounded in depth, in integers and in text, never by recursion.
+"""Members whose inside the wire does not know: bounded in depth, integers and text, never by recursion.
 
-What a peer puts there is stored, encoded again and shown by others, so it must be harmless before anyone else sees it.
-"""
+A peer's content is stored, encoded and shown by others, so it must be harmless before anyone else sees it."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 
 def check(message: messages.Message) -> None:
-    """Raise RemoteProtocolError (the link survives) naming the first member of free shape that may not pass."""
+    """Raises RemoteProtocolError (the link survives) for the first member that may not pass."""
     for path in _MEMBERS.get(type(message), ()):
         value: Any = message
         for name in path.split("."):
@@ -40,7 +39,7 @@ def check(message: messages.Message) -> None:
 
 
 def fault_of(value: object) -> str | None:
-    """What is wrong with a JSON value of free shape, or None."""
+    """None: it may pass."""
     level, depth = [value], 1
     while level:
         following: list[object] = []
@@ -60,15 +59,14 @@ def fault_of(value: object) -> str | None:
 
 
 def fits(value: object, most: int) -> bool:
-    """Whether it has at most so many bytes as JSON."""
+    """As JSON."""
     return len(_encode(value)) <= most
 
 
 def deep_member(text: str) -> str:
-    """The top-level member of a JSON object under which it first nests too deep; "" when it nests deep nowhere.
+    """The top-level member under which it first nests too deep; "": none.
 
-    For texts a decoder gave up on for their depth: everything up to that depth is known to be well-formed.
-    """
+    For texts a decoder gave up on: everything up to that depth is well-formed."""
     depth, member = 0, ""
     for token in _TOKEN.finditer(text):
         mark = token[0]

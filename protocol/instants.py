@@ -1,9 +1,8 @@
-"""RFC 3339 texts as instants, the same on both ends of the wire and on every Python.
+"""RFC 3339 texts as instants, the same on both ends and on every Python.
 
-As written in the wild, too: a space for the `T`, `t` and `z`, no seconds, a comma or any number of digits in a
-fraction, an offset without its colon. A leap second is the first moment of the next minute, as on a clock that does not
-know it. No date alone and no week: they name no instant.
-"""
+Also as found in the wild: a space for the `T`, `t` and `z`, no seconds, a comma or any number of digits in a
+fraction, an offset without its colon. A leap second is the first moment of the next minute. No date alone and no
+week: they name no instant."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _TEXT: Final = re.compile(
 
 
 def parse(text: str) -> datetime:
-    """The instant; aware when the text names an offset. Raises ValueError, or OverflowError at the calendar's end."""
+    """Aware when the text has an offset. Raises ValueError, or OverflowError at the calendar's end."""
     if text[10:11] == "T" and text[13:14] == ":" and text[4:5] == "-" and text[7:8] == "-":
         try:
             return datetime.fromisoformat(text)  # in a tenth of the time; Python 3.10 knows few of the spellings

@@ -1,4 +1,4 @@
-"""A metrics frame without its bad readings: each is left out by itself and named, and the rest keeps its number."""
+"""A metrics frame without its bad readings: each is left out and named, the rest keeps its number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from protocol import limits, messages
 from protocol.errors import RemoteProtocolError
 
 UNREADABLE_TIME: Final = "unreadable"
-"""The timestamp of a sample whose own was missing or of the wrong type. No clock reads it: such a sample is not kept,
-but it is acknowledged, and keeps its place so that the samples around it keep their numbers."""
+"""Timestamp of a sample whose own was missing or of the wrong type. Such a sample is not kept, but acknowledged, and
+keeps its place so that others keep their numbers."""
 
 # Greedy at the front: an offending value may itself contain what looks like a path.
 _SENTENCE = re.compile(r"^(.*) - at `(?:key` in `)?\$\.?(.*)`$", re.DOTALL)
@@ -22,15 +22,15 @@ _LONGEST_INTEGER = 19
 
 
 def describe(error: Exception) -> tuple[str, str]:
-    """Split msgspec's sentence into (what is wrong, path of the member without `$.`)."""
+    """(what is wrong, path without `$.`)."""
     found = _SENTENCE.match(str(error))
     detail, path = (found[1], found[2]) if found else (str(error), "")
     return detail[: limits.MAX_TEXT], path
 
 
 def with_wild_numbers(text: str) -> dict[str, Any] | None:
-    """A metrics frame whose only fault is numbers that JSON or a double has no place for (NaN, Infinity, 1e400), each
-    as a text that no reading accepts; None for anything else."""
+    """A metrics frame whose only fault is numbers that JSON or a double cannot hold (NaN, Infinity, 1e400), each as
+    a text that no reading accepts; else None."""
     try:
         lax = json.loads(text, parse_constant=str, parse_float=_finite, parse_int=_bounded)
         # Once more through the strict decoder: only the numbers may have been at fault.
@@ -41,8 +41,7 @@ def with_wild_numbers(text: str) -> dict[str, Any] | None:
 
 
 def metrics(plain: dict[str, Any]) -> tuple[messages.Metrics, tuple[RemoteProtocolError, ...]]:
-    """The frame with its bad readings left out, and one fault for each; raises RemoteProtocolError when what is wrong
-    is not a reading."""
+    """And one fault for each bad reading; raises RemoteProtocolError when something else is wrong."""
     samples = plain.get("samples")
     faults: list[RemoteProtocolError] = []
     # A list that is too long is refused as a whole below: no work is done for it here.

@@ -1,8 +1,7 @@
-"""One end of the link without a socket: text in, messages out, and the table obeyed by both ends.
+"""One end of the link without a socket: text in, messages out, by the table.
 
-The caller moves bytes and time: it feeds every received frame to `receive`, sends every text that `send` returns,
-and closes the socket with `RemoteProtocolError.close` when an error carries a code. A session is single-use.
-"""
+The caller feeds every received frame to `receive`, sends every text of `send`, and closes the socket with
+`RemoteProtocolError.close` when an error has a code. Single-use."""
 
 from __future__ import annotations
 
@@ -13,11 +12,8 @@ from protocol.transitions import Role, State, follow
 
 
 class Session:
-    """The protocol state of one link, from one end.
-
-    `role` is ours. `authenticated` is True when the upgrade's Authorization header already named the machine, so that
-    no `auth` frame is expected.
-    """
+    """`role` is ours. `authenticated`: the upgrade's Authorization header named the machine, so no `auth` frame is
+    expected."""
 
     __slots__ = ("_decode", "_peer", "role", "state")
 
@@ -31,9 +27,8 @@ class Session:
         """Decode one frame of the peer and follow the table.
 
         Raises RemoteProtocolError: with a close code when the link must end, without one when only this message is
-        refused (answer it with an `error` message and go on). Before the link is live every error ends it, except a
-        type we do not know: a newer peer may say more than we understand, as soon as we know who it is.
-        """
+        refused (answer it with an `error`). Before the link is live every error ends it, except an unknown type: a
+        newer peer may say more, once we know who it is."""
         if isinstance(frame, bytes):
             raise RemoteProtocolError(
                 "binary", "only text frames travel on this link", close=CloseCode.UNSUPPORTED_DATA
@@ -57,7 +52,7 @@ class Session:
         return decoded
 
     def send(self, message: Message) -> str:
-        """Encode one of our own messages and follow the table; raises LocalProtocolError when it may not be sent."""
+        """By the table; raises LocalProtocolError."""
         following = follow(self.role, self.state, type(message))
         if following is None:
             raise LocalProtocolError(
@@ -68,7 +63,7 @@ class Session:
         return text
 
     def closed(self) -> None:
-        """The socket is gone, for whatever reason."""
+        """For whatever reason."""
         self.state = State.CLOSED
 
     def _survives(self, error: RemoteProtocolError) -> bool:

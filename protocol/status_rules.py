@@ -1,7 +1,6 @@
-"""Which statuses a machine may take, as one table that both ends obey: the hub refuses early, the machine has the say.
+"""Which statuses a machine may take, as one table for both ends: the hub refuses early, the machine decides.
 
-A rule speaks of what is physically so. Who may ask at all is another room's business.
-"""
+By what is physically so, not by who asks."""
 
 from __future__ import annotations
 
@@ -14,10 +13,9 @@ FULL_PERCENT: Final = 100
 
 
 def refusal(status: Status, capacity: int | None) -> Failure | None:
-    """Why a machine that is filled to `capacity` percent (None: it cannot tell) may not be `status`; None when it may.
+    """Why a machine filled to `capacity` percent (None: unknown) may not be `status`.
 
-    `capacity` is the one that would hold afterwards.
-    """
+    `capacity` is the one that would hold afterwards."""
     if status == "active" and capacity is not None and capacity >= FULL_PERCENT:
         return Failure(
             code="still_full", message="a machine at 100 % takes no bottles: empty it, or report less, first"
@@ -28,7 +26,7 @@ def refusal(status: Status, capacity: int | None) -> Failure | None:
 
 
 def lawful(status: Status, capacity: int | None) -> Status:
-    """`status`, or what a machine filled to `capacity` percent is instead when it may not be that."""
+    """`status`, or what a machine filled to `capacity` percent is instead."""
     refused = refusal(status, capacity)
     if refused is None:
         return status

@@ -1,4 +1,4 @@
-"""One stream of a tunnel at one end: the state of both ends, what may be sent and what was received."""
+"""One stream of a tunnel at one end: both ends' states, what may be sent, what was received."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from protocol.stream_table import FOLLOWING, OVER, Side
 
 
 class Stream:
-    """Keeps the table and the windows; the order of frames on the wire is `protocol.streams`' business."""
+    """Its table and windows; `protocol.streams` orders frames."""
 
     __slots__ = ("consumed", "controls", "credit", "ended_at", "id", "own_side", "peer_side", "pending", "unread")
 
     def __init__(self, stream_id: int) -> None:
         self.id = stream_id
         self.own_side = self.peer_side = Side.OPENING
-        """The states of the application here and of the peer. What changed ours may still wait to be sent."""
+        """Of the application here and of the peer. What changed ours may still wait to be sent."""
         self.ended_at = 0
-        """The number of the frame that ended our side; 0 while it has not been sent."""
+        """Number of the frame that ended our side; 0: not sent."""
         self.credit = limits.WINDOW
-        """Bytes the application may still hand over."""
+        """The application may still hand over."""
         # Bound: WINDOW bytes; the sender waits before that.
         self.pending = bytearray()
         self.unread = 0
-        """Bytes the peer has sent and was not granted anew."""
+        """Sent by the peer and not granted anew."""
         self.consumed = 0
         self.controls = 0
 
     @property
     def gone(self) -> bool:
-        """Both ends have sent END or RESET."""
+        """END or RESET from both."""
         return self.ended_at > 0 and self.peer_side in OVER
 
     def take(self, data: bytes) -> int:
-        """As many bytes of the application as there is room for."""
+        """As many bytes as there is room for."""
         size = min(len(data), self.credit)
         self.credit -= size
         self.pending += data[:size]
@@ -47,7 +47,7 @@ class Stream:
         return piece
 
     def grant(self, size: int) -> int:
-        """The application has consumed `size` bytes more; how many to grant the peer now, mostly none."""
+        """How many to grant the peer after `size` more were consumed, mostly none."""
         self.consumed += size
         if self.consumed < limits.GRANT_FROM or self.peer_side is not Side.OPEN or self.own_side is Side.RESET:
             return 0
@@ -56,7 +56,7 @@ class Stream:
         return granted
 
     def receive(self, frame: StreamFrame) -> StreamEvent:
-        """Take a frame of the peer; raises StreamProtocolError."""
+        """Raises StreamProtocolError."""
         following = FOLLOWING.get((self.peer_side, frame.type))
         if following is None:
             raise StreamProtocolError(

@@ -1,4 +1,4 @@
-"""What a tunnel's end tells its application: one tuple for each thing that happened to a stream."""
+"""What happened to a stream of a tunnel, one tuple each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Accepted(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Say `consumed` when the application has them."""
+    """Call `consumed` when the application has them."""
 
     id: int
     data: bytes

@@ -1,8 +1,7 @@
-"""The frames one side has sent in a session: numbered, kept until the other side has taken them, repeated after a drop.
+"""Frames one side has sent in a session: numbered, kept until taken, repeated after a drop.
 
-Numbers are implicit: the first frame of a session is 1. Both ends count what they took, and say so in ACK frames and
-when a tunnel is resumed. Knows nothing of streams.
-"""
+Numbers are implicit: the first frame is 1. Both ends count what they took, and report it in ACK frames and when a
+tunnel is resumed."""
 
 from __future__ import annotations
 
@@ -13,18 +12,18 @@ from protocol.stream_limits import FRAME_COST, MAX_KEPT_BYTES
 
 
 class StreamLog:
-    """`add` what goes out; `due` is what has to be written to the socket now; `acknowledged` frees."""
+    """`add` what goes out; `due`: to write to the socket now; `acknowledged` frees."""
 
     def __init__(self) -> None:
         self.sent = 0
-        """The number of the newest frame."""
+        """Of the newest frame."""
         self.taken = 0
-        """The number up to which the peer has taken ours."""
+        """Up to which the peer has ours."""
         # Bound: MAX_KEPT_BYTES not acknowledged; then nothing more is sent.
         self._kept: deque[bytes] = deque()
         self._cost = 0
         self._repeat: int = 0
-        """Frames at the end of `_kept` that have to be written again; they go out before anything new."""
+        """At the end of `_kept`, to be written again before anything new."""
 
     @property
     def full(self) -> bool:
@@ -35,20 +34,20 @@ class StreamLog:
         return self._repeat > 0
 
     def add(self, frame: bytes) -> int:
-        """Keep a frame that is written now; its number."""
+        """Its number; it is written now."""
         self._kept.append(frame)
         self._cost += len(frame) + FRAME_COST
         self.sent += 1
         return self.sent
 
     def next_repeat(self) -> bytes:
-        """The oldest frame that has to be written again."""
+        """Oldest first."""
         frame = self._kept[len(self._kept) - self._repeat]
         self._repeat -= 1
         return frame
 
     def acknowledged(self, count: int) -> None:
-        """The peer has taken `count` frames; raises StreamProtocolError when that cannot be."""
+        """Raises StreamProtocolError when that cannot be."""
         if count < self.taken or count > self.sent:
             raise StreamProtocolError("ack", f"{count} frames taken, of {self.taken} to {self.sent} that can be")
         for _ in range(count - self.taken):
@@ -57,7 +56,7 @@ class StreamLog:
         self._repeat = min(self._repeat, len(self._kept))
 
     def repeat_from(self, count: int) -> None:
-        """A new tunnel of the same session: the peer took `count` frames of the old one. The rest goes out again.
-        Raises StreamProtocolError when a frame that it lacks is not kept any more."""
+        """A new tunnel: the peer took `count` frames of the old one, the rest goes out again. Raises
+        StreamProtocolError when one it lacks is not kept."""
         self.acknowledged(count)
         self._repeat = len(self._kept)

@@ -1,12 +1,11 @@
-"""One end of a tunnel without a socket: streams with flow control in binary frames, and nothing lost by a drop.
+"""One end of a tunnel without a socket: streams with flow control in binary frames, nothing lost by a drop.
 
-The caller moves bytes and time. It feeds every received frame to `receive`, writes what `to_send` returns whenever
-there may be something, and calls `acknowledge` twice a second. After a drop it exchanges `taken` with the peer, calls
-`resume` with the peer's number, and goes on: what the peer lacks goes out again first.
+The caller feeds every received frame to `receive`, writes what `to_send` returns whenever there may be something, and
+calls `acknowledge` twice a second. After a drop it exchanges `taken` with the peer and calls `resume` with the peer's
+number: what the peer lacks goes out first.
 
-Our own mistakes are LocalProtocolError, the peer's StreamProtocolError. After the latter the object is of no use.
-RESET is answered with RESET by a side that has not ended; a side receives nothing of a stream that it has reset.
-"""
+Our own mistakes are LocalProtocolError, the peer's StreamProtocolError, after which the object is of no use. RESET
+is answered with RESET by a side that has not ended; a side receives nothing of a stream that it has reset."""
 
 from __future__ import annotations
 
@@ -30,23 +29,23 @@ __all__ = [
 
 
 class Streams:
-    """All streams of one session, from one end. `role` is ours."""
+    """Of one session, at one end. `role` is ours."""
 
     def __init__(self, role: Role) -> None:
         self.role = role
         self.taken = 0
-        """Frames of the peer that were taken, ACKs not counted: sent to it when a tunnel is resumed."""
+        """Frames of the peer, without ACKs: sent to it when a tunnel is resumed."""
         self._log = StreamLog()
         # Bound: MAX_STREAMS.
         self._streams: dict[int, Stream] = {}
         # Bound: those that ended in what is not acknowledged, which the log bounds.
         self._lingering: dict[int, Stream] = {}
-        """Gone here, but the peer may not know it yet: what it sent before it received our end is no mistake."""
+        """Ended here, but the peer may not know yet: what it sent before is no mistake."""
         self._last = 0
         # Bound: a few frames a stream and MAX_WAITING_CONTROLS words; gone with the stream.
         self._urgent: deque[StreamFrame] = deque()
         self._turns: deque[int] = deque()
-        """Streams with something to send, in the order of their turns. Bound: once each open stream."""
+        """Streams with something to send, in turn. Bound: once each open stream."""
         self._acked = self._unacked_bytes = self._confirmed = 0
         self._ack_due = False
 
@@ -57,7 +56,7 @@ class Streams:
         return len(self._streams)
 
     def open(self, kind: str, args: dict[str, Any]) -> int:
-        """Ask the machine for a stream; its id."""
+        """Its id."""
         if self.role is not Role.HUB:
             raise LocalProtocolError("only the hub opens streams")
         if len(self._streams) >= limits.MAX_STREAMS or self._last >= frames.MAX_STREAM_ID:
@@ -74,7 +73,7 @@ class Streams:
         self._urgent.append(StreamFrame(FrameType.ACCEPT, stream_id, payload))
 
     def send(self, stream_id: int, data: bytes) -> int:
-        """Hand over bytes; how many there was room for. When not all: go on after `Writable`."""
+        """How many bytes there was room for. When not all: go on after `Writable`."""
         stream = self._ours(stream_id, FrameType.DATA)
         size = stream.take(data)
         if size:
@@ -82,17 +81,17 @@ class Streams:
         return size
 
     def end(self, stream_id: int) -> None:
-        """No more data from here; what was handed over still goes out."""
+        """What was handed over still goes out."""
         self._ours(stream_id, FrameType.END)
         self._take_turn(stream_id)
 
     def reset(self, stream_id: int, code: str, message: str = "") -> None:
-        """Over at once; what was handed over and not sent is dropped."""
+        """What was handed over and not sent is dropped."""
         payload = frames.pack({"code": code, "message": message})
         self._send_reset(self._ours(stream_id, FrameType.RESET), payload)
 
     def control(self, stream_id: int, values: dict[str, Any]) -> bool:
-        """A word beside the data; False when so many wait already that this one is not sent."""
+        """Beside the data; False: too many wait."""
         stream = self._ours(stream_id, FrameType.CONTROL)
         if stream.controls >= limits.MAX_WAITING_CONTROLS:
             return False
@@ -101,7 +100,7 @@ class Streams:
         return True
 
     def consumed(self, stream_id: int, size: int) -> None:
-        """The application has `size` bytes of what `Data` brought: the peer may send as many again."""
+        """The peer may send as many again."""
         stream = self._streams.get(stream_id)
         if stream is None:
             return
@@ -114,18 +113,18 @@ class Streams:
     # --- what goes out ----------------------------------------------------------------------------------------------
 
     def acknowledge(self) -> None:
-        """Time has passed: tell the peer what was taken, if it does not know."""
+        """Report what was taken, if the peer does not know."""
         self._ack_due = self._ack_due or self.taken > self._acked
 
     def resume(self, peer_taken: int) -> None:
-        """A new tunnel of this session: the peer has taken so many of our frames. Raises StreamProtocolError when
-        what it lacks cannot be repeated any more."""
+        """A new tunnel: the peer has taken so many of our frames. Raises StreamProtocolError when what it lacks
+        cannot be repeated."""
         self._log.repeat_from(peer_taken)
         self._ack_due = True
 
     def to_send(self, most: int = 64 * 1024) -> list[bytes]:
-        """The next frames, of about `most` bytes together; none when there is nothing to say or the peer has too much
-        to acknowledge. What is returned counts as sent."""
+        """About `most` bytes; none when there is nothing to say or the peer has too much to acknowledge. They count
+        as sent."""
         out: list[bytes] = []
         size = 0
         while size < most:
@@ -178,7 +177,7 @@ class Streams:
     # --- what the peer says -----------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[StreamEvent]:
-        """Take one frame of the peer; what it means for the application. Raises StreamProtocolError."""
+        """What it means for the application. Raises StreamProtocolError."""
         frame = frames.decode(data)
         if frame.type is FrameType.ACK:
             self._acknowledged(frames.count_in(frame.payload))
@@ -223,7 +222,7 @@ class Streams:
     # --- the life of a stream ---------------------------------------------------------------------------------------
 
     def _ours(self, stream_id: int, kind: FrameType) -> Stream:
-        """The stream that we are about to send this on; that is final, though the frame may have to wait."""
+        """Of a frame about to be sent; final, though it may have to wait."""
         stream = self._streams.get(stream_id)
         following = None if stream is None else FOLLOWING.get((stream.own_side, kind))
         if stream is None or following is None or ONLY.get(kind, self.role) is not self.role:

@@ -1,5 +1,5 @@
-"""Sentences by key: `texts("ago", age="3 h")`. What comes out is plain text: pages escape it, the log and the terminal
-clean it. tests/texts/fixtures/sentences.json holds dashboard/static/js/texts.js to the same sentences."""
+"""Sentences by key: `texts("ago", age="3 h")`. Plain text: pages escape it, log and terminal clean it.
+tests/texts/fixtures/sentences.json holds dashboard/static/js/texts.js to the same sentences."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 Forms = str | dict[str, str]
-"""A sentence, or one for each plural form of its language (`one`, `other`, as CLDR names them)."""
+"""A sentence, or one for each plural form (CLDR's `one`, `other`)."""
 FORMS: Final = {"en": ("one", "other"), "id": ("other",)}
 _PLACE: Final = re.compile(r"\{(\w+)\}", re.ASCII)
 
 
 class Texts(Mapping[str, Forms]):
-    """The sentences of one language. As a mapping: each as it stands in its file."""
+    """Of one language. As a mapping: as in its file."""
 
     __slots__ = ("_sentences", "language")
 
@@ -26,7 +26,7 @@ class Texts(Mapping[str, Forms]):
         self._sentences = sentences
 
     def __call__(self, key: str, /, **values: object) -> str:
-        """`count` chooses the form. An unknown key raises KeyError; a place without a value stays as it is."""
+        """`count` chooses the form. An unknown key raises KeyError; a place without a value stays."""
         sentence = self._sentences[key]
         if not isinstance(sentence, str):
             sentence = sentence[plural_form(self.language, values.get("count"))]
@@ -55,5 +55,5 @@ def plural_form(language: str, count: object) -> str:
 
 @cache
 def read(folder: Path, language: str) -> Texts:
-    """The sentences of `folder`/`language`.json, read once."""
+    """Of `folder`/`language`.json, read once."""
     return Texts(language, json.loads((folder / f"{language}.json").read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Which of the product's languages a reader wants: by the environment of a process, or by what a browser accepts."""
+"""Which of the product's languages a reader wants: by a process's environment, or by a browser's header."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 LANGUAGES: Final = ("en", "id")
 DEFAULT: Final = "en"
 VARIABLES: Final = ("RVM_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
-"""The first one that is set decides: ours, then as POSIX orders them."""
+"""The first set one decides: ours, then in POSIX's order."""
 LONGEST_HEADER: Final = 500
-"""Characters of an Accept-Language header that are read; browsers send fewer than 100."""
+"""Characters that are read; browsers send fewer than 100."""
 
 _OLD_CODES: Final = {"in": "id"}
 _RANGE: Final = re.compile(
@@ -20,14 +20,13 @@ _RANGE: Final = re.compile(
 
 
 def from_environment(environ: Mapping[str, str]) -> str:
-    """The language of a process, English when it asks for one that we do not have."""
+    """English when it asks for another."""
     wanted = next((environ[name] for name in VARIABLES if environ.get(name)), "")
     return _ours(re.split(r"[_.@-]", wanted, maxsplit=1)[0]) or DEFAULT
 
 
 def from_accept_language(header: str) -> str | None:
-    """The language of ours that the header weighs highest, the first of equals; None when it accepts neither. Ranges
-    not written as RFC 9110 says are left out."""
+    """Of ours, weighed highest, the first of equals; None: neither. Ranges not written as in RFC 9110 are left out."""
     if len(header) > LONGEST_HEADER:
         header = header[:LONGEST_HEADER].rpartition(",")[0]
     weights: dict[str, float] = {}
