@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
@@ -52,6 +53,8 @@ counts and names it. A fault of the product fails twice."""
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "tmp_path_retention_policy=failed")
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - pytest makes a folder of its own in it
 """Where unit tests keep their files if there is so much room: a flush that takes 5 ms on a disk takes 5 us there."""
+PHASE_S = 1200
+"""No phase takes so long: then its processes end, and the summary says so."""
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py::\S+?(?:\[.*?\])?)(?: - .*)?$")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
 SLOWEST = 10
@@ -287,13 +290,16 @@ def run_pytest(command: list[str]) -> "tuple[bool, str, list[str]]":
     closing, failed = "", []
     colour = ["--color=yes"] if sys.stdout.isatty() else []
     with subprocess.Popen([*command, *colour], stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        limit = threading.Timer(PHASE_S, process.kill)  # its workers end with it
+        limit.start()
         for line in process.stdout or ():
             print(line, end="", flush=True)
             plain = re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
             closing = plain if CLOSING_LINE.match(plain) else closing
             failure = FAILURE.match(plain)
             failed += [failure[1]] if failure else []
-    return process.returncode == 0, closing, failed
+        limit.cancel()
+    return process.returncode == 0, closing or f"no end within {PHASE_S} s", failed
 
 
 def read_times(report: Path) -> "Iterator[tuple[str, float]]":
@@ -354,16 +360,10 @@ def slowest(times: "list[tuple[str, float]]") -> None:
     for test, seconds in times:
         name = test.partition("::")[0]
         files[name] = files.get(name, 0.0) + seconds
-    heading("Slowest files")
-    for name, seconds in longest_first(files.items())[:SLOWEST]:
-        print(f"  {seconds:7.1f} s  {name}")
-    heading("Slowest tests")
-    for name, seconds in longest_first(times)[:SLOWEST]:
-        print(f"  {seconds:7.1f} s  {name}")
-
-
-def longest_first(times: "Iterable[tuple[str, float]]") -> "list[tuple[str, float]]":
-    return sorted(times, key=lambda timed: -timed[1])
+    for what, timed in (("files", files.items()), ("tests", times)):
+        heading(f"Slowest {what}")
+        for name, seconds in sorted(timed, key=lambda one: -one[1])[:SLOWEST]:
+            print(f"  {seconds:7.1f} s  {name}")
 
 
 def summary(outcomes: "list[Outcome]", seconds: float) -> None:

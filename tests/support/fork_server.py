@@ -59,6 +59,8 @@ class Forked:
             word, value = line.decode().split()
             (self.url if word == "serves" else self.code).set_result(value)
         writer.close()
+        if not self.code.done():
+            self.code.set_exception(AssertionError("the process that forks has ended"))
 
 
 async def fork(kind: str, log: Path, given: dict[str, Any]) -> Forked:
