@@ -29,6 +29,7 @@ from protocol import codec
 from protocol import messages as m
 from protocol.limits import MAX_SAMPLES_PER_FRAME, SAMPLES_AT_ONCE, SAMPLES_PER_S
 from tests.hub.web.api.test_floods import WRITTEN_BY_MACHINES, address_of, body_of
+from tests.support.flooding_caller import flooding_caller
 from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.hub_people import MachineKey
 from tests.support.machine_client import MachineClient
@@ -198,56 +199,37 @@ async def test_frames_of_every_other_kind_are_slowed_and_fill_neither_record_nor
         neighbours.notice_nothing()
 
 
-def _request(operation: Operation, number: int) -> bytes:
+def _request(operation: Operation, key: MachineKey, number: int) -> str:
     """Another body each time; samples by the hundred, each in a boot of its own. The machine is the first: number 1."""
     at = "2026-11-23T13:05:09Z"
     boots = [{"timestamp": at, "boot_id": f"{number}-{n}", "seq": 1} for n in range(MAX_SAMPLES_PER_FRAME)]
     said = body_of(operation)
     if "reason" in said:
         said["reason"] = f"{number}{W}"
-    body = json.dumps(boots if operation.name == "upload_metrics" else said).encode()
-    head = (
-        f"{operation.method} {address_of(operation)} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer KEY\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    body = json.dumps(boots if operation.name == "upload_metrics" else said)
+    return (
+        f"{operation.method} {address_of(operation)} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {key.api_key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}"
     )
-    return head.encode() + body
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_requests_of_every_operation_are_refused_in_time_and_make_nothing_grow(tmp_path: Path) -> None:
-    answers: Counter[tuple[str, int]] = Counter()
-    requests = {one.name: [_request(one, n) for n in range(20)] for one in WRITTEN_BY_MACHINES}
     async with stage(tmp_path) as (hub, key, neighbours):
-
-        async def caller(name: str) -> None:
-            reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
-            with contextlib.closing(writer):
-                for request in itertools.cycle(requests[name]):
-                    writer.write(request.replace(b"KEY", key.api_key.encode()))
-                    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                    await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
-                    status = int(head.split()[1])
-                    answers[name, status] += 1
-                    assert status != 429 or int(head.partition(b"retry-after: ")[2].split()[0]) >= 1
-                    if b"connection: close" in head:
-                        return
-
-        async def again(name: str) -> None:
-            while True:
-                await caller(name)
-
-        async def flood() -> None:
-            await asyncio.gather(*(again(name) for name in 2 * list(requests)))
-
-        memory, began = hub.memory_bytes(), time.monotonic()
-        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(flood(), (LINES_AT_ONCE - BURST) / SUSTAINED_PER_S + 1)  # its burst of lines
-        await neighbours.turns(flood)
+        requests = {one.name: [_request(one, key, n) for n in range(20)] for one in WRITTEN_BY_MACHINES}
+        async with flooding_caller(hub.port, requests) as caller:
+            memory, began = hub.memory_bytes(), time.monotonic()
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(
+                    caller.flood(), (LINES_AT_ONCE - BURST) / SUSTAINED_PER_S + 1
+                )  # its burst of lines
+            await neighbours.turns(caller.flood)
         took = time.monotonic() - began
-        print(dict(answers), f"{(hub.memory_bytes() - memory) / MIB:.1f} MiB")
-        assert sum(count for (_, status), count in answers.items() if status == 429) >= REFUSALS_AT_ONCE
-        assert sum(answers.values()) <= BURST + SUSTAINED_PER_S * took + 150
+        print(dict(caller.answers), f"{(hub.memory_bytes() - memory) / MIB:.1f} MiB")
+        refused = sum(count for (_, status), count in caller.answers.items() if status == 429)
+        assert refused >= REFUSALS_AT_ONCE
+        assert sum(caller.answers.values()) <= BURST + SUSTAINED_PER_S * took + 150
         assert rows(hub, "machine_boots", key) <= MAX_SAMPLES_PER_FRAME + BOOTS_AT_ONCE
         assert rows(hub, "events", key) <= LINES_AT_ONCE + took + 2
         assert hub.memory_bytes() - memory <= 20 * MIB

@@ -5,6 +5,7 @@ path. Unknown and forbidden machines are answered alike."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import secrets
@@ -68,6 +69,8 @@ def without_body(response: Response) -> Response:
 logger = logging.getLogger("myrvm.api")
 
 UNAVAILABLE_RETRY_S = 5.0
+APART_S: Final = 0.005
+"""A machine's requests: four times what the dearest takes of the event loop, so that other threads get their turn."""
 
 
 class Endpoint:
@@ -143,6 +146,15 @@ def _note_sign_of_life(context: HubContext, operation: Operation, principal: Pri
         context[Links].observer.uploaded(machine)
 
 
+async def _turn(context: HubContext, principal: Principal, operation: Operation) -> None:
+    """Return when this request of a machine may begin: `APART_S` after the one before, so that what it sends at once
+    stands before its own, and not before its neighbours'."""
+    if principal.kind == "machine" and operation.method not in origin.SAFE_METHODS:
+        turn = context[ReadBudget].turn(principal.actor)
+        await turn.acquire()
+        asyncio.get_running_loop().call_later(APART_S, turn.release)
+
+
 async def _body(request: Request, operation: Operation) -> tuple[Any, int]:
     raw = await request_body.read(request, operation.body_limit)
     if not raw and operation.body_optional:
@@ -213,6 +225,7 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
     forged = principal.via == "session" and request.method not in origin.SAFE_METHODS
     if forged and not identify.csrf_holds(context.settings, request):
         raise origin.csrf_refusal(request, context.settings)
+    await _turn(context, principal, operation)
     await charge(context, principal, operation, operation.arrival(request))
     if request.method not in origin.SAFE_METHODS:
         may_change_now(context, principal, operation.action)
