@@ -97,7 +97,9 @@ def build(root: Path, files: dict[str, str]) -> House:
 
 
 @pytest.mark.parametrize(("law", "files", "said"), BREAKING, ids=lambda value: getattr(value, "__name__", None))
-def test_a_tree_that_breaks_the_law_is_told_which(law: Law, files: dict[str, str], said: str, tmp_path: Path) -> None:
+def test_a_tree_that_breaks_a_law_is_reported_with_it(
+    law: Law, files: dict[str, str], said: str, tmp_path: Path
+) -> None:
     broken = list(law(build(tmp_path, files)))
     assert broken, "nothing was found"
     assert any(said in sentence for sentence in broken), broken

@@ -309,7 +309,7 @@ def test_a_checkpoint_that_fits_nothing_is_refused(large: Path, tmp_path: Path) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
-def test_a_disk_that_fills_meanwhile_is_said_with_the_figure_and_gone_on_from(large: Path, tmp_path: Path) -> None:
+def test_a_disk_that_fills_meanwhile_is_reported_with_the_figure_and_gone_on_from(large: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "70m") as disk:
         scan(header({"data": large}), disk.folder / "work", None)
         whole = archive_of(disk.folder / "work", {"data": large}).data

@@ -41,7 +41,7 @@ def test_frames_of_a_server_are_found_however_they_arrive(payloads: list[bytes],
     assert left == b""
 
 
-def test_a_text_in_fragments_is_heard_as_one() -> None:
+def test_a_text_in_fragments_is_received_as_one() -> None:
     heard: list[bytes] = []
     link = Link("host", "/", "", "", "")
     link.transport = Mock()

@@ -305,7 +305,7 @@ async def test_times_are_the_sites_wherever_the_browser_is(vault: Vault, zone: s
         assert "WIB" in words
 
 
-async def test_a_real_machines_backup_tells_its_rate_and_shows_its_files(tmp_path: Path, browser: Browser) -> None:
+async def test_a_real_machines_backup_shows_its_rate_and_its_files(tmp_path: Path, browser: Browser) -> None:
     """A real hub and a real agent: 4 MiB at 400 KiB/s."""
     async with forked_hub(tmp_path) as hub:
         async with hub.client() as client:

@@ -83,7 +83,7 @@ async def test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_
         assert mine.faults == theirs.faults == []
 
 
-async def test_one_job_tells_everything_and_goes_on_live(stage: Stage) -> None:
+async def test_one_job_shows_everything_and_goes_on_live(stage: Stage) -> None:
     stage.machine.confirms = False
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/machines/1")

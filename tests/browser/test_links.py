@@ -95,7 +95,7 @@ async def connect(page: Page) -> None:
 
 
 @pytest.mark.parametrize("how", ["sleep", "online"])
-async def test_a_terminal_notices_a_dead_connection_and_tells_what_did_not_arrive(room: Room, how: str) -> None:
+async def test_a_terminal_notices_a_dead_connection_and_shows_what_did_not_arrive(room: Room, how: str) -> None:
     """Then the same shell again."""
     async with tab(room.browser, room.hub) as page:
         await room.open(page, "/machines/1/remote")

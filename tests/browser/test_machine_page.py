@@ -67,7 +67,7 @@ async def test_maintenance_is_shown_when_the_machine_has_confirmed_it_and_not_be
         assert page.faults == []
 
 
-async def test_what_is_typed_while_the_hub_answers_stays_and_an_answer_that_was_lost_is_told_by_the_feed(
+async def test_what_is_typed_while_the_hub_answers_stays_and_a_lost_answer_comes_by_the_feed(
     stage: Stage,
 ) -> None:
     async with tab(stage.browser, stage.hub) as page:
@@ -112,7 +112,7 @@ async def test_the_status_is_changed_by_keyboard_alone(stage: Stage) -> None:
         await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")
 
 
-async def test_an_offline_machine_tells_before_the_click_when_it_will_happen(stage: Stage) -> None:
+async def test_of_an_offline_machine_it_is_shown_before_the_click_when_it_will_happen(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/machines/3")
         await page.live()
@@ -164,7 +164,7 @@ async def test_a_zoom_is_kept_while_values_come_and_live_is_one_press_away(stage
 
 
 @pytest.mark.parametrize("zone", ["Asia/Jakarta", "America/New_York", "Asia/Kathmandu", "UTC"])
-async def test_axis_hover_table_and_caption_tell_the_sites_time_wherever_the_browser_is(
+async def test_axis_hover_table_and_caption_show_the_sites_time_wherever_the_browser_is(
     stage: Stage, zone: str
 ) -> None:
     async with tab(stage.browser, stage.hub, viewport={"width": 1280, "height": 1600}, timezone_id=zone) as page:

@@ -100,7 +100,7 @@ def screen(page: Page) -> Any:
 
 
 @pytest.mark.parametrize("look", [DESK, PHONE], ids=["1440", "390"])
-async def test_a_lease_from_its_start_to_its_end(room: Room, look: dict[str, Any], tmp_path: Path) -> None:
+async def test_a_remote_session_from_its_start_to_its_end(room: Room, look: dict[str, Any], tmp_path: Path) -> None:
     """Start, type `echo`, see it, open the machine's page, take and give a file, end: it is back in service."""
     async with tab(room.browser, room.hub, **look) as page:
         await begin(page)
@@ -217,7 +217,7 @@ async def test_keys_of_the_page_sleep_in_the_terminal_and_it_can_be_left(room: R
         assert page.page.url.endswith("/machines/1/remote")
 
 
-async def test_a_lease_is_seen_everywhere_while_it_lasts(room: Room) -> None:
+async def test_a_remote_session_is_seen_everywhere_while_it_lasts(room: Room) -> None:
     """In the fleet's row by everybody, in the bar of its holder on pages with and without live values."""
     async with tab(room.browser, room.hub, **DESK) as fleet:
         await fleet.open("/")
@@ -244,7 +244,7 @@ async def test_a_lease_is_seen_everywhere_while_it_lasts(room: Room) -> None:
         assert fleet.faults == []
 
 
-async def test_a_lease_works_by_plain_forms(room: Room) -> None:
+async def test_a_remote_session_works_by_plain_forms(room: Room) -> None:
     async with tab(room.browser, room.hub, java_script_enabled=False, **DESK) as page:
         await page.open("/machines/1/remote")
         await page.page.fill("#lease-reason", "Without a script")

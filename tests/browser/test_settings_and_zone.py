@@ -98,7 +98,7 @@ async def test_a_stale_form_is_answered_with_what_is_now(stage: Stage) -> None:
         await expect(page.page.locator("[name='v.cpu_threshold']")).to_have_value("70")
 
 
-async def test_a_wrong_value_is_told_at_its_field_and_a_key_is_added(stage: Stage) -> None:
+async def test_a_wrong_value_is_shown_at_its_field_and_a_key_is_added(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/machines/1/settings")
         await page.live()

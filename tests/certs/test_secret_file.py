@@ -60,7 +60,7 @@ def test_what_is_no_secret_or_another_than_it_looks_is_refused(tmp_path: Path, c
     assert b"one" not in str(refused.value).encode()
 
 
-def test_a_folder_and_nothing_are_told_apart(tmp_path: Path) -> None:
+def test_a_folder_and_nothing_differ(tmp_path: Path) -> None:
     for path, code in ((tmp_path, "folder"), (tmp_path / "none", "missing"), (tmp_path / "a" / "b", "missing")):
         with pytest.raises(SecretFileError) as refused:
             read_secret(path)

@@ -42,7 +42,7 @@ def reader(language: str = "en") -> Reader:
     return Reader(language, "auto", "Asia/Jakarta", NOW)
 
 
-def test_every_failure_of_a_backup_is_said_in_the_readers_language() -> None:
+def test_every_failure_of_a_backup_is_shown_in_the_readers_language() -> None:
     for language in ("en", "id"):
         assert {code for code in FAILURES if f"failure.{code}" not in reader(language).t} == set()
 
@@ -135,7 +135,7 @@ def test_a_folder_is_a_way() -> None:
     assert backups.folders("data/2026/11/") == [("data", "data"), ("2026", "data/2026"), ("11", "data/2026/11")]
 
 
-def test_a_preview_tells_ages_in_the_machines_zone() -> None:
+def test_a_preview_shows_ages_in_the_machines_zone() -> None:
     one = {
         "id": 1, "rvm_id": 1, "backup_id": 12, "dry_run": True, "state": "succeeded", "created_at": NOW, "reason": None,
         "result": {"classes": {}, "now_newest": "2026-11-23T10:00:00Z"}, "error": None, "classes": None, "paths": None,

@@ -79,7 +79,7 @@ def test_a_group_is_summed_up_in_words() -> None:
     assert [words for words, _ in said] == ["0 dari 6 selesai", "3 sedang berjalan", "2 antre", "1 dibatalkan"]
 
 
-def test_a_bulk_request_foretells_who_waits_and_who_cannot() -> None:
+def test_a_bulk_request_forecasts_who_waits_and_who_cannot() -> None:
     machines = [case["machine"] for case in TABLE["offers"]]
     assert bulk.forecast(bulk.BULK_ACTIONS["sync_timezone"], machines) == (5, 2, 1)
     assert bulk.forecast(bulk.BULK_ACTIONS["maintenance"], machines) == (6, 2, 0)
@@ -97,7 +97,7 @@ def test_a_bulk_request_foretells_who_waits_and_who_cannot() -> None:
         ([(-60, 0), (0, 3e6), (3, 6e6), (6, 9e6)], (1e6, True)),
     ],
 )
-def test_a_pace_is_told_when_it_is_known_and_an_end_when_it_is_steady(points: Any, told: Any) -> None:
+def test_a_throughput_is_shown_when_it_is_known_and_an_end_when_it_is_steady(points: Any, told: Any) -> None:
     assert jobs.throughput_of(points, 6.0) == told
     assert jobs.throughput_of(points, 60.0) is None, "nothing has moved for long"
 

@@ -62,7 +62,7 @@ def test_every_code_has_a_sentence_and_no_sentence_is_without_a_code() -> None:
 
 @pytest.mark.parametrize("language", ["en", "id"])
 @pytest.mark.parametrize("code", sorted(CODES))
-def test_an_event_with_what_its_code_must_have_is_said_in_full(code: str, language: str) -> None:
+def test_an_event_with_what_its_code_must_have_is_rendered_in_full(code: str, language: str) -> None:
     found = record.describe(reader(language), fullest(code), PEOPLE)
     assert not re.search(r"\{\w+\}", found.sentence), "a place without a value"
     if code != "config.changed":
@@ -111,7 +111,7 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     assert (found.shape, found.look) == ("maintenance", "maintenance")
 
 
-def test_what_a_machine_refused_is_said_in_the_readers_language() -> None:
+def test_what_a_machine_refused_is_shown_in_the_readers_language() -> None:
     errors = {"cpu_threshold": "environment: it is set there (CPU_THRESHOLD)", "belts": "worn out", "junk": ["x"]}
     params = {"version": 7, "errors": errors}
     assert said("config.refused", params=params) == (
@@ -236,7 +236,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
     assert {key for key in rest - extra if not key.startswith(tuple(f"event.{part}." for part in parts))} == set()
 
 
-def test_a_backup_is_told_with_its_size_and_a_drill_with_what_it_found() -> None:
+def test_a_backup_is_reported_with_its_size_and_a_drill_with_what_it_found() -> None:
     whole = {"backup_id": 12, "backup_type": "incremental", "size": 214_000_000}
     assert said("backup.completed", params=whole) == "Backup 12 is complete, incremental, 214\u202fMB"
     assert said("backup.deleted", "id", params={"backup_id": 12, "size": None, "why": "retention"}) == (
@@ -253,7 +253,7 @@ def test_a_backup_is_told_with_its_size_and_a_drill_with_what_it_found() -> None
     assert said("backup.failed", params={"backup_id": 12, "code": "new_code"}) == "Backup 12 failed: new_code"
 
 
-def test_a_restore_is_told_from_its_request_to_its_end() -> None:
+def test_a_restore_is_shown_from_its_request_to_its_end() -> None:
     asked = {"backup_id": 12, "safety_backup_id": 13}
     assert said("backup.restore_asked", params=asked) == "A restore of backup 12 was asked for, after safety backup 13"
     assert said("backup.restore_asked", "id", params={"backup_id": 12}) == "Pemulihan cadangan 12 diminta"

@@ -32,7 +32,7 @@ def test_what_is_left_counts_down(ms: float, words: str) -> None:
     assert remote_sessions.countdown(ms) == words
 
 
-def test_a_lease_that_is_not_open_yet_says_what_it_waits_for() -> None:
+def test_a_remote_session_that_is_not_open_yet_shows_what_it_waits_for() -> None:
     assert remote_sessions.left(reader(), lease()) == "30:00"
     assert remote_sessions.left(reader(), lease(status="requested")) == "Waits for approval"
     assert remote_sessions.left(reader("id"), lease(status="starting")) == "Memulai…"

@@ -133,7 +133,7 @@ def test_what_was_typed_means_this_or_stays_for_the_hub_to_refuse(text: str, kin
 
 
 @pytest.mark.parametrize(("text", "kind", "language", "why"), NO_NUMBERS)
-def test_a_number_that_is_none_is_told_why(text: str, kind: str, language: str, why: str) -> None:
+def test_a_number_that_is_none_is_refused_with_the_reason(text: str, kind: str, language: str, why: str) -> None:
     found = settings.no_number(text, kind, language)
     assert ("" if found is None else texts_in(language)(found[0], **found[1])) == why
 
@@ -144,9 +144,7 @@ def test_a_form_changes_only_what_differs_from_what_was_shown(form: dict[str, st
 
 
 @pytest.mark.parametrize(("told", "english", "indonesian"), REFUSALS)
-def test_why_a_machine_does_not_take_a_setting_is_said_in_the_readers_language(
-    told: str, english: str, indonesian: str
-) -> None:
+def test_why_a_machine_refuses_a_setting_is_in_the_readers_language(told: str, english: str, indonesian: str) -> None:
     for language, words in (("en", english), ("id", indonesian)):
         assert refusals.why(Reader(language, "auto", "Asia/Jakarta", 0), told) == words
 
@@ -159,7 +157,7 @@ def test_the_page_has_words_of_its_own_for_all_that_an_agent_answers() -> None:
         assert texts_in("en")(f"refusal.{code}") != texts_in("id")(f"refusal.{code}")
 
 
-def test_a_row_shows_what_was_typed_after_a_refusal_and_tells_what_changed_meanwhile() -> None:
+def test_a_row_shows_what_was_typed_after_a_refusal_and_what_changed_meanwhile() -> None:
     def row() -> settings.SettingRow:
         return settings.SettingRow("a", "number", "80", own=False, seen=settings.seen_of(False, "80"))
 

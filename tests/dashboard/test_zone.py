@@ -83,5 +83,5 @@ def test_how_far_a_sync_has_come(command: dict[str, Any], steps: int) -> None:
 
 
 @pytest.mark.parametrize(("view", "told"), APPLIED)
-def test_wanted_and_run_are_told_apart(view: dict[str, Any], told: list[str]) -> None:
+def test_wanted_and_run_are_shown_apart(view: dict[str, Any], told: list[str]) -> None:
     assert list(applied(view, Reader("en", "auto", "Asia/Jakarta", 0))) == told

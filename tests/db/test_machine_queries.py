@@ -12,7 +12,7 @@ from db.records import MachineRow, StatusRow
 from tests.support.database_rows import NOW, add_machine, after, open_boot
 
 
-async def test_the_history_of_statuses_begins_with_the_one_in_force(store: Store) -> None:
+async def test_the_history_of_statuses_begins_with_the_one_that_held(store: Store) -> None:
     rvm_id = await add_machine(store)
     for second, status in ((0, "active"), (10, "full"), (20, "maintenance"), (30, "active")):
         row = StatusRow(rvm_id=rvm_id, status=status, capacity=second, since=after(second), by="system")
@@ -47,7 +47,7 @@ async def test_a_boot_is_made_once_and_found_again(store: Store) -> None:
     assert caught.value.column == "rvm_id"
 
 
-async def test_a_pulse_tells_that_machines_changed(store: Store) -> None:
+async def test_a_pulse_shows_that_machines_changed(store: Store) -> None:
     assert await machines.pulse(store) == machines.Pulse(0, None)
     rvm_id = await add_machine(store)
     assert await machines.pulse(store) == machines.Pulse(1, NOW)

@@ -211,7 +211,7 @@ def test_a_failed_upgrade_leaves_nothing_behind(empty_url: str, monkeypatch: pyt
     assert on_a_connection(empty_url, differences) == []
 
 
-def test_file_names_tell_the_newest_version() -> None:
+def test_file_names_give_the_newest_version() -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "db" / "migrations"))
     scripts = ScriptDirectory.from_config(config)
@@ -248,7 +248,7 @@ def test_a_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "private").stat().st_mode & 0o077 == 0
 
 
-async def test_a_wrong_password_is_unavailable_and_not_told(postgres_databases: Databases) -> None:
+async def test_a_wrong_password_is_unavailable_and_not_shown(postgres_databases: Databases) -> None:
     url = re.sub(r":[^:@/]+@", ":wrong-secret@", postgres_databases.admin_url)
     with pytest.raises(Unavailable) as caught:
         await asyncio.to_thread(migrate.upgrade, url)

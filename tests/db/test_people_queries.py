@@ -152,7 +152,7 @@ async def test_an_expired_or_unknown_link_does_not_work(store: Store) -> None:
     assert await credentials.find_link(store, "h") is None
 
 
-async def test_failed_sign_ins_are_counted_and_forgotten(store: Store) -> None:
+async def test_failed_sign_ins_are_counted_and_expire(store: Store) -> None:
     await store.write(counted("x@y.z", 1, NOW))
     await store.write(counted("x@y.z", 5, after(1), after(9)))
     await store.write(counted("a@b.c", 2, after(5)))

@@ -69,7 +69,7 @@ async def test_the_mark_of_a_boot_rises_with_its_samples_and_never_falls(store: 
     assert (again.id, again.last_seq) == (boot, 7)
 
 
-async def test_samples_without_numbers_are_told_apart_by_their_time(store: Store) -> None:
+async def test_samples_without_numbers_are_known_by_their_time(store: Store) -> None:
     rvm_id = await add_machine(store)
     rows = [sample(rvm_id, 0, 0, at=after(n)) for n in (1, 2, 2, 3)]
     await store.store_samples(rows)

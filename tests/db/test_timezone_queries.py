@@ -36,7 +36,7 @@ async def test_an_attempt_reported_again_is_one_row(store: Store) -> None:
     assert counts == timezones.Counts(automatic=2, manual=1, failed=0, changed=0)
 
 
-async def test_counts_tell_methods_failures_and_changes(store: Store) -> None:
+async def test_counts_have_methods_failures_and_changes(store: Store) -> None:
     await store.write(
         log(0, timezone="Asia/Jakarta"),
         log(1, timezone="Asia/Jakarta", previous_timezone="Asia/Jakarta"),

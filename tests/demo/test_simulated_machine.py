@@ -149,7 +149,7 @@ def test_a_reboot_that_cannot_wait_longer_fails() -> None:
     assert not rvm.reboots
 
 
-def test_a_reboot_interrupts_what_was_being_done_and_forgets_what_was_not_begun() -> None:
+def test_a_reboot_interrupts_what_was_being_done_and_drops_what_was_not_begun() -> None:
     rvm = machine()
     rvm.handle(command("restart_service", {"service": SERVICES[0]}), NOW)
     waiting = msgspec.structs.replace(command("sync_timezone", {"trigger": "person"}), id="c2")
@@ -163,7 +163,7 @@ def zones(said: list[m.MachineMessage]) -> list[m.TimezoneReport]:
     return [each for each in said if isinstance(each, m.TimezoneReport)]
 
 
-def test_the_zone_is_found_set_and_told_with_the_services_that_want_a_restart() -> None:
+def test_the_zone_is_found_set_and_reported_with_the_services_that_need_a_restart() -> None:
     rvm = SimulatedMachine(Plan(device_id="rvm-1", api_key="k", timezone="Asia/Makassar", city="Denpasar"), NOW)
     (first,) = zones(rvm.after_welcome())
     assert (first.timezone, first.source, first.applied, first.city) == ("Asia/Makassar", "lookup", True, "Denpasar")

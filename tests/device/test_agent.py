@@ -116,7 +116,7 @@ async def test_a_clock_a_day_off_expires_no_fresh_command(hub: FakeHub, tmp_path
         assert (await hub.answer(command)).state == "succeeded"
 
 
-async def test_a_result_is_said_again_until_it_is_received(hub: FakeHub, tmp_path: Path) -> None:
+async def test_a_result_is_sent_again_until_it_is_received(hub: FakeHub, tmp_path: Path) -> None:
     hub.confirms = False
     async with running_agent(tmp_path, hub.url) as agent:
         command = hub.command("ping")
@@ -209,7 +209,7 @@ async def test_a_refused_key_is_retried_slowly_and_never_shown(hub: FakeHub, tmp
 
 
 @pytest.mark.parametrize("code", [4409, 4403, 4426])
-async def test_a_replaced_agent_does_not_fight(hub: FakeHub, tmp_path: Path, code: int) -> None:
+async def test_a_replaced_agent_does_not_take_its_link_back(hub: FakeHub, tmp_path: Path, code: int) -> None:
     async with running_agent(tmp_path, hub.url):
         link = await hub.connected()
         await link.socket.close(code)

@@ -54,7 +54,7 @@ async def test_the_interval_changes_without_a_restart_and_survives_one(hub: Fake
         assert [link.of(m.ConfigApplied)[-1].version for link in hub.links] == [7, 7], "every link is answered"
 
 
-async def test_a_machine_that_is_offline_starts_with_what_the_hub_said_last(tmp_path: Path) -> None:
+async def test_a_machine_that_is_offline_starts_with_what_the_hub_sent_last(tmp_path: Path) -> None:
     async with fake_hub() as hub, running_agent(tmp_path, hub.url, metrics_interval=3600) as agent:
         await hub.connected()
         await hub.configure(7, metrics_interval=0.1)
@@ -81,7 +81,7 @@ async def test_a_damaged_cache_stops_nothing(hub: FakeHub, tmp_path: Path) -> No
         assert [(answer.version, answer.errors) for answer in link.of(m.ConfigApplied)] == [(7, None)]
 
 
-async def test_a_pin_from_the_hub_leaves_the_rest_of_the_file_in_force(hub: FakeHub, tmp_path: Path) -> None:
+async def test_a_pin_from_the_hub_leaves_the_rest_of_the_file_effective(hub: FakeHub, tmp_path: Path) -> None:
     url = "http://10.0.0.5/json?key=SECRET"
     async with running_agent(tmp_path, hub.url, metrics_interval=0.1, timezone_api_url=url) as agent:
         link = await hub.connected()

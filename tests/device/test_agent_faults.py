@@ -32,7 +32,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-async def test_a_full_disk_disconnects_nobody_and_is_forgotten_when_there_is_room(small_disk: Path) -> None:
+async def test_a_full_disk_disconnects_nobody_and_is_over_when_there_is_room(small_disk: Path) -> None:
     async with fake_hub() as hub, running_agent(small_disk, hub.url, metrics_interval=0.05) as agent:
         await hub.connected()
         await hub.until(lambda: len(hub.kept) >= 3)

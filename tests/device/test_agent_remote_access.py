@@ -129,7 +129,7 @@ async def test_a_second_session_is_one_too_many_and_a_switched_off_machine_has_n
     assert third.error.code == "disabled"
 
 
-async def test_the_machine_keeps_the_time_itself_and_longer_when_it_is_told(room: Room) -> None:
+async def test_the_machine_keeps_the_time_itself_and_longer_when_it_is_extended(room: Room) -> None:
     hub, tunnels, _ = room
     await start(hub, duration=1.0)
     assert await ended(hub) == "timed_out"
@@ -153,7 +153,7 @@ async def test_a_killed_agent_ends_its_session_when_it_comes_back(room: Room) ->
     assert await ended(hub) == "agent_restarted"
 
 
-async def test_the_hub_is_told_what_is_open_and_what_there_is(room: Room) -> None:
+async def test_the_hub_learns_what_is_open_and_what_there_is(room: Room) -> None:
     hub, _, _ = room
     hello = hub.link.hello
     assert hello is not None

@@ -95,7 +95,7 @@ async def test_a_return_session_travels_in_hello_and_status(hub: FakeHub, tmp_pa
         await hub.until(lambda: hub.reports[-1].busy is False)
 
 
-async def test_a_session_that_died_with_the_agent_is_not_told_as_open(hub: FakeHub, tmp_path: Path) -> None:
+async def test_a_session_that_died_with_the_agent_is_not_reported_as_open(hub: FakeHub, tmp_path: Path) -> None:
     async with running_agent(tmp_path, hub.url) as agent:
         await hub.connected()
         hub.confirms = False

@@ -55,7 +55,7 @@ class Machine:
         await self.agent.kill()
 
 
-async def test_the_zone_is_right_after_the_start_and_said_on_every_link(
+async def test_the_zone_is_right_after_the_start_and_reported_on_every_link(
     tmp_path: Path, hub: FakeHub, server: ZoneServer, bus: PrivateBus
 ) -> None:
     async with Machine(tmp_path, hub, server, bus):
@@ -94,7 +94,7 @@ async def test_the_button_asks_sets_verifies_and_names_what_wants_a_restart(
         assert (report.sync_method, report.restart) == ("manual", ["camera.service"])
 
 
-async def test_a_pin_that_is_pushed_is_set_without_asking_for_it_and_no_guess_comes_between(
+async def test_a_pin_from_the_hub_is_set_without_asking_for_it_and_no_guess_comes_between(
     tmp_path: Path, hub: FakeHub, server: ZoneServer, bus: PrivateBus
 ) -> None:
     hub.configuration = m.Configuration(version=4, values={"pinned_timezone": "Asia/Makassar"})
@@ -155,7 +155,7 @@ async def test_a_machine_where_no_bus_is_still_reports_its_zone(
         assert report.error.message.startswith("not permitted: install the helper")
 
 
-async def test_a_machine_half_a_century_behind_its_hub_connects_obeys_and_tells_its_offset(
+async def test_a_machine_half_a_century_behind_its_hub_connects_obeys_and_reports_its_offset(
     tmp_path: Path, hub: FakeHub, server: ZoneServer, bus: PrivateBus
 ) -> None:
     """What a machine that boots in 1970 is to its hub."""

@@ -42,7 +42,7 @@ def test_one_that_an_earlier_release_has_named_by_its_clock_came_before(tmp_path
     assert [request.capacity for _, request in box.waiting()] == [10, 20]
 
 
-def test_programs_that_speak_at_once_are_all_heard(tmp_path: Path) -> None:
+def test_programs_that_declare_at_once_are_all_taken(tmp_path: Path) -> None:
     def speak(who: int) -> None:
         for turn in range(5):
             StatusMailbox(tmp_path).post(StatusRequest(reason=f"{who} {turn}", status="active"))

@@ -147,7 +147,7 @@ def test_a_prepared_python_is_used_as_it_is(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.7", "3.8", "3.9"])
-def test_an_old_python_is_told_what_is_needed(version: str) -> None:
+def test_an_old_python_is_refused_with_what_is_needed(version: str) -> None:
     candidates = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
     if not candidates:
         pytest.skip(f"no Python {version} here; the next test simulates it")

@@ -270,7 +270,7 @@ def test_another_file_is_no_backup_of_a_hub(cli: Cli, tmp_path: Path, content: b
     assert error_of(said) == (Exit.CONFIGURATION, "backup_foreign")
 
 
-def test_a_machines_archive_is_told_from_a_hubs(cli: Cli, tmp_path: Path) -> None:
+def test_a_machines_archive_differs_from_a_hubs(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "machine.tar"
     with tarfile.open(path, "w") as tar:
         tar.addfile(tarfile.TarInfo(".myrvm/manifest-begin.jsonl"))
@@ -279,7 +279,7 @@ def test_a_machines_archive_is_told_from_a_hubs(cli: Cli, tmp_path: Path) -> Non
     assert "run_device.py restore" in said.err
 
 
-def test_settings_are_in_it_without_secrets_and_what_differs_is_told(
+def test_settings_are_in_it_without_secrets_and_what_differs_is_shown(
     cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(cli)

@@ -171,7 +171,7 @@ def test_javascript_without_what_checks_it_is_a_failure_too(
     assert "npm could not fetch it" in capfd.readouterr().out
 
 
-def test_help_tells_the_ways_to_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_ways_to_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_tests.read(["--help"])
     assert ended.value.code == 0

@@ -288,7 +288,7 @@ def test_help_names_examples_environment_defaults_and_exit_codes(cli: Cli) -> No
         assert "--json" in text
 
 
-def test_version_tells_python_and_plotly_js(cli: Cli) -> None:
+def test_version_shows_python_and_plotly_js(cli: Cli) -> None:
     facts = cli("--version").out
     assert "python 3." in facts
     assert "plotly.js 4." in facts
@@ -332,7 +332,7 @@ class TestDoctor:
         found = next(check for check in report["checks"] if check["name"] == "secrets")
         assert (found["verdict"], str(data / "agent.json") in found["fix"]) == ("warn", True)
 
-    def test_an_object_store_that_refuses_is_told_from_one_that_is_away(
+    def test_an_object_store_that_refuses_differs_from_one_that_is_away(
         self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with s3_server(tmp_path) as server:

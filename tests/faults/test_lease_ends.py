@@ -169,7 +169,7 @@ async def test_hub_and_agent_are_killed_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_what_somebody_declares_during_a_lease_is_not_undone_by_its_end(tmp_path: Path) -> None:
+async def test_what_somebody_declares_during_a_remote_session_is_not_undone_by_its_end(tmp_path: Path) -> None:
     async with leased(tmp_path, IN_SERVICE) as scene:
         request = {"status": "error", "special_status": "error", "reason": "sabuk putus"}
         answer = await scene.operator.ask("PATCH", f"/rvms/{scene.key.id}/status?wait=20", request)

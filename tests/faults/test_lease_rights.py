@@ -78,7 +78,7 @@ async def test_whoever_loses_their_rights_loses_the_session_within_five_seconds(
 
 
 @pytest.mark.timeout(120)
-async def test_a_terminals_id_in_other_hands_ends_the_lease(tmp_path: Path) -> None:
+async def test_a_terminals_id_in_other_hands_ends_the_remote_session(tmp_path: Path) -> None:
     """Whoever got hold of it, another administrator included, is refused; and the holder is told by the end."""
     async with forked_hub(tmp_path) as hub, held(hub, tmp_path, "operator") as (_, key, session, terminal):
         thief = RemoteOperator(hub, hub.admin)

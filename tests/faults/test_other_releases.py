@@ -40,7 +40,7 @@ def hello(release: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("release", ["0.1.0", "0.2.0", "newer"])
-async def test_a_machine_of_another_release_is_heard_and_commanded(tmp_path: Path, release: str) -> None:
+async def test_a_machine_of_another_release_is_read_and_commanded(tmp_path: Path, release: str) -> None:
     async with forked_hub(tmp_path, device_frames_per_second=0) as hub, hub.client() as client:
         answer = await client.post("/api/v2/rvms", json={"name": "Lobby", "device_id": DEVICE_ID})
         data = answer.json()["data"]

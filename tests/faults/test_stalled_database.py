@@ -94,7 +94,7 @@ async def live_through_a_stall(
         assert backlog > 500
         assert [machine.links for machine in machines] == [1, 1, 1], "no machine was dropped"
         assert_nothing_was_confirmed(machines, began + IN_FLIGHT_S, ended)
-        assert_readiness_told_the_truth(observed, began, ended)
+        assert_readiness_was_true(observed, began, ended)
         assert hub.longest_block_s <= LONGEST_BLOCK_S
         assert await hub.end() == 0
         assert "Traceback" not in hub.log
@@ -108,7 +108,7 @@ def assert_nothing_was_confirmed(machines: list[StreamingMachine], since: float,
     assert [ack for machine in machines for ack in machine.acks if since < ack.at < until_] == []
 
 
-def assert_readiness_told_the_truth(observed: Observed, began: float, ended: float) -> None:
+def assert_readiness_was_true(observed: Observed, began: float, ended: float) -> None:
     assert {status for _, _, status in observed.health} == {200}
     assert max(took for _, took, _ in observed.health) < 2
     assert {status for at, took, status in observed.ready if at + took < began} == {200}

@@ -32,7 +32,7 @@ def links(hub: HubProcess) -> int:
 
 
 @pytest.mark.timeout(90)
-async def test_the_newest_agent_wins_and_alone_is_commanded_without_a_fight(tmp_path: Path) -> None:
+async def test_the_newest_agent_wins_and_alone_is_commanded_without_a_conflict(tmp_path: Path) -> None:
     async with forked_hub(tmp_path) as hub, hub.client() as admin:
         key = await hub.add_machine("Lobby")
         async with door_agent(tmp_path / "older", hub.url, key) as older:
@@ -76,7 +76,7 @@ def test_two_polite_agents_are_found_within_three_minutes_however_long_they_wait
 
 
 @pytest.mark.timeout(300)
-async def test_two_agents_left_alone_are_both_kept_out_and_told_of(tmp_path: Path) -> None:
+async def test_two_agents_left_alone_are_both_quarantined_and_reported(tmp_path: Path) -> None:
     """A cloned card: nobody restarts anything, each agent waits as it does in the field."""
     async with forked_hub(tmp_path) as hub, hub.client() as admin:
         key = await hub.add_machine("Lobby")
@@ -96,7 +96,7 @@ async def test_two_agents_left_alone_are_both_kept_out_and_told_of(tmp_path: Pat
 
 
 @pytest.mark.timeout(90)
-async def test_agents_that_fight_are_kept_out_until_an_operator_lets_one_in(tmp_path: Path) -> None:
+async def test_agents_in_conflict_are_quarantined_until_an_operator_lets_one_in(tmp_path: Path) -> None:
     """Whoever lost is started again at once, as an impatient supervisor does."""
     async with forked_hub(tmp_path) as hub, hub.client() as admin:
         operator, key = Operator(hub, admin), await hub.add_machine("Lobby")

@@ -132,7 +132,7 @@ async def test_tokens_go_long_after_they_were_revoked_or_have_expired(running: A
     await gone(store, schema.tokens.c.prefix, {"revoked", "expired"}, {"lately", "live"})
 
 
-async def test_statuses_go_but_the_one_that_was_in_force_stays(running: ApiHub) -> None:
+async def test_statuses_expire_but_the_one_that_held_stays(running: ApiHub) -> None:
     store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
     common = {"rvm_id": rvm_id, "status": "active", "special_status": None, "by": "system", "until": None}
     common |= {"reason": None}

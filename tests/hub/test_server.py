@@ -76,7 +76,7 @@ async def test_every_file_the_system_allows_may_be_open(tmp_path: Path) -> None:
         assert hub.open_files_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-async def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -86,7 +86,7 @@ async def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert f"Port {port} on 127.0.0.1 is in use" in said
 
 
-async def test_a_database_that_is_not_there_is_said_in_one_sentence(tmp_path: Path) -> None:
+async def test_a_database_that_is_not_there_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound and not listening: refused
         url = f"postgresql://u:hunter2@127.0.0.1:{nobody.getsockname()[1]}/d"
@@ -96,7 +96,7 @@ async def test_a_database_that_is_not_there_is_said_in_one_sentence(tmp_path: Pa
     assert "hunter2" not in said
 
 
-async def test_tls_files_that_do_not_fit_are_said_in_one_sentence(tmp_path: Path) -> None:
+async def test_tls_files_that_do_not_fit_are_refused_in_one_sentence(tmp_path: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("not a certificate")
     code, said = await asyncio.to_thread(

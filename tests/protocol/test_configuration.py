@@ -98,7 +98,7 @@ def test_a_name_of_ones_own_is_no_slip(key: str) -> None:
     [("metrics_intervl", "metrics_interval"), ("metric_interval", "metrics_interval"), ("admin_ip", "admin_ips"),
      ("cpu_treshold", "cpu_threshold"), ("temprature_threshold", "temperature_threshold")],
 )  # fmt: skip
-def test_a_slip_is_told_what_was_meant(key: str, near: str) -> None:
+def test_a_slip_is_answered_with_what_was_meant(key: str, near: str) -> None:
     assert c.slip_of(key) == near
 
 

@@ -10,7 +10,7 @@ from protocol.stream_frames import MEANING, FrameType, StreamFrame
 from protocol.stream_limits import MAX_PAYLOAD
 
 
-def test_the_layout_is_what_other_programs_were_told() -> None:
+def test_the_layout_is_what_other_programs_expect() -> None:
     assert frames.encode(StreamFrame(FrameType.DATA, 258, b"hi")) == b"\x03\x00\x00\x01\x02hi"
     assert frames.decode(b"\x05\x00\x00\x00\x07") == StreamFrame(FrameType.END, 7)
     assert frames.encode(StreamFrame(FrameType.ACK, 0, frames.pack_count(3))) == b"\x08" + bytes(11) + b"\x03"

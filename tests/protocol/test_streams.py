@@ -243,7 +243,7 @@ def test_what_crosses_with_the_end_of_a_stream_is_no_mistake() -> None:
     assert pair.hub.open_count == pair.machine.open_count == 0
 
 
-def test_a_word_that_waits_when_its_stream_is_gone_is_not_said() -> None:
+def test_a_control_that_waits_when_its_stream_is_gone_is_not_sent() -> None:
     pair = Pair()
     stream = pair.opened()
     pair.hub.end(stream)

@@ -78,7 +78,7 @@ def scene() -> Pair:
 
 
 @pytest.mark.parametrize("data", FROM_MACHINE.values(), ids=FROM_MACHINE)
-def test_a_machine_that_keeps_no_rule_is_told_so(data: bytes) -> None:
+def test_a_machine_that_keeps_no_rule_is_answered_with_it(data: bytes) -> None:
     with pytest.raises(StreamProtocolError) as broken:
         scene().hub.receive(data)
     assert broken.value.close is CloseCode.PROTOCOL_ERROR
@@ -94,7 +94,7 @@ FROM_HUB = {
 
 
 @pytest.mark.parametrize("data", FROM_HUB.values(), ids=FROM_HUB)
-def test_a_hub_that_keeps_no_rule_is_told_so(data: bytes) -> None:
+def test_a_hub_that_keeps_no_rule_is_answered_with_it(data: bytes) -> None:
     with pytest.raises(StreamProtocolError):
         scene().machine.receive(data)
 

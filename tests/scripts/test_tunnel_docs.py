@@ -8,7 +8,7 @@ from protocol.stream_table import Side
 from scripts.protocol_docs import page
 
 
-def test_the_page_tells_all_a_client_needs() -> None:
+def test_the_page_shows_all_a_client_needs() -> None:
     chapter = page().partition("## The tunnel")[2].partition("## Close codes")[0]
     for kind in FrameType:
         assert f"| {kind.value} | `{kind.name}` |" in chapter

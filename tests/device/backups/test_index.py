@@ -30,7 +30,7 @@ def sent(tmp_path: Path, root: Path, indexes: Indexes, *chain: int, vanish: bool
     return indexes.stage(tmp_path / "work", made)
 
 
-def test_a_backup_counts_only_once_the_hub_said_that_it_is_good(tmp_path: Path, root: Path) -> None:
+def test_a_backup_counts_only_once_the_hub_has_confirmed_it(tmp_path: Path, root: Path) -> None:
     indexes = Indexes(tmp_path / "indexes")
     assert (indexes.latest, indexes.meta) == (None, None)
     assert sent(tmp_path, root, indexes, 1)

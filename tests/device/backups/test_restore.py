@@ -171,7 +171,7 @@ async def test_sources_that_this_machine_does_not_declare_are_left_out_and_named
         ({"classes": ["images"]}, "no_sources"),
     ],
 )
-async def test_what_cannot_be_restored_is_said_and_changes_nothing(
+async def test_what_cannot_be_restored_is_refused_and_changes_nothing(
     world: RestoredMachine, args: dict[str, Any], code: str
 ) -> None:
     backup = world.back_up()

@@ -72,7 +72,7 @@ async def test_where_the_folder_above_is_not_ours_the_members_are_exchanged(
     assert left_over(world) == []
 
 
-async def test_what_cannot_be_written_at_all_is_said_before_anything_is_fetched(
+async def test_what_cannot_be_written_at_all_is_refused_before_anything_is_fetched(
     world: RestoredMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backup = world.back_up()

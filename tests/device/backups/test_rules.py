@@ -130,7 +130,7 @@ def test_what_was_not_measured_teaches_nothing(sent: int, after: float) -> None:
     assert limit.rate == 0
 
 
-def test_what_was_learned_is_forgotten_when_it_is_no_limit_any_more() -> None:
+def test_what_was_learned_is_dropped_when_it_is_no_limit_any_more() -> None:
     limit = RateLimit(0.0, 0.0)
     limit.was_sent(int(FREE_RATE), 1.0)
     limit.fell_behind(1.0)

@@ -294,7 +294,7 @@ def test_a_scan_stops_when_it_is_asked_to(tmp_path: Path, root: Path) -> None:
     assert not (tmp_path / "w" / "scan.json").exists()
 
 
-def test_a_damaged_index_is_said_and_never_believed(machine: Machine, tmp_path: Path, root: Path) -> None:
+def test_a_damaged_index_is_reported_and_never_believed(machine: Machine, tmp_path: Path, root: Path) -> None:
     machine.back_up()
     latest = machine.indexes.latest
     assert latest is not None

@@ -299,7 +299,7 @@ async def test_backups_of_one_machine_take_turns(bench: ClientBench) -> None:
 
 
 @only_root
-async def test_a_disk_without_room_is_said_before_it_begins_and_while_it_runs(bench: ClientBench) -> None:
+async def test_a_disk_without_room_is_reported_before_it_begins_and_while_it_runs(bench: ClientBench) -> None:
     bench.fill("a.jpg", 60 * MIB)
     with small_disk(bench.folder / "small", "20m"):
         bench.set(state_dir=str(bench.folder / "small" / "state"))

@@ -83,7 +83,7 @@ def test_an_archive_holds_a_consistent_database(database: Path, tmp_path: Path) 
     assert set(found.entries) == {"data", "data/sales.db"}
 
 
-def test_a_locked_database_is_said_to_be(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_database_is_named_as_locked(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "BUSY_S", 0.0)
     with closing(sqlite3.connect(database, isolation_level=None)) as held:
         held.execute("PRAGMA locking_mode=EXCLUSIVE")

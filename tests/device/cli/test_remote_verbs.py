@@ -79,7 +79,7 @@ def test_it_is_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "sesi 7 telah berakhir" in capsys.readouterr().out
 
 
-def test_what_is_open_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_open_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hub({"sessions": [SESSION]}) as asked:
         assert run(tmp_path, asked.url) == 0
         assert run(tmp_path, asked.url, "status", "--json") == 0
@@ -92,7 +92,7 @@ def test_what_is_open_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "no session is open" in capsys.readouterr().out
 
 
-def test_a_refusal_is_said_with_the_hubs_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_is_shown_with_the_hubs_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hub(None) as asked:
         asked.status = 403
         assert run(tmp_path, asked.url, "start") == 2

@@ -99,7 +99,7 @@ async def test_only_the_named_services_are_started_anew(system: PrivateBus, tmp_
     ("mood", "end"),
     [("deny", "not_permitted"), ("ask", "not_permitted"), ("down", "system"), ("unknown", "no_such_service")],
 )
-async def test_what_the_system_refuses_is_told(system: PrivateBus, tmp_path: Path, mood: str, end: str) -> None:
+async def test_what_the_system_refuses_is_reported(system: PrivateBus, tmp_path: Path, mood: str, end: str) -> None:
     system.mood = mood
     async with working(tmp_path) as agent:
         await agent.ask("restart_service", RestartService(service="camera.service"))
@@ -184,7 +184,9 @@ async def test_a_reboot_waits_for_the_end_of_a_return_session(system: PrivateBus
         await until(lambda: system.calls)
 
 
-async def test_a_return_session_that_does_not_end_is_told_at_the_deadline(system: PrivateBus, tmp_path: Path) -> None:
+async def test_a_return_session_that_does_not_end_is_reported_at_the_deadline(
+    system: PrivateBus, tmp_path: Path
+) -> None:
     async with working(tmp_path) as agent:
         agent.busy = True
         await agent.ask("reboot", Reboot(), lasts_s=1.0)

@@ -115,7 +115,7 @@ async def test_a_waiting_command_can_be_cancelled_and_a_done_one_cannot(bench: B
     assert bench.keeper.state.status == "full"
 
 
-async def test_too_many_at_once_are_told_so(bench: Bench) -> None:
+async def test_too_many_at_once_are_refused(bench: Bench) -> None:
     for n in range(MAX_WAITING + 1):
         bench.router.offer(command("ping", id=f"c{n}"))
     assert [r.error.code for r in bench.replies if r.error] == ["busy"]

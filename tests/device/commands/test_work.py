@@ -111,7 +111,7 @@ async def test_what_takes_its_time_does_not_keep_the_others_waiting(tmp_path: Pa
         assert bench.keeper.memory.answer_to("c1") is None
 
 
-async def test_a_repeated_id_hears_how_it_goes_and_runs_once(tmp_path: Path) -> None:
+async def test_a_repeated_id_is_answered_with_its_progress_and_runs_once(tmp_path: Path) -> None:
     shop = Workshop()
     async with working(tmp_path, WorkHandler(shop.run)) as bench:
         for _ in range(3):
@@ -201,7 +201,7 @@ async def test_the_withdrawal_of_an_id_never_seen_is_journaled_so_that_it_never_
     assert shop.jobs == []
 
 
-async def test_failures_are_said_with_their_code_and_bugs_without_their_text(tmp_path: Path) -> None:
+async def test_failures_are_reported_with_their_code_and_bugs_without_their_text(tmp_path: Path) -> None:
     shop = Workshop()
     shop.let_go.set()
 

@@ -143,7 +143,7 @@ async def test_it_listens_from_the_first_start_to_the_last_stop(tmp_path: Path) 
     await page.stop()
 
 
-async def test_a_port_somebody_else_has_is_said_and_no_error(tmp_path: Path) -> None:
+async def test_a_port_somebody_else_has_is_logged_and_no_error(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

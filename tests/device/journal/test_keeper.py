@@ -82,7 +82,7 @@ async def test_what_the_disk_refuses_did_not_happen(keeper: StateKeeper, monkeyp
     await keeper.confirm("c1")  # not worth an error
 
 
-async def test_everybody_is_told_after_the_disk_has_it(tmp_path: Path, disk: WorkerThread) -> None:
+async def test_everybody_is_notified_after_the_disk_has_it(tmp_path: Path, disk: WorkerThread) -> None:
     seen: list[int] = []
     keeper = StateKeeper(tmp_path / "journal", disk, lambda: seen.append((tmp_path / "journal").stat().st_size))
     await keeper.open()

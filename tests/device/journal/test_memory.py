@@ -76,7 +76,7 @@ def test_a_flood_cannot_fill_the_memory() -> None:
     assert len(memory) == MOST_IDS
 
 
-def test_an_accepted_command_is_forgotten_in_a_new_life_and_a_begun_one_is_not() -> None:
+def test_an_accepted_command_is_dropped_in_a_new_life_and_a_begun_one_is_not() -> None:
     memory = Memory()
     for fact in (
         Fact(at=1.0, accepted="a"),

@@ -128,7 +128,7 @@ async def test_a_stalled_database_holds_back_the_backlog_but_not_the_live_view(
     assert set(bench.hub.deliveries.values()) == {1}
 
 
-async def test_what_stays_unacknowledged_is_said_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_stays_unacknowledged_is_sent_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "RESEND_AFTER_S", 0.2)
     bench.hub.acknowledges = False
     bench.fill(1)
@@ -150,7 +150,7 @@ async def test_a_live_sample_carries_the_newest_kept_number_and_an_old_one_gives
     assert bench.hub.link.of(m.Metrics)[-1].seq == 3
 
 
-async def test_a_status_is_said_once_a_link_until_it_is_received(bench: Bench) -> None:
+async def test_a_status_is_sent_once_a_link_until_it_is_received(bench: Bench) -> None:
     bench.hub.confirms = False
     checker = RVMStatusChecker(bench.keeper, ReturnSession(Path("nowhere"), 900))
     await bench.connect()
@@ -167,7 +167,7 @@ async def test_a_status_is_said_once_a_link_until_it_is_received(bench: Bench) -
     await until(lambda: len(bench.keeper.memory.outbox) == 0)
 
 
-async def test_the_ears_hear_what_is_theirs(bench: Bench) -> None:
+async def test_the_handlers_receive_what_is_theirs(bench: Bench) -> None:
     await bench.connect()
     command = bench.hub.command("ping")
     error = m.Error(code="invalid", message="x", ref=1)

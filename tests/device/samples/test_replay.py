@@ -29,7 +29,7 @@ def test_a_cumulative_acknowledgement_frees_everything_below_it() -> None:
     assert replay.resend_in(0.0) == float("inf")
 
 
-def test_what_nobody_acknowledges_is_said_again_ever_more_patiently() -> None:
+def test_what_nobody_acknowledges_is_sent_again_ever_more_rarely() -> None:
     replay = Replay(5)
     replay.was_sent(9, 0.0)
     assert replay.resend_in(10.0) == RESEND_AFTER_S - 10

@@ -57,7 +57,7 @@ async def keeping(folder: Path, **environ: str) -> AsyncIterator[Bench]:
         bench.disk.stop()
 
 
-async def test_a_push_is_in_force_answered_and_back_after_a_restart(tmp_path: Path) -> None:
+async def test_settings_of_the_hub_are_effective_answered_and_back_after_a_restart(tmp_path: Path) -> None:
     async with keeping(tmp_path) as bench:
         assert bench.keeper.version == 0
         answer = await bench.push(7, metrics_interval=5, confidence_threshold=0.8)

@@ -72,7 +72,7 @@ def for_a_while(state: MachineState = AT_EASE, **wanted: Any) -> MachineState:
     return changed_by_command(state, SetStatus(until=UNTIL, **wanted), "t1")
 
 
-def test_what_was_before_is_given_back_and_told() -> None:
+def test_what_was_before_is_given_back_and_reported() -> None:
     held = for_a_while(status="maintenance", reason="belt")
     assert (held.until, held.before) == (UNTIL, Before(status="active"))
     back = given_back(held, "t2")

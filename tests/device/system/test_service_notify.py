@@ -53,7 +53,7 @@ async def test_signs_of_life_follow_progress_and_stop_with_it(systemd: tuple[dic
         await asyncio.gather(task, return_exceptions=True)
 
 
-def test_nothing_is_said_when_nobody_listens(tmp_path: Path) -> None:
+def test_nothing_is_sent_when_nobody_listens(tmp_path: Path) -> None:
     ServiceNotify({}, lambda: 0).notify("READY=1")
     ServiceNotify({"NOTIFY_SOCKET": str(tmp_path / "absent")}, lambda: 0).notify("READY=1")
 

@@ -44,7 +44,7 @@ async def test_a_refusal_says_what_would_help(system: PrivateBus, mood: str) -> 
 
 
 @pytest.mark.parametrize(("mood", "name"), [("down", "failed"), ("fail", "Failed"), ("unknown", "NoSuchUnit")])
-async def test_what_does_not_work_is_told_by_its_own_word(system: PrivateBus, mood: str, name: str) -> None:
+async def test_what_does_not_work_is_reported_by_its_own_word(system: PrivateBus, mood: str, name: str) -> None:
     system.mood = mood
     with pytest.raises(SystemBusError) as failed:
         await systemd.restart(SystemBus(), "camera.service", 5)

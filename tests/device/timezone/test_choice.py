@@ -55,7 +55,7 @@ def test_the_place_of_an_earlier_look_up_stands_until_a_newer_one_answers() -> N
     assert described(choice, found, before, NOW, "manual").city is None
 
 
-def test_a_failed_look_up_is_told_first_and_what_could_not_be_set_after_it() -> None:
+def test_a_failed_look_up_is_shown_first_and_what_could_not_be_set_after_it() -> None:
     choice = choose("", None, None, JAKARTA)
     why = lost(choice, NoAnswerError("http://a: HTTP 500", "http://b: " + "x" * 500))
     denied = Failure(code="not_permitted", message="not permitted: install the helper")

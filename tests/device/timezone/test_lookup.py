@@ -21,7 +21,7 @@ def server() -> Iterator[ZoneServer]:
         yield running
 
 
-def test_an_honest_answer_tells_zone_place_and_address(server: ZoneServer) -> None:
+def test_an_honest_answer_has_zone_place_and_address(server: ZoneServer) -> None:
     found = look_up([server.url("honest")])
     assert found == FoundZone(timezone="Asia/Jakarta", country="Indonesia", city="Jakarta", ip="203.0.113.9")
     (head,) = server.heads

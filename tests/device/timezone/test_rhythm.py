@@ -60,7 +60,7 @@ async def test_automatic_attempts_can_be_switched_off_and_on(
         await until(lambda: len(bench.said) >= 3)
 
 
-async def test_the_report_is_said_again_on_every_link_and_after_a_restart(
+async def test_the_report_is_sent_again_on_every_link_and_after_a_restart(
     tmp_path: Path, bus: PrivateBus, server: ZoneServer
 ) -> None:
     async with running(ZoneBench(tmp_path, bus, server, auto_sync_enabled=False)) as bench:
@@ -82,7 +82,7 @@ async def test_a_damaged_memory_stops_nothing(tmp_path: Path, bus: PrivateBus, s
         await until(lambda: bench.said)
 
 
-async def test_a_clock_that_is_put_right_is_told_at_once(
+async def test_a_clock_that_is_put_right_is_reported_at_once(
     tmp_path: Path, bus: PrivateBus, server: ZoneServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sync, "CLOCK_LOOK_S", 0.05)

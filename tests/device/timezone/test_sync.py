@@ -17,7 +17,9 @@ UTC = timezone.utc
 pytestmark = needs_bus
 
 
-async def test_a_zone_is_asked_for_set_verified_and_told(tmp_path: Path, bus: PrivateBus, server: ZoneServer) -> None:
+async def test_a_zone_is_asked_for_set_verified_and_reported(
+    tmp_path: Path, bus: PrivateBus, server: ZoneServer
+) -> None:
     bench = ZoneBench(tmp_path, bus, server)
     bench.hub_clock.synchronise(rfc3339(datetime.now(UTC) - timedelta(seconds=3)), time.monotonic())
     report = await bench.sync()
@@ -47,7 +49,7 @@ async def test_what_is_right_already_needs_no_privilege(tmp_path: Path, bus: Pri
     ("mood", "code"),
     [("deny", "not_permitted"), ("ask", "not_permitted"), ("fail", "not_set"), ("ignore", "not_verified")],
 )
-async def test_a_zone_that_cannot_be_set_is_told_with_the_reason(
+async def test_a_zone_that_cannot_be_set_is_reported_with_the_reason(
     tmp_path: Path, bus: PrivateBus, server: ZoneServer, mood: str, code: str
 ) -> None:
     bus.mood = "obey"
@@ -80,7 +82,7 @@ async def test_no_bus_at_all_is_not_permitted(
     assert report.error.code == "not_permitted"
 
 
-async def test_a_pin_is_never_overridden_and_the_other_opinion_is_told(
+async def test_a_pin_is_never_overridden_and_the_other_opinion_is_reported(
     tmp_path: Path, bus: PrivateBus, server: ZoneServer
 ) -> None:
     bench = ZoneBench(tmp_path, bus, server, pinned_timezone="Asia/Makassar")
@@ -127,7 +129,7 @@ async def test_a_look_up_that_fails_undoes_no_zone_and_only_ignorance_takes_the_
     assert {zone for _, zone, _ in bus.calls} == {"Asia/Jayapura", "Asia/Makassar"}, "no other word reached the system"
 
 
-async def test_a_failed_look_up_is_the_first_thing_told_where_the_zone_cannot_be_set_either(
+async def test_a_failed_look_up_is_reported_first_where_the_zone_cannot_be_set_either(
     tmp_path: Path, bus: PrivateBus, server: ZoneServer
 ) -> None:
     await ZoneBench(tmp_path / "other", bus, server).sync("Asia/Makassar")

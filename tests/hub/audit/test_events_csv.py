@@ -68,7 +68,7 @@ async def test_the_whole_result_is_sent_in_pages(hub: ApiHub, monkeypatch: pytes
     assert [int(row["id"]) for row in await rows(hub, rvm="1", after=ids[8])] == ids[:8]
 
 
-async def test_what_is_not_in_the_file_is_said_in_its_last_row(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_not_in_the_file_is_named_in_its_last_row(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
     await happen(hub, 7)
     monkeypatch.setattr(service, "AT_ONCE", 2)
     monkeypatch.setattr(service, "MOST_ROWS", 5)

@@ -43,7 +43,7 @@ async def test_a_page_is_whole_in_both_languages(door: ApiHub, path: str, langua
     assert not re.search(r"<script(?![^>]* src=)", shown)
 
 
-async def test_a_line_tells_when_what_who_and_where(door: ApiHub) -> None:
+async def test_a_line_shows_when_what_who_and_where(door: ApiHub) -> None:
     boss = door.users["admin"]
     before, after = ({"status": s, "special_status": None, "capacity": 0} for s in ("active", "maintenance"))
     params = {"reason": "Ganti sensor"}
@@ -88,7 +88,7 @@ async def test_filters_are_links_and_a_form_that_work_without_script(door: ApiHu
     assert "/api/v2/events?kind=status%2Cmachine&q=door&format=csv" in shown
 
 
-async def test_nothing_and_nothing_that_matches_are_told_apart(door: ApiHub) -> None:
+async def test_nothing_and_nothing_that_matches_are_shown_apart(door: ApiHub) -> None:
     empty = await page(door, "/machines/2/events")
     assert "Nothing has happened yet." in empty
     none = await page(door, "/events?kind=status&q=bandung")

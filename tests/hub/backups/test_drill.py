@@ -96,7 +96,7 @@ async def test_a_chain_is_restored_compared_and_verified_and_can_be_listed(any_r
     assert (await room.row(2)).drill_at == drilled, "once is enough for a week"
 
 
-async def test_a_flipped_bit_is_said_of_the_archive_and_of_what_builds_on_it(any_room: BackupRoom) -> None:
+async def test_a_flipped_bit_is_marked_on_the_archive_and_on_what_builds_on_it(any_room: BackupRoom) -> None:
     room = any_room
     machine = await room.add_machine()
     await room.add_archive(machine, 1, ITEMS, upload_status="verified", drill_at=room.clock())
@@ -191,7 +191,7 @@ async def test_what_the_hub_cannot_read_is_drilled_by_its_machine(room: BackupRo
     assert (event.actor, event.params) == (actors.machine(machine.id), {"backup_id": 1, "files": 3, "bytes": 3003})
 
 
-async def test_a_machine_that_cannot_tell_is_asked_again_a_day_later(room: BackupRoom) -> None:
+async def test_a_machine_that_cannot_check_is_asked_again_a_day_later(room: BackupRoom) -> None:
     machine = await room.add_machine()
     await room.add_archive(machine, 1, ITEMS, encrypted=True)
     await room.drills.turn()

@@ -167,7 +167,7 @@ async def test_no_text_of_a_machine_runs(hub: ApiHub) -> None:
             assert not re.search(r"<script(?![^>]* src=)", page)
 
 
-async def test_one_backup_tells_its_chain_its_report_and_what_it_needs(hub: ApiHub) -> None:
+async def test_one_backup_shows_its_chain_its_report_and_what_it_needs(hub: ApiHub) -> None:
     await backup(hub, 1, 72)
     await backup(hub, 2, 48, "completed", backup_type="incremental", parent_id=1, chain_id=1, chain_position=1)
     lines = [{"path": "data/returns.db-wal", "code": "changed"}, {"path": "logs/a.log", "code": "vanished"}]

@@ -83,7 +83,7 @@ async def test_a_wrong_argument_is_named_with_what_would_be_right(
         ("reboot", {"delay": 5, "force": True}, {"delay": 5.0, "force": True}),
     ],
 )  # fmt: skip
-async def test_each_of_the_five_is_recorded_as_the_machine_will_hear_it(
+async def test_each_of_the_five_is_recorded_as_the_machine_will_receive_it(
     any_hub: ApiHub, name: str, args: dict[str, Any], recorded: dict[str, Any]
 ) -> None:
     connect(any_hub, "one")

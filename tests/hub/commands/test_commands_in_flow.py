@@ -139,7 +139,7 @@ async def test_a_command_that_waited_is_not_carried_out_for_somebody_who_lost_th
         assert heard[-1].params["error"] == "not_allowed_any_more"
 
 
-async def test_a_command_that_waited_is_carried_out_for_who_still_may_and_once_the_database_can_tell() -> None:
+async def test_a_command_that_waited_is_carried_out_for_who_still_may_and_once_the_database_answers() -> None:
     async with room() as hub:
         await hub.announce(Put(command()))
         hub.store.away = True
@@ -154,7 +154,7 @@ async def test_a_command_that_waited_is_carried_out_for_who_still_may_and_once_t
         assert wire.of(m.Command)[0].id == "c1"
 
 
-async def test_what_left_before_is_told_again_without_asking() -> None:
+async def test_what_left_before_is_sent_again_without_asking() -> None:
     async with room() as hub:
         await hub.announce(Put(command("sent")))
         _, link, wire = hub.connect()

@@ -192,7 +192,7 @@ async def test_a_group_is_summed_up_with_links_to_its_parts(hub: ApiHub) -> None
         assert re.sub(r"<[^>]+>", "", part).strip() == "".join(words)
 
 
-async def test_one_job_tells_what_is_known_of_it(hub: ApiHub) -> None:
+async def test_one_job_shows_what_is_known_of_it(hub: ApiHub) -> None:
     await end(
         hub, 1, name="sync_timezone", args={"trigger": "manual"}, reason="moved", group_id="g",
         result={"timezone": "Asia/Makassar", "applied": True},
@@ -292,7 +292,7 @@ async def test_a_page_of_jobs_fits_its_budget(hub: ApiHub) -> None:
     assert len(gzip.compress(page.content, 6)) <= 25_000
 
 
-async def test_a_running_job_tells_its_pace_to_every_reader_the_same(
+async def test_a_running_job_shows_its_throughput_to_every_reader_the_same(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     introduced(hub, 1, "start_backup")

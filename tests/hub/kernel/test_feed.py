@@ -105,7 +105,7 @@ async def test_a_change_back_between_two_frames_does_not_leave_a_new_page_behind
     assert late.machines[1]["status"] == early.machines[1]["status"] == "full"
 
 
-async def test_a_machine_that_came_while_another_page_opened_is_told_to_both() -> None:
+async def test_a_machine_that_came_while_another_page_opened_is_sent_to_both() -> None:
     hub = Hub()
     early = Page(hub)
     await early.next()
@@ -164,7 +164,7 @@ async def test_a_picture_is_written_once_for_everybody_and_shows_each_only_what_
     assert sum(a is not b for a, b in zip(first.machines, again.machines, strict=True)) == 1
 
 
-async def test_events_and_jobs_are_told_at_once_with_times_in_milliseconds() -> None:
+async def test_events_and_jobs_are_published_at_once_with_times_in_milliseconds() -> None:
     hub = Hub()
     page = Page(hub)
     await page.next()
@@ -194,7 +194,7 @@ async def test_machines_come_and_go() -> None:
     assert 9 not in page.machines
 
 
-async def test_a_technician_never_hears_of_another_machine() -> None:
+async def test_a_technician_is_never_sent_another_machine() -> None:
     hub = Hub()
     page = Page(hub, somebody("technician", frozenset({2})))
     await page.next()
@@ -234,7 +234,7 @@ async def test_rights_that_change_hold_at_once() -> None:
     await page.nothing()
 
 
-async def test_a_hidden_page_is_told_state_but_no_readings_and_wakes_with_a_picture() -> None:
+async def test_a_hidden_page_is_sent_state_but_no_readings_and_wakes_with_a_picture() -> None:
     hub = Hub()
     page = Page(hub)
     await page.next()
@@ -309,7 +309,7 @@ async def test_who_concerns_a_user_makes_their_pages_look_again() -> None:
     assert not ani.subscription.recheck.is_set()
 
 
-async def test_nothing_more_is_said_to_somebody_whose_rights_changed_until_they_are_known() -> None:
+async def test_nothing_more_is_sent_to_somebody_whose_rights_changed_until_they_are_known() -> None:
     hub = Hub()
     page = Page(hub, somebody("technician", frozenset({1, 2})))
     await page.next()

@@ -17,7 +17,7 @@ async def frames(page: Page, count: int) -> list[dict[str, Any]]:
     return [await page.next() for _ in range(count)]
 
 
-async def test_a_page_is_told_of_a_command_until_its_end() -> None:
+async def test_a_page_follows_a_command_until_its_end() -> None:
     hub = Hub()
     page = Page(hub)
     await page.next()

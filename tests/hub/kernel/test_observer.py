@@ -55,7 +55,7 @@ async def world() -> World:
     return World(store, Announcer(fleet, Commits(store), SamplesLane(store), Nobody()))
 
 
-async def test_a_machine_that_falls_silent_becomes_late_then_offline_and_both_are_told(world: World) -> None:
+async def test_a_machine_that_falls_silent_becomes_late_then_offline_and_both_are_reported(world: World) -> None:
     world.observer.linked(world.machine, 1.0)
     assert world.after(5) == "live"
     assert world.after(1) == "late"
@@ -66,7 +66,7 @@ async def test_a_machine_that_falls_silent_becomes_late_then_offline_and_both_ar
     assert await world.events() == ["late", "offline"]
 
 
-async def test_late_for_a_moment_is_seen_but_not_told(world: World) -> None:
+async def test_late_for_a_moment_is_shown_but_not_reported(world: World) -> None:
     world.observer.linked(world.machine, 1.0)
     assert world.after(7) == "late"
     assert world.after(3, frames=True) == "live"
@@ -89,7 +89,7 @@ async def test_a_closed_socket_is_offline_after_ten_seconds_and_a_reconnect_befo
     assert await world.events() == ["offline", "live"]
 
 
-async def test_a_bye_is_true_and_told_at_once(world: World) -> None:
+async def test_a_bye_is_applied_and_reported_at_once(world: World) -> None:
     world.observer.linked(world.machine, 0.0)
     world.observer.unlinked(world.machine, "reboot")
     assert (world.machine.connection, world.machine.connection_reason) == ("offline", "reboot")
@@ -117,7 +117,7 @@ async def test_a_start_of_the_hub_is_quiet_about_machines_that_come_back(world: 
     assert await world.events() == []
 
 
-async def test_a_start_of_the_hub_tells_of_machines_that_do_not_come_back_after_a_minute(world: World) -> None:
+async def test_a_start_of_the_hub_reports_machines_that_do_not_come_back_after_a_minute(world: World) -> None:
     world.observer.start(lambda _: True)
     world.after(59)
     assert await world.events() == []

@@ -164,7 +164,7 @@ async def test_a_commit_takes_two_thousand_rows_at_most(store: FakeStore) -> Non
     assert ticket.acknowledged == [1999, 3999, 4999]
 
 
-async def test_samples_by_rest_are_told_when_they_are_durable_and_refused_when_it_is_full(
+async def test_samples_by_rest_are_acknowledged_when_durable_and_refused_when_it_is_full(
     lane: SamplesLane, store: FakeStore
 ) -> None:
     done: list[str] = []

@@ -187,7 +187,7 @@ async def test_an_event_reported_again_is_one_event(hub: HubHere, key: MachineKe
     assert await column(hub, schema.events.c.seq, schema.events.c.code == "machine.event") == [3]
 
 
-async def test_a_command_waits_for_the_machine_is_told_again_until_it_ends_and_ends_once(
+async def test_a_command_waits_for_the_machine_is_sent_again_until_it_ends_and_ends_once(
     hub: HubHere, key: MachineKey
 ) -> None:
     command_id = await draft(hub, key, "maintenance")

@@ -28,7 +28,7 @@ def keeper(hub: Room, clock: Clock) -> KeyConflicts:
     return made
 
 
-async def test_three_fights_close_the_door_and_the_link_and_time_opens_it() -> None:
+async def test_three_takeovers_quarantine_the_key_and_time_releases_it() -> None:
     async with room() as hub:
         clock, heard = Clock(), listen(hub)
         conflicts = keeper(hub, clock)

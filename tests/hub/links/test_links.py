@@ -17,7 +17,7 @@ from tests.support.machines import NOW, machine
 from tests.support.until import until
 
 
-async def test_a_command_is_told_once_a_link_and_again_on_the_next_link() -> None:
+async def test_a_command_is_sent_once_a_link_and_again_on_the_next_link() -> None:
     async with room() as hub:
         _, _, wire = hub.connect()
         await hub.announce(Put(command()))

@@ -74,7 +74,7 @@ async def events(hub: HubHere, code: str) -> list[dict[str, Any]]:
         return found
 
 
-async def test_the_third_takeover_in_a_minute_keeps_both_out_and_tells_the_operator(
+async def test_the_third_takeover_in_a_minute_quarantines_both_and_is_shown_to_the_operator(
     hub: HubHere, key: MachineKey, hasty: None
 ) -> None:
     assert await fight(hub, key, 3) == [4409, 4409, 4409, 4409]
@@ -92,7 +92,7 @@ async def test_the_third_takeover_in_a_minute_keeps_both_out_and_tells_the_opera
         assert (await admin.post(f"/api/v2/rvms/{key.id}/commands", json={"name": "ping"})).status_code == 409
 
 
-async def test_a_key_in_the_first_frame_is_kept_out_as_well(hub: HubHere, key: MachineKey, hasty: None) -> None:
+async def test_a_key_in_the_first_frame_is_quarantined_as_well(hub: HubHere, key: MachineKey, hasty: None) -> None:
     await fight(hub, key, 3)
     async with websockets.connect(hub.websocket_url + "/ws/device", proxy=None, subprotocols=["myrvm.v2"]) as socket:  # type: ignore[list-item]
         await MachineClient(socket, key, authenticated=False).say(m.Auth(token=key.api_key))
@@ -171,7 +171,7 @@ def introduction(key: MachineKey) -> m.Hello:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["silent", "reset"])
-async def test_one_machine_whose_network_flaps_is_never_kept_out(
+async def test_one_machine_whose_network_flaps_is_never_quarantined(
     hub: HubHere, key: MachineKey, hasty: None, monkeypatch: pytest.MonkeyPatch, reset: bool
 ) -> None:
     """Each of its older links is dead: nobody answers the hub's close, or a computer that forgot the connection."""

@@ -168,7 +168,7 @@ async def test_a_command_of_another_machine_is_refused_and_counted() -> None:
         assert hub.links.tally["foreign"] == 1
 
 
-async def test_what_an_older_link_still_says_is_not_heard() -> None:
+async def test_what_an_older_link_still_sends_is_not_handled() -> None:
     async with room() as hub:
         older, older_link, older_wire = hub.connect()
         await until(lambda: "boot-a" in hub.machine.boots)
@@ -256,7 +256,7 @@ async def test_ten_thousand_mangled_frames_raise_nothing_and_close_only_with_cod
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_a_machine_that_never_stops_telling_of_itself_is_read_more_slowly(
+async def test_a_machine_that_never_stops_reporting_is_read_more_slowly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each of its words would be a line that nobody may delete."""

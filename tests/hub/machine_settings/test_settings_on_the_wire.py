@@ -73,7 +73,9 @@ def waited(hub: HubHere, key: MachineKey) -> Callable[[], bool]:
     return lambda: bool(link.reported._waiters)
 
 
-async def test_a_lease_in_a_machines_first_moments_waits_for_its_settings(hub: HubHere, key: MachineKey) -> None:
+async def test_a_remote_session_in_a_machines_first_moments_waits_for_its_settings(
+    hub: HubHere, key: MachineKey
+) -> None:
     path = f"/api/v2/rvms/{key.id}/remote-access/start"
     async with hub.client() as admin:
         for own, status in (({"admin_ips": ["127.0.0.1"]}, 201), ({"remote_access_enabled": False}, 409)):
@@ -89,7 +91,7 @@ async def test_a_lease_in_a_machines_first_moments_waits_for_its_settings(hub: H
                 await hub.context[RemoteSessions].end(session_id, "stopped")
 
 
-async def test_a_lease_waits_no_longer_than_settings_may_take_to_come(
+async def test_a_remote_session_waits_no_longer_than_settings_may_take_to_come(
     hub: HubHere, key: MachineKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link_module, "SETTINGS_WITHIN_S", 0.05)
@@ -105,7 +107,7 @@ async def test_a_lease_waits_no_longer_than_settings_may_take_to_come(
         assert begun.status_code == 201, "what was written here decides for a machine that says nothing"
 
 
-async def test_what_the_machines_file_sets_is_shown_and_in_force(hub: HubHere, key: MachineKey) -> None:
+async def test_what_the_machines_file_sets_is_shown_and_effective(hub: HubHere, key: MachineKey) -> None:
     path, own = f"/api/v2/rvms/{key.id}/config", {"metrics_interval": 60, "cpu_threshold": 70.0}
     seen = hub.context.fleet.machines[key.id]
     async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
@@ -133,7 +135,7 @@ async def test_what_the_machines_file_sets_is_shown_and_in_force(hub: HubHere, k
     )
 
 
-async def test_a_value_of_the_environment_is_in_force_whatever_was_written(hub: HubHere, key: MachineKey) -> None:
+async def test_a_value_of_the_environment_is_effective_whatever_was_written(hub: HubHere, key: MachineKey) -> None:
     path = f"/api/v2/rvms/{key.id}/config"
     seen = hub.context.fleet.machines[key.id]
     async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
@@ -202,7 +204,7 @@ async def test_a_setting_that_stays_refused_is_one_line_of_the_record(hub: HubHe
     assert told == [("config.applied", 3), ("config.applied", 2), ("config.refused", 1)]
 
 
-async def test_a_hello_tells_which_version_is_in_force_though_the_answer_was_lost(
+async def test_a_hello_reports_which_version_is_effective_though_the_answer_was_lost(
     hub: HubHere, key: MachineKey
 ) -> None:
     async with hub.client() as admin, MachineClient.connect(hub.websocket_url, key) as machine:
@@ -213,7 +215,7 @@ async def test_a_hello_tells_which_version_is_in_force_though_the_answer_was_los
         assert (found["version"], found["applied_version"]) == (1, 1)
 
 
-async def test_a_whole_fleet_is_told_in_slices(hub: HubHere, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_whole_fleet_is_notified_in_slices(hub: HubHere, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "SLICE", 2)
     keys = [await hub.add_machine(f"M{n}") for n in range(MANY)]
     async with AsyncExitStack() as links, hub.client() as admin:
@@ -249,7 +251,7 @@ async def test_a_zone_report_is_recorded_once_however_often_it_is_reported(hub: 
 
 
 @pytest.mark.parametrize("hostile", ["Asia/../../etc", "; reboot", "/etc/passwd", "Mars/Phobos"])
-async def test_a_hostile_zone_is_told_so_and_the_link_lives(hub: HubHere, key: MachineKey, hostile: str) -> None:
+async def test_a_hostile_zone_is_refused_and_the_link_lives(hub: HubHere, key: MachineKey, hostile: str) -> None:
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello()
         at = "2026-01-02T10:00:00Z"

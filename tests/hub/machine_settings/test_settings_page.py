@@ -181,7 +181,7 @@ async def test_a_further_key_is_added_typed_kept_and_removed(hub: ApiHub) -> Non
         assert fields(refused.text)["add.key"] == "api_token"
 
 
-async def test_wanted_and_run_are_told_apart_with_what_the_machine_refused(hub: ApiHub) -> None:
+async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub: ApiHub) -> None:
     now = hub.context.clock()
     async with hub.of("admin") as admin:
         await admin.patch("/api/v2/rvms/1/config", json={"cpu_threshold": 85})
@@ -230,7 +230,7 @@ async def test_wanted_and_run_are_told_apart_with_what_the_machine_refused(hub: 
         assert "The machine does not take it: the environment sets it" in page
 
 
-async def test_what_a_machine_refuses_is_said_in_the_readers_language_and_counted_for_the_fleet(hub: ApiHub) -> None:
+async def test_what_a_machine_refuses_is_shown_in_the_readers_language_and_counted_for_the_fleet(hub: ApiHub) -> None:
     now = hub.context.clock()
     why = {"cpu_threshold": "environment: cpu_threshold is set by the environment (RVM_CPU_THRESHOLD)."}
     async with await browser(hub) as english, await browser(hub, language="id") as indonesian:
@@ -327,7 +327,7 @@ async def test_who_may_not_write_sees_it_locked_and_is_refused(hub: ApiHub, path
     assert (await config(hub, 1))["version"] == 0
 
 
-async def test_a_machine_is_renamed_and_a_taken_name_is_told(hub: ApiHub) -> None:
+async def test_a_machine_is_renamed_and_a_taken_name_is_refused(hub: ApiHub) -> None:
     async with await browser(hub) as client:
         answer = await client.post("/machines/1/rename", data={"name": "two", "location_description": "Lantai 1"})
         assert answer.status_code == 409

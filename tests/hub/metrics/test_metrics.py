@@ -199,7 +199,7 @@ async def test_a_wrong_range_is_named(hub: ApiHub, query: str, wrong: str) -> No
     assert list(refused.json()["errors"]) == [wrong]
 
 
-async def test_a_range_outside_its_limits_is_told_them(hub: ApiHub) -> None:
+async def test_a_range_outside_its_limits_is_refused_with_them(hub: ApiHub) -> None:
     async with hub.of("viewer") as viewer:
         refused = await viewer.get("/api/v2/rvms/1/metrics?days=0")
     assert refused.json()["errors"] == {"days": ["must be a number above 0, at most 366"]}

@@ -65,7 +65,7 @@ def test_a_patch_of_what_a_machine_is_found_by_moves_it() -> None:
     assert fleet.find("orin-7") is None
 
 
-def test_what_the_machine_sets_itself_settles_what_is_in_force() -> None:
+def test_what_the_machine_sets_itself_settles_what_is_effective() -> None:
     fleet = Fleet([machine()])
     touched = fleet.apply(Patch(MachineRow, 7, {"config_own": {"temperature_warning_c": 50}}))
     assert touched is not None

@@ -68,7 +68,7 @@ def test_machines_with_nothing_of_their_own_share_one() -> None:
     assert fleet.newest == 4
 
 
-def test_a_machine_is_told_what_was_written_and_no_default() -> None:
+def test_a_machine_is_sent_what_was_written_and_no_default() -> None:
     assert wire(CommonSettings().shared).values == {}
     fleet = CommonSettings(None, scope(1, mine=True, cpu_threshold=70.0))
     file = ReportedSettings({"metrics_interval": 60.0, "cpu_threshold": 50.0}, frozenset({"cpu_threshold"}))

@@ -49,7 +49,7 @@ def test_a_clock_that_was_never_set_takes_the_hubs_time(stamp: str | float) -> N
      "1999-12-31T23:59:59Z",
      "2026-13-01T00:00:00Z", -1e30, 1e30, float("nan"), float("inf"), -5e9, "<script>"],
 )  # fmt: skip
-def test_what_names_no_instant_is_said_so(stamp: str | float) -> None:
+def test_text_that_names_no_instant_is_refused(stamp: str | float) -> None:
     with pytest.raises(UndatableError):
         date(stamp, NOW, "Asia/Jakarta", "UTC")
 

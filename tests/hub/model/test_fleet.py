@@ -135,7 +135,7 @@ def test_a_machine_that_invents_boots_is_remembered_with_those_it_used_last() ->
     assert boots["b960"].accepted == 4
 
 
-def test_a_boot_that_was_forgotten_comes_back_with_its_mark() -> None:
+def test_a_boot_that_was_dropped_comes_back_with_its_mark() -> None:
     fleet = Fleet([machine()])
     boot = BootRow(id=31, rvm_id=7, boot_id="boot-a", last_seq=41, last_used_at=NOW)
     fleet.apply(Put(boot, over=("last_used_at",)))

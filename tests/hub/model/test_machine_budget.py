@@ -80,7 +80,7 @@ def test_without_a_limit_of_frames_there_is_none_of_speed_but_of_what_is_kept() 
     assert budget.spend(1, 0.0, Cost(boots=BOOTS_AT_ONCE + 1)) > 0
 
 
-def test_the_share_of_the_disk_is_so_many_bytes_a_day_and_one_line_tells_that_it_is_used_up() -> None:
+def test_the_share_of_the_disk_is_so_many_bytes_a_day_and_one_line_reports_that_it_is_used_up() -> None:
     budget = MachineBudget(mib_per_day=2)
     kept, at = 0, 0.0
     told = []
@@ -99,7 +99,7 @@ def test_the_share_of_the_disk_is_so_many_bytes_a_day_and_one_line_tells_that_it
     assert len(budget.due(at + DAY_S, NOW)) == 1, "half of it was there meanwhile"
 
 
-def test_machines_that_have_everything_left_are_forgotten() -> None:
+def test_machines_that_have_everything_left_are_dropped() -> None:
     budget = MachineBudget()
     for rvm_id in range(1000):
         assert budget.take(rvm_id, 10.0 * rvm_id, LINE) == 0.0

@@ -123,7 +123,7 @@ def test_asking_for_the_same_interval_again_excuses_nothing() -> None:
         ("offline", "live", 0.0), ("never", "live", 0.0), ("late", "offline", 0.0),
     ],
 )  # fmt: skip
-def test_only_what_lasts_is_told(told: str, now_is: str, delay: float | None) -> None:
+def test_only_what_lasts_is_reported(told: str, now_is: str, delay: float | None) -> None:
     one = machine(event_connection=told)
     assert presence.event_due(one, now_is, 1000.0) == (None if delay is None else 1000.0 + delay)
 

@@ -31,7 +31,7 @@ def test_what_was_not_recorded_becomes_one_line_a_minute() -> None:
     assert reported.due(WINDOW_S, NOW) == []
 
 
-def test_a_machine_that_has_calmed_down_is_forgotten() -> None:
+def test_a_machine_that_has_calmed_down_is_dropped() -> None:
     reported = ReportedEvents()
     reported.take(1, 0.0, NOW)
     reported.due(0.5, NOW)

@@ -50,7 +50,7 @@ def test_what_a_machine_words_itself_is_short_among_others_and_whole_alone() -> 
 
 
 @pytest.mark.parametrize("hardware", [None, {}, {"model": 7}, {"model": None, "machine": ["x"]}])
-def test_a_machine_that_does_not_tell_its_model_has_none(hardware: dict[str, object] | None) -> None:
+def test_a_machine_that_does_not_report_its_model_has_none(hardware: dict[str, object] | None) -> None:
     assert machine_view(machine(hardware=hardware))["model"] is None
 
 

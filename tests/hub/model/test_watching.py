@@ -40,7 +40,7 @@ def test_a_technician_wakes_only_the_own_machines() -> None:
     assert watching.interval(1, 0.0) == 0.0
 
 
-def test_a_machine_that_was_removed_is_forgotten() -> None:
+def test_a_machine_that_was_removed_is_dropped() -> None:
     watching = Watching()
     watching.watch(10, None, 5.0, 0.0)
     watching.settle(0.0, FLEET)

@@ -244,7 +244,7 @@ async def test_an_open_session_cannot_try_passwords_without_end(hub: ApiHub) -> 
         assert (await nobody.post(LOGIN, json=proof())).status_code == 429
 
 
-async def test_an_address_that_tries_too_often_is_not_heard_with_the_right_password(hub: ApiHub) -> None:
+async def test_an_address_that_tries_too_often_is_refused_with_the_right_password(hub: ApiHub) -> None:
     await hub.add_user("boss", "admin", password=PASSWORD)
     hub.context[AuthState].wrong_sign_ins = AddressLimiter(per_minute=1, burst=2)
     async with hub.browser(await hub.add_session("boss")) as thief:

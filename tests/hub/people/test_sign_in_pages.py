@@ -169,7 +169,7 @@ async def test_a_wrong_password_leaves_the_session_alone(hub: ApiHub) -> None:
         assert (await client.get("/help")).status_code == 200
 
 
-async def test_at_sign_in_a_person_is_told_of_tokens_made_since(any_hub: ApiHub) -> None:
+async def test_at_sign_in_a_person_is_shown_tokens_made_since(any_hub: ApiHub) -> None:
     """Also of those that somebody made at the command line; once, and they go on to where they wanted."""
     await any_hub.add_user("budi", "operator", password=PASSWORD)
     form = {"email": "budi@example.com", "password": PASSWORD, "next": "/jobs"}

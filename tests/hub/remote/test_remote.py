@@ -185,7 +185,7 @@ async def test_what_the_machine_refuses_is_refused_and_its_own_end_counts(hub: H
     assert (refused["status"], refused["end_reason"]) == ("refused", "start_failed")
 
 
-async def test_a_machine_in_a_session_that_nobody_knows_is_told_to_stop(hub: HubHere, key: MachineKey) -> None:
+async def test_a_machine_in_a_session_that_nobody_knows_is_asked_to_stop(hub: HubHere, key: MachineKey) -> None:
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await linked(hub, key, machine, remote_session=[77])
         told = await machine.hear(m.Command)

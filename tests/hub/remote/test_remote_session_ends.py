@@ -68,7 +68,7 @@ def room(one: RemoteSessionRow, **members: Any) -> Room:
     return Room(held(one, capabilities=frozenset({"remote_access"}), **members))
 
 
-async def test_a_session_ends_when_its_time_is_over_and_the_machine_is_told() -> None:
+async def test_a_session_ends_when_its_time_is_over_and_the_machine_is_notified() -> None:
     here = room(session(), linked=True)
     assert await here.after(1799) == []
     assert await here.after(2) == [("ended", "timed_out")]
@@ -77,7 +77,7 @@ async def test_a_session_ends_when_its_time_is_over_and_the_machine_is_told() ->
     assert await here.after(2) == [], "once"
 
 
-async def test_what_nobody_agreed_to_is_over_and_the_machine_never_hears_of_it() -> None:
+async def test_what_nobody_agreed_to_is_over_and_is_never_sent_to_the_machine() -> None:
     here = room(session("requested", command_id=None), linked=True)
     assert await here.after(1801) == [("ended", "not_approved")]
     assert here.stops_sent() == []

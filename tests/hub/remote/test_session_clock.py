@@ -38,7 +38,7 @@ def test_a_session_without_its_command_waits_a_moment_for_it() -> None:
     assert clock.settled(session("starting"))
 
 
-def test_a_session_that_went_with_its_machine_is_forgotten() -> None:
+def test_a_session_that_went_with_its_machine_is_dropped() -> None:
     clock = SessionClock(lambda: NOW, lambda: 100.0)
     one = session("active")
     assert not clock.over(one)

@@ -138,7 +138,7 @@ async def test_a_request_is_due_in_the_time_that_began_with_accept(tmp_path: Pat
         transport.abort()
 
 
-async def test_what_speaks_no_tls_is_closed_and_forgotten(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_speaks_no_tls_is_closed_and_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = await own_certificate(tmp_path)
     async with hub_here(tmp_path, tls_cert=made.cert, tls_key=made.key) as hub:
         assert hub.server is not None

@@ -116,7 +116,7 @@ async def test_invalid_utf8_closes_with_1007_and_leaves_no_traceback(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING or record.exc_info]
 
 
-async def test_messages_before_a_broken_frame_in_the_same_packet_are_still_heard(server: BareServer) -> None:
+async def test_messages_before_a_broken_frame_in_the_same_packet_are_still_handled(server: BareServer) -> None:
     peer = await RawWebSocket.open(server.port, "/listen")
     await peer.send(frame(TEXT, b"one"), frame(TEXT, b"two"), frame(0x3))
     assert [await heard.get(), await heard.get()] == ["one", "two"]

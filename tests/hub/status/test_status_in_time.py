@@ -41,7 +41,7 @@ async def test_the_clock_gives_back_what_a_machine_declared_for_a_while(any_hub:
     assert oldest["actor"] == "machine:1"
 
 
-async def test_a_restart_of_the_hub_forgets_no_end(tmp_path: Path, database_url: str) -> None:
+async def test_a_restart_of_the_hub_loses_no_end(tmp_path: Path, database_url: str) -> None:
     async with api_hub(tmp_path, database_url=database_url) as hub:
         await hub.add_everybody()
         async with hub.of("one") as key:
@@ -75,7 +75,7 @@ async def introduced(hub: ApiHub, *capabilities: str) -> None:
     await hub.context.announce(*changes)
 
 
-async def test_a_machine_that_takes_commands_is_told_of_the_end(any_hub: ApiHub) -> None:
+async def test_a_machine_that_takes_commands_is_sent_the_end(any_hub: ApiHub) -> None:
     await introduced(any_hub, "set_status")
     machine = any_hub.context.fleet.machines[1]
     async with any_hub.of("one") as key:
@@ -127,7 +127,7 @@ async def history(caller: httpx.AsyncClient, **query: Any) -> list[dict[str, Any
     return rows
 
 
-async def test_the_history_tells_each_declaration_once_page_by_page(any_hub: ApiHub) -> None:
+async def test_the_history_lists_each_declaration_once_page_by_page(any_hub: ApiHub) -> None:
     async with any_hub.of("one") as key:
         for capacity in range(10, 60, 10):
             await key.patch(STATUS, json={"status": "active", "capacity": capacity, "reason": f"r{capacity}"})
@@ -150,7 +150,7 @@ async def test_the_history_tells_each_declaration_once_page_by_page(any_hub: Api
         assert [row["capacity"] for row in await history(key, to=since)] == [20, 10, 0]
 
 
-async def test_the_history_begins_with_what_was_in_force_at_from(any_hub: ApiHub) -> None:
+async def test_the_history_begins_with_what_held_at_from(any_hub: ApiHub) -> None:
     now = any_hub.context.clock()
     async with any_hub.of("one") as key:
         await key.patch(STATUS, json={"status": "error"})
@@ -179,7 +179,7 @@ async def test_another_machines_declaration_is_no_place_to_read_on_from(hub: Api
         assert (await one.get("/api/v2/rvms/2/status/history")).status_code == 404
 
 
-async def test_what_the_key_declares_is_told_to_the_agent_too(any_hub: ApiHub) -> None:
+async def test_what_the_key_declares_is_sent_to_the_agent_too(any_hub: ApiHub) -> None:
     """Or it would declare the old status again at its next hello."""
     await introduced(any_hub, "ping", "set_status", "until")
     machine = any_hub.context.fleet.machines[1]

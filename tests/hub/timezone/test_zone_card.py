@@ -58,7 +58,7 @@ def meet(hub: ApiHub, **members: Any) -> None:
     )
 
 
-async def test_in_step_is_said_quietly_and_out_of_step_asks_to_be_pressed(hub: ApiHub) -> None:
+async def test_in_step_is_shown_quietly_and_out_of_step_asks_to_be_pressed(hub: ApiHub) -> None:
     assert "The machine has not reported its zone yet" in await card(hub)
     meet(hub)
     await report(hub, city="Jakarta", country="Indonesia")
@@ -141,7 +141,7 @@ async def test_a_button_that_cannot_work_says_why(hub: ApiHub) -> None:
         assert (await client.post("/machines/1/zone", data={"do": "sync"})).status_code == 409
 
 
-async def test_a_fight_for_the_key_is_told_with_what_to_do_and_can_be_ended(hub: ApiHub) -> None:
+async def test_a_key_conflict_is_shown_with_what_to_do_and_can_be_ended(hub: ApiHub) -> None:
     now = hub.context.clock()
     await hub.context.announce(
         Patch(MachineRow, 1, {"quarantined_until": now + timedelta(seconds=300), "updated_at": now})

@@ -139,7 +139,7 @@ async def test_watching_wakes_a_machine_and_leaving_lets_it_sleep(hub: HubHere, 
             assert (await machine.hear(m.Live)).interval == 0
 
 
-async def test_a_machine_that_comes_while_watched_is_told_in_its_welcome(hub: HubHere, lobby: MachineKey) -> None:
+async def test_a_machine_that_comes_while_watched_learns_it_from_its_welcome(hub: HubHere, lobby: MachineKey) -> None:
     async with BrowserClient.open(hub) as page:
         await page.say("watch", machine=lobby.id, rate=1)
         await until(lambda: hub.context.watching.interval(lobby.id, asyncio.get_running_loop().time()) == 1)
@@ -282,7 +282,7 @@ async def test_a_frozen_page_is_cut_off_and_nobody_waits_for_it(
     frozen.drop()
 
 
-async def test_the_end_of_the_hub_is_said_to_pages_and_machines(tmp_path: Path) -> None:
+async def test_the_end_of_the_hub_is_sent_to_pages_and_machines(tmp_path: Path) -> None:
     async with hub_here(tmp_path) as hub:
         key = await hub.add_machine("Lobby")
         async with BrowserClient.open(hub) as page, MachineClient.connect(hub.websocket_url, key) as machine:

@@ -64,7 +64,7 @@ def test_whatever_it_was_it_is_again_when_the_last_session_ends(state: MachineSt
     assert after.seq > during.seq > state.seq
 
 
-def test_what_somebody_said_meanwhile_stands() -> None:
+def test_what_somebody_declared_meanwhile_stands() -> None:
     sessions: dict[int, JournaledSession] = {}
     during = begin(MachineState(status="active"), sessions)
     said = declared(during, NOW, special_status="error", reason="motor")

@@ -111,7 +111,7 @@ async def test_an_upload_is_there_whole_or_not_at_all(machine: Machine) -> None:
     assert "has uploaded" in machine.said.getvalue()
 
 
-async def test_an_upload_replaces_only_when_told_to_and_keeps_the_files_mode(machine: Machine) -> None:
+async def test_an_upload_replaces_only_when_asked_to_and_keeps_the_files_mode(machine: Machine) -> None:
     path = machine.updates / "model.bin"
     path.write_bytes(b"old")
     path.chmod(0o640)
@@ -173,7 +173,7 @@ async def test_sizes_have_an_end(machine: Machine) -> None:
     assert await machine.refusal(op="put", path=str(machine.updates / "big"), size=LIMIT + 1) == "too_large"
 
 
-def test_a_full_disk_is_told_before_a_byte_is_sent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_a_byte_is_sent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_files, "KEEP_FREE", 2**62)
     with pytest.raises(PathRefusedError) as refused:
         folder_files.Incoming(machine.pin, ["x"], 1, overwrite=False)

@@ -216,7 +216,7 @@ async def test_a_service_on_demand_is_started_before_it_is_connected_to() -> Non
             assert stream.info == {"port": port}
 
 
-async def test_a_service_that_cannot_be_started_is_told_with_the_reason() -> None:
+async def test_a_service_that_cannot_be_started_is_reported_with_the_reason() -> None:
     async def start(port: int) -> None:
         raise NotRunningError("rvm-camera did not come up")
 

@@ -56,9 +56,7 @@ async def test_it_runs_from_the_first_session_that_wants_it_to_the_last(tmp_path
     assert not (tmp_path / FILE).exists()
 
 
-async def test_the_machines_key_is_nothing_that_a_service_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_machines_key_is_never_handed_to_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RVM_API_TOKEN", "API_TOKEN", "RVM_API_TOKEN_FILE"):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("RVM_CAMERA", "2")
@@ -113,7 +111,9 @@ async def test_the_stop_command_is_used_when_there_is_one(tmp_path: Path) -> Non
         (["/bin/true"], "nothing answers"),
     ],
 )
-async def test_one_that_does_not_come_up_is_told_with_its_reason(tmp_path: Path, start: list[str], why: str) -> None:
+async def test_one_that_does_not_come_up_is_reported_with_its_reason(
+    tmp_path: Path, start: list[str], why: str
+) -> None:
     port = free_port()
     services = desk(tmp_path, port, OnDemand(start=start, ready_timeout=1.0))
     with pytest.raises(NotRunningError, match=why):

@@ -161,7 +161,7 @@ async def test_a_shell_that_ends_takes_its_background_jobs_along() -> None:
     await until(lambda: not alive(int(shown.split()[1])))
 
 
-async def test_a_signal_is_told_as_a_shell_tells_it() -> None:
+async def test_a_signal_is_reported_as_a_shell_reports_it() -> None:
     async with served(server(("/bin/sh", "-c", "kill -9 $$")).serve, "terminal", ARGS) as (stream, task):
         await stream.hub_read_all()
         await asyncio.wait_for(task, 20)

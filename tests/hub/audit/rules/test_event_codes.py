@@ -17,7 +17,7 @@ def test_kinds_are_what_stands_before_the_dot() -> None:
     assert set(KINDS) - set(OF_MACHINES) == {"user", "token", "sign_in", "hub"}
 
 
-def test_what_an_event_lacks_is_told() -> None:
+def test_what_an_event_lacks_is_named() -> None:
     assert lacking("no.such", {}, None, None) == ["code"]
     assert lacking("status.changed", {}, {}, None) == ["after"]
     assert lacking("token.created", {"name": "x"}, None, None) == ["prefix"]

@@ -109,7 +109,7 @@ def test_any_file_that_a_simple_client_sent_is_no_damage() -> None:
     assert found.code == "unknown_format"
 
 
-def test_verified_is_said_with_what_was_compared() -> None:
+def test_verified_is_shown_with_what_was_compared() -> None:
     changes = rules.passed(CHAIN[2], "clock", NOW, "backups/7/3.manifest.gz", done())
     assert values_of(changes) == {
         3: {

@@ -63,7 +63,7 @@ def test_a_backup_is_drafted_with_its_command() -> None:
     assert event(changes).code == "command.issued"
 
 
-def test_what_is_not_said_is_as_the_machines_settings_have_it() -> None:
+def test_what_is_not_named_is_as_the_machines_settings_have_it() -> None:
     one = with_settings(include_images=False)
     (asked,) = put_rows(life.drafted(one, 5, Wanted("full", include_logs=False), "clock", NOW), CommandRow)
     assert (asked.args["include_images"], asked.args["include_logs"]) == (False, False)
@@ -261,7 +261,7 @@ def test_taking_one_away_is_an_event() -> None:
         ([part(1), part(2)], 2, 19, "size"),
     ],
 )
-def test_parts_are_whole_or_it_is_said_what_is_wrong(
+def test_parts_are_whole_or_the_fault_is_named(
     parts: list[BackupPartRow], wanted: int, size: int, wrong: str | None
 ) -> None:
     assert life.gap_in(parts, wanted, size, 10) == wrong

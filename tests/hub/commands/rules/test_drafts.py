@@ -126,7 +126,7 @@ def test_a_zone_that_is_none_is_never_drafted(zone: str) -> None:
     assert refused.value.code == "invalid"
 
 
-def test_the_reason_and_the_group_are_kept_and_told() -> None:
+def test_the_reason_and_the_group_are_kept_and_shown() -> None:
     changes = rules.draft(machine(linked=True), "ping", {}, "user:1", NOW, reason="is it there?", group_id="g1")
     assert (drafted_of(changes).reason, drafted_of(changes).group_id) == ("is it there?", "g1")
     assert (issued_of(changes).params["reason"], issued_of(changes).params["group_id"]) == ("is it there?", "g1")
@@ -193,7 +193,7 @@ def test_a_command_that_may_have_left_before_the_hub_was_killed_is_not_supersede
 
 
 @pytest.mark.parametrize(("capabilities", "told"), [(("set_status",), ["set_status"]), (("metrics",), [])])
-def test_a_declaration_past_the_agent_is_told_to_one_that_takes_it(
+def test_a_declaration_past_the_agent_is_sent_to_one_that_takes_it(
     capabilities: tuple[str, ...], told: list[str]
 ) -> None:
     one = machine(capabilities=capabilities)
@@ -201,7 +201,7 @@ def test_a_declaration_past_the_agent_is_told_to_one_that_takes_it(
     assert [row.name for row in put_rows(changes, CommandRow)] == told
 
 
-def test_a_machine_is_told_no_more_than_ten_declarations_at_once_and_none_that_it_refuses() -> None:
+def test_a_machine_is_sent_no_more_than_ten_declarations_at_once_and_none_that_it_refuses() -> None:
     one = machine(capabilities=("set_status",))
     assert rules.relay_status(one, SetStatus(status="active", capacity=100), "machine:7", NOW) == []
     for number in range(rules.MAX_RELAYED):

@@ -52,7 +52,7 @@ async def test_keys_are_listed_by_how_they_begin_and_deleting_twice_is_no_error(
     assert await objects.list("") == ["backups/1.tar", "recordings/a/1.cast"]
 
 
-async def test_what_is_not_there_is_told_from_a_store_that_fails(objects: Objects, tmp_path: Path) -> None:
+async def test_what_is_not_there_differs_from_a_store_that_fails(objects: Objects, tmp_path: Path) -> None:
     await objects.put_file("is.cast", *file_of(tmp_path, b"x"))
     with pytest.raises(ObjectMissingError):
         await objects.get_file("not.cast", tmp_path / "back", "0")
@@ -90,7 +90,7 @@ async def test_a_key_that_could_leave_the_store_is_a_bug_of_ours(objects: Object
         await objects.put_file(key, *file_of(tmp_path, b""))
 
 
-async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "objects").write_text("a file in the way")
     with pytest.raises(ObjectsError):
         await Objects(FolderShelf(tmp_path / "objects")).put_file("k.cast", *file_of(tmp_path, b"x"))
@@ -119,7 +119,7 @@ async def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypat
             await hanging.put_file("k.cast", *file_of(tmp_path, b"x"))
 
 
-async def test_a_wrong_key_is_told_and_not_shown(server: S3Server, tmp_path: Path) -> None:
+async def test_a_wrong_key_is_reported_and_not_shown(server: S3Server, tmp_path: Path) -> None:
     wrong = of_nobody(tmp_path, server.endpoint)
     with pytest.raises(ObjectsError) as refused:
         await wrong.put_file("k.cast", *file_of(tmp_path, b"x"))

@@ -113,7 +113,7 @@ async def test_many_streams_that_are_left_early_hold_nothing(objects: Objects) -
     assert await objects.digest(KEY) == hashlib.sha256(DATA).hexdigest()
 
 
-async def test_what_is_not_there_is_told(objects: Objects) -> None:
+async def test_what_is_not_there_is_reported(objects: Objects) -> None:
     await stored(objects)
     for read_it in (objects.size, objects.digest, read_nothing(objects)):
         with pytest.raises(ObjectMissingError):
@@ -186,7 +186,7 @@ async def test_an_upload_id_never_leads_out_of_the_folder(objects: Objects) -> N
         await objects.abort(KEY, "../../x")
 
 
-async def test_parts_that_are_shorter_than_they_were_said_to_be_are_found(tmp_path: Path) -> None:
+async def test_parts_that_are_shorter_than_declared_are_found(tmp_path: Path) -> None:
     objects = Objects(FolderShelf(tmp_path / "o"))
     upload_id = await objects.begin(KEY)
     tag = await objects.put_part(KEY, upload_id, 1, b"abc")
@@ -205,7 +205,7 @@ async def test_what_a_killed_hub_of_before_left_is_swept(tmp_path: Path) -> None
     assert not left.exists()
 
 
-def test_a_full_disk_is_told_from_a_store_that_is_away(tmp_path: Path) -> None:
+def test_a_full_disk_differs_from_a_store_that_is_away(tmp_path: Path) -> None:
     shelf = FolderShelf(tmp_path)
     upload_id = shelf.begin("a.tar")
     part = next(tmp_path.glob(".part-*"))

@@ -116,7 +116,7 @@ def test_a_hello_is_an_event_only_when_version_or_boot_are_new() -> None:
     assert introduced(known, hello(agent_version="0.2.0"))[1] == ["machine.introduced"]
 
 
-def test_a_hello_tells_zone_clock_and_whether_it_is_simulated() -> None:
+def test_a_hello_reports_zone_clock_and_whether_it_is_simulated() -> None:
     facts, _ = introduced(
         machine(), hello(timezone="Asia/Makassar", time="2026-11-23T17:00:30", capabilities=["simulated"])
     )
@@ -132,11 +132,11 @@ def test_a_hello_tells_zone_clock_and_whether_it_is_simulated() -> None:
 @pytest.mark.parametrize(
     ("clock", "offset"), [("1970-01-01T00:00:00Z", -1795424400.0), ("2026-11-24T09:00:00Z", 86400.0), ("?", None)]
 )
-def test_a_wrong_clock_is_told_as_it_is(clock: str, offset: float | None) -> None:
+def test_a_wrong_clock_is_reported_as_it_is(clock: str, offset: float | None) -> None:
     assert introduced(machine(), hello(time=clock))[0]["clock_offset_s"] == offset
 
 
-def test_what_a_hello_does_not_tell_stays_known() -> None:
+def test_what_a_hello_does_not_report_stays_known() -> None:
     one = machine(hardware={"model": "Orin"}, simulated=True)
     facts, _ = introduced(one, hello(timezone="Mars/Phobos"))
     assert (facts["hardware"], facts["simulated"], facts["timezone"]) == ({"model": "Orin"}, True, None)

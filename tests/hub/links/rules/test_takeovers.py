@@ -29,7 +29,7 @@ def test_a_link_is_replaced_once_a_second_at_most() -> None:
         ((0.0, 120.0, 240.0, 299.0), [False, False, False, True]),
     ],
 )  # fmt: skip
-def test_three_fights_in_three_minutes_are_two_machines_with_one_key(
+def test_three_contested_takeovers_in_three_minutes_are_two_machines_with_one_key(
     at: tuple[float, ...], verdicts: list[bool]
 ) -> None:
     seen = Takeovers()
@@ -73,7 +73,7 @@ def test_a_quarantine_ends_by_release_once_and_by_a_new_key() -> None:
     assert fleet.machines[7].row.quarantined_until is None
 
 
-def test_what_is_remembered_can_be_forgotten_when_it_matters_no_more() -> None:
+def test_what_is_kept_can_be_dropped_when_it_matters_no_more() -> None:
     seen = Takeovers(last=5.0)
     rules.contested(seen, "a", "b", 10.0)
     assert not rules.stale(seen, 189.0)

@@ -20,7 +20,7 @@ def runs(version: int, own: dict[str, Any] | None = None) -> Patch:
     return Patch(MachineRow, 7, values, must="id")
 
 
-def test_a_version_in_force_is_one_change_and_one_event() -> None:
+def test_an_effective_version_is_one_change_and_one_event() -> None:
     change, event = applied(machine(config_version=6), 7, {}, NOW)
     assert change == runs(7)
     assert isinstance(event, EventHappened)
@@ -29,13 +29,13 @@ def test_a_version_in_force_is_one_change_and_one_event() -> None:
     )  # fmt: skip
 
 
-def test_only_a_version_that_the_hub_gave_can_be_in_force() -> None:
+def test_only_a_version_that_the_hub_gave_can_be_effective() -> None:
     one = machine(desired_settings=DesiredSettings({"cpu_threshold": 80.0}, 7))
     one.effective_settings = CommonSettings().of(one.desired_settings)
     assert (was_given(one, 0), was_given(one, 7), was_given(one, 8)) == (True, True, False)
 
 
-def test_keys_that_could_not_be_taken_are_told() -> None:
+def test_keys_that_could_not_be_taken_are_reported() -> None:
     change, event = applied(machine(), 7, {"metrics_interval": "set by the environment"}, NOW)
     assert isinstance(change, Patch)
     assert isinstance(event, EventHappened)

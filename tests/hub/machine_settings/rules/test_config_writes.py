@@ -76,7 +76,7 @@ def test_a_write_is_one_change_and_one_event_with_before_and_after() -> None:
     assert (event.before, event.after) == ({"cpu_threshold": 60.0, "mine": None}, {"cpu_threshold": 70.0, "mine": 1.5})
 
 
-def test_null_inherits_again_and_the_event_tells_what() -> None:
+def test_null_inherits_again_and_the_event_names_what() -> None:
     fleet = CommonSettings(None, scope(3, cpu_threshold=80.0))
     own = scope(5, cpu_threshold=60.0, mine="x")
     written, event = both(machine({"cpu_threshold": None, "mine": None}, own=own, fleet=fleet))
@@ -85,7 +85,7 @@ def test_null_inherits_again_and_the_event_tells_what() -> None:
     assert (event.before, event.after) == ({"cpu_threshold": 60.0, "mine": "x"}, {"cpu_threshold": 80.0, "mine": None})
 
 
-def test_the_record_tells_what_of_the_machines_file_a_write_stands_before() -> None:
+def test_the_audit_log_names_what_of_the_machines_file_a_write_overrides() -> None:
     file = ReportedSettings({"metrics_interval": 60.0, "mine": "text"}, frozenset({"metrics_interval"}))
     request = SettingsRequest({"metrics_interval": 20, "cpu_threshold": 70})
     _, event = both(write_machine(CommonSettings(), 7, UNWRITTEN, request, "user:2", NOW, file))
@@ -109,7 +109,7 @@ def test_a_version_is_larger_than_any_before_whoever_it_was_for() -> None:
 
 
 @pytest.mark.parametrize(("seen", "current"), [(4, 5), (6, 5), (0, 5)])
-def test_a_stale_version_is_told_the_current_one(seen: int, current: int) -> None:
+def test_a_stale_version_is_answered_with_the_current_one(seen: int, current: int) -> None:
     with pytest.raises(StaleError) as caught:
         machine({"mine": 1}, seen, own=scope(5))
     assert caught.value.current == current
@@ -201,7 +201,7 @@ def _fits(values: dict[str, Any]) -> bool:
         return False
 
 
-def test_a_fleets_value_that_one_machine_could_not_be_told_is_refused() -> None:
+def test_a_fleets_value_that_one_machine_could_not_be_sent_is_refused() -> None:
     own = scope(2, **{f"other_{n}": "x" * 1900 for n in range(20)})
     request = SettingsRequest({f"key_{n}": "x" * 1900 for n in range(16)})
     assert write_fleet(CommonSettings(), [], request, "user:1", NOW) != []

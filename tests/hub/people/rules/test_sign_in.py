@@ -64,7 +64,7 @@ def test_a_failure_elsewhere_names_the_person_and_is_counted_where_it_belongs() 
     assert (counted.email, event.actor, event.params["email"]) == (" 10.0.0.1 a@b", "user:9", "a@b")
 
 
-def test_success_opens_a_new_session_and_forgets_failures() -> None:
+def test_success_opens_a_new_session_and_drops_failures() -> None:
     first, made = rules.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent="x\x00" * 400, by="password")
     second, _ = rules.succeeded_sign_in(3, "a@b", NOW, address="1.2.3.4", user_agent=None, by="password")
     (opened,) = put_rows(made, SessionRow)

@@ -69,7 +69,7 @@ def test_what_scripts_of_a_page_read_reaches_them(name: str) -> None:
     assert headers.readable(shown)[1:] == [(b"access-control-expose-headers", name.lower().encode())]
 
 
-def test_a_page_signs_in_with_what_it_said_itself() -> None:
+def test_a_page_signs_in_with_what_it_sent_itself() -> None:
     token = credentials.new_secret("token").text.encode()
     for said, sandboxed, own_host in (
         (b"Bearer page's own", b"Bearer page's own", b"Bearer page's own"), (b"Basic eDp5", b"", b"Basic eDp5"),

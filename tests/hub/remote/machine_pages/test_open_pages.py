@@ -60,7 +60,7 @@ def test_a_ticket_is_used_once_in_time_at_its_own_entrance() -> None:
     assert not pages.entered(label, "")
 
 
-def test_what_is_over_is_forgotten() -> None:
+def test_what_is_over_is_dropped() -> None:
     pages = OpenPages()
     over, stays = pages.capability(PAGE), pages.capability(OTHER)
     label = pages.label(PAGE)

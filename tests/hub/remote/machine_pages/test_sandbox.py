@@ -321,7 +321,7 @@ async def test_a_page_may_call_itself_across_its_missing_origin(pages: PagesHub)
     ("refused", "status"),
     [("not_running", 502), ("not_declared", 403), ("no_tunnel", 503), ("timeout", 504), ("strange", 502)],
 )
-async def test_what_the_machine_refuses_is_said_in_plain_words(pages: PagesHub, refused: str, status: int) -> None:
+async def test_what_the_machine_refuses_is_reported_in_plain_words(pages: PagesHub, refused: str, status: int) -> None:
     pages.lease(5000)
     url = await pages.page(5000)
     pages.tunnels.refuse = refused

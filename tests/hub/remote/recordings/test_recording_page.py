@@ -27,7 +27,7 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
         ("id", ["Rekaman: ", "Unduh", "2,1 kB"]),
     ],
 )
-async def test_a_recording_tells_whose_it_is(hub: ApiHub, language: str, words: list[str]) -> None:
+async def test_a_recording_shows_whose_it_is(hub: ApiHub, language: str, words: list[str]) -> None:
     session = await lease(hub)
     made = await recording(hub, session, hub.context.clock())
     assert f'href="/recordings/{made}"' not in await page_of(hub, "viewer"), "who may not play it is not led there"

@@ -96,7 +96,7 @@ async def test_the_keeper_tries_again_by_itself_while_the_store_is_away_and_says
     assert [message.partition(":")[0] for message in caplog.messages] == ["recordings"] * 2
 
 
-async def test_an_end_that_the_database_could_not_take_is_said_later(
+async def test_an_end_that_the_database_could_not_take_is_recorded_later(
     room: RecordingRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording = await room.begin()
@@ -133,7 +133,7 @@ async def test_a_terminal_that_is_open_is_left_alone(room: RecordingRoom) -> Non
 
 
 @pytest.mark.parametrize("what", ["gone", "changed"])
-async def test_a_file_that_somebody_touched_is_lost_and_said_so(room: RecordingRoom, what: str) -> None:
+async def test_a_file_that_somebody_touched_is_reported_as_lost(room: RecordingRoom, what: str) -> None:
     recording = await room.recorded(b"x")
     path = room.path(recording.id)
     if what == "gone":

@@ -80,7 +80,7 @@ def test_only_the_holder_and_an_administrator_end_a_session() -> None:
         desk.chosen(one, person("operator"), 5)
 
 
-def test_a_machine_is_told_to_stop_what_is_unknown_here_once() -> None:
+def test_a_machine_is_asked_once_to_stop_what_is_unknown_here() -> None:
     one = held(session(), linked=True)
     changes = desk.unknown_here(one, [4, 77], NOW)
     assert [args for _, args in drafted(changes)] == [{"session_id": 77, "reason": "stopped"}]
@@ -171,7 +171,7 @@ def test_at_a_machine_without_a_link_its_maintenance_is_kept_here_and_lasts_as_l
     assert status_of(desk.extend(one, one.remote_sessions[4], 60, "user:3", NOW)) == []
 
 
-def test_a_machine_with_a_link_is_told_of_what_began_at_it() -> None:
+def test_a_machine_with_a_link_is_sent_what_began_at_it() -> None:
     one = machine(linked=True)
     changes = desk.begin_at_site(one, session("starting", command_id=None, origin="site", admin_name=""), NOW)
     ((name, args),) = drafted(changes)
@@ -179,7 +179,7 @@ def test_a_machine_with_a_link_is_told_of_what_began_at_it() -> None:
     assert desk.begin_at_site(machine(), session("starting", command_id=None), NOW)[-1] != changes[-1]
 
 
-def test_a_machine_is_told_of_the_end_and_of_more_time_where_it_can_hear() -> None:
+def test_a_machine_is_sent_the_end_and_more_time_where_it_takes_them() -> None:
     one = held(session(), linked=True)
     assert [name for name, _ in drafted(desk.stop(one, session(), "stopped", "user:3", NOW))] == ["stop_remote_access"]
     assert [name for name, _ in drafted(desk.extend(one, session(), 60, "user:3", NOW))] == ["extend_remote_access"]

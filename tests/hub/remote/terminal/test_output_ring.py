@@ -41,7 +41,7 @@ def test_whoever_fills_it_has_room_until_the_reader_is_a_ring_behind() -> None:
     assert ring.room == 2, "a reader that lost something goes back"
 
 
-async def test_who_waits_is_told_of_both_sides() -> None:
+async def test_who_waits_is_woken_from_both_sides() -> None:
     ring = OutputRing(4)
     moves: list[Callable[[], None]] = [lambda: ring.append(b"x"), lambda: ring.take(1)]
     for move in moves:

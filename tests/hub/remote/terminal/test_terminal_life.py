@@ -26,7 +26,7 @@ async def room(tmp_path: Path) -> AsyncIterator[TerminalRoom]:
         yield made
 
 
-async def test_keys_go_down_output_comes_up_and_the_end_tells_the_exit_code(room: TerminalRoom) -> None:
+async def test_keys_go_down_output_comes_up_and_the_end_has_the_exit_code(room: TerminalRoom) -> None:
     async with room.terminal() as (page, stream):
         assert page.ready["user"] == "myrvm-service"
         assert (page.ready["recorded"], page.ready["input_recorded"], page.ready["from"]) == (True, False, 0)
@@ -186,7 +186,7 @@ async def test_input_that_the_machine_does_not_take_waits_and_arrives_in_order(r
         assert bytes(stream.typed) == sent
 
 
-async def test_who_comes_back_is_told_how_much_of_the_input_arrived(room: TerminalRoom) -> None:
+async def test_who_comes_back_learns_how_much_of_the_input_arrived(room: TerminalRoom) -> None:
     """What waits for the machine counts: it goes there by itself. A socket that lost its seat types nothing."""
     async with room.terminal() as (first, stream):
         await first.type("abc")

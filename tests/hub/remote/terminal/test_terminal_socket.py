@@ -58,7 +58,7 @@ async def test_a_session_of_another_and_one_that_is_not_there_look_alike(room: T
     assert await room.code_of({"type": "attach", "terminal": "guess", "received": 0}) == ("no_terminal", 1000)
 
 
-async def test_a_machine_that_refuses_is_told_with_its_code(room: TerminalRoom) -> None:
+async def test_a_machine_that_refuses_is_reported_with_its_code(room: TerminalRoom) -> None:
     room.tunnels.refusal = TunnelError("no_shell", "there is no /bin/sh")
     assert await room.code_of(room.opening()) == ("no_shell", 1000)
 

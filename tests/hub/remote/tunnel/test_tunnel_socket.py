@@ -182,7 +182,7 @@ async def test_a_stream_that_is_reset_here_is_reset_there(hub: HubHere, key: Mac
             await stream.receive()
 
 
-async def test_a_hub_that_restarts_says_so(hub: HubHere, key: MachineKey) -> None:
+async def test_a_hub_that_restarts_announces_it(hub: HubHere, key: MachineKey) -> None:
     async with tunnel_end(hub, key) as end:
         await end.open(SESSION, ticket=ticket(hub, key))
         assert hub.context[Tunnels].end_all() == 1

@@ -74,7 +74,7 @@ async def test_a_wrong_key_is_answered_401_before_the_upgrade(hub: HubHere, key:
         assert refused.value.response.status_code == 401
 
 
-async def test_a_hub_that_ends_and_a_key_kept_out_let_nobody_in(hub: HubHere, key: MachineKey) -> None:
+async def test_a_hub_that_ends_and_a_quarantined_key_let_nobody_in(hub: HubHere, key: MachineKey) -> None:
     machine = hub.context.fleet.machines[key.id]
     machine.row = msgspec.structs.replace(machine.row, quarantined_until=hub.context.clock() + timedelta(seconds=60))
     for status in (429, 503):

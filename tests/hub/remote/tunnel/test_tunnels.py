@@ -83,7 +83,7 @@ async def test_a_gap_that_cannot_be_repeated_ends_the_session(room: Room) -> Non
     assert not is_up(room.tunnels, SESSION)
 
 
-async def test_an_end_that_cannot_be_recorded_is_told_until_it_is_and_then_never_again(room: Room) -> None:
+async def test_an_end_that_cannot_be_recorded_is_reported_until_it_is_and_then_never_again(room: Room) -> None:
     room.up()
     room.refusing = 3
     room.now += IDLE_S + 1

@@ -200,7 +200,7 @@ def test_a_reason_the_machine_gives_under_a_special_status_is_its_own() -> None:
     assert (found.row.status_by, found.row.status_reason) == ("machine:1", "bin 2")
 
 
-def test_the_record_tells_times_like_every_answer() -> None:
+def test_the_audit_log_has_times_like_every_answer() -> None:
     found = machine(capabilities=WHOLE)
     told = event(rules.declared_by_key(found, NamedStatus(status="error", until=LATER), NOW))
     assert (told.before or {})["until"] is None
@@ -245,7 +245,7 @@ def test_a_second_while_gives_back_what_was_before_the_first() -> None:
     assert (found.row.status, found.returns_to) == ("error", "active")
 
 
-def test_an_agent_is_told_nothing_when_nothing_was_declared() -> None:
+def test_an_agent_is_sent_nothing_when_nothing_was_declared() -> None:
     assert rules.for_the_agent(machine(), []) is None
 
 

@@ -48,7 +48,7 @@ def test_a_hello_is_no_news_while_a_newer_declaration_waits_for_the_agent() -> N
     assert found.row.status == "error", "what it declared itself meanwhile comes in a report, and counts"
 
 
-def test_a_hello_tells_a_capacity_that_no_waiting_declaration_names() -> None:
+def test_a_hello_reports_a_capacity_that_no_waiting_declaration_names() -> None:
     found = waiting(machine(capabilities=WHOLE, capacity=11), status="active")
     after(found, said(found, hello()))
     assert (found.row.status, found.row.capacity) == ("active", 95)

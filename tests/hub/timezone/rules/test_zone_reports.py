@@ -114,7 +114,7 @@ def test_a_report_older_than_the_newest_is_recorded_and_makes_nothing_true(metho
     assert the(fleet).row.timezone == "Asia/Jayapura"
 
 
-def test_what_the_hello_said_already_is_not_where_it_came_from() -> None:
+def test_what_the_hello_declared_already_is_not_where_it_came_from() -> None:
     fleet = fleet_of()
     hears(fleet, report())
     the(fleet).row = msgspec.structs.replace(the(fleet).row, timezone="Asia/Jayapura")
@@ -203,7 +203,7 @@ def test_a_zone_of_a_device_that_has_another_name_by_now_is_nobodys() -> None:
     )
 
 
-def test_the_same_attempt_is_the_same_event_however_often_the_hub_forgets() -> None:
+def test_the_same_attempt_is_the_same_event_however_often_the_hub_restarts() -> None:
     first, second = (event_of(reported(machine(), report(), "machine:7", NOW, "UTC")) for _ in range(2))
     assert (first.boot_id, first.seq) == (second.boot_id, second.seq) == (
         f"{OWN}timezone.automatic", 1795424340000000,
@@ -215,7 +215,7 @@ def test_whether_people_may_ask_is_among_the_settings() -> None:
     assert not may_sync_by_hand(the(fleet_of({"manual_sync_enabled": False})))
 
 
-def test_a_machine_that_never_said_anything_is_not_made_up() -> None:
+def test_a_machine_that_never_declared_anything_is_not_made_up() -> None:
     view = zone_view(machine())
     unknown = {k for k, v in view.items() if v is None}
     assert unknown == set(view) - {"device_id", "restart"}

@@ -184,7 +184,7 @@ async def test_a_refused_mutation_leaves_none(hub: ApiHub) -> None:
         assert record.take() == []
 
 
-async def test_a_key_event_tells_prefixes_only(hub: ApiHub) -> None:
+async def test_a_key_event_has_prefixes_only(hub: ApiHub) -> None:
     async with hub.of("admin") as admin:
         made = (await admin.post("/api/v2/rvms/1/key")).json()["data"]
         events = (await admin.get("/api/v2/events", params={"code": "machine.key_rotated"})).json()["data"]

@@ -42,7 +42,7 @@ async def test_two_machines_with_the_same_boot_and_numbers_do_not_meet(hub: ApiH
             assert answer.json()["data"]["stored"] == 3
 
 
-async def test_a_machine_that_tells_of_itself_all_the_time_is_asked_to_wait(
+async def test_a_machine_that_reports_all_the_time_is_asked_to_wait(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each report would be a line that nobody may delete."""

@@ -97,7 +97,7 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
         assert (await machine.get("/api/v2/rvms/1")).status_code == 200, "a machine's key is in memory too"
 
 
-async def test_a_mistake_of_ours_tells_a_number_and_nothing_else(
+async def test_a_mistake_of_ours_shows_a_number_and_nothing_else(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:

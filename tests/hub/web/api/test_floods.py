@@ -102,7 +102,7 @@ async def test_a_boot_that_is_no_text_is_none(hub: ApiHub, odd: Any) -> None:
         assert (await one.post("/api/v2/rvms/1/metrics", json=[sample])).status_code == 422
 
 
-async def test_a_machine_fills_its_share_of_the_disk_and_no_more_and_one_line_tells_it(any_hub: ApiHub) -> None:
+async def test_a_machine_fills_its_share_of_the_disk_and_no_more_and_one_line_reports_it(any_hub: ApiHub) -> None:
     rvm_id = any_hub.machines["one"]
     any_hub.context[Links].budget = MachineBudget(frames_per_second=0, mib_per_day=1)
     samples = [{"timestamp": f"2026-11-23T13:{n // 60:02}:{n % 60:02}Z"} for n in range(500)]

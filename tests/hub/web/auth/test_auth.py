@@ -20,7 +20,7 @@ def asking(*headers: tuple[str, str]) -> HTTPConnection:
     return HTTPConnection({"type": "http", "scheme": "http", "headers": raw, "client": ("10.0.0.1", 1)})
 
 
-async def test_each_kind_of_credential_tells_who_it_is(door: ApiHub) -> None:
+async def test_each_kind_of_credential_names_who_it_is(door: ApiHub) -> None:
     async def who(*headers: tuple[str, str]) -> Principal:
         found = await identify.identify(door.context, asking(*headers))
         assert found is not None

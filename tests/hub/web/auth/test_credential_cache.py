@@ -125,7 +125,7 @@ async def test_a_request_that_is_given_up_takes_no_other_along() -> None:
     assert await second == user()
 
 
-async def test_a_database_that_is_away_is_told_to_all_who_asked() -> None:
+async def test_a_database_that_is_away_is_reported_to_all_who_asked() -> None:
     cache, database = CredentialCache(), Database(Unavailable("away"))
     asking = [asyncio.create_task(cache.share("h", database.look_up)) for _ in range(3)]
     await turns()

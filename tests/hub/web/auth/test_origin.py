@@ -113,7 +113,7 @@ def test_a_page_of_ours_that_a_proxy_hides_gets_a_hint(host: str, origin: str, h
         assert hint.params["origin"] == origin
 
 
-def test_a_page_under_another_address_than_the_configured_one_is_told_which() -> None:
+def test_a_page_under_another_address_than_the_configured_one_is_answered_with_that() -> None:
     configured = Settings(public_url="https://hub.example")
     hint = origin_hint(connection("1.1.1.1", host="10.0.0.5:8001", origin="http://10.0.0.5:8001"), configured)
     assert hint is not None

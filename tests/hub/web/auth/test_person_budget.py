@@ -89,7 +89,7 @@ async def stored_lines(hub: ApiHub, user: str) -> int:
     return 0 if row is None else int(row["n"])
 
 
-async def test_a_program_in_a_loop_is_told_to_wait_and_its_owner_can_still_stop_it(any_hub: ApiHub) -> None:
+async def test_a_program_in_a_loop_is_asked_to_wait_and_its_owner_can_still_stop_it(any_hub: ApiHub) -> None:
     people = any_hub.context[AuthState].budgets = PersonBudget(lines_per_s=0.001, lines_at_once=20)
     any_hub.context.announce.listen(people.on_commit)
     assert await flood(any_hub, "admin") == 20
