@@ -20,6 +20,7 @@ from hub.model.changes import Change, Drop, Patch, Put, SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT, Machine
+from hub.model.presence import SILENT
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
@@ -44,7 +45,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     fleet.apply_all([Put(command) for command in await commands.pending_commands(store)])
     fleet.apply_all([Put(session) for session in await remote_sessions.open_sessions(store)])
     fleet.apply_all([Put(backup) for backup in await backups.newest_of_each(store)])
-    for rvm_id in was_live(fleet):
+    for rvm_id in was_live(fleet) | _silent(fleet):
         machine = fleet.machines[rvm_id]
         # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.
         machine.maybe_sent = {command.id for command in machine.pending.values() if command.state == "queued"}
@@ -59,6 +60,11 @@ def was_live(fleet: Fleet) -> frozenset[int]:
     newest = max(seen.values(), default=None)
     signs = {i: max(SIGNS_OF_LIFE_S, 2.5 * fleet.machines[i].effective_settings.metrics_interval) for i in seen}
     return frozenset(i for i, at in seen.items() if newest is not None and (newest - at).total_seconds() <= signs[i])
+
+
+def _silent(fleet: Fleet) -> frozenset[int]:
+    """Offline, and perhaps linked all the same."""
+    return frozenset(m.id for m in fleet.machines.values() if m.row.close_reason == SILENT)
 
 
 def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:

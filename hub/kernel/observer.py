@@ -87,13 +87,15 @@ class Observer:
         verdict = presence.judge(machine, now)
         if (verdict.connection, verdict.reason) != (machine.connection, machine.connection_reason):
             same = verdict.connection == machine.connection
-            since = machine.connection_since if same and machine.connection_since is not None else self._clock()
+            began = presence.began(machine, verdict.connection, self._clock())
+            since = machine.connection_since if same and machine.connection_since is not None else began
             self._announce.observe(
                 Observed(
                     machine.id,
                     {"connection": verdict.connection, "connection_since": since, "connection_reason": verdict.reason},
                 )
             )
+            self._store(machine)
         self._note(machine, verdict, now)
 
     def tick(self) -> None:
@@ -133,8 +135,17 @@ class Observer:
         else:
             self._to_tell.setdefault(machine.id, when)
 
+    def _store(self, machine: Machine) -> None:
+        if values := presence.unstored(machine):
+            fence = (("connection_epoch", "<=", machine.epoch),)
+            connection = machine.connection
+            change = Patch(MachineRow, machine.id, values, where=fence)
+            self._announce.soon(change, lambda: machine.connection == connection)
+
     def _record_connection(self, machine: Machine) -> None:
         params = {"connection": machine.connection, "was": machine.event_connection}
+        if machine.connection == "offline" and machine.connection_since is not None:
+            params["since"] = machine.connection_since.isoformat()
         if machine.connection_reason is not None:
             params["reason"] = machine.connection_reason
         machine.event_connection = machine.connection

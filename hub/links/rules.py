@@ -98,6 +98,12 @@ def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change
 MAX_NAMED_FAULTS = 5  # Faults of one frame that its `error` names; the rest is counted
 
 
+def last_contact(machine: Machine, silent_s: float, now: datetime) -> datetime:
+    """Of a link that has ended: its last message, or an answer to a ping after that."""
+    answered, message = now - timedelta(seconds=silent_s), machine.last_seen_at
+    return answered if message is None else min(max(answered, message), now)
+
+
 class Taken(NamedTuple):
     """Of a metrics frame: rows to store, its newest readable sample, and what was left out."""
 

@@ -19,13 +19,14 @@ from db.records import MachineRow
 from hub.kernel.context import HubContext
 from hub.links.link import MachineLink
 from hub.links.links import Links
-from hub.links.rules import check_hello
+from hub.links.rules import check_hello, last_contact
 from hub.links.session import LinkSession, MessageHandlers, refuse
 from hub.model import effective_settings
 from hub.model.budgets import LINK, Cost
 from hub.model.changes import Patch
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
+from hub.server.websocket_protocol import CONTACT, LastContact
 from hub.web.auth.identify import address_of, machine_by_key
 from hub.web.auth.limits import PendingSocket
 from hub.web.auth.state import AuthState
@@ -78,7 +79,9 @@ class DeviceSocket:
             await answer(send, 429, "Too many connections without a key.", AUTH_TIMEOUT_S)
             return
         try:
-            await _LinkSocket(context, receive, send, address, machine, pending).run(scope.get("subprotocols", []))
+            contact = scope.get("extensions", {}).get(CONTACT)
+            link = _LinkSocket(context, receive, send, address, machine, pending, contact)
+            await link.run(scope.get("subprotocols", []))
         finally:
             if pending is not None:
                 pending.leave()
@@ -93,9 +96,11 @@ class _LinkSocket:
         address: str,
         machine: Machine | None,
         pending: PendingSocket | None,
+        contact: LastContact | None,
     ) -> None:
         self._context = context
         self._pending = pending
+        self._contact = contact
         self._receive = receive
         self._send = send
         self._link = MachineLink(send, Session(Role.HUB, authenticated=machine is not None), address)
@@ -250,14 +255,16 @@ class _LinkSocket:
         context[Links].ended(link)
         if machine is None or not context[Links].unregister(link):
             return
-        context[Links].observer.unlinked(machine, link.bye_reason)
+        silent_s = 0.0 if self._contact is None else time.monotonic() - self._contact.at
+        seen_at = last_contact(machine, silent_s, context.clock())
         ended = Patch(
             MachineRow,
             machine.id,
-            {"last_seen_at": context.clock(), "close_reason": link.bye_reason},
+            {"last_seen_at": seen_at, "close_reason": link.bye_reason},
             where=(("connection_epoch", "<=", link.epoch),),
         )
         context.announce.soon(ended, lambda: machine.epoch == link.epoch)
+        context[Links].observer.unlinked(machine, link.bye_reason)
         logger.info("machine %d: link ended%s", machine.id, f", {link.bye_reason}" if link.bye_reason else "")
 
 

@@ -272,6 +272,8 @@ def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[in
     for event in moves:  # newest first
         at = views.epoch_ms(event.at)
         if (event.after or event.params).get("connection") == "offline":
+            since = event.params.get("since")
+            at = at if since is None else min(at, views.epoch_ms(datetime.fromisoformat(since)))
             spans.append((at, until))
         until = at
     if not moves and found.connection in ("offline", "never"):

@@ -200,7 +200,9 @@ class Fleet:
         if indexed:
             self.drop(machine.id)
         machine.row = msgspec.structs.replace(machine.row, **change.values)
-        machine.seen_at = change.values.get("last_seen_at", machine.seen_at)
+        seen_at = change.values.get("last_seen_at")
+        if seen_at is not None and (machine.seen_at is None or machine.seen_at < seen_at):
+            machine.seen_at = seen_at  # what is stored later may tell of an earlier sign of life
         members = view_members(change.values)
         if indexed:
             self.put(machine)

@@ -5,6 +5,7 @@
     offline  older, or its socket closed more than 10 s ago, or after a bye or in quarantine (at once)
     never    enrolled, without a hello yet
 
+Offline counts from the last contact, also in a later life of the hub.
 A machine that only uses REST is judged by age as well, I being its upload interval. When the interval changes, age
 counts from the change. No event: late for less than ten seconds, back within a minute of the hub's own start. `now` is
 monotonic seconds. An absent reading counts for nothing. Also decides how often each machine
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from hub.model.effective_settings import Limits
 from hub.model.machine import HealthReason, Machine
@@ -28,6 +30,8 @@ FLAP_S: Final = 10.0
 START_GRACE_S: Final = 15.0
 """After the hub's start a known machine shows as late for so long."""
 QUARANTINED: Final = "quarantined"
+SILENT: Final = "silent"
+"""Its link is open, and nothing comes."""
 START_QUIET_S: Final = 60.0
 
 
@@ -68,10 +72,29 @@ def _by_age(machine: Machine, now: float) -> Verdict:
     since = max(machine.last_heard, machine.interval_since)
     in_time, at_most = since + live_limit(machine.interval), since + late_limit(machine.interval)
     if now > at_most:
-        return Verdict("offline", "silent", FOREVER)
+        return Verdict("offline", SILENT, FOREVER)
     if now > in_time or machine.last_gap > live_limit(machine.interval):
         return Verdict("late", None, at_most)
     return Verdict("live", None, in_time)
+
+
+def began(machine: Machine, connection: str, now: datetime) -> datetime:
+    """When the connection became this."""
+    contact = machine.last_seen_at
+    return now if connection != "offline" or contact is None else min(contact, now)
+
+
+def unstored(machine: Machine) -> dict[str, Any]:
+    """What its row lacks for a later life of the hub to know since when and why it is offline."""
+    row = machine.row
+    if row.connection_epoch != machine.epoch:
+        return {}  # its hello is on the way, which stores the same
+    values: dict[str, Any] = {}
+    if machine.connection == "offline":
+        values["last_seen_at"] = machine.last_seen_at
+    if machine.connection_reason != QUARANTINED:
+        values["close_reason"] = machine.connection_reason if machine.connection == "offline" else None
+    return {name: value for name, value in values.items() if getattr(row, name) != value}
 
 
 def received(machine: Machine, now: float) -> bool:

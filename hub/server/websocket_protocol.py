@@ -6,6 +6,7 @@ the application accepted; wrong bytes end in the right close code."""
 from __future__ import annotations
 
 import asyncio
+import time
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -30,10 +31,21 @@ MAX_CONTROL_FRAMES_PER_S: Final = 50
 CLOSE_TIMEOUT_S: Final = 5.0
 FRAMES: Final = "myrvm.frames"
 """ASGI extension, see `frame`."""
+CONTACT: Final = "myrvm.contact"
+"""ASGI extension: the LastContact of this socket."""
 MAX_SIZE: Final = "myrvm.max_size"
 """Of `websocket.accept`: this socket's limit, in bytes."""
 POLICY_VIOLATION: Final = 1008
 INVALID_TEXT: Final = 1007
+
+
+class LastContact:
+    """When the peer's last bytes came, its answers to our pings among them; monotonic seconds."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = time.monotonic()
 
 
 class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
@@ -43,6 +55,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         self._unparsed = b""
         self._unread_bytes = 0
         self._fragments = 0
+        self._contact = LastContact()
         self._controls = TokenBucket(MAX_CONTROL_FRAMES_PER_S, MAX_CONTROL_FRAMES_PER_S, self.loop.time())
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -71,6 +84,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        self._contact.at = time.monotonic()
         if self.transport.is_closing():
             self._bounded.discard(len(data))
         elif self.read_paused:
@@ -118,7 +132,7 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         self.transport.pause_reading()
         super().handle_connect(event)
         if self.conn.handshake_exc is None:
-            cast(dict[str, Any], self.scope["extensions"])[FRAMES] = {}
+            cast(dict[str, Any], self.scope["extensions"]).update({FRAMES: {}, CONTACT: self._contact})
 
     def handle_close(self, event: Frame) -> None:
         if self.close_sent and self.conn.close_rcvd is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,7 @@ class World:
     def __init__(self, store: FakeStore, announce: Announcer) -> None:
         self.now = 1000.0
         self.store = store
+        self.announce = announce._commits
         self.machine = announce.fleet.machines[7]
         self.observer = Observer(
             announce.fleet,
@@ -44,8 +47,12 @@ class World:
     async def events(self) -> list[str]:
         """The connection events recorded so far."""
         await self.observer.record()
-        events = [write.values for writes in self.store.transactions for write in writes]
-        return [event["params"]["connection"] for event in events]
+        return [event["params"]["connection"] for event in self.stored("params")]
+
+    def stored(self, member: str) -> list[Mapping[str, Any]]:
+        """What was written that has this member."""
+        written = [write.values for writes in self.store.transactions for write in writes]
+        return [values for values in written if member in values]
 
 
 @pytest.fixture
@@ -149,8 +156,32 @@ async def test_events_of_connections_name_what_was_before(world: World) -> None:
     world.observer.linked(world.machine, 0.0)
     world.observer.unlinked(world.machine, "update")
     await world.events()
-    (event,) = [write.values for writes in world.store.transactions for write in writes]
-    assert event["params"] == {"connection": "offline", "was": "live", "reason": "update"}
+    (event,) = world.stored("params")
+    since = NOW.isoformat()
+    assert event["params"] == {"connection": "offline", "was": "live", "reason": "update", "since": since}
+
+
+async def test_offline_counts_from_the_last_contact_and_is_stored_for_the_next_life(world: World) -> None:
+    world.observer.linked(world.machine, 1.0)
+    world.after(3, frames=True)
+    world.machine.seen_at = NOW + timedelta(seconds=3)
+    assert world.after(29) == "late"
+    assert world.after(2) == "offline"
+    assert world.machine.connection_since == NOW + timedelta(seconds=3)
+    await world.announce.flush()
+    (stored,) = world.stored("close_reason")
+    assert (stored["close_reason"], stored["last_seen_at"]) == ("silent", NOW + timedelta(seconds=3))
+    assert world.after(1, frames=True) == "late"
+    await world.announce.flush()
+    assert world.stored("close_reason")[1]["close_reason"] is None
+
+
+async def test_what_came_back_at_once_is_not_stored_as_offline(world: World) -> None:
+    world.observer.linked(world.machine, 0.0)
+    world.observer.unlinked(world.machine, "reboot")
+    world.observer.linked(world.machine, 0.0)
+    await world.announce.flush()
+    assert [values["close_reason"] for values in world.stored("close_reason")] == [None]
 
 
 @pytest.mark.parametrize("does", ["links", "uploads"])

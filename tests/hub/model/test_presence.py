@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -159,3 +162,45 @@ def test_a_machine_that_was_never_seen_is_never_after_a_start() -> None:
     one = machine(connection="late")
     presence.after_start(one, True, 60.0, 1000.0)
     assert (one.connection, one.event_connection, one.connection_since) == ("never", "never", None)
+
+
+@pytest.mark.parametrize(
+    ("connection", "seen_s", "began_s"),
+    [("offline", 40.0, 40.0), ("offline", 99.0, 60.0), ("offline", None, 60.0), ("live", 40.0, 60.0),
+     ("late", 40.0, 60.0)],
+)  # fmt: skip
+def test_offline_counts_from_the_last_contact(connection: str, seen_s: float | None, began_s: float) -> None:
+    one = machine(last_seen_at=None if seen_s is None else NOW + timedelta(seconds=seen_s))
+    assert presence.began(one, connection, NOW + timedelta(seconds=60)) == NOW + timedelta(seconds=began_s)
+
+
+SEEN = NOW + timedelta(seconds=9)
+
+
+@pytest.mark.parametrize(
+    ("row", "observed", "values"),
+    [
+        ({}, {"connection": "live"}, {}),
+        ({"close_reason": "silent"}, {"connection": "live"}, {"close_reason": None}),
+        ({"close_reason": "lost"}, {"connection": "late"}, {"close_reason": None}),
+        ({}, {"connection": "offline", "connection_reason": "lost"}, {"last_seen_at": SEEN, "close_reason": "lost"}),
+        ({"close_reason": "lost", "last_seen_at": SEEN}, {"connection": "offline", "connection_reason": "lost"}, {}),
+        ({"close_reason": "reboot"}, {"connection": "offline", "connection_reason": "quarantined"},
+         {"last_seen_at": SEEN}),
+        ({}, {"connection": "offline", "connection_reason": "lost", "epoch": 8}, {}),
+    ],
+)  # fmt: skip
+def test_what_a_later_life_of_the_hub_needs_is_stored_once(
+    row: dict[str, Any], observed: dict[str, Any], values: dict[str, Any]
+) -> None:
+    one = machine(**{"last_seen_at": NOW, **row}, seen_at=SEEN, **observed)
+    assert presence.unstored(one) == values
+
+
+@pytest.mark.parametrize("reason", ["lost", "silent"])
+def test_after_a_start_what_was_lost_or_silent_is_offline_as_before(reason: str) -> None:
+    one = machine(last_seen_at=NOW, close_reason=reason)
+    presence.after_start(one, False, 300.0, 1000.0)
+    assert presence.judge(one, 1000.0) == presence.Verdict("offline", reason, presence.FOREVER)
+    assert (one.connection, one.connection_since, one.connection_reason) == ("offline", NOW, reason)
+    assert presence.event_due(one, "offline", 1000.0) is None

@@ -242,3 +242,14 @@ def test_a_live_sample_is_of_now_however_far_behind_the_clock_is() -> None:
 def test_a_leap_second_and_small_letters_are_kept(stamp: str) -> None:
     taken = rules.take_kept(machine(), boot(), m.Metrics(seq=1, samples=[sample(stamp, cpu_usage=1.0)]), NOW, "UTC")
     assert [row.timestamp.isoformat() for row in taken.rows] == ["2026-07-01T00:00:00+00:00"]
+
+
+@pytest.mark.parametrize(
+    ("seen_s", "silent_s", "contact_s"), [(None, 5.0, 55.0), (20.0, 5.0, 55.0), (58.0, 5.0, 58.0), (99.0, 5.0, 60.0)]
+)
+def test_the_last_contact_of_a_link_is_its_last_message_or_an_answer_after_it(
+    seen_s: float | None, silent_s: float, contact_s: float
+) -> None:
+    one = machine(last_seen_at=None if seen_s is None else NOW + timedelta(seconds=seen_s))
+    contact = rules.last_contact(one, silent_s, NOW + timedelta(seconds=60))
+    assert contact == NOW + timedelta(seconds=contact_s)
