@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from db.queries.events import list_events
 from db.records import EventRow
 from hub.kernel.objects.place import PART_SIZE
 from hub.links.links import Links
-from hub.model import budgets
+from hub.model import actors, budgets
 from hub.model.access import ACTIONS
 from hub.model.budgets import MIB, MachineBudget
 from hub.routes import OPERATIONS
 from hub.web.api.operation import Operation
+from hub.web.auth.limits import ReadBudget
 from hub.web.auth.origin import SAFE_METHODS
 from tests.support.api_hub import ApiHub
 from tests.support.until import until_answered
@@ -136,3 +138,16 @@ async def test_whole_parts_of_a_backup_are_no_flood(hub: ApiHub) -> None:
         small = [(await one.put(address, content=b"x", headers=headers)).status_code for _ in range(6)]
     assert whole == [404] * 6
     assert small[-1] == 429
+
+
+async def test_a_machines_requests_begin_one_after_the_other_and_hold_up_nobody_else(hub: ApiHub) -> None:
+    before = hub.context[ReadBudget].turn(actors.machine(1))
+    async with hub.of("one") as one, hub.of("two") as two, hub.of("admin") as admin:
+        await before.acquire()
+        behind = asyncio.ensure_future(one.post("/api/v2/rvms/1/metrics", json=[]))
+        assert (await one.get("/api/v2/rvms/1/status")).status_code == 200, "reading has no turns"
+        assert (await two.post("/api/v2/rvms/2/metrics", json=[])).status_code == 422
+        assert (await admin.patch("/api/v2/rvms/1/status", json={})).status_code == 422
+        assert not behind.done()
+        before.release()
+        assert (await behind).status_code == 422
