@@ -17,9 +17,11 @@ from archive import age
 from archive.errors import WRITE_FAILED, ArchiveError
 from archive.manifest import Deleted, Entry
 from archive.unpack import Unpacked, read_file, unpack
-from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.api_client import ApiClient
 from device.backups.sources import default_sources
-from device.cli.restore_verb import FAILED, WRONG_USAGE, Complain, printable, sentence
+from device.cli.exit_codes import FAILED, OK, Complain
+from device.cli.hub_answer import answer_of
+from device.cli.restore_verb import printable, sentence
 from device.settings import AgentSettings
 from device.settings.backup_values import backup_sources
 from texts.catalogue import Texts
@@ -48,19 +50,9 @@ def backup(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace,
     """The hub's answer, or what backups read, on standard output."""
     if arguments.backup == "sources":
         return _sources(settings, texts, arguments, complain)
-    client = ApiClient.of(settings)
-    try:
-        if arguments.backup == "start":
-            data = client.start_backup("full" if arguments.full else "incremental")
-        else:
-            data = client.backup_status()
-    except ApiError as refused:
-        code = WRONG_USAGE if 400 <= refused.status < 500 else FAILED
-        return complain("remote_refused", code, texts("remote_refused", why=refused))
-    except HubUnreachableError as away:
-        return complain("backup_unreachable", FAILED, texts("backup_unreachable", why=away))
-    finally:
-        client.close()
+    data = answer_of(lambda client: _asked(client, arguments), settings, texts, complain, "backup_unreachable")
+    if isinstance(data, int):
+        return data
     if arguments.json:
         print(json.dumps(data))
     elif arguments.backup == "start":
@@ -72,7 +64,13 @@ def backup(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace,
             "backup_newest", id=data["backup_id"], kind=data.get("backup_type"), at=data.get("created_at"),
             state=data.get("upload_status"), size=data.get("file_size") or data.get("uploaded_bytes") or 0,
         ))  # fmt: skip
-    return 0
+    return OK
+
+
+def _asked(client: ApiClient, arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.backup == "start":
+        return client.start_backup("full" if arguments.full else "incremental")
+    return client.backup_status()
 
 
 def _sources(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
@@ -88,11 +86,11 @@ def _sources(settings: AgentSettings, texts: Texts, arguments: argparse.Namespac
     ]  # fmt: skip
     if arguments.json:
         print(json.dumps(shown))
-        return 0
+        return OK
     for one in shown:
         line = texts("show_source", name=one["name"], kind=one["class"], root=printable(str(one["path"])))
         print(line if one["exists"] else texts("source_absent", line=line))
-    return 0
+    return OK
 
 
 def show(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
@@ -109,7 +107,7 @@ def show(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int
     except OSError as error:
         where, why = error.filename or arguments.file, error.strerror or error
         return complain(WRITE_FAILED, FAILED, texts("restore_unwritable", path=where, why=why))
-    return 0
+    return OK
 
 
 def _show(found: Unpacked, lines: Iterator[Entry | Deleted], texts: Texts, arguments: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from device.cli import settings_verb, status_verbs
+from device.cli.exit_codes import BAD_CONFIGURATION, BUSY, CTRL_C, FAILED, OK
 from device.cli.settings_verb import settings_sentence
 from device.kernel.log import Log
 from device.settings import AgentSettings, AgentSettingsError, load
@@ -25,12 +26,6 @@ from protocol.version import PRODUCT_VERSION
 from texts.catalogue import Texts
 from texts.languages import from_environment
 
-OK: Final = 0
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-BAD_CONFIGURATION: Final = 3
-BUSY: Final = 8
-CTRL_C: Final = 130
 DEFAULT_CONFIG: Final = "machine.json"
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from device.api_client import ApiClient, ApiError, HubUnreachableError
+from device.api_client import ApiClient
+from device.cli.exit_codes import FAILED, OK, WRONG_USAGE, Complain
+from device.cli.hub_answer import answer_of
 from device.settings import AgentSettings
 from device.system import hardware
 from texts.catalogue import Texts
-
-Complain = Callable[[str, int, str], int]
-FAILED: Final = 1
-REFUSED: Final = 2
 
 
 def print_ticket(settings: AgentSettings, texts: Texts, complain: Complain, *, as_json: bool) -> int:
@@ -26,7 +23,7 @@ def print_ticket(settings: AgentSettings, texts: Texts, complain: Complain, *, a
 
     bind, port = settings.text("remote_access_bind"), int(settings.number("remote_access_port"))
     if is_loopback(bind):
-        return complain("page_no_ticket", REFUSED, texts("page_no_ticket", bind=bind))
+        return complain("page_no_ticket", WRONG_USAGE, texts("page_no_ticket", bind=bind))
     try:
         ticket = issue(settings.state_dir, hardware.boot_id(Path(settings.text("sensor_root"))))
     except OSError as error:
@@ -36,10 +33,7 @@ def print_ticket(settings: AgentSettings, texts: Texts, complain: Complain, *, a
     print(
         json.dumps(made) if as_json else texts("page_ticket_made", ticket=ticket, port=port, count=round(TICKET_S / 60))
     )
-    return 0
-
-
-OK: Final = 0
+    return OK
 
 
 def add_remote_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
@@ -54,16 +48,9 @@ def add_remote_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
 def remote(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
     if arguments.remote == "ticket":
         return print_ticket(settings, texts, complain, as_json=arguments.json)
-    client = ApiClient.of(settings)
-    try:
-        data = _asked(client, arguments)
-    except ApiError as refused:
-        code = REFUSED if 400 <= refused.status < 500 else FAILED
-        return complain("remote_refused", code, texts("remote_refused", why=refused))
-    except HubUnreachableError as away:
-        return complain("remote_unreachable", FAILED, texts("remote_unreachable", why=away))
-    finally:
-        client.close()
+    data = answer_of(lambda client: _asked(client, arguments), settings, texts, complain, "remote_unreachable")
+    if isinstance(data, int):
+        return data
     if arguments.json:
         print(json.dumps(data))
     else:

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
@@ -20,12 +20,9 @@ from archive.errors import WRITE_FAILED, ArchiveError
 from archive.owners import Owners
 from archive.replay import UNPACKING, ChainLink, Replayed, header_of, make_durable, numbered, replay
 from archive.unpack import DiskRoom, Selection
+from device.cli.exit_codes import CTRL_C, FAILED, OK, WRONG_USAGE, Complain
 from texts.catalogue import Texts
 
-Complain = Callable[[str, int, str], int]
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-CTRL_C: Final = 130
 _RESERVE: Final = 64 * 1024 * 1024
 """Stay free on the disk."""
 
@@ -184,4 +181,4 @@ def _show(done: Replayed, into: Into, texts: Texts, *, as_json: bool) -> int:
             "restore_done", count=compared.files, bytes=compared.bytes, folder=into.folder, id=newest.backup_id,
             machine=printable(newest.device_id), at=printable(newest.created_at),
         ))  # fmt: skip
-    return 0
+    return OK

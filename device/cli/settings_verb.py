@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from typing import Final
 
+from device.cli.exit_codes import OK, WRONG_USAGE, Complain
 from device.settings import AgentSettings, AgentSettingsError
 from device.settings.keeper import effective_settings
 from texts.catalogue import Texts
@@ -22,17 +21,11 @@ def settings_sentence(error: AgentSettingsError, texts: Texts) -> str:
     return f"{values['file']}: {sentence}" if error.code.startswith("config_") else sentence
 
 
-OK: Final = 0
-WRONG_USAGE: Final = 2
-
-
 def add_settings_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
     action.add_argument("key", nargs="?", metavar="KEY", help=texts("cli_settings_key"))
 
 
-def settings(
-    own: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Callable[[str, int, str], int]
-) -> int:
+def settings(own: AgentSettings, texts: Texts, arguments: argparse.Namespace, complain: Complain) -> int:
     """The machine's key is never among them."""
     now = effective_settings(own)
     if arguments.key is None:

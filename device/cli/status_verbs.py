@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Final
 
 import msgspec
 
+from device.cli.exit_codes import FAILED, OK, WRONG_USAGE, Complain
 from device.journal.keeper import Journal
 from device.journal.rules import Memory
 from device.link.rules import parse_time
@@ -19,11 +19,6 @@ from device.status.rules import KEEP, IllegalStatusError, Kept
 from device.status_mailbox import StatusMailbox, StatusRequest
 from texts.catalogue import Texts
 
-Complain = Callable[[str, int, str], int]
-"""Prints the sentence, returns the exit code."""
-OK: Final = 0
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
 NONE: Final = "none"
 """Ends a special status, a reason or a time."""
 
