@@ -43,17 +43,6 @@ def recipient_of(identity: str) -> str:
         raise ArchiveError(WRONG_KEY, "this is no age identity: it begins with AGE-SECRET-KEY-1") from wrong
 
 
-def is_recipient(text: str) -> bool:
-    """Whether files can be encrypted to it."""
-    from pyrage import RecipientError, x25519
-
-    try:
-        x25519.Recipient.from_str(text)
-    except RecipientError:
-        return False
-    return True
-
-
 def read_identities(file: Path) -> tuple[str, ...]:
     """The identities of a file as `age-keygen` writes it: one a line, `#` begins a comment. Raises ArchiveError."""
     try:

@@ -15,8 +15,6 @@ from archive.manifest import MAX_EXTENTS, MAX_SIZE, Extent, Kind
 BLOCK: Final = 512
 MAX_RECORDS: Final = 64 * 1024
 """Of the PAX records of one member: a path, a link and some numbers."""
-MAX_MAP: Final = 64 * 1024
-"""Of the map of a sparse file."""
 _KINDS: Final[dict[bytes, Kind]] = {b"0": "file", b"\0": "file", b"1": "hardlink", b"2": "symlink", b"5": "dir"}
 _OTHERS: Final = {b"3": "a character device", b"4": "a block device", b"6": "a FIFO"}
 _NOTHING: Final = bytes(BLOCK)

@@ -75,7 +75,6 @@ _MACHINE_SETTINGS = sa.select(machine_configs).order_by(machine_configs.c.rvm_id
 _FLEET_SETTINGS = sa.select(fleet_config).where(fleet_config.c.id == FLEET)
 _NEWEST_SETTINGS = sa.select(counters.c.value).where(counters.c.name == CONFIG_VERSION)
 _BY_ID = sa.select(machines).where(machines.c.id == sa.bindparam("key_id"))
-_UPDATE = sa.update(machines).where(machines.c.id == sa.bindparam("key_id"))
 
 
 async def all_machines(store: Store) -> list[MachineRow]:

@@ -101,9 +101,6 @@ class Gate:
             self._to = wanted.to
             self._changed.notify_all()
 
-    def stopped_for(self, whom: str) -> bool:
-        return self._to == whom
-
     def wait(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self._to)

@@ -272,9 +272,6 @@ def _binary() -> RemoteProtocolError:
     return RemoteProtocolError("unsupported", "binary frames are not spoken here", close=CloseCode.UNSUPPORTED_DATA)
 
 
-device_socket = DeviceSocket()
-
-
 class LinkRefusal(NamedTuple):
     """Of a valid key, and for how many seconds."""
 

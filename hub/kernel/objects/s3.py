@@ -29,7 +29,6 @@ from hub.kernel.objects.threads import moved
 CONNECT_S: Final = 3.0
 READ_S: Final = 10.0
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchUpload"})
-_PASSING: Final = (500, 502, 503, 504)
 _DENIED: Final = frozenset({"AccessDenied", "AllAccessDisabled"})
 _OURS: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 _FAILED: Final = (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError, ET.ParseError)

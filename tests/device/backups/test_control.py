@@ -21,13 +21,11 @@ def test_while_it_is_open_a_chunk_passes_at_once() -> None:
     gate = Gate(0.0, Clock())
     assert gate.grant(10**9) == CHUNK
     assert gate.grant(5) == 5
-    assert not gate.stopped_for("customer")
 
 
 def test_while_it_yields_nothing_goes_on_and_a_chunk_that_waits_passes_when_it_opens() -> None:
     gate = Gate(0.0)
     gate.set(Yielding(to="customer"))
-    assert gate.stopped_for("customer")
     passed: list[int] = []
 
     def wait() -> None:
