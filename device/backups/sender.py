@@ -143,9 +143,9 @@ class PartSender:
             self._changed.wait_for(lambda: self._failure or not self._in_flight)
             self._check()
 
-    def begins_at(self, source_bytes: int, total: int) -> None:
+    def begins_at(self, source_bytes: int) -> None:
         """Where an earlier process was."""
-        self._confirmed_bytes, self.total_bytes = float(source_bytes), total
+        self._confirmed_bytes = float(source_bytes)
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -191,6 +191,7 @@ class BackupUpload:
         for part in pump.parts(saved):
             if before is None:
                 before = pump.done_bytes
+                sender.begins_at(before)
             sender.total_bytes = max(pump.total_bytes, pump.done_bytes)
             sender.send(part, pump.done_bytes - before)
             before = pump.done_bytes

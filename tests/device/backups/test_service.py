@@ -129,10 +129,14 @@ async def test_an_agent_that_starts_again_goes_on(bench: ClientBench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     bench.anew()
+    bench.progress.clear()
     before = len(bench.hub.backup(1).begun)
     await bench.back_up()
     backup = bench.hub.backup(1)
     assert unpacked(backup.archive) == {"photos/a.jpg": file.read_bytes()}
+    first = next(progress for progress in bench.progress if progress.phase == "sending")
+    assert first.done is not None
+    assert first.done >= MIB, "what the life before had sent counts"
     assert sum(backup.deliveries.values()) - len(backup.parts) <= 1, backup.deliveries
     assert backup.summary is not None
     assert backup.summary["sha256"] == "", "it did not read the beginning again"
