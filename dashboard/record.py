@@ -95,10 +95,14 @@ def _status(of: Mapping[str, Any]) -> str:
 
 def _status_changed(e: EventReading) -> _Parts:
     was, now = (plain(e.r.text_of("status", _status(of))) for of in (e.before, e.after))
-    head = e.words("status.changed", before=was, after=now) if was != now else e.words("status.stays", status=now)
+    filled = e.before.get("capacity") != e.after.get("capacity")
+    if was != now:
+        head = e.words("status.changed", before=was, after=now)
+    else:
+        head = _bin(e, "bin") if filled else e.words("status.stays", status=now)
     parts = [e.words("status.returned")] if e.params.get("returned") else []
-    if e.before.get("capacity") != e.after.get("capacity"):
-        parts.append(e.words("capacity", before=_share(e, e.before), after=_share(e, e.after)))
+    if filled and was != now:
+        parts.append(_bin(e, "capacity"))
     under = [plain(e.r.text_of("status", str(of.get("status") or ""))) for of in (e.before, e.after)]
     if was == now and under[0] != under[1]:
         parts.append(e.words("underneath", before=under[0], after=under[1]))
@@ -112,9 +116,14 @@ def _status_changed(e: EventReading) -> _Parts:
     return head, parts
 
 
-def _share(e: EventReading, of: Mapping[str, Any]) -> str:
-    capacity = of.get("capacity")
-    return e.r.percent(capacity) if isinstance(capacity, (int, float)) else NOTHING
+def _bin(e: EventReading, name: str) -> str:
+    """How full it was and is: `58 → 60 %`."""
+    was, now = (of.get("capacity") for of in (e.before, e.after))
+    return e.words(
+        name,
+        before=e.r.number(was) if isinstance(was, (int, float)) else NOTHING,
+        after=e.r.percent(now) if isinstance(now, (int, float)) else NOTHING,
+    )
 
 
 def _connection_changed(e: EventReading) -> _Parts:

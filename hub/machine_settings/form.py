@@ -114,12 +114,13 @@ NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing
 
 @dataclass
 class FormState:
-    """`form`: as sent and refused, `faults`: why, by key."""
+    """`form`: as sent and refused, `faults`: why, by key; `stale`: somebody else saved first."""
 
     status: int = 200
     note: tuple[str, str] | None = None
     form: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
+    stale: bool = False
 
 
 def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
@@ -138,28 +139,33 @@ def values_of(
     action: str,
     rvm: int | None,
     may_edit: bool,
+    who: Callable[[str], str],
 ) -> dict[str, Any]:
+    """`who` names an actor: a conflict says whose change it was."""
     reader = visit.reader
     everything = [row for listed in rows.values() for row in listed]
     for row in everything:
         row.merge(state.form)
         text = shown(reader, row.key, settings.value_of(row.seen[1:], row.kind))
         own = row.seen.startswith("1")
-        row.now = reader.t("settings.meanwhile", value=text) if own else reader.t("settings.meanwhile.gone")
+        writer = who(row.changed[0]) if row.changed else reader.t("settings.somebody")
+        row.now = reader.t("settings.meanwhile" if own else "settings.meanwhile.gone", value=text, who=writer)
         row.fault = state.faults.get(row.key, "")
     adding = {name: state.form.get(f"add.{name}", "") for name in ("key", "kind", "value")}
     known = {row.key for row in everything}
     adding["fault"] = next((why for key, why in state.faults.items() if key not in known), "")
+    writes = [row.changed for row in everything if row.changed]
+    by = who(max(writes, key=lambda write: write[1])[0]) if writes else reader.t("settings.somebody")
     f = {
-        "scope": scope, "version": version, "action": action, "rvm": rvm, "may_edit": may_edit,
+        "scope": scope, "version": version, "action": action, "rvm": rvm, "may_edit": may_edit, "by": by,
         "needs": role_needed(ACTIONS[scope]), "adding": adding, "notice": "",
     }  # fmt: skip
-    # Somebody changed other settings than these.
-    elsewhere = state.status == 409 and state.form and not any(row.clash for row in everything)
+    here = any(row.clash for row in everything)
+    stale = reader.t("settings.stale" if here else "settings.stale.elsewhere", who=by)
     return {
         "rows": rows,
         "f": f,
-        "notice": ("bad", reader.t("settings.stale.elsewhere")) if elsewhere else state.note,
+        "notice": ("bad", stale) if state.stale else state.note,
         "amount": lambda value, unit: amount(reader, value, unit if unit == "s" else ""),
     }
 
@@ -184,7 +190,7 @@ async def save(visit: Visit, found: Machine | None) -> FormState | str:
         await api.write(visit.call(machine=found), found, SettingsRequest(values, version))
     except Problem as refused:
         if refused.kind == "conflict":
-            return FormState(409, ("bad", t("settings.stale")), form)
+            return FormState(409, None, form, stale=True)
         faults = {key.removeprefix("values."): _sentence(visit, whys) for key, whys in (refused.errors or {}).items()}
         return FormState(
             refused.status, ("bad", t("settings.faults") if faults else visit.sentence(refused)), form, faults

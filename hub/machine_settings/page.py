@@ -100,11 +100,12 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
         visit.reader, found.effective_settings.values, own.values, fleet.of(UNWRITTEN, local).values,
         lambda key: fleet.origin(key, UNWRITTEN, local), changed, found.row.config_errors or {},
     )  # fmt: skip
+    naming = await tab.naming(visit, found, {who for who, _, _ in changed.values()})
     values = settings_form.values_of(
         visit, rows, state, scope="machine", version=found.effective_settings.version, action=_address(found),
-        rvm=found.id, may_edit=visit.may("config.write", found.id),
+        rvm=found.id, may_edit=visit.may("config.write", found.id), who=naming,
     )  # fmt: skip
-    return values | {"who": await tab.naming(visit, found, {who for who, _, _ in changed.values()})}
+    return values | {"who": naming}
 
 
 def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
@@ -174,11 +175,12 @@ async def _fleet_form(visit: Visit, state: FormState) -> dict[str, Any]:
     rows = settings_form.rows_of(
         visit.reader, fleet.shared.values, fleet.written.values, fleet.base, lambda _: "default", changed, {}
     )
+    naming = await _naming(visit, {actor for actor, _, _ in changed.values()})
     values = settings_form.values_of(
         visit, rows, state, scope="fleet", version=fleet.written.version, action=FLEET_ADDRESS, rvm=None,
-        may_edit=visit.may("fleet_config.write"),
+        may_edit=visit.may("fleet_config.write"), who=naming,
     )  # fmt: skip
-    return values | {"who": await _naming(visit, {actor for actor, _, _ in changed.values()})}
+    return values | {"who": naming}
 
 
 async def _naming(visit: Visit, actors: set[str]) -> Callable[[str], str]:

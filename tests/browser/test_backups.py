@@ -177,7 +177,7 @@ async def test_the_fleet_shows_how_old_the_last_good_one_is_and_sorts_by_it(vaul
         await expect(cell).to_have_attribute("title", "No good backup yet")
         async with vault.hub.client() as client:
             await client.post("/api/v2/rvms/1/backup/start", json={})
-        await expect(cell).to_have_attribute("title", "A backup is asked for, nothing was sent yet")
+        await expect(cell).to_have_attribute("title", "Backup requested, nothing sent yet")
         await vault.begin()
         await expect(cell).to_have_attribute("title", "A backup is being made")
         await vault.upload()

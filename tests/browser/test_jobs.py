@@ -98,7 +98,7 @@ async def test_one_job_shows_everything_and_goes_on_live(stage: Stage) -> None:
         await expect(details).to_contain_text("RVM-001")
         await expect(details.locator("[data-detail=deadline]")).to_contain_text("tomorrow")
         await stage.machine.tell("running", progress=m.Progress(phase="setting", done=1, total=3))
-        await expect(page.page.locator("[data-how]")).to_have_text("Setting the timezone: 1 of 3")
+        await expect(page.page.locator("[data-how]")).to_have_text("Setting the time zone: 1 of 3")
         await expect(page.page.locator("progress")).to_have_attribute("value", "1")
         failure = m.Failure(code="not_permitted", message="not permitted: install the helper")
         await stage.machine.tell("failed", error=failure)
@@ -106,7 +106,7 @@ async def test_one_job_shows_everything_and_goes_on_live(stage: Stage) -> None:
             "Failed: not permitted on this machine: install the helper"
         )
         await expect(details.locator("[data-detail=error_code]")).to_have_text("not_permitted")
-        await expect(page.page).to_have_title(re.compile("Failed: Sync timezone – RVM-001 – RVM$"))
+        await expect(page.page).to_have_title(re.compile("Failed: Sync time zone – RVM-001 – RVM$"))
         assert page.faults == []
 
 

@@ -123,7 +123,7 @@ async def test_a_remote_session_from_its_start_to_its_end(room: Room, look: dict
         (tmp_path / "fix.txt").write_text("new belt")
         await page.page.set_input_files("#a-file", tmp_path / "fix.txt")
         await page.page.locator("[data-upload] button").click()
-        await expect(page.page.locator("[data-saved]")).to_contain_text("is on the machine")
+        await expect(page.page.locator("[data-saved]")).to_contain_text("Uploaded: ")
         assert (room.machine.files / "fix.txt").read_text() == "new belt"
         assert await page.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         await page.page.locator(".lease").get_by_role("button", name="End now").click()

@@ -56,7 +56,7 @@ async def test_wanted_and_run_are_live_with_what_the_machine_refused(stage: Stag
             await expect(page.page.locator("#applied")).to_contain_text(f"Wanted {told.version}, machine runs 0.")
             await expect(page.page.locator("[name='v.cpu_threshold']")).to_have_value("70")
             await machine.say(m.ConfigApplied(version=told.version, errors={"cpu_threshold": "set by the environment"}))
-            await expect(page.page.locator("#applied")).to_contain_text("The machine runs it. 1 setting was not taken")
+            await expect(page.page.locator("#applied")).to_contain_text("The machine runs these settings. The machine refused 1 setting")
             await expect(page.page.locator("[data-key=cpu_threshold] [data-refused]")).to_contain_text(
                 "set by the environment"
             )
@@ -72,7 +72,7 @@ async def test_what_somebody_else_saved_is_shown_and_what_was_typed_stays(stage:
         changed = {"cpu_threshold": 85, "memory_threshold": 60}
         assert (await other.patch("/api/v2/rvms/1/config", json=changed)).status_code == 200
         note = page.page.locator("[data-key=cpu_threshold] [data-now]")
-        await expect(note).to_contain_text("Somebody changed it meanwhile: here it is now 85\u202f%.")
+        await expect(note).to_contain_text("set this to 85\u202f% while you were editing.")
         await expect(page.page.locator("[name='v.memory_threshold']")).to_have_value("60")
         await expect(page.page.locator("[name='v.cpu_threshold']")).to_have_value("70")
         await saved(page)
@@ -106,13 +106,13 @@ async def test_a_wrong_value_is_shown_at_its_field_and_a_key_is_added(stage: Sta
         await page.page.press("[name='v.metrics_interval']", "Enter")
         fault = page.page.locator("[data-key=metrics_interval] [data-fault]")
         await expect(fault).to_have_text("“1.000” could mean 1000 or 1.0: write it as one of these.")
-        await expect(said(page)).to_have_text("Not saved: look at what is marked.")
+        await expect(said(page)).to_have_text("Not saved: see the marked fields.")
         await page.page.fill("[name='v.metrics_interval']", "1000")
         await expect(fault).to_be_hidden()
         await page.page.fill("[name='v.cpu_threshold']", "900")
         await page.page.click("#save [data-send]")
         await expect(page.page.locator("[data-key=cpu_threshold] [data-fault]")).to_be_visible()
-        await expect(said(page)).to_have_text("Not saved: look at what is marked.")
+        await expect(said(page)).to_have_text("Not saved: see the marked fields.")
         async with stage.hub.client() as other:
             await other.patch("/api/v2/rvms/1/config", json={"memory_threshold": 60})
         await expect(page.page.locator("[name='v.memory_threshold']")).to_have_value("60")
@@ -137,7 +137,7 @@ async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage,
             await page.open("/machines/3")
             await page.live()
             card = page.page.locator("#zone")
-            await card.get_by_role("button", name="Sync timezone").click()
+            await card.get_by_role("button", name="Sync time zone").click()
             command = await machine.hear(m.Command)
             assert command.name == "sync_timezone"
             steps = card.locator("[data-step][data-done]")
@@ -152,9 +152,9 @@ async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage,
             )  # fmt: skip
             await machine.say(m.CommandUpdate(id=command.id, state="succeeded"))
             await expect(steps).to_have_count(3)
-            await expect(card).to_contain_text("Timezone correct (Asia/Makassar, WITA)")
+            await expect(card).to_contain_text("Time zone correct (Asia/Makassar, WITA)")
             await expect(card).to_contain_text("want a restart: vision.service")
-            await expect(card).to_contain_text("0 by itself, 1 by button")
+            await expect(card).to_contain_text("0 automatic, 1 manual")
             await card.get_by_role("button", name="Pin Asia/Makassar").click()
             await expect(card.get_by_role("button", name="Unpin")).to_be_visible()
             await expect(card).to_contain_text("Asia/Makassar, WITA (pinned)")
@@ -163,7 +163,7 @@ async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage,
                 guess="Asia/Jakarta", system_timezone="Asia/Makassar", applied=True,
             )  # fmt: skip
             await machine.say(report)
-            await expect(card).to_contain_text("The look-up says Asia/Jakarta, WIB, pinned is Asia/Makassar, WITA.")
+            await expect(card).to_contain_text("The look-up found Asia/Jakarta, WIB, pinned is Asia/Makassar, WITA.")
             await card.get_by_role("button", name="Keep Asia/Makassar").click()
             await expect(card).to_contain_text("decided to keep Asia/Makassar, WITA")
         assert page.faults == []

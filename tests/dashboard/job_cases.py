@@ -18,7 +18,7 @@ SENT: Final = NOW - 2000
 ENDED: Final = {"sent_at": SENT, "finished_at": NOW - 1000}
 
 
-ASKED: Final = {"en": "Asked by Budi, today 02:02 WITA", "id": "Diminta oleh Budi, hari ini 02.02 WITA"}
+ASKED: Final = {"en": "Requested by Budi, today 02:02 WITA", "id": "Diminta oleh Budi, hari ini 02.02 WITA"}
 
 
 class Case(NamedTuple):
@@ -52,7 +52,7 @@ CASES: Final = [
         """late: Change status to Maintenance – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
 Queued. Runs when the machine is back, until tomorrow 02:02 WITA
-Nothing has happened yet: the machine will not hear of it.""",
+Nothing has happened yet: the machine will not get it.""",
         """late: Ubah status ke Pemeliharaan – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
 Diantrekan. Dijalankan saat mesin terhubung, sampai besok 02.02 WITA
@@ -66,7 +66,7 @@ Belum terjadi apa-apa: mesin tidak akan menerimanya.""",
 “Ganti sensor”
 Queued 02:02:08 ✓ · Sent · Running · Done
 Sending it to the machine…
-Nothing has happened yet: the machine will not hear of it.""",
+Nothing has happened yet: the machine will not get it.""",
         """late: Ubah status ke Pemeliharaan – Antre
 “Ganti sensor”
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
@@ -90,7 +90,7 @@ Mungkin sudah dimulai. Boot ulang yang sudah dimulai tidak dapat dihentikan.""",
         {"args": {"force": True}, "state": "sent", "sent_at": SENT},
         """auto: Reboot machine at once (forced) – Sent
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running · Done
-Sent, then the machine went offline. It says what became of it when it is back.
+Sent, then the machine went offline. The result follows when it reconnects.
 It may have begun. A reboot that has begun cannot be stopped.""",
         """auto: Boot ulang mesin segera (paksa) – Terkirim
 Antre 02.02.08 ✓ · Terkirim 02.02.09 ✓ · Berjalan · Selesai
@@ -198,7 +198,7 @@ Mungkin sudah dimulai. Boot ulang yang sudah dimulai tidak dapat dihentikan.""",
         },
         """inactive: Change status to Maintenance – Cancelled 02:02:10
 Queued 02:02:08 ✓ · Sent · Running · Cancelled 02:02:10 ✓
-Cancelled: a newer request took its place""",
+Cancelled: a newer request replaced it""",
         """inactive: Ubah status ke Pemeliharaan – Dibatalkan 02.02.10
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Dibatalkan 02.02.10 ✓
 Dibatalkan: digantikan permintaan yang lebih baru""",
@@ -217,11 +217,11 @@ Dibatalkan: digantikan permintaan yang lebih baru""",
         """auto: Change status to Maintenance – Running
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running ✓ · Done
 0 of None
-Cancel asked for. The machine has the command already and decides: it stops, or it finishes.""",
+Cancel requested. The machine already has the command: it stops, or it finishes.""",
         """auto: Ubah status ke Pemeliharaan – Berjalan
 Antre 02.02.08 ✓ · Terkirim 02.02.09 ✓ · Berjalan ✓ · Selesai
 0 of None
-Pembatalan diminta. Mesin sudah memegang perintah ini dan menentukan: berhenti, atau menyelesaikannya.""",
+Pembatalan diminta. Mesin sudah menerima perintahnya: berhenti, atau menyelesaikannya.""",
     ),
     Case(
         "done",
@@ -249,7 +249,7 @@ Selesai: mesin mengonfirmasi.""",
             **ENDED,
             "error": {"code": "not_permitted", "message": "not permitted: install the helper"},
         },
-        """error: Set timezone to Asia/Makassar – Failed 02:02:10
+        """error: Set time zone to Asia/Makassar – Failed 02:02:10
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running ✓ · Failed 02:02:10 ✓
 Failed: not permitted on this machine: install the helper""",
         """error: Atur zona waktu ke Asia/Makassar – Gagal 02.02.10
@@ -265,7 +265,7 @@ Gagal: tidak diizinkan di mesin ini: pasang program pembantu""",
             **ENDED,
             "error": {"code": "solar_flare", "message": "the sun"},
         },
-        """error: Sync timezone – Failed 02:02:10
+        """error: Sync time zone – Failed 02:02:10
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running ✓ · Failed 02:02:10 ✓
 Failed: the sun""",
         """error: Sinkronkan zona waktu – Gagal 02.02.10
@@ -304,7 +304,7 @@ Kedaluwarsa: mesin tidak kembali tepat waktu.""",
         {"state": "expired", **ENDED},
         """warn: Reboot machine – Expired 02:02:10
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running · Expired 02:02:10 ✓
-Expired: the machine did not say in time what became of it. Look at the machine before you repeat it.""",
+Expired: no result in time. Check the machine before you repeat it.""",
         """warn: Boot ulang mesin – Kedaluwarsa 02.02.10
 Antre 02.02.08 ✓ · Terkirim 02.02.09 ✓ · Berjalan · Kedaluwarsa 02.02.10 ✓
 Kedaluwarsa: mesin tidak melapor tepat waktu. Periksa mesin sebelum mengulanginya.""",
@@ -330,19 +330,19 @@ Kedaluwarsa: sampai di mesin terlambat dan tidak dijalankan.""",
         {"name": "set_status", "args": {"status": "maintenance"}, "state": "cancelled", "finished_at": NOW - 1000},
         """inactive: Change status to Maintenance – Cancelled 02:02:10
 Queued 02:02:08 ✓ · Sent · Running · Cancelled 02:02:10 ✓
-Cancelled before it left: the machine never heard of it.""",
+Cancelled before it was sent.""",
         """inactive: Ubah status ke Pemeliharaan – Dibatalkan 02.02.10
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Dibatalkan 02.02.10 ✓
-Dibatalkan sebelum dikirim: mesin tidak pernah menerimanya.""",
+Dibatalkan sebelum dikirim.""",
         away=True,
     ),
     Case(
         "withdrawn on the machine",
         {"name": "ping", "state": "cancelled", **ENDED, "error": {"code": "cancelled", "message": "x"}},
-        """inactive: Ask for a sign of life – Cancelled 02:02:10
+        """inactive: Ping the machine – Cancelled 02:02:10
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running · Cancelled 02:02:10 ✓
 Cancelled: the machine did not do it.""",
-        """inactive: Minta tanda kehidupan – Dibatalkan 02.02.10
+        """inactive: Uji respons (ping) – Dibatalkan 02.02.10
 Antre 02.02.08 ✓ · Terkirim 02.02.09 ✓ · Berjalan · Dibatalkan 02.02.10 ✓
 Dibatalkan: mesin tidak menjalankannya.""",
     ),
@@ -357,7 +357,7 @@ Dibatalkan: mesin tidak menjalankannya.""",
         """late: Tell the agent: Full under Maintenance – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
 Queued. Runs when the machine is back, until tomorrow 02:02 WITA
-Nothing has happened yet: the machine will not hear of it.""",
+Nothing has happened yet: the machine will not get it.""",
         """late: Beri tahu agen: Penuh di bawah Pemeliharaan – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
 Diantrekan. Dijalankan saat mesin terhubung, sampai besok 02.02 WITA
@@ -370,7 +370,7 @@ Belum terjadi apa-apa: mesin tidak akan menerimanya.""",
         """late: Tell the agent: Active – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
 Queued. Runs when the machine is back, until tomorrow 02:02 WITA
-Nothing has happened yet: the machine will not hear of it.""",
+Nothing has happened yet: the machine will not get it.""",
         """late: Beri tahu agen: Aktif – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
 Diantrekan. Dijalankan saat mesin terhubung, sampai besok 02.02 WITA
@@ -383,7 +383,7 @@ Belum terjadi apa-apa: mesin tidak akan menerimanya.""",
         """late: End remote access – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
 Queued. Runs when the machine is back, until tomorrow 02:02 WITA
-Nothing has happened yet: the machine will not hear of it.""",
+Nothing has happened yet: the machine will not get it.""",
         """late: Akhiri akses jarak jauh – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
 Diantrekan. Dijalankan saat mesin terhubung, sampai besok 02.02 WITA

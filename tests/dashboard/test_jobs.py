@@ -19,8 +19,8 @@ RESULT = {
     "restart": ["a.service", "b.service"],
 }  # fmt: skip
 READ = {
-    "en": ("Timezone: Asia/Makassar", "Applied: yes", "detail.offset: 0.25", "detail.tries: 3", "detail.none: —",
-           "Services that want a restart: a.service, b.service"),
+    "en": ("Time zone: Asia/Makassar", "Applied: yes", "detail.offset: 0.25", "detail.tries: 3", "detail.none: —",
+           "Services that need a restart: a.service, b.service"),
     "id": ("Zona waktu: Asia/Makassar", "Diterapkan: ya", "detail.offset: 0,25", "detail.tries: 3", "detail.none: —",
            "Layanan yang perlu dimulai ulang: a.service, b.service"),
 }  # fmt: skip

@@ -98,14 +98,14 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
         "Pemeliharaan → Aktif, otomatis: waktunya habis"
     )
     filled = said("status.changed", before=before, after={**before, "capacity": 85})
-    assert filled == "Status stays Active, capacity 20\u202f% → 85\u202f%"
+    assert filled == "Bin 20 → 85\u202f%"
     inside = {**before, "special_status": "maintenance", "reason": "Technician inside"}
     covered = {**inside, "status": "full", "capacity": 98}
     assert said("status.changed", before=inside, after=covered) == (
-        "Status stays Maintenance, capacity 20\u202f% → 98\u202f%, underneath Active → Full"
+        "Bin 20 → 98\u202f%, underneath Active → Full"
     )
     assert said("status.changed", "id", before=inside, after=covered) == (
-        "Status tetap Pemeliharaan, kapasitas 20\u202f% → 98\u202f%, di bawahnya Aktif → Penuh"
+        "Isi bak 20 → 98\u202f%, di bawahnya Aktif → Penuh"
     )
     found = record.describe(reader(), event("status.changed", {}, before, after), {})
     assert (found.shape, found.look) == ("maintenance", "maintenance")
@@ -115,8 +115,8 @@ def test_what_a_machine_refused_is_shown_in_the_readers_language() -> None:
     errors = {"cpu_threshold": "environment: it is set there (CPU_THRESHOLD)", "belts": "worn out", "junk": ["x"]}
     params = {"version": 7, "errors": errors}
     assert said("config.refused", params=params) == (
-        "Settings version 7: not all taken over, cpu_threshold: the environment of its agent sets it, and that comes "
-        "first (CPU_THRESHOLD), belts: worn out, junk: x"
+        "Settings version 7: not all accepted, cpu_threshold: its agent's environment sets it, and that has "
+        "precedence (CPU_THRESHOLD), belts: worn out, junk: x"
     )
     assert "environment agen di mesin" in said("config.refused", "id", params=params)
 
@@ -147,7 +147,7 @@ def test_what_a_line_of_refused_settings_has_no_room_for_is_counted() -> None:
 
 def test_jobs_say_what_was_asked_and_how_it_ended() -> None:
     job = {"command_id": "1", "name": "set_status", "args": {"status": "full"}, "reason": "penuh"}
-    assert said("command.issued", params=job) == "Asked for: Change status to Full, reason: penuh"
+    assert said("command.issued", params=job) == "Requested: Change status to Full, reason: penuh"
     ended = {"command_id": "1", "name": "reboot", "state": "failed", "error": "not_permitted"}
     assert said("command.finished", params=ended).startswith("Reboot machine: Failed, not permitted")
     assert said("command.finished", "id", params={**ended, "state": "expired", "error": None}).startswith(
@@ -240,14 +240,14 @@ def test_a_backup_is_reported_with_its_size_and_a_drill_with_what_it_found() -> 
     whole = {"backup_id": 12, "backup_type": "incremental", "size": 214_000_000}
     assert said("backup.completed", params=whole) == "Backup 12 is complete, incremental, 214\u202fMB"
     assert said("backup.deleted", "id", params={"backup_id": 12, "size": None, "why": "retention"}) == (
-        "Cadangan 12 dihapus, waktunya habis"
+        "Cadangan 12 dihapus, masa simpannya habis"
     )
     assert said("backup.verified", params={"backup_id": 12, "files": 1234, "bytes": 5_000}) == (
         "Backup 12 verified: restored and compared, 1,234 files, 5.0\u202fkB"
     )
     damaged = {"backup_id": 12, "code": "archive_damaged", "message": "cut", "damaged_id": 11}
     assert said("backup.drill_failed", params=damaged) == (
-        "Restore drill of backup 12 failed: the archive is damaged, damaged is backup 11, which it needs"
+        "Test restore of backup 12 failed: the archive is damaged, damaged is backup 11, which it needs"
     )
     assert said("backup.failed", params={"backup_id": 12, "code": "cancelled"}) == "Backup 12 was cancelled"
     assert said("backup.failed", params={"backup_id": 12, "code": "new_code"}) == "Backup 12 failed: new_code"
@@ -255,7 +255,7 @@ def test_a_backup_is_reported_with_its_size_and_a_drill_with_what_it_found() -> 
 
 def test_a_restore_is_shown_from_its_request_to_its_end() -> None:
     asked = {"backup_id": 12, "safety_backup_id": 13}
-    assert said("backup.restore_asked", params=asked) == "A restore of backup 12 was asked for, after safety backup 13"
+    assert said("backup.restore_asked", params=asked) == "Restore of backup 12 requested, after safety backup 13"
     assert said("backup.restore_asked", "id", params={"backup_id": 12}) == "Pemulihan cadangan 12 diminta"
     done = {"restore_id": 6, "backup_id": 12, "files": 3, "classes": ["data"]}
     assert said("backup.restored", params=done) == "Backup 12 restored, 3 files"

@@ -77,7 +77,7 @@ NO_NUMBERS: list[Any] = [
     ("12.500", "number", "id", "“12.500” bisa berarti 12500 atau 12,5: tulislah salah satunya."),
     ("-1.125", "number", "en", "“-1.125” could mean -1125 or -1.1250: write it as one of these."),
     ("abc", "number", "en", "It must be a number."),
-    ("", "whole", "id", "Isinya harus angka."),
+    ("", "whole", "id", "Harus angka."),
     ("1.000", "text", "en", ""),
     ("0,125", "number", "en", ""),
     ("1000", "whole", "en", ""),
@@ -88,13 +88,13 @@ REFUSALS: list[Any] = [
             "environment: cpu_threshold is set by the environment of the machine's agent (RVM_CPU_THRESHOLD), "
             "which comes first."
         ),
-        "the environment of its agent sets it, and that comes first (RVM_CPU_THRESHOLD)",
-        "sudah diatur oleh environment agen di mesin, yang didahulukan (RVM_CPU_THRESHOLD)",
+        "its agent's environment sets it, and that has precedence (RVM_CPU_THRESHOLD)",
+        "sudah diatur lewat environment agen di mesin, yang didahulukan (RVM_CPU_THRESHOLD)",
     ),
     (
         "environment: set there",
-        "the environment of its agent sets it, and that comes first",
-        "sudah diatur oleh environment agen di mesin, yang didahulukan",
+        "its agent's environment sets it, and that has precedence",
+        "sudah diatur lewat environment agen di mesin, yang didahulukan",
     ),
     (
         "out_of_bounds: cpu_threshold: write a number from -0.5 to 1e+20.",
@@ -103,7 +103,7 @@ REFUSALS: list[Any] = [
     ),
     (
         "too_many: x: there are 100 further settings already; remove one first.",
-        "it holds as many further settings as it can (100)",
+        "it already holds as many further settings as it can (100)",
         "jumlah pengaturan tambahan di mesin sudah penuh (100)",
     ),
     (

@@ -39,7 +39,7 @@ APPLIED: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"config_wanted": 7, "config_version": 7, "config_refused": 0, "connection": "live"},
-        ["active", "The machine runs it.", ""],
+        ["active", "The machine runs these settings.", ""],
     ),
     (
         {"config_wanted": 7, "config_version": 6, "config_refused": 0, "connection": "late"},
@@ -49,13 +49,13 @@ APPLIED: list[tuple[dict[str, Any], list[str]]] = [
         {"config_wanted": 7, "config_version": 6, "config_refused": 1, "connection": "offline"},
         [
             "late",
-            "Wanted 7, machine runs 6: it gets them when it is back.",
-            "1 setting was not taken by the machine: see below.",
+            "Version 7 is wanted, the machine runs 6: it gets them when it reconnects.",
+            "The machine refused 1 setting: see below.",
         ],
     ),
     (
         {"config_wanted": 7, "config_version": 7, "config_refused": 2, "connection": "live"},
-        ["warn", "The machine runs it.", "2 settings were not taken by the machine: see below."],
+        ["warn", "The machine runs these settings.", "The machine refused 2 settings: see below."],
     ),
 ]
 REACHED: list[tuple[dict[str, Any], int]] = [

@@ -172,7 +172,8 @@ export class SettingsForm {
       if (mine.has(node) || (node.dataset.new !== undefined && plain(this.form.elements["add.key"].value)))
         this.note(node, why);
     if (this.form.elements.version.value === version) return this.say(words);
-    this.say(t([...this.clashes].some((key) => !before.has(key)) ? "settings.stale" : "settings.news"));
+    const clash = [...this.clashes].some((key) => !before.has(key));
+    this.say(t(clash ? "settings.stale" : "settings.news", { who: this.form.dataset.by ?? "" }));
     return undefined;
   }
 }

@@ -52,7 +52,7 @@ async def test_a_line_shows_when_what_who_and_where(door: ApiHub) -> None:
     await happen(door, "command.issued", actor=f"user:{boss}", params=job)
     shown = await page(door, "/events")
     assert "Active → Maintenance, reason: Ganti sensor" in shown
-    assert '<a href="/jobs/1a2-ff"><bdi>Asked for: Ask for a sign of life</bdi></a>' in shown
+    assert '<a href="/jobs/1a2-ff"><bdi>Requested: Ping the machine</bdi></a>' in shown
     assert '<a href="/machines/1"><bdi>one</bdi></a>' in shown
     assert '<span class="by"><bdi>admin</bdi></span>' in shown
     assert re.search(r'<time title="\d+ \w+ \d{4} [\d:]{8} UTC, \d+\u202f\w+ ago" data-utc', shown)

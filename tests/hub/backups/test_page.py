@@ -80,8 +80,8 @@ async def test_the_green_mark_is_for_what_was_restored_and_compared(hub: ApiHub)
     assert rows[0].split(" | ")[4].startswith("Being made")
     assert "Failed" in rows[1]
     assert "By hand operator" in rows[1]
-    assert "Could not be restored in the drill" in rows[2]
-    assert "Stored, not tried yet" in rows[3]
+    assert "Failed its test restore" in rows[2]
+    assert "Stored, not tested yet" in rows[3]
     assert "no. 2 in the chain of backup 1" in rows[3]
     assert "Verified" in rows[4]
     history = page[page.index('<table class="past backups">') :]
@@ -214,14 +214,14 @@ async def test_many_machines_are_asked_at_once_and_who_cannot_is_named(hub: ApiH
         page = await send(client, "/bulk/backups", **many)
         assert page.status_code == 200
         assert "Back up: 2 machines" in page.text
-        assert "1 is connected: asked at once" in page.text
+        assert "1 is connected: sent at once" in page.text
         assert "1 cannot now" in page.text
         assert not hub.context.fleet.open
         answer = await send(client, "/bulk/backups", **many, sure="1", request="a" * 32)
         again = await send(client, "/bulk/backups", **many, sure="1", request="a" * 32)
         assert (await send(client, "/bulk/backups")).status_code == 422
     for found in (answer, again):
-        assert "Asked of 2 of 2 machines" in found.text or found.status_code == 303
+        assert "Sent to 2 of 2 machines" in found.text or found.status_code == 303
     assert [command.rvm_id for command in hub.context.fleet.open.values()] == [1, 2]
 
 

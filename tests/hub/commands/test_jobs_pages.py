@@ -199,7 +199,7 @@ async def test_one_job_shows_what_is_known_of_it(hub: ApiHub) -> None:
     )  # fmt: skip
     async with await browser(hub) as client:
         page = (await client.get("/jobs/c0001")).text
-        for text in ("Sync timezone", "moved", "Asia/Makassar", "Applied", "yes", "c0001", "/jobs?group=g"):
+        for text in ("Sync time zone", "moved", "Asia/Makassar", "Applied", "yes", "c0001", "/jobs?group=g"):
             assert text in page
         assert (await client.get("/jobs/nothing")).status_code == 404
         assert (await client.get("/jobs/c0001/cancel")).headers["location"] == "/jobs/c0001"
@@ -261,7 +261,7 @@ async def test_many_machines_are_asked_after_one_look_at_what_will_happen(hub: A
         assert hub.context.fleet.open == {}, "looking changes nothing"
         done = await client.post("/bulk", data={**chosen, "sure": "1"})
         assert done.status_code == 200
-        assert "Asked of 1 of 2 machines." in done.text
+        assert "Sent to 1 of 2 machines." in done.text
         group = next(iter(hub.context.fleet.open.values())).group_id
         assert f"/jobs?group={group}" in done.text
         every = await client.post(

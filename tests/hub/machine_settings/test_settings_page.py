@@ -88,8 +88,8 @@ async def test_a_machine_inherits_from_the_fleet_and_says_so(hub: ApiHub) -> Non
         page = (await client.get("/admin/settings")).text
         await send(client, "/admin/settings", fields(page) | {"v.cpu_threshold": "70"})
         page = (await client.get("/machines/1/settings")).text
-        assert "As the fleet: 70\u202f%" in page
-        assert "0 of 2 machines run what is wanted. 2 wait to come back." in (await client.get("/admin/settings")).text
+        assert "From the fleet: 70\u202f%" in page
+        assert "0 of 2 machines run these settings. 2 machines have not reconnected yet." in (await client.get("/admin/settings")).text
 
 
 async def test_a_wrong_value_stays_where_it_was_typed_with_the_reason(hub: ApiHub) -> None:
@@ -148,7 +148,8 @@ async def test_somebody_else_saved_first_and_nothing_typed_is_lost(hub: ApiHub) 
         mine = seen | {"v.cpu_threshold": "70", "v.metrics_interval": "60"}
         answer = await send(client, "/machines/1/settings", mine)
         assert answer.status_code == 409
-        assert "Somebody changed it meanwhile: here it is now 85\u202f%." in answer.text
+        assert "admin set this to 85\u202f% while you were editing." in answer.text
+        assert "admin changed settings while you were editing." in answer.text
         again = fields(answer.text)
         assert (again["v.cpu_threshold"], again["v.metrics_interval"], again["v.memory_threshold"]) == (
             "70",
@@ -187,7 +188,7 @@ async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub:
         await admin.patch("/api/v2/rvms/1/config", json={"cpu_threshold": 85})
         async with hub.of("viewer") as viewer:
             page = (await viewer.get("/machines/1/settings")).text
-            assert "Wanted 1, machine runs 0: it gets them when it is back." in page
+            assert "Version 1 is wanted, the machine runs 0: it gets them when it reconnects." in page
             hub.context.announce.observe(
                 *facts_of_hello(
                     rvm_id=1,
@@ -226,8 +227,8 @@ async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub:
                 )
             )
             page = (await viewer.get("/machines/1/settings")).text
-        assert "1 setting was not taken by the machine: see below." in page
-        assert "The machine does not take it: the environment sets it" in page
+        assert "The machine refused 1 setting: see below." in page
+        assert "Refused by the machine: the environment sets it" in page
 
 
 async def test_what_a_machine_refuses_is_shown_in_the_readers_language_and_counted_for_the_fleet(hub: ApiHub) -> None:

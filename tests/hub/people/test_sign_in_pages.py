@@ -42,7 +42,7 @@ async def test_signing_in_and_out(hub: ApiHub) -> None:
         wrong = await client.post("/login", data={"email": "budi@example.com", "password": "no"})
         nobody = await client.post("/login", data={"email": "nobody@example.com", "password": "no"})
         assert (wrong.status_code, nobody.status_code) == (401, 401)
-        sentence = "Email or password is not right."
+        sentence = "Wrong email or password."
         assert sentence in wrong.text
         assert sentence in nobody.text
         right = await client.post("/login", data={"email": "budi@example.com", "password": PASSWORD, "next": "/help"})

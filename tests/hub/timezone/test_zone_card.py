@@ -63,17 +63,17 @@ async def test_in_step_is_shown_quietly_and_out_of_step_asks_to_be_pressed(hub: 
     meet(hub)
     await report(hub, city="Jakarta", country="Indonesia")
     quiet = await card(hub)
-    assert "Timezone correct (Asia/Jakarta, WIB), clock +0.2" in quiet
+    assert "Time zone correct (Asia/Jakarta, WIB), clock +0.2" in quiet
     assert "looked up: Jakarta, Indonesia" in quiet
     assert "Check again" in quiet
-    assert "1 by itself, 0 by button, 0 failed" in quiet
+    assert "1 automatic, 0 manual, 0 failed" in quiet
     assert "Zona waktu benar (Asia/Jakarta, WIB), jam +0,2" in await card(hub, language="id")
     async with hub.of("admin") as admin:
         await admin.patch("/api/v2/rvms/1/config", json={"pinned_timezone": "Asia/Makassar"})
     loud = await card(hub)
-    assert "Out of step: the machine runs in Asia/Jakarta, WIB, wanted is Asia/Makassar, WITA" in loud
+    assert "Wrong time zone: the machine runs in Asia/Jakarta, WIB, it should be Asia/Makassar, WITA" in loud
     assert 'class="btn main"' in loud
-    assert "Sync timezone" in loud
+    assert "Sync time zone" in loud
 
 
 async def test_not_permitted_says_what_to_do(hub: ApiHub) -> None:
@@ -99,7 +99,7 @@ async def test_a_guess_that_differs_is_a_question_with_two_answers(hub: ApiHub) 
         await admin.patch("/api/v2/rvms/1/config", json={"pinned_timezone": "Asia/Makassar"})
     await report(hub, timezone="Asia/Makassar", system_timezone="Asia/Makassar", source="pinned", guess="Asia/Jakarta")
     asked = await card(hub)
-    assert "The look-up says Asia/Jakarta, WIB, pinned is Asia/Makassar, WITA. Which one is right?" in asked
+    assert "The look-up found Asia/Jakarta, WIB, pinned is Asia/Makassar, WITA. Which one is right?" in asked
     async with await browser(hub) as client:
         for _ in range(2):
             await client.post("/machines/1/zone", data={"do": "keep"})
@@ -122,7 +122,7 @@ async def test_the_button_asks_the_machine_and_waits_for_one_that_is_away(hub: A
     async with await browser(hub, "operator") as client:
         answer = await client.post("/machines/1/zone", data={"do": "sync"})
         page = (await client.get(answer.headers["location"])).text
-    assert "Sync asked for" in page
+    assert "Sync requested" in page
     command = next(iter(hub.context.fleet.machines[1].pending.values()))
     assert (command.name, command.issued_by) == ("sync_timezone", f"user:{hub.users['operator']}")
     async with await browser(hub, "viewer") as client:
@@ -152,7 +152,7 @@ async def test_a_key_conflict_is_shown_with_what_to_do_and_can_be_ended(hub: Api
         assert 'role="alert">' in page
         assert 'action="/machines/1/release"' not in page
         assert (await client.post("/machines/1/release")).status_code == 403
-        assert "Locked out: two machines use its key" in (await client.get("/")).text
+        assert "Blocked: two machines use its key" in (await client.get("/")).text
     async with await browser(hub, "operator") as client:
         for _ in range(2):
             assert (await client.post("/machines/1/release")).headers["location"] == "/machines/1"

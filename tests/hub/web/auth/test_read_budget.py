@@ -106,7 +106,7 @@ async def test_it_holds_for_pages_lists_and_files(door: ApiHub) -> None:
         refused = await viewer.get("/")
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 0
-        assert "Terlalu banyak sekaligus" in refused.text
+        assert "Terlalu banyak permintaan" in refused.text
         assert 'href="/"' in refused.text
         for path in ("/api/v2/rvms?limit=500", "/api/v2/rvms/1/metrics", "/api/v2/events?limit=500"):
             answer = await viewer.get(path)

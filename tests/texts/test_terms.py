@@ -1,0 +1,74 @@
+"""One word for one thing: no sentence of a catalogue has a term that docs/terms.md replaces."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+CATALOGUES: Final = ("dashboard/locales", "device/locales", "hub/cli/locales", "hub/web/http/texts")
+HEADINGS: Final = {"en": "## English", "id": "## Bahasa Indonesia"}
+CODE: Final = re.compile(r"\{\w*zone\w*\}|--[\w-]+|[\w-]+_[\w_]+|\S*set-timezone\S*|`[^`]*`|https?://\S+")
+"""Options, settings and commands: they keep their names."""
+
+
+def terms(language: str) -> list[str]:
+    """The right column of the language's table."""
+    text = (ROOT / "docs/terms.md").read_text("utf-8").partition(HEADINGS[language])[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [term for row in rows for term in re.findall("`([^`]+)`", row[2])]
+
+
+def replaced(sentence: str, language: str) -> list[str]:
+    """The terms of the right column that the sentence has."""
+    said = CODE.sub(" ", sentence)
+    return [term for term in terms(language) if re.search(_pattern(term), said, re.IGNORECASE)]
+
+
+def _pattern(term: str) -> str:
+    end = "" if term.endswith("*") else r"(?!\w)"
+    return rf"(?<!\w){re.escape(term.removesuffix('*'))}{end}"
+
+
+@pytest.mark.parametrize("language", HEADINGS)
+@pytest.mark.parametrize("folder", CATALOGUES)
+def test_a_catalogue_keeps_to_the_terms(folder: str, language: str) -> None:
+    sentences = json.loads((ROOT / folder / f"{language}.json").read_text("utf-8"))
+    found = {
+        f"{key}: {form}": terms
+        for key, forms in sentences.items()
+        for form in (forms.values() if isinstance(forms, dict) else [forms])
+        if (terms := replaced(form, language))
+    }
+    assert not found, "docs/terms.md names another word for these"
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "term"),
+    [
+        ("en", "Timezone correct ({zone})", "timezone"),
+        ("en", "the old one is dead", "is dead"),
+        ("id", "Sambungan putus tanpa pamit", "pamit"),
+        ("id", "Hapus saringannya", "saringan*"),
+        ("id", "Sedikitnya {n} huruf", "{n} huruf"),
+        ("id", "Koneksinya terputus", "koneksi*"),
+    ],
+)
+def test_a_replaced_term_is_found(language: str, sentence: str, term: str) -> None:
+    assert term in replaced(sentence, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "Set default_timezone, or: sudo timedatectl set-timezone {wanted}"),
+        ("en", "{timezone} (TIMEZONE_API_URL)"),
+        ("id", "pilih yang lain dengan --map-dir; pemetaan tetap"),
+    ],
+)
+def test_names_of_settings_and_commands_are_no_terms(language: str, sentence: str) -> None:
+    assert replaced(sentence, language) == []
