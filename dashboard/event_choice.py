@@ -14,7 +14,7 @@ from dashboard import formats
 @dataclass(frozen=True, slots=True)
 class EventChoice:
     """`base`: the page's path. `machine`: a name, device_id or id; `start` and `end`: days, both included; `before`:
-    the event the list goes on from."""
+    the event the list goes on from; `raw`: every event for itself."""
 
     base: str = "/events"
     kinds: tuple[str, ...] = ()
@@ -24,6 +24,7 @@ class EventChoice:
     start: str = ""
     end: str = ""
     before: int | None = None
+    raw: bool = False
 
     @property
     def by_form(self) -> bool:
@@ -38,7 +39,7 @@ class EventChoice:
     def members(self) -> dict[str, str]:
         asked = {
             "kind": ",".join(self.kinds), "actor": self.actor, "machine": self.machine, "q": self.text,
-            "from": self.start, "to": self.end,
+            "from": self.start, "to": self.end, "raw": "1" if self.raw else "",
         }  # fmt: skip
         return {name: value for name, value in asked.items() if value}
 
@@ -84,6 +85,7 @@ def choice_from(
         start=text("from"),
         end=text("to"),
         before=row_id(params.get("before", "")),
+        raw=params.get("raw") == "1",
     )
 
 

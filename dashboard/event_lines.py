@@ -1,13 +1,14 @@
-"""Renders events as lines: day, time at the machine, shape, sentence, actor, address. Pure."""
+"""Renders happenings as lines: day, time at the machine, shape, sentence, actor, address. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dashboard import formats, record
+from dashboard import formats, happening_sentences, record
 from dashboard.foreign_text import plain
+from dashboard.happenings import Happening
 from dashboard.reader import Reader
 
 
@@ -35,7 +36,8 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`day`: its heading; `machine` "" on one machine's page; `machine_at`, `job_at`: addresses or ""."""
+    """`day`: its heading; `machine` "" on one machine's page; `machine_at`, `job_at`: addresses or ""; `key`: stays
+    while the happening grows; `steps`: its single events, newest first."""
 
     id: int
     at: int
@@ -50,6 +52,8 @@ class Line:
     machine: str
     machine_at: str
     job_at: str
+    key: str = ""
+    steps: Sequence[Line] = ()
 
 
 def lines(
@@ -57,6 +61,33 @@ def lines(
 ) -> list[Line]:
     """`zone`: of the headings; times in another are marked."""
     return [_line(r, event, names, zone, one_machine=one_machine) for event in events]
+
+
+def happening_lines(
+    r: Reader, happenings: Iterable[Happening], names: Names, zone: str, *, one_machine: bool = False
+) -> list[Line]:
+    return [_happening(r, one, names, zone, one_machine=one_machine) for one in happenings]
+
+
+def _happening(r: Reader, one: Happening, names: Names, zone: str, *, one_machine: bool) -> Line:
+    steps = [_line(r, event, names, zone, one_machine=one_machine) for event in one.events]
+    if one.kind == "" or (one.kind == "job" and len(steps) == 1):
+        return replace(steps[0], key=one.key)
+    text = happening_sentences.describe(r, one, names.people)
+    machines = {event["rvm_id"] for event in one.events}
+    several = len(machines) > 1
+    return replace(
+        steps[0],
+        key=one.key,
+        sentence=text.sentence,
+        shape=text.shape,
+        look=text.look,
+        who=names.who(r, text.actor) if text.actor else steps[0].who,
+        machine=r.t("events.machines", n=r.number(len(machines)), count=len(machines)) if several else steps[0].machine,
+        machine_at="" if several else steps[0].machine_at,
+        job_at=next((step.job_at for step in steps if step.job_at), "") if one.kind == "job" else text.address,
+        steps=steps,
+    )
 
 
 def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:

@@ -52,6 +52,18 @@ def value(r: Reader, given: object, most: int = MOST) -> str:
     return plain(given if isinstance(given, str) else shown(given), most)
 
 
+REMOTE: Final = "remote access"
+"""How the reason begins that a machine declares for a remote session; what follows is the person's own."""
+
+
+def reason_words(r: Reader, given: object) -> str:
+    """A reason as it was given; the machine's own word before it in the reader's language."""
+    if isinstance(given, str) and given.partition(":")[0] == REMOTE:
+        own = plain(given.partition(":")[2].strip())
+        return r.t("event.reason.remote", reason=own) if own else r.t("event.reason.remote.plain")
+    return value(r, given)
+
+
 def mapping(given: object) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else {}
 

@@ -8,7 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from dashboard import backup_sentences, jobs, refusals, remote_sentences
-from dashboard.event_reading import NOTHING, Event, EventReading, People, differences, mapping, members, moment, value
+from dashboard.event_reading import (
+    NOTHING,
+    Event,
+    EventReading,
+    People,
+    differences,
+    mapping,
+    members,
+    moment,
+    reason_words,
+    value,
+)
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
 
@@ -110,7 +121,7 @@ def _status_changed(e: EventReading) -> _Parts:
     if reason is None and e.after.get("reason") != e.before.get("reason"):
         reason = e.after.get("reason")
     if reason:
-        parts.append(e.words("reason", reason=value(e.r, reason)))
+        parts.append(e.words("reason", reason=reason_words(e.r, reason)))
     if e.after.get("until"):
         parts.append(e.words("until", when=moment(e.r, e.after["until"])))
     return head, parts
@@ -146,7 +157,9 @@ def _issued(e: EventReading) -> _Parts:
     reason = e.params.get("reason") or (
         "" if jobs.passed_on({**e.params, "issued_by": e.actor}) else args.get("reason")
     )
-    parts = [e.words("reason", reason=value(e.r, reason)) if reason else ""]
+    if e.params.get("name") == "stop_remote_access" and reason:
+        reason = e.r.text_of("lease.end_reason", plain(str(reason), 100))
+    parts = [e.words("reason", reason=reason_words(e.r, reason)) if reason else ""]
     parts.append(e.words("until", when=moment(e.r, args["until"])) if args.get("until") else "")
     parts.append(e.words("one_of_many") if e.params.get("group_id") else "")
     return e.words("command.issued", job=_job(e)), parts

@@ -160,6 +160,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/zone", WebPage(to_machine, zone_card.ask_zone)),
         ("/machines/{id}/do/{action}", WebPage(commands_page.show_action, commands_page.do_action)),
         ("/machines/{id}/status", WebPage(to_machine, overview.ask_status)),
+        ("/machines/{id}/undo", WebPage(to_machine, machines_page.undo)),
         *_of_remote_sessions(),
         *_of_backups(),
         ("/admin/settings", fleet_settings),

@@ -86,5 +86,14 @@ def test_the_overview_links_to_every_way_and_each_is_short() -> None:
         page = ROOT / "docs" / f"{way}.md"
         assert page.name == "architecture.md" or f"]({page.name})" in overview, page.name
         assert len(page.read_text(encoding="utf-8").splitlines()) <= LONGEST, page.name
-    rest = {"configuration", "field_guide", "machine_software", "operating", "panduan_lapangan", "protocol", "security"}
+    rest = {
+        "configuration",
+        "field_guide",
+        "machine_software",
+        "operating",
+        "panduan_lapangan",
+        "protocol",
+        "security",
+        "terms",
+    }
     assert {page.stem for page in (ROOT / "docs").glob("*.md")} == {*WAYS, *rest}

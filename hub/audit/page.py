@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from dashboard.event_choice import EventChoice, choice_from
-from dashboard.event_lines import Line, lines
+from dashboard.event_lines import Line, happening_lines
+from dashboard.happenings import Happening, fold
+from db.engine.store import Store
 from db.queries import users
-from db.queries.events import EventPage, search
+from db.queries.events import EventFilters, EventMark, EventPage, search
+from db.records import EventRow
 from hub.audit import api
 from hub.audit.rules import KINDS, OF_MACHINES
 from hub.audit.service import names_in
@@ -25,8 +29,21 @@ from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.page import Visit
 
-ON_A_PAGE: Final = 50
+ON_A_PAGE: Final = 50  # Happenings; events, where every one is asked for
+CHUNKS: Final = (80, 320, 640, 960)
+"""Events read at a time until the page is full; after the last the page says how far it came."""
+AROUND: Final = 200  # Events read on either side, to tell what began before the page or went on after it
 MOST_OFFERED: Final = 300  # Machine names that the field offers; beyond that it is only a field
+
+
+class PageOfEvents(NamedTuple):
+    """`rows`: every event that is shown; `onward`: the id that the next page begins before; `reached`: how far back a
+    search came that stopped early."""
+
+    happenings: list[Happening]
+    rows: list[EventRow]
+    onward: int | None
+    reached: EventMark | None
 
 
 @dataclass(frozen=True)
@@ -95,14 +112,13 @@ async def _nothing() -> EventsShown:
 async def _shown(visit: Visit, choice: EventChoice, machine: Machine | None, *, one_machine: bool) -> EventsShown:
     zone = _zone(visit, machine if one_machine else None)
     found = await _found(visit, choice, machine, zone)
-    views_of = [views.event_view(row, times="ms") for row in found.rows]
     names = await names_in(visit.context, found.rows, visit.reader.t)
     reached = None if found.reached is None else views.epoch_ms(found.reached.at)
-    made = lines(visit.reader, views_of, names, zone, one_machine=one_machine)
-    return EventsShown(made, api.onward(found), reached)
+    made = happening_lines(visit.reader, found.happenings, names, zone, one_machine=one_machine)
+    return EventsShown(made, found.onward, reached)
 
 
-async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zone: str) -> EventPage:
+async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zone: str) -> PageOfEvents:
     query = validate(api.EventsQuery, api_members(choice, machine, zone), unknown="ignore", lax=True)
     call = visit.call(query=query)
     filters = await api.filters_of(call, query, query.rvm)
@@ -110,7 +126,7 @@ async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zon
         before = await api.mark_of(call, "before", choice.before)
     except Problem:
         before = None  # an address from another hub, or of an event that is not for this reader: from the newest on
-    return await search(visit.context.store, filters, ON_A_PAGE, before=before)
+    return await read_page(visit.context.store, filters, before, choice.kinds, raw=choice.raw)
 
 
 def api_members(choice: EventChoice, machine: Machine | None, zone: str) -> dict[str, str]:
@@ -157,3 +173,62 @@ async def _people(visit: Visit) -> list[tuple[str, str]]:
     everybody, all_of_them = await users.all_users(visit.context.store), visit.may("user.manage")
     acting = [user for user in everybody if all_of_them or user.role in ACTIONS["status.write"]]
     return [(actors.user(user.id), user.name) for user in sorted(acting, key=lambda user: user.name.casefold())]
+
+
+async def read_page(
+    store: Store, filters: EventFilters, before: EventMark | None, kinds: Sequence[str], *, raw: bool = False
+) -> PageOfEvents:
+    if raw:
+        found = await search(store, filters, ON_A_PAGE, before=before)
+        happenings = [Happening(f"e{row.id}", "", [_view(row)]) for row in found.rows]
+        return PageOfEvents(happenings, found.rows, _onward(found), found.reached)
+    rows, page = await _filled(store, filters, before, kinds)
+    newer = await _newer(store, filters, before)
+    older = await _older(store, filters, page, rows)
+    own = {row.id for row in rows}
+    everything = [*newer, *rows, *older]
+    shown = [one for one in fold([_view(row) for row in everything], kinds) if one.newest["id"] in own]
+    wanted = {event["id"] for one in shown for event in one.events}
+    stopped = page.reached or (_mark(rows) if page.more and len(shown) < ON_A_PAGE and rows else None)
+    return PageOfEvents(shown, [row for row in everything if row.id in wanted], _onward(page), stopped)
+
+
+async def _filled(
+    store: Store, filters: EventFilters, before: EventMark | None, kinds: Sequence[str]
+) -> tuple[list[EventRow], EventPage]:
+    rows, place, page = list[EventRow](), before, EventPage([], more=False)
+    for amount in CHUNKS:
+        page = await search(store, filters, amount, before=place)
+        rows += page.rows
+        if not page.more or page.reached is not None or len(fold([_view(row) for row in rows], kinds)) >= ON_A_PAGE:
+            break
+        place = _mark(page.rows)
+    return rows, page
+
+
+async def _newer(store: Store, filters: EventFilters, before: EventMark | None) -> list[EventRow]:
+    """What the page before has shown last, newest first. The mark's own event among it."""
+    if before is None:
+        return []
+    page = await search(store, filters, AROUND, after=EventMark(before.at, before.id - 1))
+    return page.rows
+
+
+async def _older(store: Store, filters: EventFilters, page: EventPage, rows: list[EventRow]) -> list[EventRow]:
+    if not page.more or not rows:
+        return []
+    return (await search(store, filters, AROUND, before=_mark(rows))).rows
+
+
+def _onward(page: EventPage) -> int | None:
+    if not page.more:
+        return None
+    return page.reached.id if page.reached is not None else page.rows[-1].id
+
+
+def _mark(rows: Sequence[EventRow]) -> EventMark:
+    return EventMark(rows[-1].at, rows[-1].id)
+
+
+def _view(row: EventRow) -> dict[str, Any]:
+    return views.event_view(row, times="ms")

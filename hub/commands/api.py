@@ -100,6 +100,7 @@ async def show_command(call: Call) -> Answer:
 async def send_command(call: Call) -> Answer:
     wanted: NewCommand = call.body
     args = service.read_arguments(call, wanted.name, wanted.args, call.machine.row.timezone)
+    service.require_reason(call, wanted.name, args, wanted.reason)
     command = await service.issue(call, wanted.name, args, wanted.reason)
     command = await service.outcome(call, command, call.query.wait)
     headers = {"Location": f"/api/v2/commands/{command.id}"}
@@ -109,7 +110,10 @@ async def send_command(call: Call) -> Answer:
 
 async def cancel_command(call: Call) -> Answer:
     """Also behind the pages' form."""
-    command = await service.find(call, call.request.path_params["command_id"])
+    return await cancel(call, await service.find(call, call.request.path_params["command_id"]))
+
+
+async def cancel(call: Call, command: CommandRow) -> Answer:
     machine = call.context.fleet.machines.get(command.rvm_id)
     if machine is not None and command.state not in TERMINAL:
         try:

@@ -28,7 +28,6 @@ from protocol.kinds import Name, Status
 MOST: Final = 1000  # Machines of one call
 AT_ONCE: Final = 100  # Machines of one transaction
 RETRIES: Final = 3
-DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})  # Commands to many machines that need a reason
 
 
 class MachineFilter(msgspec.Struct):
@@ -83,7 +82,8 @@ class BulkTarget(msgspec.Struct, frozen=True):
 async def send_many(call: Call) -> Answer:
     wanted: ManyCommands = call.body
     args = service.read_arguments(call, wanted.name, wanted.args)
-    if wanted.name in DISRUPTIVE and not (wanted.reason or "").strip():
+    service.require_reason(call, wanted.name, wanted.args, wanted.reason)
+    if wanted.name in service.DISRUPTIVE and not (wanted.reason or "").strip():
         raise one_wrong("reason", "bulk_reason_wanted", name=wanted.name)
     chosen, by_ids = targets(call, wanted), wanted.rvms is not None
     data = await issue_many(call, wanted.name, args, chosen, wanted.reason, by_ids=by_ids)

@@ -17,6 +17,7 @@ from hub.links.links import Links
 from hub.model.actors import Actor
 from hub.model.changes import put_rows
 from hub.model.fleet import TERMINAL
+from hub.status.rules import NEEDS_REASON
 from hub.web.api.headers import ahead
 from hub.web.api.operation import Call
 from hub.web.http.problems import Problem, Text, invalid, not_found, one_wrong
@@ -32,6 +33,15 @@ class Waiting(msgspec.Struct):
     """`wait`: seconds the answer may wait for the machine."""
 
     wait: Wait = 0.0
+
+
+def require_reason(call: Call, name: str, args: Mapping[str, Any], reason: str | None) -> None:
+    """Of a person at the dashboard, for what takes a machine out of service or interrupts it. Programs and machines may
+    leave it out, as the API always let them. Raises Problem 422 at `reason`."""
+    takes_out = args.get("special_status") or args.get("status")
+    needed = takes_out in NEEDS_REASON if name == "set_status" else name in DISRUPTIVE
+    if needed and call.principal.via == "session" and not (reason or args.get("reason") or "").strip():
+        raise one_wrong("reason", "reason_wanted")
 
 
 async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> CommandRow:
@@ -98,6 +108,7 @@ def idempotency_key(call: Call) -> str | None:
 CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
 """Issued by people; backups and remote access have routes of their own."""
 
+DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
 _EXPECTED: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
 """Members whose sentence is clearer than their type's."""
 _CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")

@@ -20,12 +20,12 @@ from hub.machines import tab
 from hub.machines.key_page import first_run
 from hub.model import views
 from hub.model.access import role_needed
-from hub.model.actors import whole_number
+from hub.model.actors import row_id, whole_number
 from hub.model.machine import Machine
 from hub.model.presence import critical_limit
 from hub.model.views import machine_view
 from hub.status import api as status_api
-from hub.web.api.endpoint import why_not
+from hub.web.api.endpoint import permit, why_not
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text
 from hub.web.http.validation import validate
@@ -70,8 +70,23 @@ async def _fleet(visit: Visit) -> Response:
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
+        done=await _done(visit),
+        undone=_undone(visit),
         **await part_attention(visit),
     )
+
+
+async def _done(visit: Visit) -> status_api.AskedStatus | None:
+    """The status that the address says was just asked for."""
+    command_id = visit.request.query_params.get("done", "")
+    return await status_api.asked(visit.call(), command_id) if command_id else None
+
+
+def _undone(visit: Visit) -> str:
+    """The machine whose status the address says was just taken back."""
+    rvm_id = row_id(visit.request.query_params.get("undone", ""))
+    machine = None if rvm_id is None else visit.context.fleet.machines.get(rvm_id)
+    return machine.name if machine is not None and visit.user.reaches(machine.id) else ""
 
 
 async def part_attention(visit: Visit) -> dict[str, Any]:
@@ -125,8 +140,8 @@ class Overview:
     async def show(self, visit: Visit) -> Response:
         return await self._page(visit)
 
-    async def _page(self, visit: Visit, refused: str = "", status: int = 200) -> Response:
-        """`refused`: shown beside its form."""
+    async def _page(self, visit: Visit, refused: str = "", status: int = 200, field: str = "") -> Response:
+        """`refused`: shown beside its form; `field`: the one that it is about."""
         found = visit.machine()
         now = visit.reader.now
         head = await tab.head(visit, found)
@@ -149,6 +164,10 @@ class Overview:
             captions=dict.fromkeys(charts.FIGURES, ""),
             until_words=head["waits_until"],
             refused=refused,
+            refused_field=field,
+            given=visit.form,
+            done=await _done(visit),
+            undone=_undone(visit),
         )
 
     async def ask_status(self, visit: Visit) -> Response:
@@ -162,17 +181,30 @@ class Overview:
         until = until_from(form.get("until", ""), visit.now, zone)
         if until is not None and wanted["status"] in ("inactive", "maintenance"):
             wanted["until"] = views.rfc3339(until)
-        body = validate(status_api.StatusPatch, wanted)
         try:
-            await status_api.change_status(visit.call(body, machine=found, query=service.Waiting()))
+            body = validate(status_api.StatusPatch, wanted)
+            answer = await status_api.change_status(visit.call(body, machine=found, query=service.Waiting()))
         except Refused as refused:
             return await self._page(visit, visit.sentence(Problem("conflict", why_not(refused.code))), 409)
         except Problem as refused:
             if refused.kind not in ("conflict", "invalid"):
                 raise
-            return await self._page(visit, visit.sentence(refused), refused.status)
+            about = "reason" if "reason" in (refused.errors or {}) else ""
+            missing = about and "reason" not in wanted
+            words = visit.reader.t("reason.missing") if missing else visit.sentence(refused)
+            return await self._page(visit, words, refused.status, about)
+        done = f"?done={answer.data['command']['id']}"
         back = local(form.get("back"))
-        return go("/" if form.get("back") == back == "/" else f"/machines/{found.id}")
+        return go(f"/{done}" if form.get("back") == back == "/" else f"/machines/{found.id}{done}#done")
+
+
+async def undo(visit: Visit) -> Response:
+    """Take back a status that the person has just asked for."""
+    found, form = visit.machine(), visit.form
+    permit(visit.user, "status.write", found.id)
+    command_id = await status_api.take_back(visit.call(machine=found), found, form.get("command", ""))
+    here = "/" if form.get("back") == "/" else f"/machines/{found.id}"
+    return go(f"{here}?done={command_id}#done" if command_id else f"{here}?undone={found.id}")
 
 
 async def show_charts(visit: Visit) -> Response:

@@ -130,6 +130,7 @@ _KINDS: Final = {403: "forbidden", 409: "conflict", 429: "too-many-requests"}
 
 async def start(call: Call) -> Answer:
     if call.principal.kind == "user":
+        _reason_given(call, (call.body or Start()).reason)
         await _settings_known(call)
     async with call.context[RemoteSessions].lock:
         session = await _opened(call, _request(call, call.body or Start()))
@@ -146,6 +147,8 @@ async def stop(call: Call) -> Answer:
     named = wanted.admin_id if by_machine else None
     with _refusals():
         session = requests.chosen(call.machine, call.principal, wanted.session_id, named)
+    if session.admin_id != call.principal.id:
+        _reason_given(call, wanted.reason)
     # A machine may give the reason; a person's is only a note of the event.
     sent = wanted.reason if by_machine else None
     reason = sent if sent in life.MACHINE_REASONS else "stopped"
@@ -230,6 +233,12 @@ async def _settings_known(call: Call) -> None:
         return
     if "admin_ips" not in machine.effective_settings.written:
         raise problem(SessionRefused("settings_unknown", 409))
+
+
+def _reason_given(call: Call, reason: str | None) -> None:
+    """By a person at the dashboard; programs and machines may leave it out. Raises Problem 422 at `reason`."""
+    if call.principal.via == "session" and not (reason or "").strip():
+        raise one_wrong("reason", "reason_wanted")
 
 
 def _request(call: Call, wanted: Start) -> SessionRequest:

@@ -4,7 +4,7 @@ operations of the API."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from dashboard import remote_sessions as session_texts
 from dashboard.reader import Reader
-from db.queries import recordings, remote_sessions
+from db.queries import events, recordings, remote_sessions
 from db.records import RecordingRow, RemoteSessionRow
 from hub.machines import tab
 from hub.model import actors
@@ -148,6 +148,7 @@ def _numbers(visit: Visit, *names: str) -> dict[str, int]:
 
 
 PAGE: Final = 20
+CLOSED_SHOWN: Final = timedelta(days=1)  # That somebody else ended one's session is said so long
 MOST_RECORDINGS: Final = 200  # Recordings looked through for one page of sessions
 
 
@@ -245,15 +246,48 @@ async def part_open_sessions(visit: Visit) -> dict[str, Any]:
 async def part_place(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
     mine = [card for card in await _cards(visit, found) if card.mine]
+    closed = None if mine else await _closed_by_another(visit, found)
     offer, folders = await _offer(visit, found), session_texts.declared(found.row.hardware)
     return {
         "m": machine_view(found, times="ms"),
         "own": next((card for card in mine if card.s["status"] == "active"), None),
         "waiting": any(card.s["status"] != "active" for card in mine),
+        "closed": closed,
         "offer": offer,
         "given": _given(visit, offer),
         "may": May(visit.context.settings.record_input, folders["download"], folders["upload"]),
     }
+
+
+class Closed(NamedTuple):
+    """How somebody else ended one's session: who, when, and the reason they gave."""
+
+    who: str
+    when: str
+    note: str
+
+
+async def _closed_by_another(visit: Visit, found: Machine) -> Closed | None:
+    """Of the reader's newest session here, for a day."""
+    rows = await remote_sessions.history(visit.context.store, found.id, PAGE, None, over=True)
+    last = next((row for row in rows if row.admin_id == visit.user.id), None)
+    if last is None or last.end_time is None or visit.now - last.end_time > CLOSED_SHOWN:
+        return None
+    by = last.ended_by or ""
+    if not by.startswith("user:") or by == visit.user.actor:
+        return None
+    names = await tab.people(visit, found, [by])
+    when = visit.reader.day(epoch_ms(last.end_time), tab.zone_of(found))
+    return Closed(who(visit.reader, by, names), when, await _note_of_end(visit, last))
+
+
+async def _note_of_end(visit: Visit, session: RemoteSessionRow) -> str:
+    end = session.end_time
+    ended = await events.list_events(
+        visit.context.store, limit=PAGE, rvm_ids=[session.rvm_id], codes=["remote.ended", "remote.declined"], start=end
+    )
+    notes = (event.params.get("note") for event in ended if event.params.get("session_id") == session.id)
+    return next((str(note) for note in notes if note), "")
 
 
 async def part_past(visit: Visit) -> dict[str, Any]:

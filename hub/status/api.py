@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from db.queries import statuses
-from db.records import StatusRow
+from db.queries import commands, statuses
+from db.records import CommandRow, StatusRow
+from hub.commands import api as commands_api
 from hub.commands import rules as command_rules
 from hub.commands import service
 from hub.commands.api import CommandView
@@ -16,13 +17,14 @@ from hub.commands.rules import Refused
 from hub.commands.service import Waiting
 from hub.machines.rules import Connection
 from hub.model import views
-from hub.model.machine import Machine
+from hub.model.fleet import TERMINAL
+from hub.model.machine import Machine, has_left
 from hub.status import rules
 from hub.status.rules import NamedStatus
 from hub.web.api import headers
 from hub.web.api.headers import ahead, bound
 from hub.web.api.operation import Answer, Call, Operation, of_record
-from hub.web.http.problems import one_wrong
+from hub.web.http.problems import Problem, Text, one_wrong
 from hub.web.http.validation import Instant, InstantGiven, Limit, Note, Row
 from protocol.commands import SetStatus
 from protocol.kinds import Capacity, SpecialStatus, Status
@@ -105,7 +107,9 @@ async def change_status(call: Call) -> Answer:
         reason=patch.reason or None,
         until=until or None,
     )
-    command = await service.issue(call, "set_status", msgspec.to_builtins(wanted))
+    args = msgspec.to_builtins(wanted)
+    service.require_reason(call, "set_status", args, wanted.reason)
+    command = await service.issue(call, "set_status", args)
     command = await service.outcome(call, command, call.query.wait)
     shown = call.context.fleet.find(machine.id) or machine
     return Answer(_view(shown) | {"command": views.command_view(command)}, message=service.state_text(command))
@@ -172,6 +176,57 @@ def _until(call: Call, text: str | None) -> str | None:
 
 def _zone(machine: Machine) -> str:
     return machine.row.timezone or machine.effective_settings.default_zone
+
+
+class AskedStatus(NamedTuple):
+    """What a page confirms after a status was asked for; `undo`: it can be taken back."""
+
+    machine: Machine
+    command_id: str
+    status: str
+    undo: bool
+
+
+async def asked(call: Call, command_id: str) -> AskedStatus | None:
+    """The caller's own command, as long as it can be taken back."""
+    command = await _own(call, command_id)
+    machine = None if command is None else call.context.fleet.machines.get(command.rvm_id)
+    if command is None or machine is None or not call.principal.reaches(machine.id):
+        return None
+    if call.now - command.issued_at > rules.UNDO or command.state == "cancelled":
+        return None
+    wanted = msgspec.convert(command.args, SetStatus)
+    undo = await _undoing(call, machine, command) is not None
+    return AskedStatus(machine, command.id, wanted.special_status or wanted.status, undo)
+
+
+async def take_back(call: Call, machine: Machine, command_id: str) -> str:
+    """Cancel what has not left the hub; else ask for what held before. The id of the command that does it, "" for a
+    cancelled one. Raises Problem 409 when there is nothing to undo."""
+    command = await _own(call, command_id)
+    if command is None or command.rvm_id != machine.id:
+        raise Problem("conflict", Text("undo_over"))
+    wanted = await _undoing(call, machine, command)
+    if wanted is None:
+        raise Problem("conflict", Text("undo_over"))
+    if command.state not in TERMINAL and not has_left(machine, command):
+        await commands_api.cancel(call, command)
+        return ""
+    return (await service.issue(call, "set_status", msgspec.to_builtins(wanted))).id
+
+
+async def _own(call: Call, command_id: str) -> CommandRow | None:
+    known = call.context.fleet.command(command_id)
+    if known is None and 0 < len(command_id) <= 100 and "\x00" not in command_id:
+        known = await commands.find_command(call.context.store, command_id)
+    mine = known is not None and known.issued_by == call.principal.actor and known.name == "set_status"
+    return known if mine else None
+
+
+async def _undoing(call: Call, machine: Machine, command: CommandRow) -> SetStatus | None:
+    at = command.issued_at
+    held: Any = next(iter(await statuses.statuses_between(call.context.store, machine.id, at, at)), None)
+    return rules.undone(machine, command, held, call.now)
 
 
 _MEMBERS = tuple(name for name in MachineStatus.__struct_fields__ if name not in ("id", "command"))

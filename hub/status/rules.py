@@ -4,7 +4,7 @@ never refused."""
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from db.records import CommandRow, MachineRow, StatusRow
 from hub.model import actors
 from hub.model.changes import Change, EventHappened, Observed, Patch, Put, put_rows
+from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine, has_left, is_relayed
 from hub.model.views import rfc3339
 from protocol import messages
@@ -20,6 +21,11 @@ from protocol.instants import parse
 from protocol.kinds import SpecialStatus, Status
 from protocol.messages import Failure
 from protocol.status_rules import lawful, refusal
+
+NEEDS_REASON: Final = frozenset({"error", "inactive", "maintenance"})
+"""Statuses in which a machine serves nobody: a person at the dashboard says why."""
+UNDO: Final = timedelta(minutes=10)
+"""A person may take a status back for so long, while nobody has declared another one."""
 
 
 class DeclaredStatus(NamedTuple):
@@ -144,6 +150,31 @@ def instant(text: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return found if found.tzinfo is not None and 1970 <= found.year <= 9998 else None
+
+
+def undone(machine: Machine, command: CommandRow, held: StatusRow | None, now: datetime) -> SetStatus | None:
+    """What takes back a person's `set_status`: the declaration that held before it. None when it ended without effect,
+    something newer was declared, or it is too late."""
+    if command.name != "set_status" or now - command.issued_at > UNDO:
+        return None
+    if command.state in TERMINAL:
+        wanted, row = msgspec.convert(command.args, SetStatus), machine.row
+        stands = (row.status, row.special_status, row.status_by, row.status_reason)
+        if command.state != "succeeded" or stands != (
+            wanted.status, wanted.special_status, command.issued_by, wanted.reason,
+        ):  # fmt: skip
+            return None
+    if held is None:
+        return None
+    until = held.until if held.until is not None and held.until > now else None
+    status: Any = held.status
+    special: Any = held.special_status
+    return SetStatus(
+        status=status,
+        special_status=special,
+        reason=held.reason,
+        until=None if until is None else rfc3339(until),
+    )
 
 
 GIVES_BACK = "until"  # The capability of a machine that ends a status with `until` by itself

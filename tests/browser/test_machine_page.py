@@ -47,7 +47,7 @@ async def test_maintenance_is_shown_when_the_machine_has_confirmed_it_and_not_be
         await page.live()
         await page.page.check('input[value="maintenance"]', force=True)
         await page.page.click("[data-send]")
-        await expect(page.page.locator("#status-form [data-fault]")).to_contain_text("Please say why")
+        await expect(page.page.locator("#status-form [data-fault]")).to_contain_text("Please give a reason")
         await page.page.fill("#reason", "Ganti sensor berat")
         await page.page.click("[data-send]")
         await expect(page.page.locator(JOB)).to_have_text("Sent. Waiting for the machine to confirm…")

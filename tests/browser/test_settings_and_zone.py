@@ -56,7 +56,9 @@ async def test_wanted_and_run_are_live_with_what_the_machine_refused(stage: Stag
             await expect(page.page.locator("#applied")).to_contain_text(f"Wanted {told.version}, machine runs 0.")
             await expect(page.page.locator("[name='v.cpu_threshold']")).to_have_value("70")
             await machine.say(m.ConfigApplied(version=told.version, errors={"cpu_threshold": "set by the environment"}))
-            await expect(page.page.locator("#applied")).to_contain_text("The machine runs these settings. The machine refused 1 setting")
+            await expect(page.page.locator("#applied")).to_contain_text(
+                "The machine runs these settings. The machine refused 1 setting"
+            )
             await expect(page.page.locator("[data-key=cpu_threshold] [data-refused]")).to_contain_text(
                 "set by the environment"
             )

@@ -101,9 +101,7 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     assert filled == "Bin 20 → 85\u202f%"
     inside = {**before, "special_status": "maintenance", "reason": "Technician inside"}
     covered = {**inside, "status": "full", "capacity": 98}
-    assert said("status.changed", before=inside, after=covered) == (
-        "Bin 20 → 98\u202f%, underneath Active → Full"
-    )
+    assert said("status.changed", before=inside, after=covered) == ("Bin 20 → 98\u202f%, underneath Active → Full")
     assert said("status.changed", "id", before=inside, after=covered) == (
         "Isi bak 20 → 98\u202f%, di bawahnya Aktif → Penuh"
     )
@@ -203,10 +201,15 @@ def test_no_text_of_an_event_is_left_over() -> None:
     heads = {f"event.{code}" for code in CODES}
     parts = (
         "status", "gone", "job", "method", "source", "member", "config.changed", "sign_in.succeeded", "export",
+        "reason",
+        "remote.terminal_opened", "remote.page_opened", "remote.file_downloaded", "remote.file_uploaded",
     )  # fmt: skip
     single = {
         "remote.bytes",
         "remote.unconfirmed",
+        "bin",
+        "session",
+        "times",
         "capacity",
         "reason",
         "until",

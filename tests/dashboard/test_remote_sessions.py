@@ -49,7 +49,7 @@ def test_what_it_allows_is_one_line() -> None:
     ("how", "by", "words"),
     [
         ("stopped", "user:3", "Ended by Budi"), ("timed_out", "clock", "Time was up"), ("odd", "machine:1", "Odd"),
-        (None, None, "Over"),
+        (None, None, "Ended"),
     ],
 )  # fmt: skip
 def test_how_it_ended(how: str | None, by: str | None, words: str) -> None:

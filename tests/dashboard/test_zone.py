@@ -43,7 +43,7 @@ APPLIED: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"config_wanted": 7, "config_version": 6, "config_refused": 0, "connection": "late"},
-        ["late", "Wanted 7, machine runs 6.", ""],
+        ["late", "Version 7 is wanted, the machine runs 6.", ""],
     ),
     (
         {"config_wanted": 7, "config_version": 6, "config_refused": 1, "connection": "offline"},

@@ -56,6 +56,9 @@ export class EventList {
     const known = this.known;
     for (const line of lines) {
       if (known.has(line.id)) continue;
+      // A happening that has grown stands where its newest event stands.
+      const { key } = line.node.dataset;
+      if (key) this.items.find((there) => there.dataset.key === key)?.remove();
       const node = /** @type {Part} */ (document.importNode(line.node, true));
       if (mark) node.classList.add(mark);
       this.list.insertBefore(node, this.items.find((there) => follows(line, placeOf(there)) < 0) ?? null);

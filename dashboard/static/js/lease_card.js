@@ -48,6 +48,8 @@ export class LeaseCard {
       if (part.dataset.place === fresh.dataset.place) return !find("#work");
       if (!inUse()) return find("#work", fresh) && this.brought ? location.reload() : true;
       for (const used of all("#pages, #files")) used.inert = true;
+      const why = find("[data-closed]", fresh);
+      if (why) setText(find("#stale [data-said]"), why.textContent);
     } else return true;
     show(find("#stale"), true);
     return false;

@@ -52,7 +52,7 @@ export class StatusControl {
   /** @param {string} words */
   fault(words) {
     const node = find("[data-fault]", this.form);
-    setText(node, words);
+    setText(find("span", node), words);
     show(node, true);
   }
 
@@ -61,11 +61,8 @@ export class StatusControl {
     event.preventDefault();
     const button = find("[data-send]", this.form);
     if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
-    const reason = this.form.elements.reason.value.trim();
-    if (NEEDS_REASON.includes(this.status) && !reason) {
-      this.fault(t("reason.missing"));
-      return this.form.elements.reason.focus();
-    }
+    const field = this.form.elements.reason;
+    const reason = field.value.trim();
     setAttribute(button, "aria-busy", "true");
     const timed = this.status === "inactive" || this.status === "maintenance";
     const until = timed ? untilFrom(this.form.elements.until.value, this.feed.clock.now(), this.zone) : "";
@@ -73,11 +70,30 @@ export class StatusControl {
     this.unanswered = null;
     const answer = await askStatus(this.id, { ...asked, until });
     button.removeAttribute("aria-busy");
-    if (answer.ok) return this.done(asked);
+    setAttribute(field, "aria-invalid", String("reason" in answer.errors));
+    if (answer.ok) {
+      this.done(asked);
+      return this.confirm(asked.status, answer.data.command.id);
+    }
     this.unanswered = answer.status === 0 ? asked : null;
+    if (answer.errors.reason && !reason) {
+      this.fault(t("reason.missing"));
+      return field.focus();
+    }
     this.fault(answer.message || t("fault.unknown"));
     if (this.machine) this.patch(this.machine);
     return undefined;
+  }
+
+  /** Beside the button, with a way back. @param {string} status @param {string} command */
+  confirm(status, command) {
+    const note = find("#done");
+    setText(find("[data-said]", note), t("undo.asked", { status: t(`status.${status}`) }));
+    const id = find("[name=command]", note);
+    id.value = command;
+    show(note, false);
+    void note.offsetWidth; // Its ten seconds begin again.
+    show(note, true);
   }
 
   /** It is asked. What somebody has chosen or typed since stays. @param {{status: string, reason: string}} asked */

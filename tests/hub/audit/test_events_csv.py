@@ -91,7 +91,7 @@ async def test_what_is_not_in_the_file_is_named_in_its_last_row(hub: ApiHub, mon
     monkeypatch.setattr(service, "search", failing)
     *found, last = await rows(hub, rvm="1")
     assert len(found) == 2
-    assert last["sentence"].startswith("The export broke off here")
+    assert last["sentence"].startswith("The export stopped here")
     async with hub.of("admin") as admin:
         assert (await admin.get("/api/v2/events?format=csv")).status_code == 503
 

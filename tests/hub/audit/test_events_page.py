@@ -98,7 +98,8 @@ async def test_nothing_and_nothing_that_matches_are_shown_apart(door: ApiHub) ->
 
 
 async def test_more_leads_on_and_back_to_the_newest(door: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_page, "ON_A_PAGE", 3)
+    monkeypatch.setattr(events_page, "CHUNKS", (3,))
+    monkeypatch.setattr(events_page, "AROUND", 2)
     for number in range(7):
         await happen(door, params={"code": f"n{number}", "params": {}}, ago=60 - number)
     seen, path = [], "/machines/1/events"
@@ -109,7 +110,7 @@ async def test_more_leads_on_and_back_to_the_newest(door: ApiHub, monkeypatch: p
         path = more[1] if more else ""
     assert seen == ["n6", "n5", "n4", "n3", "n2", "n1", "n0"]
     assert "To the newest" in shown
-    assert "beginning of the record" in shown
+    assert "No older events." in shown
     assert "n6" in await page(door, "/machines/1/events?before=999999"), "a place nobody knows is the newest"
 
 

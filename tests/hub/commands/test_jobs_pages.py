@@ -211,7 +211,7 @@ async def test_a_cancel_by_form_is_the_same_as_by_rest(hub: ApiHub) -> None:
     async with await browser(hub, "operator") as client:
         answer = await client.post("/jobs/c0001/cancel")
         assert answer.headers["location"] == "/jobs/c0001"
-        assert "the machine never heard of it" in (await client.get("/jobs/c0001")).text
+        assert "Cancelled before it was sent" in (await client.get("/jobs/c0001")).text
         late = await client.post("/jobs/c0002/cancel")
         assert late.status_code == 409
         assert "It has ended already" in late.text

@@ -89,7 +89,10 @@ async def test_a_machine_inherits_from_the_fleet_and_says_so(hub: ApiHub) -> Non
         await send(client, "/admin/settings", fields(page) | {"v.cpu_threshold": "70"})
         page = (await client.get("/machines/1/settings")).text
         assert "From the fleet: 70\u202f%" in page
-        assert "0 of 2 machines run these settings. 2 machines have not reconnected yet." in (await client.get("/admin/settings")).text
+        assert (
+            "0 of 2 machines run these settings. 2 machines have not reconnected yet."
+            in (await client.get("/admin/settings")).text
+        )
 
 
 async def test_a_wrong_value_stays_where_it_was_typed_with_the_reason(hub: ApiHub) -> None:
@@ -209,7 +212,7 @@ async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub:
                 Observed(1, {"connection": "live", "connection_since": now, "connection_reason": None})
             )
             page = (await viewer.get("/machines/1/settings")).text
-            assert "Wanted 1, machine runs 0." in page
+            assert "Version 1 is wanted, the machine runs 0." in page
             assert "Orin &lt;b&gt;" in page
             refused = {"cpu_threshold": "the environment sets it"}
             await hub.context.announce(
@@ -250,7 +253,7 @@ async def test_what_a_machine_refuses_is_shown_in_the_readers_language_and_count
                 must="id",
             )
         )
-        words = "sets it, and that comes first (RVM_CPU_THRESHOLD)"
+        words = "sets it, and that has precedence (RVM_CPU_THRESHOLD)"
         assert words in (await english.get("/machines/1/settings")).text
         assert "yang didahulukan (RVM_CPU_THRESHOLD)" in (await indonesian.get("/machines/1/settings")).text
         assert "1 machine refuses a setting:" in (await english.get("/admin/settings")).text

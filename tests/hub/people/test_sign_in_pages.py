@@ -76,7 +76,7 @@ async def test_a_link_works_once(hub: ApiHub) -> None:
         again = await client.post("/signin", data={"link": secret.text})
     assert (first.status_code, again.status_code) == (303, 401)
     assert "rvm_session" in first.headers["set-cookie"]
-    assert "not valid any more" in again.text
+    assert "no longer valid" in again.text
 
 
 async def test_forms_from_elsewhere_change_nothing(hub: ApiHub) -> None:
@@ -107,7 +107,7 @@ async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(hub: Api
     other = await hub.add_session("budi")
     async with await browser(hub, "budi") as client:
         wrong = await client.post("/account/password", data={"current": "nope", "password": "another long phrase"})
-        assert "current password is not right" in wrong.text
+        assert "Wrong current password" in wrong.text
         weak = await client.post("/account/password", data={"current": PASSWORD, "password": "short"})
         assert "Too short: at least 10" in weak.text
         done = await client.post("/account/password", data={"current": PASSWORD, "password": "another long phrase"})

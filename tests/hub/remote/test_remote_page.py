@@ -45,7 +45,7 @@ async def status(hub: ApiHub) -> list[str]:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ["Start remote access", "How long", "30 min", "Terminal", "At most", "Nobody"]),
+        ("en", ["Start remote access", "How long", "30 min", "Terminal", "At most", "No sessions yet"]),
         ("id", ["Mulai akses jarak jauh", "Berapa lama", "30 mnt", "Terminal", "Paling lama"]),
     ],
 )
@@ -112,7 +112,7 @@ async def test_a_session_is_begun_extended_and_ended_by_plain_forms(hub: ApiHub)
     ("wrong", "said"),
     [
         ({"allow": []}, "Allow at least one"),
-        ({"reason": "  "}, "Please say why"),
+        ({"reason": "  "}, "Please give a reason"),
         ({"minutes": "other", "other": "abc"}, "Say how many minutes"),
         ({"minutes": "other", "other": "100000"}, "from 1 to 60"),
         ({"minutes": "x" * 500}, "Say how many minutes"),
@@ -238,3 +238,26 @@ async def test_the_chip_shows_a_session_of_ones_own_though_it_is_not_the_machine
         assert re.search(r"data-left[^>]*>(29|30):\d\d<", chip[: chip.index("</a>")]), path
     page = await page_of(hub, "viewer", path="/account")
     assert re.search(r'id="lease-chip"[^>]* hidden', page)
+
+
+async def test_whose_session_somebody_else_ends_reads_by_whom_and_why(hub: ApiHub) -> None:
+    async with await browser(hub, "operator") as client, await browser(hub, "admin") as other:
+        given = {"minutes": "30", "reason": "camera", "allow": "terminal"}
+        assert (await send(client, "start", **given)).status_code == 303
+        (session,) = hub.context.fleet.machines[1].remote_sessions.values()
+        refused = await send(other, "stop", session_id=session.id)
+        assert refused.status_code == 422, "the hub wants the reason, not only the form"
+        assert await status(hub) != []
+        ended = await send(other, "stop", session_id=session.id, reason=EVIL)
+        assert ended.status_code == 303
+        page = (await client.get(REMOTE)).text
+        note = page[page.index("data-closed") :]
+        note = note[: note.index("</div>")]
+        assert "admin ended your session" in note
+        assert html.escape(EVIL) in note or "&lt;script&gt;" in note
+        assert "data-closed" not in (await other.get(REMOTE)).text
+        # One's own end, and a new session, end the note.
+        assert (await send(client, "start", **given)).status_code == 303
+        (again,) = hub.context.fleet.machines[1].remote_sessions.values()
+        assert (await send(client, "stop", session_id=again.id)).status_code == 303
+        assert "data-closed" not in (await client.get(REMOTE)).text

@@ -228,6 +228,8 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /machines/{id}/backups/{backup_id}/delete": MANAGE_ON_PAGE,
     "GET /machines/{id}/status": PAGE_OF_MACHINE,
     "POST /machines/{id}/status": WORK_ON_PAGE,
+    "GET /machines/{id}/undo": PAGE_OF_MACHINE,
+    "POST /machines/{id}/undo": WORK_ON_PAGE,
     "GET /admin/settings": PAGE,
     "GET /admin/settings/parts": PAGE,
     "POST /admin/settings": PAGE_OF_ADMIN,

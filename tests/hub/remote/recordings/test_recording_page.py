@@ -23,7 +23,10 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ["Recording: ", "From address", "Kept until", "Download", "Typing recorded too", "2.1 kB", "1\u202fmin"]),
+        (
+            "en",
+            ["Recording: ", "From address", "Kept until", "Download", "Typing recorded too", "2.1 kB", "1\u202fmin"],
+        ),
         ("id", ["Rekaman: ", "Unduh", "2,1 kB"]),
     ],
 )

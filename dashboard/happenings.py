@@ -1,0 +1,178 @@
+"""Folds events into happenings: one for each job, job of many machines and remote session, one an hour for what
+repeats. Pure. The audit log itself stays as it is; here it is only read.
+
+A happening stands where its newest event stands. What only says how full a bin is stands in the history of readings;
+here is told when a bin crosses a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from dashboard.event_reading import REMOTE as REMOTE_REASON
+from dashboard.event_reading import Event, mapping
+
+LIMITS: Final = (80, 95)
+"""Percent of a bin: nearly full, full."""
+HOUR_MS: Final = 3_600_000
+DENSE: Final = 3
+"""So many of a kind within an hour are one line."""
+REMOTE: Final = frozenset({"start_remote_access", "stop_remote_access", "extend_remote_access"})
+"""Jobs that a remote session's own events tell."""
+
+
+@dataclass(slots=True)
+class Happening:
+    """`events` newest first; `kind`: job, jobs, session, many, or "" for one event alone."""
+
+    key: str
+    kind: str
+    events: list[Event] = field(default_factory=list)  # Bound: those of one page
+
+    @property
+    def newest(self) -> Event:
+        return self.events[0]
+
+
+class _Known(NamedTuple):
+    """What events say about others: jobs by id, sessions by job id, jobs by the instant they ended at."""
+
+    groups: Mapping[str, str]
+    relayed: frozenset[str]
+    ended_at: Mapping[tuple[int | None, int], str]
+
+
+def fold(events: Sequence[Event], kinds: Sequence[str] = ()) -> list[Happening]:
+    """`events` newest first, in their view. `kinds`: those that are asked for, all when empty."""
+    known = _known(events)
+    found: dict[str, Happening] = {}
+    for event in events:
+        if not _is_shown(event, known, kinds):
+            continue
+        key, kind = _place(event, known, found)
+        found.setdefault(key, Happening(key, kind)).events.append(event)
+    return sorted(_spread(found.values()), key=_order, reverse=True)
+
+
+def _order(happening: Happening) -> tuple[int, int]:
+    return int(happening.newest["at"]), int(happening.newest["id"])
+
+
+def _spread(happenings: Iterable[Happening]) -> list[Happening]:
+    """What happens seldom stands for itself."""
+    spread: list[Happening] = []
+    for one in happenings:
+        if one.kind == "many" and len(one.events) < DENSE:
+            spread += [Happening("", "", [event]) for event in one.events]
+        else:
+            spread.append(one)
+    return spread
+
+
+def crossed(event: Event) -> int | None:
+    """The highest limit that a bin crossed, up or down."""
+    was, now = (mapping(event[name]).get("capacity") for name in ("before", "after"))
+    if not isinstance(was, (int, float)) or not isinstance(now, (int, float)):
+        return None
+    return next((limit for limit in reversed(LIMITS) if (was < limit) != (now < limit)), None)
+
+
+def _known(events: Sequence[Event]) -> _Known:
+    groups, relayed, ended_at = dict[str, str](), set[str](), dict[tuple[int | None, int], str]()
+    for event in events:
+        params, job = mapping(event["params"]), _job_of(event)
+        if not job:
+            continue
+        if event["code"] == "command.issued":
+            if isinstance(params.get("group_id"), str):
+                groups[job] = params["group_id"]
+            if params.get("name") == "set_status" and _actor_kind(event) in ("machine", "clock"):
+                relayed.add(job)
+        elif event["code"] == "command.finished" and params.get("name") == "set_status":
+            ended_at[event["rvm_id"], event["at"]] = job
+    return _Known(groups, frozenset(relayed), ended_at)
+
+
+def _actor_kind(event: Event) -> str:
+    return str(event["actor"]).partition(":")[0]
+
+
+def _job_of(event: Event) -> str:
+    job = mapping(event["params"]).get("command_id") if str(event["code"]).startswith("command.") else None
+    return job if isinstance(job, str) else ""
+
+
+def _is_shown(event: Event, known: _Known, kinds: Sequence[str]) -> bool:
+    code, params = event["code"], mapping(event["params"])
+    if code == "status.changed":
+        if not kinds or "remote" in kinds:
+            return not _is_of_session(event) and not _is_only_capacity(event)
+        return not _is_only_capacity(event)
+    if str(code).startswith("command."):
+        whole = not kinds or "remote" in kinds or "command" not in kinds
+        return not (_job_of(event) in known.relayed or (whole and str(params.get("name")) in REMOTE))
+    return True
+
+
+def _is_only_capacity(event: Event) -> bool:
+    before, after = dict(mapping(event["before"])), dict(mapping(event["after"]))
+    same = before.pop("capacity", None) != after.pop("capacity", None) and before == after
+    return same and not mapping(event["params"]).get("reason") and crossed(event) is None
+
+
+def _is_of_session(event: Event) -> bool:
+    """Into the maintenance of a remote session, or out of it."""
+    before, after = mapping(event["before"]), mapping(event["after"])
+    if before.get("status") != after.get("status"):
+        return False
+    reasons = [of.get("reason") for of in (before, after) if of.get("special_status") == "maintenance"]
+    return any(isinstance(reason, str) and reason.startswith(REMOTE_REASON) for reason in reasons)
+
+
+def _place(event: Event, known: _Known, found: dict[str, Happening]) -> tuple[str, str]:
+    """Key and kind of the happening that the event belongs to."""
+    code, params, rvm = str(event["code"]), mapping(event["params"]), event["rvm_id"]
+    job = _job_of(event) or (known.ended_at.get((rvm, event["at"]), "") if code == "status.changed" else "")
+    if job:
+        group = known.groups.get(job)
+        return (f"g{group}", "jobs") if group else (f"c{job}", "job")
+    if code.startswith("remote."):
+        session = params.get("session_id")
+        if isinstance(session, int):
+            return f"s{session}", "session"
+        if code == "remote.requested" and (key := _session_asked(event, found)):
+            return key, "session"
+    routine = _routine(event, code, params)
+    if routine:
+        return f"h{event['at'] // HOUR_MS}|{code}|{routine}", "many"
+    return f"e{event['id']}", ""
+
+
+def _session_asked(event: Event, found: dict[str, Happening]) -> str:
+    """The session that a request began: the oldest one there of this machine and holder that nobody asked for yet."""
+    holder = mapping(event["params"]).get("holder")
+    for key in reversed(found):
+        one = found[key]
+        oldest = one.events[-1]
+        same = oldest["rvm_id"] == event["rvm_id"] and mapping(oldest["params"]).get("holder", holder) == holder
+        if one.kind == "session" and same and oldest["code"] != "remote.requested":
+            return key
+    return ""
+
+
+def _routine(event: Event, code: str, params: Mapping[str, Any]) -> str:
+    """What repeats without news: the same word here is one line an hour. "" for everything else."""
+    if code == "connection.changed":
+        return str(params.get("connection"))
+    if code == "machine.introduced":
+        return str(params.get("agent_version"))
+    if code == "config.applied":
+        return str(params.get("version"))
+    if code == "timezone.synced" and params.get("method") == "automatic":
+        before, after = mapping(event["before"]).get("timezone"), mapping(event["after"]).get("timezone")
+        return "same" if before in (None, after) else ""
+    if code in ("machine.event", "machine.events_dropped"):
+        return f"{event['rvm_id']}|{params.get('code')}"
+    return ""

@@ -1,0 +1,163 @@
+"""What the Events page tells of many events: one line a job, a session, and an hour of what repeats."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from dashboard.event_lines import Line, Names, happening_lines
+from dashboard.happenings import fold
+from hub.audit.rules import CODES
+from tests.dashboard.test_record import BARE, NOW, fullest, reader
+
+PEOPLE = {"3": "Budi", "4": "Siti"}
+MACHINES = {n: (f"RVM-{n:03}", "Asia/Jakarta") for n in range(1, 30)}
+ACTIVE: dict[str, Any] = {"status": "active", "special_status": None, "capacity": 20, "reason": None, "until": None}
+SENSOR = {**ACTIVE, "special_status": "maintenance", "reason": "Ganti sensor"}
+
+
+class Log:
+    """Events in the order in which they happened, a second apart unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.at = NOW - 1800_000
+
+    def add(self, code: str, rvm: int = 1, actor: str = "machine:1", after_s: float = 1, **members: Any) -> None:
+        self.at += int(after_s * 1000)
+        made = {"params": {}, "before": None, "after": None, **members}
+        self.events.append(
+            {"id": len(self.events) + 1, "at": self.at, "code": code, "rvm_id": rvm, "actor": actor, **made}
+        )
+
+    def job(self, job: str, name: str, state: str, rvm: int = 1, status: Any = None, **params: Any) -> None:
+        args = params.pop("args", {})
+        self.add("command.issued", rvm, "user:3", params={"command_id": job, "name": name, "args": args, **params})
+        self.add("command.finished", rvm, f"machine:{rvm}", params={"command_id": job, "name": name, "state": state})
+        if status is not None:
+            before, after = status
+            self.add("status.changed", rvm, "user:3", 0, before=before, after=after, params={"reason": after["reason"]})
+
+    def lines(self, *kinds: str, language: str = "en") -> list[Line]:
+        happenings = fold(self.events[::-1], kinds)
+        return happening_lines(reader(language), happenings, Names(PEOPLE, MACHINES), "Asia/Jakarta")
+
+    def told(self, *kinds: str, language: str = "en") -> list[str]:
+        return [line.sentence for line in self.lines(*kinds, language=language)]
+
+
+def test_a_change_of_status_is_one_line_by_who_asked() -> None:
+    log = Log()
+    log.job("1-a", "set_status", "succeeded", status=(ACTIVE, SENSOR), args={"status": "maintenance"})
+    (line,) = log.lines()
+    assert line.sentence == "Active → Maintenance, reason: Ganti sensor"
+    assert (line.who, line.job_at, line.machine, len(line.steps)) == ("Budi", "/jobs/1-a", "RVM-001", 3)
+    assert log.told(language="id") == ["Aktif → Pemeliharaan, alasan: Ganti sensor"]
+
+
+def test_a_job_grows_in_its_line() -> None:
+    log = Log()
+    params = {"command_id": "1-a", "name": "reboot", "args": {}, "reason": "hangs"}
+    log.add("command.issued", actor="user:3", params=params)
+    assert log.told() == ["Requested: Reboot machine, reason: hangs"]
+    asked = log.lines()[0]
+    log.add("command.cancel_asked", actor="user:4", params={"command_id": "1-a", "name": "reboot"})
+    assert log.told() == ["Cancel requested: Reboot machine, reason: hangs"]
+    log.add("command.finished", params={"command_id": "1-a", "name": "reboot", "state": "failed", "error": "busy"})
+    (line,) = log.lines()
+    assert line.sentence.startswith("Reboot machine: Failed, the machine is busy")
+    assert line.sentence.endswith("reason: hangs")
+    assert line.key == asked.key != ""
+    assert line.id > asked.id
+
+
+def test_one_job_of_many_machines_is_one_line() -> None:
+    log = Log()
+    for rvm in (1, 2, 3):
+        state = "failed" if rvm == 3 else "succeeded"
+        log.job(f"1-{rvm}", "sync_timezone", state, rvm, group_id="ab12")
+    (line,) = log.lines()
+    assert line.sentence == "Sync time zone: 2 of 3 done, 1 failed"
+    assert (line.machine, line.job_at, line.who) == ("3 machines", "/jobs?group=ab12", "Budi")
+
+
+def test_a_remote_session_is_one_line_from_its_request_to_its_end() -> None:
+    log = Log()
+    inside = {**ACTIVE, "special_status": "maintenance", "reason": "remote access: kamera gelap"}
+    asked = {"holder": "Siti", "reason": "kamera gelap", "duration_s": 1800, "origin": "hub"}
+    held = {"session_id": 4, "holder": "Siti"}
+    log.add("remote.requested", actor="user:4", params=asked)
+    log.add("command.issued", actor="user:4", params={"command_id": "2-a", "name": "start_remote_access", "args": {}})
+    assert log.told() == ["Remote access requested, 30 min, for Siti, reason: kamera gelap"]
+    log.add("command.finished", params={"command_id": "2-a", "name": "start_remote_access", "state": "succeeded"})
+    log.add("remote.started", actor="user:4", params=held)
+    log.add("status.changed", before=ACTIVE, after=inside, params={"reason": inside["reason"]})
+    log.add("remote.terminal_opened", actor="user:4", params={"session_id": 4})
+    log.add("remote.file_uploaded", actor="user:4", params={"session_id": 4, "path": "/x", "size": 9})
+    log.add("remote.ended", actor="user:3", after_s=600, params={**held, "reason": "stopped", "note": "selesai"})
+    stop = {"command_id": "2-b", "name": "stop_remote_access", "args": {"session_id": 4, "reason": "stopped"}}
+    log.add("command.issued", actor="user:3", params=stop)
+    log.add("command.finished", params={"command_id": "2-b", "name": "stop_remote_access", "state": "succeeded"})
+    log.add("status.changed", before=inside, after=ACTIVE)
+    (line,) = log.lines(language="id")
+    assert line.sentence == (
+        "Akses jarak jauh: diakhiri, Siti, 10\u202fmnt, alasan: kamera gelap, 1 terminal, 1 berkas diunggah, "
+        "alasan: selesai"
+    )
+    assert line.who == "Budi"
+    # Among the statuses alone the maintenance of the session is told, in the reader's words.
+    assert "alasan: akses jarak jauh: kamera gelap" in " ".join(log.told("status", language="id"))
+
+
+def test_nothing_english_stands_in_a_list_in_indonesian() -> None:
+    log = Log()
+    stop = {"command_id": "2-b", "name": "stop_remote_access", "args": {"session_id": 4, "reason": "stopped"}}
+    log.add("command.issued", params=stop)
+    assert log.told("command", language="id") == ["Diminta: Akhiri akses jarak jauh, alasan: diakhiri"]
+
+
+def test_a_bin_is_told_when_it_crosses_a_limit() -> None:
+    log = Log()
+    for was, now in ((20, 60), (60, 79), (79, 80), (80, 94), (94, 96), (96, 97), (97, 3)):
+        log.add("status.changed", before={**ACTIVE, "capacity": was}, after={**ACTIVE, "capacity": now})
+    assert log.told() == log.told("status") == ["Bin 97 → 3\u202f%", "Bin 94 → 96\u202f%", "Bin 79 → 80\u202f%"]
+
+
+def test_what_repeats_is_one_line_an_hour() -> None:
+    log = Log()
+    for rvm in range(1, 21):
+        log.add("connection.changed", rvm, f"machine:{rvm}", params={"connection": "live", "was": "never"})
+    for _ in range(5):
+        log.add("machine.event", params={"code": "door.open", "params": {}})
+    log.add("machine.event", params={"code": "door.jam", "params": {}})
+    jam, door, live = log.lines()
+    assert (jam.sentence, jam.steps) == ("The machine reports door.jam", ())
+    assert (door.sentence, door.machine) == ("The machine reports door.open, 5 times within the hour", "RVM-001")
+    assert (live.sentence, live.machine, len(live.steps)) == ("Connection: Not connected yet → Live", "20 machines", 20)
+    log.add("connection.changed", 1, after_s=7200, params={"connection": "live", "was": "late"})
+    assert len(log.lines()) == 4, "another hour"
+
+
+def test_a_relay_to_the_agent_is_no_job_of_anybody() -> None:
+    log = Log()
+    params = {"command_id": "3-a", "name": "set_status", "args": {"status": "full"}}
+    log.add("command.issued", actor="machine:1", params=params)
+    log.add("command.finished", params={"command_id": "3-a", "name": "set_status", "state": "succeeded"})
+    assert log.told() == []
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("junk", [None, {}, {"x": [1]}, 10**400])
+def test_whatever_events_hold_they_are_lines(language: str, junk: Any) -> None:
+    """Every code, three of each, whole and with junk in every member."""
+    log = Log()
+    for code in sorted(CODES):
+        for _ in range(3):
+            full = fullest(code)
+            log.add(code, params=full["params"], before=full["before"], after=full["after"])
+            log.add(code, params=dict.fromkeys(BARE, junk), before=junk, after=junk)
+            log.add(code, params={**full["params"], "session_id": 4, "command_id": "1-a"})
+    told = log.told(language=language)
+    assert all(sentence.strip() and not re.search(r"\{\w+\}", sentence) for sentence in told)
