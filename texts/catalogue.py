@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 Forms = str | dict[str, str]
 """A sentence, or one for each plural form (CLDR's `one`, `other`)."""
+Value = str | int | float | BaseException | PurePath
+"""What has words: None would leave a place open."""
 FORMS: Final = {"en": ("one", "other"), "id": ("other",)}
 _PLACE: Final = re.compile(r"\{(\w+)\}", re.ASCII)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Final, TextIO
 
-from texts.catalogue import Texts
+from texts.catalogue import Texts, Value
 
 MAX_LINE: Final = 2000
 MAX_RECENT: Final = 200
@@ -25,7 +25,7 @@ class Log:
         self.recent: deque[str] = deque(maxlen=MAX_RECENT)
         """Each with its time, for the control page."""
 
-    def __call__(self, code: str, /, **values: object) -> None:
+    def __call__(self, code: str, /, **values: Value) -> None:
         line = clean(self._texts(code, **values))
         if self._secret:
             line = line.replace(self._secret, "[api_token]")
@@ -36,7 +36,7 @@ class Log:
         except (OSError, ValueError):  # nobody reads our errors any more; the machine goes on
             return
 
-    def why(self, code: str, /, **values: object) -> str:
+    def why(self, code: str, /, **values: Value) -> str:
         return self._texts(code, **values)
 
 

@@ -110,8 +110,8 @@ def typed(key: str, rule: Key, value: object) -> Value:
     return _static(key, rule, value)
 
 
-def readable(wrong: WrongValueError) -> dict[str, object]:
-    return {name: f"{v:g}" if isinstance(v, float) else v for name, v in wrong.params.items()}
+def readable(wrong: WrongValueError) -> dict[str, str]:
+    return {name: f"{v:g}" if isinstance(v, float) else str(v) for name, v in wrong.params.items()}
 
 
 def _static(key: str, rule: Key, value: object) -> Value:

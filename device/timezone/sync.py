@@ -145,11 +145,19 @@ class TimezoneSyncClient:
             known.trouble = SyncTrouble(lookup=lookup, setting=setting)
             self._rhythm.attempted(time.monotonic(), found=answer is not None or bool(pin))
             report = await self._completed(report)
-            self._log("zone_synced", timezone=report.timezone, source=report.source, system=report.system_timezone)
+            self._log_synced(report)
             if setting is not None:
                 self._log("zone_trouble", why=setting.message)
             await self._keep_and_report(report)
             return report
+
+    def _log_synced(self, report: TimezoneReport) -> None:
+        """Without a system bus nobody knows what the system is set to."""
+        system, found = report.system_timezone, {"timezone": report.timezone, "source": report.source or "?"}
+        if system is None:
+            self._log("zone_synced_alone", **found)
+        else:
+            self._log("zone_synced", system=system, **found)
 
     async def _asked(self) -> FoundZone | NoAnswerError:
         urls = [url.strip() for url in self._settings.text("timezone_api_url").split(",")]

@@ -33,7 +33,7 @@ class FileServer:
         self._process: FileProcess | None = None
 
     async def serve(self, stream: DeviceStream, session: OpenSession) -> None:
-        who = {"session": session.id, "admin": session.admin, "address": session.admin_ip}
+        who: dict[str, str | int] = {"session": session.id, "admin": session.admin, "address": session.admin_ip}
         path = str(stream.args.get("path", ""))
         doing = {"list": self._list, "get": self._get, "put": self._put}.get(str(stream.args.get("op")))
         if "files" not in session.allow:
@@ -85,7 +85,7 @@ class FileServer:
     def _listing(self, place: DeclaredPath) -> dict[str, Any]:
         return self._way(place).ask("list")[0]
 
-    async def _list(self, stream: DeviceStream, _who: dict[str, Any]) -> None:
+    async def _list(self, stream: DeviceStream, _who: dict[str, str | int]) -> None:
         path = stream.args.get("path", "")
         if path in ("", "/"):
             entries, more, place = self._roots(), False, None
@@ -112,7 +112,7 @@ class FileServer:
             for f in folders
         ]
 
-    async def _get(self, stream: DeviceStream, who: dict[str, Any]) -> None:
+    async def _get(self, stream: DeviceStream, who: dict[str, str | int]) -> None:
         place = locate(stream.args.get("path"), self._download)
         offset = _whole(stream.args.get("offset", 0), "offset")
         reading = OutgoingFile(partial(self._way, place), self._limit)
@@ -141,7 +141,7 @@ class FileServer:
             offset += len(data)
         await stream.finish()
 
-    async def _put(self, stream: DeviceStream, who: dict[str, Any]) -> None:
+    async def _put(self, stream: DeviceStream, who: dict[str, str | int]) -> None:
         place = locate(stream.args.get("path"), self._upload)
         size = _whole(stream.args.get("size"), "size")
         if size > self._limit:

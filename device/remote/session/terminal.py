@@ -64,7 +64,7 @@ class TerminalServer:
             self._log("terminal_failed", command=command[0], error=error.strerror or repr(error))
             stream.refuse("internal", "the machine could not start a terminal")
             return
-        who = {"admin": session.admin, "address": session.admin_ip, "session": session.id}
+        who: dict[str, str | int] = {"admin": session.admin, "address": session.admin_ip, "session": session.id}
         try:
             stream.accept({"user": user.name, "command": shlex.join(command)})
             self._log("terminal_opened", user=user.name, **who)

@@ -77,9 +77,12 @@ async def test_no_bus_at_all_is_not_permitted(
     tmp_path: Path, bus: PrivateBus, server: ZoneServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/nobody")
-    report = await ZoneBench(tmp_path, bus, server).sync()
+    bench = ZoneBench(tmp_path, bus, server)
+    report = await bench.sync()
     assert report.error is not None
     assert report.error.code == "not_permitted"
+    assert "Asia/Jakarta (lookup)" in bench.out.getvalue()
+    assert "{" not in bench.out.getvalue(), "no place of a sentence stays open"
 
 
 async def test_a_pin_is_never_overridden_and_the_other_opinion_is_reported(
