@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from archive import manifest
 from archive.errors import DAMAGED, ArchiveError
+from archive.lone_links import with_lone_links
 from archive.manifest import Deleted, Entry, Header
 from archive.packing import PIECE
 from archive.tree import FOLDER, Steps, Tree, refusals
@@ -42,7 +43,7 @@ def state(manifests: Sequence[Path], selection: Selection = EVERYTHING) -> Itera
     for file in reversed(manifests):
         replaced: list[int] = []
         header: Header | None = None
-        for line in read_file(file):
+        for line in _lines(file, selection):
             if isinstance(line, Header):
                 header = line
             elif header is None or not isinstance(line, (Entry, Deleted)) or not selection.takes(line.path, header):
@@ -55,6 +56,14 @@ def state(manifests: Sequence[Path], selection: Selection = EVERYTHING) -> Itera
                     replaced.append(hash(line.path))
                 yield line
         gone.update(replaced)
+
+
+def _lines(file: Path, selection: Selection) -> Iterator[manifest.Line]:
+    """With a hard link whose file is not chosen as a file of its own."""
+    header = next(read_file(file), None)
+    if not selection.paths or not isinstance(header, Header):
+        return read_file(file)
+    return with_lone_links(read_file, file, lambda path: selection.takes(path, header))
 
 
 def _is_gone(path: str, gone: set[int]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Generator, Iterator, Sequence
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from archive import age
 from archive.age import Readable
@@ -112,7 +112,8 @@ def _zstd(source: _Peeked) -> Iterator[bytes]:
     import zstandard
 
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
-    stream = decompressor.stream_reader(source, read_size=PIECE, read_across_frames=True)  # type: ignore[arg-type]
+    file = cast("BinaryIO", source)  # of a file it takes `read` alone
+    stream = decompressor.stream_reader(file, read_size=PIECE, read_across_frames=True)
     while True:
         try:
             piece = stream.read(PIECE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -15,7 +16,7 @@ from archive.manifest import ArchiveSource, Entry, Header
 from archive.owners import MAX_SEALED, Owners
 from archive.tar import TarReader
 from archive.tree import Tree
-from archive.unpack import EVERYTHING, DiskRoom, Selection, Unpacked, unpack
+from archive.unpack import ANY_ROOM, EVERYTHING, DiskRoom, Selection, Unpacked, unpack
 
 UNPACKING: Final = "unpacking"
 COMPARING: Final = "comparing"
@@ -58,7 +59,7 @@ def replay(
     *,
     identities: Sequence[str] = (),
     selection: Selection = EVERYTHING,
-    room: DiskRoom = DiskRoom(),  # noqa: B008 - a value
+    room: DiskRoom = ANY_ROOM,
     owners: Owners | None = None,
     phase: Phase = nobody,
 ) -> Replayed:
@@ -76,13 +77,17 @@ def replay(
             with numbered(number), contextlib.closing(archive.open()) as raw:
                 one = unpack(
                     raw, tree, file, identities=identities, selection=selection, room=room,
-                    progress=lambda size, before=before: phase(UNPACKING, before + size),  # type: ignore[misc]
+                    progress=partial(_unpacked, phase, before),
                 )  # fmt: skip
                 check_follows([each.header for each in done], one.header)
             done.append(one)
             manifests.append(file)
         compared = _compare(manifests, selection, tree, root, owners, phase)
     return Replayed(tuple(done), tuple(manifests), compared)
+
+
+def _unpacked(phase: Phase, before: int, size: int) -> None:
+    phase(UNPACKING, before + size)
 
 
 def header_of(raw: BinaryIO, identities: Sequence[str] = ()) -> Header:

@@ -34,13 +34,14 @@ def identity_of(found: os.stat_result) -> FileIdentity:
 
 
 class NotRegularError(OSError):
-    """No regular file any more."""
+    """No regular file any more, or not in the folder where it is looked for."""
 
 
 class SourceFile:
-    """An open file, read once from begin to end. `extents`: what of it is stored, None for all of it."""
+    """An open file, read once from begin to end. `extents`: what of it is stored, None for all of it. `is_real`: its
+    path has no links, and one that stands there all the same (planted since it was walked) is not followed."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, is_real: bool = False) -> None:
         self._handle = os.open(path, _FLAGS)
         self.problem = ""
         """Why bytes are missing, in the words of the system; empty as long as none are."""
@@ -48,6 +49,8 @@ class SourceFile:
             self.stat = os.fstat(self._handle)
             if not stat.S_ISREG(self.stat.st_mode):
                 raise NotRegularError(f"no regular file: {path}")
+            if is_real and _opened_at(self._handle) not in (path, None):
+                raise NotRegularError(f"a folder above it is a link now: {path}")
             self.identity = identity_of(self.stat)
             self.size = self.stat.st_size
             self.extents = _extents(self._handle, self.stat)
@@ -118,6 +121,14 @@ class SourceFile:
             count = min(len(_ZEROS), end - self._at)
             self._sum.update(memoryview(_ZEROS)[:count])
             self._at += count
+
+
+def _opened_at(handle: int) -> str | None:
+    """Where the kernel has an open file; None where it does not say."""
+    try:
+        return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - a million times
+    except OSError:
+        return None
 
 
 def _extents(handle: int, found: os.stat_result) -> tuple[Extent, ...] | None:

@@ -33,7 +33,8 @@ Snapshot = Callable[[Path, Path], str]
 
 
 class TarStream:
-    """`roots`: where each source of the plan stands. `at` is behind the last byte that was put in a block."""
+    """`roots`: where each source of the plan stands, with links resolved. `at` is behind the last byte that was put in
+    a block."""
 
     def __init__(
         self, work: Work, roots: Mapping[str, Path], at: TarPosition, snapshot: Snapshot | None = None
@@ -167,7 +168,7 @@ class TarStream:
             return described(path, "symlink", found, link=str(Path(real).readlink())), None
         if planned.kind == "hardlink" and self._may_link(planned, found):
             return described(path, "hardlink", found, link=planned.link), None
-        source = SourceFile(real)
+        source = SourceFile(real, is_real=True)
         found = source.stat
         if self._snapshot is not None and source.begins_with(SQLITE):
             source = self._copy(path, real, source)
@@ -232,9 +233,11 @@ class TarStream:
                 source.close()
 
     def _the_same(self, entry: Entry, current: Current) -> SourceFile | None:
-        real = str(self._work.snapshot) if entry.snapshot else self._real(entry.path)
         with suppress(OSError):
-            source = SourceFile(real)
+            if entry.snapshot:
+                source = SourceFile(str(self._work.snapshot))
+            else:
+                source = SourceFile(self._real(entry.path), is_real=True)
             if source.identity == current.identity and source.extents == entry.sparse:
                 return source
             source.close()

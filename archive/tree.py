@@ -57,7 +57,8 @@ class Tree:
         os.symlink(target, name, dir_fd=above)
 
     def make_hard_link(self, steps: Steps, target: Steps) -> None:
-        """Raises ArchiveError unless the target is a regular file that stands in this tree already."""
+        """Raises ArchiveError unless the target is a regular file that stands in this tree already. One of itself is
+        there."""
         try:
             with self.opened(target) as fd:
                 first = os.fstat(fd)
@@ -67,6 +68,8 @@ class Tree:
             ) from error
         if not stat.S_ISREG(first.st_mode):
             raise ArchiveError(UNSAFE, "a hard link of what is no file", path="/".join(steps))
+        if steps == target:
+            return
         above, name = self._above(target, make=False)
         above = os.dup(above)
         try:

@@ -10,10 +10,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from archive import manifest, packing
 from archive.errors import DAMAGED, DISK_FULL, OUTWARD_LINK, TOO_LARGE, UNSAFE, ArchiveError
+from archive.lone_links import LoneLinks
 from archive.manifest import Deleted, Entry, Extent, Header, Totals
 from archive.tar import Member, TarReader
 from archive.tree import ENTRY_COST, Tree, refusals
@@ -62,6 +63,9 @@ class DiskRoom(NamedTuple):
     max_entries: int = manifest.MAX_ENTRIES
 
 
+ANY_ROOM: Final = DiskRoom()
+
+
 class Unpacked(NamedTuple):
     """What one archive was. `sha256` and `size` are of its file as it was read, all of it."""
 
@@ -79,7 +83,7 @@ def unpack(
     *,
     identities: Sequence[str] = (),
     selection: Selection = EVERYTHING,
-    room: DiskRoom = DiskRoom(),  # noqa: B008 - a value
+    room: DiskRoom = ANY_ROOM,
     progress: Progress = nobody,
 ) -> Unpacked:
     """Reads `raw` from front to back, fills `tree`, applies what is deleted, and leaves the manifest in a file.
@@ -102,6 +106,7 @@ class _Reading:
         self._room = room
         self._members = self._holes = 0
         self._header: Header | None = None
+        self._lone_links = LoneLinks(self._takes)
         self.written = 0
 
     def read(self, manifest_file: Path, tick: Callable[[], None]) -> None:
@@ -132,14 +137,15 @@ class _Reading:
                 header = line
             elif isinstance(line, Totals):
                 totals = line
-            elif (
-                isinstance(line, Deleted) and self._tree is not None and self._selection.takes(line.path, self._known())
-            ):
+            elif isinstance(line, Deleted) and self._tree is not None and self._takes(line.path):
                 with refusals(line.path):
                     self._tree.delete(manifest.check_path(line.path))
         if header is None or totals is None or header != self._header:
             raise ArchiveError(DAMAGED, "the manifest belongs to another backup than the plan")
         return header, totals
+
+    def _takes(self, path: str) -> bool:
+        return self._selection.takes(path, self._known())
 
     def _known(self) -> Header:
         if self._header is None:
@@ -156,8 +162,9 @@ class _Reading:
                 count += 1
                 room = disk_size(line)
                 stored += room
-                if self._tree is not None and self._selection.takes(line.path, self._known()):
+                if self._tree is not None and self._takes(line.path):
                     size += room + ENTRY_COST
+                    self._lone_links.plan(line)
         if size > self._room.max_bytes:
             raise ArchiveError(DISK_FULL, f"it unpacks to {size} bytes, and there is room for {self._room.max_bytes}")
         self._tar.limit(_ATTEMPTS * stored + count * _TAR_COST + count * manifest.MAX_LINE // 8 + _SLACK)
@@ -177,8 +184,15 @@ class _Reading:
         steps = manifest.check_path(member.path)
         if steps[0] not in self._known().sources:
             raise ArchiveError(UNSAFE, "belongs to no source of this archive", path=member.path[:200])
-        if self._tree is None or not self._selection.takes(member.path, self._known()):
+        if self._tree is None:
             return
+        if not self._takes(member.path):
+            place = self._lone_links.take(member.path) if member.kind == "file" else None
+            if place is None:
+                return
+            member, steps = member._replace(path=place), manifest.check_path(place)
+        elif member.kind != "hardlink":
+            self._keep_content(self._tree, member.path)
         self._spend(ENTRY_COST, member.path)
         with refusals(member.path):
             fd = self._make(self._tree, member, steps)
@@ -188,6 +202,13 @@ class _Reading:
             finally:
                 os.close(fd)
 
+    def _keep_content(self, tree: Tree, path: str) -> None:
+        """What is replaced there may be the content of other links."""
+        link = self._lone_links.replace(path)
+        if link is not None:
+            with refusals(link):
+                tree.make_hard_link(manifest.check_path(link), manifest.check_path(path))
+
     def _make(self, tree: Tree, member: Member, steps: tuple[str, ...]) -> int | None:
         """A file is to be filled."""
         if member.kind == "file":
@@ -195,7 +216,7 @@ class _Reading:
         if member.kind == "dir":
             tree.make_folder(steps)
         elif member.kind == "hardlink":
-            tree.make_hard_link(steps, manifest.check_path(member.link))
+            tree.make_hard_link(steps, manifest.check_path(self._lone_links.of(member.link)))
         else:
             self._check_link(member)
             tree.make_link(steps, member.link)

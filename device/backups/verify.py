@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -59,7 +60,7 @@ def _verified(assignment: Assignment, control: Control, scratch: Path, root: int
             reported_at = now
             control.progress(name, done)
 
-    chain = [ChainLink(lambda backup_id=backup_id: opened(backup_id)) for backup_id in header.chain]  # type: ignore[misc]
+    chain = [ChainLink(partial(opened, backup_id)) for backup_id in header.chain]
     done = replay(
         chain, root, scratch, identities=identities, room=DiskRoom(max(0, free_bytes(scratch) - RESERVE)), phase=phase
     )  # fmt: skip

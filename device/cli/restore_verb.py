@@ -11,9 +11,10 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from archive import age
 from archive.errors import WRITE_FAILED, ArchiveError
@@ -125,7 +126,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _unpack(work: Path, files: Sequence[Path], identities: Sequence[str], selection: Selection) -> Replayed:
     (work / "tree").mkdir(0o755)
     room = DiskRoom(_most(work))
-    chain = [ChainLink(lambda file=file: file.open("rb", buffering=0)) for file in files]  # type: ignore[misc]
+    chain = [ChainLink(partial(_opened, file)) for file in files]
     total = sum(file.stat().st_size for file in files)
     root = os.open(work / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -137,6 +138,10 @@ def _unpack(work: Path, files: Sequence[Path], identities: Sequence[str], select
     finally:
         os.close(root)
     return done
+
+
+def _opened(file: Path) -> BinaryIO:
+    return file.open("rb", buffering=0)
 
 
 def _most(folder: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -242,6 +243,20 @@ def test_what_vanished_or_became_something_else_is_a_line_of_the_report(tmp_path
     assert found.contents["data/its-other-name"] == SHIFT
     assert made.summary.report.counts == {"vanished": 4}
     assert not any("pipe" in name for name in found.names)
+
+
+def test_a_folder_that_became_a_link_since_is_not_followed(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root / "sub", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "x").write_bytes(folder.name.encode())
+    scan(header({"data": root}), tmp_path / "work", None)
+    shutil.rmtree(root / "sub")
+    (root / "sub").symlink_to(elsewhere)
+    made = archive_of(tmp_path / "work", {"data": root})
+    found = read(made.data)
+    assert "data/sub/x" not in found.contents
+    assert (found.entries["data/sub"].link, found.entries["data/sub/x"].mark) == (str(elsewhere), "vanished")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")

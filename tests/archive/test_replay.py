@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from archive import age, packing, unpack
-from archive.errors import DAMAGED, DISK_FULL, OUTWARD_LINK, UNSAFE, WRONG_CHAIN, WRONG_KEY, ArchiveError
+from archive.errors import DAMAGED, DISK_FULL, OUTWARD_LINK, WRONG_CHAIN, WRONG_KEY, ArchiveError
 from archive.owners import Owners
 from archive.replay import COMPARING, UNPACKING, ChainLink, Replayed, make_durable, replay
 from archive.unpack import DiskRoom, Selection
@@ -349,10 +349,3 @@ def test_structure_alone_is_read_without_unpacking(tmp_path: Path) -> None:
     assert [type(line).__name__ for line in unpack.read_file(tmp_path / "manifest")] == [
         "Header", "Entry", "Entry", "Deleted", "Totals",
     ]  # fmt: skip
-
-
-def test_a_hard_link_of_what_was_not_chosen_is_refused(tmp_path: Path) -> None:
-    data = archive(header(), [file("app/a", b"one"), hardlink("app/sub/b", "app/a")])
-    with pytest.raises(ArchiveError) as refused:
-        run(tmp_path, data, selection=Selection(paths=("app/sub",)))
-    assert refused.value.code == UNSAFE

@@ -19,6 +19,7 @@ from tests.support.archives import file, folder, header, packed, tar_archive, ta
 
 MIB = 1024 * 1024
 ROOM = 2 * MIB
+LITTLE = DiskRoom(ROOM)
 Members = list[tuple[tarfile.TarInfo, bytes]]
 
 
@@ -79,7 +80,7 @@ def test_zeros_without_end_are_not_read_to_their_end(tmp_path: Path) -> None:
     assert read <= 300_000, "of a megabyte"
 
 
-def refused(tmp_path: Path, data: bytes, code: str, room: DiskRoom = DiskRoom(ROOM)) -> int:  # noqa: B008 - a value
+def refused(tmp_path: Path, data: bytes, code: str, room: DiskRoom = LITTLE) -> int:
     """How many bytes of it were read."""
     raw = io.BytesIO(data)
     place = 0
