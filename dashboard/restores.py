@@ -17,6 +17,8 @@ Restore = Mapping[str, Any]
 MARKS: Final = {"succeeded": "active", "failed": "error", "cancelled": "inactive"}
 """Other states are on their way."""
 COUNTS: Final = ("replaced", "added", "deleted", "same")
+IN_THE_WAY: Final = "in_the_way"
+"""Among the examples of a preview: why the restore would be refused."""
 FRESH_MS: Final = 3_600_000
 """An older preview is outdated."""
 MOST_EXAMPLES: Final = 200
@@ -181,7 +183,7 @@ def _examples(result: Mapping[str, Any]) -> list[tuple[str, list[str], int]]:
     told, classes = result.get("examples"), result.get("classes")
     examples, found = told if isinstance(told, Mapping) else {}, []
     groups = [of for of in classes.values() if isinstance(of, Mapping)] if isinstance(classes, Mapping) else []
-    for name in COUNTS[:3]:
+    for name in (IN_THE_WAY, *COUNTS[:3]):
         listed = examples.get(name)
         paths = [str(path) for path in listed[:MOST_EXAMPLES]] if isinstance(listed, (list, tuple)) else []
         if paths:

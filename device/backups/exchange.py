@@ -103,6 +103,7 @@ def put(pair: Pair) -> None:
     """Put the new in place, if it is not there. Raises OSError."""
     if pair.new is None:
         if inode(pair.target) is not None and inode(pair.staged) is None:
+            Path(pair.staged).parent.mkdir(parents=True, exist_ok=True)
             _rename(pair.target, pair.staged)
         return
     if inode(pair.target) != pair.new:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
 from archive.manifest import Entry
-from device.backups.restore_places import IsKept, Place
+from device.backups.restore_places import Place
+from device.backups.sources import excluder
+from device.backups.staying import MAX_IN_THE_WAY, Staying, is_folder
 
 MAX_EXAMPLES: Final = 60
 KINDS: Final = ("replaced", "added", "deleted", "same")
@@ -25,6 +28,8 @@ class Preview:
             place.data_class: {kind: [0, 0] for kind in KINDS} for place in places
         }
         self._examples: dict[str, list[str]] = {kind: [] for kind in KINDS[:3]}  # Bound: MAX_EXAMPLES
+        self._staying = {place.name: place.staying for place in places}
+        self._in_the_way: list[str] = []  # Bound: MAX_IN_THE_WAY
         self._known: set[int] = set()  # Bound: MAX_ENTRIES of the manifests, a number each
         self._times: list[int] = []  # Bound: oldest and newest
         self._now_newest: int | None = None
@@ -38,12 +43,13 @@ class Preview:
             self._known.add(hash(entry.path))
             if entry.kind != "dir":
                 self._times = [min([*self._times[:1], entry.mtime_ns]), max([*self._times[1:], entry.mtime_ns])]
-                kind = self._kind(entry, place.real + entry.path[len(place.name) :])
-                self._count(place, kind, entry.path, entry.size)
+                real = place.real + entry.path[len(place.name) :]
+                self._count(place, self._kind(entry, real), entry.path, entry.size)
+                self._look_in_the_way(self._staying[place.name], entry.path, real)
 
-    def look(self, place: Place, is_kept: IsKept | None, paths: Sequence[str] = ()) -> None:
+    def look(self, place: Place, paths: Sequence[str] = ()) -> None:
         """At what would be gone. `paths`: only of these."""
-        for path, found in _walk(place, is_kept):
+        for path, found in _walk(place, excluder(place.exclude)):
             if paths and not any(path == wanted or path.startswith(wanted + "/") for wanted in paths):
                 continue
             if self._now_newest is None or found.st_mtime_ns > self._now_newest:
@@ -52,17 +58,26 @@ class Preview:
                 self._count(place, "deleted", path, found.st_size)
 
     def result(self) -> dict[str, Any]:
-        """Counts and bytes by class, examples, and the time they span."""
+        """Counts and bytes by class, examples, and the time they span. With examples `in_the_way` the restore would be
+        refused."""
+        examples = {**self._examples, "in_the_way": self._in_the_way} if self._in_the_way else self._examples
         return {
             "classes": {
                 data_class: {kind: {"count": count, "bytes": size} for kind, (count, size) in kinds.items()}
                 for data_class, kinds in self._counts.items()
             },
-            "examples": {kind: list(paths) for kind, paths in self._examples.items()},
+            "examples": {kind: list(paths) for kind, paths in examples.items()},
             "oldest": _time(self._times[0]) if self._times else None,
             "newest": _time(self._times[1]) if self._times else None,
             "now_newest": None if self._now_newest is None else _time(self._now_newest),
         }
+
+    def _look_in_the_way(self, staying: Staying, path: str, real: str) -> None:
+        """A file would come where a folder stands that holds what no backup has."""
+        there = os.fsencode(real)
+        with contextlib.suppress(OSError):
+            if is_folder(there) and len(self._in_the_way) < MAX_IN_THE_WAY and staying.has_some(there):
+                self._in_the_way.append(_shown(path))
 
     @staticmethod
     def _kind(entry: Entry, real: str) -> str:
@@ -87,10 +102,14 @@ class Preview:
         counted[1] += size
         examples = self._examples.get(kind)
         if examples is not None and len(examples) < MAX_EXAMPLES:
-            examples.append(path.encode("utf-8", "replace").decode()[:200])
+            examples.append(_shown(path))
 
 
-def _walk(place: Place, is_kept: IsKept | None) -> Iterator[tuple[str, os.stat_result]]:
+def _shown(path: str) -> str:
+    return path.encode("utf-8", "replace").decode()[:200]
+
+
+def _walk(place: Place, is_excluded: Callable[[bytes, bytes], bool] | None) -> Iterator[tuple[str, os.stat_result]]:
     """Files and links by their archive paths, without what backups leave out."""
     base = len(place.real) + 1
     try:
@@ -110,7 +129,7 @@ def _walk(place: Place, is_kept: IsKept | None) -> Iterator[tuple[str, os.stat_r
             continue
         for entry in entries:
             below = entry.path[base:]
-            if is_kept is not None and is_kept(os.fsencode(below), os.fsencode(entry.name)):
+            if is_excluded is not None and is_excluded(os.fsencode(below), os.fsencode(entry.name)):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 ahead.append(entry.path)

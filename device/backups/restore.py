@@ -26,10 +26,12 @@ from device.backups.restore_places import (
     StagingGroup,
     carry_over,
     grouped,
+    in_the_way,
     pairs_of,
+    place_of_pair,
     places_of,
 )
-from device.backups.sources import default_sources, excluder
+from device.backups.sources import default_sources
 from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
@@ -178,6 +180,8 @@ class Restores:
             raise WorkFailed("disk", f"{error.filename}: {error.strerror}") from error
         if not pairs:
             raise WorkFailed("nothing_to_restore", "this backup holds nothing of what was asked for")
+        if blocked := in_the_way(places_in(plan), pairs):
+            raise WorkFailed("in_the_way", f"{', '.join(blocked)}: hold what no backup has, and a file comes there")
         return pairs
 
     async def _put(self, plan: RestorePlan, pairs: list[Pair], found: StageResult, job: Job, began: float) -> Result:
@@ -210,11 +214,11 @@ class Restores:
         return {**_ended(state), "seconds": round(time.monotonic() - began, 1)}
 
     def _carry(self, plan: RestorePlan, pairs: Sequence[Pair]) -> None:
-        places = {place.real: place for group in plan.groups for place in group.places}
+        places = places_in(plan)
         for pair in pairs:
-            place = _place_of(pair, places)
+            place = place_of_pair(pair, places)
             if place is not None:
-                carry_over(place, pair, excluder(place.exclude))
+                carry_over(place, pair)
 
     def _exchange(self, state: RestoreState) -> RestoreState:
         failed = exchange.exchange_all(state.pairs)
@@ -291,10 +295,8 @@ def own_paths(settings: AgentSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(os.path.realpath(path) for path in own if path is not None))
 
 
-def _place_of(pair: Pair, places: Mapping[str, Place]) -> Place | None:
-    return next(
-        (place for real, place in places.items() if pair.target == real or pair.target.startswith(real + "/")), None
-    )
+def places_in(plan: RestorePlan) -> list[Place]:
+    return [place for group in plan.groups for place in group.places]
 
 
 def _ended(state: RestoreState) -> Result:

@@ -5,26 +5,23 @@ are."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from archive.manifest import check_path
-from archive.source_file import SQLITE, SourceFile
 from device.backups.exchange import MAX_PAIRS, Pair, inode
+from device.backups.sources import UntrustedLinkError, followed
+from device.backups.staying import MAX_IN_THE_WAY, Staying, is_database, is_folder
 from device.backups.walk import COMPANIONS
 from device.settings.backup_values import BackupSource
 from protocol.kinds import BackupClass
 
 STAGING: Final = ".myrvm-restore"
-MOST_LINKS: Final = 40
-IsKept = Callable[[bytes, bytes], bool]
-"""Whether backups leave out a path below a source, and its name; `device.backups.sources.excluder`."""
 
 
 class NoPlaceError(Exception):
@@ -43,6 +40,10 @@ class Place(NamedTuple):
     real: str
     data_class: BackupClass
     exclude: tuple[str, ...]
+
+    @property
+    def staying(self) -> Staying:
+        return Staying(self.real, self.exclude)
 
 
 class StagingGroup(NamedTuple):
@@ -117,37 +118,17 @@ def places_of(sources: Mapping[str, BackupSource], classes: Collection[str], pat
     if unknown := sorted(wanted - sources.keys()):
         raise NoPlaceError("no_sources", f"no source of this machine is called {', '.join(unknown)} (backup_sources)")
     return [
-        Place(name, followed(source.path), source.data_class, tuple(source.exclude))
+        Place(name, _followed(source.path), source.data_class, tuple(source.exclude))
         for name, source in sorted(sources.items())
         if (not classes or source.data_class in classes) and (not wanted or name in wanted)
     ]
 
 
-def followed(path: str) -> str:
-    """With links resolved. Raises NoPlaceError for a link that neither root, nor this agent, nor its target's owner
-    made: whoever may write above a source would choose what a root agent replaces."""
-    done, left, links = "/", [*reversed(Path(path).absolute().parts[1:])], 0
-    while left:
-        step = left.pop()
-        there = str(Path(done).parent) if step == ".." else f"{done.rstrip('/')}/{step}"
-        if step in ("", ".") or not Path(there).is_symlink():
-            done = done if step in ("", ".") else there
-            continue
-        links += 1
-        if links > MOST_LINKS or not _is_trusted(there):
-            raise NoPlaceError("unsafe", f"{there}: a link of somebody else leads to where {path} is")
-        to = os.readlink(there)  # noqa: PTH115 - as it stands there
-        done = "/" if to.startswith("/") else done
-        left += reversed(to.split("/"))
-    return done
-
-
-def _is_trusted(link: str) -> bool:
-    owner = os.lstat(link).st_uid
+def _followed(path: str) -> str:
     try:
-        return owner in (0, os.geteuid()) or owner == os.stat(link).st_uid  # noqa: PTH116 - as lstat above
-    except OSError:  # it leads to nothing yet
-        return False
+        return followed(path)
+    except UntrustedLinkError as untrusted:
+        raise NoPlaceError("unsafe", str(untrusted)) from untrusted
 
 
 def grouped(places: Sequence[Place]) -> list[StagingGroup]:
@@ -182,7 +163,8 @@ def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> 
             staged, target = f"{group.staging}/tree/{path}", place.real + below
             if inode(staged) is not None:
                 _check_way(path, target)
-                made += _pairs(place.data_class, target, staged, [*kept, *_mounts(target), group.staging])
+                own = [*kept, *_mounts(target), group.staging]
+                made += _pairs(place.data_class, target, staged, own, place.staying)
                 made += _companions(place.data_class, target, staged)
     if len(made) > MAX_PAIRS:
         raise NoPlaceError("too_many", f"more than {MAX_PAIRS} renames: name fewer paths")
@@ -205,20 +187,47 @@ def _companions(data_class: BackupClass, target: str, staged: str) -> Iterator[P
                 yield Pair(data_class=data_class, target=target + ending, staged=staged + ending)
 
 
-def _pairs(data_class: BackupClass, target: str, staged: str, kept: Sequence[str]) -> Iterator[Pair]:
+def _pairs(
+    data_class: BackupClass, target: str, staged: str, kept: Sequence[str], staying: Staying
+) -> Iterator[Pair]:  # fmt: skip
     if any(target == own or target.startswith(own + "/") for own in kept):
         return
-    new = inode(staged)
-    is_whole = not any(other.startswith(target + "/") for other in kept) and not os.path.ismount(target)
-    if is_whole and (os.access(Path(target).parent, os.W_OK | os.X_OK) or not Path(target).parent.exists()):
+    new, there = inode(staged), os.fsencode(target)
+    if new is None and inode(target) is not None and staying.stays(there):
+        return
+    has_own = any(other.startswith(target + "/") for other in kept) or os.path.ismount(target)
+    has_own = has_own or (new is None and is_folder(target) and staying.has_some(there))
+    if not has_own and (os.access(Path(target).parent, os.W_OK | os.X_OK) or not Path(target).parent.exists()):
         if new is not None or inode(target) is not None:
             yield Pair(data_class=data_class, target=target, staged=staged, new=new)
         return
-    if not is_folder(staged) or not is_folder(target):
+    if not is_folder(target) or (new is not None and not is_folder(staged)):
         raise NoPlaceError("not_writable", f"{target}: this agent may not write in the folder above it")
-    names = {name for folder in (target, staged) for name in os.listdir(folder)}  # noqa: PTH208 - likewise
+    folders = (target, staged) if new is not None else (target,)
+    names = {name for folder in folders for name in os.listdir(folder)}  # noqa: PTH208 - as the paths are kept
     for name in sorted(names):
-        yield from _pairs(data_class, f"{target}/{name}", f"{staged}/{name}", kept)
+        yield from _pairs(data_class, f"{target}/{name}", f"{staged}/{name}", kept, staying)
+
+
+def in_the_way(places: Sequence[Place], pairs: Sequence[Pair]) -> list[str]:
+    """Folders that a file would come in place of, and that hold what no backup has. Bound: MAX_IN_THE_WAY."""
+    found = (
+        os.fsdecode(path)
+        for pair in pairs
+        if (place := place_of_pair(pair, places)) is not None
+        for path in place.staying.in_the_way(os.fsencode(pair.target), os.fsencode(pair.staged))
+    )
+    return list(islice(found, MAX_IN_THE_WAY))
+
+
+def carry_over(place: Place, pair: Pair) -> int:
+    """What no backup holds stays, also in what comes; how many. Raises OSError."""
+    return 0 if pair.new is None else place.staying.carry_over(os.fsencode(pair.target), os.fsencode(pair.staged))
+
+
+def place_of_pair(pair: Pair, places: Sequence[Place]) -> Place | None:
+    """The source that it belongs to."""
+    return next((p for p in places if pair.target == p.real or pair.target.startswith(p.real + "/")), None)
 
 
 def _mounts(target: str) -> list[str]:
@@ -229,65 +238,3 @@ def _mounts(target: str) -> list[str]:
         return []
     points = [line.split(" ")[4].encode().decode("unicode_escape") for line in text.splitlines()]
     return [point for point in points if point.startswith(target + "/")]
-
-
-def carry_over(place: Place, pair: Pair, is_kept: IsKept | None) -> int:
-    """Hard links of what is left out, and of sockets and FIFOs, into the staged tree. The old tree stays whole.
-    Returns how many. Raises OSError."""
-    if pair.new is None or not is_folder(pair.staged) or not is_folder(pair.target):
-        return 0
-    return _carry(os.fsencode(pair.target), os.fsencode(pair.staged), len(os.fsencode(place.real)) + 1, is_kept)
-
-
-def is_database(path: str | bytes) -> bool:
-    """A regular file that SQLite made, no link followed."""
-    try:
-        with contextlib.closing(SourceFile(os.fsdecode(path))) as file:
-            return file.begins_with(SQLITE)
-    except OSError:
-        return False
-
-
-def is_folder(path: str | bytes) -> bool:
-    """No link followed."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _carry(old: bytes, new: bytes, base: int, is_kept: IsKept | None) -> int:
-    count = 0
-    before = os.lstat(new)
-    with os.scandir(old) as found:
-        entries = list(found)
-    for entry in entries:
-        there = new + b"/" + entry.name
-        kind = entry.stat(follow_symlinks=False).st_mode
-        if any(entry.name.endswith(ending) and is_database(there[: -len(ending)]) for ending in COMPANIONS):
-            continue
-        is_special = not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind))
-        if is_special or (is_kept is not None and is_kept(entry.path[base:], entry.name)):
-            count += _link(entry.path, there)
-        elif stat.S_ISDIR(kind) and is_folder(there):
-            count += _carry(entry.path, there, base, is_kept)
-    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return count
-
-
-def _link(old: bytes, new: bytes) -> int:
-    """Folders are made anew with the old ones' rights."""
-    found = os.lstat(old)
-    if not stat.S_ISDIR(found.st_mode):
-        if os.path.lexists(new):
-            return 0
-        os.link(old, new, follow_symlinks=False)
-        return 1
-    if not is_folder(new):
-        os.mkdir(new, 0o700)  # noqa: PTH102 - as the paths are kept
-    count = sum(_link(old + b"/" + name, new + b"/" + name) for name in os.listdir(old))  # noqa: PTH208 - likewise
-    if os.geteuid() == 0:
-        os.chown(new, found.st_uid, found.st_gid)
-    os.chmod(new, stat.S_IMODE(found.st_mode))  # noqa: PTH101 - likewise
-    os.utime(new, ns=(found.st_atime_ns, found.st_mtime_ns))
-    return count

@@ -29,7 +29,6 @@ from device.backups.download import FetchedArchive
 from device.backups.preview import Preview
 from device.backups.restore_places import Place, PlaceWanted, StageResult, StageWanted
 from device.backups.sender import PROGRESS_EVERY_S
-from device.backups.sources import excluder
 
 RESERVE: Final = 64 * 1024 * 1024
 """Stay free on each disk."""
@@ -139,7 +138,7 @@ def _previewed(
     preview.take(state(manifests, Selection(paths=wanted.chosen(wanted.names))))
     for place in places:
         if place.name in inside:
-            preview.look(place, excluder(place.exclude), wanted.paths)
+            preview.look(place, wanted.paths)
     return StageResult(
         backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
         foreign=tuple(sorted(inside.keys() - set(wanted.names))) if not wanted.paths else (),

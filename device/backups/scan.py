@@ -16,11 +16,11 @@ from typing import BinaryIO, Final
 from archive import manifest
 from archive.describe import described
 from archive.errors import TOO_LARGE, ArchiveError
-from archive.manifest import MAX_ENTRIES, Deleted, Entry, Header
+from archive.manifest import MAX_ENTRIES, ArchiveSource, Deleted, Entry, Header
 from archive.plan import RESERVE, NoRoomError, Report, Scan, Work, free_bytes
 from archive.source_file import SQLITE
 from device.backups.index import FACTS, WHOLE, DamagedIndexError, Group, IndexWriter, read_groups
-from device.backups.sources import excluder
+from device.backups.sources import UntrustedLinkError, excluder, followed
 from device.backups.walk import BUCKETS, COMPANIONS, Found, Walk
 
 MAX_LINKED: Final = 10_000
@@ -132,8 +132,8 @@ class _Scan:
     def run(self, stop: Callable[[], bool], progress: Callable[[int, int], None]) -> None:
         there = 0
         for name, source in sorted((n.encode(), s) for n, s in self._header.sources.items()):
-            root = os.path.realpath(os.fsencode(source.root))
-            walk = Walk(name, root, self._folder, self._notice, excluder(source.exclude))
+            place, root = self._look(name, source)
+            walk = Walk(name, place, self._folder, self._notice, excluder(source.exclude))
             for found in self._of_source(walk, name, root):
                 there += found.group.bucket == _ROOT and not found.is_lost
                 self._take(walk, found)
@@ -145,12 +145,20 @@ class _Scan:
         while self._old.head is not None:
             self._leave(self._old.take())
 
-    def _of_source(self, walk: Walk, name: bytes, root: bytes) -> Iterator[Found]:
-        """The source itself, then its content."""
+    def _look(self, name: bytes, source: ArchiveSource) -> tuple[bytes, os.stat_result | None]:
+        """Its place with links resolved, and what stands there; None: nothing to read."""
         try:
-            found = os.lstat(root)
+            place = followed(source.root)
+            return os.fsencode(place), os.lstat(place)
+        except UntrustedLinkError as untrusted:
+            self._notice(name, "source_unsafe", str(untrusted))
         except OSError as wrong:
             self._notice(name, "source_missing", wrong.strerror or "")
+        return b"", None
+
+    def _of_source(self, walk: Walk, name: bytes, found: os.stat_result | None) -> Iterator[Found]:
+        """The source itself, then its content."""
+        if found is None:
             yield Found(Group(name, _ROOT, b"", b"", 0, 0), [], is_lost=True)
             return
         is_file = stat.S_ISREG(found.st_mode)

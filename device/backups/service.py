@@ -90,7 +90,7 @@ class BackupClient:
             self._log("backup_failed", id=assignment.backup_id, why=ended)
             await self._disk.call(drop_work, self._folder, assignment.backup_id)
             raise
-        self._log("backup_sent", id=assignment.backup_id, size=result.get("size", 0))
+        self._log("backup_sent", id=assignment.backup_id, size=str(result.get("size", 0)))
         await self._disk.call(drop_work, self._folder, assignment.backup_id)
         return fitting_result(result)
 

@@ -18,6 +18,7 @@ from archive.manifest import ArchiveSource
 from device.settings.backup_values import BackupSource
 from protocol.kinds import BackupClass
 
+MOST_LINKS: Final = 40
 _LEFT_OUT: Final = ["*.tmp", "*.pid", "*.sock", "__pycache__", ".cache"]
 _DEFAULTS: Final[tuple[tuple[str, str, BackupClass], ...]] = (
     ("configuration", "/etc/rvm", "configuration"),
@@ -70,6 +71,47 @@ def without(sources: Mapping[str, ArchiveSource], secret: Sequence[str]) -> dict
         if not any(path == root or path in root.parents for path in hidden):
             kept[name] = replace(source, exclude=(*source.exclude, *inside))
     return kept
+
+
+class UntrustedLinkError(Exception):
+    """A link of somebody else is on the way to a source, or is it."""
+
+
+def followed(path: str) -> str:
+    """With links resolved. Raises UntrustedLinkError for a link that neither root, nor this agent, nor the owner of
+    what it leads to has made: whoever may write in the folder above a source would choose what an agent that is root
+    reads, or replaces."""
+    done, left, links = "/", [*reversed(Path(path).absolute().parts[1:])], 0
+    while left:
+        step = left.pop()
+        there = str(Path(done).parent) if step == ".." else f"{done.rstrip('/')}/{step}"
+        if step in ("", ".") or not Path(there).is_symlink():
+            done = done if step in ("", ".") else there
+            continue
+        links += 1
+        if links > MOST_LINKS or not _is_trusted(there):
+            raise UntrustedLinkError(f"{there}: a link of somebody else leads to where {path} is")
+        to = os.readlink(there)  # noqa: PTH115 - as it stands there
+        done = "/" if to.startswith("/") else done
+        left += reversed(to.split("/"))
+    return done
+
+
+def place_of(source: ArchiveSource) -> Path:
+    """Where a source is read: with links resolved, or its path as it is where one of them is not to be followed, which
+    then is where nothing can be read."""
+    try:
+        return Path(followed(source.root))
+    except (UntrustedLinkError, OSError):
+        return Path(source.root)
+
+
+def _is_trusted(link: str) -> bool:
+    owner = os.lstat(link).st_uid
+    try:
+        return owner in (0, os.geteuid()) or owner == os.stat(link).st_uid  # noqa: PTH116 - as lstat above
+    except OSError:  # it leads to nothing yet
+        return False
 
 
 def _is_within(file: Path, sources: Mapping[str, BackupSource]) -> bool:

@@ -4,7 +4,6 @@ In the backups folder: `ID/task` (what was decided), `ID/checkpoint`, `ID/work` 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from device.backups.index import DamagedIndexError, Indexes
 from device.backups.rules import wanted_type
 from device.backups.scan import NoSourcesError, scan
 from device.backups.sender import PROGRESS_EVERY_S, HubBackup, PartSender, parts_of, refuse
-from device.backups.sources import AGENT, chosen, default_sources, without
+from device.backups.sources import AGENT, chosen, default_sources, place_of, without
 from device.backups.transfer import HubAnswer
 from device.kernel import state_file
 from device.settings.backup_values import backup_sources
@@ -180,7 +179,7 @@ class BackupUpload:
     def _sent(self, task: Task, have: dict[int, str]) -> dict[str, Any]:
         """Their totals."""
         header = task.header
-        roots = {name: Path(os.path.realpath(source.root)) for name, source in header.sources.items()}
+        roots = {name: place_of(source) for name, source in header.sources.items()}
         pump = Pump(
             self._work, roots, compression=header.compression, recipients=task.recipients,
             workers=self._args.workers, snapshot=snapshot,

@@ -1,61 +1,95 @@
-"""A backup while agent, hub and store are killed: it completes, is what stood on the machine, and leaves only that."""
+"""Backups while agent, hub and store are killed at ten random moments each: they complete, are what stood on the
+machine, and leave nothing else."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from archive.age import make_identity
+from db.engine.sqlite_files import path_of
+from hub.kernel.objects.store import open_objects
 from tests.support.backed_up_machine import MIB, BackedUpMachine, backed_up_machine
-from tests.support.forked_hub import forked_hub
-from tests.support.s3_server import s3_server
+from tests.support.forked_hub import ForkedHub, forked_hub
+from tests.support.s3_server import S3Server, s3_server
 from tests.support.until import until
 
 SIZE = 48 * MIB
 RATE_KIB_S = 24 * 1024
-KILLS = 3
+BACKUPS = 2
+KILLS = 5
+"""In each of them."""
+PART_S = 8 * MIB / (RATE_KIB_S * 1024)
 
 
-def moments(seed: int) -> list[int]:
-    """After how many uploaded bytes somebody is killed; 0: somewhere in the scan."""
-    return sorted(random.Random(seed).randrange(SIZE) for _ in range(KILLS))
+@contextlib.asynccontextmanager
+async def backed_up(folder: Path, **agent: Any) -> AsyncIterator[BackedUpMachine]:
+    async with forked_hub(folder) as hub, slow_machine(folder, hub, **agent) as machine:
+        yield machine
 
 
-async def complete(machine: BackedUpMachine, backup_id: int, objects: Path | None = None) -> None:
-    """The backup ends well, and its archive is all that the store has of it."""
-    status = await machine.ended()
-    assert status["upload_status"] in ("completed", "verified"), status
-    await machine.check(backup_id, status)
+def slow_machine(folder: Path, hub: ForkedHub, **agent: Any) -> contextlib.AbstractAsyncContextManager[BackedUpMachine]:
+    return backed_up_machine(folder / "site", hub, SIZE, backup_rate=RATE_KIB_S, **agent)
+
+
+async def killed_again_and_again(machine: BackedUpMachine, seed: int, kill: Callable[[], Awaitable[None]]) -> None:
+    """Backups while somebody is killed: as good as others, and all that is there then."""
+    dice, kept = random.Random(seed), []
+    for _ in range(BACKUPS):
+        kept.append(await machine.ask())
+        for size in sorted(dice.randrange(SIZE) for _ in range(KILLS)):
+            await machine.uploaded(size)
+            await asyncio.sleep(dice.uniform(0, PART_S))  # anywhere in a part
+            await kill()
+        status = await machine.ended()
+        assert status["upload_status"] in ("completed", "verified"), status
+        await machine.check(kept[-1], status)
     assert "Traceback" not in machine.hub.log + machine.agent.log
-    if objects is not None:
-        assert len(left_in(objects)) == 1, left_in(objects)
+    await nothing_else_is_left(machine.hub, kept)
 
 
-def left_in(objects: Path) -> list[str]:
-    """What the store's folder has of archives; the manifest is what the drill took out of one."""
-    found = [file.name for file in objects.rglob("*") if file.is_file() and "backups" in file.parts]
-    return [name for name in found if not name.endswith(".manifest.gz")]
+async def nothing_else_is_left(hub: ForkedHub, kept: list[int]) -> None:
+    """In the store, once what nobody goes on with was swept, and in the database."""
+    objects = open_objects(hub.settings)
+    await objects.sweep("", datetime.now(timezone.utc) + timedelta(days=1), ())
+    archives = [key for key in await objects.list("backups/") if not key.endswith(".manifest.gz")]
+    assert len(archives) == len(kept), archives
+    assert await objects.uploads("") == []
+    with contextlib.closing(sqlite3.connect(path_of(hub.settings.database_url))) as database:
+        assert database.execute("select count(*) from backup_parts").fetchone() == (0,)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_the_agent_is_killed_again_and_again(tmp_path: Path, seed: int) -> None:
-    """Its archiving process dies with it; once the whole machine boots."""
-    async with (
-        forked_hub(tmp_path) as hub,
-        backed_up_machine(tmp_path / "site", hub, SIZE, backup_rate=RATE_KIB_S) as machine,
-    ):
-        backup_id = await machine.ask()
-        for size in moments(seed):
-            await machine.uploaded(size)
-            children = children_of(machine.agent.pid)
-            await machine.agent.kill()
-            await until(lambda children=children: not any(map(is_running, children)))  # type: ignore[misc]
-            if size == moments(seed)[-1]:
-                machine.agent.boot()
-            await machine.agent.start()
-        await complete(machine, backup_id, hub.settings.data_dir)
+async def test_the_agent_is_killed_again_and_again(tmp_path: Path) -> None:
+    """Its archiving process dies with it; twice the whole machine boots."""
+    async with backed_up(tmp_path) as machine:
+        boots = random.Random(0).sample(range(BACKUPS * KILLS), 2)
+        killed = 0
+
+        async def kill() -> None:
+            nonlocal killed
+            await kill_agent(machine, boots=killed in boots)
+            killed += 1
+
+        await killed_again_and_again(machine, 1, kill)
+
+
+async def kill_agent(machine: BackedUpMachine, *, boots: bool = False) -> None:
+    children = children_of(machine.agent.pid)
+    await machine.agent.kill()
+    await until(lambda: not any(map(is_running, children)))
+    if boots:
+        machine.agent.boot()
+    await machine.agent.start()
 
 
 def children_of(pid: int) -> list[int]:
@@ -71,38 +105,63 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [3, 4])
-async def test_the_hub_is_killed_again_and_again(tmp_path: Path, seed: int) -> None:
-    async with (
-        forked_hub(tmp_path) as hub,
-        backed_up_machine(tmp_path / "site", hub, SIZE, backup_rate=RATE_KIB_S) as machine,
-    ):
-        backup_id = await machine.ask()
-        for size in moments(seed):
-            await machine.uploaded(size)
-            await hub.kill()
-            await hub.start()
-        await complete(machine, backup_id, hub.settings.data_dir)
+async def test_the_hub_is_killed_again_and_again(tmp_path: Path) -> None:
+    async with backed_up(tmp_path) as machine:
+
+        async def kill() -> None:
+            await machine.hub.kill()
+            await machine.hub.start()
+
+        await killed_again_and_again(machine, 3, kill)
+
+
+@contextlib.asynccontextmanager
+async def backed_up_to_s3(folder: Path) -> AsyncIterator[tuple[BackedUpMachine, S3Server]]:
+    (folder / "s3").mkdir()
+    async with AsyncExitStack() as stack:
+        s3 = stack.enter_context(s3_server(folder / "s3"))
+        keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
+        hub = await stack.enter_async_context(forked_hub(folder, object_store=s3.url("backups"), **keys))
+        yield await stack.enter_async_context(slow_machine(folder, hub)), s3
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("fault", ["killed", "frozen"])
-async def test_the_store_is_killed_or_hangs(tmp_path: Path, fault: str) -> None:
-    (tmp_path / "s3").mkdir()
-    with s3_server(tmp_path / "s3") as s3:
-        keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
-        async with (
-            forked_hub(tmp_path, object_store=s3.url("backups"), **keys) as hub,
-            backed_up_machine(tmp_path / "site", hub, SIZE, backup_rate=RATE_KIB_S) as machine,
-        ):
-            backup_id = await machine.ask()
-            for size in moments(5) if fault == "killed" else [moments(5)[0]]:
-                await machine.uploaded(size)
-                if fault == "killed":
-                    s3.kill()
-                    s3.start()
-                else:
-                    s3.freeze()
-                    await machine.reports("waiting")
-                    s3.go_on()
-            await complete(machine, backup_id)
+async def test_the_store_is_killed_again_and_again(tmp_path: Path) -> None:
+    async with backed_up_to_s3(tmp_path) as (machine, s3):
+
+        async def kill() -> None:
+            s3.kill()
+            await asyncio.to_thread(s3.start)
+
+        await killed_again_and_again(machine, 5, kill)
+
+
+@pytest.mark.timeout(300)
+async def test_the_store_hangs(tmp_path: Path) -> None:
+    async with backed_up_to_s3(tmp_path) as (machine, s3):
+        backup_id = await machine.ask()
+        await machine.uploaded(SIZE // 3)
+        s3.freeze()
+        await machine.reports("waiting")
+        s3.go_on()
+        await machine.check(backup_id, await machine.ended())
+
+
+@pytest.mark.timeout(120)
+async def test_an_encrypted_one_begins_anew_with_the_agent_and_leaves_nothing(tmp_path: Path) -> None:
+    """The key of its stream died with the archiving process: what was sent is sent again, as another archive."""
+    identity, recipient = make_identity()
+    async with backed_up(tmp_path, backup_public_key=recipient) as machine:
+        backup_id = await machine.ask()
+        await machine.uploaded(SIZE // 3)
+        await machine.hub.kill()
+        await machine.hub.start()
+        await machine.uploaded(SIZE * 2 // 3)
+        for name in ("1.jpg", "2.jpg", "3.jpg"):  # the second archive has fewer parts than came of the first
+            (tmp_path / "site" / "photos" / name).unlink()
+            del machine.content[f"photos/{name}"]
+        await kill_agent(machine)
+        status = await machine.ended()
+        assert status["upload_status"] in ("completed", "verified"), status
+        await machine.check(backup_id, status, identity)
+        await nothing_else_is_left(machine.hub, [backup_id])

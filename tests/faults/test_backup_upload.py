@@ -15,15 +15,16 @@ import pytest
 
 from hub.kernel.objects.place import PART_SIZE
 from tests.support.backup_client import BackupClient, good, pieces, problem, sha
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.forked_hub import forked_hub
+from tests.support.hub_process import HubProcess
 
 DATA = b"\x1f\x8b" + os.urandom(5 * PART_SIZE + 777)
-KILLS = 6
+KILLS = 10
 
 
 @contextlib.asynccontextmanager
 async def uploading(folder: Path, **settings: object) -> AsyncIterator[tuple[HubProcess, BackupClient]]:
-    async with hub_process(folder, backup_scratch_gib=0, **settings) as hub:
+    async with forked_hub(folder, backup_scratch_gib=0, **settings) as hub:
         key = await hub.add_machine("Lobby")
         async with hub.client(key.api_key) as http:
             yield hub, BackupClient(http, key.id)

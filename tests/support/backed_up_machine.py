@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyrage
+
 from tests.support.forked_hub import ForkedHub
 from tests.support.hub_people import MachineKey
 from tests.support.remote_machine import RemoteMachine, remote_machine
@@ -91,12 +93,14 @@ class BackedUpMachine:
         assert answer.status_code == 200, answer.text
         return answer.content
 
-    async def check(self, backup_id: int, status: dict[str, Any]) -> None:
-        """What the hub keeps is what stood on the machine."""
+    async def check(self, backup_id: int, status: dict[str, Any], identity: str = "") -> None:
+        """What the hub keeps is what stood on the machine. `identity` opens an encrypted one."""
         archive = await self.archive(backup_id)
         shown = await self.get(f"/backups/{backup_id}")
         assert shown["sha256"] == hashlib.sha256(archive).hexdigest()
         assert (status["file_size"], shown["file_size"]) == (len(archive), len(archive))
+        if identity:
+            archive = pyrage.decrypt(archive, [pyrage.x25519.Identity.from_str(identity)])
         assert unpacked(archive) == self.content
 
 

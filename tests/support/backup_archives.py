@@ -22,6 +22,7 @@ from archive.pump import Pump, Summary
 from device.backups.index import Indexes
 from device.backups.scan import SETTLED_NS, scan
 from device.backups.snapshots import snapshot
+from device.backups.sources import place_of
 
 
 def header(
@@ -67,7 +68,8 @@ class Machine:
         meta = self.indexes.meta
         work = self.folder / "work"
         scan(made, work, before, redo=meta.redo if before and meta else (), read_all=options.pop("read_all", False))
-        written = archive_of(work, taken, **options)
+        roots = {name: place_of(source) for name, source in made.sources.items()}
+        written = archive_of(work, roots, **options)
         self.indexes.stage(work, made)
         assert self.indexes.promote(number)
         return written

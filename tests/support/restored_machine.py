@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -120,3 +122,16 @@ class RestoredMachine:
 def left_over(world: RestoredMachine) -> list[str]:
     """Staging folders that should be gone."""
     return sorted(path.name for path in world.place.rglob(".myrvm*"))
+
+
+def abandon(database: Path, word: str) -> None:
+    """Written by a program that is killed: what it committed stands in the log beside it."""
+    written = (
+        "import os, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('pragma journal_mode=wal')\n"
+        "c.execute('create table if not exists t(v)')\n"
+        "[c.execute('insert into t values (?)', sys.argv[2:]) for _ in range(300)]\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", written, str(database), word], check=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
 import shutil
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from device.commands.jobs import WorkCancelled, WorkFailed
 from device.settings import load
 from tests.support.archives import archive, file, folder, header, symlink
 from tests.support.backup_archives import read
-from tests.support.restored_machine import OLD, RestoredMachine, left_over
+from tests.support.restored_machine import OLD, RestoredMachine, abandon, left_over
 from tests.support.system_bus import PrivateBus, needs_bus
 from tests.support.until import until
 
@@ -112,6 +114,54 @@ async def test_what_no_backup_holds_stays(world: RestoredMachine) -> None:
     assert (app / "cache" / "inner" / "y").read_bytes() == b"mine too"
     assert (app / "sub" / "pipe").is_fifo()
     assert (app / "sock").is_socket()
+
+
+async def test_what_is_excluded_stays_where_the_backup_has_not_even_the_folder(world: RestoredMachine) -> None:
+    backup = world.back_up()
+    app = world.roots["app"]
+    (app / "later" / "deep" / "cache").mkdir(parents=True)
+    (app / "later" / "deep").chmod(0o750)
+    for name in ("later/x.tmp", "later/deep/cache/y", "later/goes", "later/deep/goes"):
+        (app / name).write_bytes(b"mine")
+    (app / "empty").mkdir()
+    await world.restore(backup)
+    found = {str(path.relative_to(app)) for path in (app / "later").rglob("*")}
+    assert found == {"later/x.tmp", "later/deep", "later/deep/cache", "later/deep/cache/y"}
+    assert (app / "later" / "deep" / "cache" / "y").read_bytes() == b"mine"
+    assert (app / "later" / "deep").stat().st_mode & 0o777 == 0o750
+    assert not (app / "empty").exists()
+    assert left_over(world) == []
+
+
+async def test_where_a_file_comes_in_place_of_what_is_excluded_it_is_refused(world: RestoredMachine) -> None:
+    backup = world.back_up()
+    app = world.roots["app"]
+    (app / "app-0").unlink()
+    (app / "app-0" / "sub").mkdir(parents=True)
+    (app / "app-0" / "sub" / "x.tmp").write_bytes(b"mine")
+    before = world.picture()
+    preview = await world.restore(backup, dry_run=True)
+    assert preview["examples"]["in_the_way"] == ["app/app-0"]
+    for paths in (None, ["app/app-0"]):
+        with pytest.raises(WorkFailed, match=str(app / "app-0")) as refused:
+            await world.restore(backup, paths=paths)
+        assert refused.value.failure.code == "in_the_way"
+        assert world.picture() == before
+    (app / "app-0" / "sub" / "x.tmp").rename(app / "x.tmp")
+    assert "in_the_way" not in (await world.restore(backup, dry_run=True))["examples"]
+    await world.restore(backup)
+    assert ((app / "app-0").read_bytes(), (app / "x.tmp").read_bytes()) == (OLD, b"mine")
+    assert left_over(world) == []
+
+
+async def test_an_excluded_database_keeps_its_log(world: RestoredMachine) -> None:
+    """The log's own name is not excluded, and yet no backup has it."""
+    backup = world.back_up()
+    database = world.roots["app"] / "x.tmp"
+    abandon(database, "mine")
+    await world.restore(backup)
+    with contextlib.closing(sqlite3.connect(database)) as kept:
+        assert kept.execute("select distinct v from t").fetchall() == [("mine",)]
 
 
 async def test_the_agents_own_files_stay_where_they_are(tmp_path: Path) -> None:

@@ -6,15 +6,13 @@ import contextlib
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from device.commands.jobs import WorkFailed
 from device.settings import load
-from tests.support.restored_machine import OLD, RestoredMachine, left_over
+from tests.support.restored_machine import OLD, RestoredMachine, abandon, left_over
 
 
 @pytest.fixture
@@ -74,19 +72,6 @@ async def test_a_database_comes_back_without_the_log_of_the_one_that_was_there(
     with contextlib.closing(sqlite3.connect(database)) as restored:
         assert restored.execute("select distinct v from t").fetchall() == [("old",)]
     assert left_over(world) == []
-
-
-def abandon(database: Path, word: str) -> None:
-    """Written by a program that is killed: what it committed stands in the log beside it."""
-    written = (
-        "import os, sqlite3, sys\n"
-        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "c.execute('pragma journal_mode=wal')\n"
-        "c.execute('create table if not exists t(v)')\n"
-        "[c.execute('insert into t values (?)', sys.argv[2:]) for _ in range(300)]\n"
-        "os._exit(0)\n"
-    )
-    subprocess.run([sys.executable, "-c", written, str(database), word], check=True)
 
 
 async def test_nothing_is_put_where_a_link_leads(world: RestoredMachine, tmp_path: Path) -> None:

@@ -72,6 +72,23 @@ async def test_where_the_folder_above_is_not_ours_the_members_are_exchanged(
     assert left_over(world) == []
 
 
+async def test_what_no_backup_holds_stays_also_where_members_are_exchanged(
+    world: RestoredMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = world.back_up()
+    app = world.roots["app"]
+    (app / "later" / "cache").mkdir(parents=True)
+    for name in ("x.tmp", "later/y.tmp", "later/cache/z", "later/goes", "goes"):
+        (app / name).write_bytes(b"mine")
+    os.mkfifo(app / "pipe")
+    closed(monkeypatch, world.place / "srv")
+    await world.restore(backup)
+    kept = {"x.tmp", "pipe", "later", "later/y.tmp", "later/cache", "later/cache/z"}
+    found = {str(path.relative_to(app)) for path in app.rglob("*")}
+    assert found == kept | {"app-0", "app-1", "app-2", "link", "sub", "sub/deep"}
+    assert left_over(world) == []
+
+
 async def test_what_cannot_be_written_at_all_is_refused_before_anything_is_fetched(
     world: RestoredMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from device.backups.scan import NoSourcesError, StoppedError, scan
 from tests.support.backup_archives import Machine, Read, as_nobody, header, open_to_all, picture, read, replay, settle
 from tests.support.file_trees import shake
 from tests.support.small_disk import small_disk
+from tests.support.two_users import only_root
 
 SHIFT = b"Machine 7 pressed 1,204 bottles.\n"
 
@@ -193,6 +194,29 @@ def test_a_source_may_be_reached_by_a_link(tmp_path: Path, root: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     found = scan(header({"data": tmp_path / "link"}), tmp_path / "w", None)
     assert found.files == 4
+
+
+@only_root
+def test_a_link_that_somebody_else_planted_is_no_source(tmp_path: Path) -> None:
+    """A local user of the machine must not choose what an agent that is root sends away."""
+    secret, data, other = (tmp_path / name for name in ("secret", "data", "other"))
+    for folder in (secret, data, other):
+        folder.mkdir()
+        (folder / "x").write_bytes(folder.name.encode())
+    machine = Machine(tmp_path / "backups", {"data": data, "other": other})
+    machine.back_up()
+    shutil.rmtree(data)
+    data.symlink_to(secret)
+    os.lchown(data, 65534, 65534)
+    planted = machine.back_up()
+    assert planted.summary.report.counts == {"source_unsafe": 1}
+    assert (read(planted.data).entries, read(planted.data).deleted) == ({}, []), "what was saved of it stays"
+    os.chown(secret, 65534, 65534)
+    assert read(machine.back_up().data).contents["data/x"] == b"secret", "their own folder they may link to"
+    os.chown(secret, 0, 0)
+    os.lchown(data, 65534, 65534)
+    with pytest.raises(NoSourcesError):
+        scan(header({"data": data}), tmp_path / "w", None)
 
 
 def test_a_chain_replayed_is_the_folder_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
