@@ -1,6 +1,7 @@
 """Renders a backup in words: what it holds, whether it can be restored, what may be done. Pure.
 
-Instants in epoch ms. The green mark means restored somewhere and compared."""
+Takes backups with instants in epoch milliseconds, and what the hub judges of each (`only_agent`, `cancelled`). The green mark is for what was restored somewhere and compared.
+"""
 
 from __future__ import annotations
 
@@ -67,15 +68,9 @@ def state(r: Reader, b: Backup) -> BackupState:
         return BackupState(name, "inactive", r.t("backup.state.cancelled"), r.t("backup.state.cancelled.why"))
     told = b["drill_error"] if name == "broken" else b["error"] if name == "failed" else None
     mark = {"verified": "active", "broken": "error", "failed": "error", "pending": "late", "uploading": "auto"}
-    if name in ("verified", "untried") and _is_of_agent_alone(b):
+    if name in ("verified", "untried") and b["only_agent"]:
         return BackupState(name, "warn", r.t(f"backup.state.{name}"), r.t("backup.report.only_agent"))
     return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), jobs.why(r, told) if why else "")
-
-
-def _is_of_agent_alone(b: Backup) -> bool:
-    """Whether a restore would bring nothing back."""
-    counts = b["report"].get("counts") if isinstance(b["report"], Mapping) else None
-    return isinstance(counts, Mapping) and "only_agent" in counts
 
 
 def _state(b: Backup) -> tuple[str, bool]:
@@ -86,7 +81,7 @@ def _state(b: Backup) -> tuple[str, bool]:
         return "broken", True
     if b["upload_status"] == "verified":
         return "verified", False
-    if b["upload_status"] == "failed" and (b["error"] or {}).get("code") == "cancelled":
+    if b["cancelled"]:
         return "cancelled", False
     return ("untried", False) if b["upload_status"] == "completed" else (b["upload_status"], bool(b["error"]))
 
@@ -166,8 +161,8 @@ def _since(r: Reader, b: Backup, name: str, zone: str) -> str:
 
 
 MARKS: Final = {
-    "running": "auto", "asked": "late", "drill": "warn", "failed": "warn", "late": "warn", "verified": "active",
-    "untried": "inactive", "none": "never",
+    "running": "auto", "asked": "late", "drill": "warn", "failed": "warn", "late": "warn", "only_agent": "warn",
+    "cancelled": "inactive", "verified": "active", "untried": "inactive", "none": "never",
 }  # fmt: skip
 
 
@@ -203,6 +198,10 @@ def _brief_code(backup: Mapping[str, Any], now: int) -> str:
         return "late"
     if backup.get("open"):
         return "asked"
+    if backup.get("only_agent"):
+        return "only_agent"
+    if backup.get("cancelled_at"):
+        return "cancelled"
     return "verified" if backup.get("verified_at") else "untried" if backup.get("good_at") else "none"
 
 

@@ -46,7 +46,9 @@ interface Job {
 interface Backup {
   good_at: number | null;
   verified_at: number | null;
+  only_agent: boolean;
   failed_at: number | null;
+  cancelled_at: number | null;
   drill_failed_at: number | null;
   late_at: number | null;
   full_at: number | null;

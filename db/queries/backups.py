@@ -30,6 +30,12 @@ _NEWEST = sa.select(sa.func.max(table.c.id)).group_by(table.c.rvm_id)
 _NEWEST_GOOD = (
     sa.select(sa.func.max(table.c.id)).where(_THERE, _GOOD, table.c.drill_error.is_(None)).group_by(table.c.rvm_id)
 )
+_CANCELLED = sa.and_(table.c.upload_status == "failed", table.c.error["code"].as_string() == "cancelled")
+_NEWEST_TRIED = (
+    sa.select(sa.func.max(table.c.id))
+    .where(sa.not_(_OPEN), sa.func.coalesce(sa.not_(_CANCELLED), sa.true()))
+    .group_by(table.c.rvm_id)
+)
 _KEPT = sa.select(table).where(table.c.rvm_id == _RVM, _THERE, _GOOD).order_by(table.c.id)
 _CHAIN = (
     sa.select(table)
@@ -103,8 +109,10 @@ async def of_machine(
 
 
 async def newest_of_each(store: Store) -> list[BackupRow]:
-    """Each machine's newest, and newest good one, by id: read once, at the hub's start."""
-    query = sa.select(table).where(sa.or_(table.c.id.in_(_NEWEST), table.c.id.in_(_NEWEST_GOOD), _OPEN))
+    """Each machine's newest backup, its newest good one and the newest that nobody cancelled, in the order of ids: read
+    once, when the hub starts."""
+    known = sa.or_(*(table.c.id.in_(newest) for newest in (_NEWEST, _NEWEST_GOOD, _NEWEST_TRIED)))
+    query = sa.select(table).where(sa.or_(known, _OPEN))
     return await _all(store, query.order_by(table.c.id))
 
 

@@ -15,7 +15,7 @@ from dashboard.event_reading import moment
 from db.backup_records import BackupRow
 from db.queries import backups as rows
 from hub.backups import api, care_api, download_api, files_api
-from hub.backups.page import as_problem, in_ms, lines
+from hub.backups.page import as_problem, judged, lines
 from hub.backups.rules import life
 from hub.commands import cards
 from hub.commands.rules import Refused
@@ -75,7 +75,7 @@ async def _whole(visit: Visit, found: Machine, row: BackupRow) -> dict[str, Any]
     in_chain = await rows.chain(visit.context.store, found.id, row.chain_id or row.id)
     others = [one for one in in_chain if one.id != row.id][-MOST_OF_CHAIN:]
     shown = {line.id: line for line in await lines(visit, found, [row, *others])}
-    of = in_ms(row)
+    of = judged(row)
     report, more = texts.report(visit.reader, of)
     return {
         "m": machine_view(found, times="ms"),

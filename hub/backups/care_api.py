@@ -18,7 +18,7 @@ from hub.commands.api import CommandView
 from hub.commands.service import HEADER
 from hub.model import views
 from hub.model.backup_age import is_backed_up, is_late
-from hub.model.backups import is_there, last_good, open_backup
+from hub.model.backups import holds_agent_alone, is_there, last_good, open_backup
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.web.api.operation import Answer, Call, Operation
@@ -36,12 +36,14 @@ class VerificationBegun(msgspec.Struct):
 
 
 class BackedUpMachines(msgspec.Struct):
-    """`scheduled`: asked by schedule; of them `late` (no good backup for two intervals and a day) and `never` (none
-    at all). `running`: a backup is open."""
+    """`scheduled`: those that are asked by schedule. Of them `good` ones have a good backup of more than the agent's own
+    file, `only_agent` one of no more; `never` had none at all; `late` ones have had none for more than two intervals
+    and a day. `running`: a backup is open."""
 
     all: int
     scheduled: int
     good: int
+    only_agent: int
     late: int
     never: int
     running: int
@@ -73,10 +75,10 @@ class BackupStatistics(msgspec.Struct):
 
 
 class BackupAlert(msgspec.Struct):
-    """`no_good_backup` since then (`backup_id`: the last good one), `drill_failed` of that backup, `quota` (the
-    machine's) or `fleet_quota` (`rvm_id` null), which will be reached at `since`."""
+    """`no_good_backup` since then (`backup_id` is the last good one, null: there was none), `only_agent`: the last good
+    one holds nothing but the agent's own file, `drill_failed` of that backup, `quota` (the machine's) and `fleet_quota` (`rvm_id` null), which will be reached at `since`."""
 
-    code: Literal["no_good_backup", "drill_failed", "quota", "fleet_quota"]
+    code: Literal["no_good_backup", "only_agent", "drill_failed", "quota", "fleet_quota"]
     rvm_id: int | None
     name: str | None
     since: Instant
@@ -124,13 +126,15 @@ async def show_statistics(call: Call) -> Answer:
 
 def _counted(call: Call, machines: list[Machine]) -> dict[str, int]:
     scheduled = [machine for machine in machines if is_backed_up(machine)]
-    good = {machine.id: last_good(machine.backups) for machine in scheduled}
+    good = [last_good(machine.backups) for machine in scheduled]
+    alone = sum(row is not None and holds_agent_alone(row) for row in good)
     return {
         "all": len(machines),
         "scheduled": len(scheduled),
-        "good": sum(row is not None for row in good.values()),
+        "good": sum(row is not None for row in good) - alone,
+        "only_agent": alone,
         "late": sum(is_late(machine, call.now) for machine in scheduled),
-        "never": sum(row is None for row in good.values()),
+        "never": sum(row is None for row in good),
         "running": sum(open_backup(machine.backups) is not None for machine in machines),
     }
 
@@ -154,7 +158,7 @@ async def list_alerts(call: Call) -> Answer:
     return Answer([{**alert, "since": rfc3339(alert["since"])} for alert in ordered])
 
 
-ORDER = ("drill_failed", "no_good_backup", "fleet_quota", "quota")
+ORDER = ("drill_failed", "no_good_backup", "only_agent", "fleet_quota", "quota")
 _TAG = "Backups"
 
 OPERATIONS = (

@@ -26,7 +26,7 @@ from hub.machines import tab
 from hub.model import backup_age
 from hub.model.access import role_needed
 from hub.model.actors import row_id
-from hub.model.backups import last_good, newest, open_backup
+from hub.model.backups import holds_agent_alone, last_good, newest, open_backup, was_cancelled
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms, machine_view
 from hub.web.api.endpoint import permit, why_not
@@ -41,10 +41,10 @@ ACTIONS: Final[Mapping[str, str]] = {
 
 
 class LastGood(NamedTuple):
-    """`at`: epoch ms."""
+    """`state`: verified, untried, or only_agent (it holds nothing else); `at`: epoch ms."""
 
     id: int
-    verified: bool
+    state: str
     at: int
 
 
@@ -121,7 +121,7 @@ async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> lis
     may, cannot, drilled = roles(visit, found), why_machine_cannot(found), visit.context[Drills].running
     return [
         texts.line(
-            visit.reader, of := in_ms(row), by=_by(visit, row, names), zone=tab.zone_of(found),
+            visit.reader, of := judged(row), by=_by(visit, row, names), zone=tab.zone_of(found),
             kept=_kept(kept.get(row.id)), offers=texts.offers(of, may, cannot), is_drilled=row.id == drilled,
         )
         for row in shown
@@ -142,6 +142,11 @@ def in_ms(row: msgspec.Struct) -> dict[str, Any]:
     """With instants in epoch ms."""
     members = msgspec.structs.asdict(row)
     return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
+
+
+def judged(row: BackupRow) -> dict[str, Any]:
+    """The row in milliseconds, with what the rules say of it."""
+    return {**in_ms(row), "only_agent": holds_agent_alone(row), "cancelled": was_cancelled(row)}
 
 
 def roles(visit: Visit, found: Machine) -> dict[str, str]:
@@ -178,10 +183,15 @@ def _plan(visit: Visit, found: Machine) -> ShownPlan:
     since = found.row.created_at if good is None else good.created_at
     return ShownPlan(
         planned, why,
-        None if good is None else LastGood(
-            good.id, good.upload_status == "verified", epoch_ms(good.completed_at or good.created_at)
-        ),
+        None if good is None else _last_good(good),
         epoch_ms(since) if late else None, until,
+    )  # fmt: skip
+
+
+def _last_good(good: BackupRow) -> LastGood:
+    state = "verified" if good.upload_status == "verified" else "untried"
+    return LastGood(
+        good.id, "only_agent" if holds_agent_alone(good) else state, epoch_ms(good.completed_at or good.created_at)
     )  # fmt: skip
 
 

@@ -50,12 +50,16 @@ class OldestSession(msgspec.Struct):
 
 
 class BackupBrief(msgspec.Struct):
-    """When the last good backup was made and verified; `failed_at`: only while the last one that ended failed;
-    `late_at`: from when on a good one is overdue; `open_status`, `open_type`: of the one being made or asked for."""
+    """When the last good backup was made and when it was restored to compare it; `only_agent`: nothing but the agent's
+    own file is in it; `failed_at`: only while the last one that ended by itself failed, `cancelled_at`: only while the
+    last one was cancelled by a person; `late_at`: from when on the machine is without a good one for too long;
+    `open_status` and `open_type`: of the one that is being made or was asked for."""
 
     good_at: Instant | None
     verified_at: Instant | None
+    only_agent: bool
     failed_at: Instant | None
+    cancelled_at: Instant | None
     drill_failed_at: Instant | None
     late_at: Instant | None
     full_at: Instant | None

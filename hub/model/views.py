@@ -13,7 +13,7 @@ import msgspec
 from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
 from db.table_row import TableRow
 from hub.model.backup_age import late_of
-from hub.model.backups import drill_failed_at, failed_at, last_good, open_backup
+from hub.model.backups import cancelled_at, drill_failed_at, failed_at, holds_agent_alone, last_good, open_backup
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
 from protocol.commands import ARGUMENTS
@@ -95,7 +95,9 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
     return {
         "good_at": None if good is None else _maybe(stamp, good.completed_at),
         "verified_at": None if good is None else _maybe(stamp, good.verified_at),
+        "only_agent": good is not None and holds_agent_alone(good),
         "failed_at": _maybe(stamp, failed_at(machine.backups)),
+        "cancelled_at": _maybe(stamp, cancelled_at(machine.backups)),
         "drill_failed_at": _maybe(stamp, drill_failed_at(machine.backups)),
         "late_at": _maybe(stamp, late_of(machine)),
         "full_at": _maybe(stamp, machine.backup_full_at),

@@ -24,7 +24,7 @@ BACKUP: dict[str, Any] = {
     "compression": None, "encrypted": False, "sha256": None, "upload_id": None, "part_size": None, "started_at": None,
     "completed_at": None, "verified_at": None, "drill_at": None, "drill_error": None, "error": None, "files": None,
     "bytes_total": None, "entries": None, "deleted_entries": None, "report": None, "manifest_key": None,
-    "expires_at": None, "deleted_at": None,
+    "expires_at": None, "deleted_at": None, "only_agent": False, "cancelled": False,
 }  # fmt: skip
 DONE = {"upload_status": "completed", "started_at": NOW - 95_000, "completed_at": NOW, "file_size": 2_140_000}
 FREE = dict.fromkeys(backups.DOES, "")
@@ -63,13 +63,13 @@ def test_a_machines_backups_in_a_word(case: dict[str, Any]) -> None:
         ({"upload_status": "uploading"}, "uploading", "auto", ""),
         ({"upload_status": "failed", "error": {"code": "disk", "message": "m"}}, "failed", "error",
          "the machine cannot write to its disk"),
-        ({"upload_status": "failed", "error": {"code": "cancelled"}}, "cancelled", "inactive", "nothing of it is kept"),
+        ({"upload_status": "failed", "cancelled": True}, "cancelled", "inactive", "nothing of it is kept"),
         ({"upload_status": "failed", "error": {"code": "odd", "message": "no room"}}, "failed", "error", "no room"),
         ({"upload_status": "failed", "error": {"code": "disk_full", "message": "40000000 bytes are needed and 9000 are"
           " free"}}, "failed", "error",
          "there is not enough room on the machine's disk: 40\u202fMB are needed, 9.0\u202fkB are free"),
         (DONE, "untried", "inactive", ""),
-        ({**DONE, "upload_status": "verified", "report": {"counts": {"only_agent": 1}}}, "verified", "warn",
+        ({**DONE, "upload_status": "verified", "only_agent": True}, "verified", "warn",
          reader().t("backup.report.only_agent")),
         ({**DONE, "upload_status": "verified", "verified_at": NOW}, "verified", "active", ""),
         ({**DONE, "drill_error": {"code": "x", "message": "a file differs"}}, "broken", "error", "a file differs"),

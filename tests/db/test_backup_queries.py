@@ -61,6 +61,11 @@ async def test_the_newest_the_newest_good_and_the_open_ones_are_read_at_the_star
     await add(store, rvm_id, 5, upload_status="failed")
     await add(store, other, 6, upload_status="failed")
     assert [row.id for row in await backups.newest_of_each(store)] == [2, 4, 5, 6]
+    await add(store, other, 7, upload_status="failed", error={"code": "cancelled"})
+    await add(store, other, 8, upload_status="failed", error={"code": "cancelled", "message": "by hand"})
+    assert [row.id for row in await backups.newest_of_each(store)] == [2, 4, 5, 6, 8], "what was cancelled hides none"
+    await add(store, other, 9, upload_status="failed", error={"message": "no code"})
+    assert [row.id for row in await backups.newest_of_each(store)] == [2, 4, 5, 9]
     assert [row.id for row in await backups.unfinished(store)] == [4]
     assert [row.id for row in await backups.kept(store, rvm_id)] == [1, 2]
 

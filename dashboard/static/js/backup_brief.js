@@ -10,6 +10,8 @@ export const MARKS = {
   drill: "warn",
   failed: "warn",
   late: "warn",
+  only_agent: "warn",
+  cancelled: "inactive",
   verified: "active",
   untried: "inactive",
   none: "never",
@@ -22,6 +24,8 @@ export function briefCode(backup, now) {
   if (backup?.failed_at) return "failed";
   if (backup?.late_at && backup.late_at <= now) return "late";
   if (backup?.open) return "asked";
+  if (backup?.only_agent) return "only_agent";
+  if (backup?.cancelled_at) return "cancelled";
   return backup?.verified_at ? "verified" : backup?.good_at ? "untried" : "none";
 }
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
 from hub.model.backup_age import late_of
-from hub.model.backups import drill_failed_at, is_good, is_there, last_good
+from hub.model.backups import ONLY_AGENT, drill_failed_at, holds_agent_alone, is_good, is_there, last_good
 from hub.model.machine import Machine
 
 DAY: Final = timedelta(days=1)
@@ -123,7 +123,7 @@ def _a_day(files: Iterable[Stored], now: datetime) -> int:
 
 
 class Alert(NamedTuple):
-    """`code`: no_good_backup, drill_failed or quota; `since`: its begin, of a quota when it will be reached."""
+    """`code` is no_good_backup, only_agent, drill_failed or quota; `since` when it began, of a quota when it will be reached."""
 
     code: str
     since: datetime
@@ -138,6 +138,8 @@ def alerts_of(machine: Machine, found: QuotaForecast | None, now: datetime) -> l
     good = last_good(machine.backups)
     late = late_of(machine)
     alerts = [] if late is None or late > now else [Alert("no_good_backup", late, None if good is None else good.id)]
+    if good is not None and holds_agent_alone(good):
+        alerts.append(Alert(ONLY_AGENT, good.completed_at or good.created_at, good.id))
     drilled = drill_failed_at(machine.backups)
     if drilled is not None:
         alerts.append(Alert("drill_failed", drilled, max(row.id for row in machine.backups.values() if is_there(row))))

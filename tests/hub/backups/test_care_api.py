@@ -130,11 +130,17 @@ async def test_statistics_count_what_the_caller_reaches(any_hub: ApiHub, client:
     await any_hub.context[BackupKeeper].keep()
     async with any_hub.of("operator") as operator, any_hub.of("technician") as technician:
         whole = good(await operator.get("/api/v2/backups/statistics"))
-        assert whole["machines"] == {"all": 2, "scheduled": 2, "good": 1, "late": 0, "never": 1, "running": 0}
+        assert whole["machines"] == {"all": 2, "scheduled": 2, "good": 1, "only_agent": 0, "late": 0, "never": 1, "running": 0}
         assert whole["backups"]["verified"] == 1
         assert (whole["fleet"]["used"], whole["fleet"]["quota"], whole["fleet"]["full_at"]) == (100, 0, None)
         assert {each["rvm_id"]: each["used"] for each in whole["machines_bytes"]} == {one.id: 100, one.id + 1: 0}
         assert whole["drill"] is None
+        await any_hub.context.announce(Patch(BackupRow, 5, {"report": {"counts": {"only_agent": 1}}},
+                                             where=(("rvm_id", "=", one.id),)))  # fmt: skip
+        counted = good(await operator.get("/api/v2/backups/statistics"))["machines"]
+        assert (counted["good"], counted["only_agent"], counted["never"]) == (0, 1, 1), "a restore brings nothing back"
+        (alert,) = good(await operator.get("/api/v2/backups/alerts"))
+        assert (alert["code"], alert["rvm_id"], alert["backup_id"]) == ("only_agent", one.id, 5)
         own = good(await technician.get("/api/v2/backups/statistics"))
         assert (own["machines"]["all"], own["fleet"], len(own["machines_bytes"])) == (1, None, 1)
 

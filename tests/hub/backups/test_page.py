@@ -94,6 +94,27 @@ async def send(client: httpx.AsyncClient, path: str, **given: Any) -> httpx.Resp
     return await client.post(path, data={**given, "csrf_token": client.headers["X-CSRF-Token"]})
 
 
+async def test_one_of_the_agents_own_file_alone_is_green_nowhere(hub: ApiHub) -> None:
+    await backup(hub, 1, report={"counts": {"only_agent": 1}})
+    page = await page_of(hub)
+    last = page[page.index("Last good backup</h2>") :]
+    assert 'class="i warn"' in last[: last.index("</p>")]
+    assert "only the agent" in last[: last.index("</p>")]
+    assert 'data-fact="backup">1 h ago, only the agent' in page.replace("\u202f", " ")
+    fleet = await page_of(hub, path="/")
+    cell = fleet[fleet.index('class="c-backup"') :]
+    assert 'class="i warn"' in cell[: cell.index("</td>")]
+
+
+async def test_one_that_was_cancelled_is_no_failure(hub: ApiHub) -> None:
+    await backup(hub, 1)
+    await backup(hub, 2, state="failed", error={"code": "cancelled"})
+    fleet = await page_of(hub, path="/")
+    cell = fleet[fleet.index('class="c-backup"') :]
+    assert "The last backup was cancelled" in cell[: cell.index("</td>")]
+    assert "failed" not in cell[: cell.index("</td>")]
+
+
 async def test_a_backup_is_asked_for_once_however_often_it_is_pressed(hub: ApiHub) -> None:
     async with await browser(hub, "technician") as client:
         page = (await client.get(BACKUPS)).text

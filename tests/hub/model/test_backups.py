@@ -6,7 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from db.backup_records import BackupRow
-from hub.model.backups import drill_failed_at, failed_at, last_good, newest, open_backup, remembered
+from hub.model.backups import (
+    cancelled_at,
+    drill_failed_at,
+    failed_at,
+    holds_agent_alone,
+    last_good,
+    newest,
+    open_backup,
+    remembered,
+)  # fmt: skip
 from hub.model.changes import Patch, Put, move
 from hub.model.fleet import BACKUP_MEMBERS, Fleet, Touched
 from hub.model.views import epoch_ms, machine_view
@@ -38,6 +47,7 @@ def test_of_many_the_open_ones_the_last_ended_and_the_last_good_one_are_remember
 
 def test_a_machine_without_backups_has_none() -> None:
     assert (newest({}), last_good({}), open_backup({}), failed_at({}), drill_failed_at({})) == (None,) * 5
+    assert cancelled_at({}) is None
 
 
 def test_a_drill_that_failed_is_seen_until_a_better_backup_is_there() -> None:
@@ -45,6 +55,26 @@ def test_a_drill_that_failed_is_seen_until_a_better_backup_is_there() -> None:
     assert drill_failed_at(remembered([row(2, "verified"), bad])) == NOW
     assert drill_failed_at(remembered([bad, row(4, "verified")])) is None
     assert failed_at(remembered([bad])) is None
+
+
+def test_what_a_person_cancelled_has_not_failed_and_hides_no_failure() -> None:
+    cancelled = row(4, "failed", error={"code": "cancelled"}, completed_at=NOW)
+    after_good = remembered([row(2, "verified"), cancelled])
+    assert (failed_at(after_good), cancelled_at(after_good)) == (None, NOW)
+    after_failure = remembered([row(2, "verified"), row(3, "failed", error={"code": "disk_full"}), cancelled])
+    assert sorted(after_failure) == [2, 3, 4]
+    assert failed_at(after_failure) == row(3, "failed").created_at
+    later = remembered([*after_failure.values(), row(5, "verified")])
+    assert (failed_at(later), cancelled_at(later)) == (None, None)
+
+
+def test_one_of_the_agents_own_file_alone_is_known_by_its_report() -> None:
+    assert holds_agent_alone(row(1, "verified", report={"counts": {"only_agent": 1}}))
+    for report in (None, {}, {"counts": None}, {"counts": ["only_agent"]}, {"counts": {"vanished": 1}}):
+        assert not holds_agent_alone(row(1, "verified", report=report))
+    fleet = Fleet([machine(7)])
+    fleet.apply(Put(row(1, "verified", report={"counts": {"only_agent": 1}}, completed_at=NOW, verified_at=NOW)))
+    assert machine_view(fleet.machines[7])["backup"]["only_agent"] is True
 
 
 def test_the_fleet_keeps_it_by_what_was_committed() -> None:
@@ -62,8 +92,8 @@ def test_the_fleet_keeps_it_by_what_was_committed() -> None:
     verified = Patch(BackupRow, 1, {"upload_status": "verified", "verified_at": NOW}, where=mine)
     assert fleet.apply(verified) == Touched(7, BACKUP_MEMBERS)
     assert machine_view(fleet.machines[7], times="ms")["backup"] == {
-        "good_at": epoch_ms(NOW), "verified_at": epoch_ms(NOW), "failed_at": None, "drill_failed_at": None,
-        "late_at": None, "full_at": None, "open": False, "open_status": None, "open_type": None,
+        "good_at": epoch_ms(NOW), "verified_at": epoch_ms(NOW), "only_agent": False, "failed_at": None,
+        "cancelled_at": None, "drill_failed_at": None, "late_at": None, "full_at": None, "open": False, "open_status": None, "open_type": None,
     }  # fmt: skip
 
 

@@ -144,6 +144,8 @@ def test_what_is_wrong_with_a_machines_backups_is_an_alert_each() -> None:
     assert found(row(1, 3)) == [("no_good_backup", 1)]
     damaged = row(2, 1, upload_status="completed", drill_error={"code": "archive_damaged"}, drill_at=NOW)
     assert found(row(1, 1), damaged) == [("drill_failed", 2)]
+    alone = row(2, 1, report={"counts": {"only_agent": 1}})
+    assert found(row(1, 1), alone) == [("only_agent", 2)]
     soon = QuotaForecast(9, 10, 1, NOW + 14 * DAY)
     assert found(row(1, 1), near=soon) == [("quota", None)]
     assert found(row(1, 1), near=soon._replace(full_at=NOW + 15 * DAY)) == []
