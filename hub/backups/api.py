@@ -119,9 +119,12 @@ async def find(call: Call) -> BackupRow:
     return row
 
 
-async def start_backup(call: Call) -> Answer:
+async def start_backup(call: Call, group_id: str | None = None) -> Answer:
+    """`group_id`: it is one of many."""
     given: BackupWanted = call.body or BackupWanted()
-    wanted = Wanted(given.backup_type, given.include_images, given.include_logs, reason=given.reason)
+    wanted = Wanted(
+        given.backup_type, given.include_images, given.include_logs, reason=given.reason, group_id=group_id
+    )  # fmt: skip
     key = idempotency_key(call)
     command = None if key is None else await commands.find_by_idempotency_key(call.context.store, call.machine.id, key)
     if command is None:

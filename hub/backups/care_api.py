@@ -36,9 +36,9 @@ class VerificationBegun(msgspec.Struct):
 
 
 class BackedUpMachines(msgspec.Struct):
-    """`scheduled`: those that are asked by schedule. Of them `good` ones have a good backup of more than the agent's own
-    file, `only_agent` one of no more; `never` had none at all; `late` ones have had none for more than two intervals
-    and a day. `running`: a backup is open."""
+    """`scheduled`: those that are asked by schedule. Of them `good` ones have a good backup of more than the agent's
+    own file, `only_agent` one of no more; `never` had none at all; `late` ones have had none for more than two
+    intervals and a day. `running`: a backup is open."""
 
     all: int
     scheduled: int
@@ -76,7 +76,8 @@ class BackupStatistics(msgspec.Struct):
 
 class BackupAlert(msgspec.Struct):
     """`no_good_backup` since then (`backup_id` is the last good one, null: there was none), `only_agent`: the last good
-    one holds nothing but the agent's own file, `drill_failed` of that backup, `quota` (the machine's) and `fleet_quota` (`rvm_id` null), which will be reached at `since`."""
+    one holds nothing but the agent's own file, `drill_failed` of that backup, `quota` (the machine's) and `fleet_quota`
+    (`rvm_id` null), which will be reached at `since`."""
 
     code: Literal["no_good_backup", "only_agent", "drill_failed", "quota", "fleet_quota"]
     rvm_id: int | None

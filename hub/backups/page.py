@@ -3,8 +3,7 @@ script, by the operations of the API."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -14,14 +13,17 @@ from starlette.responses import Response
 from dashboard import backups as texts
 from dashboard import restores
 from dashboard.backups import BackupLine
+from dashboard.bulk import Forecast
 from db.backup_records import BackupRow
 from db.queries import backups as rows
 from hub.backups import api
 from hub.backups.drill import Drills
 from hub.backups.rules import due, keep
+from hub.commands import bulk as bulk_api
 from hub.commands import cards
 from hub.commands import rules as command_rules
 from hub.commands.rules import Refused
+from hub.commands.service import idempotency_key
 from hub.machines import tab
 from hub.model import backup_age
 from hub.model.access import role_needed
@@ -257,63 +259,45 @@ def as_problem(refused: Problem | Refused) -> Problem:
     return refused if isinstance(refused, Problem) else Problem("conflict", why_not(refused.code))
 
 
-MOST_AT_ONCE: Final = 1000
-MOST_FIELDS: Final = MOST_AT_ONCE + 10
-
-
-class ManyBackups(NamedTuple):
-    """Counts of the machines that would begin now, when they are back, and not at all."""
-
-    now: int
-    wait: int
-    cannot: int
+MOST_FIELDS: Final = bulk_api.MOST + 10
 
 
 async def ask_or_start_many(visit: Visit) -> Response:
+    """Show what would happen; with `sure`, ask all of them as one group."""
     if not visit.may("backup.start"):
         raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('backup.start')}")}))
-    found = _selected(visit)
+    found = cards.selected(visit)
     if not found:
         return _many(visit, found, visit.reader.t("bulk.none"), 422)
     if not visit.form.get("sure"):
         return _many(visit, found)
-    answers = [(machine, await _ask(visit, machine)) for machine in found]
+    call = cards.once(visit, None, None)
+    group = bulk_api.group_of(call, idempotency_key(call))
+    answers = [(machine, await _ask(visit, machine, group)) for machine in found]
     refused = [(machine, why) for machine, why in answers if why]
-    return _many(visit, found, refused=refused) if refused else go("/jobs?name=start_backup")
+    return _many(visit, found, group=group, refused=refused) if refused else go(f"/jobs?group={group}")
 
 
-async def _ask(visit: Visit, machine: Machine) -> str:
-    """The refusal's sentence, or ""."""
+async def _ask(visit: Visit, machine: Machine, group: str) -> str:
+    """The sentence of its refusal, "" without one."""
     try:
-        await api.start_backup(cards.once(visit, machine, api.BackupWanted(backup_type="incremental")))
+        await api.start_backup(cards.once(visit, machine, api.BackupWanted(backup_type="incremental")), group)
     except (Problem, Refused) as refused:
         return visit.sentence(as_problem(refused))
     return ""
 
 
 def _many(
-    visit: Visit,
-    found: list[Machine],
-    fault: str = "",
-    status: int = 200,
-    refused: list[tuple[Machine, str]] | None = None,
-) -> Response:
+    visit: Visit, found: list[Machine], fault: str = "", status: int = 200, *, group: str = "",
+    refused: Sequence[tuple[Machine, str]] = (),
+) -> Response:  # fmt: skip
     able = [machine for machine in found if not _cannot(machine)]
     away = sum(not machine.linked for machine in able)
-    lasts = int(command_rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)
+    forecast = Forecast(len(able) - away, away, len(found) - len(able))
     return visit.render(
-        "backups_bulk.html", status, machines=found, refused=refused, fault=fault,
-        forecast=ManyBackups(len(able) - away, away, len(found) - len(able)),
-        until_words=visit.reader.day(visit.reader.now + lasts), random_request=secrets.token_hex(16),
+        "bulk.html", status, **cards.of_many(visit, "backup", found, forecast), at="/bulk/backups", fault=fault,
+        group=group, refused=refused,
     )  # fmt: skip
-
-
-def _selected(visit: Visit) -> list[Machine]:
-    """Each machine once; removed and unreachable ones are left out."""
-    ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
-    machines = visit.context.fleet.machines
-    found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
-    return [m for m in found if m is not None and visit.may("backup.start", m.id)][:MOST_AT_ONCE]
 
 
 async def to_backups(visit: Visit) -> Response:

@@ -102,7 +102,7 @@ async def issue_many(
     """A repeated key gives the same group, and does what an interrupted call left out."""
     args, reason = rules.reasoned(name, args, reason)
     key = service.idempotency_key(call)
-    sending = _Sending(call, name, args, reason, _group_id(call, key), keyed=key is not None)
+    sending = _Sending(call, name, args, reason, group_of(call, key), keyed=key is not None)
     known = await sending.known()
     if known:
         machines = call.context.fleet.machines
@@ -242,8 +242,8 @@ def _row(target: BulkTarget) -> dict[str, Any]:
     return {"rvm_id": target.asked if by_number else None, "device_id": None if by_number else target.asked}
 
 
-def _group_id(call: Call, key: str | None) -> str:
-    """From the key, for the same caller."""
+def group_of(call: Call, key: str | None) -> str:
+    """The id of a new group; with an Idempotency-Key the same for the same caller."""
     if key is None:
         return rules.new_id(call.now)
     return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]

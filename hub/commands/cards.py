@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,11 +11,13 @@ from typing import Any, Final, NamedTuple
 from starlette.requests import Request
 
 from dashboard import jobs
+from dashboard.bulk import Forecast
 from db.queries import commands as command_rows
 from db.queries import users
 from db.records import CommandRow
-from hub.commands import service
+from hub.commands import bulk, rules, service
 from hub.model import actors, views
+from hub.model.actors import row_id
 from hub.model.changes import Change, moved_rows
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine
@@ -138,3 +141,20 @@ def once(visit: Visit, found: Machine | None, body: Any, query: Any = None) -> C
         scope["headers"] = [*scope["headers"], (service.HEADER.lower().encode(), key.encode("utf-8", "replace"))]
         call.request = Request(scope)
     return call
+
+
+def selected(visit: Visit) -> list[Machine]:
+    """The machines that a form names, each once, without those that were removed meanwhile or are out of reach."""
+    ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
+    machines = visit.context.fleet.machines
+    found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
+    return [m for m in found if m is not None and visit.user.reaches(m.id)][: bulk.MOST]
+
+
+def of_many(visit: Visit, key: str, machines: Sequence[Machine], forecast: Forecast) -> dict[str, Any]:
+    """What the page of one action for many machines takes: `key` names the action."""
+    until = visit.reader.now + int(rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)
+    return {
+        "key": key, "machines": machines, "forecast": forecast, "until_words": visit.reader.day(until),
+        "given": visit.form, "random_request": secrets.token_hex(16),
+    }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -13,7 +12,7 @@ from db.queries import commands
 from db.queries import commands as command_rows
 from db.queries.commands import CommandFilters, CommandMark
 from db.records import CommandRow
-from hub.commands import api, cards, rules, service
+from hub.commands import api, cards, service
 from hub.commands import bulk as bulk_api
 from hub.commands.cards import ShownJob
 from hub.commands.rules import Refused
@@ -250,7 +249,7 @@ async def ask_or_do(visit: Visit) -> Response:
         raise not_found()
     if not visit.may("command.send"):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))
-    found = _selected(visit)
+    found = cards.selected(visit)
     if not found:
         return _confirm(visit, action, found, visit.reader.t("bulk.none"), 422)
     reason = visit.form.get("reason", "").strip()
@@ -288,19 +287,8 @@ def _confirm(
 
 
 def _about(visit: Visit, action: bulk.BulkAction, found: list[Machine]) -> dict[str, Any]:
-    reader = visit.reader
-    return {
-        "action": action,
-        "machines": found,
-        "forecast": bulk.forecast(action, [views.machine_view(m, times="ms") for m in found]),
-        "until_words": reader.day(reader.now + int(rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
-        "given": visit.form,
-        "random_request": secrets.token_hex(16),
-    }
-
-
-def _selected(visit: Visit) -> list[Machine]:
-    ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
-    machines = visit.context.fleet.machines
-    found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
-    return [m for m in found if m is not None and visit.user.reaches(m.id)][: bulk_api.MOST]
+    forecast = bulk.forecast(action, [views.machine_view(m, times="ms") for m in found])
+    asks_reason = action.name == "set_status"
+    return cards.of_many(visit, action.key, found, forecast) | {
+        "at": "/bulk", "asks_reason": asks_reason, "needs_reason": action.needs_reason,
+    }  # fmt: skip

@@ -198,8 +198,10 @@ async def test_many_are_asked_from_the_fleet(vault: Vault) -> None:
         await page.page.click('#bulk [formaction="/bulk/backups"]')
         await expect(page.page.locator("main")).to_contain_text("1 is offline: will run when it is back")
         await page.page.click("main form .btn.main")
-        await page.page.wait_for_url("**/jobs?name=start_backup")
+        await page.page.wait_for_url("**/jobs?group=*")
         await expect(page.page.locator("#open .job")).to_have_count(2)
+        await expect(page.page.locator("#tally")).to_contain_text("0 of 2 done")
+        await expect(page.page.locator("#tally")).to_contain_text("1 offline (queued) [show]")
         assert page.faults == []
 
 
@@ -267,7 +269,7 @@ async def test_without_script_a_backup_is_asked_for_watched_and_cancelled(vault:
         await page.page.check('tr[data-id="1"] .x input')
         await page.page.click('#bulk [formaction="/bulk/backups"]')
         await page.page.click("main form .btn.main")
-        await page.page.wait_for_url("**/jobs?name=start_backup")
+        await page.page.wait_for_url("**/jobs?group=*")
         await page.page.click("#open .job .confirm summary")
         await page.page.click("#open .job .confirm button")
         await page.page.wait_for_url("**/jobs/*")

@@ -26,13 +26,14 @@ EXTENSIONS: Final[Mapping[str, str]] = {"gzip": ".tar.gz", "zstd": ".tar.zst", "
 
 
 class Wanted(NamedTuple):
-    """None: as the machine's settings have it."""
+    """What somebody asks for. None: as the machine's settings have it. `group_id`: of one request for many machines."""
 
     backup_type: str = "incremental"
     include_images: bool | None = None
     include_logs: bool | None = None
     trigger: str = "manual"
     reason: str | None = None
+    group_id: str | None = None
 
 
 class Announced(NamedTuple):
@@ -71,7 +72,9 @@ def drafted(
     args = {
         "backup_id": backup_id, "backup_type": wanted.backup_type, "include_images": images, "include_logs": logs,
     }  # fmt: skip
-    commanded = command_rules.draft(machine, START, args, by, now, key, reason=wanted.reason)
+    commanded = command_rules.draft(
+        machine, START, args, by, now, key, reason=wanted.reason, group_id=wanted.group_id
+    )  # fmt: skip
     command = next(change.row for change in commanded if isinstance(change, Put) and isinstance(change.row, CommandRow))
     row = BackupRow(
         id=backup_id, rvm_id=machine.id, backup_type=wanted.backup_type, created_at=now, trigger=wanted.trigger,

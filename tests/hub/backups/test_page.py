@@ -246,6 +246,21 @@ async def test_many_machines_are_asked_at_once_and_who_cannot_is_named(hub: ApiH
     assert [command.rvm_id for command in hub.context.fleet.open.values()] == [1, 2]
 
 
+async def test_many_that_are_asked_are_one_group_that_is_summed_up(hub: ApiHub) -> None:
+    other = hub.context.fleet.machines[2]
+    other.row = msgspec.structs.replace(other.row, capabilities=("start_backup",))
+    async with await browser(hub, "operator") as client:
+        many = {"rvm": ["1", "2"], "sure": "1", "request": "a" * 32}
+        places = [(await send(client, "/bulk/backups", **many)).headers["location"] for _ in range(2)]
+        assert places[0] == places[1], "pressed twice"
+        page = (await client.get(places[0])).text
+    groups = {command.group_id for command in hub.context.fleet.open.values()}
+    assert {f"/jobs?group={group}" for group in groups} == set(places)
+    tally = " ".join(re.sub(r"<[^>]+>", " ", page[page.index('id="tally"') :]).split())
+    assert "0 of 2 done" in tally
+    assert "1 offline (queued) [show]" in tally
+
+
 async def test_pages_of_the_history_follow_each_other(hub: ApiHub) -> None:
     for number in range(1, 46):
         await backup(hub, number, 100 - number, "completed")

@@ -93,7 +93,8 @@ def test_the_fleet_keeps_it_by_what_was_committed() -> None:
     assert fleet.apply(verified) == Touched(7, BACKUP_MEMBERS)
     assert machine_view(fleet.machines[7], times="ms")["backup"] == {
         "good_at": epoch_ms(NOW), "verified_at": epoch_ms(NOW), "only_agent": False, "failed_at": None,
-        "cancelled_at": None, "drill_failed_at": None, "late_at": None, "full_at": None, "open": False, "open_status": None, "open_type": None,
+        "cancelled_at": None, "drill_failed_at": None, "late_at": None, "full_at": None, "open": False,
+        "open_status": None, "open_type": None,
     }  # fmt: skip
 
 
