@@ -41,6 +41,8 @@ SWEEP_EVERY_S: Final = 3600.0
 UNCLAIMED: Final = timedelta(hours=2)
 """An upload without a row is left alone for so long: its row may be on its way."""
 PREFIX: Final = "backups/"
+ROOM_S: Final = 2.0
+"""So long one look at what is kept counts for the parts that come: many of them are no flood of reads."""
 
 
 class Backups:
@@ -60,6 +62,7 @@ class Backups:
         self._lock = anyio.Lock()  # From the look whether one is open to the commit of one more
         self._assembling: set[int] = set()  # Bound: the open backups, one a machine
         self.receiving: set[str] = set()  # Bound: MOST_MULTIPART. Keys of archives that have no row yet
+        self._rooms: dict[int, tuple[float, Room]] = {}  # Bound: the backups whose parts came within ROOM_S
         self._due = anyio.Event()
         self._tasks: TaskGroup | None = None
 
@@ -84,6 +87,14 @@ class Backups:
         kept = await rows.bytes_kept(self.store, rvm_id, 0 if but is None else but.id)
         s = self._settings
         return Room(s.backup_max_gib * GIB, s.backup_quota_gib * GIB, s.backup_fleet_quota_gib * GIB, *kept)
+
+    async def room_for_parts(self, row: BackupRow) -> Room:
+        """`room` without its parts, as it was ROOM_S ago at most."""
+        now = anyio.current_time()
+        self._rooms = {number: known for number, known in self._rooms.items() if now - known[0] < ROOM_S}
+        if row.id not in self._rooms:
+            self._rooms[row.id] = now, await self.room(row.rvm_id, row)
+        return self._rooms[row.id][1]
 
     async def begin(self, row: BackupRow, announced: Announced, parent: BackupRow | None) -> BackupRow:
         """With an upload open in the store. Raises ObjectsError, Conflict when it has ended, and a StoreError."""

@@ -17,7 +17,7 @@ from hub.backups.api import BackupType, BackupView, UploadStatus, find, view
 from hub.backups.multipart import MOST_OVERHEAD, Form, Sink
 from hub.backups.rules import life
 from hub.backups.rules.life import Announced, Archive
-from hub.backups.service import GIB, Backups
+from hub.backups.service import Backups
 from hub.backups.upload import CLOSED, Receiving, drain, ended_meanwhile, same_part, store_away
 from hub.kernel.objects.place import MAX_PARTS, PART_SIZE, ObjectsError
 from hub.model.actors import whole_number
@@ -138,9 +138,8 @@ async def put_part(call: Call) -> Answer:
     if row.upload_status != "uploading" or row.upload_id is None or backups.is_assembling(row):
         _must_be_open(row)
         raise Problem("conflict", Text("backup.not_begun"), code="conflict", headers=CLOSED)
-    most = call.context.settings.backup_max_gib * GIB
-    if (part.number - 1) * PART_SIZE + part.size > most:
-        raise _too_large(most)
+    # Of what this backup takes at the least with that part in it; whether all of it fits `complete` knows.
+    _must_fit(life.over(await backups.room_for_parts(row), (part.number - 1) * PART_SIZE + part.size))
     before = await rows.find_part(call.context.store, row.id, part.number)
     if before is not None and same_part(before, part):
         await drain(call.request)
@@ -243,13 +242,9 @@ def _must_be_open(row: BackupRow) -> None:
 def _must_fit(over: life.Over | None) -> None:
     if over is None:
         return
-    if over.code == "too_large":
-        raise _too_large(over.most)
-    raise Problem("conflict", Text(f"backup.{over.code}", {"most": over.most}), code="quota", headers=CLOSED)
-
-
-def _too_large(most: int) -> Problem:
-    return Problem("too-large", Text("backup.too_large", {"most": most}), code="too_large", headers=CLOSED)
+    sentence, is_large = Text(f"backup.{over.code}", {"most": over.most}), over.code == "too_large"
+    kind, code = ("too-large", "too_large") if is_large else ("conflict", "quota")
+    raise Problem(kind, sentence, code=code, headers=CLOSED)
 
 
 def of_part(request: Request) -> Cost:
@@ -281,7 +276,8 @@ OPERATIONS = (
         name="put_backup_part", method="PUT", path="/v2/rvms/{id}/backups/{backup_id}/parts/{number}",
         handler=put_part, tag=_TAG, summary="Send one part", action="backup.write", answers={200: PartView},
         refusals=(400, 409, 413, 422), cost=lambda _: Cost(), arrival=of_part,
-        description=f"The body is the part, with its Content-Length and its sha256 in {SHA}. At 200 it is on the "
+        description=f"The body is the part, with its Content-Length and its sha256 in {SHA}. 413 over the hub's limit "
+        "and 409 (`quota`) over the machine's or the fleet's, before it is read. At 200 it is on the "
         "store's disk. The same part again is answered at once; another one takes its place, until the upload is "
         "complete. A body may be slow, but not silent for 30 s.",
     ),

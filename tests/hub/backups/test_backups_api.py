@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +12,15 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from db.backup_records import BackupRow
+from db.engine.store import Store
 from db.queries import backups as rows
 from db.queries.events import list_events
 from hub.backups.download_api import DownloadLinks
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
 from hub.kernel.objects.place import PART_SIZE
+from hub.model.changes import Put
 from hub.model.machine import Machine
 from protocol.messages import CommandUpdate, Failure
 from tests.support.api_hub import ApiHub, api_hub
@@ -118,6 +122,58 @@ async def test_a_failed_command_ends_the_backup_and_its_parts(any_hub: ApiHub, c
     await any_hub.context[Backups].keep()
     assert await codes(any_hub) == ["backup.failed"], "once"
     assert (await client.start())["backup_id"] == number + 1
+
+
+async def test_a_part_beyond_the_quota_of_the_machine_or_the_fleet_is_refused_before_it_is_read(
+    any_hub: ApiHub, client: BackupClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.backups.service.GIB", 1024 * 1024)  # 20 MiB one, 200 MiB a machine
+    reads: list[int] = []
+    bytes_kept = rows.bytes_kept
+
+    async def counted(store: Store, rvm_id: int, but: int = 0) -> rows.BytesKept:
+        reads.append(rvm_id)
+        return await bytes_kept(store, rvm_id, but)
+
+    monkeypatch.setattr("hub.backups.service.rows.bytes_kept", counted)
+    backups = any_hub.context[Backups]
+    number = (await client.start())["backup_id"]
+    good(await client.begin(number))
+
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    async def refused(part: int, status: int, code: str) -> str:
+        address = f"{client.base}/backups/{number}/parts/{part}"
+        headers = {"X-Content-SHA256": "0" * 64, "Content-Length": str(PART_SIZE)}
+        found = problem(await client.http.put(address, content=never(), headers=headers), status, code)
+        return str(found["detail"])
+
+    async def kept(rvm_id: int, size: int) -> None:
+        row = BackupRow(
+            id=backups.next_id(), rvm_id=rvm_id, backup_type="full", created_at=any_hub.context.clock(),
+            upload_status="verified", file_size=size, drill_at=any_hub.context.clock(),
+        )  # fmt: skip
+        await any_hub.context.announce(Put(row))
+        backups._rooms.clear()  # as two seconds later
+
+    good(await client.put(number, 1, DATA[:PART_SIZE]))
+    await refused(3, 413, "too_large")
+    await kept(client.rvm_id, 188 * 1024 * 1024)
+    reads.clear()
+    for _ in range(5):
+        detail = await refused(2, 409, "quota")
+    assert "The machine's backups" in detail
+    assert len(reads) == 1, "a flood of parts is no flood of reads"
+    assert [part.number for part in await rows.parts_of(any_hub.context.store, number)] == [1]
+    backups._settings = replace(backups._settings, backup_quota_gib=0, backup_fleet_quota_gib=200)
+    backups._rooms.clear()
+    assert "All backups together" in await refused(2, 409, "quota")
+    await kept(any_hub.machines["two"], 1)
+    backups._settings = replace(backups._settings, backup_fleet_quota_gib=0)
+    backups._rooms.clear()
+    good(await client.put(number, 2, DATA[PART_SIZE:]))
 
 
 async def test_what_a_machine_sends_is_compared_part_by_part_and_whole(any_hub: ApiHub, client: BackupClient) -> None:
