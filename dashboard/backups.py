@@ -18,6 +18,7 @@ OPEN: Final = ("pending", "uploading")
 GOOD: Final = ("completed", "verified")
 DOES: Final = ("restore", "download", "verify", "delete")
 CLASSES: Final = ("data", "configuration", "images", "logs")
+DAY_MS: Final = 86_400_000
 MOST_LINES: Final = 200
 """Of a report, shown."""
 
@@ -204,6 +205,30 @@ def _brief_code(backup: Mapping[str, Any], now: int) -> str:
     if backup.get("cancelled_at"):
         return "cancelled"
     return "verified" if backup.get("verified_at") else "untried" if backup.get("good_at") else "none"
+
+
+class BackupSpace(NamedTuple):
+    """What backups take in the store. `mark` of `full`: warn where the room ends soon."""
+
+    taken: str
+    a_day: str
+    full: str
+    mark: str
+
+
+def space(r: Reader, used: int, quota: int, a_day: int, full_at: int | None, *, is_near: bool) -> BackupSpace:
+    """`quota` 0: none; `full_at`: when it is reached (ms), None: not as far as the hub looks ahead."""
+    of = r.amount(used) if not quota else r.t("backup.space.of", used=r.amount(used), quota=r.amount(quota))
+    if not quota:
+        full = r.t("backup.space.no_quota")
+    elif full_at is None:
+        full = r.t("backup.space.later")
+    elif full_at <= r.now:
+        full = r.t("backup.space.full")
+    else:
+        days = max(1, round((full_at - r.now) / DAY_MS))
+        full = r.t("backup.space.full_in", count=days, n=r.number(days), when=r.date(full_at))
+    return BackupSpace(of, r.amount(a_day), full, "warn" if is_near else "")
 
 
 def offers(b: Backup, may: Mapping[str, str], machine: str = "") -> tuple[BackupOffer, ...]:

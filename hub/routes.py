@@ -180,6 +180,7 @@ def page_routes() -> list[BaseRoute]:
 
 def _of_backups() -> list[tuple[str, WebPage]]:
     return [
+        ("/admin/backups", WebPage(backups_page.show_space, action="backup.read")),
         ("/bulk/backups", WebPage(home, backups_page.ask_or_start_many, most_fields=backups_page.MOST_FIELDS)),
         ("/machines/{id}/backups", WebPage(backups_page.show_backups)),
         ("/machines/{id}/backups/start", WebPage(backups_page.to_backups, backups_page.start)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -64,13 +66,15 @@ class MachineBackupBytes(BackupBytes):
 
 
 class BackupStatistics(msgspec.Struct):
-    """Of the machines that the caller reaches; `fleet` only for those who reach all. `backups`: by state. `drill`:
-    the backup being restored now."""
+    """Of the machines that the caller reaches; `fleet` (all together) only for those who reach all. `counted_at`: when
+    `fleet` and `machines_bytes` were; null, as `fleet` is, in the first minutes after the hub's start. `backups`: how
+    many are kept in each state. `drill`: the backup that the hub restores now."""
 
     machines: BackedUpMachines
     backups: dict[UploadStatus, int]
     fleet: BackupBytes | None
     machines_bytes: list[MachineBackupBytes]
+    counted_at: Instant | None
     drill: int | None
 
 
@@ -114,18 +118,20 @@ async def show_statistics(call: Call) -> Answer:
         if call.principal.reaches(rvm_id) and status in counts:
             counts[status] += count
     found = [(machine.id, keeper.forecasts[machine.id]) for machine in machines if machine.id in keeper.forecasts]
+    fleet = keeper.forecast if call.principal.machines is None else None
     return Answer(
         {
-            "machines": _counted(call, machines),
+            "machines": machine_counts(machines, call.now),
             "backups": counts,
-            "fleet": _bytes(keeper.forecast) if call.principal.machines is None else None,
+            "fleet": None if fleet is None else _bytes(fleet),
             "machines_bytes": [{"rvm_id": rvm_id, **_bytes(forecast)} for rvm_id, forecast in found],
+            "counted_at": None if keeper.counted_at is None else rfc3339(keeper.counted_at),
             "drill": call.context[Drills].running,
         }
     )
 
 
-def _counted(call: Call, machines: list[Machine]) -> dict[str, int]:
+def machine_counts(machines: Sequence[Machine], now: datetime) -> dict[str, int]:
     scheduled = [machine for machine in machines if is_backed_up(machine)]
     good = [last_good(machine.backups) for machine in scheduled]
     alone = sum(row is not None and holds_agent_alone(row) for row in good)
@@ -134,7 +140,7 @@ def _counted(call: Call, machines: list[Machine]) -> dict[str, int]:
         "scheduled": len(scheduled),
         "good": sum(row is not None for row in good) - alone,
         "only_agent": alone,
-        "late": sum(is_late(machine, call.now) for machine in scheduled),
+        "late": sum(is_late(machine, now) for machine in scheduled),
         "never": sum(row is None for row in good),
         "running": sum(open_backup(machine.backups) is not None for machine in machines),
     }
@@ -151,7 +157,7 @@ async def list_alerts(call: Call) -> Answer:
         found = keep.alerts_of(machine, keeper.forecasts.get(machine.id), call.now)
         alerts += [{"rvm_id": machine.id, "name": machine.name, **alert._asdict()} for alert in found]
     fleet = keeper.forecast
-    if call.principal.machines is None and fleet.full_at is not None and keep.is_near(fleet, call.now):
+    if call.principal.machines is None and fleet is not None and keep.is_near(fleet, call.now):
         alerts.append({
             "rvm_id": None, "name": None, "code": "fleet_quota", "since": fleet.full_at, "backup_id": None,
         })  # fmt: skip

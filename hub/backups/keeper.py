@@ -42,7 +42,8 @@ GIB: Final = 2**30
 
 
 class BackupKeeper:
-    """`ask` and `keep` are one turn of each loop. `forecasts`: by machine; `forecast`: of all backups."""
+    """`ask` and `keep` are one turn of each loop. `forecasts`: of each machine, as of the last turn; `forecast`: of all
+    backups together, None until they were counted (at `counted_at`)."""
 
     def __init__(
         self,
@@ -67,7 +68,8 @@ class BackupKeeper:
         self._asking = RetryUntilAvailable("scheduled backups", StoreError, ObjectsError)
         self._keeping = RetryUntilAvailable("old backups", StoreError, ObjectsError, first_s=5.0, most_s=300.0)
         self.forecasts: dict[int, QuotaForecast] = {}  # Bound: the machines of the fleet
-        self.forecast = QuotaForecast(0, 0, 0, None)
+        self.forecast: QuotaForecast | None = None
+        self.counted_at: datetime | None = None
 
     async def run(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -139,11 +141,10 @@ class BackupKeeper:
         self.forecasts = {rvm_id: found for rvm_id, found in self.forecasts.items() if rvm_id in self._fleet.machines}
         longest = max((retention_of(machine) for machine in self._fleet.machines.values()), default=30)
         was_near = keep.is_near(self.forecast, now)
-        self.forecast = keep.forecast(files, self._quotas[1], longest, now)
-        if keep.is_near(self.forecast, now) and not was_near:
-            logger.warning(
-                "all backups together reach their quota at %s (--backup-fleet-quota-gib)", self.forecast.full_at
-            )
+        whole = self.forecast = keep.forecast(files, self._quotas[1], longest, now)
+        self.counted_at = now
+        if keep.is_near(whole, now) and not was_near:
+            logger.warning("all backups together reach their quota at %s (--backup-fleet-quota-gib)", whole.full_at)
 
     async def _delete(self, row: BackupRow) -> None:
         """Bytes first: killed in between, the next turn does it again."""

@@ -1,5 +1,5 @@
-"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and the list. Works without
-script, by the operations of the API."""
+"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and what there is;
+`/bulk/backups` and `/admin/backups`: of many machines. Works without script, by the operations of the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from dashboard.bulk import Forecast
 from db.backup_records import BackupRow
 from db.queries import backups as rows
 from hub.backups import api
+from hub.backups.care_api import machine_counts
 from hub.backups.drill import Drills
+from hub.backups.keeper import BackupKeeper
 from hub.backups.rules import due, keep
 from hub.commands import bulk as bulk_api
 from hub.commands import cards
@@ -302,3 +304,36 @@ def _many(
 
 async def to_backups(visit: Visit) -> Response:
     return go(f"/machines/{visit.machine().id}/backups")
+
+
+MOST_TAKING: Final = 20
+
+
+class TakingMachine(NamedTuple):
+    """A machine and what its backups take."""
+
+    id: int
+    name: str
+    space: texts.BackupSpace
+
+
+async def show_space(visit: Visit) -> Response:
+    """What the backups of all machines take, and how far the room reaches."""
+    keeper, user = visit.context[BackupKeeper], visit.user
+    machines = [machine for machine in visit.context.fleet.machines.values() if user.reaches(machine.id)]
+    known = [(machine, keeper.forecasts[machine.id]) for machine in machines if machine.id in keeper.forecasts]
+    most = sorted((each for each in known if each[1].used), key=lambda each: each[1].used, reverse=True)[:MOST_TAKING]
+    return visit.render(
+        "fleet_backups.html",
+        counts=machine_counts(machines, visit.now),
+        counted_at=None if keeper.counted_at is None else epoch_ms(keeper.counted_at),
+        space=None if keeper.forecast is None or user.machines is not None else _space(visit, keeper.forecast),
+        reaches_all=user.machines is None,
+        most=[TakingMachine(machine.id, machine.name, _space(visit, found)) for machine, found in most],
+    )
+
+
+def _space(visit: Visit, found: keep.QuotaForecast) -> texts.BackupSpace:
+    full_at = None if found.full_at is None else epoch_ms(found.full_at)
+    near = keep.is_near(found, visit.now)
+    return texts.space(visit.reader, found.used, found.quota, found.a_day, full_at, is_near=near)

@@ -102,6 +102,27 @@ def test_a_line_of_the_history() -> None:
     assert line({**part, "deleted_at": NOW}, (NOW, ""))[-1] == ""
 
 
+DAY = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("quota", "full_at", "english", "indonesian"),
+    [
+        (0, None, "no limit is set", "tidak ada batas"),
+        (10**12, None, "not in the next 90 days", "tidak dalam 90 hari ke depan"),
+        (10**12, NOW, "now: the hub takes no more", "sekarang: hub tidak menerima lagi"),
+        (10**12, NOW + DAY, "in 1 day, on 24 Nov 2026, if it goes on so", "dalam 1 hari, tanggal 24 Nov 2026,"),
+        (10**12, NOW + 19 * DAY, "in 19 days, on 12 Dec 2026,", "dalam 19 hari, tanggal 12 Des 2026,"),
+    ],
+)
+def test_how_far_the_room_reaches(quota: int, full_at: int | None, english: str, indonesian: str) -> None:
+    for language, words in (("en", english), ("id", indonesian)):
+        found = backups.space(reader(language), 4 * 10**11, quota, 3 * 10**10, full_at, is_near=full_at == NOW)
+        assert found.full.startswith(words)
+        assert found.mark == ("warn" if full_at == NOW else "")
+        assert ("400" in found.taken, "1" in found.taken) == (True, quota > 0)
+
+
 def locked(members: Any, may: Any = FREE, machine: str = "") -> list[str]:
     return [offer.locked for offer in backups.offers(BACKUP | members, may, machine)]
 

@@ -127,8 +127,10 @@ async def test_statistics_count_what_the_caller_reaches(any_hub: ApiHub, client:
         id=5, rvm_id=one.id, backup_type="full", created_at=now, upload_status="verified", file_size=100, drill_at=now,
     )  # fmt: skip
     await any_hub.context.announce(Put(row))
-    await any_hub.context[BackupKeeper].keep()
     async with any_hub.of("operator") as operator, any_hub.of("technician") as technician:
+        early = good(await operator.get("/api/v2/backups/statistics"))
+        assert (early["fleet"], early["counted_at"], early["machines_bytes"]) == (None, None, []), "no false zero"
+        await any_hub.context[BackupKeeper].keep()
         whole = good(await operator.get("/api/v2/backups/statistics"))
         assert whole["machines"] == {
             "all": 2, "scheduled": 2, "good": 1, "only_agent": 0, "late": 0, "never": 1, "running": 0,
@@ -137,6 +139,7 @@ async def test_statistics_count_what_the_caller_reaches(any_hub: ApiHub, client:
         assert (whole["fleet"]["used"], whole["fleet"]["quota"], whole["fleet"]["full_at"]) == (100, 0, None)
         assert {each["rvm_id"]: each["used"] for each in whole["machines_bytes"]} == {one.id: 100, one.id + 1: 0}
         assert whole["drill"] is None
+        assert whole["counted_at"] is not None
         await any_hub.context.announce(Patch(BackupRow, 5, {"report": {"counts": {"only_agent": 1}}},
                                              where=(("rvm_id", "=", one.id),)))  # fmt: skip
         counted = good(await operator.get("/api/v2/backups/statistics"))["machines"]

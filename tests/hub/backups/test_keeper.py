@@ -256,12 +256,15 @@ async def test_the_forecast_of_a_machine_and_of_the_fleet(room: BackupRoom, capl
     for number in range(1, 11):
         await room.add_archive(one, number, ITEMS, created_at=NIGHT - (11 - number) * DAY, file_size=100)
     keeper = room.new_keeper(quota=2000, fleet_quota=1500)
+    assert (keeper.forecast, keeper.counted_at, keeper.forecasts) == (None, None, {}), "nothing is counted yet"
     await keeper.keep()
     assert one.backup_full_at == keeper.forecasts[one.id].full_at is not None
     assert two.backup_full_at is None
     assert (keeper.forecasts[one.id].used, keeper.forecasts[two.id].used) == (1000, 0)
-    assert keeper.forecast.used == 1000
-    assert keeper.forecast.full_at is not None
-    assert abs(keeper.forecast.full_at - (NIGHT + 5 * DAY)) < timedelta(minutes=5)
+    whole = keeper.forecast
+    assert whole is not None
+    assert whole.used == 1000
+    assert whole.full_at is not None
+    assert abs(whole.full_at - (NIGHT + 5 * DAY)) < timedelta(minutes=5)
     await keeper.keep()
     assert caplog.text.count("--backup-fleet-quota-gib") == 1

@@ -261,6 +261,29 @@ async def test_many_that_are_asked_are_one_group_that_is_summed_up(hub: ApiHub) 
     assert "1 offline (queued) [show]" in tally
 
 
+async def test_the_room_of_all_backups_stands_on_a_page_with_its_forecast(hub: ApiHub) -> None:
+    keeper = hub.context[BackupKeeper]
+    await backup(hub, 1, 24)
+    await backup(hub, 2, 1, report={"counts": {"only_agent": 1}})
+    early = await page_of(hub, "admin", path="/admin/backups")
+    assert "Not counted yet" in early
+    assert "0 B" not in early
+    keeper._quotas = 10**9, 2 * 10**9
+    await keeper.keep()
+    page = re.sub(r"<[^>]+>", " ", await page_of(hub, "admin", path="/admin/backups")).replace("\u202f", " ")
+    words = " ".join(page.split())
+    assert "Taken 428 MB of 2.0 GB" in words
+    assert "New each day 428 MB" in words
+    assert "Full in 4 days, on " in words
+    assert "one 428 MB of 1.0 GB" in words
+    assert "With nothing but the agent's own file in it 1" in words
+    indonesian = await page_of(hub, "admin", "id", path="/admin/backups")
+    assert "kalau terus begini" in indonesian
+    own = await page_of(hub, "technician", path="/admin/backups")
+    assert "Room for backups" not in own, "who reaches some machines is told of those"
+    assert "Machines that take the most" in own
+
+
 async def test_pages_of_the_history_follow_each_other(hub: ApiHub) -> None:
     for number in range(1, 46):
         await backup(hub, number, 100 - number, "completed")

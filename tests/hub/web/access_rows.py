@@ -231,6 +231,7 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /machines/{id}/undo": PAGE_OF_MACHINE,
     "POST /machines/{id}/undo": WORK_ON_PAGE,
     "GET /admin/settings": PAGE,
+    "GET /admin/backups": PAGE,
     "GET /admin/settings/parts": PAGE,
     "POST /admin/settings": PAGE_OF_ADMIN,
     "GET /admin/users": PAGE_OF_ADMIN,
