@@ -33,6 +33,7 @@ from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.download_slots import DownloadSlots
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import Instant
+from hub.web.shell.page import refusal_page, wants_page
 
 OPEN_WITHIN_S: Final = 60.0
 RESUME_WITHIN_S: Final = 3600.0
@@ -145,6 +146,16 @@ async def make_link(call: Call) -> Answer:
 
 
 async def use_link(call: Call) -> Answer:
+    """A person who opens it again is told by a page."""
+    try:
+        return await _opened_link(call)
+    except Problem as refused:
+        if not wants_page(call.request):
+            raise
+        return Answer(await refusal_page(call, refused, "link"))
+
+
+async def _opened_link(call: Call) -> Answer:
     resumes = "if-range" in call.request.headers and "range" in call.request.headers
     token, looks = call.request.path_params["token"], call.request.method == "HEAD"
     link = call.context[DownloadLinks].open(token[:100], call.address, resumes=resumes, looks=looks)
@@ -301,6 +312,6 @@ OPERATIONS = (
         summary="The archive that a link leads to", action=None, answers={200: bytes, 206: bytes},
         refusals=(404, 409, 416, 429), other_media=(_MEDIA,),
         description="The link is the credential. Where the hub is set to `backup_download presigned` and the store is "
-        "S3, the answer leads there.",
+        "S3, the answer leads there. A refusal is a page where the request accepts text/html.",
     ),
 )  # fmt: skip

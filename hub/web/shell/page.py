@@ -180,11 +180,7 @@ class WebPage:
         """The request boundary: every exception becomes a page, the unforeseen also a log line."""
         context: HubContext = request.app.state.hub
         visit = Visit(context, request, reader_for(context, request, None), None, {})
-        # The first page of a hub waits for its files and templates, and nothing else of the hub does.
-        if not assets.ready():
-            await anyio.to_thread.run_sync(assets.load)
-        if not pages.ready():
-            await anyio.to_thread.run_sync(pages.load)
+        await _load()
         try:
             visit = await self._visit(visit)
             response = await self.handlers[request.method](visit)
@@ -219,6 +215,14 @@ class WebPage:
             if visit.principal is not None and not self.entrance:
                 endpoint.may_change_now(context, visit.principal, self.action)
         return visit
+
+
+async def _load() -> None:
+    """The first page of a hub waits for its files and templates, and nothing else of the hub does."""
+    if not assets.ready():
+        await anyio.to_thread.run_sync(assets.load)
+    if not pages.ready():
+        await anyio.to_thread.run_sync(pages.load)
 
 
 async def _form(request: Request, most: int) -> tuple[tuple[str, str], ...]:
@@ -287,6 +291,27 @@ def error_page(visit: Visit, error: Exception) -> Response:
     answer = _error(visit, error.status, "500", number, visit.sentence(error))
     answer.headers.update(error.headers)
     return answer
+
+
+async def refusal_page(call: Call, refused: Problem, missing: str = "404") -> Response:
+    """Of an operation of the API, for a person whose browser came to its address; `missing` names the words where there
+    is nothing."""
+    await _load()
+    principal = await identify.identify(call.context, call.request)
+    principal = principal if principal is not None and principal.is_signed_in else None
+    visit = Visit(call.context, call.request, reader_for(call.context, call.request, principal), principal, {})
+    if refused.kind == "not-found":
+        page = _error(visit, refused.status, missing, secrets.token_hex(4))
+    else:
+        page = error_page(visit, refused)
+    if isinstance(page, Rendering):
+        await page.write()
+    return page
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks, for a person to look at it."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _error(visit: Visit, status: int, code: str, number: str, sentence: str = "") -> Response:

@@ -366,6 +366,31 @@ async def test_a_link_opens_once_and_goes_on_where_it_broke_off(any_hub: ApiHub,
     assert await codes(any_hub) == ["backup.downloaded", "backup.completed"]
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "This link has been used"), ("id", "Tautan ini sudah dipakai")])
+async def test_a_person_who_opens_a_used_link_is_shown_a_page(
+    any_hub: ApiHub, client: BackupClient, language: str, words: str
+) -> None:
+    good(await client.made(DATA))
+    number = (await client.status())["backup_id"]
+    accepted = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": language}
+    async with any_hub.of("operator") as operator, any_hub.client() as nobody:
+        link = good(await operator.post(f"{client.base}/backups/{number}/download"), 201)
+        assert (await nobody.get(link["url"], headers=accepted)).content == DATA
+        page = await nobody.get(link["url"], headers=accepted)
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert words in page.text
+        assert f'<html lang="{language}"' in page.text
+        assert page.headers["cache-control"] == "no-store"
+        head = await nobody.head(link["url"], headers=accepted)
+        assert (head.status_code, head.content) == (404, b"")
+        problem(await nobody.get(link["url"]), 404)
+        gone = good(await operator.post(f"{client.base}/backups/{number}/download"), 201)
+        row = machine(any_hub).backups[number]
+        await any_hub.context[Backups].objects.delete(row.file_path or "")
+        lost = await nobody.get(gone["url"], headers=accepted)
+        assert (lost.status_code, lost.headers["content-type"]) == (409, "text/html; charset=utf-8")
+
+
 async def test_a_link_gives_nothing_once_its_maker_may_not(any_hub: ApiHub, client: BackupClient) -> None:
     good(await client.made(DATA))
     number = (await client.status())["backup_id"]
