@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, Protocol
 
 import asyncpg
 
+from db.backup_records import BACKUP_COUNTER
 from db.engine import postgres_ownership
 from db.engine.dump import BATCH, connected
 from db.engine.migrate import make_sqlite, script, upgrade, versions
@@ -40,6 +41,9 @@ class DatabaseLoad(Protocol):
         """How many rows. Raises StoreError, ValueError."""
 
     async def keep_last_ids(self, last_ids: Mapping[str, int]) -> None: ...
+
+    async def count_backups_from(self, behind: int) -> None:
+        """The hub numbers them itself: the next one is that far behind all that are known, and one more."""
 
 
 @contextlib.asynccontextmanager
@@ -131,8 +135,17 @@ class _IntoSqlite:
         if last := max(most, last_ids.get("system_metrics", 0)):
             self._connection.execute(_COUNT_SAMPLES, (last,))
 
+    async def count_backups_from(self, behind: int) -> None:
+        count = _COUNT_BACKUPS.format(name="?1", behind="?2", most="max")
+        self._connection.execute(count, (BACKUP_COUNTER, behind))
+
 
 _AUTOINCREMENT = "SELECT name FROM sqlite_master WHERE type = 'table' AND upper(sql) LIKE '%AUTOINCREMENT%'"
+_COUNT_BACKUPS = """
+INSERT INTO counters (name, value) SELECT {name}, {behind} + {most}(
+    coalesce((SELECT max(id) FROM backup_logs), 0), coalesce((SELECT value FROM counters WHERE name = {name}), 0)
+) WHERE true ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
 _COUNT_SAMPLES = """
 INSERT INTO counters (name, value) VALUES ('system_metrics', ?1)
 ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)
@@ -176,6 +189,10 @@ class _IntoPostgres:
             name = str(row["name"])
             most = await self._connection.fetchval(f'SELECT max(id) FROM "{name}"')  # noqa: S608 - of the schema
             await self._connection.execute(_LAST_ID, name, "id", max(int(most or 0), last_ids.get(name, 0)))
+
+    async def count_backups_from(self, behind: int) -> None:
+        count = _COUNT_BACKUPS.format(name="$1::text", behind="$2::bigint", most="greatest")
+        await self._connection.execute(count, BACKUP_COUNTER, behind)
 
 
 _WITH_IDS = """

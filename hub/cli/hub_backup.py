@@ -12,10 +12,12 @@ import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
 from dashboard import formats
+from db.backup_records import BackupRow, RestoreRow
 from db.engine.dump import DatabaseSnapshot, ReferredObject, open_snapshot
 from db.engine.load import open_load
 from db.engine.migrate import versions
@@ -51,6 +53,10 @@ LEFT_OUT: Final = frozenset({"sessions", "sign_in_links", "sign_in_failures"})
 LAST_BACKUP: Final = "last_backup.json"
 """In the data folder, for `doctor`."""
 SPARE_BYTES: Final = 64 * 1024 * 1024
+GAP_AT_LEAST: Final = 1000
+"""For a clock that was set back meanwhile. Otherwise one a second is more than a hub gives."""
+GAP_AT_MOST: Final = 10_000_000
+"""For one that was years wrong: the ids are 31 bits."""
 _OF_THIS_COMPUTER: Final = frozenset({"data_dir", "database_url", "warnings"})
 _SHOWN: Final = 3
 
@@ -179,7 +185,18 @@ async def _fill(settings: Settings, reader: BackupReader) -> None:
                 rows = await load.copy(CopiedTable(table.name, table.columns), lines)
             if rows != table.rows:
                 raise BackupFileError("damaged", table.name)
-        await load.keep_last_ids(manifest.last_ids)
+        gap, names = _gap(manifest.made_at), {table.name for table in manifest.tables}
+        restores = manifest.last_ids.get(RestoreRow.TABLE, 0)
+        await load.keep_last_ids({**manifest.last_ids, RestoreRow.TABLE: restores + gap})
+        if BackupRow.TABLE in names:
+            await load.count_backups_from(gap)
+
+
+def _gap(made_at: str) -> int:
+    """How many numbers of backups and of restores the hub may have given after its copy was made: what people wrote
+    down and machines remember of them shall never mean another one."""
+    passed = now() - datetime.strptime(made_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    return GAP_AT_LEAST + min(max(0, int(passed.total_seconds())), GAP_AT_MOST)
 
 
 async def _missing_objects(settings: Settings, reader: BackupReader) -> list[str] | None:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from db.backup_records import BACKUP_COUNTER, BackupRow, RestoreRow
+from db.engine.row_writes import insert
+from db.engine.store import open_store
+from db.queries import backups
+from db.records import CounterRow
 from hub.cli import hub_backup
 from hub.cli.backup_file import MANIFEST, SEAL, BackupFileError, BackupReader, BackupWriter, scratch_folder
 from hub.cli.output import Exit
+from hub.settings import Settings
 from tests.doors.conftest import Cli, Said
 from tests.support.door_process import REPOSITORY, DoorProcess
 from tests.support.postgres import Databases
@@ -123,6 +133,53 @@ def test_a_hub_restored_from_a_backup_starts(
     assert cli("restore", backup, "--data-dir", there).code == 0
     assert (there / "hub.sqlite3").stat().st_mode & 0o077 == 0
     start_hub("--port", "0", RVM_DATA_DIR=str(there)).wait_for("http://")
+
+
+def test_numbers_that_were_given_after_the_copy_never_come_again(
+    cli: Cli, here: list[object], there: list[object], tmp_path: Path
+) -> None:
+    filled(cli, *here)
+    path = tmp_path / "hub.tar"
+    assert cli("backup", path, *here).code == 0
+    given = asyncio.run(numbered(here))
+    command = [sys.executable, "run_hub.py", "restore", str(path), *map(str, there)]
+    environment = {**os.environ, "RVM_BOOTSTRAP": "off"}
+    said = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    again = asyncio.run(numbered(there))
+    assert min(again.restores) > max(given.restores)
+    assert min(again.backups) > max(given.backups)
+    later = tmp_path / "later.tar"
+    assert cli("backup", later, *there).code == 0
+    assert BackupReader(later).manifest.last_ids["backup_restores"] == max(again.restores)
+
+
+class Numbers(NamedTuple):
+    backups: list[int]
+    restores: list[int]
+
+
+async def numbered(place: list[object]) -> Numbers:
+    """What a hub there numbers: five backups, and a restore of each."""
+    flags = dict(zip(place[::2], place[1::2], strict=True))
+    given = {str(name).removeprefix("--").replace("-", "_"): value for name, value in flags.items()}
+    store = await open_store(Settings.load(given, {}).database_url)
+    found = Numbers([], [])
+    moment = datetime.now(timezone.utc)
+    try:
+        for _ in range(5):
+            number = await backups.last_id(store) + 1
+            row = BackupRow(id=number, rvm_id=1, backup_type="full", created_at=moment)
+            restore = RestoreRow(
+                rvm_id=1, backup_id=number, state="succeeded", dry_run=True, requested_by="user:1", created_at=moment
+            )
+            counted = insert(CounterRow(name=BACKUP_COUNTER, value=number), over=("value",))
+            made = await store.write(insert(row), counted, insert(restore))
+            found.backups.append(number)
+            found.restores.append(int(made[-1].rows[0]["id"]))
+    finally:
+        await store.close()
+    return found
 
 
 def test_a_database_that_is_not_empty_is_left_alone(cli: Cli, backup: Path, data: Path) -> None:
