@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import anyio.to_thread
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
+from hub.backups.rules.drill import TOO_SLOW
 from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -29,6 +29,7 @@ FOLDERS: Final = "check-"
 MANIFESTS: Final = "manifest-"
 DAMAGED: Final = "archive_damaged"
 
+Popen = subprocess.Popen[bytes]
 ArchiveBytes = Path | Callable[[], AsyncIterator[bytes]]
 """A file, or what gives its bytes from the front."""
 
@@ -37,7 +38,9 @@ class NotCheckedError(Exception):
     pass
 
 
-async def check(archives: Sequence[ArchiveBytes], scratch: Path, room: int, manifest: Path) -> dict[str, Any]:
+async def check(
+    archives: Sequence[ArchiveBytes], scratch: Path, room: int, manifest: Path, within: timedelta
+) -> dict[str, Any]:
     """The child's last line: `event` is done (sha256 one an archive, files, bytes) or failed (code, detail, path,
     archive: its place). `archives` oldest first; at most `room` bytes are unpacked. Raises NotCheckedError and
     ObjectsError."""
@@ -47,19 +50,14 @@ async def check(archives: Sequence[ArchiveBytes], scratch: Path, room: int, mani
     names = [f"fd:{reading[place]}" if place in reading else str(one) for place, one in enumerate(archives)]
     command = [sys.executable, "-m", "archive", "check", *names, "--scratch", str(scratch)]
     command += ["--max-bytes", str(room), "--manifest", str(manifest)]
-    try:
-        process = await anyio.open_process(
-            command, stdin=subprocess.DEVNULL, stderr=None, cwd=ROOT, pass_fds=list(reading.values())
-        )
-    except BaseException:
-        for feed in feeds:
-            feed.close()
-        raise
-    async with _ended(process, scratch):
-        return await _watched(process, feeds)
+    async with _running(command, feeds, scratch) as process:
+        with anyio.move_on_after(within.total_seconds()):
+            return await _watched(process, feeds)
+    detail = f"it was not unpacked and compared within {within.total_seconds() / 60:.0f} min"
+    return {"event": "failed", "code": TOO_SLOW, "detail": detail, "archive": None}
 
 
-async def _watched(process: Process, feeds: Sequence[_Feed]) -> dict[str, Any]:
+async def _watched(process: Popen, feeds: Sequence[_Feed]) -> dict[str, Any]:
     last: dict[str, Any] | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_feed, feeds, process)
@@ -79,18 +77,23 @@ async def _watched(process: Process, feeds: Sequence[_Feed]) -> dict[str, Any]:
     return last
 
 
-async def _last_line(process: Process) -> dict[str, Any] | None:
-    """None: silent for too long."""
-    if process.stdout is None:
+async def _last_line(process: Popen) -> dict[str, Any] | None:
+    """Of its output; None: it said nothing for too long."""
+    output, last, begun = process.stdout, b"", b""
+    if output is None:
         return None
-    lines, last = BufferedByteReceiveStream(process.stdout), b""
-    with contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound):
-        while True:
-            with anyio.move_on_after(SILENCE_S) as silence:
-                last = await lines.receive_until(b"\n", MAX_LINE)
-            if silence.cancelled_caught:
-                return None
-    await process.wait()
+    os.set_blocking(output.fileno(), False)
+    while len(begun) < MAX_LINE:
+        with anyio.move_on_after(SILENCE_S) as silence:
+            await anyio.wait_readable(output)
+        if silence.cancelled_caught:
+            return None
+        piece = os.read(output.fileno(), MAX_LINE)
+        if not piece:
+            await anyio.to_thread.run_sync(process.wait, abandon_on_cancel=True)
+            break
+        *whole, begun = (begun + piece).split(b"\n")
+        last = whole[-1] if whole else last
     with contextlib.suppress(ValueError):
         found = json.loads(last)
         return found if isinstance(found, dict) else {}
@@ -113,11 +116,9 @@ class _Feed:
                 os.close(end)
 
 
-async def _feed(feeds: Sequence[_Feed], process: Process) -> None:
-    """One after the other. A store that fails ends the child, for what it read was cut."""
+async def _feed(feeds: Sequence[_Feed], process: Popen) -> None:
+    """One after the other, as the child reads them. A store that fails ends the child: what it read was cut."""
     try:
-        for feed in feeds:
-            feed.close(feed.reading)
         for feed in feeds:
             try:
                 async for piece in feed.pieces():
@@ -144,18 +145,38 @@ async def _write(end: int, piece: bytes) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _ended(process: Process, scratch: Path) -> AsyncIterator[None]:
-    """Nothing of the child is left, whatever happens."""
+async def _running(command: list[str], feeds: Sequence[_Feed], scratch: Path) -> AsyncIterator[Popen]:
+    """Whatever happens, nothing of the child is left: there is one at a time. Threads begin and end it, as the loop
+    would stand still until a busy computer has given the new process a turn."""
+    with anyio.CancelScope(shield=True):
+        try:
+            process = await anyio.to_thread.run_sync(_begin, command, [feed.reading for feed in feeds])
+        except BaseException:
+            for feed in feeds:
+                feed.close()
+            raise
+        for feed in feeds:
+            feed.close(feed.reading)
     try:
-        yield
+        yield process
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode != 0:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-                await anyio.to_thread.run_sync(remove_folders, scratch)
-            await process.aclose()
+            await anyio.to_thread.run_sync(_end, process, scratch)
+
+
+def _begin(command: list[str], inherited: list[int]) -> Popen:
+    return subprocess.Popen(  # noqa: S603 - our own program
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=ROOT, pass_fds=inherited, bufsize=0
+    )  # fmt: skip
+
+
+def _end(process: Popen, scratch: Path) -> None:
+    if process.poll() != 0:
+        process.kill()
+        process.wait()
+        remove_folders(scratch)
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def clean(scratch: Path) -> None:

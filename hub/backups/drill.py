@@ -168,7 +168,8 @@ class Drills:
             return rules.failed([row], rules.BROKEN, actors.CLOCK, self._clock(), stored.values())
         manifest = self._scratch / f"{MANIFESTS}{row.id}.gz"
         try:
-            found = await check([self._archive(one) for one in chain], self._scratch, self._room, manifest)
+            archives = [self._archive(one) for one in chain]
+            found = await check(archives, self._scratch, self._room, manifest, rules.time_for(chain))
             damage = rules.damage_of(chain, found)
             if damage is not None:
                 return rules.failed(chain, damage, actors.CLOCK, self._clock(), stored.values())

@@ -33,7 +33,7 @@ FREE = dict.fromkeys(backups.DOES, "")
 FAILURES = {
     "damaged", "incomplete", "not_uploaded", "command_gone", "expired", "cancelled", "deadline", "no_sources", "quota",
     "disk", "disk_full", "too_large", "backup_ended", "backup_open", "backups_disabled", "parent_missing",
-    "hub_refused", "interrupted", "internal", "busy", *CODES,
+    "hub_refused", "interrupted", "internal", "busy", "too_slow", *CODES,
 }  # fmt: skip
 """What a backup, a drill or a restore fails with: codes of the hub, the machine and the archive."""
 

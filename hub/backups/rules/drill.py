@@ -19,9 +19,13 @@ WEEK: Final = timedelta(days=7)
 AGAIN: Final = timedelta(days=1)
 """After a drill that could not be made."""
 UNKNOWN: Final = "unknown_format"
-DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", "too_large", UNKNOWN, "wrong_chain"})
-"""Failures that are the backup's own (too_large: than any archive may be); after others (`archive/errors.py`)
-another drill may succeed."""
+TOO_SLOW: Final = "too_slow"
+TIME_AT_LEAST: Final = timedelta(minutes=10)
+SLOWEST: Final = 4 * 1024 * 1024
+"""Bytes of archives and of files a second: what takes longer is made to."""
+DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", "too_large", TOO_SLOW, UNKNOWN, "wrong_chain"})
+"""Codes of failures that are the backup's own (too_large: than any archive may be, on whatever disk); of others
+(`archive/errors.py`) another drill may tell more."""
 MAX_DETAIL: Final = 500
 UPLOAD: Final = "upload"
 """A simple client's upload may be any file: there is nothing to compare it with."""
@@ -41,6 +45,12 @@ def chain_of(row: BackupRow, stored: Mapping[int, BackupRow]) -> list[BackupRow]
 def is_readable(chain: Sequence[BackupRow], room: int) -> bool:
     """By the hub, within `room` bytes of scratch: unencrypted, and small enough unpacked."""
     return not any(row.encrypted for row in chain) and sum(row.bytes_total or 0 for row in chain) < room
+
+
+def time_for(chain: Sequence[BackupRow]) -> timedelta:
+    """How long a drill of it may take in all: no drill holds the others up for ever."""
+    size = sum((row.file_size or 0) + (row.bytes_total or 0) for row in chain)
+    return TIME_AT_LEAST + timedelta(seconds=size / SLOWEST)
 
 
 def asked(row: BackupRow, by: Actor, now: datetime) -> list[Change]:

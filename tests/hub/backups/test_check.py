@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -24,6 +25,7 @@ from tests.support.backup_room import left_in
 from tests.support.until import until
 
 ROOM = 10**9
+LONG = timedelta(hours=1)
 FULL = packed(tar_archive(header(1), [folder("app"), file("app/a", b"one"), file("app/b", os.urandom(3_000_000))]))
 CHANGED = packed(tar_archive(header(2, 1), [file("app/a", b"two")], ["app/b"]))
 
@@ -48,7 +50,7 @@ def archives(tmp_path: Path) -> list[Path]:
 
 async def test_a_chain_of_files_is_replayed_and_its_last_manifest_kept(archives: list[Path], tmp_path: Path) -> None:
     scratch, out = tmp_path / "scratch", tmp_path / "scratch" / "manifest-2.gz"
-    found = await check(archives, scratch, ROOM, out)
+    found = await check(archives, scratch, ROOM, out, LONG)
     assert (found["event"], found["backup_id"], found["files"]) == ("done", 2, 1)
     lines = list(manifest.read([gzip.decompress(out.read_bytes())]))
     assert isinstance(lines[1], manifest.Entry)
@@ -58,32 +60,32 @@ async def test_a_chain_of_files_is_replayed_and_its_last_manifest_kept(archives:
 
 
 async def test_a_chain_that_a_store_sends_is_replayed_without_a_copy(tmp_path: Path) -> None:
-    found = await check([pieces(FULL), pieces(CHANGED)], tmp_path, ROOM, tmp_path / "manifest-2.gz")
+    found = await check([pieces(FULL), pieces(CHANGED)], tmp_path, ROOM, tmp_path / "manifest-2.gz", LONG)
     assert (found["event"], found["chain"]) == ("done", [1, 2])
     assert found["archive_bytes"] == [len(FULL), len(CHANGED)]
 
 
 async def test_a_damaged_archive_is_named_by_its_place(archives: list[Path], tmp_path: Path) -> None:
     archives[1].write_bytes(CHANGED[:-40])
-    found = await check(archives, tmp_path, ROOM, tmp_path / "manifest-2.gz")
+    found = await check(archives, tmp_path, ROOM, tmp_path / "manifest-2.gz", LONG)
     assert (found["event"], found["code"], found["archive"]) == ("failed", "archive_damaged", 1)
 
 
 @pytest.mark.parametrize("failure", [ObjectMissingError("gone"), ObjectDamagedError("ends early")])
 async def test_what_the_store_lost_is_damage_of_that_archive(failure: Exception, tmp_path: Path) -> None:
     broken = [pieces(FULL), pieces(b"", failure)]
-    found = await check(broken, tmp_path, ROOM, tmp_path / "manifest-2.gz")
+    found = await check(broken, tmp_path, ROOM, tmp_path / "manifest-2.gz", LONG)
     assert (found["event"], found["code"], found["archive"]) == ("failed", "archive_damaged", 1)
 
 
 async def test_a_store_that_goes_away_says_nothing_about_the_archive(tmp_path: Path) -> None:
     with pytest.raises(ObjectsError, match="away"):
-        await check([pieces(FULL[:100_000], ObjectsError("away"))], tmp_path, ROOM, tmp_path / "manifest-1.gz")
+        await check([pieces(FULL[:100_000], ObjectsError("away"))], tmp_path, ROOM, tmp_path / "manifest-1.gz", LONG)
     assert left_in(tmp_path) == []
 
 
 async def test_more_than_there_is_room_for_is_no_damage(archives: list[Path], tmp_path: Path) -> None:
-    found = await check(archives, tmp_path, 1_000_000, tmp_path / "manifest-2.gz")
+    found = await check(archives, tmp_path, 1_000_000, tmp_path / "manifest-2.gz", LONG)
     assert found["event"] == "failed"
     assert found["code"] in ("too_large", "disk_full")
 
@@ -96,7 +98,24 @@ async def test_a_child_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: p
         yield b""
 
     with pytest.raises(NotCheckedError, match="said nothing"):
-        await check([never], tmp_path, ROOM, tmp_path / "manifest-1.gz")
+        await check([never], tmp_path, ROOM, tmp_path / "manifest-1.gz", LONG)
+
+
+async def test_one_that_takes_longer_than_it_may_is_ended_and_said_to_be_too_slow(tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    async def drop_by_drop() -> AsyncIterator[bytes]:
+        pids.extend(_children())
+        while True:
+            for start in range(1000):
+                yield FULL[start : start + 1]
+                await anyio.sleep(0.01)
+
+    found = await check([drop_by_drop], tmp_path, ROOM, tmp_path / "manifest-1.gz", timedelta(seconds=0.5))
+    assert (found["event"], found["code"]) == ("failed", "too_slow")
+    assert pids
+    assert not any(_is_alive(pid) for pid in pids)
+    assert left_in(tmp_path) == []
 
 
 async def test_nobody_waits_for_it_and_it_is_gone(tmp_path: Path) -> None:
@@ -107,7 +126,7 @@ async def test_nobody_waits_for_it_and_it_is_gone(tmp_path: Path) -> None:
         yield FULL[:100_000]
         await anyio.sleep_forever()
 
-    checking = asyncio.ensure_future(check([endless], tmp_path, ROOM, tmp_path / "manifest-1.gz"))
+    checking = asyncio.ensure_future(check([endless], tmp_path, ROOM, tmp_path / "manifest-1.gz", LONG))
     await until(lambda: bool(pids))
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -122,10 +141,11 @@ def test_a_hub_that_is_killed_takes_its_child_along(tmp_path: Path) -> None:
         packed(tar_archive(header(1), [file(f"app/{number}", os.urandom(1_500_000)) for number in range(40)]))
     )
     program = textwrap.dedent(f"""
-        import asyncio, pathlib
+        import asyncio, datetime, pathlib
         from hub.backups.check import check
         here = pathlib.Path({str(tmp_path)!r})
-        asyncio.run(check([here / "large.tar.gz"], here / "scratch", {ROOM}, here / "scratch" / "manifest-1.gz"))
+        asyncio.run(check([here / "large.tar.gz"], here / "scratch", {ROOM}, here / "scratch" / "manifest-1.gz",
+                          datetime.timedelta(hours=1)))
     """)
     hub = subprocess.Popen([sys.executable, "-c", program], cwd=module.ROOT)
     scratch = tmp_path / "scratch"

@@ -14,13 +14,17 @@ import pytest
 import pytest_asyncio
 
 from archive import manifest
+from dashboard.trouble import backup_causes
 from hub.backups.api import view
+from hub.backups.rules import drill as rules
+from hub.backups.rules import keep
 from hub.commands import rules as command_rules
 from hub.kernel.objects.folder import FolderShelf
 from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import Objects, open_objects
 from hub.model import actors
 from hub.model.changes import Patch, move
+from hub.model.views import epoch_ms, machine_view
 from hub.settings import Settings
 from tests.support.archives import file, folder, header, packed, tar_archive, tar_info, tar_of
 from tests.support.backup_room import BackupRoom, backup_room, left_in
@@ -123,6 +127,28 @@ async def test_bytes_that_are_a_good_archive_but_not_what_was_uploaded(room: Bac
     error = (await room.row(1)).drill_error
     assert error is not None
     assert "other bytes" in error["message"]
+
+
+async def test_a_drill_that_takes_too_long_is_a_failed_one_that_somebody_sees(
+    room: BackupRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = await room.add_machine()
+    await room.add_archive(machine, 1, ITEMS)
+    await room.add_archive(machine, 2, CHANGED, 1)
+    monkeypatch.setattr(rules, "TIME_AT_LEAST", timedelta())
+    await room.drills.turn()
+    for number in (1, 2):
+        error = (await room.row(number)).drill_error
+        assert error is not None
+        assert error["code"] == "too_slow"
+    (seen,) = keep.alerts_of(machine, None, room.clock())
+    assert seen.code == "drill_failed"
+    trouble = backup_causes(machine_view(machine, times="ms"), epoch_ms(room.clock()))
+    assert [cause for cause, _ in trouble] == ["backup_drill"]
+    monkeypatch.undo()
+    await room.engine.announce(*rules.asked(await room.row(2), actors.CLOCK, room.clock()))
+    await room.drills.turn()
+    assert (await room.row(2)).upload_status == "verified", "a person had it tried again"
 
 
 async def test_a_file_that_is_gone_from_the_store_is_a_failed_drill(any_room: BackupRoom) -> None:
