@@ -3,6 +3,8 @@ recording is evidence: it names machine, session and person without foreign keys
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from db.columns import UtcTimestamp
@@ -52,16 +54,24 @@ device_timezones = sa.Table(
     sa.Column("restart", JSON),
 )
 
+
+def _written() -> tuple[sa.Column[Any], ...]:
+    """Settings, and who wrote them when."""
+    return (
+        sa.Column("values", JSON, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", UtcTimestamp, nullable=False),
+        sa.Column("updated_by", sa.String(120), nullable=False),
+    )
+
+
 # The dynamic settings that differ from the defaults: for all machines, and for one. `version` grows with every write,
 # and what a machine runs is the larger of the two.
 fleet_config = sa.Table(
     "fleet_config",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("values", JSON, nullable=False),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("updated_at", UtcTimestamp, nullable=False),
-    sa.Column("updated_by", sa.String(120), nullable=False),
+    *_written(),
 )
 
 machine_configs = sa.Table(
@@ -73,10 +83,7 @@ machine_configs = sa.Table(
         primary_key=True,
         autoincrement=False,
     ),
-    sa.Column("values", JSON, nullable=False),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("updated_at", UtcTimestamp, nullable=False),
-    sa.Column("updated_by", sa.String(120), nullable=False),
+    *_written(),
 )
 
 remote_access_sessions = sa.Table(

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
+import msgspec
+import pytest
 
 from db.backup_records import BackupRow
+from hub.backups.drill import Drills
+from hub.backups.keeper import BackupKeeper
 from hub.backups.rules.life import Wanted
 from hub.backups.service import Backups
 from hub.model.changes import Put, move, moved_rows, put_rows
-from tests.support.api_hub import ApiHub
+from tests.support.api_hub import ApiHub, api_hub
 
 BACKUPS = "/machines/1/backups"
+EVIL = '"><script>alert(1)</script>&amp;{{7*7}}'
+"""What nobody's name, reason or file may do to a page."""
 
 
 async def rest(_self: object) -> None:
@@ -51,3 +61,22 @@ async def open_backup(hub: ApiHub, **members: Any) -> BackupRow:
     row, _ = await hub.context[Backups].start(hub.context.fleet.machines[1], Wanted(), "clock")
     moved = await hub.context.announce(move(row, upload_status="uploading", **members))
     return next(moved_rows(moved, BackupRow))
+
+
+@asynccontextmanager
+async def backed_up_hub(folder: Path, database_url: str, patch: pytest.MonkeyPatch) -> AsyncIterator[ApiHub]:
+    """With everybody, and a first machine that is connected and can be backed up and restored. Rows without archives
+    stay as they were put, and nothing begins by the clock."""
+    patch.setattr(Drills, "run", rest)
+    patch.setattr(BackupKeeper, "run", rest)
+    async with api_hub(folder, database_url=database_url) as made:
+        await made.add_everybody()
+        machine = made.context.fleet.machines[1]
+        machine.linked, machine.connection = True, "live"
+        machine.row = msgspec.structs.replace(machine.row, capabilities=("start_backup", "restore_backup"))
+        yield made
+
+
+async def send(client: httpx.AsyncClient, path: str, **given: Any) -> httpx.Response:
+    """A form of a page."""
+    return await client.post(path, data={**given, "csrf_token": client.headers["X-CSRF-Token"]})

@@ -1,9 +1,35 @@
 // What every tab of a machine has above its own: head, jobs and actions; and the parts of the tab that the hub draws.
 
+import { countJobs } from "./counts.js";
+import { Feed } from "./feed.js";
 import { Jobs } from "./jobs.js";
+import { LinkState } from "./link_state.js";
 import { MachineActions } from "./machine_actions.js";
 import { MachineHead } from "./machine_head.js";
 import { Parts } from "./parts.js";
+
+/**
+ * The feed of a page of one machine, and its state: `parts` and `draw` hear what is new; who watches a machine that is
+ * removed goes to all of them.
+ * @param {ConstructorParameters<typeof Feed>[0]} wanted @param {number} id @param {() => Parts} parts
+ * @param {() => void} draw
+ */
+export function machineFeed(wanted, id, parts, draw) {
+  const feed = new Feed(wanted, {
+    /** @param {number[]} ids @param {number[]} removed */
+    changed(ids, removed) {
+      if (removed.includes(id)) return location.assign("/");
+      countJobs(feed);
+      if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
+      return undefined;
+    },
+    news: (frame) => parts().heard(frame),
+    link: (state) => link.set(state),
+    version: (name) => link.version(name),
+  });
+  const link = new LinkState(feed);
+  return { feed, link };
+}
 
 export class MachineTop {
   /**

@@ -9,31 +9,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 import pytest_asyncio
 
-from hub.backups.drill import Drills
 from hub.backups.keeper import BackupKeeper
-from tests.support.api_hub import ApiHub, api_hub
-from tests.support.backup_rows import BACKUPS, backup, open_backup, rest
+from tests.support.api_hub import ApiHub
+from tests.support.backup_rows import BACKUPS, EVIL, backed_up_hub, backup, open_backup, send
 from tests.support.page_visitor import browser
 
 SHORT = '"><script>'
-EVIL = '"><script>alert(1)</script>&amp;{{7*7}}'
 
 
 @pytest_asyncio.fixture
 async def hub(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiHub]:
-    # Rows without archives stay as they were put, and nothing begins by the clock.
-    monkeypatch.setattr(Drills, "run", rest)
-    monkeypatch.setattr(BackupKeeper, "run", rest)
-    async with api_hub(tmp_path, database_url=sqlite_url) as made:
-        await made.add_everybody()
-        machine = made.context.fleet.machines[1]
-        machine.linked, machine.connection = True, "live"
-        machine.row = msgspec.structs.replace(machine.row, capabilities=("start_backup", "restore_backup"))
+    async with backed_up_hub(tmp_path, sqlite_url, monkeypatch) as made:
         yield made
 
 
@@ -88,10 +78,6 @@ async def test_the_green_mark_is_for_what_was_restored_and_compared(hub: ApiHub)
     marks = re.findall(r'<div class="mk"><svg class="i (\w+)"', history[: history.index("</table>")])
     assert marks == ["auto", "error", "error", "inactive", "active"]
     assert "214 MB Took 1 min 35 s" in rows[4]
-
-
-async def send(client: httpx.AsyncClient, path: str, **given: Any) -> httpx.Response:
-    return await client.post(path, data={**given, "csrf_token": client.headers["X-CSRF-Token"]})
 
 
 async def test_one_of_the_agents_own_file_alone_is_green_nowhere(hub: ApiHub) -> None:

@@ -8,22 +8,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-import msgspec
 import pytest
 import pytest_asyncio
 
 from dashboard.texts import texts_in
 from db.backup_records import RestoreRow
 from db.queries import backups as rows
-from hub.backups.drill import Drills
-from hub.backups.keeper import BackupKeeper
 from hub.model.changes import Put, put_rows
-from tests.support.api_hub import ApiHub, api_hub
-from tests.support.backup_rows import BACKUPS, backup, rest
+from tests.support.api_hub import ApiHub
+from tests.support.backup_rows import BACKUPS, EVIL, backed_up_hub, backup, send
 from tests.support.page_visitor import browser
 
-EVIL = '"><script>alert(1)</script>&amp;{{7*7}}'
 REASON = texts_in("en")("reason.missing")
 PREVIEW: dict[str, Any] = {
     "classes": {
@@ -38,19 +33,9 @@ PREVIEW: dict[str, Any] = {
 
 @pytest_asyncio.fixture
 async def hub(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiHub]:
-    monkeypatch.setattr(Drills, "run", rest)
-    monkeypatch.setattr(BackupKeeper, "run", rest)
-    async with api_hub(tmp_path, database_url=sqlite_url) as made:
-        await made.add_everybody()
-        machine = made.context.fleet.machines[1]
-        machine.linked, machine.connection = True, "live"
-        machine.row = msgspec.structs.replace(machine.row, capabilities=("start_backup", "restore_backup"))
+    async with backed_up_hub(tmp_path, sqlite_url, monkeypatch) as made:
         await backup(made, 1)
         yield made
-
-
-async def send(client: httpx.AsyncClient, path: str, **given: Any) -> httpx.Response:
-    return await client.post(path, data={**given, "csrf_token": client.headers["X-CSRF-Token"]})
 
 
 async def restored(hub: ApiHub, **members: Any) -> RestoreRow:

@@ -2,13 +2,11 @@
 
 import { Announcer } from "../announcer.js";
 import { Charts } from "../charts.js";
-import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
-import { Feed } from "../feed.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
-import { guardButtons, LinkState } from "../link_state.js";
-import { MachineTop } from "../machine_top.js";
+import { guardButtons } from "../link_state.js";
+import { MachineTop, machineFeed } from "../machine_top.js";
 import { StatusControl } from "../status_control.js";
 import { Tiles } from "../tiles.js";
 import { zoneCard } from "../zone_card.js";
@@ -17,22 +15,7 @@ const id = Number(document.body.dataset.id);
 const zone = document.body.dataset.siteZone ?? "";
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
-const feed = new Feed(
-  { machine: id, rate: 1 },
-  {
-    /** @param {number[]} ids @param {number[]} removed */
-    changed(ids, removed) {
-      if (removed.includes(id)) return location.assign("/");
-      countJobs(feed);
-      if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
-      return undefined;
-    },
-    news: (frame) => top.parts.heard(frame),
-    link: (state) => link.set(state),
-    version: (name) => link.version(name),
-  },
-);
-const link = new LinkState(feed);
+const { feed, link } = machineFeed({ machine: id, rate: 1 }, id, () => top.parts, draw);
 const top = new MachineTop(id, feed, spoken, () => link.draw());
 const tiles = new Tiles(feed.clock.now());
 const control = new StatusControl(id, feed, zone);
