@@ -21,8 +21,8 @@ class Conflict(StoreError):  # noqa: N818 - it reads `except Conflict`
         self.kind = kind
 
 
-class Unavailable(StoreError):  # noqa: N818
-    """Away, full or slower than 5 s; the same call may succeed later.
+class Unavailable(StoreError):  # noqa: N818 - likewise
+    """The database is away, full or took longer than 5 s; the same call may succeed later.
 
     `outcome_unknown`: it had been sent and may be stored; it must count as not."""
 
@@ -31,12 +31,12 @@ class Unavailable(StoreError):  # noqa: N818
         self.outcome_unknown = outcome_unknown
 
 
-class Rejected(StoreError):  # noqa: N818
-    """No retry can store it: NUL in a text, out of range, a broken check constraint."""
+class Rejected(StoreError):  # noqa: N818 - likewise
+    """No retry will make it storable: NUL in a text, a value out of range, a broken check constraint."""
 
 
-class Unsuitable(StoreError):  # noqa: N818
-    """`code`: encoding, pooling, read_only, standby, version; `facts` fill the sentence."""
+class Unsuitable(StoreError):  # noqa: N818 - likewise
+    """`code` is stable: encoding, pooling, read_only, standby, version; `facts` fill the places of the sentence."""
 
     def __init__(self, code: str, why: str, **facts: object) -> None:
         super().__init__(why)
@@ -44,8 +44,8 @@ class Unsuitable(StoreError):  # noqa: N818
         self.facts = facts
 
 
-class OtherVersion(StoreError):  # noqa: N818
-    """It, or a copy, has `found`; this program knows up to `newest`."""
+class OtherVersion(StoreError):  # noqa: N818 - likewise
+    """The database, or a copy of one, has `found`; this program knows versions up to `newest`."""
 
     def __init__(self, found: str, newest: str) -> None:
         super().__init__(f"the database has version {found}, this program {newest}")
@@ -53,8 +53,8 @@ class OtherVersion(StoreError):  # noqa: N818
         self.newest = newest
 
 
-class NotEmpty(StoreError):  # noqa: N818
-    """A hub's tables are in what a copy should fill."""
+class NotEmpty(StoreError):  # noqa: N818 - likewise
+    """What is to be filled with a copy has tables of a hub already."""
 
     def __init__(self, where: str) -> None:
         super().__init__(f"{where} has tables of a hub already")

@@ -116,7 +116,7 @@ class EventRow(TableRow, frozen=True, kw_only=True):
     code: str
     actor: str
     rvm_id: int | None = None
-    params: dict[str, Any] = {}  # noqa: RUF012 - msgspec gives each a copy
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     boot_id: str | None = None

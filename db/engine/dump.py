@@ -16,7 +16,7 @@ import asyncpg
 from db.engine.migrate import READ_VERSION, versions
 from db.engine.postgres_errors import FAILURES, from_postgres
 from db.engine.postgres_lane import CONNECT_S, NAME
-from db.engine.row_text import CopiedTable, written
+from db.engine.row_text import CopiedTable, select_all, written
 from db.engine.sqlite_files import BUSY_MS, from_sqlite, path_of
 from db.errors import OtherVersion
 
@@ -125,8 +125,7 @@ class _OfSqlite:
         self._connection = connection
 
     async def copy(self, table: CopiedTable, write: Callable[[bytes], object]) -> int:
-        names = ", ".join(f'"{name}"' for name, _ in table.columns)
-        found = self._connection.execute(f'SELECT {names} FROM "{table.name}"')  # noqa: S608 - names of the schema
+        found = self._connection.execute(select_all(table))
         count = 0
         while rows := found.fetchmany(BATCH):
             write("".join(written(table, rows)).encode())

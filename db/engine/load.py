@@ -22,7 +22,7 @@ from db.engine.dump import BATCH, connected
 from db.engine.migrate import make_sqlite, script, upgrade, versions
 from db.engine.ownership import FileLock, Owner
 from db.engine.postgres_errors import FAILURES, from_postgres
-from db.engine.row_text import CopiedTable, read
+from db.engine.row_text import CopiedTable, insert_all, last_id_of, read
 from db.engine.sqlite_files import from_sqlite, path_of
 from db.errors import NotEmpty, OtherVersion
 from db.schema import metadata
@@ -113,9 +113,7 @@ class _IntoSqlite:
         self._connection = connection
 
     async def copy(self, table: CopiedTable, lines: BinaryIO) -> int:
-        names = ", ".join(f'"{name}"' for name, _ in table.columns)
-        marks = ", ".join("?" * len(table.columns))
-        insert = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - names of the schema
+        insert = insert_all(table)
         rows = read(table, io.TextIOWrapper(lines, encoding="utf-8", newline="\n"))
         count = 0
         while batch := list(islice(rows, BATCH)):
@@ -187,7 +185,7 @@ class _IntoPostgres:
         found = await self._connection.fetch(_WITH_IDS)
         for row in found:
             name = str(row["name"])
-            most = await self._connection.fetchval(f'SELECT max(id) FROM "{name}"')  # noqa: S608 - of the schema
+            most = await self._connection.fetchval(last_id_of(name))
             await self._connection.execute(_LAST_ID, name, "id", max(int(most or 0), last_ids.get(name, 0)))
 
     async def count_backups_from(self, behind: int) -> None:

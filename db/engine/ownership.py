@@ -45,8 +45,8 @@ class Owner:
         return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
-class InUse(StoreError):  # noqa: N818
-    """`holder` None: unknown."""
+class InUse(StoreError):  # noqa: N818 - it reads `except InUse`
+    """Another hub has it. `holder` is None when it could not be found out who."""
 
     def __init__(self, resource: Resource, where: str, holder: Owner | None) -> None:
         super().__init__(f"another hub has the {resource} ({where}): {holder or 'an unknown process'}")

@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.elements import quoted_name
 
 from db.columns import UtcTimestamp, from_microseconds, to_microseconds
 from db.schema import metadata
@@ -37,6 +39,26 @@ def copied_tables(without: frozenset[str]) -> list[CopiedTable]:
         for table in metadata.sorted_tables
         if table.name not in without
     ]
+
+
+def select_all(table: CopiedTable) -> str:
+    """SQL for SQLite."""
+    return str(sa.select(_quoted(table)).compile(dialect=sqlite.dialect()))
+
+
+def insert_all(table: CopiedTable) -> str:
+    """SQL for SQLite; the values come in the order of the lines."""
+    return str(sa.insert(_quoted(table)).compile(dialect=sqlite.dialect(paramstyle="qmark")))
+
+
+def last_id_of(name: str) -> str:
+    """SQL for either database."""
+    return str(sa.select(sa.func.max(sa.column("id"))).select_from(sa.table(quoted_name(name, quote=True))))
+
+
+def _quoted(table: CopiedTable) -> sa.TableClause:
+    columns = (sa.column(quoted_name(name, quote=True)) for name, _ in table.columns)
+    return sa.table(quoted_name(table.name, quote=True), *columns)
 
 
 def _kind(column: sa.Column[Any]) -> Kind:

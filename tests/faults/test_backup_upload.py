@@ -32,13 +32,12 @@ async def uploading(folder: Path, **settings: object) -> AsyncIterator[tuple[Hub
 
 async def resumed(client: BackupClient, backup_id: int) -> dict[int, str]:
     """The parts that the hub says it has, as soon as it is there."""
-    for _ in range(200):
+    while True:
         with contextlib.suppress(httpx.TransportError):
             answer = await client.begin(backup_id)
             if answer.status_code == 200:
                 return {part["number"]: part["sha256"] for part in answer.json()["data"]["parts"]}
         await asyncio.sleep(0.05)
-    raise AssertionError("the hub did not come back")
 
 
 async def test_a_hub_killed_at_any_moment_loses_no_confirmed_part(tmp_path: Path) -> None:
@@ -125,6 +124,6 @@ async def test_a_part_cut_off_is_no_part_and_a_new_sending_need_not_wait(tmp_pat
         await writer.drain()
         # Its connection is dead without a word: the next sending takes its place.
         good(await client.put(backup_id, 1, piece))
-        assert b"409" in await asyncio.wait_for(reader.readline(), 10)
+        assert b"409" in await reader.readline()
         writer.close()
         assert await resumed(client, backup_id) == {1: sha(piece)}

@@ -85,17 +85,16 @@ async def refused_while_frozen(hub: ForkedHub, machine: BackupClient, backup_id:
                     tasks.start_soon(put, number)
         watching.cancel_scope.cancel()
     print(f"refused after {max(took):.1f} s, threads {before} to {max(threads)}, longest block {max(blocks):.3f} s")
-    assert max(took) < REFUSED_WITHIN_S + 5, "with what a busy computer adds"
+    assert max(took) < 2 * REFUSED_WITHIN_S, "with what a busy computer adds"
     assert max(threads) <= before + THREADS + 2
     assert len(threads) > 20, "the hub answered all the time"
 
 
 async def until_taken(machine: BackupClient, backup_id: int, number: int) -> None:
     """As the agent does."""
-    with anyio.fail_after(60):
-        while True:
-            answer = await machine.put(backup_id, number, DATA[PART_SIZE * (number - 1) : PART_SIZE * number])
-            if answer.status_code == 200:
-                return
-            assert answer.status_code == 503, answer.text
-            await anyio.sleep(0.2)
+    while True:
+        answer = await machine.put(backup_id, number, DATA[PART_SIZE * (number - 1) : PART_SIZE * number])
+        if answer.status_code == 200:
+            return
+        assert answer.status_code == 503, answer.text
+        await anyio.sleep(0.2)

@@ -74,7 +74,7 @@ async def test_what_a_machine_uploads_is_drilled_by_itself_and_again_when_somebo
     def found_now() -> BackupRow:
         return machine(any_hub).backups[number]
 
-    await until(lambda: found_now().upload_status == "verified", within=30)
+    await until(lambda: found_now().upload_status == "verified")
     first = (await status_of(any_hub, number)).drill_at
     assert first is not None
     async with any_hub.of("technician") as technician:
@@ -82,17 +82,17 @@ async def test_what_a_machine_uploads_is_drilled_by_itself_and_again_when_somebo
     assert (begun["backup_id"], begun["by"], begun["command"]) == (number, "hub", None)
     asked = await list_events(any_hub.context.store, limit=50, codes=["backup.verify_asked"])
     assert [event.actor for event in asked] == [actors.user(any_hub.users["technician"])]
-    await until(lambda: (at := found_now().drill_at) is not None and at > first, within=30)
+    await until(lambda: (at := found_now().drill_at) is not None and at > first)
 
 
 async def test_a_damaged_upload_is_an_alert_until_there_is_a_good_one(any_hub: ApiHub, client: BackupClient) -> None:
     number = await uploaded(client, b"\x1f\x8b" + os.urandom(5000))
-    await until(lambda: machine(any_hub).backups[number].drill_error is not None, within=30)
+    await until(lambda: machine(any_hub).backups[number].drill_error is not None)
     async with any_hub.of("viewer") as viewer:
         (alert,) = good(await viewer.get("/api/v2/backups/alerts"))
         assert (alert["code"], alert["rvm_id"], alert["backup_id"]) == ("drill_failed", client.rvm_id, number)
         second = await uploaded(client)
-        await until(lambda: machine(any_hub).backups[second].upload_status == "verified", within=30)
+        await until(lambda: machine(any_hub).backups[second].upload_status == "verified")
         assert good(await viewer.get("/api/v2/backups/alerts")) == []
 
 

@@ -22,7 +22,6 @@ from hub.backups.check import NotCheckedError, check, clean
 from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
 from tests.support.archives import file, folder, header, packed, tar_archive
 from tests.support.backup_room import left_in
-from tests.support.until import until
 
 ROOM = 10**9
 LONG = timedelta(hours=1)
@@ -121,13 +120,17 @@ async def test_one_that_takes_longer_than_it_may_is_ended_and_said_to_be_too_slo
 async def test_nobody_waits_for_it_and_it_is_gone(tmp_path: Path) -> None:
     pids: list[int] = []
 
+    begun = asyncio.Event()
+
     async def endless() -> AsyncIterator[bytes]:
         pids.extend(_children())
+        begun.set()
         yield FULL[:100_000]
         await anyio.sleep_forever()
 
     checking = asyncio.ensure_future(check([endless], tmp_path, ROOM, tmp_path / "manifest-1.gz", LONG))
-    await until(lambda: bool(pids))
+    await begun.wait()
+    assert pids
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await checking
