@@ -57,7 +57,7 @@ def last_id_of(name: str) -> str:
 
 
 def _quoted(table: CopiedTable) -> sa.TableClause:
-    columns = (sa.column(quoted_name(name, quote=True)) for name, _ in table.columns)
+    columns: list[sa.ColumnClause[Any]] = [sa.column(quoted_name(name, quote=True)) for name, _ in table.columns]
     return sa.table(quoted_name(table.name, quote=True), *columns)
 
 

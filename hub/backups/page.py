@@ -298,7 +298,7 @@ def _many(
     forecast = Forecast(len(able) - away, away, len(found) - len(able))
     return visit.render(
         "bulk.html", status, **cards.of_many(visit, "backup", found, forecast), at="/bulk/backups", fault=fault,
-        group=group, refused=refused,
+        group=group, refused=refused, asks_reason=False, needs_reason=False,
     )  # fmt: skip
 
 

