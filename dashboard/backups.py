@@ -1,8 +1,7 @@
 """Renders a backup in words: what it holds, whether it can be restored, what may be done. Pure.
 
-Takes backups with instants in epoch milliseconds, and what the hub judges of each (`only_agent`, `cancelled`). The
-green mark is for what was restored somewhere and compared.
-"""
+Instants in epoch ms; `only_agent` and `cancelled` are judged by the hub. The green mark means restored somewhere and
+compared."""
 
 from __future__ import annotations
 

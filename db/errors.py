@@ -22,7 +22,7 @@ class Conflict(StoreError):  # noqa: N818 - it reads `except Conflict`
 
 
 class Unavailable(StoreError):  # noqa: N818 - likewise
-    """The database is away, full or took longer than 5 s; the same call may succeed later.
+    """Away, full or slower than 5 s; the same call may succeed later.
 
     `outcome_unknown`: it had been sent and may be stored; it must count as not."""
 
@@ -32,11 +32,11 @@ class Unavailable(StoreError):  # noqa: N818 - likewise
 
 
 class Rejected(StoreError):  # noqa: N818 - likewise
-    """No retry will make it storable: NUL in a text, a value out of range, a broken check constraint."""
+    """No retry can store it: NUL in a text, out of range, a broken check constraint."""
 
 
 class Unsuitable(StoreError):  # noqa: N818 - likewise
-    """`code` is stable: encoding, pooling, read_only, standby, version; `facts` fill the places of the sentence."""
+    """`code`: encoding, pooling, read_only, standby, version; `facts` fill the sentence."""
 
     def __init__(self, code: str, why: str, **facts: object) -> None:
         super().__init__(why)
@@ -45,7 +45,7 @@ class Unsuitable(StoreError):  # noqa: N818 - likewise
 
 
 class OtherVersion(StoreError):  # noqa: N818 - likewise
-    """The database, or a copy of one, has `found`; this program knows versions up to `newest`."""
+    """It, or a copy, has `found`; this program knows up to `newest`."""
 
     def __init__(self, found: str, newest: str) -> None:
         super().__init__(f"the database has version {found}, this program {newest}")
@@ -54,7 +54,7 @@ class OtherVersion(StoreError):  # noqa: N818 - likewise
 
 
 class NotEmpty(StoreError):  # noqa: N818 - likewise
-    """What is to be filled with a copy has tables of a hub already."""
+    """A hub's tables are in what a copy should fill."""
 
     def __init__(self, where: str) -> None:
         super().__init__(f"{where} has tables of a hub already")

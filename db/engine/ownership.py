@@ -46,7 +46,7 @@ class Owner:
 
 
 class InUse(StoreError):  # noqa: N818 - it reads `except InUse`
-    """Another hub has it. `holder` is None when it could not be found out who."""
+    """`holder` None: unknown."""
 
     def __init__(self, resource: Resource, where: str, holder: Owner | None) -> None:
         super().__init__(f"another hub has the {resource} ({where}): {holder or 'an unknown process'}")

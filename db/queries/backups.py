@@ -109,8 +109,7 @@ async def of_machine(
 
 
 async def newest_of_each(store: Store) -> list[BackupRow]:
-    """Each machine's newest backup, its newest good one and the newest that nobody cancelled, in the order of ids: read
-    once, when the hub starts."""
+    """Each machine's newest, newest good one and newest that nobody cancelled, by id: read once, at the hub's start."""
     known = sa.or_(*(table.c.id.in_(newest) for newest in (_NEWEST, _NEWEST_GOOD, _NEWEST_TRIED)))
     query = sa.select(table).where(sa.or_(known, _OPEN))
     return await _all(store, query.order_by(table.c.id))

@@ -36,10 +36,9 @@ BackupType = Literal["full", "incremental"]
 
 @of_record(BackupRow, without=("upload_id", "part_size", "manifest_key"))
 class BackupView(msgspec.Struct):
-    """`file_path` is the name of its archive in the object store, `sha256` that of what the store holds; `chain_id` the
-    full it builds on. `verified`: restored somewhere and compared. `has_files`: what it holds can be listed;
-    `only_agent`: that is nothing but the agent's own file.
-    `expires_at`, in lists and details: when it goes; null for as long as it is the last good one."""
+    """`file_path`: the archive's name in the object store; `chain_id`: the full it builds on; `verified`: restored
+    somewhere and compared; `has_files`: its files can be listed; `only_agent`: it has nothing but the agent's own file.
+    `expires_at`: null for as long as it is the last good one."""
 
     backup_type: BackupType
     upload_status: UploadStatus

@@ -38,9 +38,8 @@ class VerificationBegun(msgspec.Struct):
 
 
 class BackedUpMachines(msgspec.Struct):
-    """`scheduled`: those that are asked by schedule. Of them `good` ones have a good backup of more than the agent's
-    own file, `only_agent` one of no more; `never` had none at all; `late` ones have had none for more than two
-    intervals and a day. `running`: a backup is open."""
+    """`scheduled`: asked by schedule; of them `good`, `only_agent` (the good one has nothing but the agent's own file),
+    `never` (none at all) and `late` (no good backup for two intervals and a day). `running`: a backup is open."""
 
     all: int
     scheduled: int
@@ -66,9 +65,8 @@ class MachineBackupBytes(BackupBytes):
 
 
 class BackupStatistics(msgspec.Struct):
-    """Of the machines that the caller reaches; `fleet` (all together) only for those who reach all. `counted_at`: when
-    `fleet` and `machines_bytes` were; null, as `fleet` is, in the first minutes after the hub's start. `backups`: how
-    many are kept in each state. `drill`: the backup that the hub restores now."""
+    """Of the machines that the caller reaches; `fleet` only for those who reach all. `counted_at`: null, as `fleet` is,
+    in the first minutes of a hub. `backups`: by state. `drill`: the backup being restored now."""
 
     machines: BackedUpMachines
     backups: dict[UploadStatus, int]
@@ -79,9 +77,9 @@ class BackupStatistics(msgspec.Struct):
 
 
 class BackupAlert(msgspec.Struct):
-    """`no_good_backup` since then (`backup_id` is the last good one, null: there was none), `only_agent`: the last good
-    one holds nothing but the agent's own file, `drill_failed` of that backup, `quota` (the machine's) and `fleet_quota`
-    (`rvm_id` null), which will be reached at `since`."""
+    """`no_good_backup` since then (`backup_id`: the last good one), `only_agent` (that has nothing but the agent's own
+    file), `drill_failed` of that backup, `quota` (the machine's) or `fleet_quota` (`rvm_id` null), which will be
+    reached at `since`."""
 
     code: Literal["no_good_backup", "only_agent", "drill_failed", "quota", "fleet_quota"]
     rvm_id: int | None

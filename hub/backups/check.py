@@ -78,7 +78,7 @@ async def _watched(process: Popen, feeds: Sequence[_Feed]) -> dict[str, Any]:
 
 
 async def _last_line(process: Popen) -> dict[str, Any] | None:
-    """Of its output; None: it said nothing for too long."""
+    """None: silent for too long."""
     output, last, begun = process.stdout, b"", b""
     if output is None:
         return None
@@ -117,7 +117,7 @@ class _Feed:
 
 
 async def _feed(feeds: Sequence[_Feed], process: Popen) -> None:
-    """One after the other, as the child reads them. A store that fails ends the child: what it read was cut."""
+    """One after the other. A store that fails ends the child, for what it read was cut."""
     try:
         for feed in feeds:
             try:
@@ -146,8 +146,8 @@ async def _write(end: int, piece: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def _running(command: list[str], feeds: Sequence[_Feed], scratch: Path) -> AsyncIterator[Popen]:
-    """Whatever happens, nothing of the child is left: there is one at a time. Threads begin and end it, as the loop
-    would stand still until a busy computer has given the new process a turn."""
+    """Nothing of the child is left, whatever happens. It begins and ends in threads: the loop would stand still until a
+    busy computer gives the new process a turn."""
     with anyio.CancelScope(shield=True):
         try:
             process = await anyio.to_thread.run_sync(_begin, command, [feed.reading for feed in feeds])
@@ -160,6 +160,8 @@ async def _running(command: list[str], feeds: Sequence[_Feed], scratch: Path) ->
     try:
         yield process
     finally:
+        for feed in feeds:
+            feed.close()
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(_end, process, scratch)
 

@@ -42,8 +42,8 @@ GIB: Final = 2**30
 
 
 class BackupKeeper:
-    """`ask` and `keep` are one turn of each loop. `forecasts`: of each machine, as of the last turn; `forecast`: of all
-    backups together, None until they were counted (at `counted_at`)."""
+    """`ask` and `keep` are one turn of each loop. `forecasts`: by machine; `forecast`: of all backups, None until they
+    were counted."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
-"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and what there is;
-`/bulk/backups` and `/admin/backups`: of many machines. Works without script, by the operations of the API."""
+"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and the list; `/bulk/backups` and
+`/admin/backups`: of many machines. Works without script, by the operations of the API."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ MOST_FIELDS: Final = bulk_api.MOST + 10
 
 
 async def ask_or_start_many(visit: Visit) -> Response:
-    """Show what would happen; with `sure`, ask all of them as one group."""
+    """Shows what would happen; with `sure`, asks all as one group."""
     if not visit.may("backup.start"):
         raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed('backup.start')}")}))
     found = cards.selected(visit)
@@ -281,7 +281,7 @@ async def ask_or_start_many(visit: Visit) -> Response:
 
 
 async def _ask(visit: Visit, machine: Machine, group: str) -> str:
-    """The sentence of its refusal, "" without one."""
+    """The refusal's sentence, or ""."""
     try:
         await api.start_backup(cards.once(visit, machine, api.BackupWanted(backup_type="incremental")), group)
     except (Problem, Refused) as refused:

@@ -243,7 +243,7 @@ def _row(target: BulkTarget) -> dict[str, Any]:
 
 
 def group_of(call: Call, key: str | None) -> str:
-    """The id of a new group; with an Idempotency-Key the same for the same caller."""
+    """From the key, for the same caller."""
     if key is None:
         return rules.new_id(call.now)
     return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]

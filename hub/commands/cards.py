@@ -144,7 +144,7 @@ def once(visit: Visit, found: Machine | None, body: Any, query: Any = None) -> C
 
 
 def selected(visit: Visit) -> list[Machine]:
-    """The machines that a form names, each once, without those that were removed meanwhile or are out of reach."""
+    """Each machine of a form once; removed and unreachable ones are left out."""
     ids = dict.fromkeys(row_id(value) for name, value in visit.fields if name == "rvm")
     machines = visit.context.fleet.machines
     found = [machines.get(rvm_id) for rvm_id in ids if rvm_id is not None]
@@ -152,7 +152,7 @@ def selected(visit: Visit) -> list[Machine]:
 
 
 def of_many(visit: Visit, key: str, machines: Sequence[Machine], forecast: Forecast) -> dict[str, Any]:
-    """What the page of one action for many machines takes: `key` names the action."""
+    """For the page of one action, `key`, for many machines."""
     until = visit.reader.now + int(rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)
     return {
         "key": key, "machines": machines, "forecast": forecast, "until_words": visit.reader.day(until),

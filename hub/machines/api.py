@@ -50,10 +50,10 @@ class OldestSession(msgspec.Struct):
 
 
 class BackupBrief(msgspec.Struct):
-    """When the last good backup was made and when it was restored to compare it; `only_agent`: nothing but the agent's
-    own file is in it; `failed_at`: only while the last one that ended by itself failed, `cancelled_at`: only while the
-    last one was cancelled by a person; `late_at`: from when on the machine is without a good one for too long;
-    `open_status` and `open_type`: of the one that is being made or was asked for."""
+    """When the last good backup was made and verified; `only_agent`: nothing but the agent's own file is in it;
+    `failed_at`: only while the last one that ended by itself failed, `cancelled_at`: only while the last one was
+    cancelled; `late_at`: from when on a good one is overdue; `open_status`, `open_type`: of the one being made or asked
+    for."""
 
     good_at: Instant | None
     verified_at: Instant | None

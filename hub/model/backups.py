@@ -26,7 +26,7 @@ def is_good(row: BackupRow) -> bool:
 
 
 def holds_agent_alone(row: BackupRow) -> bool:
-    """Whether there is nothing in it that a restore would bring back."""
+    """Whether a restore would bring nothing back."""
     counts = (row.report or {}).get("counts")
     return isinstance(counts, Mapping) and ONLY_AGENT in counts
 
@@ -70,7 +70,7 @@ def cancelled_at(backups: Mapping[int, BackupRow]) -> datetime | None:
 
 
 def drill_failed_at(backups: Mapping[int, BackupRow]) -> datetime | None:
-    """When the last one that is there could not be restored in a drill."""
+    """When the last stored one failed its drill."""
     there = _last(filter(is_there, backups.values()))
     return None if there is None or there.drill_error is None else there.drill_at
 

@@ -94,7 +94,7 @@ class Machine:
     remote_sessions: dict[int, RemoteSessionRow] = field(default_factory=dict)
     """Open ones. Bound: MOST_OF_A_MACHINE, gone with their end."""
     backups: dict[int, BackupRow] = field(default_factory=dict)
-    """Those that count now (hub.model.backups). Bound: four, as one is made at a time."""
+    """Those of hub.model.backups. Bound: four, as one is made at a time."""
     backup_full_at: datetime | None = None
     """When they reach their quota, if soon."""
     pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline

@@ -22,10 +22,10 @@ UNKNOWN: Final = "unknown_format"
 TOO_SLOW: Final = "too_slow"
 TIME_AT_LEAST: Final = timedelta(minutes=10)
 SLOWEST: Final = 4 * 1024 * 1024
-"""Bytes of archives and of files a second: what takes longer is made to."""
+"""Bytes of archives and files a second; no honest archive takes longer."""
 DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", "too_large", TOO_SLOW, UNKNOWN, "wrong_chain"})
-"""Codes of failures that are the backup's own (too_large: than any archive may be, on whatever disk); of others
-(`archive/errors.py`) another drill may tell more."""
+"""Failures that are the backup's own (too_large: than any archive may be); after others (`archive/errors.py`)
+another drill may succeed."""
 MAX_DETAIL: Final = 500
 UPLOAD: Final = "upload"
 """A simple client's upload may be any file: there is nothing to compare it with."""
@@ -48,7 +48,7 @@ def is_readable(chain: Sequence[BackupRow], room: int) -> bool:
 
 
 def time_for(chain: Sequence[BackupRow]) -> timedelta:
-    """How long a drill of it may take in all: no drill holds the others up for ever."""
+    """Of its drill, so that none holds the others up for ever."""
     size = sum((row.file_size or 0) + (row.bytes_total or 0) for row in chain)
     return TIME_AT_LEAST + timedelta(seconds=size / SLOWEST)
 

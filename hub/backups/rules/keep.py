@@ -123,8 +123,8 @@ def _a_day(files: Iterable[Stored], now: datetime) -> int:
 
 
 class Alert(NamedTuple):
-    """`code` is no_good_backup, only_agent, drill_failed or quota; `since` when it began, of a quota when it
-    will be reached."""
+    """`code`: no_good_backup, only_agent, drill_failed or quota; `since`: its begin, of a quota when it will
+    be reached."""
 
     code: str
     since: datetime

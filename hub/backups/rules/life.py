@@ -26,7 +26,7 @@ EXTENSIONS: Final[Mapping[str, str]] = {"gzip": ".tar.gz", "zstd": ".tar.zst", "
 
 
 class Wanted(NamedTuple):
-    """What somebody asks for. None: as the machine's settings have it. `group_id`: of one request for many machines."""
+    """None: as the machine's settings have it. `group_id`: of one request for many machines."""
 
     backup_type: str = "incremental"
     include_images: bool | None = None

@@ -294,8 +294,7 @@ def error_page(visit: Visit, error: Exception) -> Response:
 
 
 async def refusal_page(call: Call, refused: Problem, missing: str = "404") -> Response:
-    """Of an operation of the API, for a person whose browser came to its address; `missing` names the words where there
-    is nothing."""
+    """Of an operation of the API, for a person; `missing`: the words where there is nothing."""
     await _load()
     principal = await identify.identify(call.context, call.request)
     principal = principal if principal is not None and principal.is_signed_in else None
@@ -310,7 +309,7 @@ async def refusal_page(call: Call, refused: Problem, missing: str = "404") -> Re
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks, for a person to look at it."""
+    """Whether a browser asks."""
     return "text/html" in request.headers.get("accept", "")
 
 
