@@ -198,10 +198,8 @@ async def test_many_are_asked_from_the_fleet(vault: Vault) -> None:
         await page.page.click('#bulk [formaction="/bulk/backups"]')
         await expect(page.page.locator("main")).to_contain_text("1 is offline: will run when it is back")
         await page.page.click("main form .btn.main")
-        await page.page.wait_for_url("**/jobs?group=*")
         await expect(page.page.locator("#open .job")).to_have_count(2)
-        await expect(page.page.locator("#tally")).to_contain_text("0 of 2 done")
-        await expect(page.page.locator("#tally")).to_contain_text("1 offline (queued) [show]")
+        await expect(page.page.locator("#tally")).to_contain_text(re.compile("0 of 2 done.*1 offline .queued. .show"))
         assert page.faults == []
 
 
