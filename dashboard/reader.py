@@ -72,6 +72,10 @@ class Reader:
         label = formats.zone_label(zone, at)
         return f"{formats.day_clock(at, formats.instant(self.now), zone, self.language)} {label}"
 
+    def when(self, ms: int, zone: str | None = None) -> str:
+        """As `day`, in a list whose head names the zone."""
+        return formats.day_clock(formats.instant(ms), formats.instant(self.now), zone or self.zone, self.language)
+
     def date(self, ms: int, zone: str | None = None) -> str:
         return formats.date(formats.instant(ms), zone or self.zone, self.language)
 

@@ -303,7 +303,12 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "sign_in.failed": _sign_in_failed,
     "sign_in.locked": _sign_in_failed,
     "sign_in.signed_out": _simple(),
-    "sign_in.link_made": lambda e: (e.words("sign_in.link_made", who=e.person()), []),
+    "sign_in.link_made": lambda e: (e.words(e.code, who=e.person()), []),
+    "sign_in.sessions_ended": lambda e: (
+        e.words(e.code, who=e.person(), n=e.param("count"), count=e.params.get("count")),
+        [],
+    ),
+    "sign_in.unlocked": lambda e: (e.words(e.code, who=e.person()), []),
     "hub.backed_up": _simple("rows", "size"),
     "hub.restored": _simple("rows", "made_at", most=60),
 }

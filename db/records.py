@@ -124,6 +124,8 @@ class EventRow(TableRow, frozen=True, kw_only=True):
 
 
 class UserRow(TableRow, frozen=True, kw_only=True):
+    """`timezone`: what times are shown in; None: where the machine stands, in lists of many the hub's."""
+
     TABLE: ClassVar[str] = "users"
     id: int = 0
     email: str
@@ -132,6 +134,7 @@ class UserRow(TableRow, frozen=True, kw_only=True):
     password_hash: str | None = None
     language: str | None = None
     theme: str | None = None
+    timezone: str | None = None
     disabled_at: datetime | None = None
     last_sign_in_at: datetime | None = None
     created_at: datetime
@@ -167,6 +170,7 @@ class SessionRow(TableRow, frozen=True, kw_only=True):
     expires_at: datetime
     ip: str | None = None
     user_agent: str | None = None
+    last_used_at: datetime | None = None
 
 
 class SignInLinkRow(TableRow, frozen=True, kw_only=True):

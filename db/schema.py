@@ -211,6 +211,7 @@ users = sa.Table(
     sa.Column("password_hash", sa.String(200)),
     sa.Column("language", sa.String(5)),
     sa.Column("theme", sa.String(10)),
+    sa.Column("timezone", sa.String(100)),
     sa.Column("disabled_at", UtcTimestamp),
     sa.Column("last_sign_in_at", UtcTimestamp),
     sa.Column("created_at", UtcTimestamp, nullable=False),
@@ -252,6 +253,7 @@ sessions = sa.Table(
     sa.Column("expires_at", UtcTimestamp, nullable=False),
     sa.Column("ip", sa.String(64)),
     sa.Column("user_agent", sa.String(300)),
+    sa.Column("last_used_at", UtcTimestamp),
 )
 
 sign_in_links = sa.Table(

@@ -31,7 +31,8 @@ from hub.machines import handlers as machines_handlers
 from hub.machines import key_page, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
-from hub.people import account_api, tokens_api, users_api
+from hub.people import account_api, sessions_api, tokens_api, users_api
+from hub.people import own_page, users_page
 from hub.people import page as people_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api
@@ -64,8 +65,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
-    *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *tokens_api.OPERATIONS,
-    *health.OPERATIONS,
+    *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS,
+    *sessions_api.OPERATIONS, *tokens_api.OPERATIONS, *health.OPERATIONS,
 )  # fmt: skip
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
@@ -118,6 +119,7 @@ OF_JOBS = {
     "tally": Part("job_tally.html", commands_page.part_tally),
     "job-lists": Part("job_lists.html", commands_page.part_lists),
 }
+OF_USERS = {"user-list": Part("user_list.html", users_page.part_users)}
 OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 
@@ -132,9 +134,10 @@ def page_routes() -> list[BaseRoute]:
         ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
         ("/signin", WebPage(people_page.show_link, people_page.use_link, entrance=True)),
         ("/logout", WebPage(people_page.to_login, people_page.logout, open_to_all=True, action="account.sign_out")),
-        ("/preferences", WebPage(home, people_page.preferences, open_to_all=True)),
-        ("/account", WebPage(people_page.show_account, action="account.read")),
-        ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
+        ("/preferences", WebPage(home, own_page.preferences, open_to_all=True)),
+        ("/account", WebPage(own_page.show_account, own_page.save_account, action="account.edit")),
+        ("/account/password", WebPage(home, own_page.set_password, action="account.edit")),
+        ("/account/sessions", WebPage(home, own_page.end_sessions, action="session.manage_own")),
         ("/help", WebPage(show_help)),
         ("/jobs", WebPage(commands_page.show_jobs)),
         ("/jobs/parts", WebPage(drawn(OF_JOBS))),
@@ -165,9 +168,7 @@ def page_routes() -> list[BaseRoute]:
         *_of_backups(),
         ("/admin/settings", fleet_settings),
         ("/admin/settings/parts", WebPage(drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
-        ("/admin/users", WebPage(people_page.show_users, people_page.add_user, action="user.manage")),
-        ("/admin/users/{user_id}/link", WebPage(home, people_page.make_link, action="user.manage")),
-        ("/admin/users/{user_id}/{what:str}", WebPage(home, people_page.set_disabled, action="user.manage")),
+        *_of_users(),
         ("/admin/tokens", WebPage(people_page.show_tokens, people_page.create_token, action="token.manage_own")),
         ("/admin/tokens/{token_id}/revoke", WebPage(home, people_page.revoke_token, action="token.manage_own")),
     ]
@@ -175,6 +176,20 @@ def page_routes() -> list[BaseRoute]:
         Route("/static/{name:path}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
         Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+def _of_users() -> list[tuple[str, WebPage]]:
+    here, back, action = users_page, users_page.to_user, "user.manage"
+    person = WebPage(here.show_user, here.save_user, action=action, most_fields=here.MOST_FIELDS)
+    return [
+        ("/admin/users", WebPage(here.show_users, here.add_user, action=action)),
+        ("/admin/users/parts", WebPage(drawn(OF_USERS), action=action)),
+        ("/admin/users/{user_id}", person),
+        ("/admin/users/{user_id}/link", WebPage(back, here.make_link, action=action)),
+        ("/admin/users/{user_id}/unlock", WebPage(back, here.end_lock, action=action)),
+        ("/admin/users/{user_id}/sessions", WebPage(back, here.end_sessions, action=action)),
+        ("/admin/users/{user_id}/{what:str}", WebPage(back, here.set_disabled, action=action)),
     ]
 
 

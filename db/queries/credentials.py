@@ -23,6 +23,21 @@ def delete_expired_sessions(now: datetime, limit: int) -> Write:
     return Write(_DELETE_EXPIRED, {"key_now": now, "key_limit": limit})
 
 
+_SESSIONS_OF = (
+    sa.select(sessions)
+    .where(sessions.c.user_id == sa.bindparam("key"), sessions.c.expires_at > sa.bindparam("key_now"))
+    .order_by(sessions.c.id.desc())
+    .limit(sa.bindparam("key_limit"))
+)
+MOST_SESSIONS = 200
+
+
+async def sessions_of(store: Store, user_id: int, now: datetime) -> list[SessionRow]:
+    """Those that count now, the newest sign-in first, MOST_SESSIONS at most."""
+    values = {"key": user_id, "key_now": now, "key_limit": MOST_SESSIONS}
+    return [record(SessionRow, row) for row in await store.fetch_all(_SESSIONS_OF, values)]
+
+
 async def find_session(store: Store, session_hash: str) -> SessionRow | None:
     """Also an expired one: the caller compares `expires_at`."""
     row = await store.fetch_one(_BY_HASH, {"key": session_hash})
@@ -55,6 +70,13 @@ async def find_link(store: Store, link_hash: str) -> SignInLinkRow | None:
 async def find_failures(store: Store, email: str) -> SignInFailureRow | None:
     row = await store.fetch_one(_FAILURES, {"key": email})
     return None if row is None else record(SignInFailureRow, row)
+
+
+_LOCKED = sa.select(failures).where(failures.c.locked_until > sa.bindparam("key_now"))
+
+
+async def locked_sign_ins(store: Store, now: datetime) -> list[SignInFailureRow]:
+    return [record(SignInFailureRow, row) for row in await store.fetch_all(_LOCKED, {"key_now": now})]
 
 
 _BY_ID = sa.select(tokens).where(tokens.c.id == sa.bindparam("key"))

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from db.columns import from_microseconds, to_microseconds
 from db.engine.store import Store
-from db.records import CounterRow, EventRow
+from db.records import CounterRow, EventRow, record
 from db.schema import counters, events
 
 STRETCH: Final = 20_000
@@ -220,3 +220,23 @@ async def retention_reached(store: Store) -> datetime | None:
 
 def retention_mark(at: datetime) -> CounterRow:
     return CounterRow(name=_RETENTION, value=to_microseconds(at))
+
+
+_NEWEST_ID = sa.select(sa.func.max(_C.id).label("id"))
+_BY_SYSTEM = (
+    sa.select(events)
+    .where(_C.id > sa.bindparam("key_after"), _C.id <= sa.bindparam("key_to"), _C.actor == "system")
+    .order_by(_C.id)
+    .limit(sa.bindparam("key_limit"))
+)
+
+
+async def newest_event_id(store: Store) -> int:
+    row = await store.fetch_one(_NEWEST_ID)
+    return 0 if row is None or row["id"] is None else int(row["id"])
+
+
+async def events_by_system(store: Store, after: int, to: int, limit: int) -> list[EventRow]:
+    """Of the command line, by the ids between."""
+    values = {"key_after": after, "key_to": to, "key_limit": limit}
+    return [record(EventRow, row) for row in await store.fetch_all(_BY_SYSTEM, values)]

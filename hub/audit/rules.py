@@ -76,6 +76,8 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "sign_in.locked": EventMembers(("email", "failures")),
     "sign_in.signed_out": EventMembers(),
     "sign_in.link_made": EventMembers(("user_id", "email")),
+    "sign_in.sessions_ended": EventMembers(("user_id", "email", "count")),
+    "sign_in.unlocked": EventMembers(("user_id", "email")),
     "hub.backed_up": EventMembers(("rows", "size")),
     "hub.restored": EventMembers(("rows", "made_at")),
 }

@@ -25,6 +25,7 @@ from hub.model.changes import Change
 from hub.people import rules
 from hub.settings import Settings, SettingsError
 from hub.web.http import validation
+from protocol.zones import is_zone
 
 _KEYS = {"data folder": "folder", "database": "database"}
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -144,6 +145,10 @@ def clock_time(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M")
 
 
+def date_time(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
 def name(text: str) -> str:
     return _checked(text.strip(), validation.Title, "name.bad")
 
@@ -158,6 +163,15 @@ def device_id(text: str | None) -> str | None:
 
 def email(text: str) -> str:
     return _checked(rules.normal_email(text), validation.Email, "email.bad")
+
+
+def timezone_of(text: str | None) -> str | None:
+    """`site`: where the machine stands, which is None."""
+    if text in (None, "site"):
+        return None
+    if not is_zone(text):
+        raise CliError(Exit.USAGE, "timezone_bad", sentence("timezone.bad", zone=text), sentence("timezone.bad.fix"))
+    return text
 
 
 def password(text: str, address: str) -> str:

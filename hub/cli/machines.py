@@ -41,7 +41,7 @@ def _taken(column: str) -> CliError:
 async def new_key(wanted: argparse.Namespace) -> None:
     """The old one is void at once."""
     async with open_data(settings_of(wanted), create=False) as opened:
-        row = await _named(opened, wanted.machine)
+        row = await named(opened, wanted.machine)
         secret, changes = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
         await opened.commit(*changes)
     shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "api_key": secret.text}
@@ -51,7 +51,7 @@ async def new_key(wanted: argparse.Namespace) -> None:
 async def remove(wanted: argparse.Namespace) -> None:
     """Only with the machine's name given twice."""
     async with open_data(settings_of(wanted), create=False) as opened:
-        row = await _named(opened, wanted.machine)
+        row = await named(opened, wanted.machine)
         shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "removed": not wanted.dry_run}
         if not wanted.dry_run:
             if not rules.is_name(wanted.confirm or "", row.name):
@@ -66,7 +66,8 @@ async def remove(wanted: argparse.Namespace) -> None:
     output.answer(wanted.json, shown, text)
 
 
-async def _named(opened: OpenData, given: str) -> MachineRow:
+async def named(opened: OpenData, given: str) -> MachineRow:
+    """By device_id, name or id."""
     rows = await machines.all_machines(opened.store)
     for found in ("device_id", "name", "id"):
         for row in rows:

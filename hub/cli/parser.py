@@ -116,7 +116,30 @@ def _user(verbs: Any) -> None:
     add.add_argument("--role", choices=ROLES, default="viewer", help=_default("user.add.role", "viewer"))
     add.add_argument("--password-file", metavar="FILE", help=sentence("help.user.add.password_file"))
     add.add_argument("--url", metavar="URL", help=sentence("help.link.url"))
+    _own(add)
     _verb(nouns, "user list", "user.list")
+    edit = _verb(nouns, "user edit", "user.edit", example="user_edit")
+    edit.add_argument("email", metavar="EMAIL", help=sentence("help.user.who"))
+    edit.add_argument("--name", metavar="TEXT", help=sentence("help.user.edit.name"))
+    edit.add_argument("--role", choices=ROLES, help=sentence("help.user.edit.role"))
+    _own(edit)
+    edit.add_argument("--no-machines", action="store_true", help=sentence("help.user.edit.no_machines"))
+    switch = edit.add_mutually_exclusive_group()
+    switch.add_argument("--disable", action="store_true", help=sentence("help.user.edit.disable"))
+    switch.add_argument("--enable", action="store_true", help=sentence("help.user.edit.enable"))
+    for verb in ("invite", "unlock", "sessions", "sign-out"):
+        asked = _verb(nouns, f"user {verb}", f"user.{verb}")
+        asked.add_argument("email", metavar="EMAIL", help=sentence("help.user.who"))
+        if verb == "invite":
+            asked.add_argument("--url", metavar="URL", help=sentence("help.link.url"))
+
+
+def _own(verb: Parser) -> None:
+    """What belongs to one person."""
+    verb.add_argument("--language", choices=("en", "id", "auto"), help=sentence("help.user.language"))
+    verb.add_argument("--timezone", metavar="ZONE", help=sentence("help.user.timezone"))
+    verb.add_argument("--machine", metavar="MACHINE", action="append", default=[], help=sentence("help.user.machine"))
+    verb.add_argument("--site", metavar="SITE", action="append", default=[], help=sentence("help.user.site"))
 
 
 def _token(verbs: Any) -> None:

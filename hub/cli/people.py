@@ -11,16 +11,19 @@ from typing import NamedTuple
 from db.errors import Conflict
 from db.queries import credentials as tokens
 from db.queries import users
+from db.queries.machines import all_machines
 from db.queries.users import UserWithMachines
 from db.records import TokenRow, UserRow
 from hub.cli import data, output
-from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
-from hub.cli.output import CliError, Exit, language, sentence
+from hub.cli.data import OpenData, clock_time, date_time, now, open_data, settings_of
+from hub.cli.machines import named as machine_named
+from hub.cli.output import CliError, Exit, sentence
 from hub.model import actors, credentials
 from hub.model.actors import row_id
 from hub.model.changes import EventHappened, Put, put_rows
 from hub.people import rules
 from hub.settings import Settings
+from texts.languages import LANGUAGES
 
 
 class SignInLink(NamedTuple):
@@ -42,20 +45,48 @@ async def make_link(opened: OpenData, user_id: int, email: str) -> SignInLink:
     return SignInLink(email, secret.text, made.expires_at)
 
 
+async def invitation(opened: OpenData, user: UserRow) -> SignInLink:
+    """For 72 hours; those before it are worthless then."""
+    secret, made, changes = rules.invite(user, now(), actors.SYSTEM)
+    await opened.commit(*changes)
+    return SignInLink(user.email, secret.text, made.expires_at)
+
+
+async def own_machines(opened: OpenData, named: list[str], sites: list[str], role: str) -> frozenset[int] | None:
+    """None when none are named."""
+    if not named and not sites:
+        return None
+    if role != "technician":
+        fix = sentence("user.not_technician.fix")
+        raise CliError(Exit.USAGE, "not_technician", sentence("user.not_technician", role=role), fix)
+    found = {(await machine_named(opened, name)).id for name in named}
+    rows = await all_machines(opened.store)
+    for site in sites:
+        there = {row.id for row in rows if (row.location_description or "").strip() == site.strip() != ""}
+        if not there:
+            known = ", ".join(sorted({row.location_description for row in rows if row.location_description}))
+            fix = sentence("user.site.missing.fix", sites=known or "—")
+            raise CliError(Exit.NOT_FOUND, "no_site", sentence("user.site.missing", site=site), fix)
+        found |= there
+    return frozenset(found)
+
+
 MOST_LISTED = 10_000
 
 
 async def add(wanted: argparse.Namespace) -> None:
-    """Without a password a sign-in link is printed."""
+    """Without a password an invitation is printed instead. Without a language the browser's is taken at the first
+    sign-in."""
     email = data.email(wanted.email)
     name = data.name(wanted.name or email.partition("@")[0])
-    source = wanted.password_file
+    source, zone = wanted.password_file, data.timezone_of(wanted.timezone)
     password_hash = credentials.hash_password(data.password_from(source, email)) if source else None
     settings = settings_of(wanted)
     async with open_data(settings, create=True) as opened:
         changes = rules.add_user(
-            email=email, name=name, role=wanted.role, password_hash=password_hash, language=language(), now=now(),
-            by=actors.SYSTEM,
+            email=email, name=name, role=wanted.role, password_hash=password_hash, timezone=zone,
+            language=wanted.language if wanted.language in LANGUAGES else None, now=now(), by=actors.SYSTEM,
+            machines=await own_machines(opened, wanted.machine, wanted.site, wanted.role),
         )  # fmt: skip
         try:
             if await users.find_user_by_email(opened.store, email) is not None:
@@ -63,8 +94,9 @@ async def add(wanted: argparse.Namespace) -> None:
             stored = await opened.commit(*changes)
         except Conflict as error:
             raise _taken(email) from error
-        user_id = next(put_rows(stored, UserRow)).id
-        link = None if password_hash else await make_link(opened, user_id, email)
+        user = next(put_rows(stored, UserRow))
+        user_id = user.id
+        link = None if password_hash else await invitation(opened, user)
     shown = {"id": user_id, "email": email, "name": name, "role": wanted.role}
     url = None if link is None else link.url(wanted.url or base_url(settings))
     if wanted.json:
@@ -72,7 +104,7 @@ async def add(wanted: argparse.Namespace) -> None:
         return
     output.result(sentence("user.added", email=email, role=wanted.role))
     if link is not None:
-        output.result(sentence("user.link", until=clock_time(link.expires_at), url=url))
+        output.result(sentence("user.invited", until=date_time(link.expires_at), url=url))
 
 
 async def show_all(wanted: argparse.Namespace) -> None:
@@ -82,6 +114,7 @@ async def show_all(wanted: argparse.Namespace) -> None:
         {
             "id": row.id, "email": row.email, "name": row.name, "role": row.role,
             "disabled": row.disabled_at is not None, "has_password": row.password_hash is not None,
+            "language": row.language, "timezone": row.timezone, "machines": sorted(row.machines),
             "last_sign_in_at": output.instant(row.last_sign_in_at),
         }
         for row in rows
@@ -92,10 +125,10 @@ async def show_all(wanted: argparse.Namespace) -> None:
 async def create_token(wanted: argparse.Namespace) -> None:
     name, email = data.name(wanted.name), data.email(wanted.user)
     async with open_data(settings_of(wanted), create=False) as opened:
-        person = await _person(opened, email)
+        owner = await enabled_person(opened, email)
         secret, days, moment = credentials.new_secret("token"), wanted.expires_days, now()
         ends_at = None if days is None else moment + timedelta(days=days)
-        changes = rules.create_token(person.id, name, secret, ends_at, moment, actors.SYSTEM)
+        changes = rules.create_token(owner.id, name, secret, ends_at, moment, actors.SYSTEM)
         stored = await opened.commit(*changes)
     made = next(put_rows(stored, TokenRow))
     ends = output.instant(made.expires_at)
@@ -140,10 +173,10 @@ async def link(wanted: argparse.Namespace) -> None:
     """Without an email: the first administrator's."""
     settings = settings_of(wanted)
     async with open_data(settings, create=False) as opened:
-        person = await _person(opened, data.email(wanted.email)) if wanted.email else await _first_admin(opened)
-        made = await make_link(opened, person.id, person.email)
+        whose = await enabled_person(opened, data.email(wanted.email)) if wanted.email else await _first_admin(opened)
+        made = await make_link(opened, whose.id, whose.email)
     url = made.url(wanted.url or base_url(settings))
-    shown = {"email": person.email, "sign_in_link": url, "expires_at": output.instant(made.expires_at)}
+    shown = {"email": whose.email, "sign_in_link": url, "expires_at": output.instant(made.expires_at)}
     output.answer(wanted.json, shown, sentence("user.link", until=clock_time(made.expires_at), url=url))
 
 
@@ -161,19 +194,24 @@ def _taken(email: str) -> CliError:
     return CliError(Exit.CONFLICT, "email_taken", sentence("user.taken", email=email), fix)
 
 
-async def _person(opened: OpenData, email: str) -> UserWithMachines:
-    person = await users.find_user_by_email(opened.store, email)
-    if person is None:
+async def person(opened: OpenData, email: str) -> UserWithMachines:
+    found = await users.find_user_by_email(opened.store, email)
+    if found is None:
         raise CliError(
             Exit.NOT_FOUND, "no_such_user", sentence("user.missing", email=email), sentence("user.missing.fix")
         )
-    if person.disabled_at is not None:
+    return found
+
+
+async def enabled_person(opened: OpenData, email: str) -> UserWithMachines:
+    found = await person(opened, email)
+    if found.disabled_at is not None:
         raise CliError(Exit.NOT_ALLOWED, "user_disabled", sentence("user.disabled", email=email))
-    return person
+    return found
 
 
 async def _first_admin(opened: OpenData) -> UserWithMachines:
-    for person in await users.all_users(opened.store):
-        if person.role == "admin" and person.disabled_at is None:
-            return person
+    for user in await users.all_users(opened.store):
+        if user.role == "admin" and user.disabled_at is None:
+            return user
     raise CliError(Exit.NOT_FOUND, "no_admin", sentence("user.no_admin"), sentence("user.no_admin.fix"))

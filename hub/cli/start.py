@@ -14,7 +14,7 @@ from db.queries.users import UserWithMachines
 from db.records import UserRow
 from hub.cli import data, output
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
-from hub.cli.output import CliError, Exit, language, sentence
+from hub.cli.output import CliError, Exit, sentence
 from hub.cli.people import SignInLink, make_link
 from hub.model import actors, credentials
 from hub.model.changes import put_rows
@@ -69,8 +69,9 @@ async def _link(opened: OpenData, admins: list[UserWithMachines], email: str) ->
 
 
 async def _add(opened: OpenData, email: str, password_hash: str | None) -> int:
+    """The language comes with the first sign-in."""
     changes = rules.add_user(
-        email=email, name=FIRST_NAME, role="admin", password_hash=password_hash, language=language(), now=now(),
+        email=email, name=FIRST_NAME, role="admin", password_hash=password_hash, language=None, now=now(),
         by=actors.SYSTEM,
     )  # fmt: skip
     stored = await opened.commit(*changes)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.trouble import MachineTrouble
-from db.queries import events, samples, statuses
+from db.queries import events, samples, statuses, users
 from db.records import EventRow
 from hub.commands import service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
@@ -39,6 +39,7 @@ BLANK: dict[str, Any] = {
 }  # fmt: skip
 """The page clones this row for machines added while it is open."""
 
+MOST_ASKED: Final = 3  # Administrators that are named
 MOST_TROUBLES: Final = 100  # Machines in trouble that are written out; their number counts all
 
 
@@ -51,7 +52,7 @@ async def _fleet(visit: Visit) -> Response:
     reach, digest = visit.user.machines, visit.context[FleetDigest]
     shown_views = await digest.views(reach)
     if not shown_views:
-        return await first_run(visit)
+        return await first_run(visit) if visit.may("machine.manage") else await _unassigned(visit)
     query = fleet.query_from(visit.request.query_params)
     counts = (await digest.of(reach, visit.reader.now)).counts
     found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
@@ -87,6 +88,13 @@ def _undone(visit: Visit) -> str:
     rvm_id = row_id(visit.request.query_params.get("undone", ""))
     machine = None if rvm_id is None else visit.context.fleet.machines.get(rvm_id)
     return machine.name if machine is not None and visit.user.reaches(machine.id) else ""
+
+
+async def _unassigned(visit: Visit) -> Response:
+    """Nothing to see: whom to ask."""
+    everybody = await users.all_users(visit.context.store)
+    asked = [one.name for one in everybody if one.role == "admin" and one.disabled_at is None]
+    return visit.render("unassigned.html", none_at_all=visit.user.machines is None, administrators=asked[:MOST_ASKED])
 
 
 async def part_attention(visit: Visit) -> dict[str, Any]:

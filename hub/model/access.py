@@ -71,6 +71,8 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "account.read": _READERS,
     "account.edit": _PEOPLE,
     "account.sign_out": _PEOPLE,
+    "session.manage_own": _PEOPLE,
+    "session.manage_all": _ADMIN,
     "token.manage_own": _PEOPLE,
     "token.manage_all": _ADMIN,
     "token.create": _PEOPLE,
@@ -95,6 +97,7 @@ class Principal:
     credential_id: int
     language: str | None = None
     theme: str | None = None
+    timezone: str | None = None
     email: str | None = None
 
     @property

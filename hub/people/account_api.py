@@ -10,16 +10,17 @@ import msgspec
 from db.queries import users
 from hub.model import views
 from hub.people import rules
-from hub.people.users_api import checked_hash
+from hub.people.users_api import check_zone, checked_hash
 from hub.web.api import endpoint
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth import sign_in as signing_in
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title
+from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title, Zone
 
 
 class Account(msgspec.Struct):
-    """`machines` null: all of them."""
+    """Who the credential belongs to. `machines` is null for everybody who reaches all of them, `timezone` for whoever
+    reads times where the machine stands."""
 
     kind: Literal["user", "machine"]
     id: int
@@ -30,6 +31,7 @@ class Account(msgspec.Struct):
     via: Literal["session", "login", "token", "key"]
     language: Language | None
     theme: Theme | None
+    timezone: str | None
 
 
 class LoginToken(msgspec.Struct):
@@ -53,6 +55,7 @@ class AccountPatch(msgspec.Struct):
     name: Title | msgspec.UnsetType = msgspec.UNSET
     language: Language | msgspec.UnsetType | None = msgspec.UNSET
     theme: Theme | msgspec.UnsetType | None = msgspec.UNSET
+    timezone: Zone | msgspec.UnsetType | None = msgspec.UNSET
     password: Password | msgspec.UnsetType = msgspec.UNSET
     current_password: Password | None = None
 
@@ -98,7 +101,8 @@ async def edit_account(call: Call) -> Answer:
     user = await users.find_user(call.context.store, call.principal.id)
     if user is None:
         raise not_found()
-    named = {name: getattr(patch, name) for name in ("name", "language", "theme")}
+    check_zone(patch.timezone)
+    named = {name: getattr(patch, name) for name in ("name", "language", "theme", "timezone")}
     values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
     if patch.password is not msgspec.UNSET:
         if not call.principal.is_signed_in:
@@ -159,7 +163,7 @@ OPERATIONS = (
     ),
     Operation(
         name="edit_account", method="PATCH", path="/v2/auth/me", handler=edit_account, tag="Sign-in",
-        summary="Change one's own name, language, theme or password", action="account.edit", body=AccountPatch,
+        summary="Change one's own name, language, theme, time zone or password", action="account.edit", body=AccountPatch,
         answers={200: EditedAccount}, refusals=(429,), example={"language": "id"},
     ),
 )  # fmt: skip

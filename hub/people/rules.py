@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,12 +21,12 @@ _SILENT = frozenset({"password_hash", "disabled_at"})
 
 def add_user(
     *, email: str, name: str, role: str, password_hash: str | None, language: str | None, now: datetime, by: Actor,
-    machines: frozenset[int] | None = None,
+    machines: frozenset[int] | None = None, timezone: str | None = None,
 ) -> list[Change]:  # fmt: skip
     """Without a password: they sign in by a link."""
     user = UserRow(
-        email=email, name=name, role=role, password_hash=password_hash, language=language, created_at=now,
-        updated_at=now,
+        email=email, name=name, role=role, password_hash=password_hash, language=language, timezone=timezone,
+        created_at=now, updated_at=now,
     )  # fmt: skip
     own = tuple(UserMachineRow(user_id=0, rvm_id=rvm_id) for rvm_id in sorted(machines or ()))
     after: dict[str, Any] = {"email": email, "name": name, "role": role}
@@ -37,16 +37,18 @@ def add_user(
 
 def edit_user(
     user: UserRow, own: frozenset[int], values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime,
-    by: Actor,
+    by: Actor, *, unchanged: bool = False,
 ) -> list[Change]:  # fmt: skip
-    """[] when nothing changes. `machines` replaces `own`. A new password, a new role and disabling end every session
-    and token; a password or disabling also every open link."""
+    """[] when nothing would change. `machines` replaces `own`. A new password, a new role and being disabled end every
+    session and token; a password or being disabled also every open link. `unchanged`: Conflict "updated_at" once they
+    are other than here."""
     new = {name: value for name, value in values.items() if value != getattr(user, name)}
     moved = machines is not None and machines != own
     if not new and not moved:
         return []
     before, after = _before(user, new), _after(new)
-    made: list[Change] = [Patch(UserRow, user.id, {**new, "updated_at": now}, must="id")]
+    seen, must = ((("updated_at", "=", user.updated_at),), "updated_at") if unchanged else ((), "id")
+    made: list[Change] = [Patch(UserRow, user.id, {**new, "updated_at": now}, where=seen, must=must)]
     if "password_hash" in new or new.get("disabled_at") is not None:
         made.append(Drop(SignInLinkRow, where=_of_user(user.id)))
     if moved and machines is not None:
@@ -57,6 +59,18 @@ def edit_user(
         made += [end_sessions(user.id), revoke_tokens(user.id, now)]
     params = {"user_id": user.id, "email": user.email}
     return [*made, EventHappened(at=now, code="user.edited", actor=by, params=params, before=before, after=after)]
+
+
+def machines_after(own: frozenset[int], role: str, wanted: frozenset[int] | None) -> frozenset[int] | None:
+    """None leaves them; somebody who is no technician any more keeps none."""
+    if wanted is None and role != "technician" and own:
+        return frozenset()
+    return wanted
+
+
+def while_admin(user_id: int) -> Patch:
+    """A guard of its transaction: Conflict "admin" once they administer the hub no more."""
+    return Patch(UserRow, user_id, {}, where=(("role", "=", "admin"), ("disabled_at", "=", None)), must="admin")
 
 
 def remove_user(user: UserRow, now: datetime, by: Actor) -> list[Change]:
@@ -114,6 +128,20 @@ def ended_session(change: Change) -> str | None:
     if not isinstance(change, Drop) or change.of is not SessionRow:
         return None
     return next((str(value) for column, _, value in change.where if column == "hash"), None)
+
+
+def end_session(session: SessionRow, email: str, now: datetime, by: Actor) -> list[Change]:
+    return [end_sessions(session.user_id, session.hash), _ended(session.user_id, email, now, by, 1)]
+
+
+def sign_out_everywhere(user_id: int, email: str, count: int, now: datetime, by: Actor) -> list[Change]:
+    """Every session, however many are listed; tokens stay."""
+    return [end_sessions(user_id), _ended(user_id, email, now, by, count)]
+
+
+def _ended(user_id: int, email: str, now: datetime, by: Actor, count: int) -> EventHappened:
+    params = {"user_id": user_id, "email": email, "count": count}
+    return EventHappened(at=now, code="sign_in.sessions_ended", actor=by, params=params)
 
 
 def is_token_revoked(change: Change) -> bool:
@@ -179,8 +207,10 @@ FORGET_S: Final = 30 * 60.0
 IDLE_S: Final = 12 * 3600.0
 ABSOLUTE_S: Final = 7 * 86400.0
 EXTEND_AFTER_S: Final = 300.0
-"""A session in use is extended at most so often."""
+"""The use of a session is noted, and its end put off, at most this often."""
 LINK_S: Final = 15 * 60.0
+INVITATION_S: Final = 72 * 3600.0
+"""For somebody on another shift."""
 
 MAX_EMAIL: Final = 200
 """In its normal form, which can be longer."""
@@ -196,7 +226,15 @@ _KNOWN: Final = frozenset({
     "rahasia123", "reversevending", "sayang12345", "secret12345", "welcome123", "welcome1234", "zaq12wsxcde",
     "correcthorsebatterystaple", EXAMPLE_PASSWORD.replace(" ", ""),
 })  # fmt: skip
-"""Guessed first, without spaces; and our examples' passwords."""
+"""Tried first by anybody, without spaces; and every password of our examples."""
+_STEMS: Final = frozenset({
+    "abc", "admin", "administrator", "asdfgh", "bismillah", "changeme", "dashboard", "hello", "iloveyou", "indonesia",
+    "jakarta", "jetson", "katasandi", "letmein", "login", "master", "merdeka", "monkey", "myrvm", "operator", "passw",
+    "password", "pass", "qwerty", "qwertyuiop", "rahasia", "reversevending", "root", "rvm", "sandi", "sayang", "secret",
+    "superman", "teknisi", "technician", "test", "user", "welcome",
+})  # fmt: skip
+"""A word that many begin with, and nothing but digits and marks around it: `password123456`, `Rahasia2026!`."""
+_LEET: Final = str.maketrans("013457@$!", "oleastasi")
 
 
 def normal_email(text: str) -> str:
@@ -230,16 +268,33 @@ def drop_failures(counted_as: str) -> Drop:
     return Drop(SignInFailureRow, counted_as)
 
 
+def locks_of(email: str, locked: Iterable[SignInFailureRow]) -> list[SignInFailureRow]:
+    """By the account's name, and by places it is familiar with (a space, network, space, name)."""
+    name = normal_email(email)
+    return [failures for failures in locked if failures.email == name or failures.email.endswith(f" {name}")]
+
+
+def end_lock(user: UserRow, locked: Sequence[SignInFailureRow], now: datetime, by: Actor) -> list[Change]:
+    """`locked`: the account's own."""
+    if not locked:
+        return []
+    params = {"user_id": user.id, "email": user.email}
+    event = EventHappened(at=now, code="sign_in.unlocked", actor=by, params=params)
+    return [*(drop_failures(failures.email) for failures in locked), event]
+
+
 def succeeded_sign_in(
-    user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str
-) -> tuple[Secret, list[Change]]:
-    """`by`: password or link."""
+    user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str,
+    language: str | None = None,
+) -> tuple[Secret, list[Change]]:  # fmt: skip
+    """`by`: password or link. `language`: theirs from now on."""
     secret, opened = open_session(user_id, now, address=address, user_agent=user_agent)
     params = {"ip": address, "by": by}
+    chosen = {} if language is None else {"language": language}
     return secret, [
         opened,
         drop_failures(counted_as),
-        Patch(UserRow, user_id, {"last_sign_in_at": now, "updated_at": now}, must="id"),
+        Patch(UserRow, user_id, {"last_sign_in_at": now, "updated_at": now} | chosen, must="id"),
         EventHappened(at=now, code="sign_in.succeeded", actor=actors.user(user_id), params=params),
     ]
 
@@ -256,11 +311,11 @@ def open_session(
 
 
 def extended_session(session: SessionRow, now: datetime) -> Patch | None:
-    """None: not worth a write yet."""
-    end = min(now + timedelta(seconds=IDLE_S), session.created_at + timedelta(seconds=ABSOLUTE_S))
-    if (end - session.expires_at).total_seconds() < EXTEND_AFTER_S:
+    """None while it is not worth a write."""
+    if (now - (session.last_used_at or session.created_at)).total_seconds() < EXTEND_AFTER_S:
         return None
-    return Patch(SessionRow, session.id, {"expires_at": end})
+    end = min(now + timedelta(seconds=IDLE_S), session.created_at + timedelta(seconds=ABSOLUTE_S))
+    return Patch(SessionRow, session.id, {"expires_at": end, "last_used_at": now})
 
 
 def signed_out(user_id: int, digest: str, now: datetime) -> list[Change]:
@@ -272,6 +327,14 @@ def make_link(user_id: int, now: datetime, lifetime_s: float = LINK_S) -> tuple[
     """Single-use, for the first administrator and for lost passwords."""
     secret = credentials.new_secret("link")
     return secret, SignInLinkRow(user_id=user_id, hash=secret.hash, expires_at=now + timedelta(seconds=lifetime_s))
+
+
+def invite(user: UserRow, now: datetime, by: Actor) -> tuple[Secret, SignInLinkRow, list[Change]]:
+    """A further one makes those before it worthless."""
+    secret, link = make_link(user.id, now, INVITATION_S)
+    params = {"user_id": user.id, "email": user.email}
+    event = EventHappened(at=now, code="sign_in.link_made", actor=by, params=params)
+    return secret, link, [Drop(SignInLinkRow, where=_of_user(user.id)), Put(link), event]
 
 
 def use_link(digest: str, now: datetime) -> Patch:
@@ -289,13 +352,19 @@ def password_fault(password: str, email: str = "") -> str | None:
     if len(password) > MAX_PASSWORD:
         return "long"
     low = password.casefold()
-    if re.sub(r"[\W_]+", "", low) in _KNOWN or low in _KNOWN or low in (low[0] * len(low), _run(low[0], len(low))):
+    if _is_known(low) or low in (low[0] * len(low), _run(low[0], len(low))):
         return "common"
     if len(set(low)) <= 2:
         return "plain"
     if email and low in (email, email.partition("@")[0], email.replace("@", "")):
         return "email"
     return None
+
+
+def _is_known(low: str) -> bool:
+    stem = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", low)
+    bare = {re.sub(r"[\W\d_]+", "", text) for text in (stem, stem.translate(_LEET))}
+    return low in _KNOWN or re.sub(r"[\W_]+", "", low) in _KNOWN or not bare.isdisjoint(_STEMS)
 
 
 def _run(first: str, length: int) -> str:

@@ -1,21 +1,26 @@
-"""/users: who may sign in, with which role and machines. For administrators."""
+"""/users: who may sign in, with which role, and a technician's machines; invitations and locks. For administrators."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from db.queries import users
-from db.records import UserRow
+from db.errors import Conflict
+from db.queries import credentials, users
+from db.records import SignInFailureRow, UserRow
 from hub.model import views
 from hub.model.actors import row_id
-from hub.model.changes import EventHappened, Put, put_rows
+from hub.model.changes import Change, put_rows
 from hub.people import rules
+from hub.web.api.headers import IF_MATCH_PARAMETER, stale, tagged, version_expected
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.state import AuthState
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title, UserRole
+from hub.web.http.validation import Email, Instant, Language, Note, Password, Theme, Title, UserRole, Zone
+from protocol.zones import is_zone
 
 
 async def checked_hash(call: Call, password: str, email: str) -> str:
@@ -26,13 +31,20 @@ async def checked_hash(call: Call, password: str, email: str) -> str:
     return await call.context[AuthState].passwords.hash(password, call.address)
 
 
-INVITATION_S = 24 * 3600.0
+def check_zone(named: str | msgspec.UnsetType | None) -> None:
+    if isinstance(named, str) and not is_zone(named):
+        raise one_wrong("timezone", "expect.zone")
+
 
 Machines = Annotated[list[int | str], msgspec.Meta(max_length=1000)]
-"""Ids or device_ids."""
+"""Ids, device_ids or names."""
+Sites = Annotated[list[Note], msgspec.Meta(max_length=100)]
 
 
 class User(msgspec.Struct):
+    """`machines` are a technician's own. `timezone` null: times are shown where the machine stands. `locked_until`: too
+    many wrong passwords were tried."""
+
     id: int
     email: str
     name: str
@@ -40,8 +52,10 @@ class User(msgspec.Struct):
     machines: list[int]
     language: Language | None
     theme: Theme | None
+    timezone: str | None
     disabled: bool
     has_password: bool
+    locked_until: Instant | None
     last_sign_in_at: Instant | None
     created_at: Instant
     updated_at: Instant
@@ -53,90 +67,129 @@ class AddedUser(User):
     sign_in_link: str | None
 
 
+class Invitation(msgspec.Struct):
+    """`sign_in_link` lets its holder in once; it is shown here and never again."""
+
+    sign_in_link: str
+    expires_at: Instant
+
+
 class NewUser(msgspec.Struct):
-    """Without a password the answer holds a sign-in link, good once, within 24 hours."""
+    """Without a password the answer holds a link to sign in with once, within 72 hours. `sites`: the machines that stand
+    there now are theirs, too."""
 
     email: Email
     name: Title
     role: UserRole
     password: Password | None = None
     language: Language | None = None
+    timezone: Zone | None = None
     machines: Machines = []
+    sites: Sites = []
 
 
 class UserPatch(msgspec.Struct):
-    """`machines` replaces a technician's whole set."""
+    """Only what is named changes. `machines` and `sites` together replace a technician's whole set; a site stands for
+    the machines that are there now."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
     email: Email | msgspec.UnsetType = msgspec.UNSET
     role: UserRole | msgspec.UnsetType = msgspec.UNSET
     language: Language | msgspec.UnsetType | None = msgspec.UNSET
+    timezone: Zone | msgspec.UnsetType | None = msgspec.UNSET
     password: Password | msgspec.UnsetType = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
     machines: Machines | msgspec.UnsetType = msgspec.UNSET
+    sites: Sites | msgspec.UnsetType = msgspec.UNSET
 
 
 async def list_users(call: Call) -> Answer:
-    return Answer([_view(user) for user in await users.all_users(call.context.store)])
+    locked = await credentials.locked_sign_ins(call.context.store, call.now)
+    return Answer([_view(user, locked) for user in await users.all_users(call.context.store)])
 
 
 async def show_user(call: Call) -> Answer:
-    return Answer(_view(await _named(call)))
+    return await _shown(call, await named(call))
 
 
 async def add_user(call: Call) -> Answer:
     wanted: NewUser = call.body
     email = await _email(call, wanted.email)
-    machines = _machines(call, wanted.machines, wanted.role)
+    check_zone(wanted.timezone)
+    machines = _machines(call, wanted.machines, wanted.sites, wanted.role)
     hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
     stored = await call.announce(
         *rules.add_user(
             email=email, name=wanted.name, role=wanted.role, password_hash=hashed, language=wanted.language,
-            machines=machines, now=call.now, by=call.principal.actor,
+            timezone=wanted.timezone, machines=machines, now=call.now, by=call.principal.actor,
         )
     )  # fmt: skip
-    user_id = next(put_rows(stored, UserRow)).id
-    link = None
-    if hashed is None:
-        secret, made = rules.make_link(user_id, call.now, INVITATION_S)
-        known = {"user_id": user_id, "email": email}
-        by = call.principal.actor
-        await call.announce(Put(made), EventHappened(at=call.now, code="sign_in.link_made", actor=by, params=known))
-        link = f"/signin#{secret.text}"
-    user = await _of(call, user_id)
-    where = {"Location": f"/api/v2/users/{user_id}"}
-    return Answer(_view(user, AddedUser, sign_in_link=link), 201, Text("user_added"), where)
+    user = await _of(call, next(put_rows(stored, UserRow)).id)
+    link = None if hashed is not None else (await _invite(call, user)).sign_in_link
+    where = {"Location": f"/api/v2/users/{user.id}", **tagged(tag_of(user))}
+    return Answer(_view(user, (), AddedUser, sign_in_link=link), 201, Text("user_added"), where)
 
 
 async def edit_user(call: Call) -> Answer:
     patch: UserPatch = call.body
+    check_zone(patch.timezone)
     async with call.context[AuthState].users_change:
-        user = await _named(call)
+        user = await named(call)
+        seen = version_expected(call.request, tag_of(user)) is not None
         role = user.role if patch.role is msgspec.UNSET else patch.role
-        if rules.leaves_no_admin(user, await _other_admins(call, user), role=role, disabled=patch.disabled is True):
-            raise Problem("conflict", Text("last_admin"))
-        made = rules.edit_user(
-            user, user.machines, await _values(call, user, patch), _own(call, user, patch, role), call.now,
-            call.principal.actor,
-        )  # fmt: skip
+        held = await _admin_left(call, user, role=role, disabled=patch.disabled is True)
+        machines = rules.machines_after(user.machines, role, _own(call, user, patch, role))
+        values = await _values(call, user, patch)
+        made = rules.edit_user(user, user.machines, values, machines, call.now, call.principal.actor, unchanged=seen)
         if made:
-            await call.announce(*made)
-    return Answer(_view(await _of(call, user.id)))
+            await _announce_edit(call, user, [*held, *made])
+    return await _shown(call, await _of(call, user.id))
+
+
+async def _announce_edit(call: Call, user: users.UserWithMachines, made: Sequence[Change]) -> None:
+    try:
+        await call.announce(*made)
+    except Conflict as late:  # by the command line, meanwhile
+        if late.column == "admin":
+            raise Problem("conflict", Text("last_admin")) from late
+        if late.column == "updated_at":
+            raise stale(tag_of(await _of(call, user.id))) from late
+        raise
 
 
 async def remove_user(call: Call) -> Answer:
     async with call.context[AuthState].users_change:
-        user = await _named(call)
-        if rules.leaves_no_admin(user, await _other_admins(call, user), disabled=True):
-            raise Problem("conflict", Text("last_admin"))
-        changes = rules.remove_user(user, call.now, call.principal.actor)
-        await call.announce(*changes)
+        user = await named(call)
+        held = await _admin_left(call, user, disabled=True)
+        await _announce_edit(call, user, [*held, *rules.remove_user(user, call.now, call.principal.actor)])
+    return Answer(status=204)
+
+
+async def invite_user(call: Call) -> Answer:
+    user = await named(call)
+    if user.disabled_at is not None:
+        raise Problem("conflict", Text("user_disabled"))
+    return Answer(await _invite(call, user), 201)
+
+
+async def _invite(call: Call, user: users.UserWithMachines) -> Invitation:
+    secret, link, made = rules.invite(user, call.now, call.principal.actor)
+    await call.announce(*made)
+    return Invitation(f"/signin#{secret.text}", views.rfc3339(link.expires_at))
+
+
+async def end_lock(call: Call) -> Answer:
+    """Also when there is none."""
+    user = await named(call)
+    locked = rules.locks_of(user.email, await credentials.locked_sign_ins(call.context.store, call.now))
+    if made := rules.end_lock(user, locked, call.now, call.principal.actor):
+        await call.announce(*made)
     return Answer(status=204)
 
 
 async def _values(call: Call, user: users.UserWithMachines, patch: UserPatch) -> dict[str, Any]:
-    named = {name: getattr(patch, name) for name in ("name", "role", "language")}
-    values = {name: value for name, value in named.items() if value is not msgspec.UNSET}
+    given = {name: getattr(patch, name) for name in ("name", "role", "language", "timezone")}
+    values = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     if patch.email is not msgspec.UNSET:
         values["email"] = await _email(call, patch.email, user.id)
     if patch.password is not msgspec.UNSET:
@@ -158,25 +211,34 @@ async def _email(call: Call, given: str, own_id: int | None = None) -> str:
 
 
 def _own(call: Call, user: users.UserWithMachines, patch: UserPatch, role: str) -> frozenset[int] | None:
-    """None: unchanged; who is no technician any more has none."""
-    if patch.machines is not msgspec.UNSET:
-        return _machines(call, patch.machines, role)
-    return frozenset() if role != "technician" and user.machines else None
+    """None leaves it."""
+    if patch.machines is msgspec.UNSET and patch.sites is msgspec.UNSET:
+        return None
+    machines = [] if patch.machines is msgspec.UNSET else patch.machines
+    return _machines(call, machines, [] if patch.sites is msgspec.UNSET else patch.sites, role)
 
 
-def _machines(call: Call, named: list[int | str], role: str) -> frozenset[int]:
+def _machines(call: Call, named: list[int | str], sites: list[str], role: str) -> frozenset[int]:
+    rows = [machine.row for machine in call.context.fleet.machines.values()]
     found: set[int] = set()
     for key in named:
         machine = call.context.fleet.find(key)
-        if machine is None:
+        ids = {machine.id} if machine is not None else {row.id for row in rows if row.name == key}
+        if not ids:
             raise one_wrong("machines", "no_such_machine", key=str(key)[:100])
-        found.add(machine.id)
+        found |= ids
+    for site in sites:
+        there = {row.id for row in rows if (row.location_description or "").strip() == site.strip() != ""}
+        if not there:
+            raise one_wrong("sites", "no_such_site", key=site[:100])
+        found |= there
     if found and role != "technician":
         raise one_wrong("machines", "only_technicians_own")
     return frozenset(found)
 
 
-async def _named(call: Call) -> users.UserWithMachines:
+async def named(call: Call) -> users.UserWithMachines:
+    """Of the path. Raises the 404."""
     user_id = row_id(call.request.path_params["user_id"])
     if user_id is None:
         raise not_found()
@@ -190,15 +252,41 @@ async def _of(call: Call, user_id: int) -> users.UserWithMachines:
     return user
 
 
-async def _other_admins(call: Call, user: users.UserWithMachines) -> int:
-    admins = await users.count_users(call.context.store, "admin")
-    return admins - (user.role == "admin" and user.disabled_at is None)
+async def _admin_left(
+    call: Call, user: users.UserWithMachines, *, role: str | None = None, disabled: bool = False
+) -> list[Change]:
+    """What holds another administrator while this one goes. Raises the 409: there is none."""
+    everybody = await users.all_users(call.context.store)
+    others = [o.id for o in everybody if o.id != user.id and o.role == "admin" and o.disabled_at is None]
+    if rules.leaves_no_admin(user, len(others), role=role, disabled=disabled):
+        raise Problem("conflict", Text("last_admin"))
+    goes = rules.leaves_no_admin(user, 0, role=role, disabled=disabled)
+    return [rules.while_admin(others[0])] if goes else []
 
 
-def _view(user: users.UserWithMachines, shape: type[User] = User, **more: Any) -> dict[str, Any]:
+async def _shown(call: Call, user: users.UserWithMachines) -> Answer:
+    locked = await credentials.locked_sign_ins(call.context.store, call.now)
+    return Answer(_view(user, locked), headers=tagged(tag_of(user)))
+
+
+EDITABLE = ("email", "name", "role", "language", "timezone", "password_hash")
+
+
+def tag_of(user: users.UserWithMachines) -> str:
+    """Of what an edit may change: the same after a sign-in."""
+    known = [getattr(user, name) for name in EDITABLE]
+    text = msgspec.json.encode([user.id, *known, user.disabled_at is not None, sorted(user.machines)])
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _view(
+    user: users.UserWithMachines, locked: Iterable[SignInFailureRow], shape: type[User] = User, **more: Any
+) -> dict[str, Any]:
+    ends = [row.locked_until for row in rules.locks_of(user.email, locked) if row.locked_until is not None]
     return views.answer(
-        shape, user, disabled=user.disabled_at is not None, has_password=user.password_hash is not None, **more
-    )
+        shape, user, disabled=user.disabled_at is not None, has_password=user.password_hash is not None,
+        locked_until=views.rfc3339(max(ends)) if ends else None, **more,
+    )  # fmt: skip
 
 
 _EXAMPLE = {"email": "budi@example.com", "name": "Budi", "role": "technician", "machines": ["rvm-kg-02"]}
@@ -216,16 +304,28 @@ OPERATIONS = (
     Operation(
         name="show_user", method="GET", path="/v2/users/{user_id}", handler=show_user, tag="Users",
         summary="One user", action="user.read", answers={200: User}, refusals=(404,),
+        headers=("ETag",),
     ),
     Operation(
         name="edit_user", method="PATCH", path="/v2/users/{user_id}", handler=edit_user, tag="Users",
-        summary="Change a user's role, machines or password, or disable them", action="user.manage", body=UserPatch,
-        answers={200: User}, refusals=(404, 409), example={"role": "operator"},
+        summary="Change who a user is, their role, machines, language, zone or password, or disable them", action="user.manage", body=UserPatch,
+        answers={200: User}, refusals=(404, 409, 412), example={"role": "operator"}, parameters=IF_MATCH_PARAMETER,
+        headers=("ETag",),
         description="A new role, a new password and being disabled end all of the user's sessions and tokens.",
     ),
     Operation(
         name="remove_user", method="DELETE", path="/v2/users/{user_id}", handler=remove_user, tag="Users",
         summary="Remove a user with their tokens and sessions", action="user.manage", answers={204: None},
         refusals=(404, 409),
+    ),
+    Operation(
+        name="invite_user", method="POST", path="/v2/users/{user_id}/invitation", handler=invite_user, tag="Users",
+        summary="A link to sign in with once, within 72 hours", action="user.manage", answers={201: Invitation},
+        refusals=(404, 409), description="Those before it, of the same user, are worthless then.",
+    ),
+    Operation(
+        name="end_lock", method="DELETE", path="/v2/users/{user_id}/lock", handler=end_lock, tag="Users",
+        summary="Let a user try passwords again who is locked out", action="session.manage_all", answers={204: None},
+        refusals=(404,),
     ),
 )  # fmt: skip

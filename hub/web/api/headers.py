@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
@@ -37,12 +37,15 @@ _TAGS: Final = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/
 _TAG: Final = re.compile(r'(?:W/)?"[^"]*"')
 
 
-def tagged(version: int) -> Mapping[str, str]:
+Version = TypeVar("Version", int, str)
+
+
+def tagged(version: int | str) -> Mapping[str, str]:
     return {"ETag": _tag(version)}
 
 
-def version_expected(request: Request, version: int) -> int | None:
-    """None when the caller named none. 412 when they named another."""
+def version_expected(request: Request, version: Version) -> Version | None:
+    """The present version when the caller named it, None when they named none. 412 when they named another."""
     if IF_MATCH not in request.headers:
         return None
     given = ",".join(request.headers.getlist(IF_MATCH))
@@ -55,11 +58,13 @@ def version_expected(request: Request, version: int) -> int | None:
     return version
 
 
-def stale(version: int) -> Problem:
-    return Problem("precondition-failed", Text("stale", {"version": version}), headers=tagged(version))
+def stale(version: int | str) -> Problem:
+    """A number is shown, a fingerprint is not."""
+    why = Text("changed_meanwhile") if isinstance(version, str) else Text("stale", {"version": version})
+    return Problem("precondition-failed", why, headers=tagged(version))
 
 
-def _tag(version: int) -> str:
+def _tag(version: int | str) -> str:
     return f'"{version}"'
 
 

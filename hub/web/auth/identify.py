@@ -172,5 +172,6 @@ async def _principal(context: HubContext, user_id: int, via: Via, credential_id:
     role: Role = user.role  # type: ignore[assignment]
     return Principal(
         kind="user", id=user.id, name=user.name, role=role, machines=machines_of(role, user.machines), via=via,
-        credential_id=credential_id, language=user.language, theme=user.theme, email=user.email,
+        credential_id=credential_id, language=user.language, theme=user.theme, timezone=user.timezone,
+        email=user.email,
     )  # fmt: skip

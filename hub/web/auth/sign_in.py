@@ -69,7 +69,10 @@ async def prove(context: HubContext, connection: HTTPConnection, email: str, pas
                 await context.announce(rules.drop_failures(counted_as))
 
 
-async def by_link(context: HubContext, connection: HTTPConnection, link: str) -> SignedIn:
+async def by_link(
+    context: HubContext, connection: HTTPConnection, link: str, language: str | None = None
+) -> SignedIn:
+    """`language`: of the browser, for somebody who has none when they sign in for the first time."""
     with _charged(context, connection) as address:
         shape = credentials.recognise(link.strip())
         if shape is None or shape.kind != "link":
@@ -89,7 +92,8 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str) ->
         email = rules.normal_email(user.email)
         try:
             used = rules.use_link(shape.hash, now)
-            signed_in = await _open(context, connection, user, email, address, "link", used)
+            first = language if user.language is None and user.last_sign_in_at is None else None
+            signed_in = await _open(context, connection, user, email, address, "link", used, language=first)
         except Conflict as late:
             raise SignInRefused("link") from late
         context[AuthState].wrong_sign_ins.give_back(address)
@@ -147,14 +151,14 @@ async def _count(context: HubContext, counted: SignInFailureRow, wrong: list[cha
 
 async def _open(
     context: HubContext, connection: HTTPConnection, user: users.UserWithMachines, counted_as: str, address: str,
-    by: str, *more: changes.Change,
+    by: str, *more: changes.Change, language: str | None = None,
 ) -> SignedIn:  # fmt: skip
     wait = context[AuthState].budgets.sign_in(user.id)
     if wait:
         raise SignInRefused("slow_down", math.ceil(wait))
     agent = connection.headers.get("user-agent")
     secret, opened = rules.succeeded_sign_in(
-        user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by
+        user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by, language=language
     )
     made = [*more, *opened, *await _session_before(context, connection)]
     try:

@@ -256,7 +256,9 @@ class AuthState:
 
     def on_commit(self, changes: Iterable[c.Change]) -> None:
         for change in changes:
-            if (isinstance(change, c.Drop) and change.of is MachineRow) or rules.is_token_revoked(change):
+            if isinstance(change, c.Drop) and change.of is SignInFailureRow:
+                self.unstored.drop_failures(change.key)
+            elif (isinstance(change, c.Drop) and change.of is MachineRow) or rules.is_token_revoked(change):
                 # By id only: which hash that was is not known here, and these are rare.
                 self.credentials.drop_all()
             elif (user_id := rules.edited_user(change)) is not None:

@@ -44,6 +44,8 @@ Email = Annotated[
     ),
 ]
 Password = Annotated[str, msgspec.Meta(max_length=200, pattern=_NO_NUL, extra={"expect": "expect.password"})]
+Zone = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_NO_NUL, extra={"expect": "expect.zone"})]
+"""A name of the IANA database; `protocol.zones` knows which."""
 Language = Literal["en", "id"]
 Theme = Literal["light", "dark", "auto"]
 UserRole = Literal["admin", "operator", "technician", "viewer"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from db.records import UserRow
 from db.schema import sign_in_links
-from hub.model.changes import Patch
-from tests.support.api_hub import PASSWORD, ApiHub
+from hub.kernel.announce import Announcer
+from hub.model.changes import Change, Patch
+from protocol.instants import parse
+from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
 
 
 async def test_a_user_without_a_password_gets_a_link_once(any_hub: ApiHub) -> None:
@@ -70,7 +73,7 @@ async def test_a_lower_role_counts_at_once(hub: ApiHub) -> None:
     async with hub.client(await hub.add_session("operator")) as again:
         refused = await again.patch("/api/v2/rvms/1/status", json={"status": "full"})
     assert refused.status_code == 403
-    assert "operator" in refused.json()["message"]
+    assert "needs the role Operator" in refused.json()["message"]
 
 
 async def test_taking_a_machine_away_counts_at_once(hub: ApiHub) -> None:
@@ -82,6 +85,104 @@ async def test_taking_a_machine_away_counts_at_once(hub: ApiHub) -> None:
         assert (await technician.get("/api/v2/rvms/2")).status_code == 200
         promoted = await admin.patch(path, json={"role": "operator"})
         assert promoted.json()["data"]["machines"] == []
+
+
+async def test_a_technician_has_machines_by_name_and_by_site(any_hub: ApiHub) -> None:
+    path = f"/api/v2/users/{any_hub.users['technician']}"
+    async with any_hub.of("admin") as admin:
+        assert (await admin.patch("/api/v2/rvms/2", json={"location_description": " Mall Kelapa Gading "})).is_success
+        for named, machines in (
+            ({"machines": ["two"]}, [2]),
+            ({"sites": ["Mall Kelapa Gading"]}, [2]),
+            ({"sites": ["Mall Kelapa Gading"], "machines": [1]}, [1, 2]),
+            ({"machines": []}, []),
+        ):
+            edited = await admin.patch(path, json=named)
+            assert edited.json()["data"]["machines"] == machines, edited.text
+        for site in ("Mall", "", " "):
+            refused = await admin.patch(path, json={"sites": [site]})
+            assert (refused.status_code, list(refused.json()["errors"])) == (422, ["sites"])
+
+
+async def test_a_zone_is_the_name_of_one(any_hub: ApiHub) -> None:
+    path = f"/api/v2/users/{any_hub.users['technician']}"
+    async with any_hub.of("admin") as admin, any_hub.of("technician") as own:
+        for zone in ("Asia/Jayapura", "UTC", None):
+            assert (await admin.patch(path, json={"timezone": zone})).json()["data"]["timezone"] == zone
+            assert (await own.get("/api/v2/auth/me")).json()["data"]["timezone"] == zone
+        assert (await own.patch("/api/v2/auth/me", json={"timezone": "Asia/Makassar"})).is_success
+        assert (await admin.get(path)).json()["data"]["timezone"] == "Asia/Makassar"
+        for client, place in ((admin, path), (own, "/api/v2/auth/me")):
+            for wrong in ("Mars/Olympus", "asia/jakarta", "", 7):
+                refused = await client.patch(place, json={"timezone": wrong})
+                assert (refused.status_code, list(refused.json()["errors"])) == (422, ["timezone"])
+
+
+async def test_an_edit_of_what_was_seen_only(any_hub: ApiHub) -> None:
+    """A sign-in in between changes nothing that is edited."""
+    path = f"/api/v2/users/{any_hub.users['technician']}"
+    async with any_hub.of("admin") as admin, any_hub.of("technician") as own:
+        seen = (await admin.get(path)).headers["etag"]
+        await any_hub.context.announce(Patch(UserRow, any_hub.users["technician"], {"last_sign_in_at": None}))
+        assert (await own.patch("/api/v2/auth/me", json={"theme": "dark"})).is_success
+        edited = await admin.patch(path, json={"machines": [2]}, headers={"If-Match": seen})
+        assert edited.status_code == 200
+        assert edited.headers["etag"] != seen
+        stale = await admin.patch(path, json={"role": "admin"}, headers={"If-Match": seen})
+        assert (stale.status_code, stale.headers["etag"]) == (412, edited.headers["etag"])
+        assert (await admin.get(path)).json()["data"]["role"] == "technician"
+
+
+async def test_a_new_invitation_lasts_three_days_and_ends_the_one_before(any_hub: ApiHub) -> None:
+    path = f"/api/v2/users/{any_hub.users['viewer']}"
+    async with any_hub.of("admin") as admin, any_hub.client(Origin=ORIGIN) as stranger:
+        first, second = [(await admin.post(f"{path}/invitation")).json()["data"] for _ in range(2)]
+        left = parse(second["expires_at"]) - any_hub.context.clock()
+        assert timedelta(hours=71, minutes=59) < left <= timedelta(hours=72)
+        for link, status in ((first, 401), (second, 303), (second, 401)):
+            used = await stranger.post("/signin", data={"link": link["sign_in_link"]})
+            assert used.status_code == status
+        await admin.patch(path, json={"disabled": True})
+        assert (await admin.post(f"{path}/invitation")).status_code == 409
+
+
+async def test_an_administrator_ends_a_lock(any_hub: ApiHub) -> None:
+    """Of the account's name, and of the places it is familiar with."""
+    user_id = await any_hub.add_user("budi", "operator", password=PASSWORD)
+    right, wrong = [{"email": "budi@example.com", "password": text} for text in (PASSWORD, "wrong")]
+    async with any_hub.of("admin") as admin, any_hub.client() as here, any_hub.client(address="10.9.9.9") as there:
+        assert (await here.post(LOGIN, json=right)).status_code == 200
+        for client in (here, there):
+            for _ in range(5):
+                await client.post(LOGIN, json=wrong)
+            refused = await client.post(LOGIN, json=right)
+            assert refused.status_code == 429
+            assert "An administrator can end the lock" in refused.json()["detail"]
+        path = f"/api/v2/users/{user_id}"
+        assert (await admin.get(path)).json()["data"]["locked_until"] is not None
+        assert (await admin.delete(f"{path}/lock")).status_code == 204
+        assert (await admin.delete(f"{path}/lock")).status_code == 204, "there is none any more"
+        for client in (here, there):
+            assert (await client.post(LOGIN, json=right)).status_code == 200
+        assert (await admin.get(path)).json()["data"]["locked_until"] is None
+
+
+async def test_the_last_administrator_stays_whoever_goes_meanwhile(
+    any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command line, between the look and the commit."""
+    await any_hub.add_user("second", "admin")
+    announce, other = Announcer.__call__, Patch(UserRow, any_hub.users["admin"], {"role": "viewer"})
+
+    async def late(self: Announcer, *made: Change) -> list[Change]:
+        monkeypatch.setattr(Announcer, "__call__", announce)
+        await announce(self, other)
+        return await announce(self, *made)
+
+    async with any_hub.of("second") as second:
+        monkeypatch.setattr(Announcer, "__call__", late)
+        refused = await second.patch(f"/api/v2/users/{any_hub.users['second']}", json={"disabled": True})
+    assert (refused.status_code, "Administrator" in refused.json()["detail"]) == (409, True)
 
 
 async def test_machines_are_for_technicians_and_must_exist(hub: ApiHub) -> None:

@@ -140,3 +140,17 @@ def test_whom_a_change_alters() -> None:
     assert all(rules.narrows(c) for c in (one, every, machines, removed, Patch(UserRow, 4, {"role": "viewer"})))
     assert not any(map(rules.is_token_revoked, (revoked, rules.use_token(4, NOW, None))))
     assert rules.is_token_revoked(Patch(TokenRow, 4, {"revoked_at": NOW}))
+
+
+def test_only_technicians_keep_machines() -> None:
+    own = frozenset({1, 2})
+    assert rules.machines_after(own, "technician", None) is None
+    assert rules.machines_after(own, "operator", None) == frozenset()
+    assert rules.machines_after(frozenset(), "operator", None) is None
+    assert rules.machines_after(own, "technician", frozenset({3})) == frozenset({3})
+
+
+def test_another_administrator_is_held_while_one_goes() -> None:
+    held = rules.while_admin(7)
+    assert (held.key, held.values, held.must) == (7, {}, "admin")
+    assert held.where == (("role", "=", "admin"), ("disabled_at", "=", None))

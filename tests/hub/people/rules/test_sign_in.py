@@ -83,11 +83,13 @@ def test_a_session_in_use_lives_on_but_not_beyond_a_week() -> None:
     ends, week = NOW + timedelta(hours=12), NOW + timedelta(days=7)
     session = SessionRow(id=5, user_id=3, hash="h", created_at=NOW, expires_at=ends)
     assert rules.extended_session(session, NOW + 4 * MINUTE) is None
-    longer = rules.extended_session(session, NOW + 6 * MINUTE)
-    assert longer == Patch(SessionRow, 5, {"expires_at": ends + 6 * MINUTE})
-    late = rules.extended_session(replace(session, expires_at=week - timedelta(hours=1)), week - timedelta(hours=2))
-    assert late == Patch(SessionRow, 5, {"expires_at": week})
-    assert rules.extended_session(replace(session, expires_at=week), week - MINUTE) is None
+    used = NOW + 6 * MINUTE
+    longer = rules.extended_session(session, used)
+    assert longer == Patch(SessionRow, 5, {"expires_at": ends + 6 * MINUTE, "last_used_at": used})
+    for at in (week - timedelta(hours=2), week - MINUTE):
+        late = rules.extended_session(replace(session, last_used_at=used), at)
+        assert late == Patch(SessionRow, 5, {"expires_at": week, "last_used_at": at}), "noted to the end"
+    assert rules.extended_session(replace(session, last_used_at=week - 2 * MINUTE), week) is None
 
 
 def test_signing_out_ends_this_session_and_leaves_one_event() -> None:
@@ -105,6 +107,10 @@ def test_signing_out_ends_this_session_and_leaves_one_event() -> None:
         ("x" * 201, "long"),
         ("password123", "common"),
         ("Password123", "common"),
+        ("password123456", "common"),
+        ("!Rahasia-2026!", "common"),
+        ("p@ssw0rd 4711", "common"),
+        ("Admin 1234567", "common"),
         ("aaaaaaaaaaaa", "common"),
         ("abcdefghijklm", "common"),
         ("ababababababab", "plain"),
@@ -116,7 +122,7 @@ def test_what_anybody_would_try_first_is_refused(password: str, why: str) -> Non
     assert rules.password_fault(password, "budi.santoso@x.id") == why
 
 
-@pytest.mark.parametrize("password", ["tiga ekor kucing", "correct horse battery", "kT9#mmQw2z"])
+@pytest.mark.parametrize("password", ["tiga ekor kucing", "correct horse battery", "kT9#mmQw2z", "kucing 3 password"])
 def test_a_phrase_is_accepted(password: str) -> None:
     assert rules.password_fault(password, "a@b.c") is None
 
@@ -138,6 +144,44 @@ def test_two_addresses_that_look_the_same_are_the_same() -> None:
 def test_the_length_of_a_password_is_that_of_its_letters() -> None:
     assert rules.password_fault("e\u0301" * 5 + "abcd") == "short"
     assert rules.password_fault("e\u0301" * 5 + "abcdf") is None
+
+
+def test_a_new_invitation_lasts_three_days_and_ends_those_before() -> None:
+    user = UserRow(id=3, email="a@b.c", name="A", role="viewer", created_at=NOW, updated_at=NOW)
+    secret, link, (dropped, put, event) = rules.invite(user, NOW, "user:1")
+    assert (link.hash, link.expires_at) == (secret.hash, NOW + timedelta(hours=72))
+    assert dropped == Drop(SignInLinkRow, where=(("user_id", "=", 3),))
+    assert put == Put(link)
+    assert isinstance(event, EventHappened)
+    assert (event.code, event.actor, secret.text in str(event)) == ("sign_in.link_made", "user:1", False)
+
+
+def test_a_lock_is_ended_by_name_and_by_place_with_one_event() -> None:
+    user = UserRow(id=3, email="a@b.c", name="A", role="viewer", created_at=NOW, updated_at=NOW)
+    locked = [SignInFailureRow(email=name, failures=5, last_at=NOW) for name in ("a@b.c", " 10.0.0.1 a@b.c")]
+    others = [replace(locked[0], email=name) for name in ("ca@b.c", " 10.0.0.1 ca@b.c")]
+    assert rules.locks_of("A@b.c", [*locked, *others]) == locked
+    made = rules.end_lock(user, locked, NOW, "user:1")
+    assert made[:2] == [rules.drop_failures("a@b.c"), rules.drop_failures(" 10.0.0.1 a@b.c")]
+    assert [c.code for c in made if isinstance(c, EventHappened)] == ["sign_in.unlocked"]
+    assert rules.end_lock(user, [], NOW, "user:1") == []
+
+
+def test_the_language_of_the_first_sign_in_is_stored_with_it() -> None:
+    _, made = rules.succeeded_sign_in(3, "a@b", NOW, address="", user_agent=None, by="link", language="id")
+    (patch,) = patches(made, UserRow)
+    assert patch.values["language"] == "id"
+
+
+def test_sessions_are_ended_by_somebody_with_one_event() -> None:
+    session = SessionRow(id=5, user_id=3, hash="h", created_at=NOW, expires_at=NOW)
+    one = rules.end_session(session, "a@b.c", NOW, "user:1")
+    every = rules.sign_out_everywhere(3, "a@b.c", 2, NOW, "user:3")
+    assert [made[0] for made in (one, every)] == [rules.end_sessions(3, "h"), rules.end_sessions(3)]
+    for made, actor, count in ((one, "user:1", 1), (every, "user:3", 2)):
+        assert isinstance(made[1], EventHappened)
+        assert (made[1].code, made[1].actor) == ("sign_in.sessions_ended", actor)
+        assert made[1].params == {"user_id": 3, "email": "a@b.c", "count": count}
 
 
 def test_a_link_is_used_once_and_in_its_time() -> None:

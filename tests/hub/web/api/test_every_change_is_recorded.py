@@ -88,7 +88,7 @@ SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
         "what a machine says of itself is news with a new boot, version or zone, and that has its line",
     ),
     TokenRow: (frozenset({"last_used_at", "last_used_ip"}), "using a credential changes nothing"),
-    SessionRow: (frozenset({"expires_at"}), "using a session changes nothing"),
+    SessionRow: (frozenset({"expires_at", "last_used_at"}), "using a session changes nothing"),
 }
 """Of a table: the columns that may change without a line, and why."""
 TRIED_ELSEWHERE: dict[type[Change], str] = {}

@@ -45,7 +45,7 @@ def filled(path: str) -> str:
 
 def test_whatever_answers_a_secret_is_for_who_is_signed_in() -> None:
     makers = {op.name for op in OPERATIONS if secrets_in(op)} - OF_WHO_PROVED_IT - OF_ONE_FILE
-    assert makers == {"add_machine", "rotate_key", "add_user", "create_token", "open_machine_page"}
+    assert makers == {"add_machine", "rotate_key", "add_user", "invite_user", "create_token", "open_machine_page"}
     assert {op.action for op in OPERATIONS if op.name in makers} <= SIGNED_IN_ONLY
     assert set(ACTIONS) >= SIGNED_IN_ONLY
     assert {op.action for op in OPERATIONS} >= SIGNED_IN_ONLY

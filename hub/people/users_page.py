@@ -1,0 +1,213 @@
+"""`/admin/users` and `/admin/users/{user_id}`: who may sign in, and everything of one person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from db.errors import Conflict
+from db.queries import credentials, users
+from db.queries.users import UserWithMachines
+from hub.model import views
+from hub.model.actors import row_id
+from hub.people import rules, sessions_api, users_api
+from hub.people.own_page import end_one_or_all, shown_sessions, zone_given, zone_shown
+from hub.web.api.headers import IF_MATCH
+from hub.web.http.problems import Problem, not_found
+from hub.web.http.validation import validate
+from hub.web.shell.fresh_secrets import FreshSecrets
+from hub.web.shell.page import Visit, base_url, go
+
+MOST_FIELDS: Final = 2500
+"""A box for each machine and each site."""
+MOST_MACHINES: Final = 2000
+
+
+async def show_users(visit: Visit) -> Response:
+    return await _users(visit)
+
+
+async def part_users(visit: Visit) -> dict[str, Any]:
+    locked = await credentials.locked_sign_ins(visit.context.store, visit.now)
+    everybody = await users.all_users(visit.context.store)
+    return {
+        "me": visit.user.id,
+        "users": [
+            {
+                "id": user.id, "name": user.name, "email": user.email, "role": user.role,
+                "machines": len(user.machines), "disabled": user.disabled_at is not None,
+                "locked": bool(rules.locks_of(user.email, locked)),
+                "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
+            }
+            for user in everybody
+        ],
+    }  # fmt: skip
+
+
+async def add_user(visit: Visit) -> Response:
+    wanted = {name: visit.form.get(name, "").strip() for name in ("name", "email", "role")}
+    try:
+        answer = await users_api.add_user(visit.call(validate(users_api.NewUser, wanted)))
+    except Problem as refused:
+        return await _users(visit, ("bad", visit.sentence(refused)), wanted, refused.status)
+    except Conflict:
+        return await _users(visit, ("bad", visit.reader.t("fault.email_taken")), wanted, 409)
+    return _to_link(visit, answer.data["id"], answer.data["sign_in_link"])
+
+
+async def _users(
+    visit: Visit, notice: tuple[str, str] | None = None, given: Mapping[str, str] | None = None, status: int = 200
+) -> Response:
+    asked = given or {"name": "", "email": "", "role": "viewer"}
+    return visit.render("users.html", status, notice=notice, given=asked, **await part_users(visit))
+
+
+async def show_user(visit: Visit) -> Response:
+    notice = visit.request.query_params.get("notice", "")
+    known = notice in ("saved", "invited", "unlocked", "ended")
+    return await _user(visit, await _named(visit), ("good", visit.reader.t(f"users.{notice}")) if known else None)
+
+
+async def save_user(visit: Visit) -> Response:
+    """What stands in the form, unless somebody wrote meanwhile: then it stays in the form, and is said."""
+    user, form = await _named(visit), visit.form
+    try:
+        patch = validate(users_api.UserPatch, _patch(visit, user))
+        call = visit.call(patch)
+        call.request = _seen(visit.request, form.get("seen", ""))
+        await users_api.edit_user(call)
+    except Problem as refused:
+        if refused.kind == "not-found":
+            raise
+        changed = refused.kind == "precondition-failed"
+        why = visit.reader.t("users.meanwhile") if changed else visit.sentence(refused)
+        return await _user(visit, await _named(visit), ("bad", why), status=refused.status, typed=True)
+    except Conflict:
+        return await _user(visit, user, ("bad", visit.reader.t("fault.email_taken")), status=409, typed=True)
+    return go(f"/admin/users/{user.id}?notice=saved")
+
+
+def _patch(visit: Visit, user: UserWithMachines) -> dict[str, Any]:
+    form = visit.form
+    wanted: dict[str, Any] = {name: form[name].strip() for name in ("name", "email", "role") if name in form}
+    if "language" in form:
+        wanted["language"] = form["language"] or None
+    if "zone" in form:
+        wanted["timezone"] = zone_given(form)
+    if wanted.get("role", user.role) == "technician":
+        wanted["machines"] = [number for name, text in visit.fields if name == "rvm" and (number := row_id(text))]
+        wanted["sites"] = [text for name, text in visit.fields if name == "site"]
+    return wanted
+
+
+def _seen(request: Request, tag: str) -> Request:
+    """As a program says which version it saw."""
+    scope = dict(request.scope)
+    if tag.isalnum():
+        scope["headers"] = [*scope["headers"], (IF_MATCH.lower().encode(), f'"{tag}"'.encode())]
+    return Request(scope)
+
+
+async def make_link(visit: Visit) -> Response:
+    """A new invitation: the act is an event, the secret is not."""
+    user = await _named(visit)
+    try:
+        answer = await users_api.invite_user(visit.call())
+    except Problem as refused:
+        return await _user(visit, user, ("bad", visit.sentence(refused)), status=refused.status)
+    return _to_link(visit, user.id, answer.data.sign_in_link)
+
+
+def _to_link(visit: Visit, user_id: int, path: str) -> Response:
+    """The page shows the link also after a reload."""
+    visit.context[FreshSecrets].keep(visit.user, _link_place(user_id), base_url(visit) + path)
+    return go(f"/admin/users/{user_id}?notice=invited")
+
+
+def _link_place(user_id: int) -> str:
+    return f"/admin/users/{user_id}/link"
+
+
+async def end_lock(visit: Visit) -> Response:
+    await users_api.end_lock(visit.call())
+    return _back(visit, "unlocked")
+
+
+async def end_sessions(visit: Visit) -> Response:
+    """One by its id, or all."""
+    await end_one_or_all(visit, sessions_api.end_user_session, sessions_api.end_user_sessions)
+    return _back(visit, "ended")
+
+
+async def set_disabled(visit: Visit) -> Response:
+    what = visit.request.path_params["what"]
+    if what not in ("disable", "enable"):
+        raise not_found()
+    try:
+        await users_api.edit_user(visit.call(users_api.UserPatch(disabled=what == "disable")))
+    except Problem as refused:
+        user = await _named(visit)
+        return await _user(visit, user, ("bad", visit.sentence(refused)), status=refused.status)
+    return _back(visit, "saved")
+
+
+async def to_user(visit: Visit) -> Response:
+    return go(f"/admin/users/{(await _named(visit)).id}")
+
+
+def _back(visit: Visit, notice: str) -> Response:
+    return go(f"/admin/users/{visit.request.path_params['user_id']}?notice={notice}")
+
+
+async def _named(visit: Visit) -> UserWithMachines:
+    return await users_api.named(visit.call())
+
+
+async def _user(
+    visit: Visit,
+    user: UserWithMachines,
+    notice: tuple[str, str] | None = None,
+    *,
+    status: int = 200,
+    typed: bool = False,
+) -> Response:
+    """`typed`: the form keeps what was typed into it."""
+    locked = rules.locks_of(user.email, await credentials.locked_sign_ins(visit.context.store, visit.now))
+    until = max((row.locked_until for row in locked if row.locked_until is not None), default=None)
+    return visit.render(
+        "user.html", status, notice=notice, seen=users_api.tag_of(user),
+        of={
+            "id": user.id, "name": user.name, "role": user.role, "disabled": user.disabled_at is not None,
+            "mine": user.id == visit.user.id, "has_password": user.password_hash is not None,
+            "machines": len(user.machines),
+            "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
+            "locked_until": None if until is None else views.epoch_ms(until),
+        },
+        given=_given(visit, user, typed=typed), sites=_sites(visit, user, typed=typed),
+        link=visit.context[FreshSecrets].find(visit.user, _link_place(user.id)),
+        sessions=await shown_sessions(visit, user),
+    )  # fmt: skip
+
+
+def _given(visit: Visit, user: UserWithMachines, *, typed: bool) -> dict[str, str]:
+    stored = {"name": user.name, "email": user.email, "role": user.role, "language": user.language or ""}
+    known = stored | zone_shown(user.timezone)
+    return {name: visit.form.get(name, value) for name, value in known.items()} if typed else known
+
+
+def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[str, bool, list[tuple[int, str, bool]]]]:
+    """Sites by name, "" last: whether the whole site is chosen, and its machines by name, each with its box."""
+    chosen = {str(rvm_id) for rvm_id in user.machines}
+    whole: set[str] = set()
+    if typed:
+        chosen = {text for name, text in visit.fields if name == "rvm"}
+        whole = {text for name, text in visit.fields if name == "site"}
+    found: dict[str, list[tuple[int, str, bool]]] = {}
+    rows = sorted((m.row for m in visit.context.fleet.machines.values()), key=lambda row: row.name.casefold())
+    for row in rows[:MOST_MACHINES]:
+        box = (row.id, row.name, str(row.id) in chosen)
+        found.setdefault((row.location_description or "").strip(), []).append(box)
+    return [(site, site in whole, found[site]) for site in sorted(found, key=lambda site: (not site, site.casefold()))]
