@@ -1,4 +1,4 @@
-"""Renders happenings as lines: day, time at the machine, shape, sentence, actor, address. Pure."""
+"""Renders happenings as lines: day, time, shape, sentence, actor, address. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dashboard import formats, happening_sentences, record
+from dashboard import happening_sentences, record
 from dashboard.foreign_text import plain
 from dashboard.happenings import Happening
 from dashboard.reader import Reader
@@ -14,10 +14,10 @@ from dashboard.reader import Reader
 
 @dataclass(frozen=True)
 class Names:
-    """Known to the reader: people by number as text; machines (name, zone) and removed machines (name) by id."""
+    """That the reader may know: people by number as text; machines and removed machines by id."""
 
     people: Mapping[str, str] = field(default_factory=dict)
-    machines: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    machines: Mapping[int, str] = field(default_factory=dict)
     gone: Mapping[int, str] = field(default_factory=dict)
 
     def who(self, r: Reader, actor: str) -> str:
@@ -31,7 +31,7 @@ class Names:
         if rvm_id is None:
             return ""
         there = self.machines.get(rvm_id)
-        return plain(there[0] if there else self.gone.get(rvm_id) or r.t("machine.gone", id=rvm_id))
+        return plain(there or self.gone.get(rvm_id) or r.t("machine.gone", id=rvm_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Line:
 def lines(
     r: Reader, events: Iterable[Mapping[str, Any]], names: Names, zone: str, *, one_machine: bool = False
 ) -> list[Line]:
-    """`zone`: of the headings; times in another are marked."""
+    """All in one `zone`, which the head of the list names."""
     return [_line(r, event, names, zone, one_machine=one_machine) for event in events]
 
 
@@ -101,7 +101,7 @@ def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_m
         id=event["id"],
         at=at,
         day=r.date(at, zone),
-        time=_time(r, at, zone, there[1] if there else zone),
+        time=r.clock(at, zone, seconds=True),
         utc=utc,
         title=r.t("events.time.ago", time=utc, age=r.age(at)),
         shape=text.shape,
@@ -109,18 +109,6 @@ def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_m
         sentence=text.sentence,
         who=names.who(r, event["actor"]),
         machine="" if one_machine else names.machine(r, rvm_id),
-        machine_at=f"/machines/{rvm_id}" if there and not one_machine else "",
-        job_at=f"/jobs/{job}" if there and isinstance(job, str) and job.replace("-", "").isalnum() else "",
+        machine_at=f"/machines/{rvm_id}" if there is not None and not one_machine else "",
+        job_at=f"/jobs/{job}" if there is not None and isinstance(job, str) and job.replace("-", "").isalnum() else "",
     )
-
-
-def _time(r: Reader, at: int, zone: str, site: str) -> str:
-    """At the site; with day and zone where they differ from the heading's."""
-    shown = r.clock(at, site, seconds=True)
-    moment = formats.instant(at)
-    if formats.zone_label(site, moment) == formats.zone_label(zone, moment):
-        return shown
-    there, here = moment.astimezone(formats.zone(site)), moment.astimezone(formats.zone(zone))
-    if there.date() != here.date():
-        shown = f"{formats.day(there, r.language, 'd MMM')} {shown}"
-    return f"{shown} {formats.zone_label(site, moment)}"

@@ -19,11 +19,17 @@ class Reader:
     theme: str
     zone: str
     now: int
-    """Epoch ms: all ages on the page count from here."""
+    """Hub epoch milliseconds: every age on the page is counted from here."""
+    own_zone: str | None = None
+    """Chosen by the person, for all that is shown to them."""
 
     @property
     def t(self) -> Texts:
         return texts_in(self.language)
+
+    def zone_at(self, site: str) -> str:
+        """Of what stands at `site`."""
+        return self.own_zone or site
 
     def number(self, value: float, decimals: int = 0) -> str:
         return formats.number(value, self.language, decimals)

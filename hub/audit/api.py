@@ -18,8 +18,9 @@ from hub.web.api.endpoint import machine_named
 from hub.web.api.headers import bound
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Text, invalid, one_wrong
-from hub.web.http.validation import InstantGiven, Language, Limit, Row
+from hub.web.http.validation import InstantGiven, Language, Limit, Row, Zone
 from protocol.kinds import Name
+from protocol.zones import is_zone
 
 MAX_CODES = 50
 
@@ -39,8 +40,9 @@ class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
     code, actor, parameters, before and after, the machine's name and (for people's queries) the person's; ASCII letters
     in either case. `before` and `after`: ids of events, for the page of older or newer ones.
 
-    `format` csv gives all that match, up to 100,000, with a sentence in `language` and, for spreadsheets that ask
-    for one, a byte order mark (`bom`)."""
+    `format` csv gives all that match and not one page, up to 100,000, with a sentence in `language`, the time once more
+    in `timezone` (the caller's, else the hub's), which the head of its column names, and, for spreadsheets that ask for
+    one, a byte order mark (`bom`)."""
 
     kind: Names | None = None
     code: Names | None = None
@@ -53,6 +55,7 @@ class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
     limit: Limit = 100
     format: Literal["json", "csv"] | None = None
     language: Language | None = None
+    timezone: Zone | None = None
     bom: bool = False
 
 
@@ -72,6 +75,8 @@ async def list_machine_events(call: Call) -> Answer:
 
 
 async def _answer(call: Call, query: MachineEventsQuery, rvm: str | None) -> Answer:
+    if query.timezone is not None and not is_zone(query.timezone):
+        raise one_wrong("timezone", "expect.zone")
     filters = await filters_of(call, query, rvm)
     before, after = await mark_of(call, "before", query.before), await mark_of(call, "after", query.after)
     if service.is_csv_wanted(call.request, query.format):

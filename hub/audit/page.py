@@ -94,7 +94,7 @@ def _kinds(visit: Visit) -> tuple[str, ...]:
 
 
 def _zone(visit: Visit, machine: Machine | None) -> str:
-    return visit.reader.zone if machine is None else tab.zone_of(machine)
+    return visit.reader.zone if machine is None else tab.zone_of(visit.reader, machine)
 
 
 def _chosen(visit: Visit, choice: EventChoice) -> Machine | None:
@@ -142,7 +142,7 @@ def api_members(choice: EventChoice, machine: Machine | None, zone: str) -> dict
 async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, shown: EventsShown) -> dict[str, Any]:
     reader, one = visit.reader, choice.base != "/events"
     zone = _zone(visit, machine if one else None)
-    asked = api_members(choice, machine, zone) | {"format": "csv", "bom": "true", "language": reader.language}
+    asked = api_members(choice, machine, zone) | {"format": "csv", "bom": "true", "language": reader.language, "timezone": zone}
     people = await _people(visit)
     fleet = [m.row.name for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
     return {

@@ -16,7 +16,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard import record
+from dashboard import formats, record
 from dashboard.event_lines import Names
 from dashboard.reader import Reader
 from db.errors import StoreError
@@ -92,7 +92,7 @@ async def _answer(
     reader = Reader(
         language=query.language or call.language,
         theme="auto",
-        zone=call.context.settings.default_timezone,
+        zone=query.timezone or call.principal.timezone or call.context.settings.default_timezone,
         now=views.epoch_ms(call.now),
     )
     text = _file(call, reader, filters, first, after)
@@ -110,7 +110,7 @@ async def _encoded(text: AsyncIterator[str], *, bom: bool) -> AsyncIterator[byte
 async def _file(
     call: Call, r: Reader, filters: EventFilters, page: EventPage, after: EventMark | None
 ) -> AsyncIterator[str]:
-    yield _rows([COLUMNS])
+    yield _rows([(*COLUMNS, f"at {r.zone}")])
     store, left, looked, removed = call.context.store, MOST_ROWS, 0, Removed()
     try:
         while True:
@@ -150,11 +150,12 @@ def _cells(r: Reader, row: EventRow, names: Names) -> Sequence[object]:
         names.machine(r, row.rvm_id),
         record.describe(r, event, names.people).sentence,
         *(_json(value) for value in (row.params, row.before, row.after)),
+        row.at.astimezone(formats.zone(r.zone)).strftime("%Y-%m-%d %H:%M:%S"),
     )
 
 
 def _last(sentence: str) -> str:
-    return _rows([[sentence if column == "sentence" else "" for column in COLUMNS]])
+    return _rows([[sentence if column == "sentence" else "" for column in (*COLUMNS, "at")]])
 
 
 def _json(value: Any) -> str:
@@ -195,9 +196,8 @@ async def names_in(
         gone = known.people = known.people if known.people is not None else await _removed_people(context)
         people |= {number: texts("who.removed", name=gone[number]) for number in missing if number in gone}
     ids = {row.rvm_id for row in rows if row.rvm_id is not None}
-    fallback = context.settings.default_timezone
     fleet = context.fleet.machines
-    there = {n: (fleet[n].row.name, fleet[n].row.timezone or fallback) for n in ids if n in fleet}
+    there = {n: fleet[n].row.name for n in ids if n in fleet}
     return Names(people, there, await _removed_machines(context, ids - there.keys(), known.machines))
 
 

@@ -80,7 +80,7 @@ async def _whole(visit: Visit, found: Machine, row: BackupRow) -> dict[str, Any]
     return {
         "m": machine_view(found, times="ms"),
         "b": shown[row.id],
-        "facts": texts.facts(visit.reader, of, tab.zone_of(found)),
+        "facts": texts.facts(visit.reader, of, tab.zone_of(visit.reader, found)),
         "chain": [shown[one.id] for one in sorted((row, *others), key=lambda one: one.chain_position or 0)],
         "needed": [one.id for one in life.needing(row, in_chain)],
         "report": report,
@@ -100,7 +100,7 @@ async def _listing(visit: Visit, found: Machine, row: BackupRow) -> Listing:
         listed = (await files_api.list_files(visit.call(machine=found, query=query))).data
     except Problem as refused:
         return Listing(visit.sentence(refused), here)
-    folder, zone = listed["folder"], tab.zone_of(found)
+    folder, zone = listed["folder"], tab.zone_of(visit.reader, found)
     return Listing(
         why="",
         here=here,

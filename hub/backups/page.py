@@ -112,7 +112,7 @@ async def part_restores(visit: Visit) -> dict[str, Any]:
     return {
         "m": machine_view(found, times="ms"),
         "restores": [
-            restores.line(reader, in_ms(row), by=who(reader, row.requested_by, names), zone=tab.zone_of(found))
+            restores.line(reader, in_ms(row), by=who(reader, row.requested_by, names), zone=tab.zone_of(visit.reader, found))
             for row in kept
         ],
     }
@@ -125,7 +125,7 @@ async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> lis
     may, cannot, drilled = roles(visit, found), why_machine_cannot(found), visit.context[Drills].running
     return [
         texts.line(
-            visit.reader, of := judged(row), by=_by(visit, row, names), zone=tab.zone_of(found),
+            visit.reader, of := judged(row), by=_by(visit, row, names), zone=tab.zone_of(visit.reader, found),
             kept=_kept(kept.get(row.id)), offers=texts.offers(of, may, cannot), is_drilled=row.id == drilled,
         )
         for row in shown
@@ -202,7 +202,7 @@ def _last_good(good: BackupRow) -> LastGood:
 def _next_words(visit: Visit, found: Machine, at: int, window: str) -> str:
     if at <= visit.reader.now:
         return visit.reader.t("backup.next.due")
-    when = visit.reader.day(at, tab.zone_of(found))
+    when = visit.reader.day(at, tab.zone_of(visit.reader, found))
     words = window.replace("-", "–").replace(":", "." if visit.reader.language == "id" else ":")
     return visit.reader.t("backup.next.at", when=when, window=words)
 
@@ -212,7 +212,7 @@ def _start_form(visit: Visit, found: Machine) -> StartForm:
     waits = ""
     if not locked and not found.linked:
         lasts = int(command_rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)
-        waits = visit.reader.day(visit.reader.now + lasts, tab.zone_of(found))
+        waits = visit.reader.day(visit.reader.now + lasts, tab.zone_of(visit.reader, found))
     return StartForm(locked, role_needed("backup.start"), waits, _press_key(visit, found), _given(visit, found))
 
 

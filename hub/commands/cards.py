@@ -78,11 +78,14 @@ class Throughputs:
             known.points.append((now_s, done))
 
 
-def shown(visit: Visit, commands: Iterable[CommandRow], names: Mapping[str, str]) -> list[ShownJob]:
-    return [_shown(visit, command, names) for command in commands]
+def shown(
+    visit: Visit, commands: Iterable[CommandRow], names: Mapping[str, str], zone: str | None = None
+) -> list[ShownJob]:
+    """`zone` None: each in its machine's."""
+    return [_shown(visit, command, names, zone) for command in commands]
 
 
-def _shown(visit: Visit, command: CommandRow, names: Mapping[str, str]) -> ShownJob:
+def _shown(visit: Visit, command: CommandRow, names: Mapping[str, str], zone: str | None) -> ShownJob:
     machine = visit.context.fleet.machines.get(command.rvm_id)
     job = views.command_view(command, times="ms")
     backup = None if machine is None else machine.backups.get(command.args.get("backup_id", 0))
@@ -93,7 +96,7 @@ def _shown(visit: Visit, command: CommandRow, names: Mapping[str, str]) -> Shown
         job,
         who=who(visit.reader, command.issued_by, names),
         away=away(machine),
-        zone=zone_of(visit, machine),
+        zone=zone or zone_of(visit, machine),
         throughput=visit.context[Throughputs].of(command),
     )
     return ShownJob(card, machine, job, visit.may("command.send", command.rvm_id))
@@ -104,7 +107,8 @@ def away(machine: Machine | None) -> bool:
 
 
 def zone_of(visit: Visit, machine: Machine | None) -> str:
-    return (machine.row.timezone if machine else None) or visit.context.settings.default_timezone
+    """Of one machine; a list of many is in the reader's zone."""
+    return visit.reader.zone if machine is None else visit.reader.zone_at(machine.site_zone)
 
 
 async def of_machine(visit: Visit, found: Machine) -> list[CommandRow]:

@@ -48,14 +48,16 @@ async def part_lists(visit: Visit) -> dict[str, Any]:
     first = sorted(open_now[:JOBS_ON_PAGE], key=lambda command: STATE_RANK.get(command.state, 0), reverse=True)
     ended = await _ended(visit, query, reach, mark)
     names = await cards.people(visit, {c.issued_by for c in (*first, *ended)})
+    zone = cards.zone_of(visit, _one_machine(visit, query))
     return {
         "query": query,
         "parts_at": query.address(before=query.before).replace("/jobs", "/jobs/parts", 1),
         "machine_name": _machine_named(visit, query),
-        "open": cards.shown(visit, first, names),
+        "zone": zone,
+        "open": cards.shown(visit, first, names, zone),
         "open_total": len(open_all),
         "more_open": _more_open(query, older),
-        "ended": cards.shown(visit, ended[:JOBS_ON_PAGE], names),
+        "ended": cards.shown(visit, ended[:JOBS_ON_PAGE], names, zone),
         "more_ended": query.address(before=ended[JOBS_ON_PAGE - 1].id) if len(ended) > JOBS_ON_PAGE else None,
     }
 
@@ -134,8 +136,14 @@ async def _tally(visit: Visit, query: job_list.JobQuery) -> list[tuple[str, str]
 
 
 def _machine_named(visit: Visit, query: job_list.JobQuery) -> str:
+    machine = _one_machine(visit, query)
+    return str(query.rvm) if machine is None else machine.row.name
+
+
+def _one_machine(visit: Visit, query: job_list.JobQuery) -> Machine | None:
+    """That the list is limited to."""
     machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
-    return machine.row.name if machine is not None and visit.user.reaches(machine.id) else str(query.rvm)
+    return machine if machine is not None and visit.user.reaches(machine.id) else None
 
 
 Detail = tuple[str, str, str]  # Name, value ("": not shown yet), and the address it links to or ""

@@ -185,8 +185,7 @@ class Overview:
         wanted = {"status": form.get("status", "")}
         if form.get("reason", "").strip():
             wanted["reason"] = form["reason"].strip()
-        zone = tab.zone_of(found)
-        until = until_from(form.get("until", ""), visit.now, zone)
+        until = until_from(form.get("until", ""), visit.now, found.site_zone)
         if until is not None and wanted["status"] in ("inactive", "maintenance"):
             wanted["until"] = views.rfc3339(until)
         try:
@@ -255,7 +254,7 @@ async def part_statuses(visit: Visit) -> dict[str, Any]:
 
 def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
     now = visit.reader.now
-    zone = tab.zone_of(found)
+    zone = tab.zone_of(visit.reader, found)
     return {"causes": machine.whys(view, now), "until": machine.other_at(view, now), "zone": zone}
 
 
@@ -277,7 +276,7 @@ async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:
         "id": found.id,
         "spells": spells,
         "older": {"open": before is not None, "before": rest},
-        "zone": tab.zone_of(found),
+        "zone": tab.zone_of(visit.reader, found),
         "who": await tab.naming(visit, found, {spell.by for spell in spells}),
     }
 

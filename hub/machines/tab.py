@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -29,10 +30,10 @@ MAX_ADDRESSES: Final = 5
 
 
 async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
-    """For `machine_head.html`. `also`: further actors that the tab names."""
-    reader = visit.reader
+    """The values `machine_head.html` takes. `also`: further actors that the tab names."""
+    zone = zone_of(visit.reader, found)
+    reader = visit.reader = replace(visit.reader, zone=zone)  # the whole page of a machine is read in one zone
     view = views.machine_detail(found, times="ms")
-    zone = zone_of(found)
     jobs = await cards.of_machine(visit, found)
     issuers = {job.issued_by for job in jobs}
     names = names_for(found, await users.all_users(visit.context.store), {*also, *issuers})
@@ -40,10 +41,12 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
     return {
         "m": view,
         "zone": zone,
+        "site_zone": found.site_zone,
+        "clock_zone": found.clock_zone,
         "names": names,
         "tabs": TABS,
         "who": lambda actor: who(reader, actor, names),
-        "facts": facts(reader, view, zone),
+        "facts": facts(reader, view, found.clock_zone),
         "may_command": visit.may("status.write", found.id),
         "may_release": visit.may("machine.release", found.id),
         "needs": role_needed("status.write"),
@@ -79,8 +82,9 @@ async def release(visit: Visit) -> Response:
     return go(f"/machines/{found.id}")
 
 
-def zone_of(found: Machine) -> str:
-    return found.row.timezone or found.effective_settings.default_zone
+def zone_of(reader: Reader, found: Machine) -> str:
+    """The reader's own, else the machine's place."""
+    return reader.zone_at(found.site_zone)
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also: Iterable[str] = ()) -> dict[str, str]:

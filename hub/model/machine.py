@@ -20,6 +20,9 @@ from hub.model.effective_settings import (
 )
 from protocol.messages import Sample
 
+UNSET_ZONES: Final = frozenset(
+    {"UTC", "UCT", "GMT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/GMT", "Etc/Zulu", "Etc/Universal"}
+)
 RECENT_SECONDS = 300
 RECENT_SAMPLES = 300
 
@@ -129,6 +132,17 @@ class Machine:
     def effective_status(self) -> str:
         """`special_status` overrides the declaration while it lasts."""
         return self.row.special_status or self.row.status
+
+    @property
+    def site_zone(self) -> str:
+        """Where it stands. A computer in UTC is one that nobody has set: no machine stands there."""
+        own = self.row.timezone if self.row.timezone not in UNSET_ZONES else None
+        return self.effective_settings.pinned_zone or own or self.effective_settings.default_zone
+
+    @property
+    def clock_zone(self) -> str:
+        """What its own clock shows."""
+        return self.row.timezone or self.effective_settings.default_zone
 
     @property
     def reported_settings(self) -> ReportedSettings:

@@ -299,7 +299,7 @@ async def part_past(visit: Visit) -> dict[str, Any]:
     recorded = await _recordings(visit, found, shown)
     return {
         "m": machine_view(found, times="ms"),
-        "past": past(visit.reader, shown, recorded, names, tab.zone_of(found)),
+        "past": past(visit.reader, shown, recorded, names, tab.zone_of(visit.reader, found)),
         "older": shown[-1].id if len(rows) > PAGE else None,
         "before": before,
     }
@@ -308,7 +308,7 @@ async def part_past(visit: Visit) -> dict[str, Any]:
 async def _cards(visit: Visit, found: Machine) -> list[SessionCard]:
     open_ones = life.open_of(found)
     names = await tab.people(visit, found, _actors(open_ones))
-    return [card(visit, found, session, names, tab.zone_of(found)) for session in open_ones]
+    return [card(visit, found, session, names, tab.zone_of(visit.reader, found)) for session in open_ones]
 
 
 async def _offer(visit: Visit, found: Machine) -> StartOffer:

@@ -36,7 +36,7 @@ async def part(visit: Visit) -> dict[str, Any]:
 async def card(visit: Visit, found: Machine) -> dict[str, Any]:
     """The values `zone_card.html` takes."""
     reader, view = visit.reader, zone_view(found)
-    site = tab.zone_of(found)
+    site = tab.zone_of(visit.reader, found)
     kept = await _kept(visit, found, view) if view["guess"] else None
     open_ones = [command for command in found.pending.values() if command.name == "sync_timezone"]
     return {
@@ -147,7 +147,7 @@ async def _asked(visit: Visit, found: Machine, open_ones: list[CommandRow]) -> d
     command = max(syncs, key=lambda each: each.issued_at)
     view = views.command_view(command, times="ms")
     away = found.connection in ("offline", "never")
-    shown = jobs.card(visit.reader, view, who="", away=away, zone=tab.zone_of(found))
+    shown = jobs.card(visit.reader, view, who="", away=away, zone=tab.zone_of(visit.reader, found))
     return {"reached": zone.reached(view), "how": shown.how, "bad": shown.bad}
 
 

@@ -32,7 +32,9 @@ export class MachineHead {
   /** @param {import("./announcer.js").Announcer} spoken */
   constructor(spoken) {
     this.spoken = spoken;
-    this.zone = document.body.dataset.siteZone ?? "";
+    const { zone, clockZone } = document.body.dataset;
+    this.zone = zone ?? "";
+    this.clockZone = clockZone ?? "";
     this.names = JSON.parse(document.body.dataset.names ?? "{}");
     this.before = "";
   }
@@ -76,7 +78,7 @@ export class MachineHead {
     }
     fact("backup", backupShort(m.backup, now));
     if (m.clock_offset_s !== null)
-      fact("time", `${clock(now + m.clock_offset_s * 1000, this.zone, language, true)} ${zoneLabel(this.zone, now)}`);
+      fact("time", `${clock(now + m.clock_offset_s * 1000, this.clockZone, language, true)} ${zoneLabel(this.clockZone, now)}`);
   }
 
   /** Status and connection are spoken when they change. @param {Machine} m */

@@ -63,7 +63,7 @@ def _page(visit: Visit, row: RecordingRow, fault: str = "", status: int = 200) -
         "machine": gone if found is None else found.row.name,
         "confirm": row.machine_name,
         "rvm_id": None if found is None else found.id,
-        "facts": _facts(visit, row, None if found is None else tab.zone_of(found), found),
+        "facts": _facts(visit, row, None if found is None else tab.zone_of(visit.reader, found), found),
     }
     return visit.render(
         "recording.html", status, rec=shown, fault=fault, may_delete=visit.may("recording.delete", row.rvm_id)

@@ -337,15 +337,17 @@ KEPT_S: Final = 365 * 86400
 
 
 def reader_for(context: HubContext, request: Request, principal: Principal | None) -> Reader:
-    """User, cookie, Accept-Language, English; the theme likewise, `auto` at the end."""
+    """User, then cookie, then Accept-Language, then English; the theme likewise, `auto` at the end.
+    The zone: the user's own, else the hub's."""
     cookies = request.cookies
     chosen = (principal.language if principal else None) or cookies.get(LANGUAGE_COOKIE)
     theme = (principal.theme if principal else None) or cookies.get(THEME_COOKIE)
     return Reader(
         language=chosen if chosen in LANGUAGES else language_of(request, None),
         theme=theme if theme in THEMES else "auto",
-        zone=context.settings.default_timezone,
+        zone=(principal.timezone if principal else None) or context.settings.default_timezone,
         now=epoch_ms(context.clock()),
+        own_zone=principal.timezone if principal else None,
     )
 
 

@@ -47,7 +47,7 @@ async def test_a_file_has_everything_in_words_and_as_data(any_hub: ApiHub) -> No
     edited: dict[str, Any] = {"code": "machine.edited", "actor": f"user:{any_hub.users['admin']}"}
     await happen(any_hub, params={}, before={"name": "old"}, after={"name": "Kelapa Gading ü"}, **edited)
     english, indonesian = [(await rows(any_hub, language=language))[0] for language in ("en", "id")]
-    assert tuple(english) == COLUMNS
+    assert tuple(english) == (*COLUMNS, "at Asia/Jakarta")
     assert english["sentence"] == "Machine edited, name: old → Kelapa Gading ü"
     assert indonesian["sentence"] == "Mesin diubah, nama: old → Kelapa Gading ü"
     assert (english["actor_name"], english["machine"], english["kind"]) == ("admin", "one", "machine")

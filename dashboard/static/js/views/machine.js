@@ -12,13 +12,13 @@ import { Tiles } from "../tiles.js";
 import { zoneCard } from "../zone_card.js";
 
 const id = Number(document.body.dataset.id);
-const zone = document.body.dataset.siteZone ?? "";
+const { zone = "", siteZone = "" } = document.body.dataset;
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 
 const { feed, link } = machineFeed({ machine: id, rate: 1 }, id, () => top.parts, draw);
 const top = new MachineTop(id, feed, spoken, () => link.draw());
 const tiles = new Tiles(feed.clock.now());
-const control = new StatusControl(id, feed, zone);
+const control = new StatusControl(id, feed, siteZone);
 const charts = new Charts(id, feed.clock, zone);
 
 function draw() {

@@ -10,7 +10,7 @@ const SOON_MS = 120000;
 const { body } = document;
 const work = find("#work");
 const session = Number(work.dataset.work);
-const zone = body.dataset.siteZone ?? "";
+const zone = body.dataset.zone ?? "";
 // The page that fetched this script has a feed.
 const now = () => /** @type {import("../feed.js").Feed} */ (body.feed).clock.now();
 /** @param {string} sentence */

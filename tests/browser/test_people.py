@@ -1,0 +1,159 @@
+"""People as an administrator and they themselves meet them: invited, given machines, taken away, signed out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+from playwright.async_api import expect
+
+from hub.cli.data import open_data
+from hub.cli.people import enabled_person
+from hub.lifespan import utc_now
+from hub.people import rules
+from tests.browser.conftest import Stage
+from tests.support.browser import Tab, tab
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+PASSWORD = "tiga ekor kucing di atap"
+
+
+async def at_the_command_line(stage: Stage, email: str, machines: frozenset[int]) -> None:
+    """As `run_hub.py user edit` does beside the running hub."""
+    async with open_data(stage.hub.settings, create=False) as opened:
+        user = await enabled_person(opened, email)
+        await opened.commit(*rules.edit_user(user, user.machines, {}, machines, utc_now(), "system"))
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_technician_is_invited_and_works_in_their_own_language(stage: Stage, scripts: bool) -> None:
+    look = {"java_script_enabled": scripts}
+    async with tab(stage.browser, stage.hub, **look) as admin, tab(
+        stage.browser, stage.hub, signed_in=False, locale="id-ID", **PHONE, **look
+    ) as budi:
+        await admin.open("/admin/users")
+        await admin.page.fill("#name", "Budi Santoso")
+        await admin.page.fill("#email", "budi@example.com")
+        await admin.page.select_option("#role", "technician")
+        await admin.page.click("form[action='/admin/users'] button")
+        link = await admin.page.inner_text("#link")
+        await expect(admin.page.locator(".note.warn")).to_contain_text("Budi Santoso sees nothing yet")
+        await admin.page.check(f"input[name=rvm][value='{stage.keys[0].id}']")
+        await admin.page.click("form.person button.main")
+        await expect(admin.page.locator(".note.good")).to_have_text("Saved.")
+        await budi.page.goto(link)
+        if not scripts:
+            await budi.page.fill("#link", link)
+            await budi.page.click("#link-form button")
+        await expect(budi.page.locator("html")).to_have_attribute("lang", "id")
+        await expect(budi.page.locator("#machines tbody tr:visible")).to_have_count(1)
+        assert await budi.page.locator("a[href^='/admin']").count() == 0
+        assert admin.faults == budi.faults == []
+
+
+async def test_what_is_taken_away_goes_at_once_and_what_is_given_comes(stage: Stage) -> None:
+    """Both by the command line: a page that is open needs no reload."""
+    sari = await stage.hub.add_person("technician")
+    async with tab(stage.browser, stage.hub, sari) as phone, tab(stage.browser, stage.hub) as admin:
+        await phone.open("/")
+        await phone.live()
+        await expect(phone.page.locator("main")).to_contain_text("No machine is assigned to you. Ask")
+        await admin.open("/admin/users")
+        await admin.live()
+        row = admin.page.locator("#user-list tr", has_text=sari.email)
+        await expect(row).to_contain_text("none yet")
+        await at_the_command_line(stage, sari.email, frozenset({stage.keys[0].id}))
+        await expect(phone.page.locator("#machines tbody tr:visible")).to_have_count(1)
+        await expect(row).not_to_contain_text("none yet")
+        await admin.page.click(f"#user-list a:has-text('{sari.email}')")
+        await admin.page.uncheck(f"input[name=rvm][value='{stage.keys[0].id}']")
+        await admin.page.click("form.person button.main")
+        await expect(phone.page.locator("#machines tbody tr:visible")).to_have_count(0)
+        await phone.open(f"/machines/{stage.keys[0].id}")
+        await expect(phone.page.locator("h1")).to_have_text("There is nothing here")
+        assert phone.faults == admin.faults == []
+
+
+async def test_machines_are_chosen_for_technicians_only(stage: Stage) -> None:
+    viewer = await stage.hub.add_person("viewer")
+    async with tab(stage.browser, stage.hub, **PHONE) as page:
+        await page.open(f"/admin/users/{viewer.id}")
+        boxes = page.page.locator(".boxes")
+        await expect(boxes).to_be_hidden()
+        await page.page.select_option("#role", "technician")
+        await expect(boxes).to_be_visible()
+        assert await page.page.evaluate("document.documentElement.scrollWidth") == 390
+        for target in await page.page.locator(".boxes label:visible, .options label:visible").all():
+            box = await target.bounding_box()
+            assert box is not None
+            assert box["height"] >= 44
+
+
+async def ended_by_an_administrator(admin: Tab, user_id: int) -> None:
+    await admin.open(f"/admin/users/{user_id}")
+    await admin.page.click("#sessions button[value=all]")
+
+
+async def disabled(admin: Tab, user_id: int) -> None:
+    await admin.open(f"/admin/users/{user_id}")
+    await admin.page.click("form[action$='/disable'] button")
+
+
+@pytest.mark.parametrize("act", [ended_by_an_administrator, disabled])
+async def test_a_session_that_is_ended_leaves_the_page(stage: Stage, act: Callable[[Tab, int], Awaitable[None]]) -> None:
+    sari = await stage.hub.add_person("operator")
+    async with tab(stage.browser, stage.hub, sari) as phone, tab(stage.browser, stage.hub) as admin:
+        await phone.open("/")
+        await phone.live()
+        await act(admin, sari.id)
+        await phone.page.wait_for_url(re.compile("/login"))
+        assert phone.faults == admin.faults == []
+
+
+async def test_signing_out_everywhere(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as one, tab(stage.browser, stage.hub, **PHONE) as other:
+        await other.open("/")
+        await other.live()
+        await one.open("/account")
+        await expect(one.page.locator("#sessions .tag")).to_have_text("this one")
+        await one.page.click("#sessions button[value=all]")
+        await expect(one.page.locator(".note.good")).to_have_text("You are signed out.")
+        await other.page.wait_for_url(re.compile("/login"))
+        assert one.faults == other.faults == []
+
+
+async def test_a_password_is_shown_by_keyboard_and_hidden_when_it_is_sent(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/account")
+        field, button = page.page.locator("#new"), page.page.get_by_role("button", name="Show: New password")
+        await field.fill(PASSWORD)
+        await field.press("Tab")
+        await expect(button).to_be_focused()
+        for pressed, kind in (("false", "password"), ("true", "text"), ("false", "password"), ("true", "text")):
+            await expect(button).to_have_attribute("aria-pressed", pressed)
+            await expect(field).to_have_attribute("type", kind)
+            if pressed == "false" or kind == "text":
+                await page.page.keyboard.press("Space")
+        await page.page.click("text=Set password")
+        await expect(page.page.locator(".note.good")).to_contain_text("Password set.")
+    async with tab(stage.browser, stage.hub, signed_in=False, java_script_enabled=False) as plain:
+        await plain.open("/login")
+        assert await plain.page.locator("[data-reveal]").is_hidden()
+
+
+async def test_a_zone_is_chosen_on_the_phone_and_every_list_follows(stage: Stage, zone: str) -> None:
+    """Whatever zone the phone itself is in."""
+    async with tab(stage.browser, stage.hub, timezone_id=zone, **PHONE) as page:
+        await page.open("/account")
+        await page.page.check("input[name=zone][value=own]", force=True)
+        await page.page.fill("[name=timezone]", "Asia/Jayapura")
+        await page.page.click("form[action='/account'] button")
+        await expect(page.page.locator(".note.good")).to_have_text("Saved.")
+        for path in ("/events", "/jobs", f"/machines/{stage.keys[0].id}/events"):
+            await page.open(path)
+            await expect(page.page.locator("main")).to_contain_text("Times in WIT")
+        await page.open(f"/machines/{stage.keys[0].id}")
+        await page.live()
+        await expect(page.page.locator("[data-fact=time]")).to_contain_text("WIB")
+        assert page.faults == []
