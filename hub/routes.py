@@ -31,8 +31,7 @@ from hub.machines import handlers as machines_handlers
 from hub.machines import key_page, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
-from hub.people import account_api, sessions_api, tokens_api, users_api
-from hub.people import own_page, users_page
+from hub.people import account_api, own_page, sessions_api, tokens_api, users_api, users_page
 from hub.people import page as people_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api

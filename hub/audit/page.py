@@ -142,7 +142,12 @@ def api_members(choice: EventChoice, machine: Machine | None, zone: str) -> dict
 async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, shown: EventsShown) -> dict[str, Any]:
     reader, one = visit.reader, choice.base != "/events"
     zone = _zone(visit, machine if one else None)
-    asked = api_members(choice, machine, zone) | {"format": "csv", "bom": "true", "language": reader.language, "timezone": zone}
+    asked = api_members(choice, machine, zone) | {
+        "format": "csv",
+        "bom": "true",
+        "language": reader.language,
+        "timezone": zone,
+    }
     people = await _people(visit)
     fleet = [m.row.name for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
     return {

@@ -112,7 +112,9 @@ async def part_restores(visit: Visit) -> dict[str, Any]:
     return {
         "m": machine_view(found, times="ms"),
         "restores": [
-            restores.line(reader, in_ms(row), by=who(reader, row.requested_by, names), zone=tab.zone_of(visit.reader, found))
+            restores.line(
+                reader, in_ms(row), by=who(reader, row.requested_by, names), zone=tab.zone_of(visit.reader, found)
+            )
             for row in kept
         ],
     }

@@ -116,8 +116,9 @@ async def part_restore(visit: Visit) -> dict[str, Any]:
     return {
         "m": machine_view(found, times="ms"),
         "s": restores.shown(
-            visit.reader, in_ms(row), by=who(visit.reader, row.requested_by, names), zone=tab.zone_of(visit.reader, found),
-            job=shown[0].card if shown else None, place=f"/machines/{found.id}/backups",
+            visit.reader, in_ms(row), by=who(visit.reader, row.requested_by, names),
+            zone=tab.zone_of(visit.reader, found), job=shown[0].card if shown else None,
+            place=f"/machines/{found.id}/backups",
         ),
         "locked": "role" if not visit.may("backup.restore", found.id) else why_machine_cannot(found),
         "role": role_needed("backup.restore"),

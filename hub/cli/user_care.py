@@ -25,7 +25,7 @@ async def edit(wanted: argparse.Namespace) -> None:
     async with open_data(settings_of(wanted), create=False) as opened:
         user = await person(opened, data.email(wanted.email))
         role = wanted.role or user.role
-        asked = frozenset() if wanted.no_machines else None
+        asked: frozenset[int] | None = frozenset() if wanted.no_machines else None
         named = await own_machines(opened, wanted.machine, wanted.site, role)
         machines = rules.machines_after(user.machines, role, asked if named is None else named)
         await _commit(opened, user, values, machines)

@@ -30,7 +30,7 @@ MAX_ADDRESSES: Final = 5
 
 
 async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
-    """The values `machine_head.html` takes. `also`: further actors that the tab names."""
+    """For `machine_head.html`. `also`: further actors that the tab names."""
     zone = zone_of(visit.reader, found)
     reader = visit.reader = replace(visit.reader, zone=zone)  # the whole page of a machine is read in one zone
     view = views.machine_detail(found, times="ms")

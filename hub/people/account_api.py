@@ -163,7 +163,7 @@ OPERATIONS = (
     ),
     Operation(
         name="edit_account", method="PATCH", path="/v2/auth/me", handler=edit_account, tag="Sign-in",
-        summary="Change one's own name, language, theme, time zone or password", action="account.edit", body=AccountPatch,
-        answers={200: EditedAccount}, refusals=(429,), example={"language": "id"},
+        summary="Change one's own name, language, theme, time zone or password", action="account.edit",
+        body=AccountPatch, answers={200: EditedAccount}, refusals=(429,), example={"language": "id"},
     ),
 )  # fmt: skip

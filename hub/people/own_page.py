@@ -143,9 +143,7 @@ async def set_password(visit: Visit) -> Response:
     return done
 
 
-async def _account(
-    visit: Visit, notice: tuple[str, str] | None, status: int = 200, *, typed: bool = False
-) -> Response:
+async def _account(visit: Visit, notice: tuple[str, str] | None, status: int = 200, *, typed: bool = False) -> Response:
     user = await users.find_user(visit.context.store, visit.user.id)
     given = {"name": visit.user.name, **zone_shown(visit.user.timezone)}
     if typed:

@@ -8,21 +8,18 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from db.errors import Conflict
 from db.queries import credentials, users
 from db.records import TokenRow
 from hub.model import views
 from hub.model.actors import row_id, whole_number
-from hub.model.changes import EventHappened, Put
-from hub.people import account_api as account
-from hub.people import rules, tokens_api, users_api
+from hub.people import tokens_api
 from hub.web.auth import identify
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.sign_in import SignedIn, SignInRefused
-from hub.web.http.problems import Problem, not_found
+from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets
-from hub.web.shell.page import Visit, base_url, go, local, remember
+from hub.web.shell.page import Visit, go, local
 
 SHOWN: Final = 200
 NEW_FOR: Final = timedelta(days=7)

@@ -312,10 +312,11 @@ def open_session(
 
 def extended_session(session: SessionRow, now: datetime) -> Patch | None:
     """None while it is not worth a write."""
-    if (now - (session.last_used_at or session.created_at)).total_seconds() < EXTEND_AFTER_S:
-        return None
     end = min(now + timedelta(seconds=IDLE_S), session.created_at + timedelta(seconds=ABSOLUTE_S))
-    return Patch(SessionRow, session.id, {"expires_at": end, "last_used_at": now})
+    unnoted, longer = now - (session.last_used_at or session.created_at), end - session.expires_at
+    if max(unnoted, longer).total_seconds() < EXTEND_AFTER_S:
+        return None
+    return Patch(SessionRow, session.id, {"expires_at": max(end, session.expires_at), "last_used_at": now})
 
 
 def signed_out(user_id: int, digest: str, now: datetime) -> list[Change]:

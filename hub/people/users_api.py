@@ -75,8 +75,8 @@ class Invitation(msgspec.Struct):
 
 
 class NewUser(msgspec.Struct):
-    """Without a password the answer holds a link to sign in with once, within 72 hours. `sites`: the machines that stand
-    there now are theirs, too."""
+    """Without a password the answer holds a link to sign in with once, within 72 hours. `sites`: the machines that
+    stand there now are theirs, too."""
 
     email: Email
     name: Title
@@ -138,7 +138,7 @@ async def edit_user(call: Call) -> Answer:
         seen = version_expected(call.request, tag_of(user)) is not None
         role = user.role if patch.role is msgspec.UNSET else patch.role
         held = await _admin_left(call, user, role=role, disabled=patch.disabled is True)
-        machines = rules.machines_after(user.machines, role, _own(call, user, patch, role))
+        machines = rules.machines_after(user.machines, role, _own(call, patch, role))
         values = await _values(call, user, patch)
         made = rules.edit_user(user, user.machines, values, machines, call.now, call.principal.actor, unchanged=seen)
         if made:
@@ -210,7 +210,7 @@ async def _email(call: Call, given: str, own_id: int | None = None) -> str:
     return email
 
 
-def _own(call: Call, user: users.UserWithMachines, patch: UserPatch, role: str) -> frozenset[int] | None:
+def _own(call: Call, patch: UserPatch, role: str) -> frozenset[int] | None:
     """None leaves it."""
     if patch.machines is msgspec.UNSET and patch.sites is msgspec.UNSET:
         return None
@@ -308,9 +308,9 @@ OPERATIONS = (
     ),
     Operation(
         name="edit_user", method="PATCH", path="/v2/users/{user_id}", handler=edit_user, tag="Users",
-        summary="Change who a user is, their role, machines, language, zone or password, or disable them", action="user.manage", body=UserPatch,
-        answers={200: User}, refusals=(404, 409, 412), example={"role": "operator"}, parameters=IF_MATCH_PARAMETER,
-        headers=("ETag",),
+        summary="Change a user's name, role, machines, language, zone or password, or disable them",
+        action="user.manage", body=UserPatch, answers={200: User}, refusals=(404, 409, 412),
+        example={"role": "operator"}, parameters=IF_MATCH_PARAMETER, headers=("ETag",),
         description="A new role, a new password and being disabled end all of the user's sessions and tokens.",
     ),
     Operation(

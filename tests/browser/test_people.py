@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
@@ -15,7 +16,7 @@ from hub.people import rules
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 PASSWORD = "tiga ekor kucing di atap"
 
 
@@ -28,10 +29,11 @@ async def at_the_command_line(stage: Stage, email: str, machines: frozenset[int]
 
 @pytest.mark.parametrize("scripts", [True, False])
 async def test_a_technician_is_invited_and_works_in_their_own_language(stage: Stage, scripts: bool) -> None:
-    look = {"java_script_enabled": scripts}
-    async with tab(stage.browser, stage.hub, **look) as admin, tab(
-        stage.browser, stage.hub, signed_in=False, locale="id-ID", **PHONE, **look
-    ) as budi:
+    look: dict[str, Any] = {"java_script_enabled": scripts}
+    async with (
+        tab(stage.browser, stage.hub, **look) as admin,
+        tab(stage.browser, stage.hub, signed_in=False, locale="id-ID", **PHONE, **look) as budi,
+    ):
         await admin.open("/admin/users")
         await admin.page.fill("#name", "Budi Santoso")
         await admin.page.fill("#email", "budi@example.com")
@@ -54,7 +56,7 @@ async def test_a_technician_is_invited_and_works_in_their_own_language(stage: St
 
 async def test_what_is_taken_away_goes_at_once_and_what_is_given_comes(stage: Stage) -> None:
     """Both by the command line: a page that is open needs no reload."""
-    sari = await stage.hub.add_person("technician")
+    sari = await stage.hub.people.add("technician")
     async with tab(stage.browser, stage.hub, sari) as phone, tab(stage.browser, stage.hub) as admin:
         await phone.open("/")
         await phone.live()
@@ -76,7 +78,7 @@ async def test_what_is_taken_away_goes_at_once_and_what_is_given_comes(stage: St
 
 
 async def test_machines_are_chosen_for_technicians_only(stage: Stage) -> None:
-    viewer = await stage.hub.add_person("viewer")
+    viewer = await stage.hub.people.add("viewer")
     async with tab(stage.browser, stage.hub, **PHONE) as page:
         await page.open(f"/admin/users/{viewer.id}")
         boxes = page.page.locator(".boxes")
@@ -101,8 +103,10 @@ async def disabled(admin: Tab, user_id: int) -> None:
 
 
 @pytest.mark.parametrize("act", [ended_by_an_administrator, disabled])
-async def test_a_session_that_is_ended_leaves_the_page(stage: Stage, act: Callable[[Tab, int], Awaitable[None]]) -> None:
-    sari = await stage.hub.add_person("operator")
+async def test_a_session_that_is_ended_leaves_the_page(
+    stage: Stage, act: Callable[[Tab, int], Awaitable[None]]
+) -> None:
+    sari = await stage.hub.people.add("operator")
     async with tab(stage.browser, stage.hub, sari) as phone, tab(stage.browser, stage.hub) as admin:
         await phone.open("/")
         await phone.live()

@@ -97,10 +97,8 @@ def test_a_lock_is_ended_and_sessions_are(cli: Cli, data: Path) -> None:
             database.execute("INSERT INTO sign_in_failures VALUES (?, 5, ?, ?)", (name, now, now + 10**9))
         for number in (1, 2):
             values = (f"h{number}", now, now + 10**9, "10.0.0.1", "Firefox \x1b[2J")
-            database.execute(
-                "INSERT INTO sessions (user_id, hash, created_at, expires_at, ip, user_agent) VALUES (2, ?, ?, ?, ?, ?)",
-                values,
-            )
+            columns = "user_id, hash, created_at, expires_at, ip, user_agent"
+            database.execute(f"INSERT INTO sessions ({columns}) VALUES (2, ?, ?, ?, ?, ?)", values)
     assert json.loads(cli("user", "unlock", BUDI, "--json").out)["was_locked"] is True
     assert rows(data, "SELECT email FROM sign_in_failures") == [(f"x{BUDI}",)]
     assert "not locked" in cli("user", "unlock", BUDI).out

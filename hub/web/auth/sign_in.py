@@ -69,9 +69,7 @@ async def prove(context: HubContext, connection: HTTPConnection, email: str, pas
                 await context.announce(rules.drop_failures(counted_as))
 
 
-async def by_link(
-    context: HubContext, connection: HTTPConnection, link: str, language: str | None = None
-) -> SignedIn:
+async def by_link(context: HubContext, connection: HTTPConnection, link: str, language: str | None = None) -> SignedIn:
     """`language`: of the browser, for somebody who has none when they sign in for the first time."""
     with _charged(context, connection) as address:
         shape = credentials.recognise(link.strip())

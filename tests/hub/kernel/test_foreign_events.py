@@ -22,7 +22,8 @@ def line(actor: str, code: str = "user.added") -> EventRow:
 
 
 async def test_lines_of_the_command_line_are_published_once_and_own_ones_not_again(store: Store) -> None:
-    now, heard = 0.0, []
+    now = 0.0
+    heard: list[str] = []
     announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
     foreign = ForeignEvents(store, announce, lambda: now)
     announce.listen(foreign.on_commit)

@@ -250,7 +250,11 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /admin/users/parts": PAGE_OF_ADMIN,
     "GET /admin/users/{user_id}": PAGE_OF_ADMIN,
     "POST /admin/users/{user_id}": PAGE_OF_ADMIN,
-    **{f"{how} /admin/users/{{user_id}}/{what}": PAGE_OF_ADMIN for how in ("GET", "POST") for what in ("unlock", "sessions")},
+    **{
+        f"{how} /admin/users/{{user_id}}/{what}": PAGE_OF_ADMIN
+        for how in ("GET", "POST")
+        for what in ("unlock", "sessions")
+    },
     "GET /admin/users/{user_id}/link": PAGE_OF_ADMIN,
     "POST /admin/users/{user_id}/link": PAGE_OF_ADMIN,
     "GET /admin/users/{user_id}/{what:str}": PAGE_OF_ADMIN,

@@ -89,7 +89,8 @@ def test_a_session_in_use_lives_on_but_not_beyond_a_week() -> None:
     for at in (week - timedelta(hours=2), week - MINUTE):
         late = rules.extended_session(replace(session, last_used_at=used), at)
         assert late == Patch(SessionRow, 5, {"expires_at": week, "last_used_at": at}), "noted to the end"
-    assert rules.extended_session(replace(session, last_used_at=week - 2 * MINUTE), week) is None
+    newly = replace(session, last_used_at=week - 2 * MINUTE, expires_at=week)
+    assert rules.extended_session(newly, week) is None
 
 
 def test_signing_out_ends_this_session_and_leaves_one_event() -> None:
