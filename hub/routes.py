@@ -31,7 +31,7 @@ from hub.machines import handlers as machines_handlers
 from hub.machines import key_page, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
-from hub.people import account_api, own_page, sessions_api, tokens_api, users_api, users_page
+from hub.people import account_api, users_api, users_page
 from hub.people import page as people_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api
@@ -64,8 +64,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
-    *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS,
-    *sessions_api.OPERATIONS, *tokens_api.OPERATIONS, *health.OPERATIONS,
+    *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *health.OPERATIONS,
 )  # fmt: skip
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
@@ -133,10 +132,10 @@ def page_routes() -> list[BaseRoute]:
         ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
         ("/signin", WebPage(people_page.show_link, people_page.use_link, entrance=True)),
         ("/logout", WebPage(people_page.to_login, people_page.logout, open_to_all=True, action="account.sign_out")),
-        ("/preferences", WebPage(home, own_page.preferences, open_to_all=True)),
-        ("/account", WebPage(own_page.show_account, own_page.save_account, action="account.edit")),
-        ("/account/password", WebPage(home, own_page.set_password, action="account.edit")),
-        ("/account/sessions", WebPage(home, own_page.end_sessions, action="session.manage_own")),
+        ("/preferences", WebPage(home, people_page.preferences, open_to_all=True)),
+        ("/account", WebPage(people_page.show_account, people_page.save_account, action="account.edit")),
+        ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
+        ("/account/sessions", WebPage(home, people_page.end_sessions, action="session.manage_own")),
         ("/help", WebPage(show_help)),
         ("/jobs", WebPage(commands_page.show_jobs)),
         ("/jobs/parts", WebPage(drawn(OF_JOBS))),

@@ -20,8 +20,7 @@ from db.queries import boots, events, samples, statuses
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer, announce_each
-from hub.kernel.foreign_events import ForeignEvents
-from hub.kernel.loading import ForeignChanges
+from hub.kernel.loading import ForeignChanges, ForeignEvents
 from hub.kernel.observer import Observer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.links import Links

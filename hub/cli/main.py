@@ -47,13 +47,13 @@ def _verb(name: str) -> Verb:
 
 
 def _on_data(name: str) -> Verb:
-    from hub.cli import hub_backup, machines, people, user_care
+    from hub.cli import hub_backup, machines, people
 
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
         "machine add": machines.add, "machine list": machines.show_all, "machine key": machines.new_key,
         "machine remove": machines.remove, "user add": people.add, "user list": people.show_all,
-        "user edit": user_care.edit, "user invite": user_care.invite, "user unlock": user_care.unlock,
-        "user sessions": user_care.list_sessions, "user sign-out": user_care.sign_out,
+        "user edit": people.edit, "user invite": people.invite, "user unlock": people.unlock,
+        "user sessions": people.list_sessions, "user sign-out": people.sign_out,
         "token create": people.create_token, "token list": people.list_tokens, "token revoke": people.revoke_token,
         "link": people.link, "backup": hub_backup.back_up, "restore": hub_backup.restore,
     }  # fmt: skip

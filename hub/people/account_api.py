@@ -1,21 +1,29 @@
-"""/auth: sign in for a token, sign out, see and edit one's own account."""
+"""/auth and /tokens: signing in and out, one's own account; where people are signed in; tokens for scripts."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
 import msgspec
 
-from db.queries import users
+from db.errors import Conflict
+from db.queries import credentials, users
+from db.queries.users import UserWithMachines
+from db.records import SessionRow, TokenRow
+from hub.model import credentials as secrets
 from hub.model import views
+from hub.model.access import may
+from hub.model.actors import row_id
+from hub.model.changes import put_rows
 from hub.people import rules
-from hub.people.users_api import check_zone, checked_hash
-from hub.web.api import endpoint
-from hub.web.api.operation import Answer, Call, Operation
+from hub.people.users_api import check_zone, checked_hash, named
+from hub.web.api import endpoint, headers
+from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.auth import sign_in as signing_in
+from hub.web.auth.state import AuthState
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Instant, Language, Password, Theme, Title, Zone
+from hub.web.http.validation import Email, Instant, Language, Limit, Password, Row, Theme, Title, Zone
 
 
 class Account(msgspec.Struct):
@@ -143,6 +151,154 @@ def _refused(refused: signing_in.SignInRefused) -> Problem:
     return Problem("not-authenticated", Text("sign_in.wrong"), headers=endpoint.CHALLENGE)
 
 
+@of_record(SessionRow, without=("user_id", "hash"))
+class SignInSession(msgspec.Struct):
+    """`ip` and `user_agent` are those of the sign-in; `last_used_at` is noted every five minutes; `current` is the one
+    that asks."""
+
+    current: bool
+
+
+async def list_own_sessions(call: Call) -> Answer:
+    return await _listed(call, await _oneself(call))
+
+
+async def end_own_session(call: Call) -> Answer:
+    return await _end(call, await _oneself(call))
+
+
+async def sign_out_everywhere(call: Call) -> Answer:
+    return await _end_all(call, await _oneself(call))
+
+
+async def list_user_sessions(call: Call) -> Answer:
+    return await _listed(call, await named(call))
+
+
+async def end_user_session(call: Call) -> Answer:
+    return await _end(call, await named(call))
+
+
+async def end_user_sessions(call: Call) -> Answer:
+    return await _end_all(call, await named(call))
+
+
+async def sessions_of(call: Call, user: UserWithMachines) -> list[SignInSession]:
+    rows = await credentials.sessions_of(call.context.store, user.id, call.now)
+    here = call.principal.credential_id if call.principal.is_signed_in else 0
+    return [msgspec.convert(views.answer(SignInSession, row, current=row.id == here), SignInSession) for row in rows]
+
+
+async def _oneself(call: Call) -> UserWithMachines:
+    user = await users.find_user(call.context.store, call.principal.id)
+    if user is None:
+        raise not_found()
+    return user
+
+
+async def _listed(call: Call, user: UserWithMachines) -> Answer:
+    return Answer(await sessions_of(call, user))
+
+
+async def _end(call: Call, user: UserWithMachines) -> Answer:
+    session_id = row_id(call.request.path_params["session_id"])
+    rows = await credentials.sessions_of(call.context.store, user.id, call.now)
+    session = next((row for row in rows if row.id == session_id), None)
+    if session is None:
+        raise not_found()
+    await call.announce(*rules.end_session(session, user.email, call.now, call.principal.actor))
+    return Answer(status=204)
+
+
+async def _end_all(call: Call, user: UserWithMachines) -> Answer:
+    rows = await credentials.sessions_of(call.context.store, user.id, call.now)
+    await call.announce(*rules.sign_out_everywhere(user.id, user.email, len(rows), call.now, call.principal.actor))
+    return Answer(status=204, message=Text("signed_out"))
+
+
+MAX_LIVE = 50
+"""Of one user, neither revoked nor expired."""
+
+
+@of_record(TokenRow, without=("hash",))
+class Token(msgspec.Struct):
+    """`prefix` is how its owner recognises it."""
+
+
+class CreatedToken(Token):
+    """`token` is shown here and never again."""
+
+    token: str
+
+
+class NewToken(msgspec.Struct):
+    """Without `expires_in_days` it lives until it is revoked."""
+
+    name: Title
+    expires_in_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = None
+
+
+class TokensQuery(msgspec.Struct):
+    """`user`: somebody else's, by id, or all that are valid (`all`, with pages by `limit` and `before`, the last id
+    of the page before); for administrators."""
+
+    user: Row | Literal["all"] | None = None
+    limit: Limit = 100
+    before: Row | None = None
+
+
+async def list_tokens(call: Call) -> Answer:
+    query: TokensQuery = call.query
+    store, own = call.context.store, call.principal.id
+    if query.user is None or query.user == own:
+        return Answer([views.answer(Token, token) for token in await credentials.tokens_of(store, own)])
+    endpoint.permit(call.principal, "token.manage_all")
+    if query.user != "all":
+        return Answer([views.answer(Token, token) for token in await credentials.tokens_of(store, query.user)])
+    found = await credentials.valid_tokens(store, call.now, query.limit + 1, query.before)
+    page = found[: query.limit]
+    following = headers.next_page(call.request, before=page[-1].id if len(found) > len(page) else None)
+    return Answer([views.answer(Token, token) for token in page], headers=following)
+
+
+async def create_token(call: Call) -> Answer:
+    wanted: NewToken = call.body
+    own = await credentials.tokens_of(call.context.store, call.principal.id)
+    if sum(is_live(token, call.now) for token in own) >= MAX_LIVE:
+        raise Problem("conflict", Text("too_many_tokens", {"most": MAX_LIVE}))
+    secret = secrets.new_secret("token")
+    days = wanted.expires_in_days
+    expires_at = None if days is None else call.now + timedelta(days=days)
+    made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
+    stored = await call.announce(*made)
+    created = next(put_rows(stored, TokenRow))
+    return Answer(views.answer(CreatedToken, created, token=secret.text), 201, Text("token_created"))
+
+
+async def revoke_token(call: Call) -> Answer:
+    token_id = row_id(call.request.path_params["token_id"])
+    token = None if token_id is None else await credentials.find_token(call.context.store, token_id)
+    own = token is not None and token.user_id == call.principal.id
+    if token is None or not (own or may(call.principal, "token.manage_all")):
+        raise not_found()
+    if token.revoked_at is None:
+        made = rules.revoke_token(token, call.now, call.principal.actor)
+        try:
+            await call.context.announce(*made)
+        except Conflict as late:
+            if late.kind != "missing":
+                raise
+            call.context[AuthState].on_commit(made)  # revoked by another process, and remembered here until now
+    return Answer(status=204)
+
+
+def is_live(token: TokenRow, now: datetime) -> bool:
+    return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
+
+
+_OWN = "/v2/auth/sessions"
+_OF_USER = "/v2/users/{user_id}/sessions"
+
 OPERATIONS = (
     Operation(
         name="sign_in", method="POST", path="/v2/auth/login", handler=sign_in_for_token, tag="Sign-in",
@@ -165,5 +321,49 @@ OPERATIONS = (
         name="edit_account", method="PATCH", path="/v2/auth/me", handler=edit_account, tag="Sign-in",
         summary="Change one's own name, language, theme, time zone or password", action="account.edit",
         body=AccountPatch, answers={200: EditedAccount}, refusals=(429,), example={"language": "id"},
+    ),
+    Operation(
+        name="list_own_sessions", method="GET", path=_OWN, handler=list_own_sessions, tag="Sign-in",
+        summary="Where you are signed in", action="session.manage_own", answers={200: list[SignInSession]},
+    ),
+    Operation(
+        name="sign_out_everywhere", method="DELETE", path=_OWN, handler=sign_out_everywhere, tag="Sign-in",
+        summary="End every session of yours, this one too", action="session.manage_own", answers={204: None},
+        description="Tokens stay: they are revoked one by one, or all by a new password.",
+    ),
+    Operation(
+        name="end_own_session", method="DELETE", path=f"{_OWN}/{{session_id}}", handler=end_own_session, tag="Sign-in",
+        summary="End one session of yours", action="session.manage_own", answers={204: None}, refusals=(404,),
+    ),
+    Operation(
+        name="list_user_sessions", method="GET", path=_OF_USER, handler=list_user_sessions, tag="Users",
+        summary="Where a user is signed in", action="session.manage_all", answers={200: list[SignInSession]},
+        refusals=(404,),
+    ),
+    Operation(
+        name="end_user_sessions", method="DELETE", path=_OF_USER, handler=end_user_sessions, tag="Users",
+        summary="End every session of a user", action="session.manage_all", answers={204: None}, refusals=(404,),
+    ),
+    Operation(
+        name="end_user_session", method="DELETE", path=f"{_OF_USER}/{{session_id}}", handler=end_user_session,
+        tag="Users", summary="End one session of a user", action="session.manage_all", answers={204: None},
+        refusals=(404,),
+    ),
+    Operation(
+        name="list_tokens", method="GET", path="/v2/tokens", handler=list_tokens, tag="Tokens",
+        summary="Your own tokens; for administrators everybody's", action="token.manage_own", query=TokensQuery,
+        answers={200: list[Token]}, headers=("Link",),
+    ),
+    Operation(
+        name="create_token", method="POST", path="/v2/tokens", handler=create_token, tag="Tokens",
+        summary="Make a token; it is shown once", action="token.create", body=NewToken,
+        answers={201: CreatedToken}, refusals=(409,), example={"name": "laporan malam", "expires_in_days": 90},
+        description="It may do what you may do, at the time it is used, but nothing that would outlive it. A new "
+        "password or role of yours ends it.",
+    ),
+    Operation(
+        name="revoke_token", method="DELETE", path="/v2/tokens/{token_id}", handler=revoke_token, tag="Tokens",
+        summary="Revoke a token for good; administrators anybody's", action="token.manage_own", answers={204: None},
+        refusals=(404,),
     ),
 )  # fmt: skip

@@ -1,25 +1,32 @@
-"""Pages of people: sign in and out, and tokens; forms over the operations of the API."""
+"""Pages of people: sign in and out, one's own account and its sessions, tokens; by the operations of the API."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from dashboard.foreign_text import plain
+from dashboard.reader import Reader
 from db.queries import credentials, users
+from db.queries.users import UserWithMachines
 from db.records import TokenRow
 from hub.model import views
 from hub.model.actors import row_id, whole_number
-from hub.people import tokens_api
+from hub.model.views import epoch_ms
+from hub.people import account_api, rules
+from hub.web.api.operation import Answer, Call
 from hub.web.auth import identify
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.sign_in import SignedIn, SignInRefused
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets
-from hub.web.shell.page import Visit, go, local
+from hub.web.shell.page import Visit, go, local, remember
 
 SHOWN: Final = 200
 NEW_FOR: Final = timedelta(days=7)
@@ -37,7 +44,7 @@ async def create_token(visit: Visit) -> Response:
     if days := visit.form.get("days", ""):
         wanted["expires_in_days"] = whole_number(days, 99_999) or 0  # refused, as 0 days are
     try:
-        answer = await tokens_api.create_token(visit.call(validate(tokens_api.NewToken, wanted)))
+        answer = await account_api.create_token(visit.call(validate(account_api.NewToken, wanted)))
     except Problem as refused:
         return await _tokens(visit, ("bad", visit.sentence(refused)), status=refused.status)
     visit.context[FreshSecrets].keep(visit.user, f"/admin/tokens/{answer.data['id']}", answer.data["token"])
@@ -45,7 +52,7 @@ async def create_token(visit: Visit) -> Response:
 
 
 async def revoke_token(visit: Visit) -> Response:
-    await tokens_api.revoke_token(visit.call())
+    await account_api.revoke_token(visit.call())
     return go("/admin/tokens?notice=revoked")
 
 
@@ -60,7 +67,7 @@ async def _tokens(
 ) -> Response:
     """`new`: just made. `since`: show those made since; goes on to `onward`."""
     store, now = visit.context.store, visit.now
-    own = [row for row in await credentials.tokens_of(store, visit.user.id) if tokens_api.is_live(row, now)]
+    own = [row for row in await credentials.tokens_of(store, visit.user.id) if account_api.is_live(row, now)]
     made = next((row for row in own if row.id == new), None)
     text = None if made is None else visit.context[FreshSecrets].find(visit.user, f"/admin/tokens/{made.id}")
     others: list[dict[str, Any]] = []
@@ -164,3 +171,160 @@ def _login(
 ) -> Response:
     place = local(visit.form.get("next") or visit.request.query_params.get("next"))
     return visit.render("login.html", status, email=email, fault=fault, notice=notice, next=place)
+
+
+_BROWSERS: Final = (
+    ("Edg", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"), ("FxiOS/", "Firefox"),
+    ("Firefox/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS: Final = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("CrOS", "ChromeOS"), ("Windows", "Windows"),
+    ("Macintosh", "Mac"), ("Linux", "Linux"),
+)  # fmt: skip
+"""In the order in which they are looked for: Edge also calls itself Chrome, and Chrome Safari."""
+MOST_OF_AGENT: Final = 40
+
+
+def device(r: Reader, user_agent: str | None) -> str:
+    """`Chrome on Android`; a program by how it names itself."""
+    text = user_agent or ""
+    browser = next((name for mark, name in _BROWSERS if mark in text), "")
+    system = next((name for mark, name in _SYSTEMS if mark in text), "")
+    if browser and system:
+        return r.t("session.on", browser=browser, system=system)
+    return browser or plain(text.partition(" ")[0], MOST_OF_AGENT) or r.t("session.unknown")
+
+
+UTC: Final = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """Instants in epoch ms; `used`: about when it was used last."""
+
+    id: int
+    device: str
+    ip: str
+    since: int
+    used: int
+    current: bool
+
+
+async def shown_sessions(visit: Visit, user: UserWithMachines) -> list[SessionLine]:
+    rows = await credentials.sessions_of(visit.context.store, user.id, visit.now)
+    here = visit.user.credential_id
+    return [
+        SessionLine(
+            row.id, device(visit.reader, row.user_agent), row.ip or "", epoch_ms(row.created_at),
+            visit.reader.now if row.id == here else epoch_ms(row.last_used_at or row.created_at), row.id == here,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+Ending = Callable[[Call], Awaitable[Answer]]
+
+
+async def end_one_or_all(visit: Visit, one: Ending, every: Ending) -> bool:
+    """By the form's `session`: an id, or `all`. Returns whether all were."""
+    chosen = visit.form.get("session", "")
+    if chosen == "all":
+        await every(visit.call())
+        return True
+    visit.request.path_params["session_id"] = chosen
+    try:
+        await one(visit.call())
+    except Problem as gone:
+        if gone.kind != "not-found":  # ended already
+            raise
+    return False
+
+
+def zone_given(form: Mapping[str, str]) -> str | None:
+    """Of the radio `zone` (site, utc or own) and the field beside it."""
+    chosen = form.get("zone", "site")
+    if chosen == "own":
+        return form.get("timezone", "").strip()
+    return UTC if chosen == "utc" else None
+
+
+def zone_shown(stored: str | None) -> dict[str, str]:
+    """The same two, of what is stored."""
+    if stored is None:
+        return {"zone": "site", "timezone": ""}
+    return {"zone": "utc", "timezone": ""} if stored == UTC else {"zone": "own", "timezone": stored}
+
+
+async def show_account(visit: Visit) -> Response:
+    notice = visit.request.query_params.get("notice")
+    said = {"password": "password.done", "saved": "users.saved", "ended": "users.ended"}
+    return await _account(visit, ("good", visit.reader.t(said[notice])) if notice in said else None)
+
+
+async def save_account(visit: Visit) -> Response:
+    """Name and zone."""
+    wanted: dict[str, Any] = {"timezone": zone_given(visit.form)} if "zone" in visit.form else {}
+    if "name" in visit.form:
+        wanted["name"] = visit.form["name"].strip()
+    try:
+        await account_api.edit_account(visit.call(validate(account_api.AccountPatch, wanted)))
+    except Problem as refused:
+        return await _account(visit, ("bad", visit.sentence(refused)), refused.status, typed=True)
+    return go("/account?notice=saved")
+
+
+async def end_sessions(visit: Visit) -> Response:
+    """One's own: one, which may be this one, or everywhere."""
+    this = visit.form.get("session") == str(visit.user.credential_id)
+    every = await end_one_or_all(visit, account_api.end_own_session, account_api.sign_out_everywhere)
+    if not (every or this):
+        return go("/account?notice=ended")
+    gone = go("/login?notice=out")
+    identify.clear_session_cookie(gone, visit.context.settings)
+    return gone
+
+
+async def preferences(visit: Visit) -> Response:
+    """Kept with the user, and in this browser for the pages before sign-in."""
+    chosen = {name: visit.form[name] for name in ("language", "theme") if visit.form.get(name)}
+    if visit.principal is not None and chosen:
+        await account_api.edit_account(visit.call(validate(account_api.AccountPatch, chosen)))
+    answer = go(visit.form.get("back", "/"))
+    remember(answer, visit.context.settings, language=chosen.get("language"), theme=chosen.get("theme"))
+    return answer
+
+
+async def set_password(visit: Visit) -> Response:
+    wanted: dict[str, Any] = {"password": visit.form.get("password", "")}
+    if visit.form.get("current"):
+        wanted["current_password"] = visit.form["current"]
+    t = visit.reader.t
+    try:
+        answer = await account_api.edit_account(visit.call(validate(account_api.AccountPatch, wanted)))
+    except Problem as refused:
+        wrong = refused.errors or {}
+        if "current_password" in wrong:
+            return await _account(visit, ("bad", t("password.wrong")), refused.status)
+        weak = rules.password_fault(wanted["password"], visit.user.email or "")
+        notice = (
+            visit.sentence(refused)
+            if weak is None
+            else t(f"password.{weak}", n=rules.MAX_PASSWORD if weak == "long" else rules.MIN_PASSWORD)
+        )
+        return await _account(visit, ("bad", notice), refused.status)
+    done = go("/account?notice=password")
+    if answer.session is not None:
+        identify.set_session_cookie(done, visit.context.settings, answer.session)
+    return done
+
+
+async def _account(visit: Visit, notice: tuple[str, str] | None, status: int = 200, *, typed: bool = False) -> Response:
+    user = await users.find_user(visit.context.store, visit.user.id)
+    given = {"name": visit.user.name, **zone_shown(visit.user.timezone)}
+    if typed:
+        given = {name: visit.form.get(name, value) for name, value in given.items()}
+    return visit.render(
+        "account.html", status, notice=notice, has_password=user is not None and user.password_hash is not None,
+        min_password=rules.MIN_PASSWORD, given=given,
+        sessions=[] if user is None else await shown_sessions(visit, user),
+    )  # fmt: skip

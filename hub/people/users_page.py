@@ -13,8 +13,8 @@ from db.queries import credentials, users
 from db.queries.users import UserWithMachines
 from hub.model import views
 from hub.model.actors import row_id
-from hub.people import rules, sessions_api, users_api
-from hub.people.own_page import end_one_or_all, shown_sessions, zone_given, zone_shown
+from hub.people import account_api, rules, users_api
+from hub.people.page import end_one_or_all, shown_sessions, zone_given, zone_shown
 from hub.web.api.headers import IF_MATCH
 from hub.web.http.problems import Problem, not_found
 from hub.web.http.validation import validate
@@ -138,7 +138,7 @@ async def end_lock(visit: Visit) -> Response:
 
 async def end_sessions(visit: Visit) -> Response:
     """One by its id, or all."""
-    await end_one_or_all(visit, sessions_api.end_user_session, sessions_api.end_user_sessions)
+    await end_one_or_all(visit, account_api.end_user_session, account_api.end_user_sessions)
     return _back(visit, "ended")
 
 

@@ -9,7 +9,7 @@ from db.engine.store import Store
 from db.records import EventRow
 from hub.kernel.announce import Announcer
 from hub.kernel.commits import Commits
-from hub.kernel.foreign_events import ForeignEvents
+from hub.kernel.loading import ForeignEvents
 from hub.kernel.samples_lane import SamplesLane
 from hub.lifespan import Nobody
 from hub.model.changes import Change, EventHappened

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.people import tokens_api
+from hub.people import account_api
 from hub.web.auth import identify
 from hub.web.auth.state import AuthState
 from tests.support.api_hub import ApiHub
@@ -73,7 +73,7 @@ async def test_its_last_use_is_noted_behind_the_answer_and_once_a_minute(
 
 
 async def test_tokens_are_bounded(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_api, "MAX_LIVE", 2)
+    monkeypatch.setattr(account_api, "MAX_LIVE", 2)
     async with hub.of("viewer") as viewer:
         answers = [(await viewer.post("/api/v2/tokens", json={"name": "x"})).status_code for _ in range(2)]
     assert answers == [201, 409]

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from dashboard.reader import Reader
-from dashboard.user_agents import device
 from db.queries import users
 from db.queries.users import UserWithMachines
 from db.records import UserRow
 from hub.model.changes import Patch
+from hub.people.page import device
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
 from tests.support.page_visitor import browser
 
