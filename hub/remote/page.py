@@ -277,7 +277,7 @@ async def _closed_by_another(visit: Visit, found: Machine) -> Closed | None:
     if not by.startswith("user:") or by == visit.user.actor:
         return None
     names = await tab.people(visit, found, [by])
-    when = visit.reader.day(epoch_ms(last.end_time), tab.zone_of(found))
+    when = visit.reader.day(epoch_ms(last.end_time), tab.zone_of(visit.reader, found))
     return Closed(who(visit.reader, by, names), when, await _note_of_end(visit, last))
 
 

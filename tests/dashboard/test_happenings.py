@@ -13,7 +13,7 @@ from hub.audit.rules import CODES
 from tests.dashboard.test_record import BARE, NOW, fullest, reader
 
 PEOPLE = {"3": "Budi", "4": "Siti"}
-MACHINES = {n: (f"RVM-{n:03}", "Asia/Jakarta") for n in range(1, 30)}
+MACHINES = {n: f"RVM-{n:03}" for n in range(1, 30)}
 ACTIVE: dict[str, Any] = {"status": "active", "special_status": None, "capacity": 20, "reason": None, "until": None}
 SENSOR = {**ACTIVE, "special_status": "maintenance", "reason": "Ganti sensor"}
 
