@@ -110,7 +110,9 @@ class Visit:
     async def frame(self) -> PageFrame:
         user = self.principal
         digest = None if user is None else await self.context[FleetDigest].of(user.machines, self.reader.now)
-        shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("user.manage"))
+        shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("backup.download"))
+        if not self.may("user.manage"):
+            shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
         return PageFrame(
             user=self.principal, csrf=identify.csrf_token(self.context.settings, self.request),
             version=self.context.version, here=here(self.request),

@@ -174,13 +174,14 @@ async def test_a_technician_without_machines_reads_whom_to_ask(hub: ApiHub, name
         assert wrong not in page
 
 
-async def test_only_administrators_have_the_entry_of_administration(hub: ApiHub) -> None:
-    for name in ("viewer", "technician", "operator", "admin"):
+async def test_who_administers_nothing_has_no_entry_for_it(hub: ApiHub) -> None:
+    for name, entry in (("viewer", ""), ("technician", ""), ("operator", "/admin/tokens"), ("admin", "/admin/users")):
         async with await browser(hub, name) as client:
             page = (await client.get("/help")).text
             tokens = (await client.get("/admin/tokens")).text
-        assert ('href="/admin/users"' in page) is (name == "admin")
+        assert re.findall(r'<a href="(/admin[^"]*)"', page) == ([entry] if entry else [])
         assert ('href="/admin/users"' in tokens) is (name == "admin")
+        assert ('href="/admin/settings"' in tokens) is (entry != "")
 
 
 async def test_the_first_administrator_has_the_browsers_language(any_hub: ApiHub) -> None:
