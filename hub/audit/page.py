@@ -30,7 +30,7 @@ from hub.web.http.validation import validate
 from hub.web.shell.page import Visit
 
 ON_A_PAGE: Final = 50  # Happenings; events, where every one is asked for
-CHUNKS: Final = (80, 320, 640, 960)
+CHUNKS: Final = (50, 50, 100, 200, 400, 800)
 """Events read at a time until the page is full; after the last the page says how far it came."""
 AROUND: Final = 200  # Events read on either side, to tell what began before the page or went on after it
 MOST_OFFERED: Final = 300  # Machine names that the field offers; beyond that it is only a field

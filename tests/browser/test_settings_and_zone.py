@@ -53,7 +53,7 @@ async def test_wanted_and_run_are_live_with_what_the_machine_refused(stage: Stag
             await machine.say_hello(capabilities=CAPABLE)
             await admin.patch("/api/v2/rvms/3/config", json={"cpu_threshold": 70, "temperature_threshold": 70})
             told = await machine.hear(m.Config)
-            await expect(page.page.locator("#applied")).to_contain_text(f"Wanted {told.version}, machine runs 0.")
+            await expect(page.page.locator("#applied")).to_contain_text(f"Version {told.version} is wanted, the machine runs 0.")
             await expect(page.page.locator("[name='v.cpu_threshold']")).to_have_value("70")
             await machine.say(m.ConfigApplied(version=told.version, errors={"cpu_threshold": "set by the environment"}))
             await expect(page.page.locator("#applied")).to_contain_text(
@@ -155,7 +155,7 @@ async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage,
             await machine.say(m.CommandUpdate(id=command.id, state="succeeded"))
             await expect(steps).to_have_count(3)
             await expect(card).to_contain_text("Time zone correct (Asia/Makassar, WITA)")
-            await expect(card).to_contain_text("want a restart: vision.service")
+            await expect(card).to_contain_text("Restart to use the new time zone: vision.service")
             await expect(card).to_contain_text("0 automatic, 1 manual")
             await card.get_by_role("button", name="Pin Asia/Makassar").click()
             await expect(card.get_by_role("button", name="Unpin")).to_be_visible()

@@ -32,5 +32,5 @@ test("until when a status holds, and what comes then", () => {
     "back to Active today 14:00 WIB",
   );
   assert.equal(untilWords({ ...m, status_until: 1 }, when), "until today 14:00 WIB");
-  assert.equal(untilWords({ ...m, special_status: "error" }, when), "covers Active, which comes back afterwards");
+  assert.equal(untilWords({ ...m, special_status: "error" }, when), "returns to Active afterwards");
 });

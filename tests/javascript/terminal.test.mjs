@@ -294,7 +294,7 @@ test("Ctrl holds for one key, whichever keyboard it comes from", () => {
 });
 
 test("every way a terminal ends is explained, and what nobody knows is too", () => {
-  assert.equal(explain("no_shell").what, "The machine has no shell to give");
+  assert.equal(explain("no_shell").what, "The machine cannot start a shell");
   assert.equal(explain("timed_out").code, "lease_over");
   assert.equal(explain("lease_over").again, false);
   assert.equal(explain("exited", 3).what, "The shell ended with code 3");
