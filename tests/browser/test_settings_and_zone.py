@@ -53,7 +53,9 @@ async def test_wanted_and_run_are_live_with_what_the_machine_refused(stage: Stag
             await machine.say_hello(capabilities=CAPABLE)
             await admin.patch("/api/v2/rvms/3/config", json={"cpu_threshold": 70, "temperature_threshold": 70})
             told = await machine.hear(m.Config)
-            await expect(page.page.locator("#applied")).to_contain_text(f"Version {told.version} is wanted, the machine runs 0.")
+            await expect(page.page.locator("#applied")).to_contain_text(
+                f"Version {told.version} is wanted, the machine runs 0."
+            )
             await expect(page.page.locator("[name='v.cpu_threshold']")).to_have_value("70")
             await machine.say(m.ConfigApplied(version=told.version, errors={"cpu_threshold": "set by the environment"}))
             await expect(page.page.locator("#applied")).to_contain_text(

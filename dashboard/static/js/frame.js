@@ -3,6 +3,8 @@
 import { all, find, setAttribute } from "./dom.js";
 
 export function frame() {
+  const up = find('.crumb a[href="/"]');
+  if (up) setAttribute(up, "href", sessionStorage.getItem("fleet") ?? "/");
   for (const button of all("button[name=theme]"))
     button.addEventListener("click", (event) => changeTheme(event, button));
   const menus = all(".menu");

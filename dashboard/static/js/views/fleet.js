@@ -1,7 +1,6 @@
 // The Machines page, live: attention, counters, filters in the address, and the table.
 
 import { Announcer } from "../announcer.js";
-import { askStatus } from "../commands.js";
 import { countJobs } from "../counts.js";
 import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
@@ -50,21 +49,6 @@ const parts = new Parts(feed, () => {
 function ages() {
   for (const node of all("#needs [data-ago]"))
     setText(node, t("ago", { age: age((feed.clock.now() - Number(node.dataset.ago)) / 1000, language) }));
-}
-
-/** A machine is put into maintenance without leaving the page. @param {Event} event */
-async function ask(event) {
-  event.preventDefault();
-  const form = /** @type {Part} */ (event.target);
-  const button = find("button", form);
-  if (button.getAttribute("aria-busy") === "true") return;
-  setAttribute(button, "aria-busy", "true");
-  const row = form.closest("[data-key]");
-  const reason = find("[data-words]", row).textContent;
-  const answer = await askStatus(Number(row.dataset.key), { status: form.elements.status.value, reason });
-  // Pressed again before the list shows what came of it, it would be asked twice.
-  setTimeout(() => button.removeAttribute("aria-busy"), answer.ok ? 3000 : 0);
-  if (!answer.ok) setText(find("#announcer"), answer.message);
 }
 
 function draw() {
@@ -116,10 +100,17 @@ function tell(m) {
   }
 }
 
-/** @param {string} next */
-function go(next) {
-  history.replaceState(null, "", next);
+/** Each choice is a step that Back takes back; letters typed one after the other are one. @param {string} next */
+function go(next, typing = false) {
+  if (typing) history.replaceState(null, "", next);
+  else history.pushState(null, "", next);
+  chosen();
+}
+
+/** The list that the address asks for; a machine's page leads back to it. */
+function chosen() {
   query = queryFrom(location.search);
+  remember();
   for (const head of all("thead [data-sort] a"))
     setAttribute(head, "href", sortAddress(query, head.parentNode.dataset.sort));
   for (const counter of all("[data-count]")) counterLink(counter);
@@ -129,6 +120,10 @@ function go(next) {
   table.order(feed.fleet.machines, query);
   table.arrange(true);
   empty();
+}
+
+function remember() {
+  sessionStorage.setItem("fleet", address(query));
 }
 
 /** @param {Part} counter */
@@ -175,9 +170,10 @@ document.addEventListener("click", (event) => {
   if (to.closest("#none")) tools.elements.q.value = "";
   go(to.getAttribute("href") ?? "/");
 });
-find("#needs").addEventListener("submit", ask);
 tools.addEventListener("submit", (event) => event.preventDefault());
-tools.elements.q.addEventListener("input", () => go(address(query, { text: tools.elements.q.value.trim() })));
+tools.elements.q.addEventListener("input", () =>
+  go(address(query, { text: tools.elements.q.value.trim() }), Boolean(query.text)),
+);
 tools.elements.sort.addEventListener("change", () => {
   const sort = tools.elements.sort.value;
   go(address(query, { sort: sort.replace("-", ""), descending: sort.startsWith("-") }));
@@ -189,6 +185,11 @@ setInterval(() => {
   parts.tick(now);
   ages();
 }, 1000);
+addEventListener("popstate", () => {
+  chosen();
+  tools.elements.q.value = query.text;
+});
+remember();
 const bar = find("#bulk");
 if (bar) bar.machines = () => feed.fleet.machines;
 // Few visits select machines: what that needs comes with the first selection.

@@ -1,0 +1,56 @@
+"""A status is asked for with a reason and taken back beside the button; Back takes back a filter."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Stage
+from tests.support.browser import tab
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_a_status_is_confirmed_beside_its_button_and_taken_back_there(stage: Stage, width: int) -> None:
+    async with tab(stage.browser, stage.hub, viewport={"width": width, "height": 844}) as page:
+        await page.open("/machines/1")
+        await page.live()
+        reason, fault = page.page.locator("#reason"), page.page.locator("#status-fault")
+        await page.page.check('input[value="maintenance"]', force=True)
+        await page.page.click("[data-send]")
+        await expect(fault).to_have_text("Please give a reason: the next person will want to know.")
+        await expect(reason).to_have_attribute("aria-invalid", "true")
+        await expect(reason).to_be_focused()
+        await reason.fill("belt")
+        await page.page.click("[data-send]")
+        await expect(page.page.locator("#done")).to_contain_text("Maintenance requested.")
+        await expect(fault).to_be_hidden()
+        await expect(page.page.locator("#status-pill")).to_contain_text("Maintenance")
+        send = await page.page.locator("[data-send]").bounding_box()
+        undo = page.page.locator("#done button")
+        place = await undo.bounding_box()
+        assert send is not None
+        assert place is not None
+        assert abs(place["y"] - send["y"]) < 200, "near the finger"
+        await undo.click()
+        await expect(page.page.locator("#status-pill")).not_to_contain_text("Maintenance")
+        assert page.faults == []
+
+
+async def test_back_takes_back_a_filter_and_the_breadcrumb_keeps_it(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/")
+        await page.live()
+        await page.page.click('[data-count="full"]')
+        await page.page.wait_for_url(re.compile(r"\?status=full$"))
+        await page.page.click('[data-count="offline"]')
+        await page.page.wait_for_url(re.compile("connection=offline"))
+        await page.page.go_back()
+        await page.page.wait_for_url(re.compile(r"\?status=full$"))
+        await expect(page.page.locator("#filters .filter")).to_have_count(1)
+        await page.page.click("tbody tr:not([hidden]) a")
+        await expect(page.page.locator('.crumb a[href="/?status=full"]')).to_be_visible()
+        await page.page.go_back()
+        await expect(page.page.locator("#filters .filter")).to_have_count(1)
+        assert page.faults == []
