@@ -27,6 +27,7 @@ MAX_LINE: Final = 64 * 1024
 FOLDERS: Final = "check-"
 """Prefix of the child's folders in the scratch folder."""
 MANIFESTS: Final = "manifest-"
+NICE: Final = 15
 DAMAGED: Final = "archive_damaged"
 
 Popen = subprocess.Popen[bytes]
@@ -167,6 +168,9 @@ async def _running(command: list[str], feeds: Sequence[_Feed], scratch: Path) ->
 
 
 def _begin(command: list[str], inherited: list[int]) -> Popen:
+    # Polite from its first instruction: to load a Python would take turns from the loop on a busy computer.
+    nice = shutil.which("nice")
+    command = command if nice is None else [nice, "-n", str(NICE), *command]
     return subprocess.Popen(  # noqa: S603 - our own program
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=ROOT, pass_fds=inherited, bufsize=0
     )  # fmt: skip

@@ -22,6 +22,7 @@ from hub.backups.check import NotCheckedError, check, clean
 from hub.kernel.objects.place import ObjectDamagedError, ObjectMissingError, ObjectsError
 from tests.support.archives import file, folder, header, packed, tar_archive
 from tests.support.backup_room import left_in
+from tests.support.until import until
 
 ROOM = 10**9
 LONG = timedelta(hours=1)
@@ -131,6 +132,8 @@ async def test_nobody_waits_for_it_and_it_is_gone(tmp_path: Path) -> None:
     checking = asyncio.ensure_future(check([endless], tmp_path, ROOM, tmp_path / "manifest-1.gz", LONG))
     await begun.wait()
     assert pids
+    # Polite from its first instruction, and once more by itself.
+    await until(lambda: all(os.getpriority(os.PRIO_PROCESS, pid) > module.NICE for pid in pids))
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await checking
