@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from demo.simulated_plan import Plan, rfc3339
 from device.backups import upload
-from device.backups.control import Assignment, ChildFailed, ChildReport, Control, Gate, HubAddress
+from device.backups.control import Assignment, ChildFailedError, ChildReport, Control, Gate, HubAddress
 from device.backups.scan import SETTLED_NS
 from protocol import messages as m
 from protocol.commands import StartBackup
@@ -93,7 +93,7 @@ class RunningBackup:
         time.sleep(2 * SETTLED_NS / 1e9)  # what changed within a tick of the scan is sent again the next time
         try:
             self.ended = upload.run(self._assignment, control)
-        except ChildFailed as failed:
+        except ChildFailedError as failed:
             self.ended = m.Failure(code=failed.code, message=failed.message)
 
     def _report(self, report: ChildReport) -> None:

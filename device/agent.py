@@ -34,7 +34,7 @@ from device.kernel import tls
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.kernel.worker_thread import WorkerThread
-from device.link.connection import HubLink, LinkClosed, open_link
+from device.link.connection import HubLink, LinkClosedError, open_link
 from device.link.duties import LinkDuties, LinkHandlers
 from device.link.reconnect import Reconnector
 from device.link.rules import End, FallbackRules, HubClock, RetryPolicy
@@ -176,7 +176,7 @@ class Agent:
         self._reconnector.stopping = True
         link = self._link
         if link is not None:
-            with contextlib.suppress(LinkClosed, TimeoutError, asyncio.TimeoutError):
+            with contextlib.suppress(LinkClosedError, TimeoutError, asyncio.TimeoutError):
                 reason: Literal["reboot", "shutdown"] = "reboot" if self._work.goes_down else "shutdown"
                 await asyncio.wait_for(link.send(m.Bye(reason=reason)), GOODBYE_S / 2)
                 await asyncio.wait_for(link.close(), GOODBYE_S / 2)

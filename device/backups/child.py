@@ -19,7 +19,7 @@ import msgspec
 from device.backups.control import (
     MAX_LINE,
     Assignment,
-    ChildFailed,
+    ChildFailedError,
     ChildFailure,
     ChildReport,
     Control,
@@ -68,7 +68,7 @@ def main() -> int:
     gc.freeze()
     try:
         ended = ChildReport(result=work_of(assignment.kind)(assignment, control), peak_rss=_peak_rss())
-    except ChildFailed as failed:
+    except ChildFailedError as failed:
         ended = ChildReport(failure=ChildFailure(code=failed.code, message=failed.message[:500]), peak_rss=_peak_rss())
     control.report(ended)
     return 0

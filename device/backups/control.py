@@ -63,7 +63,7 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Bytes, at the end."""
 
 
-class ChildFailed(Exception):  # noqa: N818 - it reads as what happened
+class ChildFailedError(Exception):
     """A code for programs and a sentence."""
 
     def __init__(self, code: str, message: str) -> None:

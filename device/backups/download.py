@@ -8,7 +8,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from device.backups.control import Assignment, ChildFailed, ChildReport, Control
+from device.backups.control import Assignment, ChildFailedError, ChildReport, Control
 from device.backups.rules import park_s
 from device.backups.sender import AWAY
 from device.backups.transfer import HubTransfer, TransferBrokenError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FetchedArchive(io.RawIOBase):
-    """`size` is known after the first read. A hub that is away delays; a refusal raises ChildFailed."""
+    """`size` is known after the first read. A hub that is away delays; a refusal raises ChildFailedError."""
 
     def __init__(self, assignment: Assignment, control: Control, backup_id: int, what: str = "archive") -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class FetchedArchive(io.RawIOBase):
         if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT) or (
             self._at and response.status == http.client.OK
         ):
-            raise ChildFailed("hub_refused", f"the archive cannot be fetched: HTTP {response.status}")
+            raise ChildFailedError("hub_refused", f"the archive cannot be fetched: HTTP {response.status}")
         self.size = self._at + opened_length(response)
         self._response = response
         return response

@@ -32,7 +32,7 @@ from device.backups.restore_places import (
     places_of,
 )
 from device.backups.sources import default_sources
-from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler
+from device.commands.jobs import Job, Result, WorkCancelledError, WorkFailedError, WorkHandler
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
 from device.settings import AgentSettings
@@ -53,7 +53,7 @@ EXCHANGE_S: Final = 600.0
 """The deadline moves so far ahead at the exchange, which is not to be cut."""
 
 Staged = Callable[[StageWanted, Job], Awaitable[StageResult]]
-"""The reading half, in a child process. Raises WorkFailed, WorkCancelled."""
+"""The reading half, in a child process. Raises WorkFailedError, WorkCancelledError."""
 
 
 class RestorePlan(NamedTuple):
@@ -93,7 +93,7 @@ class Restores:
         return WorkHandler(self.restore_backup, begins_itself=True, aftermath=self.aftermath)
 
     async def restore_backup(self, args: RestoreBackup, job: Job) -> Result:
-        """Raises WorkFailed; then each class is as it was or whole as in the backup (the message says which)."""
+        """Raises WorkFailedError; then each class is as it was or whole as in the backup (the message says which)."""
         async with self._turn:
             began = time.monotonic()
             plan = await self._disk.call(self._plan, args)
@@ -106,7 +106,7 @@ class Restores:
                 pairs = await self._disk.call(self._pairs, plan)
                 await self._wait_for_people(job)
                 await job.begin()
-            except (WorkCancelled, WorkFailed):
+            except (WorkCancelledError, WorkFailedError):
                 await self._disk.call(self._abandon)
                 raise
             job.prolong(EXCHANGE_S)
@@ -127,7 +127,7 @@ class Restores:
         await self._start(state)
 
     async def aftermath(self, command_id: str) -> Result | None:
-        """Of a restore that an earlier life began; None: unknown. Raises WorkFailed."""
+        """Of a restore that an earlier life began; None: unknown. Raises WorkFailedError."""
         state = await self._disk.call(exchange.load, self._state_dir)
         if state is None or state.command_id != command_id or state.step != "ended":
             return None
@@ -141,13 +141,13 @@ class Restores:
             places = [place for place in places if place.real not in kept]
             groups = tuple(grouped(places))
         except NoPlaceError as refused:
-            raise WorkFailed(refused.code, refused.message) from refused
+            raise WorkFailedError(refused.code, refused.message) from refused
         except ArchiveError as wrong:
-            raise WorkFailed("invalid", f"paths: {wrong}") from wrong
+            raise WorkFailedError("invalid", f"paths: {wrong}") from wrong
         if not groups and args.paths:
-            raise WorkFailed("nothing_to_restore", f"{', '.join(args.paths)}: the agent's own, and stays as it is")
+            raise WorkFailedError("nothing_to_restore", f"{', '.join(args.paths)}: the agent's own, and stays as it is")
         if not groups:
-            raise WorkFailed("no_sources", "this machine declares nothing of these classes (backup_sources)")
+            raise WorkFailedError("no_sources", "this machine declares nothing of these classes (backup_sources)")
         identity = self._state_dir / IDENTITY
         wanted = StageWanted.of(
             args.backup_id, groups, self._state_dir / WORK, paths=args.paths or (), dry_run=args.dry_run,
@@ -156,14 +156,14 @@ class Restores:
         return RestorePlan(groups, kept, wanted)
 
     def _clear(self, command_id: str, plan: RestorePlan) -> None:
-        """Remove an earlier one's leftovers; note what this one leaves if killed. Raises WorkFailed."""
+        """Remove an earlier one's leftovers; note what this one leaves if killed. Raises WorkFailedError."""
         self._abandon()
         staging = tuple(group.staging for group in plan.groups)
         state = RestoreState(command_id=command_id, backup_id=plan.wanted.backup_id, staging=staging)
         try:
             exchange.save(self._state_dir, state)
         except OSError as full:
-            raise WorkFailed("disk", "the machine cannot write to its disk") from full
+            raise WorkFailedError("disk", "the machine cannot write to its disk") from full
 
     def _abandon(self) -> None:
         state = exchange.load(self._state_dir)
@@ -175,13 +175,15 @@ class Restores:
         try:
             pairs = [pair for group in plan.groups for pair in pairs_of(group, plan.wanted.paths, plan.kept)]
         except NoPlaceError as refused:
-            raise WorkFailed(refused.code, refused.message) from refused
+            raise WorkFailedError(refused.code, refused.message) from refused
         except OSError as error:
-            raise WorkFailed("disk", f"{error.filename}: {error.strerror}") from error
+            raise WorkFailedError("disk", f"{error.filename}: {error.strerror}") from error
         if not pairs:
-            raise WorkFailed("nothing_to_restore", "this backup holds nothing of what was asked for")
+            raise WorkFailedError("nothing_to_restore", "this backup holds nothing of what was asked for")
         if blocked := in_the_way(places_in(plan), pairs):
-            raise WorkFailed("in_the_way", f"{', '.join(blocked)}: hold what no backup has, and a file comes there")
+            raise WorkFailedError(
+                "in_the_way", f"{', '.join(blocked)}: hold what no backup has, and a file comes there"
+            )
         return pairs
 
     async def _put(self, plan: RestorePlan, pairs: list[Pair], found: StageResult, job: Job, began: float) -> Result:
@@ -202,12 +204,12 @@ class Restores:
             await self._disk.call(self._carry, plan, pairs)
             state = msgspec.structs.replace(state, step="exchanging")
             await self._disk.call(exchange.save, self._state_dir, state)
-        except (OSError, WorkFailed) as error:
+        except (OSError, WorkFailedError) as error:
             await self._start_all(running)
             await self._disk.call(self._abandon)
-            if isinstance(error, WorkFailed):
+            if isinstance(error, WorkFailedError):
                 raise
-            raise WorkFailed("disk", f"nothing was changed: {error.filename or ''} {error.strerror}") from error
+            raise WorkFailedError("disk", f"nothing was changed: {error.filename or ''} {error.strerror}") from error
         state = await self._disk.call(self._exchange, state)
         job.progress("starting")
         state = await self._start(state)
@@ -239,7 +241,7 @@ class Restores:
         return await self._disk.call(self._note, ended)
 
     async def _running(self) -> list[str]:
-        """Of the machine's file. Raises WorkFailed."""
+        """Of the machine's file. Raises WorkFailedError."""
         own = systemd.own_unit(Path(self._settings().text("sensor_root")))
         names = [name for name in map(full_name, self._settings().names("backup_services")) if name != own]
         if not names:
@@ -248,22 +250,22 @@ class Restores:
             states = await systemd.states(self._bus, names, SERVICE_S)
         except (NotPermittedError, SystemBusError) as refused:
             await self._disk.call(self._abandon)
-            raise WorkFailed("service_not_stopped", f"nothing was changed: {refused}") from refused
+            raise WorkFailedError("service_not_stopped", f"nothing was changed: {refused}") from refused
         return [name for name in names if states.get(name) in ("active", "activating", "reloading")]
 
     async def _stop(self, services: Sequence[str], job: Job) -> None:
-        """Raises WorkFailed."""
+        """Raises WorkFailedError."""
         try:
             for number, name in enumerate(services):
                 job.progress("stopping", number, len(services))
                 await systemd.stop(self._bus, name, SERVICE_S)
         except (NotPermittedError, SystemBusError) as refused:
-            raise WorkFailed("service_not_stopped", f"nothing was changed: {refused}") from refused
+            raise WorkFailedError("service_not_stopped", f"nothing was changed: {refused}") from refused
 
     async def _wait_for_people(self, job: Job) -> None:
         while await self._is_busy():
             if job.left_s <= LEAST_S:
-                raise WorkFailed("return_session_open", "a return session was still open at the deadline")
+                raise WorkFailedError("return_session_open", "a return session was still open at the deadline")
             job.progress("waiting")
             await job.pause(LOOK_EVERY_S)
 
@@ -300,15 +302,15 @@ def places_in(plan: RestorePlan) -> list[Place]:
 
 
 def _ended(state: RestoreState) -> Result:
-    """Raises WorkFailed where a class or a service is not as it was meant to be."""
+    """Raises WorkFailedError where a class or a service is not as it was meant to be."""
     silent = state.result.get("not_started") or []
     if state.failed:
         whole = sorted({pair for pair in state.result.get("classes", {}) if pair not in state.failed})
         why = "; ".join(f"{data_class}: {error}" for data_class, error in state.failed.items())
         done = f"restored: {', '.join(whole)}; " if whole else ""
-        raise WorkFailed("exchange_failed", f"{done}as before: {why}")
+        raise WorkFailedError("exchange_failed", f"{done}as before: {why}")
     if silent:
-        raise WorkFailed("service_not_started", f"the files are restored, but {', '.join(silent)} did not start")
+        raise WorkFailedError("service_not_started", f"the files are restored, but {', '.join(silent)} did not start")
     return dict(state.result)
 
 

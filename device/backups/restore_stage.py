@@ -24,7 +24,7 @@ from archive.owners import Owners
 from archive.packing import PIECE
 from archive.replay import ChainLink, Replayed, check_follows, header_of, make_durable, numbered, replay, sources_of
 from archive.unpack import DiskRoom, Selection, read_file, unpack
-from device.backups.control import Assignment, ChildFailed, Control
+from device.backups.control import Assignment, ChildFailedError, Control
 from device.backups.download import FetchedArchive
 from device.backups.preview import Preview
 from device.backups.restore_places import Place, PlaceWanted, StageResult, StageWanted
@@ -42,7 +42,7 @@ PhaseReport = Callable[[str, int], None]
 
 
 def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch | None = None) -> StageResult:
-    """`listed`: a gzipped manifest, or raises ChildFailed without one. Raises ArchiveError, OSError."""
+    """`listed`: a gzipped manifest, or raises ChildFailedError without one. Raises ArchiveError, OSError."""
     identities = read_identities(Path(wanted.identity_file)) if wanted.identity_file else ()
     report("downloading", 0)
     with numbered(0), contextlib.closing(fetch(wanted.backup_id)) as raw:
@@ -150,7 +150,7 @@ def _listed(listed: Fetch | None, backup_id: int, file: Path) -> Header | None:
     """The manifest, saved; None where there is none."""
     if listed is None:
         return None
-    with contextlib.suppress(ChildFailed, EOFError, zlib.error, gzip.BadGzipFile):
+    with contextlib.suppress(ChildFailedError, EOFError, zlib.error, gzip.BadGzipFile):
         with contextlib.closing(listed(backup_id)) as raw, gzip.GzipFile(fileobj=raw) as opened, file.open("wb") as out:
             while piece := opened.read(PIECE):
                 out.write(piece)
@@ -188,7 +188,7 @@ def run(assignment: Assignment, control: Control) -> dict[str, Any]:
         wanted = msgspec.convert(assignment.args, StageWanted)
         made: dict[str, Any] = msgspec.to_builtins(stage(wanted, fetch, report, listed))
     except ArchiveError as wrong:
-        raise ChildFailed(wrong.code, str(wrong)) from wrong
+        raise ChildFailedError(wrong.code, str(wrong)) from wrong
     except OSError as wrong:
-        raise ChildFailed("disk", f"{wrong.filename or ''} {wrong.strerror or wrong}".strip()) from wrong
+        raise ChildFailedError("disk", f"{wrong.filename or ''} {wrong.strerror or wrong}".strip()) from wrong
     return made

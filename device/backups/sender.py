@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from archive.pump import ArchivePart
-from device.backups.control import Assignment, ChildFailed, ChildReport, Control
+from device.backups.control import Assignment, ChildFailedError, ChildReport, Control
 from device.backups.rules import MOST_IN_FLIGHT, park_s, parts_in_flight
 from device.backups.transfer import HubAnswer, HubTransfer, TransferBrokenError
 
@@ -119,7 +119,7 @@ class PartSender:
         """Share that went out, of those in flight. Bound: MOST_IN_FLIGHT."""
         self._took_s: float | None = None
         self._next = 0
-        self._failure: ChildFailed | None = None
+        self._failure: ChildFailedError | None = None
         self._reported_at = 0.0
         self._confirmed_bytes = 0.0
         self.total_bytes = 0
@@ -158,7 +158,7 @@ class PartSender:
             began = time.monotonic()
             try:
                 self._deliver(hub, travelling.part)
-            except ChildFailed as failed:
+            except ChildFailedError as failed:
                 with self._changed:
                     self._failure = failed
                     self._changed.notify_all()
@@ -190,7 +190,7 @@ class PartSender:
                     self._confirmed(self._done.pop(self._next))
                     self._next += 1
             except OSError as full:
-                self._failure = ChildFailed("disk_full", f"how far it is cannot be kept on disk ({full.strerror})")
+                self._failure = ChildFailedError("disk_full", f"how far it is cannot be kept on disk ({full.strerror})")
             self._changed.notify_all()
         self._report()
 
@@ -222,8 +222,8 @@ def parts_of(answer: HubAnswer) -> dict[int, str]:
 
 
 def refuse(answer: HubAnswer) -> None:
-    """Raises ChildFailed unless it is a success."""
+    """Raises ChildFailedError unless it is a success."""
     if answer.is_success:
         return
     code = "" if answer.status == 400 else answer.code
-    raise ChildFailed(code or ("too_large" if answer.status == 413 else "hub_refused"), answer.message)
+    raise ChildFailedError(code or ("too_large" if answer.status == 413 else "hub_refused"), answer.message)

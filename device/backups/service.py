@@ -18,7 +18,7 @@ from device.backups.control import FOLDER, IDENTITY, Assignment, ChildReport, Hu
 from device.backups.process import Child
 from device.backups.restore_places import StageResult, StageWanted
 from device.backups.rules import ControlWatch, fitting_result, prolonged_s
-from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler, WorkRejected
+from device.commands.jobs import Job, Result, WorkCancelledError, WorkFailedError, WorkHandler, WorkRejectedError
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends, wait_at_most
 from device.kernel.worker_thread import WorkerThread
@@ -69,10 +69,10 @@ class BackupClient:
         }
 
     async def start_backup(self, args: StartBackup, job: Job) -> Result:
-        """Raises WorkRejected (`backups_disabled`), WorkFailed."""
+        """Raises WorkRejectedError (`backups_disabled`), WorkFailedError."""
         settings = self._settings()
         if not settings.switch("backup_enabled"):
-            raise WorkRejected("backups_disabled", "backup_enabled is off in this machine's settings")
+            raise WorkRejectedError("backups_disabled", "backup_enabled is off in this machine's settings")
         await self._wait_for_turn(job)
         async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
@@ -86,7 +86,7 @@ class BackupClient:
             result = await Run(self, assignment, job).to_the_end()
         except asyncio.CancelledError:
             raise  # the agent ends: the next life goes on
-        except (WorkCancelled, WorkFailed) as ended:
+        except (WorkCancelledError, WorkFailedError) as ended:
             self._log("backup_failed", id=assignment.backup_id, why=ended)
             await self._disk.call(drop_work, self._folder, assignment.backup_id)
             raise
@@ -95,7 +95,7 @@ class BackupClient:
         return fitting_result(result)
 
     async def verify_backup(self, args: VerifyBackup, job: Job) -> Result:
-        """Fetch, unpack to a scratch place, compare. Raises WorkFailed."""
+        """Fetch, unpack to a scratch place, compare. Raises WorkFailedError."""
         await self._wait_for_turn(job)
         async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
@@ -106,7 +106,7 @@ class BackupClient:
                 self._disk.post(lambda: drop_work(self._folder, args.backup_id))
 
     async def staged(self, wanted: StageWanted, job: Job) -> StageResult:
-        """The reading half of a restore, for the holder of `turn`. Raises WorkCancelled, WorkFailed."""
+        """The reading half of a restore, for the holder of `turn`. Raises WorkCancelledError, WorkFailedError."""
         await self._disk.call(prepare, self._folder, wanted.backup_id)
         args = msgspec.to_builtins(wanted)
         assignment = assigned("restore", self._settings(), wanted.backup_id, self._folder, args)
@@ -143,18 +143,18 @@ class Run:
         self._waiting_at = float("-inf")
 
     async def to_the_end(self) -> Result:
-        """Raises WorkCancelled, WorkFailed."""
+        """Raises WorkCancelledError, WorkFailedError."""
         while self._ended is None:
             await self._one_child()
         if self._ended.failure is not None:
-            raise WorkFailed(self._ended.failure.code, self._ended.failure.message)
+            raise WorkFailedError(self._ended.failure.code, self._ended.failure.message)
         return dict(self._ended.result or {})
 
     async def _one_child(self) -> None:
         try:
             child = await Child.start(self._assignment)
         except OSError as error:
-            raise WorkFailed("internal", f"the archiving process cannot be started: {error.strerror}") from error
+            raise WorkFailedError("internal", f"the archiving process cannot be started: {error.strerror}") from error
         self._client.pid = child.pid
         self._yielding = Yielding(rate=self._assignment.rate)
         try:
@@ -165,7 +165,7 @@ class Run:
         if self._ended is None:
             self._crashes += 1
             if self._crashes > MAX_CRASHES:
-                raise WorkFailed("interrupted", f"the archiving process keeps ending: {child.last_words}")
+                raise WorkFailedError("interrupted", f"the archiving process keeps ending: {child.last_words}")
             await self._job.pause(self._crashes)
 
     def _handle(self, report: ChildReport) -> None:
@@ -195,7 +195,7 @@ class Run:
         """Make the child yield; end it when the command is withdrawn or late."""
         while True:
             if self._job.left_s <= LEAST_S:
-                raise WorkFailed(*self._late())
+                raise WorkFailedError(*self._late())
             wanted = await self._client.yielding(self._control)
             if wanted != self._yielding:
                 self._yielding = wanted
@@ -241,7 +241,7 @@ def workers() -> int:
 
 
 def backup_assignment(settings: AgentSettings, args: StartBackup, folder: Path) -> Assignment:
-    """Raises OSError for the machine's age identity, WorkFailed without a source."""
+    """Raises OSError for the machine's age identity, WorkFailedError without a source."""
     compression = settings.text("backup_compression") if settings.switch("compression_enabled") else "none"
     return assigned(
         "backup", settings, args.backup_id, folder,

@@ -15,7 +15,7 @@ from archive.errors import ArchiveError
 from archive.manifest import FORMAT, Compression, Header
 from archive.plan import NoRoomError, Scan
 from archive.pump import Pump, Summary
-from device.backups.control import Assignment, ChildFailed, ChildReport, Control
+from device.backups.control import Assignment, ChildFailedError, ChildReport, Control
 from device.backups.index import DamagedIndexError, Indexes
 from device.backups.rules import wanted_type
 from device.backups.scan import NoSourcesError, scan
@@ -62,17 +62,17 @@ class Task(msgspec.Struct, kw_only=True):
 
 
 def run(assignment: Assignment, control: Control) -> dict[str, Any]:
-    """Raises ChildFailed."""
+    """Raises ChildFailedError."""
     try:
         return BackupUpload(assignment, control).run()
     except NoRoomError as full:
-        raise ChildFailed("disk_full", f"{full.needed} bytes are needed and {full.free} are free") from full
+        raise ChildFailedError("disk_full", f"{full.needed} bytes are needed and {full.free} are free") from full
     except NoSourcesError as none:
-        raise ChildFailed("no_sources", f"none of the folders to back up is there: {none}") from none
+        raise ChildFailedError("no_sources", f"none of the folders to back up is there: {none}") from none
     except ArchiveError as wrong:
-        raise ChildFailed(wrong.code, str(wrong)) from wrong
+        raise ChildFailedError(wrong.code, str(wrong)) from wrong
     except OSError as wrong:
-        raise ChildFailed("disk", f"{wrong.strerror or wrong}: {wrong.filename or assignment.folder}") from wrong
+        raise ChildFailedError("disk", f"{wrong.strerror or wrong}: {wrong.filename or assignment.folder}") from wrong
 
 
 class BackupUpload:
@@ -153,7 +153,7 @@ class BackupUpload:
         )  # fmt: skip
         sources = without(taken, args.secret)
         if not sources:
-            raise ChildFailed("no_sources", "backup_sources names no folder of the classes that are wanted")
+            raise ChildFailedError("no_sources", "backup_sources names no folder of the classes that are wanted")
         meta = self._indexes.meta if kind == "incremental" else None
         before = tuple(meta.chain) if meta else ()
         return Header(
@@ -207,7 +207,7 @@ class BackupUpload:
             state_file.write_bytes(self._checkpoint, checkpoint)
 
     def _finish(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """Raises ChildFailed when the hub has not what was sent."""
+        """Raises ChildFailedError when the hub has not what was sent."""
         self._control.progress("finishing")
         pause = ASK_LEAST_S
         while True:

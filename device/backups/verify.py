@@ -15,13 +15,13 @@ from archive.errors import ArchiveError
 from archive.plan import RESERVE, free_bytes
 from archive.replay import ChainLink, header_of, replay
 from archive.unpack import DiskRoom
-from device.backups.control import IDENTITY, Assignment, ChildFailed, Control
+from device.backups.control import IDENTITY, Assignment, ChildFailedError, Control
 from device.backups.download import FetchedArchive
 from device.backups.sender import PROGRESS_EVERY_S
 
 
 def run(assignment: Assignment, control: Control) -> dict[str, Any]:
-    """Raises ChildFailed."""
+    """Raises ChildFailedError."""
     scratch = Path(assignment.folder) / str(assignment.backup_id)
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "tree").mkdir(mode=0o700, parents=True)
@@ -29,9 +29,9 @@ def run(assignment: Assignment, control: Control) -> dict[str, Any]:
     try:
         return _verified(assignment, control, scratch, root)
     except ArchiveError as wrong:
-        raise ChildFailed(wrong.code, str(wrong)) from wrong
+        raise ChildFailedError(wrong.code, str(wrong)) from wrong
     except OSError as wrong:
-        raise ChildFailed("disk", f"{wrong.strerror or wrong}") from wrong
+        raise ChildFailedError("disk", f"{wrong.strerror or wrong}") from wrong
     finally:
         os.close(root)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -65,7 +65,7 @@ def _verified(assignment: Assignment, control: Control, scratch: Path, root: int
         chain, root, scratch, identities=identities, room=DiskRoom(max(0, free_bytes(scratch) - RESERVE)), phase=phase
     )  # fmt: skip
     if done.archives[-1].header.backup_id != assignment.backup_id:
-        raise ChildFailed("archive_damaged", "it is the archive of another backup")
+        raise ChildFailedError("archive_damaged", "it is the archive of another backup")
     return {
         "backup_id": assignment.backup_id,
         "chain": list(header.chain),

@@ -1,6 +1,6 @@
 """Commands that take time: what each is given, how it ends, what it does.
 
-A handler is `async def run(args, job) -> result`. It raises WorkFailed to end `failed` and lets WorkCancelled pass.
+A handler is `async def run(args, job) -> result`. It raises WorkFailedError to end `failed`; WorkCancelledError passes.
 What cannot be undone comes after `job.begin()`: from there on a restart of the agent never repeats it."""
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from protocol.zones import is_zone
 Result = dict[str, object]
 
 
-class WorkFailed(Exception):  # noqa: N818 - it reads as what happened
+class WorkFailedError(Exception):
     """Ends `failed` with this code and sentence."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -35,11 +35,11 @@ class WorkFailed(Exception):  # noqa: N818 - it reads as what happened
         self.failure = Failure(code=code, message=message[:500])
 
 
-class WorkRejected(WorkFailed):
+class WorkRejectedError(WorkFailedError):
     """Nothing was done: ends `rejected`."""
 
 
-class WorkCancelled(Exception):  # noqa: N818 - likewise
+class WorkCancelledError(Exception):
     """Withdrawn in time: ends `rejected` with the code `cancelled`."""
 
 
@@ -74,25 +74,25 @@ class Job:
 
     def check(self) -> None:
         if self.cancelled.is_set():
-            raise WorkCancelled
+            raise WorkCancelledError
 
     async def begin(self, ending: Ending = "none") -> None:
         """The point of no return, on disk on return. `ending`: what the end of this process means for the command.
-        Raises WorkCancelled, or WorkFailed when the disk is full."""
+        Raises WorkCancelledError, or WorkFailedError when the disk is full."""
         if not self.begun:
             self.check()
             await self._begin(ending)
             self.begun = True
 
     async def pause(self, seconds: float) -> None:
-        """Raises WorkCancelled as soon as it is withdrawn."""
+        """Raises WorkCancelledError as soon as it is withdrawn."""
         await wait_at_most(self.cancelled, seconds)
         self.check()
 
 
 class WorkHandler(NamedTuple):
     """`begins_itself`: it calls `job.begin()`. `aftermath`: of a command that an earlier life began: result,
-    WorkFailed, or None for unknown."""
+    WorkFailedError, or None for unknown."""
 
     run: Callable[[Any, Job], Awaitable[Result]]
     begins_itself: bool = False
@@ -108,12 +108,12 @@ def as_failures() -> Iterator[None]:
     try:
         yield
     except NotPermittedError as refused:
-        raise WorkFailed(NOT_PERMITTED, str(refused)) from refused
+        raise WorkFailedError(NOT_PERMITTED, str(refused)) from refused
     except SystemBusError as failed:
         code = "timeout" if failed.name == "timeout" else "system"
         if failed.name.endswith((".NoSuchUnit", ".LoadFailed")):
             code = "no_such_service"
-        raise WorkFailed(code, str(failed)) from failed
+        raise WorkFailedError(code, str(failed)) from failed
 
 
 LOOK_EVERY_S: Final = 0.25
@@ -134,7 +134,7 @@ class Reboots:
 
     async def run(self, args: Reboot, job: Job) -> Result:
         if args.delay >= job.left_s:
-            raise WorkRejected("invalid", "delay: the command's deadline comes before the reboot would")
+            raise WorkRejectedError("invalid", "delay: the command's deadline comes before the reboot would")
         if args.delay > 0:
             job.progress("delay", 0, args.delay)
             await job.pause(args.delay)
@@ -147,7 +147,7 @@ class Reboots:
         self._log("rebooting", id=job.id)
         # The end of this process is part of it: the next boot answers. When none comes, the deadline ends the wait.
         await asyncio.sleep(job.left_s + 60)
-        raise WorkFailed("deadline", "the machine did not go down")
+        raise WorkFailedError("deadline", "the machine did not go down")
 
     async def _wait_for_people(self, args: Reboot, job: Job) -> None:
         while await self._is_busy():
@@ -155,7 +155,7 @@ class Reboots:
                 self._log("reboot_forced", id=job.id)
                 return
             if job.left_s <= LEAST_S:
-                raise WorkFailed("return_session_open", "a return session was still open at the deadline")
+                raise WorkFailedError("return_session_open", "a return session was still open at the deadline")
             job.progress("return_session")
             await job.pause(min(LOOK_EVERY_S, max(0.01, job.left_s - LEAST_S)))
 
@@ -169,7 +169,7 @@ class ServiceRestarts:
     async def run(self, args: RestartService, job: Job) -> Result:
         unit = full_name(args.service)
         if unit not in self._allowed:
-            raise WorkRejected("not_allowed", f"{unit} is not among the services in this machine's configuration")
+            raise WorkRejectedError("not_allowed", f"{unit} is not among the services in this machine's configuration")
         # Starting ourselves anew ends this process: the next one answers.
         await job.begin("process" if unit == self._own else "none")
         job.progress("restarting")
@@ -183,12 +183,14 @@ def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
 
     async def run(args: SyncTimezone, job: Job) -> Result:
         if not client.allows_manual:
-            raise WorkRejected("manual_sync_disabled", "manual_sync_enabled is off in this machine's configuration")
+            raise WorkRejectedError(
+                "manual_sync_disabled", "manual_sync_enabled is off in this machine's configuration"
+            )
         if args.timezone is not None and not is_zone(args.timezone):
-            raise WorkRejected("unknown_zone", f"{args.timezone} is no name of the IANA time zone database")
+            raise WorkRejectedError("unknown_zone", f"{args.timezone} is no name of the IANA time zone database")
         if args.timezone is not None and client.pinned not in ("", args.timezone):
             pin = f"{client.pinned} is pinned in this machine's settings (pinned_timezone)"
-            raise WorkRejected("pinned", f"{pin}: change the pin there, or take it away and ask again")
+            raise WorkRejectedError("pinned", f"{pin}: change the pin there, or take it away and ask again")
 
         async def step(phase: str) -> None:
             if phase == "setting":
@@ -199,7 +201,7 @@ def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
 
         report = await client.sync_timezone("manual", args.timezone, step)
         if report.error is not None:
-            raise WorkFailed(report.error.code, report.error.message)
+            raise WorkFailedError(report.error.code, report.error.message)
         members = msgspec.to_builtins(report)
         return {name: value for name, value in members.items() if name not in ("type", "sync_method", "timestamp")}
 

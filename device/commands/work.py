@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from device.commands.jobs import Job, Result, WorkCancelled, WorkFailed, WorkHandler, WorkRejected
+from device.commands.jobs import Job, Result, WorkCancelledError, WorkFailedError, WorkHandler, WorkRejectedError
 from device.journal.keeper import StateKeeper
 from device.journal.rules import Begun, Ending, Fact
 from device.kernel.log import Log
@@ -90,7 +90,7 @@ class CommandWork:
             try:
                 await self._keeper.step(lambda _: Fact(at=time.time(), begun=begun))
             except OSError as full:
-                raise WorkFailed("disk", "the machine cannot write to its disk") from full
+                raise WorkFailedError("disk", "the machine cannot write to its disk") from full
 
         def report(progress: Progress) -> None:
             self._report_progress(task, progress)
@@ -116,7 +116,7 @@ class CommandWork:
         if handler is not None and handler.aftermath is not None:
             try:
                 result = await handler.aftermath(begun.id)
-            except WorkFailed as failed:
+            except WorkFailedError as failed:
                 return _update(begun.id, "failed", failed.failure)
             if result is not None:
                 return _update(begun.id, "succeeded", result=result)
@@ -159,10 +159,10 @@ class CommandWork:
             return _update(job.id, "rejected", Failure(code="expired", message="its deadline passed while it waited"))
         try:
             result = await _in_time(self._carry_out(task), job)
-        except WorkCancelled:
+        except WorkCancelledError:
             return _update(job.id, "rejected", Failure(code="cancelled", message="it was cancelled before its effect"))
-        except WorkFailed as failed:
-            return _update(job.id, "rejected" if isinstance(failed, WorkRejected) else "failed", failed.failure)
+        except WorkFailedError as failed:
+            return _update(job.id, "rejected" if isinstance(failed, WorkRejectedError) else "failed", failed.failure)
         except (TimeoutError, asyncio.TimeoutError):
             if job.left_s > 0:
                 raise

@@ -38,7 +38,7 @@ _quiet.propagate = False
 _quiet.setLevel(logging.CRITICAL)  # its debug lines hold the Authorization header
 
 
-class LinkClosed(Exception):  # noqa: N818 - an event more than an error
+class LinkClosedError(Exception):
     def __init__(self, end: End) -> None:
         super().__init__(end.detail)
         self.end = end
@@ -52,7 +52,7 @@ class _Connect(connect):
 
 
 class HubLink:
-    """After `hello` and `welcome`. Methods raise LinkClosed when it is over."""
+    """After `hello` and `welcome`. Methods raise LinkClosedError when it is over."""
 
     def __init__(self, connection: ClientConnection, session: Session, monotonic: Callable[[], float]) -> None:
         self._connection = connection
@@ -75,9 +75,9 @@ class HubLink:
             await asyncio.wait_for(self._connection.send(self._session.send(message)), SEND_TIMEOUT_S)
         except (TimeoutError, asyncio.TimeoutError) as slow:
             self.abort()
-            raise LinkClosed(End(Kind.CLOSED, "the hub does not read", live_s=self.live_s)) from slow
+            raise LinkClosedError(End(Kind.CLOSED, "the hub does not read", live_s=self.live_s)) from slow
         except ConnectionClosed as closed:
-            raise LinkClosed(_closed(closed, self.live_s)) from closed
+            raise LinkClosedError(_closed(closed, self.live_s)) from closed
 
     async def receive(self) -> Message:
         while (message := await self._receive_one()) is None:
@@ -97,11 +97,11 @@ class HubLink:
             frame = await self._connection.recv()
             message: Message = self._session.receive(frame).message
         except ConnectionClosed as closed:
-            raise LinkClosed(_closed(closed, self.live_s)) from closed
+            raise LinkClosedError(_closed(closed, self.live_s)) from closed
         except RemoteProtocolError as wrong:
             if wrong.close is not None:
                 await self.close(int(wrong.close), wrong.detail)
-                raise LinkClosed(End(Kind.CLOSED, wrong.detail, live_s=self.live_s)) from wrong
+                raise LinkClosedError(End(Kind.CLOSED, wrong.detail, live_s=self.live_s)) from wrong
             await self.send(Error(code=wrong.code, message=wrong.detail[: limits.MAX_ERROR_TEXT]))
             return None
         return message
@@ -110,28 +110,28 @@ class HubLink:
 async def open_link(
     url: str, key: str, timeout: float, hello: Callable[[], Hello], monotonic: Callable[[], float] = time.monotonic
 ) -> tuple[HubLink, Welcome]:
-    """Connect, send `hello`, wait for `welcome`. Raises LinkClosed with the reason."""
+    """Connect, send `hello`, wait for `welcome`. Raises LinkClosedError with the reason."""
     try:
         connection = await open_socket(url, key, timeout)
     except InvalidStatus as refused:
-        raise LinkClosed(_refused(refused)) from refused
+        raise LinkClosedError(_refused(refused)) from refused
     except (InvalidHandshake, InvalidMessage, ConnectionClosed, EOFError) as broken:
-        raise LinkClosed(End(Kind.UPGRADE_FAILED, _short(broken))) from broken
+        raise LinkClosedError(End(Kind.UPGRADE_FAILED, _short(broken))) from broken
     except (TimeoutError, asyncio.TimeoutError) as slow:
-        raise LinkClosed(End(Kind.UPGRADE_FAILED, "no answer in time")) from slow
+        raise LinkClosedError(End(Kind.UPGRADE_FAILED, "no answer in time")) from slow
     except OSError as unreachable:
-        raise LinkClosed(End(Kind.UNREACHABLE, _short(unreachable))) from unreachable
+        raise LinkClosedError(End(Kind.UNREACHABLE, _short(unreachable))) from unreachable
     session = Session(Role.MACHINE, authenticated=True)
     link = HubLink(connection, session, monotonic)
     try:
         await link.send(hello())
         welcome = await asyncio.wait_for(_welcome(link), WELCOME_TIMEOUT_S)
-    except LinkClosed as closed:
+    except LinkClosedError as closed:
         closed.end = End(closed.end.kind, closed.end.detail, closed.end.code)  # it was never live
         raise
     except (TimeoutError, asyncio.TimeoutError) as slow:
         link.abort()
-        raise LinkClosed(End(Kind.CLOSED, "the hub does not welcome")) from slow
+        raise LinkClosedError(End(Kind.CLOSED, "the hub does not welcome")) from slow
     except BaseException:
         link.abort()
         raise
@@ -188,7 +188,7 @@ async def _welcome(link: HubLink) -> Welcome:
         if isinstance(message, Welcome):
             return message
         if isinstance(message, Error):
-            raise LinkClosed(await _reason_behind(link, message))
+            raise LinkClosedError(await _reason_behind(link, message))
 
 
 async def _reason_behind(link: HubLink, error: Error) -> End:
@@ -196,7 +196,7 @@ async def _reason_behind(link: HubLink, error: Error) -> End:
     try:
         while True:
             await link.receive()
-    except LinkClosed as closed:
+    except LinkClosedError as closed:
         return End(Kind.CLOSED, f"{error.code}: {error.message}"[:200], closed.end.code)
 
 

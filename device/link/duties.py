@@ -19,7 +19,7 @@ from device.journal.keeper import StateKeeper
 from device.journal.rules import Entry, ref_of
 from device.kernel.tasks import until_one_ends, wait_at_most
 from device.kernel.worker_thread import WorkerThread
-from device.link.connection import HubLink, LinkClosed
+from device.link.connection import HubLink, LinkClosedError
 from device.link.rules import End, Kind
 from device.samples import rules
 from device.samples.rules import Replay
@@ -86,7 +86,7 @@ class LinkDuties:
     async def serve(self) -> End:
         try:
             await until_one_ends(self._receive_all(), self._send_all())
-        except LinkClosed as closed:
+        except LinkClosedError as closed:
             end = closed.end
         else:
             end = End(Kind.RESTARTING, "the hub restarts", live_s=self._link.live_s)

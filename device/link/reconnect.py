@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from device.kernel.log import Log
-from device.link.connection import LinkClosed
+from device.link.connection import LinkClosedError
 from device.link.rules import REFUSED, REPLACED, End, FallbackRules, Kind, RetryPolicy
 from protocol.errors import CloseCode
 
@@ -18,7 +18,7 @@ WRONG_MACHINE: Final = "wrong_machine"
 
 
 class Reconnector:
-    """`attempt` makes and serves one link, and returns (or raises LinkClosed with) its end."""
+    """`attempt` makes and serves one link, and returns (or raises LinkClosedError with) its end."""
 
     def __init__(
         self, attempt: Callable[[], Awaitable[End]], policy: RetryPolicy, fallback: FallbackRules, log: Log
@@ -47,7 +47,7 @@ class Reconnector:
     async def _try_once(self) -> End:
         try:
             return await self._attempt()
-        except LinkClosed as closed:
+        except LinkClosedError as closed:
             return closed.end
         except Exception as error:  # noqa: BLE001 - the named boundary: link
             self._log("handler_failed", where="link", error=repr(error))

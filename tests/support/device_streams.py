@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from device.remote.session.streams import OpenSession, Serve, StreamGone
+from device.remote.session.streams import OpenSession, Serve, StreamGoneError
 from tests.support.until import until
 
 WINDOW = 256 * 1024
@@ -52,7 +52,7 @@ class Lane:
             self._moved.clear()
             await self._moved.wait()
         if gone.is_set():
-            raise StreamGone
+            raise StreamGoneError
 
 
 class StreamPair:
@@ -98,7 +98,7 @@ class StreamPair:
 
     async def finish(self) -> None:
         if self.gone.is_set():
-            raise StreamGone
+            raise StreamGoneError
         self._up.end()
 
     def reset(self, code: str, message: str = "") -> None:

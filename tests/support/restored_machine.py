@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from archive.errors import ArchiveError
-from device.backups.control import ChildFailed
+from device.backups.control import ChildFailedError
 from device.backups.restore import Restores
 from device.backups.restore_places import StageResult, StageWanted
 from device.backups.restore_stage import stage
-from device.commands.jobs import Job, WorkFailed
+from device.commands.jobs import Job, WorkFailedError
 from device.journal.rules import Ending
 from device.kernel.log import Log
 from device.kernel.worker_thread import WorkerThread
@@ -80,14 +80,14 @@ class RestoredMachine:
                 wanted, lambda backup_id: io.BytesIO(self.archives[backup_id]), lambda _phase, _done: None, self.listed
             )
         except ArchiveError as wrong:
-            raise WorkFailed(wrong.code, str(wrong)) from wrong
+            raise WorkFailedError(wrong.code, str(wrong)) from wrong
 
     def fetch(self, backup_id: int) -> io.BytesIO:
         return io.BytesIO(self.archives[backup_id])
 
     def listed(self, backup_id: int) -> io.BytesIO:
         if backup_id not in self.manifests:
-            raise ChildFailed("hub_refused", "there is none")
+            raise ChildFailedError("hub_refused", "there is none")
         return io.BytesIO(self.manifests[backup_id])
 
     def back_up(self, **options: Any) -> int:

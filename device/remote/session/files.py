@@ -14,7 +14,7 @@ from device.remote.folders import DeclaredFolders
 from device.remote.rules.folders import DeclaredPath, PathRefusedError, declared, locate
 from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.session.file_process import FileProcess, OutgoingFile, Reception, Way
-from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamGoneError
 
 CHUNK: Final = 64 * 1024
 
@@ -47,7 +47,7 @@ class FileServer:
         except PathRefusedError as refused:
             self._log("file_refused", path=path, code=refused.code, **who)
             stream.refuse(refused.code, str(refused))
-        except StreamGone:
+        except StreamGoneError:
             return
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
-from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamGoneError
 
 LOOPBACK: Final = "127.0.0.1"
 CONNECT_S: Final = 5.0
@@ -94,7 +94,7 @@ async def _both_ways(stream: DeviceStream, reader: asyncio.StreamReader, writer:
             _until_both(_inward(stream, writer), inward, outward),
             _until_both(_outward(stream, reader), outward, inward),
         )
-    except StreamGone:
+    except StreamGoneError:
         return
     except OSError:
         stream.reset("not_running", "the service broke the connection off")

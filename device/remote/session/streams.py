@@ -16,12 +16,11 @@ from device.kernel.tasks import Tasks
 from protocol.streams import Accepted, Controlled, Data, Ended, Opened, Role, Streams, WasReset, Writable
 
 
-class StreamGone(Exception):  # noqa: N818 - it reads as what happened
-    ...
+class StreamGoneError(Exception): ...
 
 
 class DeviceStream(Protocol):
-    """Waiting methods raise StreamGone."""
+    """Waiting methods raise StreamGoneError."""
 
     @property
     def kind(self) -> str: ...
@@ -105,7 +104,7 @@ class ServedStream:
         while left:
             self._check()
             if self._finished:
-                raise StreamGone("it was finished")
+                raise StreamGoneError("it was finished")
             self._writable.clear()
             taken = self._streams.send(self._id, bytes(left))
             if taken:
@@ -196,7 +195,7 @@ class ServedStream:
 
     def _check(self) -> None:
         if self.gone:
-            raise StreamGone(self._kind)
+            raise StreamGoneError(self._kind)
 
 
 class StreamDispatcher:
@@ -249,7 +248,7 @@ class StreamDispatcher:
     async def _serve(self, stream_id: int, stream: ServedStream, serve: Serve) -> None:
         try:
             await serve(stream, self._session())
-        except StreamGone:
+        except StreamGoneError:
             stream.mark_gone()
         except Exception as error:  # noqa: BLE001 - the named boundary: a stream
             self._log("handler_failed", where=f"stream {stream.kind}", error=repr(error))

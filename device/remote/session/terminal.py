@@ -15,7 +15,7 @@ from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.session.pty_process import PATH, PtyProcess, environment_of
-from device.remote.session.streams import DeviceStream, OpenSession, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamGoneError
 
 MAX_TERMINALS: Final = 4
 """Of one session."""
@@ -87,7 +87,7 @@ async def _join(stream: DeviceStream, terminal: PtyProcess) -> None:
         if terminal.code is not None:
             stream.control({"exit": terminal.code})
         await stream.finish()
-    except StreamGone:
+    except StreamGoneError:
         return
 
 

@@ -20,7 +20,7 @@ from archive import age
 from archive.manifest import MANIFEST
 from device.backups import exchange, restore, restore_places
 from device.backups.control import IDENTITY
-from device.commands.jobs import WorkCancelled, WorkFailed
+from device.commands.jobs import WorkCancelledError, WorkFailedError
 from device.settings import load
 from tests.support.archives import archive, file, folder, header, symlink
 from tests.support.backup_archives import read
@@ -75,7 +75,7 @@ async def test_a_preview_needs_no_archive_where_the_hub_has_the_manifest(world: 
     whole = await world.restore(backup, dry_run=True)
     begin = world.archives[backup]
     world.archives[backup] = begin[: len(begin) - 400]
-    with pytest.raises(WorkFailed):
+    with pytest.raises(WorkFailedError):
         await world.restore(backup, dry_run=True)
     world.manifests[backup] = gzip.compress(read(begin).contents[MANIFEST])
     assert await world.restore(backup, dry_run=True) == whole
@@ -143,7 +143,7 @@ async def test_where_a_file_comes_in_place_of_what_is_excluded_it_is_refused(wor
     preview = await world.restore(backup, dry_run=True)
     assert preview["examples"]["in_the_way"] == ["app/app-0"]
     for paths in (None, ["app/app-0"]):
-        with pytest.raises(WorkFailed, match=str(app / "app-0")) as refused:
+        with pytest.raises(WorkFailedError, match=str(app / "app-0")) as refused:
             await world.restore(backup, paths=paths)
         assert refused.value.failure.code == "in_the_way"
         assert world.picture() == before
@@ -208,7 +208,7 @@ async def test_sources_that_this_machine_does_not_declare_are_left_out_and_named
     assert result["foreign"] == ["other"]
     assert (world.roots["app"] / "a").read_bytes() == b"content"
     for paths in (["other/x"], ["nobody"]):
-        with pytest.raises(WorkFailed) as refused:
+        with pytest.raises(WorkFailedError) as refused:
             await world.restore(9, paths=paths)
         assert refused.value.failure.code == "no_sources"
 
@@ -226,7 +226,7 @@ async def test_what_cannot_be_restored_is_refused_and_changes_nothing(
 ) -> None:
     backup = world.back_up()
     before = world.picture()
-    with pytest.raises(WorkFailed) as refused:
+    with pytest.raises(WorkFailedError) as refused:
         await world.restore(backup, **args)
     assert refused.value.failure.code == code
     assert world.picture() == before
@@ -238,11 +238,11 @@ async def test_a_damaged_archive_changes_nothing(world: RestoredMachine) -> None
     world.ruin()
     before = world.picture()
     world.archives[backup] = world.archives[backup][:-400]
-    with pytest.raises(WorkFailed) as refused:
+    with pytest.raises(WorkFailedError) as refused:
         await world.restore(backup)
     assert refused.value.failure.code == "archive_damaged"
     world.archives[backup] = archive(header(77), [folder("app")])
-    with pytest.raises(WorkFailed, match="backup 77"):
+    with pytest.raises(WorkFailedError, match="backup 77"):
         await world.restore(backup)
     assert world.picture() == before
     assert left_over(world) == []
@@ -252,7 +252,7 @@ async def test_an_encrypted_backup_opens_with_the_machines_own_identity(world: R
     identity, recipient = age.make_identity()
     backup = world.back_up(recipients=[recipient])
     world.ruin()
-    with pytest.raises(WorkFailed) as refused:
+    with pytest.raises(WorkFailedError) as refused:
         await world.restore(backup)
     assert refused.value.failure.code == "wrong_key"
     (world.state_dir / IDENTITY).write_text(identity)
@@ -263,7 +263,7 @@ async def test_an_encrypted_backup_opens_with_the_machines_own_identity(world: R
 async def test_a_customer_is_not_disturbed(world: RestoredMachine) -> None:
     backup = world.back_up()
     world.busy[0] = True
-    with pytest.raises(WorkFailed) as refused:
+    with pytest.raises(WorkFailedError) as refused:
         await world.restore(backup, job=world.job(seconds=1.2))
     assert refused.value.failure.code == "return_session_open"
     assert ("waiting", None, None) in world.phases
@@ -279,7 +279,7 @@ async def test_a_withdrawn_one_leaves_nothing(world: RestoredMachine) -> None:
     backup = world.back_up()
     job = world.job()
     job.cancelled.set()
-    with pytest.raises(WorkCancelled):
+    with pytest.raises(WorkCancelledError):
         await world.restore(backup, job=job)
     await asyncio.to_thread(lambda: None)
     await world.restores.recover()
@@ -308,7 +308,7 @@ async def test_a_service_that_does_not_stop_leaves_everything_as_it_was(tmp_path
     world.ruin()
     before = world.picture()
     bus.mood = "down"
-    with pytest.raises(WorkFailed) as refused:
+    with pytest.raises(WorkFailedError) as refused:
         await world.restore(backup)
     assert refused.value.failure.code == "service_not_stopped"
     assert bus.calls[-1] == ["StartUnit", "camera.service", "replace"]

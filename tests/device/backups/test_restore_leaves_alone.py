@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from device.commands.jobs import WorkFailed
+from device.commands.jobs import WorkFailedError
 from device.settings import load
 from tests.support.restored_machine import OLD, RestoredMachine, abandon, left_over
 
@@ -47,7 +47,7 @@ async def test_the_agents_own_files_stay_also_below_a_link_and_when_named(tmp_pa
     await world.restore(backup)
     assert {path: path.read_bytes() for path in own} == today
     for named in ("app/machine.key", "app/machine.json", "app/state", "app/state/sub", "app/state/sub/x"):
-        with pytest.raises(WorkFailed):
+        with pytest.raises(WorkFailedError):
             await world.restore(backup, paths=(named,))
         assert {path: path.read_bytes() for path in own} == today
     assert left_over(world) == []
@@ -82,7 +82,7 @@ async def test_nothing_is_put_where_a_link_leads(world: RestoredMachine, tmp_pat
     sub = world.roots["app"] / "sub"
     shutil.rmtree(sub)
     sub.symlink_to(elsewhere)
-    with pytest.raises(WorkFailed) as refused:
+    with pytest.raises(WorkFailedError) as refused:
         await world.restore(backup, paths=("app/sub/deep",))
     assert str(refused.value).startswith("unsafe")
     assert (elsewhere / "deep").read_bytes() == b"somebody's"

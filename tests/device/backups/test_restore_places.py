@@ -14,7 +14,7 @@ import pytest
 
 from device.backups import restore_places
 from device.backups.restore_places import NoPlaceError, places_of
-from device.commands.jobs import WorkFailed
+from device.commands.jobs import WorkFailedError
 from device.settings import load
 from device.settings.backup_values import BackupSource
 from tests.support.backup_archives import picture
@@ -95,7 +95,7 @@ async def test_what_cannot_be_written_at_all_is_refused_before_anything_is_fetch
     backup = world.back_up()
     world.archives.clear()
     closed(monkeypatch, world.place / "srv", *world.roots.values())
-    with pytest.raises(WorkFailed) as refused:
+    with pytest.raises(WorkFailedError) as refused:
         await world.restore(backup)
     assert refused.value.failure.code == "not_writable"
     assert str(world.place / "srv") in refused.value.failure.message or "app" in refused.value.failure.message

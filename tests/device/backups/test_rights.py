@@ -25,7 +25,7 @@ import json, os, sys
 sys.path.append(sys.argv[1])
 import archive.age, encodings.idna, msgspec
 from device.backups import upload
-from device.backups.control import Assignment, ChildFailed, Control, Gate
+from device.backups.control import Assignment, ChildFailedError, Control, Gate
 os.setgroups([]), os.setgid(int(sys.argv[3])), os.setuid(int(sys.argv[2]))
 assignment = msgspec.json.decode(sys.stdin.buffer.read(), type=Assignment)
 print(json.dumps(upload.run(assignment, Control(Gate(0.0), lambda report: None))))

@@ -15,7 +15,7 @@ import pytest
 
 from device.backups.child import NICENESS
 from device.backups.control import FOLDER
-from device.commands.jobs import WorkCancelled, WorkFailed, WorkRejected
+from device.commands.jobs import WorkCancelledError, WorkFailedError, WorkRejectedError
 from tests.device.backups.client_bench import MIB, ClientBench, client_bench
 from tests.support.fake_hub import KEY
 from tests.support.small_disk import small_disk
@@ -99,7 +99,7 @@ async def test_a_full_chain_and_a_lost_parent_make_a_full_one(bench: ClientBench
 async def test_a_backup_that_came_to_nothing_is_no_base(bench: ClientBench) -> None:
     bench.fill("a.jpg", 1000)
     bench.hub.refusals["complete"] = [(409, "damaged")]
-    with pytest.raises(WorkFailed, match="damaged"):
+    with pytest.raises(WorkFailedError, match="damaged"):
         await bench.back_up(1)
     assert not (bench.settings.state_dir / FOLDER / "1").exists()
     assert (await bench.back_up(2, "incremental"))["backup_type"] == "full"
@@ -189,14 +189,14 @@ async def test_what_is_away_until_the_deadline_is_named(
     await until(lambda: "waiting" in bench.phases, 20)
     monkeypatch.setattr(job, "prolong", lambda seconds: None)
     job.deadline = 0.0
-    with pytest.raises(WorkFailed, match=found):
+    with pytest.raises(WorkFailedError, match=found):
         await running
 
 
 async def test_a_part_that_is_refused_again_and_again_ends_the_backup(bench: ClientBench) -> None:
     bench.fill("a.jpg", 1000)
     bench.hub.refusals["parts"] = [(400, "malformed")] * 1000
-    with pytest.raises(WorkFailed) as ended:
+    with pytest.raises(WorkFailedError) as ended:
         await bench.back_up(1)
     assert ended.value.failure.code == "hub_refused"
     bench.hub.refusals["parts"] = [(400, "malformed")] * 3
@@ -209,7 +209,7 @@ async def test_a_part_that_is_refused_again_and_again_ends_the_backup(bench: Cli
 async def test_what_the_hub_refuses_ends_it(bench: ClientBench, status: int, code: str, found: str) -> None:
     bench.fill("a.jpg", 1000)
     bench.hub.refusals["upload"] = [(status, code)]
-    with pytest.raises(WorkFailed) as ended:
+    with pytest.raises(WorkFailedError) as ended:
         await bench.back_up()
     assert ended.value.failure.code == found
     assert not bench.hub.backup(1).parts
@@ -222,7 +222,7 @@ async def test_cancelled_it_ends_at_once_and_leaves_nothing(bench: ClientBench) 
     await until(lambda: bench.hub.backup(1).parts, 30)
     pid = bench.client.pid
     job.cancelled.set()
-    with pytest.raises(WorkCancelled):
+    with pytest.raises(WorkCancelledError):
         await running
     with pytest.raises(ProcessLookupError):
         os.kill(pid or 0, 0)
@@ -247,14 +247,14 @@ async def test_it_yields_and_goes_on(bench: ClientBench, whom: str) -> None:
 
 async def test_backups_that_are_off_are_refused(bench: ClientBench) -> None:
     bench.set(backup_enabled=False)
-    with pytest.raises(WorkRejected) as refused:
+    with pytest.raises(WorkRejectedError) as refused:
         await bench.back_up()
     assert refused.value.failure.code == "backups_disabled"
 
 
 async def test_nothing_to_back_up_is_reported(bench: ClientBench) -> None:
     bench.source.rmdir()
-    with pytest.raises(WorkFailed) as ended:
+    with pytest.raises(WorkFailedError) as ended:
         await bench.back_up()
     assert ended.value.failure.code == "no_sources"
     bench.set(backup_sources={"logs": {"path": "/var/log/none", "class": "images"}})
@@ -296,7 +296,7 @@ async def test_backups_of_one_machine_take_turns(bench: ClientBench) -> None:
     third = asyncio.ensure_future(bench.back_up(3, "incremental", job=withdrawn))
     await until(lambda: "waiting" in bench.phases, 5)
     withdrawn.cancelled.set()
-    with pytest.raises(WorkCancelled):
+    with pytest.raises(WorkCancelledError):
         await third
     assert [(await each)["backup_type"] for each in (first, second)] == ["full", "incremental"]
     assert 3 not in bench.hub.backups
@@ -307,7 +307,7 @@ async def test_a_disk_without_room_is_reported_before_it_begins_and_while_it_run
     bench.fill("a.jpg", 60 * MIB)
     with small_disk(bench.folder / "small", "20m"):
         bench.set(state_dir=str(bench.folder / "small" / "state"))
-        with pytest.raises(WorkFailed) as ended:
+        with pytest.raises(WorkFailedError) as ended:
             await bench.back_up(1)
     assert ended.value.failure.code == "disk_full"
     assert "bytes are needed" in ended.value.failure.message
@@ -316,6 +316,6 @@ async def test_a_disk_without_room_is_reported_before_it_begins_and_while_it_run
         running = asyncio.ensure_future(bench.back_up(2))
         await until(lambda: bench.hub.backup(2).parts, 30)
         disk.fill()
-        with pytest.raises(WorkFailed) as ended:
+        with pytest.raises(WorkFailedError) as ended:
             await running
     assert ended.value.failure.code == "disk_full"

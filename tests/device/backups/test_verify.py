@@ -13,7 +13,7 @@ import pyrage
 import pytest
 
 from device.backups.control import FOLDER, IDENTITY
-from device.commands.jobs import WorkFailed
+from device.commands.jobs import WorkFailedError
 from tests.device.backups.client_bench import MIB, ClientBench, client_bench
 from tests.device.backups.test_service import unpacked
 from tests.support.until import until
@@ -43,7 +43,7 @@ async def test_a_damaged_one_is_found(bench: ClientBench) -> None:
     await bench.back_up(1)
     (part,) = bench.hub.backup(1).parts.values()
     bench.hub.backup(1).parts[1] = part[: MIB // 2] + bytes([part[MIB // 2] ^ 1]) + part[MIB // 2 + 1 :]
-    with pytest.raises(WorkFailed) as found:
+    with pytest.raises(WorkFailedError) as found:
         await bench.verify(1)
     assert found.value.failure.code == "archive_damaged"
 
@@ -63,7 +63,7 @@ async def test_an_encrypted_one_is_read_by_the_operator_and_by_the_machine_alone
     assert identity.stat().st_mode & 0o777 == 0o600
     assert (await bench.verify(1))["files"] == 1
     identity.unlink()
-    with pytest.raises(WorkFailed) as found:
+    with pytest.raises(WorkFailedError) as found:
         await bench.verify(1)
     assert found.value.failure.code == "wrong_key"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from device.commands.jobs import Job, Result, WorkFailed, WorkHandler
+from device.commands.jobs import Job, Result, WorkFailedError, WorkHandler
 from device.commands.router import HANDLERS
 from device.commands.work import MAX_JOBS, MAX_WAITING
 from device.journal.keeper import Journal
@@ -207,7 +207,7 @@ async def test_failures_are_reported_with_their_code_and_bugs_without_their_text
 
     def fail(job: Job) -> Result:
         if job.id == "c1":
-            raise WorkFailed("not_permitted", "not permitted: install the helper")
+            raise WorkFailedError("not_permitted", "not permitted: install the helper")
         raise RuntimeError("inside")
 
     shop.ends = fail

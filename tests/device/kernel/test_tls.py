@@ -15,7 +15,7 @@ import pytest
 from device.api_client import ApiClient, HubUnreachableError
 from device.kernel import tls
 from device.kernel.worker_thread import WorkerThread
-from device.link.connection import LinkClosed, open_link
+from device.link.connection import LinkClosedError, open_link
 from device.link.rules import Kind
 from tests.device.link.test_connection import hello
 from tests.support.fake_hub import KEY, FakeHub
@@ -123,7 +123,7 @@ async def test_the_link_itself_comes_up_in_1970(tmp_path: Path, monkeypatch: pyt
             link, _ = await opening
             await link.close()
         else:
-            with pytest.raises(LinkClosed) as closed:
+            with pytest.raises(LinkClosedError) as closed:
                 await opening
             assert closed.value.end.kind is Kind.UNREACHABLE
             assert "not yet valid" in closed.value.end.detail

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from device.link import connection
-from device.link.connection import HubLink, LinkClosed, open_link, probe_upgrade
+from device.link.connection import HubLink, LinkClosedError, open_link, probe_upgrade
 from device.link.rules import End, Kind
 from protocol import limits
 from protocol import messages as m
@@ -44,7 +44,7 @@ async def opened(port: int, key: str = KEY) -> HubLink:
 
 
 async def end_of(attempt: Awaitable[object]) -> End:
-    with pytest.raises(LinkClosed) as closed:
+    with pytest.raises(LinkClosedError) as closed:
         await asyncio.wait_for(attempt, 10)
     return closed.value.end
 

@@ -8,14 +8,14 @@ import io
 import pytest
 
 from device.kernel.log import Log
-from device.link.connection import LinkClosed
+from device.link.connection import LinkClosedError
 from device.link.reconnect import Reconnector
 from device.link.rules import End, FallbackRules, Kind, RetryPolicy
 from device.texts import texts_in
 
 SCRIPT: list[tuple[End | Exception, str]] = [
     (End(Kind.UNREACHABLE, "no route"), "the hub cannot be reached (no route)"),
-    (LinkClosed(End(Kind.UPGRADE_FAILED, "HTTP 200")), "no WebSocket through this way (HTTP 200)"),
+    (LinkClosedError(End(Kind.UPGRADE_FAILED, "HTTP 200")), "no WebSocket through this way (HTTP 200)"),
     (End(Kind.REFUSED, "HTTP 401", 401), "put the right one into api_token"),
     (End(Kind.REFUSED, "HTTP 503", 503), "the hub refused (HTTP 503)"),
     (End(Kind.CLOSED, "4409", 4409), "does a second agent use the same key?"),

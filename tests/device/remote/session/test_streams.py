@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from device.kernel.log import Log
-from device.remote.session.streams import DeviceStream, OpenSession, StreamDispatcher, StreamGone
+from device.remote.session.streams import DeviceStream, OpenSession, StreamDispatcher, StreamGoneError
 from device.texts import texts_in
 from protocol.stream_limits import WINDOW
 from protocol.streams import Accepted, Controlled, Data, Ended, Role, Streams, WasReset
@@ -75,7 +75,7 @@ class Wire:
             word = await stream.next_control()
             self.gone.append("no more" if word is None else str(word))
             await stream.send(b"last words")
-        except (StreamGone, asyncio.CancelledError):
+        except (StreamGoneError, asyncio.CancelledError):
             self.gone.append("gone")
             raise
 
