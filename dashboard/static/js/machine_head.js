@@ -78,7 +78,10 @@ export class MachineHead {
     }
     fact("backup", backupShort(m.backup, now));
     if (m.clock_offset_s !== null)
-      fact("time", `${clock(now + m.clock_offset_s * 1000, this.clockZone, language, true)} ${zoneLabel(this.clockZone, now)}`);
+      fact(
+        "time",
+        `${clock(now + m.clock_offset_s * 1000, this.clockZone, language, true)} ${zoneLabel(this.clockZone, now)}`,
+      );
   }
 
   /** Status and connection are spoken when they change. @param {Machine} m */
