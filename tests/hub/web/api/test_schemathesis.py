@@ -22,7 +22,7 @@ CHECKS = (
     "unsupported_method", "ignored_auth",
 )  # fmt: skip
 # Signing out would end the very token that asks, and the hub would be left without machines to ask about.
-LEFT_OUT = ("sign_out", "remove_machine", "rotate_key")
+LEFT_OUT = ("sign_out", "sign_out_everywhere", "end_user_sessions", "remove_machine", "rotate_key")
 WITHIN_S = 240.0
 
 
