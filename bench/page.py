@@ -102,7 +102,7 @@ def _visit(browser: Browser, url: str, seconds: float, sign_in: Callable[[Page, 
         cookies = context.cookies()
         context.close()
         context = browser.new_context()
-        context.add_cookies(cookies)  # type: ignore[arg-type]
+        context.add_cookies(cookies)  # type: ignore[arg-type]  # playwright reads and takes them in two types
         page = context.new_page()
     page.add_init_script(HOOK)
     page.goto(url)

@@ -75,7 +75,7 @@ class SimulatedLink:
         headers = {"Authorization": f"Bearer {self.machine.plan.api_key}"}
         try:
             async with connect(
-                self.url, additional_headers=headers, subprotocols=[SUBPROTOCOL], compression=None, proxy=None,  # type: ignore[list-item]
+                self.url, additional_headers=headers, subprotocols=[SUBPROTOCOL], compression=None, proxy=None,  # type: ignore[list-item]  # Subprotocol is a str
                 max_size=MAX_MESSAGE_BYTES, ping_interval=10, ping_timeout=20, close_timeout=3,
             ) as link:  # fmt: skip
                 await self._run_link(link)

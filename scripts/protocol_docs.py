@@ -209,8 +209,7 @@ def _limits() -> Iterator[tuple[str, ...]]:
     body = ast.parse(inspect.getsource(limits)).body
     for statement, after in zip(body, [*body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            why = inspect.cleandoc(str(after.value.value)) if said else ""  # type: ignore[union-attr]
+            why = inspect.cleandoc(ast.literal_eval(after.value)) if isinstance(after, ast.Expr) else ""
             name = statement.target.id
             yield (f"`{name}`", f"{getattr(limits, name)}", why.replace("\n", " "))
 

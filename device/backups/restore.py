@@ -65,7 +65,7 @@ class RestorePlan(NamedTuple):
 
 
 class Restores:
-    """`is_busy`: a customer's session is open; `turn`: held while a backup is made, checked or restored."""
+    """`is_busy`: a return session is open; `turn`: held while a backup is made, checked or restored."""
 
     def __init__(
         self,

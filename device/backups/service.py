@@ -36,7 +36,7 @@ LEAST_S: Final = 0.5
 
 
 class BackupClient:
-    """`is_customer`: a customer's session is open; `oldest_s`: age of the control link's oldest unanswered frame.
+    """`is_customer`: a return session is open; `oldest_s`: age of the control link's oldest unanswered frame.
     One backup or check at a time."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Shows and declares the machine's status, begins and ends customers' sessions, with or without a running agent."""
+"""Shows and declares the machine's status, begins and ends return sessions, with or without a running agent."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ GOING_DOWN_S: Final = 240.0
 
 
 class Reboots:
-    """`is_busy`: a customer's session is open."""
+    """`is_busy`: a return session is open."""
 
     def __init__(self, bus: SystemBus, is_busy: Callable[[], Awaitable[bool]], log: Log) -> None:
         self._bus = bus

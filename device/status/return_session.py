@@ -1,4 +1,4 @@
-"""Whether a customer's session is open, as the machine's software declares it (docs/machine_software.md): by a file
+"""Whether a return session is open, as the machine's software declares it (docs/machine_software.md): by a file
 touched now and then, or by `declare`. Ends after `most_s` seconds without renewal."""
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class MachineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`since`: RFC 3339; `seq` numbers declarations. `until`: by the hub's clock, then `before` holds again. `busy`:
-    a customer's session is open."""
+    a return session is open."""
 
     status: Status = "active"
     capacity: Capacity | None = None

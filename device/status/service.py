@@ -1,4 +1,4 @@
-"""Changes the machine's status: for its software, other programs, after a customer's session or an `until`. Looks at
+"""Changes the machine's status: for its software, other programs, after a return session or an `until`. Looks at
 files every quarter of a second."""
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class RVMStatusChecker:
         )
 
     async def set_busy(self, busy: bool) -> None:
-        """Begin (repeated within `return_session_max` seconds) or end a customer's session. Raises OSError."""
+        """Begin (repeated within `return_session_max` seconds) or end a return session. Raises OSError."""
         self._session.declare(busy)
         await self.note_session(self._session.is_open())
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from jeepney import Message  # type: ignore[import-untyped]
-    from jeepney.io.asyncio import DBusRouter  # type: ignore[import-untyped]
+    from jeepney import Message
+    from jeepney.io.asyncio import DBusRouter
 
 T = TypeVar("T")
 ANSWER_WITHIN_S: Final = 10.0
@@ -130,7 +130,7 @@ class SystemBus:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    from jeepney.io.common import RouterClosed  # type: ignore[import-untyped]
+    from jeepney.io.common import RouterClosed
 
     try:
         yield

@@ -106,7 +106,7 @@ class SystemMonitor:
 
 def foreign_cpu_times() -> CpuTimes:
     """Busy and total, in hundredths of a second."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     times = psutil.cpu_times()
     total = int(100 * sum(times))

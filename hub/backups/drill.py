@@ -118,7 +118,7 @@ class Drills:
         if last is not None and not rules.is_week_over(last, now):
             return None
         mark = Put(backup_drills.drill_mark(now), over=("value",))
-        chosen = None if last is None else await backup_drills.any_good(self._store, random.random())  # noqa: S311
+        chosen = None if last is None else await backup_drills.any_good(self._store, random.random())  # noqa: S311 - any one will do
         await self._announce(mark, *(() if chosen is None else rules.asked(chosen, actors.CLOCK, now)))
         return chosen if chosen is not None and await self.is_readable(chosen) else None
 

@@ -241,7 +241,7 @@ class LinkSession:
         try:
             while self._inbox and self._links.is_current(self._link):
                 message, cost = self._inbox[0]
-                while wait := self._links.budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110
+                while wait := self._links.budget.take(self._machine.id, time.monotonic(), cost):  # noqa: ASYNC110 - it sleeps as long as the budget asks
                     await anyio.sleep(wait)
                 if not self._links.is_current(self._link):
                     return

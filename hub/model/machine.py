@@ -76,7 +76,7 @@ class Machine:
     unlinked_at: float | None = None
     grace: float = 10.0
     busy: bool = False
-    """A customer's session is open, as the machine reports."""
+    """A return session is open, as the machine reports."""
     uploads: bool = False
     """No link: samples come by REST."""
     event_connection: str = "never"

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pyrage
@@ -34,7 +35,7 @@ def restored(folder: Path, archives: Sequence[bytes], identities: Sequence[str] 
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, root)
-        links = [ChainLink(lambda data=data: io.BytesIO(data), len(data)) for data in archives]  # type: ignore[misc]
+        links = [ChainLink(partial(io.BytesIO, data), len(data)) for data in archives]
         return replay(links, root, work, identities=identities)
 
 

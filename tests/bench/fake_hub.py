@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import anyio
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from protocol import messages as m
 from protocol.session import Session
@@ -90,7 +91,7 @@ class FakeHub:
 @contextlib.asynccontextmanager
 async def fake_hub() -> AsyncIterator[FakeHub]:
     hub = FakeHub()
-    async with serve(hub._serve, "127.0.0.1", 0, subprotocols=["myrvm.v2"]) as server:  # type: ignore[list-item]
+    async with serve(hub._serve, "127.0.0.1", 0, subprotocols=[Subprotocol("myrvm.v2")]) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         hub.url = f"ws://127.0.0.1:{port}/ws/device"
         yield hub

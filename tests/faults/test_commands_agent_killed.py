@@ -95,7 +95,7 @@ async def test_the_agent_is_killed_at_every_step_and_comes_back(tmp_path: Path, 
             before = machine.executions(name, "")
             order = await killed_at(machine, operator, name, point)
             end = await operator.end(order["id"])
-            await until(lambda lives=lives: machine.lives >= lives, 20)  # type: ignore[misc]
+            await until(lambda: machine.lives >= lives, 20)
             await operator.answers(key)
             done = machine.executions(name, order["id"]) - before
             assert wanted in (None, (end["state"], done)), (point, end, done)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 from msgspec.structs import fields
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from hub.kernel.objects.place import PART_SIZE

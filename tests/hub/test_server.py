@@ -27,7 +27,7 @@ from tests.support.hub_process import HubProcess, hub_here, hub_process
 from tests.support.machine_client import MachineClient
 from tests.support.own_certificate import needs_openssl, own_certificate
 from tests.support.peers import peers
-from tests.support.raw_websocket import RawWebSocket, upgrade
+from tests.support.raw_websocket import RawWebSocket, stop_reading, upgrade
 from tests.support.until import until
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +153,7 @@ async def test_sigterm_ends_it_with_peers_that_leave_full_buffers(tmp_path: Path
         headers = [("Authorization", f"Bearer {hub.admin.token}")]
         deaf = [await RawWebSocket.open(hub.port, "/ws/dashboard", headers=headers) for _ in range(5)]
         for peer in deaf:
-            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            stop_reading(peer.writer)
         await until(lambda: len(hub.context.feed) == 5)
         event = c.EventHappened(at=utc_now(), code="machine.event", actor="system", params={"x": "y" * 60_000})
         while not all(s.transport.get_write_buffer_size() for s in hub.sockets):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 60.0

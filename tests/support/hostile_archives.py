@@ -210,11 +210,15 @@ def _honest(how: str = "gzip") -> bytes:
     return archive(header(), [folder("app"), file("app/a", text), file("app/b", text * 3)], how=how)
 
 
+def _given(data: bytes) -> Callable[[Path], bytes]:
+    return lambda _: data
+
+
 def _unsafe() -> Iterator[Hostile]:
     for path in ESCAPES:
-        yield Hostile(f"path {path[:30]!r}", lambda _, path=path: _raw_path(path), frozenset({UNSAFE}))  # type: ignore[misc]
+        yield Hostile(f"path {path[:30]!r}", _given(_raw_path(path)), frozenset({UNSAFE}))
     for kind in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.CONTTYPE, b"Z"):
-        yield Hostile(f"type {kind!r}", lambda _, kind=kind: _special(kind), frozenset({UNSAFE}))  # type: ignore[misc]
+        yield Hostile(f"type {kind!r}", _given(_special(kind)), frozenset({UNSAFE}))
     for make in (_through_link, _through_link_chain, _hard_link_out, _hard_link_through_link, _hard_link_of_link):
         yield Hostile(make.__name__, make, frozenset({UNSAFE}))
     for make in (_over_link, _folder_over_link, _twins):
@@ -226,12 +230,12 @@ def _damaged() -> Iterator[Hostile]:
         whole = _honest(how)
         for share in (0.02, 0.3, 0.6, 0.97) if how != "none" else (0.02, 0.3, 0.6):  # such a tar ends in padding
             cut = whole[: int(len(whole) * share)]
-            yield Hostile(f"{how} cut at {share}", lambda _, cut=cut: cut, frozenset({DAMAGED, UNKNOWN_FORMAT}))  # type: ignore[misc]
+            yield Hostile(f"{how} cut at {share}", _given(cut), frozenset({DAMAGED, UNKNOWN_FORMAT}))
         for share in (0.1, 0.4, 0.5, 0.75, 0.9):
             bad = _flipped(whole, share)
             if how != "none" or share != 0.9:
                 codes = frozenset({DAMAGED, UNKNOWN_FORMAT, UNSAFE})
-                yield Hostile(f"{how} flipped at {share}", lambda _, bad=bad: bad, codes)  # type: ignore[misc]
+                yield Hostile(f"{how} flipped at {share}", _given(bad), codes)
     for name, data in (
         ("empty", b""), ("text", b"hello " * 200), ("zeros", bytes(10240)), ("gzip of nothing", gzip.compress(b"")),
         ("foreign tar", packed(tar_of([(tar_info("etc/passwd", "file", b"root"), b"root")]))),
@@ -240,7 +244,7 @@ def _damaged() -> Iterator[Hostile]:
         ("garbage behind gzip", _honest() + b"garbage"),
         ("zip", b"PK\x03\x04" + bytes(600)),
     ):  # fmt: skip
-        yield Hostile(name, lambda _, data=data: data, frozenset({DAMAGED, UNKNOWN_FORMAT}))  # type: ignore[misc]
+        yield Hostile(name, _given(data), frozenset({DAMAGED, UNKNOWN_FORMAT}))
 
 
 def _lying() -> Iterator[Hostile]:
@@ -252,19 +256,19 @@ def _lying() -> Iterator[Hostile]:
         ("not there", file("app/b", b"one").entry),
     ):
         data = packed(tar_archive(header(), [], members=[one.member], listed=[listed]))
-        yield Hostile(f"manifest with {name}", lambda _, data=data: data, frozenset({DAMAGED}))  # type: ignore[misc]
+        yield Hostile(f"manifest with {name}", _given(data), frozenset({DAMAGED}))
     unlisted = packed(tar_archive(header(), [], members=[one.member, file("app/more").member], listed=[one.entry]))
-    yield Hostile("more than listed", lambda _: unlisted, frozenset({DAMAGED}))
+    yield Hostile("more than listed", _given(unlisted), frozenset({DAMAGED}))
     link = symlink("app/l", "a").entry
     data = packed(tar_archive(header(), [], members=[(tar_info("app/l", "symlink", link="b"), b"")], listed=[link]))
-    yield Hostile("a link that leads elsewhere", lambda _: data, frozenset({DAMAGED}))
+    yield Hostile("a link that leads elsewhere", _given(data), frozenset({DAMAGED}))
     for name, text, stored in (
         ("count", b"999999\n", b""), ("cut", b"3\n0\n", b""), ("letters", b"x\n0\n1\n", b""),
         ("overlap", b"2\n4\n4\n0\n4\n", b"x" * 8),
         ("beyond", b"1\n90\n20\n", b"x" * 20), ("short", b"1\n0\n50\n", b"x" * 20), ("long", b"1\n0\n5\n", b"x" * 20),
     ):  # fmt: skip
         made = _sparse(text, stored)
-        yield Hostile(f"sparse {name}", lambda _, made=made: made, frozenset({DAMAGED, TOO_LARGE}))  # type: ignore[misc]
+        yield Hostile(f"sparse {name}", _given(made), frozenset({DAMAGED, TOO_LARGE}))
     yield Hostile("sparse of an exabyte", lambda _: _sparse(b"0\n", realsize=str(2**52)), frozenset({TOO_LARGE}))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 from hub.server.process import LoopLag
 
@@ -42,8 +43,8 @@ def watch(folder: Path) -> None:
         longest, before = 0.0, waited_s()
         (folder / FILE).unlink(missing_ok=True)
 
-    LoopLag.note = note  # type: ignore[method-assign]
-    LoopLag.reset = reset  # type: ignore[method-assign]
+    kind: Any = LoopLag
+    kind.note, kind.reset = note, reset
 
 
 def longest_block_s(folder: Path) -> float:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 T = TypeVar("T")
 _STARTS_WITHIN_S = 30.0

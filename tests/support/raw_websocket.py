@@ -6,7 +6,7 @@ import asyncio
 import base64
 import os
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _KEY = base64.b64encode(b"0123456789abcdef").decode()
@@ -89,6 +89,12 @@ class RawWebSocket:
 
     def drop(self) -> None:
         self.writer.transport.abort()
+
+
+def stop_reading(writer: asyncio.StreamWriter) -> None:
+    """Leave in the kernel what the other side sends from now on, as a frozen peer does."""
+    transport: Any = writer.transport
+    transport.pause_reading()
 
 
 def memory_bytes() -> int:

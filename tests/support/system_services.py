@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from jeepney import (  # type: ignore[import-untyped]
+from jeepney import (
     DBusAddress,
     HeaderFields,
     Message,
@@ -21,7 +21,7 @@ from jeepney import (  # type: ignore[import-untyped]
     new_method_return,
     new_signal,
 )
-from jeepney.io.asyncio import DBusConnection, open_dbus_connection  # type: ignore[import-untyped]
+from jeepney.io.asyncio import DBusConnection, open_dbus_connection
 
 NAMES = ("org.freedesktop.systemd1", "org.freedesktop.login1", "org.freedesktop.timedate1")
 DAEMON = DBusAddress("/org/freedesktop/DBus", bus_name="org.freedesktop.DBus", interface="org.freedesktop.DBus")

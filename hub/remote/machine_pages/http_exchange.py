@@ -125,4 +125,4 @@ class HttpExchange:
             return None
         if isinstance(event, h11.ConnectionClosed):
             raise PageRefused("not_http")
-        return event  # type: ignore[return-value]
+        return event  # type: ignore[return-value]  # h11 names its sentinels by no type

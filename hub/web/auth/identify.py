@@ -169,7 +169,7 @@ async def _principal(context: HubContext, user_id: int, via: Via, credential_id:
     user = await users.find_user(context.store, user_id)
     if user is None or user.disabled_at is not None:
         return None
-    role: Role = user.role  # type: ignore[assignment]
+    role: Role = user.role  # type: ignore[assignment]  # the column has no other
     return Principal(
         kind="user", id=user.id, name=user.name, role=role, machines=machines_of(role, user.machines), via=via,
         credential_id=credential_id, language=user.language, theme=user.theme, timezone=user.timezone,

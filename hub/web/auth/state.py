@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -225,7 +226,7 @@ class UnstoredSignIns:
             await self._some.wait()
             digest, unstored = next(iter(self._waiting.items()))
             try:
-                await retry(lambda which=unstored: announce(*which.changes))  # type: ignore[misc]
+                await retry(partial(announce, *unstored.changes))
             except (Conflict, Rejected) as refused:  # stored by the try of which nobody knew, or the person is gone
                 logger.warning("a sign-in was not recorded: %s", refused)
             del self._waiting[digest]

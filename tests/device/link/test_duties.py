@@ -120,7 +120,7 @@ async def test_a_stalled_database_holds_back_the_backlog_but_not_the_live_view(
     await bench.hub.until(lambda: len(bench.hub.kept) == 100 * rules.WINDOW_FRAMES)
     for n in range(3):
         duties.offer_live(SAMPLE)
-        await bench.hub.until(lambda n=n: len(bench.hub.live) == n + 1)  # type: ignore[misc]
+        await bench.hub.until(lambda: len(bench.hub.live) == n + 1)
     assert len(bench.hub.kept) == 100 * rules.WINDOW_FRAMES
     await bench.hub.link.say(m.MetricsAck(seq=100 * rules.WINDOW_FRAMES))
     bench.hub.acknowledges = True

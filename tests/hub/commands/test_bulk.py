@@ -142,14 +142,15 @@ async def test_what_disturbs_many_needs_a_reason_and_of_one_it_may_go_without(
 async def test_many_machines_are_recorded_in_few_transactions(any_hub: ApiHub) -> None:
     for number in range(150):
         await any_hub.add_machine(f"m{number}")
-    submit: Any = any_hub.context.store.submit
+    store: Any = any_hub.context.store
+    submit = store.submit
     sizes: list[int] = []
 
     def count(steps: Any, on_commit: Any) -> Any:
         sizes.append(len(steps))
         return submit(steps, on_commit)
 
-    any_hub.context.store.submit = count  # type: ignore[method-assign]
+    store.submit = count
     data = await send(any_hub, HOLIDAY | {"filter": {"all": True}})
     assert (data["total"], set(codes(data))) == (152, {"queued"})
     assert len([size for size in sizes if size >= 52]) == 2

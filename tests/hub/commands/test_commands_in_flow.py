@@ -38,7 +38,8 @@ def stored_as(hub: Room, row: Mapping[str, Any]) -> None:
     async def fetch_one(query: Any, values: Any = None) -> Mapping[str, Any]:
         return row
 
-    hub.store.fetch_one = fetch_one  # type: ignore[method-assign]
+    store: Any = hub.store
+    store.fetch_one = fetch_one
 
 
 def cancel(hub: Room) -> list[Change]:

@@ -53,7 +53,7 @@ async def test_many_who_wait_at_once_are_one_outage_and_the_next_is_another(capl
     for _ in range(2):
         database = Database(Unavailable("away"))
         asked = [asyncio.ensure_future(retry(database.ask)) for _ in range(50)]
-        await until(lambda database=database: database.calls > 100)  # type: ignore[misc]
+        await until(lambda: database.calls > 100)
         assert await retry(Database().ask) == 1, "somebody who is served meanwhile does not end it"
         database.error = None
         await asyncio.gather(*asked)

@@ -22,6 +22,7 @@ from hub.links.links import Links
 from hub.model.changes import Patch
 from protocol import codec
 from protocol import messages as m
+from protocol.version import SUBPROTOCOL
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
 from tests.support.machine_client import MachineClient
@@ -94,7 +95,9 @@ async def test_the_third_takeover_in_a_minute_quarantines_both_and_is_shown_to_t
 
 async def test_a_key_in_the_first_frame_is_quarantined_as_well(hub: HubHere, key: MachineKey, hasty: None) -> None:
     await fight(hub, key, 3)
-    async with websockets.connect(hub.websocket_url + "/ws/device", proxy=None, subprotocols=["myrvm.v2"]) as socket:  # type: ignore[list-item]
+    async with websockets.connect(
+        hub.websocket_url + "/ws/device", proxy=None, subprotocols=[websockets.Subprotocol(SUBPROTOCOL)]
+    ) as socket:
         await MachineClient(socket, key, authenticated=False).say(m.Auth(token=key.api_key))
         assert json.loads(await socket.recv())["code"] == "quarantined"
         await asyncio.wait_for(socket.wait_closed(), 10)

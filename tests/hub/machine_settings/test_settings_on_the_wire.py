@@ -197,7 +197,7 @@ async def test_a_setting_that_stays_refused_is_one_line_of_the_record(hub: HubHe
             async with MachineClient.connect(hub.websocket_url, key) as machine:
                 await machine.say_hello(config_version=cached)
                 await machine.say(m.ConfigApplied(version=version, errors=why))
-                await until(lambda: seen.row.config_version == version and seen.row.config_errors == why)  # noqa: B023
+                await until(lambda: seen.row.config_version == version and seen.row.config_errors == why)
             await until(lambda: hub.context[Links].get(key.id) is None)
         events: Any = data(await admin.get("/api/v2/events", params={"code": "config.applied,config.refused"}))
     told = [(event["code"], event["params"]["version"]) for event in events]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
@@ -51,7 +52,7 @@ def test_two_secrets_have_nothing_in_common() -> None:
         lambda t: "",
     ],
 )
-def test_a_bent_secret_is_no_secret(change) -> None:  # type: ignore[no-untyped-def]
+def test_a_bent_secret_is_no_secret(change: Callable[[str], str]) -> None:
     assert recognise(change(new_secret("token").text)) is None
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from hub.kernel.context import HubContext
 from hub.people import account_api
 from hub.web.auth import identify
 from hub.web.auth.state import AuthState
@@ -57,7 +58,7 @@ async def test_its_last_use_is_noted_behind_the_answer_and_once_a_minute(
     writes = 0
     real = identify.write_uses
 
-    async def counted(context) -> None:  # type: ignore[no-untyped-def]
+    async def counted(context: HubContext) -> None:
         nonlocal writes
         writes += 1
         await real(context)

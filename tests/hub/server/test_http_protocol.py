@@ -16,6 +16,7 @@ from starlette.routing import Route
 from hub.server import http_protocol, transport
 from hub.web.http.layers import BodyLimit, SecurityHeaders
 from tests.support.bare_server import BareServer, serving
+from tests.support.raw_websocket import stop_reading
 from tests.support.until import until
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
@@ -147,7 +148,7 @@ async def test_a_peer_that_does_not_read_its_answer_is_torn_down(
     monkeypatch.setattr(transport, "STALLED_S", 0.3)
     monkeypatch.setattr(transport, "TICK_S", 0.05)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    stop_reading(writer)
     writer.write(GET.replace(b"/ ", b"/large ") + b"\r\n")
     await until(lambda: server.state.connections)
     await until(lambda: not server.state.connections)

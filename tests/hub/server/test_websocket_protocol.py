@@ -28,6 +28,7 @@ from tests.support.raw_websocket import (
     RawWebSocket,
     frame,
     memory_bytes,
+    stop_reading,
     upgrade,
 )
 from tests.support.until import until
@@ -219,7 +220,7 @@ async def test_a_peer_that_stops_reading_is_torn_down(server: BareServer, monkey
     monkeypatch.setattr(transport, "STALLED_S", 0.3)
     monkeypatch.setattr(transport, "TICK_S", 0.05)
     peer = await RawWebSocket.open(server.port, "/flood")
-    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    stop_reading(peer.writer)
     assert await asyncio.wait_for(ended.get(), 10) == 0
     peer.drop()
 

@@ -25,7 +25,7 @@ from tests.support.browser_client import BrowserClient, cookie, origin
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere, hub_here
 from tests.support.machine_client import MachineClient
-from tests.support.raw_websocket import RawWebSocket
+from tests.support.raw_websocket import RawWebSocket, stop_reading
 from tests.support.until import until
 
 
@@ -266,7 +266,7 @@ async def test_a_frozen_page_is_cut_off_and_nobody_waits_for_it(
         hub.port, "/ws/dashboard",
         headers=[*cookie(hub, hub.admin).items(), ("Origin", origin(hub))],
     )  # fmt: skip
-    frozen.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    stop_reading(frozen.writer)
     await until(lambda: len(hub.context.feed) == 1)
     async with BrowserClient.open(hub) as page:
         event = c.EventHappened(

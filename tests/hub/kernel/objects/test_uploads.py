@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -126,7 +127,7 @@ async def test_what_is_not_there_is_reported(objects: Objects) -> None:
     assert await objects.size(KEY) == len(DATA), "aborting touches no object"
 
 
-def read_nothing(objects: Objects):  # type: ignore[no-untyped-def]
+def read_nothing(objects: Objects) -> Callable[[str], Awaitable[None]]:
     async def reading(key: str) -> None:
         async for _ in objects.stream(key):
             pass

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import websockets
+from websockets.typing import Origin
 
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 
@@ -104,10 +105,10 @@ async def test_another_site_can_neither_post_nor_open_a_socket(pages: PagesHub) 
         assert (await browser.ask("POST", "/", headers={"Origin": origin}, content=b"x")).status_code == 200
         host, cookie = browser.client.headers["Host"], browser.client.headers["Cookie"]
         port = int(pages.url.rpartition(":")[2])
-        for bad in (None, "null", "http://hub.test:8001"):
+        for bad in (None, Origin("null"), Origin("http://hub.test:8001")):
             with pytest.raises(websockets.InvalidStatus) as refused:
                 await websockets.connect(
-                    f"ws://{host}/", host="127.0.0.1", port=port, origin=bad,  # type: ignore[arg-type]
+                    f"ws://{host}/", host="127.0.0.1", port=port, origin=bad,
                     additional_headers={"Cookie": cookie},
                 )  # fmt: skip
             assert refused.value.response.status_code == 403
@@ -124,7 +125,7 @@ async def test_a_socket_of_the_page_itself_goes_through(pages: PagesHub) -> None
         host, cookie = browser.client.headers["Host"], browser.client.headers["Cookie"]
         hub_port = int(pages.url.rpartition(":")[2])
         async with websockets.connect(
-            f"ws://{host}/", host="127.0.0.1", port=hub_port, origin=origin,  # type: ignore[arg-type]
+            f"ws://{host}/", host="127.0.0.1", port=hub_port, origin=Origin(origin),
             additional_headers={"Cookie": cookie},
         ) as socket:  # fmt: skip
             assert await socket.recv() == "hi"

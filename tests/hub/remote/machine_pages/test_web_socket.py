@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 import websockets
 from websockets.frames import Frame, Opcode
+from websockets.typing import Origin
 
 from hub.remote.machine_pages.headers import CookieJar
 from hub.remote.machine_pages.open_pages import PageTurns, SessionTurns
@@ -48,7 +49,7 @@ async def test_websockets_go_both_ways(pages: PagesHub) -> None:
         pages.lease(port)
         url = (await pages.page(port)).replace("http", "ws", 1)
         offered = [websockets.Subprotocol("a"), websockets.Subprotocol("b")]
-        async with websockets.connect(url + "ws?x=1", origin="null", subprotocols=offered) as socket:  # type: ignore[arg-type]
+        async with websockets.connect(url + "ws?x=1", origin=Origin("null"), subprotocols=offered) as socket:
             assert socket.subprotocol == "b"
             assert await socket.recv() == f"/ws?x=1 http://127.0.0.1:{port} b"
             for message in ("text \u00e9", b"\x00\xff" * 2000, "", "x" * 60000):
@@ -56,9 +57,9 @@ async def test_websockets_go_both_ways(pages: PagesHub) -> None:
                 assert await socket.recv() == message
             await socket.send("bye")
             assert await socket.recv() == "bye"
-            with pytest.raises(websockets.ConnectionClosed) as closed:
+            with pytest.raises(websockets.ConnectionClosed):
                 await socket.recv()
-            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "so long")  # type: ignore[union-attr]
+            assert (socket.close_code, socket.close_reason) == (4001, "so long")
 
 
 async def test_a_message_of_a_megabyte_passes_and_a_longer_one_closes_the_socket(pages: PagesHub) -> None:
@@ -70,7 +71,7 @@ async def test_a_message_of_a_megabyte_passes_and_a_longer_one_closes_the_socket
         port = next(iter(server.sockets)).getsockname()[1]
         pages.lease(port)
         url = (await pages.page(port)).replace("http", "ws", 1)
-        async with websockets.connect(url, origin="null", max_size=None) as socket:  # type: ignore[arg-type]
+        async with websockets.connect(url, origin=Origin("null"), max_size=None) as socket:
             for message in (b"\x00" * 65_537, "\u00e9" * (MAX_BROWSER_MESSAGE_BYTES // 2)):
                 await socket.send(message)
                 assert await socket.recv() == message
@@ -95,7 +96,7 @@ async def test_a_message_in_countless_pieces_costs_its_bytes(pages: PagesHub) ->
     async with machine_server(flood) as machine:
         pages.lease(machine.port)
         url = (await pages.page(machine.port)).replace("http", "ws", 1)
-        async with websockets.connect(url, origin="null") as socket:  # type: ignore[arg-type]
+        async with websockets.connect(url, origin=Origin("null")) as socket:
             assert await socket.recv() == b"a" + b"ab" * 10_000 + b"z"
 
 
@@ -114,12 +115,14 @@ def test_pieces_of_a_message_are_not_kept_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1"])
-async def test_a_websocket_that_no_page_of_the_machine_opened_is_refused(pages: PagesHub, origin: str | None) -> None:
+async def test_a_websocket_that_no_page_of_the_machine_opened_is_refused(
+    pages: PagesHub, origin: Origin | None
+) -> None:
     async with machine_server(hello) as machine:
         pages.lease(machine.port)
         url = (await pages.page(machine.port)).replace("http", "ws", 1)
         with pytest.raises(websockets.InvalidStatus) as refused:
-            await websockets.connect(url, origin=origin)  # type: ignore[arg-type]
+            await websockets.connect(url, origin=origin)
         assert refused.value.response.status_code == 403
         assert machine.asked == []
 
@@ -133,7 +136,7 @@ async def test_a_websocket_ends_with_its_session(pages: PagesHub) -> None:
         port = next(iter(server.sockets)).getsockname()[1]
         pages.lease(port)
         url = (await pages.page(port)).replace("http", "ws", 1)
-        async with websockets.connect(url, origin="null") as socket:  # type: ignore[arg-type]
+        async with websockets.connect(url, origin=Origin("null")) as socket:
             assert await socket.recv() == "here"
             pages.end_lease()
             with pytest.raises(websockets.ConnectionClosed):

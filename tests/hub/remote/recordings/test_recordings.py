@@ -8,6 +8,7 @@ import errno
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -75,14 +76,15 @@ async def test_the_keeper_tries_again_by_itself_while_the_store_is_away_and_says
 ) -> None:
     recording = await room.recorded(b"kept")
     tries = 0
-    whole = room.recordings.objects.put_file
+    objects: Any = room.recordings.objects
+    whole = objects.put_file
 
     async def counted(key: str, path: Path, sha256: str) -> None:
         nonlocal tries
         tries += 1
         await whole(key, path, sha256)
 
-    room.recordings.objects.put_file = counted  # type: ignore[method-assign]
+    objects.put_file = counted
     room.shelf.away = True
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(room.keeper.run)
