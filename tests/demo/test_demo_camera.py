@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -15,6 +14,7 @@ from bench.processes import ROOT
 from demo import camera as demo_camera
 from tests.demo.test_mosaic_jpeg import decode
 from tests.support.free_ports import free_port
+from tests.support.until import wait_until
 
 START_S = 30.0
 
@@ -32,11 +32,8 @@ def url() -> Iterator[str]:
 
 
 def answers(url: str) -> None:
-    ends = time.monotonic() + START_S
     with httpx.Client(transport=httpx.HTTPTransport(retries=0), trust_env=False) as client:
-        while not _listens(client, url):
-            assert time.monotonic() < ends
-            time.sleep(0.05)
+        wait_until(lambda: _listens(client, url), START_S)
 
 
 def _listens(client: httpx.Client, url: str) -> bool:

@@ -23,6 +23,7 @@ from demo.start import ChildPlan, Children
 from hub.cli.output import Exit
 from tests.doors.conftest import Cli
 from tests.support.door_process import DoorProcess
+from tests.support.until import wait_until
 
 Start = Callable[..., DoorProcess]
 GONE_S = 20.0
@@ -36,10 +37,7 @@ def machines(data: Path) -> dict[str, tuple[str | None, int]]:
 
 
 def wait_until_all_connected(data: Path, count: int) -> None:
-    ends = time.monotonic() + 60
-    while len([1 for boot_id, _ in machines(data).values() if boot_id]) < count:
-        assert time.monotonic() < ends, machines(data)
-        time.sleep(0.1)
+    wait_until(lambda: len([1 for boot_id, _ in machines(data).values() if boot_id]) >= count, 60)
 
 
 def assert_all_gone(family: list[psutil.Process]) -> None:
@@ -49,11 +47,8 @@ def assert_all_gone(family: list[psutil.Process]) -> None:
 
 
 def wait_for_family(hub: DoorProcess) -> list[psutil.Process]:
-    ends = time.monotonic() + 30
-    while len(family := hub.family()) < 3:
-        assert time.monotonic() < ends, family
-        time.sleep(0.05)
-    return family
+    wait_until(lambda: len(hub.family()) >= 3)
+    return hub.family()
 
 
 def test_the_demo_brings_its_machines_up_and_ctrl_c_ends_everything(start_hub: Start, data: Path) -> None:
@@ -140,13 +135,8 @@ def test_a_part_that_dies_is_reported_and_started_again(start_hub: Start, data: 
     hub.wait_for("Ctrl-C")
     agent = next(p for p in wait_for_family(hub) if any("run_device.py" in word for word in p.cmdline()))
     agent.kill()
-    ends = time.monotonic() + 30
-    while "machine agent ended (signal 9)" not in hub.errors:
-        assert time.monotonic() < ends, hub.errors
-        time.sleep(0.05)
-    while not any("run_device.py" in " ".join(p.cmdline()) for p in hub.family() if p.pid != agent.pid):
-        assert time.monotonic() < ends
-        time.sleep(0.05)
+    wait_until(lambda: "machine agent ended (signal 9)" in hub.errors)
+    wait_until(lambda: any("run_device.py" in " ".join(p.cmdline()) for p in hub.family() if p.pid != agent.pid))
     hub.signal(signal.SIGTERM)
     assert hub.end() == 0
 
@@ -214,10 +204,8 @@ def test_a_child_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest
     plan = ChildPlan("stubborn", stubborn, tmp_path / "log", tmp_path, os.environ)
     children = Children([plan], lambda plan, code, delay: None)
     children.start()
-    ends = time.monotonic() + 10
-    while not (tmp_path / "log").exists() or "up" not in (tmp_path / "log").read_text():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+    log = tmp_path / "log"
+    wait_until(lambda: log.exists() and "up" in log.read_text())
     children.ask_to_end()
     children.wait()
     mine = [p for p in psutil.Process().children() if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.support.door_hub import DoorHub, door_hub
 from tests.support.hub_people import MachineKey, Person
 from tests.support.hub_process import Hub
 from tests.support.ledger import open_ledger
+from tests.support.until import until_answered
 
 SEEN_WITHIN_S = 30.0
 
@@ -125,14 +125,13 @@ async def test_an_operator_watches_commands_and_survives_the_loss_of_either_side
 
 async def see_history(operator: Operator, key: MachineKey) -> None:
     """What was measured can be read again, in buckets, and none of it is from elsewhere."""
-    ends = time.monotonic() + SEEN_WITHIN_S
-    while True:
-        history = await operator.get(f"/api/v2/rvms/{key.id}/metrics?days=1&points=100")
-        points = history["samples"]
-        if sum(point["count"] for point in points) >= 10:
-            break
-        assert time.monotonic() < ends, history
-        await asyncio.sleep(0.2)
+    points: list[dict[str, Any]] = []
+
+    async def has_enough() -> bool:
+        points[:] = (await operator.get(f"/api/v2/rvms/{key.id}/metrics?days=1&points=100"))["samples"]
+        return sum(point["count"] for point in points) >= 10
+
+    await until_answered(has_enough, SEEN_WITHIN_S)
     for point in points:
         least, most = point["min"]["memory_usage"], point["max"]["memory_usage"]
         assert 0 < least <= point["memory_usage"] <= most <= 100

@@ -27,6 +27,7 @@ from tests.support.hub_people import MachineKey, People, Person
 from tests.support.hub_process import Hub
 from tests.support.remote_machine import RemoteMachine, remote_machine
 from tests.support.remote_operator import RemoteOperator, rows
+from tests.support.until import until_answered
 
 SEEN_S = 30.0
 
@@ -63,11 +64,11 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
 async def known(hub: Hub, person: Person) -> None:
     """A person added beside a running hub is known to it in about a second."""
     async with hub.client(person.token) as client:
-        for _ in range(100):
-            if (await client.get("/api/v2/rvms")).status_code == 200:
-                return
-            await asyncio.sleep(0.1)
-    raise AssertionError(person)
+
+        async def is_known() -> bool:
+            return (await client.get("/api/v2/rvms")).status_code == 200
+
+        await until_answered(is_known)
 
 
 @pytest.mark.timeout(180)
@@ -127,14 +128,16 @@ async def camera_is_seen(here: Scene) -> None:
 
 async def camera_is_off(here: Scene) -> None:
     """What was started for the lease is stopped after it."""
-    for _ in range(200):
+
+    async def is_off() -> bool:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", here.camera)
         except OSError:
-            return
+            return True
         writer.close()
-        await asyncio.sleep(0.1)
-    raise AssertionError("the camera still runs")
+        return False
+
+    await until_answered(is_off, 20)
 
 
 async def files_come_and_go(here: Scene) -> None:
@@ -191,11 +194,12 @@ async def everything_is_on_record(here: Scene, session_id: int) -> None:
                  "remote.file_uploaded", "remote.ended"):  # fmt: skip
         assert len(await operator.events(code)) == 1 + len(NAMES) * (".file_" in code), code
     found: list[dict[str, Any]] = []
-    for _ in range(100):
-        found = rows(await operator.get(f"/rvms/{here.key.id}/remote-access/recordings"))
-        if found and found[0]["state"] == "stored":
-            break
-        await asyncio.sleep(0.1)
+
+    async def is_stored() -> bool:
+        found[:] = rows(await operator.get(f"/rvms/{here.key.id}/remote-access/recordings"))
+        return bool(found) and found[0]["state"] == "stored"
+
+    await until_answered(is_stored)
     (recording,) = found
     assert recording["session_id"] == session_id
     played = await operator.ask("POST", f"/recordings/{recording['id']}/play")

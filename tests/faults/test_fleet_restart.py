@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import sys
-import time
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import ROOT, HubProcess
 from tests.support.ledger import open_ledger
-from tests.support.until import until
+from tests.support.until import until, until_answered
 
 MACHINES = 20
 BACK_WITHIN_S = 60.0
@@ -44,15 +43,14 @@ def config(hub: HubProcess, keys: list[MachineKey]) -> str:
 
 async def all_stored(hub: HubProcess, within: float) -> Counter[tuple[int, str, int]]:
     """What is stored once every machine's first samples are."""
-    ends = time.monotonic() + within
     async with open_ledger(hub.settings.database_url) as ledger:
-        while True:
-            stored = await ledger.samples()
-            counts = Counter(rvm_id for rvm_id, _, _ in stored)
-            if len(counts) == MACHINES and min(counts.values()) >= SAMPLES_EACH:
-                return stored
-            assert time.monotonic() < ends, counts
-            await asyncio.sleep(0.2)
+
+        async def has_all() -> bool:
+            counts = Counter(rvm_id for rvm_id, _, _ in await ledger.samples())
+            return len(counts) == MACHINES and min(counts.values()) >= SAMPLES_EACH
+
+        await until_answered(has_all, within, every=0.2)
+        return await ledger.samples()
 
 
 @pytest.mark.timeout(180)

@@ -34,7 +34,7 @@ from hub.schedule import Retention
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.database_rows import add_machine, sample
 from tests.support.fake_store import FakeStore
-from tests.support.until import until
+from tests.support.until import until, until_answered
 
 DAY = timedelta(days=1)
 
@@ -60,9 +60,10 @@ async def gone(store: Store, column: sa.Column[Any], old: set[Any], fresh: set[A
     async def left() -> set[Any]:
         return {row[column.key] for row in await store.fetch_all(sa.select(column))} & (old | fresh)
 
-    with anyio.fail_after(10):
-        while await left() & old:  # noqa: ASYNC110 - a turn tells nobody
-            await anyio.sleep(0.01)
+    async def are_gone() -> bool:
+        return not await left() & old
+
+    await until_answered(are_gone, every=0.01)
     assert await left() == fresh
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 PATIENCE_S = 90.0
@@ -25,3 +26,11 @@ async def until_answered(true: Callable[[], Awaitable[object]], within: float = 
     while not await true():
         assert loop.time() < ends, f"not within {within:g} s: {true}"
         await asyncio.sleep(every)
+
+
+def wait_until(true: Callable[[], object], within: float = 30.0) -> None:
+    """Where there is no event loop: look at another process until `true()`; fails after `within` seconds."""
+    ends = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < ends, f"not within {within:g} s: {true}"
+        time.sleep(0.05)

@@ -111,7 +111,7 @@ async def test_a_link_that_comes_back_within_its_grace_ends_nothing(room: Room) 
     room.pass_time(GRACE_S)
     room.server.link_is_lost()
     room.pass_time(GRACE_S - 1)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # in which nothing may end
     assert room.ends() == {}
     room.pass_time(1)
     await until(lambda: room.ends() == {7: "link_lost"})

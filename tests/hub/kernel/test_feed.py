@@ -137,7 +137,7 @@ async def test_pages_that_come_at_any_moment_end_with_the_same_picture(seed: int
         for page in pages:
             if chance.random() < 0.3 and page.has_more:
                 await page.next()
-        await asyncio.sleep(0.01 * chance.random())
+        await asyncio.sleep(0.01 * chance.random())  # the dice of the test, not a wait
     await until(lambda: hub.feed._timer is None, within=2)
     for page in pages:
         while page.has_more:
@@ -159,7 +159,7 @@ async def test_a_picture_is_written_once_for_everybody_and_shows_each_only_what_
     assert [m["id"] for m in strict(third.text)["machines"]] == [2, 3]
     assert all(any(text is other for other in first.machines) for text in third.machines)
     hub.sample(7, 1.0)
-    await asyncio.sleep(COALESCE_S * 1.2)
+    await until(lambda: hub.feed._timer is None, within=2)
     again = await hub.feed.snapshot(admin.subscription)
     assert sum(a is not b for a, b in zip(first.machines, again.machines, strict=True)) == 1
 

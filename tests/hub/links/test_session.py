@@ -267,7 +267,7 @@ async def test_a_machine_that_never_stops_reporting_is_read_more_slowly(
             said = m.StatusReport(seq=seq, status="error" if seq % 2 else "active")
             session.receive(text(said))
         await until(lambda: len(wire.of(m.Received)) == 4)  # and the hello
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # in which nothing more may be read
         assert len(wire.of(m.Received)) == 4
         hub.links.budget = MachineBudget()
         await until(lambda: len(wire.of(m.Received)) >= 8)

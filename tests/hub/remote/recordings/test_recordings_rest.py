@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -13,7 +12,7 @@ from hub.kernel.objects.place import ObjectsError
 from hub.remote.recordings.service import OpenRecording, Recordings
 from tests.support import recording_room
 from tests.support.api_hub import ApiHub
-from tests.support.until import until
+from tests.support.until import until, until_answered
 
 
 async def begun(hub: ApiHub, machine: str = "one") -> OpenRecording:
@@ -32,11 +31,11 @@ async def recorded(hub: ApiHub, machine: str = "one") -> int:
 
 
 async def stored(hub: ApiHub, recording: OpenRecording) -> None:
-    for _ in range(1000):
+    async def is_stored() -> bool:
         row = await rows.find(hub.context.store, recording.id)
-        if row is not None and row.state == "stored":
-            break
-        await asyncio.sleep(0.01)
+        return row is not None and row.state == "stored"
+
+    await until_answered(is_stored, every=0.01)
     await until(lambda: not hub.context[Recordings].path(recording.id).exists())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from hub.remote.terminal import terminal as terminal_module
 from hub.remote.terminal.terminal import RING, Terminals
 from hub.web.auth.state import AuthState
 from tests.support.terminal_room import TerminalRoom, say, terminal_room
-from tests.support.until import until
+from tests.support.until import until, until_answered
 
 
 @pytest.fixture
@@ -70,10 +69,7 @@ async def one_recording(room: TerminalRoom) -> dict[str, Any]:
     async def stored() -> bool:
         return bool(await rows.in_state(store, "stored"))
 
-    for _ in range(500):
-        if await stored():
-            break
-        await asyncio.sleep(0.02)
+    await until_answered(stored, every=0.02)
     async with room.hub.client() as client:
         (found,) = (await client.get(f"/api/v2/rvms/{room.machine.id}/remote-access/recordings")).json()["data"]
     return dict(found)
