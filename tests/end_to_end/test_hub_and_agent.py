@@ -129,7 +129,7 @@ async def see_history(operator: Operator, key: MachineKey) -> None:
 
     async def has_enough() -> bool:
         points[:] = (await operator.get(f"/api/v2/rvms/{key.id}/metrics?days=1&points=100"))["samples"]
-        return sum(point["count"] for point in points) >= 10
+        return bool(sum(point["count"] for point in points) >= 10)
 
     await until_answered(has_enough, SEEN_WITHIN_S)
     for point in points:
