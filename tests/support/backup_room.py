@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,11 +17,12 @@ from hub.backups.drill import Drills
 from hub.backups.keeper import GIB, BackupKeeper
 from hub.backups.service import Backups
 from hub.kernel.objects.store import Objects
-from hub.lifespan import Engine, open_engine, utc_now
+from hub.lifespan import Engine, utc_now
 from hub.model.changes import Change, EventHappened, Put, put_rows
 from hub.model.machine import Machine
 from hub.settings import Settings
 from tests.support.archives import Item, archive, header
+from tests.support.engine_life import engine_life
 from tests.support.machines import machine as drafted
 
 COMMANDS = ("start_backup", "verify_backup")
@@ -105,24 +105,7 @@ class BackupRoom:
 
 @asynccontextmanager
 async def backup_room(folder: Path, database_url: str, objects: Objects) -> AsyncIterator[BackupRoom]:
-    settings = Settings.load({"data_dir": folder / "data", "database_url": database_url}, {})
-    up: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
-    done = asyncio.Event()
-
-    async def live() -> None:  # a task of its own: a fixture begins and ends in different ones
-        async with open_engine(settings) as engine:
-            up.set_result(engine)
-            await done.wait()
-
-    life: asyncio.Future[None] = asyncio.create_task(live())
-    try:
-        waited: set[asyncio.Future[Any]] = {up, life}
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if life.done():
-            life.result()
-        made = BackupRoom(up.result(), objects, folder, settings)
+    async with engine_life(folder, database_url) as (engine, settings):
+        made = BackupRoom(engine, objects, folder, settings)
         await made.backups.load()
         yield made
-    finally:
-        done.set()
-        await life

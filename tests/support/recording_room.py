@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from db.queries import recordings as rows
 from db.records import RecordingRow, RemoteSessionRow
 from hub.kernel.objects.folder import FolderShelf
 from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import Objects
-from hub.lifespan import Engine, open_engine, utc_now
+from hub.lifespan import Engine, utc_now
 from hub.model.access import Principal
 from hub.model.changes import Change, EventHappened
 from hub.remote.recordings.service import OpenRecording, RecordingKeeper, Recordings
-from hub.settings import Settings
+from tests.support.engine_life import engine_life
 
 
 class Shelf(FolderShelf):
@@ -109,22 +107,5 @@ class RecordingRoom:
 
 @asynccontextmanager
 async def recording_room(folder: Path, database_url: str) -> AsyncIterator[RecordingRoom]:
-    settings = Settings.load({"data_dir": folder / "data", "database_url": database_url}, {})
-    up: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
-    done = asyncio.Event()
-
-    async def live() -> None:  # a task of its own: a fixture begins and ends in different ones
-        async with open_engine(settings) as engine:
-            up.set_result(engine)
-            await done.wait()
-
-    life: asyncio.Future[None] = asyncio.create_task(live())
-    try:
-        waited: set[asyncio.Future[Any]] = {up, life}
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if life.done():
-            life.result()
-        yield RecordingRoom(up.result(), folder)
-    finally:
-        done.set()
-        await life
+    async with engine_life(folder, database_url) as (engine, _):
+        yield RecordingRoom(engine, folder)

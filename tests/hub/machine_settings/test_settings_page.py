@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,12 @@ async def test_a_further_key_is_added_typed_kept_and_removed(hub: ApiHub) -> Non
         assert fields(refused.text)["add.key"] == "api_token"
 
 
+def taken_over(rvm_id: int, errors: dict[str, str] | None, at: datetime, own: dict[str, Any] | None = None) -> Patch:
+    """The machine has the first version, but for `errors`; `own`: what it sets itself."""
+    values = {"config_version": 1, "config_errors": errors, "config_own": own}
+    return Patch(MachineRow, rvm_id, values | {"config_applied_at": at, "updated_at": at}, must="id")
+
+
 async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub: ApiHub) -> None:
     now = hub.context.clock()
     async with hub.of("admin") as admin:
@@ -215,20 +221,7 @@ async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub:
             assert "Version 1 is wanted, the machine runs 0." in page
             assert "Orin &lt;b&gt;" in page
             refused = {"cpu_threshold": "the environment sets it"}
-            await hub.context.announce(
-                Patch(
-                    MachineRow,
-                    1,
-                    {
-                        "config_version": 1,
-                        "config_errors": refused,
-                        "config_own": None,
-                        "config_applied_at": now + timedelta(seconds=1),
-                        "updated_at": now + timedelta(seconds=1),
-                    },
-                    must="id",
-                )
-            )
+            await hub.context.announce(taken_over(1, refused, now + timedelta(seconds=1)))
             page = (await viewer.get("/machines/1/settings")).text
         assert "The machine refused 1 setting: see below." in page
         assert "Refused by the machine: the environment sets it" in page
@@ -239,39 +232,13 @@ async def test_what_a_machine_refuses_is_shown_in_the_readers_language_and_count
     why = {"cpu_threshold": "environment: cpu_threshold is set by the environment (RVM_CPU_THRESHOLD)."}
     async with await browser(hub) as english, await browser(hub, language="id") as indonesian:
         await english.patch("/api/v2/config", json={"cpu_threshold": 70})
-        await hub.context.announce(
-            Patch(
-                MachineRow,
-                1,
-                {
-                    "config_version": 1,
-                    "config_errors": why,
-                    "config_own": None,
-                    "config_applied_at": now,
-                    "updated_at": now,
-                },
-                must="id",
-            )
-        )
+        await hub.context.announce(taken_over(1, why, now))
         words = "sets it, and that has precedence (RVM_CPU_THRESHOLD)"
         assert words in (await english.get("/machines/1/settings")).text
         assert "yang didahulukan (RVM_CPU_THRESHOLD)" in (await indonesian.get("/machines/1/settings")).text
         assert "1 machine refuses a setting:" in (await english.get("/admin/settings")).text
         assert "1 mesin menolak pengaturan:" in (await indonesian.get("/admin/settings")).text
-        await hub.context.announce(
-            Patch(
-                MachineRow,
-                2,
-                {
-                    "config_version": 1,
-                    "config_errors": why,
-                    "config_own": None,
-                    "config_applied_at": now,
-                    "updated_at": now,
-                },
-                must="id",
-            )
-        )
+        await hub.context.announce(taken_over(2, why, now))
         assert "2 machines refuse settings:" in (await english.get("/admin/settings")).text
 
 
@@ -299,20 +266,7 @@ async def test_what_the_machines_file_sets_is_shown_as_such(hub: ApiHub) -> None
             assert "Dari berkas mesin: 70\u202f%" in (await indonesian.get("/machines/1/settings")).text
         assert (fields(page)["v.cpu_threshold"], fields(page)["o.cpu_threshold"]) == ("70", "")
         await send(client, "/machines/1/settings", fields(page) | {"v.metrics_interval": "20"})
-        await hub.context.announce(
-            Patch(
-                MachineRow,
-                1,
-                {
-                    "config_version": 1,
-                    "config_errors": why,
-                    "config_own": own,
-                    "config_applied_at": now,
-                    "updated_at": now,
-                },
-                must="id",
-            )
-        )
+        await hub.context.announce(taken_over(1, why, now, own))
         page = (await client.get("/machines/1/settings")).text
         assert (fields(page)["v.metrics_interval"], fields(page)["o.metrics_interval"]) == ("20", "own")
         assert "From the machine’s file: 1\u202fmin" in page, "what is in force, since the environment comes first"
