@@ -22,9 +22,7 @@ class CommandOffer(NamedTuple):
     name: str
     locked: str
     waits: bool
-    """Possible, and waits for the machine."""
     affected: str
-    """Ending of the text about who is affected."""
 
 
 def offers(view: View, *, may: bool) -> list[CommandOffer]:

@@ -26,7 +26,6 @@ PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remo
 LATER = {"fleet": ("bulk",), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""
 ANYWHERE = ("lease",)
-"""Every page may need them."""
 ENTRIES = {
     "style.css": STATIC / "css/style.css",
     **{
@@ -66,8 +65,6 @@ class Asset:
 
 @dataclass(frozen=True)
 class Assets:
-    """Templates ask by name, browsers by address."""
-
     by_name: Mapping[str, Asset]
     by_address: Mapping[str, Asset]
     page_words: Mapping[tuple[str, str], str]
@@ -79,7 +76,6 @@ class Assets:
         return self.by_name[name].address if name in self.by_name else ""
 
     def words(self, page: str, language: str) -> str:
-        """Named in that page's script, as JSON."""
         return self.page_words[page, language]
 
 
@@ -107,7 +103,6 @@ def load() -> Assets:
 
 
 def ready() -> bool:
-    """Whether `load` has nothing left to do."""
     return assets.cache_info().currsize > 0
 
 
@@ -131,7 +126,6 @@ def _as_they_are() -> dict[str, Asset]:
 
 
 def _named(files: Mapping[str, bytes]) -> dict[str, Asset]:
-    """By content."""
     split = {name: name.rpartition(".") for name in files}
     return {
         name: _packed(f"/static/{split[name][0]}.{_mark(content)}.{split[name][2]}", content)

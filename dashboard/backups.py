@@ -19,7 +19,6 @@ DOES: Final = ("restore", "download", "verify", "delete")
 CLASSES: Final = ("data", "configuration", "images", "logs")
 DAY_MS: Final = 86_400_000
 MOST_LINES: Final = 200
-"""Of a report, shown."""
 
 
 class BackupState(NamedTuple):
@@ -75,7 +74,6 @@ def state(r: Reader, b: Backup) -> BackupState:
 
 
 def _state(b: Backup) -> tuple[str, bool]:
-    """Name, and whether it has a cause."""
     if b["deleted_at"] is not None:
         return "deleted", False
     if b["upload_status"] in GOOD and b["drill_error"]:
@@ -142,7 +140,6 @@ def took(r: Reader, b: Backup) -> str:
 
 
 def kept_words(r: Reader, kept: tuple[int | None, str] | None, zone: str) -> str:
-    """With the reason where it is kept longer."""
     if kept is None:
         return ""
     until, why = kept
@@ -153,7 +150,6 @@ def kept_words(r: Reader, kept: tuple[int | None, str] | None, zone: str) -> str
 
 
 def _since(r: Reader, b: Backup, name: str, zone: str) -> str:
-    """Where that is news."""
     at = {"verified": b["verified_at"], "broken": b["drill_at"], "deleted": b["deleted_at"]}.get(name)
     if at is None:
         return ""
@@ -207,7 +203,7 @@ def _brief_code(backup: Mapping[str, Any], now: int) -> str:
 
 
 class BackupSpace(NamedTuple):
-    """What backups take in the store. `mark` of `full`: warn where the room ends soon."""
+    """`mark` of `full`: a warning where the room ends soon."""
 
     taken: str
     a_day: str
@@ -216,7 +212,7 @@ class BackupSpace(NamedTuple):
 
 
 def space(r: Reader, used: int, quota: int, a_day: int, full_at: int | None, *, is_near: bool) -> BackupSpace:
-    """`quota` 0: none; `full_at`: when it is reached (ms), None: not as far as the hub looks ahead."""
+    """`quota` 0: none; `full_at` (ms): None: beyond the forecast."""
     of = r.amount(used) if not quota else r.t("backup.space.of", used=r.amount(used), quota=r.amount(quota))
     if not quota:
         full = r.t("backup.space.no_quota")
@@ -287,6 +283,5 @@ def _report_line(r: Reader, told: Mapping[str, Any]) -> NotedFile:
 
 
 def folders(path: str) -> list[tuple[str, str]]:
-    """(name, path) of each step."""
     steps = [step for step in path.split("/") if step]
     return [(step, "/".join(steps[: place + 1])) for place, step in enumerate(steps)]

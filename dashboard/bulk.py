@@ -27,8 +27,6 @@ BULK_ACTIONS: Final[Mapping[str, BulkAction]] = {
 
 
 class Forecast(NamedTuple):
-    """Asked now, asked when back, unable."""
-
     now: int
     wait: int
     cannot: int

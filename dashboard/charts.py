@@ -110,7 +110,6 @@ def _layout(token: Mapping[str, str], language: str, unit: str, legend: bool) ->
 
 
 def _threshold(figure: Any, value: float, dash: str, words: str, token: Mapping[str, str]) -> None:
-    """Full width, labelled at the right edge."""
     figure.add_shape(
         type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value,
         line={"color": token["muted"], "width": 1, "dash": dash}, layer="below",

@@ -24,7 +24,7 @@ OPTIONS = (
 
 
 class BundleError(Exception):
-    """For the log."""
+    pass
 
 
 class _Output(msgspec.Struct):
@@ -32,8 +32,6 @@ class _Output(msgspec.Struct):
 
 
 class _Meta(msgspec.Struct):
-    """esbuild's report."""
-
     inputs: dict[str, Any]
     outputs: dict[str, _Output]
 

@@ -28,7 +28,6 @@ class EventChoice:
 
     @property
     def by_form(self) -> bool:
-        """Whether form fields narrow the list."""
         return any((self.actor, self.machine, self.text, self.start, self.end))
 
     @property
@@ -51,13 +50,11 @@ class EventChoice:
         return f"{self.base}?{urlencode(members)}" if members else self.base
 
     def toggled(self, kind: str) -> str:
-        """With this kind, or without it when chosen."""
         chosen = tuple(each for each in self.kinds if each != kind)
         return self.address(kinds=chosen if kind in self.kinds else (*self.kinds, kind))
 
     @property
     def wrong_days(self) -> list[str]:
-        """Members that should be days."""
         return [name for name, text in (("from", self.start), ("to", self.end)) if text and _day(text) is None]
 
     def instants(self, zone: str) -> tuple[datetime | None, datetime | None]:

@@ -37,7 +37,6 @@ class EventReading(NamedTuple):
 
 
 def value(r: Reader, given: object, most: int = MOST) -> str:
-    """At most `most` characters."""
     if given is None or given in ("", [], {}):
         return NOTHING
     if isinstance(given, bool):
@@ -53,11 +52,11 @@ def value(r: Reader, given: object, most: int = MOST) -> str:
 
 
 REMOTE: Final = "remote access"
-"""How the reason begins that a machine declares for a remote session; what follows is the person's own."""
+"""Prefix of a reason that a machine declares for a remote session."""
 
 
 def reason_words(r: Reader, given: object) -> str:
-    """A reason as it was given; the machine's own word before it in the reader's language."""
+    """With the machine's own word in the reader's language."""
     if isinstance(given, str) and given.partition(":")[0] == REMOTE:
         own = plain(given.partition(":")[2].strip())
         return r.t("event.reason.remote", reason=own) if own else r.t("event.reason.remote.plain")

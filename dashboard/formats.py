@@ -26,7 +26,6 @@ INDONESIAN_ZONES = {
     "Asia/Jayapura": "WIT",
 }
 EXACT: Final = Context(prec=400)
-"""Enough for any float."""
 AMOUNTS = ("B", "kB", "MB", "GB", "TB")
 UNITS = {"en": ("d", "h", "min", "s"), "id": ("hari", "jam", "mnt", "dtk")}
 _FIRST_S = datetime(1, 1, 3, tzinfo=timezone.utc).timestamp()
@@ -48,7 +47,6 @@ def number(value: float, language: str, decimals: int = 0, *, grouped: bool = Tr
 
 
 def measured(value: float, language: str, *, grouped: bool = True) -> str:
-    """Its own decimals, six at most."""
     decimals = 0 if value == int(value) else min(6, len(repr(float(value)).partition(".")[2]))
     return number(value, language, decimals, grouped=grouped)
 
@@ -116,7 +114,6 @@ def offset(seconds: float, language: str) -> str:
 
 
 def zone(name: str | None) -> tzinfo:
-    """The product's default for an unknown name."""
     return (_zone_info(name) if name else None) or _zone_info(DEFAULT_ZONE) or timezone(timedelta(hours=7), "WIB")
 
 

@@ -1,4 +1,4 @@
-"""Renders a happening of several events as one sentence in the reader's language. Pure. No event is trusted."""
+"""Renders a happening of several events as one sentence. Pure. Trusts no event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COUNTED: Final = ("remote.terminal_opened", "remote.page_opened", "remote.file_
 
 
 class HappeningText(NamedTuple):
-    """`actor`: whose deed it is, "" as its newest event has it; `address`: where it leads, or ""."""
+    """`actor` "": the newest event's; `address`: where it leads, or ""."""
 
     sentence: str
     shape: str
@@ -64,7 +64,7 @@ def _reason(r: Reader, issued: Event | None) -> str:
 
 
 def _job(r: Reader, one: Happening, people: People) -> HappeningText:
-    """What became of it, and why it was asked for: by who asked."""
+    """What became of it, why and by whom it was asked for."""
     issued, finished = _first(one, "command.issued"), _first(one, "command.finished")
     status = _first(one, "status.changed")
     actor = "" if issued is None else str(issued["actor"])
@@ -85,7 +85,6 @@ def _job(r: Reader, one: Happening, people: People) -> HappeningText:
 
 
 def _jobs(r: Reader, one: Happening) -> HappeningText:
-    """Of several machines: how many, and how they ended."""
     issued = _first(one, "command.issued")
     group = _params(issued).get("group_id")
     ids = {_params(event).get("command_id") for event in one.events if str(event["code"]).startswith("command.")}
@@ -103,7 +102,6 @@ def _jobs(r: Reader, one: Happening) -> HappeningText:
 
 
 def _session(r: Reader, one: Happening) -> HappeningText:
-    """Whose it was, for how long, why, what was done in it, and how it ended."""
     asked, began = _first(one, "remote.requested"), _first(one, "remote.started")
     over = _first(one, "remote.ended", "remote.declined", "remote.refused")
     holder = next((name for event in one.events if (name := _params(event).get("holder"))), "")
@@ -138,7 +136,7 @@ def _span(r: Reader, began: Event | None, over: Event | None) -> str:
 
 
 def _many(r: Reader, one: Happening, people: People) -> HappeningText:
-    """The newest, and how often: of one machine; of several the list says of how many."""
+    """The newest, and how often; of several machines, of how many."""
     text = record.describe(r, one.newest, people)
     same = len({event["rvm_id"] for event in one.events}) == 1
     times = r.t("event.times", n=r.number(len(one.events))) if same else ""

@@ -1,9 +1,7 @@
 """Folds events into happenings: one for each job, job of many machines and remote session, one an hour for what
-repeats. Pure. The audit log itself stays as it is; here it is only read.
+repeats. Pure.
 
-A happening stands where its newest event stands. What only says how full a bin is stands in the history of readings;
-here is told when a bin crosses a limit.
-"""
+A happening stands where its newest event stands. How full a bin is is history; only crossed limits are events here."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ LIMITS: Final = (80, 95)
 """Percent of a bin: nearly full, full."""
 HOUR_MS: Final = 3_600_000
 DENSE: Final = 3
-"""So many of a kind within an hour are one line."""
+"""Of a kind within an hour are one line."""
 REMOTE: Final = frozenset({"start_remote_access", "stop_remote_access", "extend_remote_access"})
 """Jobs that a remote session's own events tell."""
 
 
 @dataclass(slots=True)
 class Happening:
-    """`events` newest first; `kind`: job, jobs, session, many, or "" for one event alone."""
+    """`events` newest first; `kind`: job, jobs, session, many, or "" for one event."""
 
     key: str
     kind: str
@@ -37,7 +35,7 @@ class Happening:
 
 
 class _Known(NamedTuple):
-    """What events say about others: jobs by id, sessions by job id, jobs by the instant they ended at."""
+    """Jobs by id, sessions by job id, jobs by the instant they ended at."""
 
     groups: Mapping[str, str]
     relayed: frozenset[str]
@@ -45,7 +43,7 @@ class _Known(NamedTuple):
 
 
 def fold(events: Sequence[Event], kinds: Sequence[str] = ()) -> list[Happening]:
-    """`events` newest first, in their view. `kinds`: those that are asked for, all when empty."""
+    """`events` newest first, in their view. `kinds`: asked for, empty: all."""
     known = _known(events)
     found: dict[str, Happening] = {}
     for event in events:
@@ -72,7 +70,7 @@ def _spread(happenings: Iterable[Happening]) -> list[Happening]:
 
 
 def crossed(event: Event) -> int | None:
-    """The highest limit that a bin crossed, up or down."""
+    """The highest that a bin crossed, up or down."""
     was, now = (mapping(event[name]).get("capacity") for name in ("before", "after"))
     if not isinstance(was, (int, float)) or not isinstance(now, (int, float)):
         return None
@@ -123,7 +121,7 @@ def _is_only_capacity(event: Event) -> bool:
 
 
 def _is_of_session(event: Event) -> bool:
-    """Into the maintenance of a remote session, or out of it."""
+    """Into a remote session's maintenance, or out of it."""
     before, after = mapping(event["before"]), mapping(event["after"])
     if before.get("status") != after.get("status"):
         return False
@@ -132,7 +130,7 @@ def _is_of_session(event: Event) -> bool:
 
 
 def _place(event: Event, known: _Known, found: dict[str, Happening]) -> tuple[str, str]:
-    """Key and kind of the happening that the event belongs to."""
+    """Key and kind of the event's happening."""
     code, params, rvm = str(event["code"]), mapping(event["params"]), event["rvm_id"]
     job = _job_of(event) or (known.ended_at.get((rvm, event["at"]), "") if code == "status.changed" else "")
     if job:
@@ -151,7 +149,7 @@ def _place(event: Event, known: _Known, found: dict[str, Happening]) -> tuple[st
 
 
 def _session_asked(event: Event, found: dict[str, Happening]) -> str:
-    """The session that a request began: the oldest one there of this machine and holder that nobody asked for yet."""
+    """The oldest one of this machine and holder that nobody asked for yet."""
     holder = mapping(event["params"]).get("holder")
     for key in reversed(found):
         one = found[key]
@@ -163,7 +161,7 @@ def _session_asked(event: Event, found: dict[str, Happening]) -> str:
 
 
 def _routine(event: Event, code: str, params: Mapping[str, Any]) -> str:
-    """What repeats without news: the same word here is one line an hour. "" for everything else."""
+    """A key by which repetitions are one line an hour; "" for all else."""
     if code == "connection.changed":
         return str(params.get("connection"))
     if code == "machine.introduced":

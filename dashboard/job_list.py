@@ -11,7 +11,6 @@ from dashboard.jobs import ENDED, KINDS, OPEN
 from dashboard.reader import Reader
 
 STATES = ("open", "ended", *ENDED)
-"""To filter by."""
 
 
 @dataclass(frozen=True, slots=True)

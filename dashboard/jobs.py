@@ -19,14 +19,11 @@ KINDS = (
     "extend_remote_access", "start_backup", "restore_backup", "verify_backup",
 )  # fmt: skip
 BYTE_PHASES = frozenset({"sending", "downloading", "unpacking", "comparing"})
-"""Count bytes."""
 WINDOW_S = 30.0
-"""Of the throughput."""
 STEADY_S = 5.0
 UNEVEN = 2.0
 """Half of the window this much faster than the other: no end is given."""
 REACHED = {"queued": 1, "sent": 2, "accepted": 3, "running": 3, "succeeded": 4, "failed": 4}
-"""Steps behind a job in that state."""
 MARKS = {
     "queued": "late", "sent": "auto", "accepted": "auto", "running": "auto", "succeeded": "active", "failed": "error",
     "rejected": "error", "expired": "warn", "cancelled": "inactive",
@@ -150,7 +147,6 @@ def word(r: Reader, state: str) -> str:
 
 
 def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | None = None) -> str:
-    """Progress or end, as a sentence."""
     state, t, left = job["state"], r.t, job["sent_at"] is not None
     if state in OPEN and job["cancel_at"] is not None:
         return t("how.cancelling")
@@ -174,7 +170,6 @@ def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | 
 
 
 _NO_ROOM: Final = re.compile(r"(\d{1,18}) bytes are needed and (\d{1,18}) are free")
-"""A machine without room (device.backups.upload)."""
 
 
 def why(r: Reader, error: Mapping[str, Any] | None) -> str:
@@ -188,7 +183,6 @@ def why(r: Reader, error: Mapping[str, Any] | None) -> str:
 
 
 def progress(r: Reader, given: Mapping[str, Any], throughput: Throughput | None = None) -> str:
-    """Phase and amount; throughput and rest, where known."""
     name, done, total = str(given.get("phase", "")), given.get("done"), given.get("total")
     phase, count = r.text_of("phase", name), r.amount if name in BYTE_PHASES else r.number
     if done is None:
@@ -245,7 +239,6 @@ def steps(r: Reader, job: Job, zone: str) -> tuple[JobStep, ...]:
 
 
 def behind(r: Reader, job: Job) -> str:
-    """What a cancel leaves done."""
     if job["state"] == "queued" and job["sent_at"] is None:
         return r.t("behind.unsent")
     return r.t(f"behind.{job['name']}") if f"behind.{job['name']}" in r.t else r.t("behind.other")

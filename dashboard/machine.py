@@ -23,7 +23,6 @@ from dashboard.trouble import (
 TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
 DAY_MS = 86_400_000
 METER_TOP = {"temperature": 110}
-"""Else 100 (percent)."""
 
 Recent = Sequence[tuple[int, Mapping[str, Any]]]
 

@@ -21,14 +21,13 @@ class Reader:
     now: int
     """Hub epoch milliseconds: every age on the page is counted from here."""
     own_zone: str | None = None
-    """Chosen by the person, for all that is shown to them."""
+    """Chosen by the person."""
 
     @property
     def t(self) -> Texts:
         return texts_in(self.language)
 
     def zone_at(self, site: str) -> str:
-        """Of what stands at `site`."""
         return self.own_zone or site
 
     def number(self, value: float, decimals: int = 0) -> str:
@@ -53,7 +52,6 @@ class Reader:
         return self.reading("temperature" if cause == "hot" else "share", value or 0)
 
     def limit(self, metric: str, value: float) -> str:
-        """In the reading's unit."""
         unit = "°C" if metric == "temperature" else "%"
         return f"{self.number(value, 0 if value == int(value) else 1)}{formats.THIN}{unit}"
 

@@ -56,7 +56,6 @@ class EventText(NamedTuple):
 
 
 def describe(r: Reader, event: Event, people: People) -> EventText:
-    """`people`: names of users."""
     code = str(event["code"])
     params, before, after = mapping(event["params"]), mapping(event["before"]), mapping(event["after"])
     reading = EventReading(r, code, params, before, after, people, str(event.get("actor")))
@@ -259,7 +258,6 @@ def _sign_in_failed(e: EventReading) -> _Parts:
 
 
 def _simple(*names: str, most: int = MOST) -> Callable[[EventReading], _Parts]:
-    """The code's own text with these parameters."""
     return lambda e: (e.words(e.code, **{name: e.param(name, most) for name in names}), [])
 
 

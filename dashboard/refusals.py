@@ -16,7 +16,6 @@ _DETAILS: Final = {
     "out_of_bounds": re.compile(r"from (-?[0-9.e+]{1,20}) to (-?[0-9.e+]{0,19}[0-9])"),
     "too_many": re.compile(r"([0-9]{1,6})"),
 }
-"""Parts of the machine's sentence that people need."""
 
 
 def why(r: Reader, sent: str) -> str:

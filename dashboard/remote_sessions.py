@@ -62,7 +62,6 @@ def seconds_asked(form: Mapping[str, str]) -> int | None:
 
 
 def may_extend(session: Session, most_s: float) -> bool:
-    """Up to the machine's longest session."""
     if session["status"] != "active" or session["expires_at"] is None or session["start_time"] is None:
         return False
     return bool(session["start_time"] + most_s * 1000 - session["expires_at"] >= 1000)

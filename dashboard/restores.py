@@ -20,15 +20,11 @@ COUNTS: Final = ("replaced", "added", "deleted", "same")
 IN_THE_WAY: Final = "in_the_way"
 """Among the examples of a preview: why the restore would be refused."""
 FRESH_MS: Final = 3_600_000
-"""An older preview is outdated."""
 MOST_EXAMPLES: Final = 200
 MOST_PATHS: Final = 20
-"""Files that are named; the rest is counted."""
 
 
 class RestoreCell(NamedTuple):
-    """Files, and their bytes ("": none)."""
-
     files: str
     size: str
 
@@ -125,7 +121,6 @@ def mark(one: Restore) -> str:
 
 
 def parts(r: Reader, one: Restore) -> str:
-    """Classes, single files, or all."""
     paths, classes = one["paths"] or (), one["classes"] or ()
     if paths:
         return r.t("restore.what.paths", n=r.number(len(paths)), count=len(paths))
@@ -135,7 +130,6 @@ def parts(r: Reader, one: Restore) -> str:
 
 
 def _facts(r: Reader, one: Restore, result: Mapping[str, Any], place: str, zone: str) -> list[tuple[str, str, str]]:
-    """(Text name, value, link or "")."""
     paths, end, safety = list(one["paths"] or ()), one["finished_at"], one["safety_backup_id"]
     named = ", ".join(str(path) for path in paths[:MOST_PATHS]) + (" …" if len(paths) > MOST_PATHS else "")
     services = result.get("services")

@@ -36,10 +36,8 @@ class SettingRow:
     changed: tuple[str, int, str] | None = None
     """By whom, when (ms), and the value before."""
     refused: str = ""
-    """Why the machine refuses it."""
     fault: str = ""
     now: str = ""
-    """When somebody else changed it meanwhile."""
     clash: bool = False
 
     def merge(self, form: Mapping[str, str]) -> bool:

@@ -13,7 +13,6 @@ View = Mapping[str, Any]
 OFFLINE_ALARM_MS = 15 * 60_000
 NEARLY_FULL = 95
 EXPECTED_BACK_MS = 10 * 60_000
-"""Later it is trouble."""
 HEALTH_CAUSES = {
     "temperature": "hot",
     "disk_usage": "disk",
@@ -103,7 +102,6 @@ def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
 
 
 def trouble(view: View, now: int) -> MachineTrouble | None:
-    """The worst, or None."""
     status, connection = view["effective_status"], view["connection"]
     if quarantined(view, now):
         return MachineTrouble(view["id"], "quarantined", None, view["connection_since"])

@@ -18,7 +18,6 @@ STEPS = ("sent", "applied", "verified")
 _OWN_WORDS = ("lookup_failed", "not_permitted")
 _LEFT = frozenset({"sent", "accepted", "running"})
 _SET = frozenset({"verifying"})
-"""After the zone was set."""
 
 
 def state_of(view: Mapping[str, Any]) -> str:
@@ -42,7 +41,6 @@ def wanted_of(view: Mapping[str, Any]) -> str | None:
 
 
 def reached(command: Mapping[str, Any]) -> int:
-    """How many of STEPS are done."""
     if command["state"] == "succeeded":
         return 3
     phase = (command["progress"] or {}).get("phase")

@@ -14,7 +14,6 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Exactly (no float in between)."""
     return (moment - _EPOCH) // _MICROSECOND
 
 

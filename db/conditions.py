@@ -15,7 +15,6 @@ COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 
 def holds(row: object, where: Where) -> bool:
-    """Without `of`."""
     return all(_holds(getattr(row, column), how, value) for column, how, value in where)
 
 

@@ -83,8 +83,6 @@ class CounterRow(TableRow, frozen=True, kw_only=True):
 
 
 class CommandRow(TableRow, frozen=True, kw_only=True):
-    """`state`: one of COMMAND_STATES."""
-
     TABLE: ClassVar[str] = "commands"
     id: str
     rvm_id: int
@@ -240,8 +238,6 @@ class FleetSettingsRow(TableRow, frozen=True, kw_only=True):
 
 
 class MachineSettingsRow(TableRow, frozen=True, kw_only=True):
-    """Those that differ from the fleet's."""
-
     TABLE: ClassVar[str] = "machine_configs"
     rvm_id: int
     values: dict[str, Any]
@@ -336,7 +332,6 @@ _LISTS: Final = {
 
 
 def record(of: type[R], values: Mapping[str, Any]) -> R:
-    """As the database gives it."""
     return of(**in_members(of, values))
 
 

@@ -56,7 +56,6 @@ device_timezones = sa.Table(
 
 
 def _written() -> tuple[sa.Column[Any], ...]:
-    """Settings, and who wrote them when."""
     return (
         sa.Column("values", JSON, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),

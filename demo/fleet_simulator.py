@@ -42,9 +42,7 @@ LONGEST_DELAY_S: Final = 60.0
 STEADY_S: Final = 30.0
 """A link that lived so long resets the delay."""
 REBOOT_S: Final = (6.0, 12.0)
-"""Absence of a rebooting machine."""
 WAKING: Final = (m.Live, m.Config, m.Command, m.Cancel)
-"""They change the ticker's intervals."""
 
 
 class SimulatedLink:

@@ -24,7 +24,6 @@ from hub.model.changes import Change
 AGENT_FILE = "agent.json"
 SIMULATED_FILE = "simulated_machines.json"
 FILES = "machine-files"
-"""Of the real machine, for remote sessions."""
 AGENT_INTERVAL_S = 10
 """Often enough to watch the real machine's history grow."""
 
@@ -108,7 +107,6 @@ async def enrol_fleet(opened: OpenData, folder: Path, count: int) -> DemoFleet:
 
 
 def kept_keys(folder: Path) -> dict[str, str]:
-    """By device_id, of an earlier start."""
     agent, simulated = _read(folder / AGENT_FILE), _read(folder / SIMULATED_FILE)
     keys = {str(agent["rvm_id"]): str(agent["api_token"])} if {"rvm_id", "api_token"} <= agent.keys() else {}
     return keys | {m["device_id"]: m["api_key"] for m in simulated.get("machines", ())}
@@ -152,8 +150,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Site(NamedTuple):
-    """`name` for people, `where`: city and zone."""
-
     name: str
     where: str
 
@@ -214,7 +210,6 @@ def place_of(index: int) -> Site:
 
 
 def zone_of(place: Site) -> str:
-    """IANA name."""
     return _ZONES[place.where.rpartition(" ")[2]]
 
 

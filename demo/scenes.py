@@ -32,8 +32,6 @@ SCENE_LIMIT_S: Final = 120.0
 
 
 class DemoScene(NamedTuple):
-    """For the machine of that role, once `ready`."""
-
     role: str
     name: str
     args: dict[str, Any]
@@ -52,8 +50,6 @@ def scenes() -> tuple[DemoScene, ...]:
 
 
 class Scenes:
-    """The hub's companion."""
-
     def __init__(self, fleet: DemoFleet) -> None:
         self._roles = {machine.role: machine.device_id for machine in fleet.machines if machine.role}
         self._news = anyio.Event()
@@ -86,7 +82,6 @@ class Scenes:
 
 
 async def write_settings(opened: OpenData, demo: DemoFleet) -> None:
-    """Where there are none."""
     fleet = await load_fleet(opened.store, configuration.defaults())
     machines = {machine.row.device_id: machine for machine in fleet.machines.values()}
     for member in demo.machines:
@@ -102,7 +97,6 @@ async def write_settings(opened: OpenData, demo: DemoFleet) -> None:
 
 
 def wanted(member: DemoMachine) -> dict[str, Any]:
-    """Of its own."""
     if not member.role:
         # This computer: no look-up of its address at a stranger's service, for a demo.
         return {"auto_sync_enabled": False}

@@ -42,7 +42,6 @@ class SimulatedBackups:
         self._made = 0
 
     def start(self, wanted: StartBackup, now: float) -> RunningBackup:
-        """Beside all else that the machine does."""
         files = self._changed(now)
         sources = {
             "configuration": {"path": str(files / "configuration"), "class": "configuration"},

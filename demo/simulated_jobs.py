@@ -20,13 +20,10 @@ from protocol import messages as m
 from protocol.commands import ARGUMENTS
 
 Ended = m.Failure | dict[str, Any]
-"""A failure, or the result."""
 Work = Generator[tuple[m.Progress, float], float, Ended]
 """Yields (progress, seconds until it goes on), is sent the present moment, returns the end."""
 Atomic = Callable[[Any, float], Ended]
-"""Of arguments and moment."""
 Begin = Callable[[Any, float], Work]
-"""Of arguments and deadline."""
 
 
 class _Job:
@@ -38,8 +35,6 @@ class _Job:
 
 
 class Abilities(NamedTuple):
-    """At once, and over time."""
-
     atomic: Mapping[str, Atomic]
     work: Mapping[str, Begin]
 
@@ -55,7 +50,6 @@ class Jobs:
 
     @property
     def unconfirmed(self) -> list[m.CommandUpdate]:
-        """Ends, oldest first."""
         return [self._journal[each] for each in self._unconfirmed]
 
     def confirm(self, command_id: str) -> None:
@@ -93,7 +87,6 @@ class Jobs:
         return [self._reject(command_id, "cancelled", "it was cancelled")]
 
     def act(self, now: float) -> list[m.MachineMessage]:
-        """Of the present job, up to now."""
         messages: list[m.MachineMessage] = []
         while self._jobs and self._jobs[0].next_at <= now:
             messages += self._go_on(self._jobs[0], now)
@@ -110,7 +103,6 @@ class Jobs:
 
     @property
     def present(self) -> str:
-        """Of the present job, or ""."""
         return self._jobs[0].command.id if self._jobs else ""
 
     def _at_once(self, command: m.Command, arguments: Any, now: float) -> list[m.MachineMessage]:

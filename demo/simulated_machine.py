@@ -33,7 +33,6 @@ METRICS_INTERVAL_S: Final = 300.0
 PAST_S: Final = 3600.0
 """Samples from before the start, so that a page has something to draw."""
 OVERRIDDEN: Final = "metrics_interval"
-"""Overridden by a misconfigured machine's environment."""
 
 
 class SimulatedMachine:
@@ -79,7 +78,6 @@ class SimulatedMachine:
         return m.Metrics(seq=self.spool.newest, samples=[self._reading(now)], live=True)
 
     def keep(self, now: float) -> None:
-        """Into the spool."""
         self.spool.keep(self._reading(now))
 
     def after_welcome(self) -> list[m.MachineMessage]:
@@ -87,7 +85,6 @@ class SimulatedMachine:
         return [self.zone.report, *self.declaration.unconfirmed, *self._jobs.unconfirmed]
 
     def handle(self, message: m.HubMessage, now: float) -> list[m.MachineMessage]:
-        """The answers to send."""
         if isinstance(message, m.Welcome):
             self.live_interval = message.live_interval
             is_news = message.config.version != self.config_version
@@ -154,7 +151,6 @@ class SimulatedMachine:
 
     @property
     def _set_here(self) -> dict[str, Any]:
-        """By its own file or environment."""
         overridden = {OVERRIDDEN: self.metrics_interval} if self.plan.role == "misconfigured" else {}
         return overridden | self.zone.set_here
 

@@ -16,12 +16,9 @@ from protocol.messages import Sample
 SERVICES: Final = ("myrvm-vision.service", "myrvm-motor.service")
 """May be restarted; both need that after a new time zone."""
 FILLING: Final = frozenset({"normal", "hot", "busy", "guessing", "misconfigured", "slow", "unpermitted"})
-"""They take bottles."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the configuration file."""
-
     device_id: str
     api_key: str
     role: str = "normal"

@@ -19,8 +19,6 @@ BUSY_SESSION_S: Final = 40.0
 
 
 class _Before(NamedTuple):
-    """After a limited status."""
-
     status: kinds.Status
     special_status: kinds.SpecialStatus | None
 
@@ -72,7 +70,6 @@ class Declaration:
         return report
 
     def due(self) -> float:
-        """Next."""
         return min(self._turn, math.inf if self.until is None else self.until)
 
     def act(self, now: float) -> list[m.MachineMessage]:
@@ -88,7 +85,6 @@ class Declaration:
         return messages
 
     def set_status(self, wanted: SetStatus) -> m.Failure | dict[str, Any]:
-        """The result, or the refusal."""
         capacity = self.capacity if wanted.capacity is None else wanted.capacity
         refused = status_rules.refusal(wanted.status, capacity)
         if refused is not None:
@@ -103,7 +99,6 @@ class Declaration:
         return {"status": self.status, "effective_status": self.special_status or self.status, "capacity": capacity}
 
     def close_session(self) -> None:
-        """None at a start."""
         self.busy = False
 
     def _give_back(self) -> None:

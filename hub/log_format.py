@@ -23,7 +23,6 @@ _CONTROL_BUT_NEWLINE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u20
 MOST_OF_A_TEXT: Final = 200
 """Characters, in a line that a machine causes."""
 MOST_OF_OURS: Final = 1000
-"""In any other line."""
 MACHINE_LINES: Final = 30
 MACHINE_LINES_PER_MINUTE: Final = 6
 MOST_REMEMBERED: Final = 10_000

@@ -98,7 +98,6 @@ OF_MACHINE = {
     "backup-history": Part("backup_history.html", backups_page.part_history),
     "restore-history": Part("restore_history.html", backups_page.part_restores),
 }
-"""By the id of their element."""
 OF_RESTORE = {"restore-whole": Part("restore_whole.html", restore_page.part_restore)}
 OF_BACKUP = {"backup-whole": Part("backup_whole.html", backup_page.part_backup)}
 OF_FLEET = {

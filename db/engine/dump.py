@@ -21,7 +21,6 @@ from db.engine.sqlite_files import BUSY_MS, from_sqlite, path_of
 from db.errors import OtherVersion
 
 BATCH: Final = 1000
-"""Lines written at once."""
 SESSION: Final = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET extra_float_digits = 1;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0
@@ -46,16 +45,13 @@ ORDER BY 1
 
 
 class ReferredObject(NamedTuple):
-    """In the object store."""
-
     key: str
     size: int | None
     sha256: str | None
 
 
 class DatabaseSnapshot(Protocol):
-    async def copy(self, table: CopiedTable, write: Callable[[bytes], object]) -> int:
-        """How many rows."""
+    async def copy(self, table: CopiedTable, write: Callable[[bytes], object]) -> int: ...
 
     async def last_ids(self) -> dict[str, int]:
         """Of tables where ids are never given again."""

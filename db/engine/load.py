@@ -28,7 +28,6 @@ from db.errors import NotEmpty, OtherVersion
 from db.schema import metadata
 
 RESTORING: Final = ".restoring"
-"""Suffix of an SQLite file being filled."""
 _CHUNK: Final = 256 * 1024
 _LAST_ID = """
 SELECT setval(found, $3::bigint) FROM pg_get_serial_sequence($1::text, $2::text) AS found
@@ -43,7 +42,7 @@ class DatabaseLoad(Protocol):
     async def keep_last_ids(self, last_ids: Mapping[str, int]) -> None: ...
 
     async def count_backups_from(self, behind: int) -> None:
-        """The hub numbers them itself: the next one is that far behind all that are known, and one more."""
+        """The hub numbers them itself: the next one is that far behind all known ones."""
 
 
 @contextlib.asynccontextmanager

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parents[1] / "migrations"
 READ_VERSION = "SELECT version_num FROM alembic_version"
 _WAIT_S = 60.0
-"""For another process's upgrade."""
 
 
 def versions() -> list[str]:
@@ -109,7 +108,6 @@ def _run_on_sqlite(connection: sqlite3.Connection, version: str = "head") -> Non
 
 
 def script(version: str | None, to: str = "head") -> str:
-    """Written by Alembic, run by asyncpg."""
     from alembic import command
 
     buffer = io.StringIO()

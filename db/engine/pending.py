@@ -23,8 +23,6 @@ Result = TypeVar("Result")
 
 
 class Answers:
-    """`answered`: from any thread."""
-
     __slots__ = ("_at", "waiting")
 
     def __init__(self) -> None:
@@ -69,7 +67,6 @@ class Pending(Generic[Work, Result]):
         return self.future.done()
 
     def settle(self, outcome: Any) -> None:
-        """Results, or an exception."""
         if not isinstance(outcome, Exception):
             outcome = self._followed(outcome)
         if self.future.done():

@@ -24,7 +24,6 @@ Call = Pending[Any, Any]
 CONNECT_S = 2.5
 STATEMENT_S = 4.0
 _SILENCE_S = 4.5
-"""A group is given up then."""
 _MOST_CALLS = 200
 LOOK_S = 5.0
 """An idle connection that must be held is tried so often."""

@@ -63,7 +63,6 @@ def _run(connection: sqlite3.Connection, compiler: Compiler, statement: Statemen
 
 
 def _blame(connection: sqlite3.Connection, prepared: Prepared, statement: Statement) -> StoreError:
-    """The foreign key whose row is missing."""
     values = statement.values if isinstance(statement, Write) else {}
     for key in (
         sorted(prepared.table.foreign_keys, key=lambda key: key.parent.name) if prepared.table is not None else ()

@@ -121,7 +121,6 @@ async def open_store(url: str, owner: Owner | None = None) -> Store:
 
 
 def _writer(dialect: Dialect, url: str, owner: Owner | None) -> _Writer:
-    """Imports only its driver."""
     if dialect == "sqlite":
         from db.engine.sqlite_files import path_of
         from db.engine.sqlite_writer import SqliteWriter

@@ -59,7 +59,6 @@ async def any_good(store: Store, dice: float) -> BackupRow | None:
 
 
 async def last_drill(store: Store) -> datetime | None:
-    """Of a random backup."""
     row = await store.fetch_one(_REACHED, {})
     return None if row is None else from_microseconds(row["value"])
 
@@ -69,6 +68,5 @@ def drill_mark(at: datetime) -> CounterRow:
 
 
 async def counts(store: Store) -> dict[tuple[int, str], int]:
-    """By machine and `upload_status`, without deleted ones."""
     found = await store.fetch_all(_COUNTS, {})
     return {(int(row["rvm_id"]), str(row["upload_status"])): int(row["count"]) for row in found}

@@ -144,7 +144,6 @@ async def keys_there(store: Store) -> set[str]:
 
 
 async def parts_of(store: Store, backup_id: int) -> list[BackupPartRow]:
-    """In order."""
     return [record(BackupPartRow, row) for row in await store.fetch_all(_PARTS, {"key_id": backup_id})]
 
 
@@ -154,8 +153,6 @@ async def find_part(store: Store, backup_id: int, number: int) -> BackupPartRow 
 
 
 class BytesKept(NamedTuple):
-    """In the store, with parts of open uploads."""
-
     of_machine: int
     of_fleet: int
 

@@ -39,7 +39,6 @@ _DELETE_SURPLUS = sa.delete(boots).where(boots.c.id.in_(_SURPLUS))
 
 
 async def machines_with_more_boots(store: Store, kept: int) -> list[int]:
-    """More than `kept`."""
     return [row["rvm_id"] for row in await store.fetch_all(_WITH_MORE, {"key_kept": kept})]
 
 

@@ -28,7 +28,6 @@ async def find_command(store: Store, command_id: str) -> CommandRow | None:
 
 
 async def find_by_idempotency_key(store: Store, rvm_id: int, key: str) -> CommandRow | None:
-    """Of this machine."""
     return await _one(store, _BY_KEY, {"key_rvm_id": rvm_id, "key_key": key})
 
 
@@ -38,7 +37,6 @@ async def pending_commands(store: Store) -> list[CommandRow]:
 
 
 async def commands_of_group(store: Store, group_id: str) -> list[CommandRow]:
-    """By machine."""
     query = sa.select(commands).where(commands.c.group_id == group_id)
     return await _all(store, query.order_by(commands.c.rvm_id, commands.c.id))
 

@@ -22,7 +22,6 @@ from db.schema import counters, events
 STRETCH: Final = 20_000
 """Events of one query: some 50 ms on either database."""
 MOST: Final = 10
-"""Stretches for one page."""
 GROUPS: Final = ("user", "machine")
 """Actors that can be asked for as a whole."""
 
@@ -237,6 +236,5 @@ async def newest_event_id(store: Store) -> int:
 
 
 async def events_by_system(store: Store, after: int, to: int, limit: int) -> list[EventRow]:
-    """Of the command line, by the ids between."""
     values = {"key_after": after, "key_to": to, "key_limit": limit}
     return [record(EventRow, row) for row in await store.fetch_all(_BY_SYSTEM, values)]

@@ -44,7 +44,6 @@ async def find(store: Store, recording_id: int) -> RecordingRow | None:
 
 
 async def bytes_of_machine(store: Store, rvm_id: int) -> int:
-    """Of finished recordings."""
     row = await store.fetch_one(_BYTES_OF, {"key_rvm": rvm_id})
     return 0 if row is None else int(row["size"])
 

@@ -128,7 +128,6 @@ def _steps(start: datetime, end: datetime, step: timedelta) -> Iterator[datetime
 
 
 def _together(start: datetime, parts: list[Bucket]) -> list[Bucket]:
-    """Neighbours as one."""
     if not parts:
         return []
     metrics = {}
@@ -207,10 +206,8 @@ def delete_samples_before(rvm_id: int, before: datetime, limit: int) -> Write:
 
 
 async def removed_machines(store: Store) -> list[int]:
-    """Whose samples are still there."""
     return [row["rvm_id"] for row in await store.fetch_all(_OF_REMOVED)]
 
 
 def delete_samples(rvm_id: int, limit: int) -> Write:
-    """Some; repeat."""
     return Write(_DELETE_SOME, {"key_id": rvm_id, "key_limit": limit})

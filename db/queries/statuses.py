@@ -31,7 +31,6 @@ _DELETE_OLD = sa.delete(history).where(history.c.id.in_(_OLD))
 
 
 async def machines_with_statuses_before(store: Store, before: datetime) -> list[int]:
-    """For `delete_statuses_before`."""
     return [row["id"] for row in await store.fetch_all(_WITH_OLD, {"key_before": before})]
 
 

@@ -50,7 +50,6 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 async def all_zones(store: Store) -> dict[str, ZoneRow]:
-    """By device_id."""
     return {row["device_id"]: record(ZoneRow, row) for row in await store.fetch_all(_ALL)}
 
 

@@ -80,7 +80,6 @@ def _send(report: ChildReport) -> None:
 
 
 def _follow(gate: Gate, inward: BinaryIO) -> None:
-    """Obey the agent until its end."""
     decoder = msgspec.json.Decoder(Yielding)
     with contextlib.suppress(OSError, msgspec.DecodeError):
         while line := inward.readline(MAX_LINE):

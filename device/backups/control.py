@@ -14,7 +14,6 @@ import msgspec
 from device.backups.rules import CHUNK, TRICKLE, TRICKLE_EVERY_S, RateLimit
 
 FOLDER: Final = "backups"
-"""In the state folder."""
 IDENTITY: Final = "backup.key"
 """In the state folder: the machine's age identity, made with its first encrypted backup."""
 MAX_LINE: Final = 1024 * 1024

@@ -21,7 +21,6 @@ from device.kernel import state_file
 from protocol.kinds import BackupClass
 
 FILE: Final = "restore.json"
-"""In the state folder."""
 MAX_PAIRS: Final = 10_000
 _RENAMEAT2: Final = {"x86_64": 316, "aarch64": 276, "armv7l": 382}
 _AT_FDCWD: Final = -100

@@ -160,7 +160,6 @@ class Indexes:
         return True
 
     def discard(self, backup_id: int) -> None:
-        """The backup failed."""
         self._staged(backup_id).unlink(missing_ok=True)
         self._tidy(0)
 

@@ -35,7 +35,6 @@ class Preview:
         self._now_newest: int | None = None
 
     def take(self, entries: Iterable[Entry]) -> None:
-        """Entries that would come back."""
         for entry in entries:
             place = self._places.get(entry.source)
             if place is None:
@@ -58,7 +57,7 @@ class Preview:
                 self._count(place, "deleted", path, found.st_size)
 
     def result(self) -> dict[str, Any]:
-        """Counts and bytes by class, examples, and the time they span. With examples `in_the_way` the restore would be
+        """Counts and bytes by class, examples, and the time they span. With `in_the_way` the restore would be
         refused."""
         examples = {**self._examples, "in_the_way": self._in_the_way} if self._in_the_way else self._examples
         return {
@@ -73,7 +72,7 @@ class Preview:
         }
 
     def _look_in_the_way(self, staying: Staying, path: str, real: str) -> None:
-        """A file would come where a folder stands that holds what no backup has."""
+        """A file would replace a folder that holds what no backup has."""
         there = os.fsencode(real)
         with contextlib.suppress(OSError):
             if is_folder(there) and len(self._in_the_way) < MAX_IN_THE_WAY and staying.has_some(there):

@@ -54,7 +54,6 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """How a child without a report ended."""
         return "; ".join(self._stderr)[-400:] or f"it ended with {self._process.returncode}"
 
     def obey(self, wanted: Yielding) -> None:
@@ -62,7 +61,6 @@ class Child:
         self._write(wanted)
 
     async def follow(self, handle: Callable[[ChildReport], None]) -> None:
-        """Its reports, to its end."""
         await until_one_ends(self._reports(handle), self._complaints())
 
     async def end(self) -> None:

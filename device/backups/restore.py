@@ -45,7 +45,6 @@ from protocol.free_shape import fits
 from protocol.limits import MAX_RESULT_BYTES
 
 SERVICE_S: Final = 60.0
-"""For one service."""
 LOOK_EVERY_S: Final = 0.5
 LEAST_S: Final = 1.0
 """With less time left it does not begin."""
@@ -57,8 +56,6 @@ Staged = Callable[[StageWanted, Job], Awaitable[StageResult]]
 
 
 class RestorePlan(NamedTuple):
-    """Where everything belongs, decided before any fetch."""
-
     groups: tuple[StagingGroup, ...]
     kept: tuple[str, ...]
     wanted: StageWanted

@@ -92,7 +92,6 @@ class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
         return [place.name for place in self.places]
 
     def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Paths of an archive for these places."""
         if not self.paths:
             return tuple(names)
         return tuple(path for path in self.paths if path.partition("/")[0] in names)
@@ -210,7 +209,7 @@ def _pairs(
 
 
 def in_the_way(places: Sequence[Place], pairs: Sequence[Pair]) -> list[str]:
-    """Folders that a file would come in place of, and that hold what no backup has. Bound: MAX_IN_THE_WAY."""
+    """Folders that a file would replace, and that hold what no backup has. Bound: MAX_IN_THE_WAY."""
     found = (
         os.fsdecode(path)
         for pair in pairs
@@ -226,7 +225,6 @@ def carry_over(place: Place, pair: Pair) -> int:
 
 
 def place_of_pair(pair: Pair, places: Sequence[Place]) -> Place | None:
-    """The source that it belongs to."""
     return next((p for p in places if pair.target == p.real or pair.target.startswith(p.real + "/")), None)
 
 

@@ -38,7 +38,6 @@ UNPACKING: Final = "unpacking"
 Fetch = Callable[[int], BinaryIO]
 """A backup's archive, from its first byte."""
 PhaseReport = Callable[[str, int], None]
-"""A phase, and the bytes done in it."""
 
 
 def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch | None = None) -> StageResult:

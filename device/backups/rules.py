@@ -44,8 +44,6 @@ TURN_S: Final = 15.0
 
 
 class ControlWatch:
-    """Whether bulk yields to the control link."""
-
     def __init__(self) -> None:
         self._behind_since: float | None = None
         self._turn_until = float("-inf")
@@ -118,7 +116,6 @@ class RateLimit:
         self.resumed(now)
 
     def resumed(self, now: float) -> None:
-        """Begin to measure."""
         self._since, self._sent, self._changed_at = now, 0, now
 
 

@@ -41,11 +41,11 @@ Known = dict[bytes, bytes]
 
 
 class NoSourcesError(Exception):
-    """None of the sources exists."""
+    pass
 
 
 class StoppedError(Exception):
-    """The caller does not want it any more."""
+    pass
 
 
 def scan(
@@ -81,8 +81,6 @@ def scan(
 
 
 class _Old:
-    """Of the last index, one ahead."""
-
     def __init__(self, path: Path | None) -> None:
         self._groups: Iterator[Group] = read_groups(path) if path is not None else iter(())
         self.head = next(self._groups, None)
@@ -157,7 +155,6 @@ class _Scan:
         return b"", None
 
     def _of_source(self, walk: Walk, name: bytes, found: os.stat_result | None) -> Iterator[Found]:
-        """The source itself, then its content."""
         if found is None:
             yield Found(Group(name, _ROOT, b"", b"", 0, 0), [], is_lost=True)
             return

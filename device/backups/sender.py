@@ -33,7 +33,6 @@ class HubBackup:
         self._malformed = 0
 
     def begin(self, body: Mapping[str, Any]) -> HubAnswer:
-        """Or ask how far it is."""
         return self._until_answered(lambda: self._transfer.call("POST", f"/backups/{self._id}/upload", body))
 
     def complete(self, body: Mapping[str, Any]) -> HubAnswer:
@@ -213,7 +212,6 @@ class PartSender:
 
 
 def parts_of(answer: HubAnswer) -> dict[int, str]:
-    """Sums by number."""
     found = {}
     for part in answer.data.get("parts", ()):
         if isinstance(part, dict):

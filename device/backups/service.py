@@ -55,14 +55,12 @@ class BackupClient:
         self.turn = asyncio.Lock()
         """Held while a backup is made, checked or restored."""
         self.pid: int | None = None
-        """Of the child."""
 
     @property
     def _folder(self) -> Path:
         return self._settings().state_dir / FOLDER
 
     def handlers(self) -> dict[str, WorkHandler]:
-        """By command."""
         return {
             "start_backup": WorkHandler(self.start_backup, begins_itself=True),
             "verify_backup": WorkHandler(self.verify_backup, begins_itself=True),
@@ -128,8 +126,6 @@ class BackupClient:
 
 
 class Run:
-    """One command's children in turn, and their reports."""
-
     def __init__(self, client: BackupClient, assignment: Assignment, job: Job) -> None:
         self._client = client
         self._assignment = assignment

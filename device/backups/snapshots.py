@@ -57,7 +57,7 @@ def _opened(database: Path) -> sqlite3.Connection:
 
 
 class _RestartedError(Exception):
-    """Its program writes faster than it is copied."""
+    pass
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:

@@ -51,7 +51,6 @@ def default_sources(root: Path = Path("/"), *, agent_file: Path | None = None) -
 def chosen(
     sources: Mapping[str, BackupSource], *, include_images: bool, include_logs: bool
 ) -> dict[str, ArchiveSource]:
-    """As the header names them."""
     left_out = {name for name, wanted in (("images", include_images), ("logs", include_logs)) if not wanted}
     return {
         name: ArchiveSource(root=source.path, class_=source.data_class, exclude=tuple(source.exclude))
@@ -74,13 +73,12 @@ def without(sources: Mapping[str, ArchiveSource], secret: Sequence[str]) -> dict
 
 
 class UntrustedLinkError(Exception):
-    """A link of somebody else is on the way to a source, or is it."""
+    """Somebody else's link is on the way to a source, or is it."""
 
 
 def followed(path: str) -> str:
-    """With links resolved. Raises UntrustedLinkError for a link that neither root, nor this agent, nor the owner of
-    what it leads to has made: whoever may write in the folder above a source would choose what an agent that is root
-    reads, or replaces."""
+    """With links resolved. Raises UntrustedLinkError for a link that neither root, nor this agent, nor its target's
+    owner made: whoever may write above a source would choose what a root agent reads or replaces."""
     done, left, links = "/", [*reversed(Path(path).absolute().parts[1:])], 0
     while left:
         step = left.pop()
@@ -98,8 +96,7 @@ def followed(path: str) -> str:
 
 
 def place_of(source: ArchiveSource) -> Path:
-    """Where a source is read: with links resolved, or its path as it is where one of them is not to be followed, which
-    then is where nothing can be read."""
+    """With links resolved; its path as it is where one may not be followed, so that nothing can be read there."""
     try:
         return Path(followed(source.root))
     except (UntrustedLinkError, OSError):

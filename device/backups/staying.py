@@ -1,7 +1,6 @@
 """What a restore leaves on the machine because no backup holds it: what `exclude` leaves out, sockets and FIFOs.
 
-Hard links carry it into the new tree, so that no room is needed and the old tree stays whole until the exchange.
-"""
+Hard links carry it into the new tree: no room is needed, and the old tree stays whole."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ MAX_IN_THE_WAY: Final = 60
 
 
 class Staying:
-    """Of one source. `root`: where it stands, with links resolved; paths are below it and as the disk has them."""
+    """Of one source at `root` (links resolved); paths are below it, as the disk has them."""
 
     def __init__(self, root: str, exclude: Sequence[str]) -> None:
         self._base = len(os.fsencode(root)) + 1
@@ -33,7 +32,6 @@ class Staying:
         return self._is_left_out(path) or _is_special(path)
 
     def has_some(self, folder: bytes) -> bool:
-        """Whether anything in a folder stays."""
         with os.scandir(folder) as found:
             entries = list(found)
         return any(
@@ -42,7 +40,7 @@ class Staying:
         )
 
     def in_the_way(self, old: bytes, new: bytes) -> Iterator[bytes]:
-        """Folders of the old tree that have something which stays, where the new one has no folder but something."""
+        """Folders of the old tree with something that stays, where the new one has no folder."""
         if not is_folder(old) or not os.path.lexists(new):
             return
         if not is_folder(new):
@@ -54,7 +52,7 @@ class Staying:
                 yield from self.in_the_way(old + b"/" + name, new + b"/" + name)
 
     def carry_over(self, old: bytes, new: bytes) -> int:
-        """Links into the folder `new` what stays of the folder `old`; how many. Raises OSError."""
+        """Into the folder `new`; how many. Raises OSError."""
         if not is_folder(old) or not is_folder(new):
             return 0
         count = 0
@@ -73,7 +71,7 @@ class Staying:
         return count
 
     def _carry_folder(self, old: bytes, new: bytes) -> int:
-        """One that the backup does not have is there for what stays in it."""
+        """A folder that the backup does not have is made for what stays in it."""
         if os.path.lexists(new):
             return self.carry_over(old, new)
         if not self.has_some(old):
@@ -84,7 +82,7 @@ class Staying:
         return count
 
     def _is_left_out(self, path: bytes) -> bool:
-        """By its own name or path, or by those of a folder above it."""
+        """By its own name or path, or a folder's above it."""
         below = path[self._base :]
         if self._is_excluded is None or not below:
             return False
@@ -93,7 +91,6 @@ class Staying:
 
 
 def is_folder(path: str | bytes) -> bool:
-    """Itself, not what a link leads to."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -101,7 +98,7 @@ def is_folder(path: str | bytes) -> bool:
 
 
 def is_database(path: str | bytes) -> bool:
-    """A regular file that SQLite made, itself and not what a link leads to."""
+    """A regular file that SQLite made, no link followed."""
     try:
         with contextlib.closing(SourceFile(os.fsdecode(path))) as file:
             return file.begins_with(SQLITE)
@@ -110,7 +107,6 @@ def is_database(path: str | bytes) -> bool:
 
 
 def _database_of(path: bytes) -> bytes | None:
-    """The database that SQLite keeps this file beside."""
     bases = (path[: -len(ending)] for ending in COMPANIONS if path.endswith(ending))
     return next((base for base in bases if is_database(base)), None)
 
@@ -125,7 +121,7 @@ def _is_special(path: bytes) -> bool:
 
 
 def _link(old: bytes, new: bytes) -> int:
-    """All of a tree; folders are made anew with the rights of the old ones."""
+    """Folders are made anew with the old ones' rights."""
     found = os.lstat(old)
     if not stat.S_ISDIR(found.st_mode):
         if os.path.lexists(new):
@@ -140,7 +136,6 @@ def _link(old: bytes, new: bytes) -> int:
 
 
 def _dress(folder: bytes, found: os.stat_result) -> None:
-    """With the owner, rights and times of another."""
     if os.geteuid() == 0:
         os.chown(folder, found.st_uid, found.st_gid)
     os.chmod(folder, stat.S_IMODE(found.st_mode))  # noqa: PTH101 - likewise

@@ -58,7 +58,6 @@ class Task(msgspec.Struct, kw_only=True):
     header: Header
     recipients: list[str] = []
     summary: dict[str, Any] | None = None
-    """Once all parts were confirmed."""
 
 
 def run(assignment: Assignment, control: Control) -> dict[str, Any]:
@@ -177,7 +176,6 @@ class BackupUpload:
             self._control.progress("scanning", files)
 
     def _sent(self, task: Task, have: dict[int, str]) -> dict[str, Any]:
-        """Their totals."""
         header = task.header
         roots = {name: place_of(source) for name, source in header.sources.items()}
         pump = Pump(
@@ -220,7 +218,6 @@ class BackupUpload:
             pause = min(ASK_MOST_S, pause * 1.5)
 
     def _completed(self, task: Task, data: Mapping[str, Any]) -> dict[str, Any]:
-        """It is the next one's base."""
         own, summary = self._assignment.backup_id, task.summary or {}
         meta, sha256 = self._indexes.meta, data.get("sha256") or summary.get("sha256", "")
         is_base = (meta is not None and meta.backup_id == own) or self._indexes.promote(own)
@@ -239,7 +236,6 @@ class BackupUpload:
 
 
 def announced(header: Header) -> dict[str, Any]:
-    """What the hub learns of it beforehand."""
     suffix = SUFFIXES[header.compression] + (".age" if header.encrypted else "")
     return {
         "backup_type": header.backup_type,

@@ -25,7 +25,6 @@ COMPANIONS: Final = (b"-wal", b"-shm", b"-journal")
 """SQLite's, beside a database in use: in its snapshot, never copied."""
 
 Notice = Callable[[bytes, str, str], None]
-"""Path, code and text of a fault."""
 IsExcluded = Callable[[bytes, bytes], bool]
 """Whether a name is left out: its path below the source, and itself."""
 
@@ -136,8 +135,6 @@ class Walk:
 
 
 class _Named(Protocol):
-    """os.DirEntry, or a name from a file."""
-
     @property
     def name(self) -> bytes: ...
 

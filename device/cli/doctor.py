@@ -175,7 +175,6 @@ def _paths(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
 
 
 def _folders(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
-    """Whether the terminal's user reaches the declared folders."""
     folders = DeclaredFolders(settings.names("remote_download_folders"), settings.names("remote_upload_folders"))
     if not folders.all:
         return

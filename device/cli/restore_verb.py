@@ -150,8 +150,6 @@ def _most(folder: Path) -> int:
 
 
 class _Percent:
-    """On a terminal only."""
-
     def __init__(self, total: int) -> None:
         self._total = max(1, total)
         self._last = -1

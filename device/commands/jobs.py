@@ -62,7 +62,6 @@ class Job:
 
     @property
     def left_s(self) -> float:
-        """Until the deadline; 0 behind it."""
         return max(0.0, self.deadline - time.monotonic())
 
     def prolong(self, seconds: float) -> None:

@@ -14,7 +14,6 @@ from protocol.commands import ExtendRemoteAccess, Ping, SetStatus, StartRemoteAc
 from protocol.messages import Failure
 
 Decided = tuple[Fact, dict[str, object]]
-"""The fact, and the result for the answer."""
 
 
 class AtomicCommand(Protocol):

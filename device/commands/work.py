@@ -21,7 +21,6 @@ MAX_JOBS: Final = 8
 MAX_WAITING: Final = 64
 MAX_UNWRITTEN: Final = 1000
 PROGRESS_EVERY_S: Final = 0.5
-"""Of one phase."""
 
 INTERRUPTED: Final = "the agent was stopped while doing it; it was not repeated"
 
@@ -71,7 +70,6 @@ class CommandWork:
         return any(begun.ending == "boot" for begun in self._keeper.memory.begun.values())
 
     def now(self, command_id: str) -> CommandUpdate | None:
-        """Of an open command."""
         task = self._tasks.get(command_id)
         return self._unwritten.get(command_id) if task is None else task.sent
 

@@ -27,7 +27,6 @@ def text(value: object) -> Safe:
 
 
 def fill(template: str, **values: object) -> Safe:
-    """`template` is a constant."""
     return Safe(template.format(**{name: text(value) for name, value in values.items()}))
 
 
@@ -98,7 +97,6 @@ def machine(shown: Snapshot, language: str, *, refreshes: bool = False) -> str:
 
 
 def ticket_form(language: str, *, was_wrong: bool) -> str:
-    """For somebody without a ticket."""
     texts = texts_in(language)
     wrong = fill('<p role="alert">{text}</p>', text=texts("page_ticket_wrong")) if was_wrong else Safe("")
     body = fill(

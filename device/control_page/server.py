@@ -48,7 +48,6 @@ class PageRules:
 
     @property
     def always(self) -> bool:
-        """Bound to more than loopback."""
         return not is_loopback(self.bind)
 
     @property

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from device.control_page.server import ControlPage
 
 LOOK_S: Final = 2.0
-"""For services to answer."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ class ControlPageService:
         self._page: ControlPage | None = None
 
     async def open(self) -> None:
-        """Where it is bound to a network."""
         from protocol.addresses import is_loopback
 
         if not is_loopback(self._sources.settings().text("remote_access_bind")):

@@ -54,7 +54,6 @@ class Visitors:
         self._until: dict[str, float] = {}
 
     def admit(self) -> str:
-        """A new secret for the cookie."""
         while len(self._until) >= MAX_VISITORS:
             del self._until[next(iter(self._until))]
         secret = secrets.token_urlsafe(24)

@@ -111,7 +111,6 @@ class StateKeeper:
             await self._disk.call(self._journal.rewrite, self.memory.summary())
 
     async def step(self, decide: Callable[[MachineState], Fact]) -> Fact:
-        """Of the present state."""
         async with self._lock:
             fact = decide(self.memory.state)
             await self._disk.call(lambda: self._journal.append(fact))

@@ -36,7 +36,6 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """For another command's result."""
         return sum(isinstance(e, CommandUpdate) for e in self._entries.values()) >= MAX_RESULTS
 
     def put(self, entry: Entry) -> None:

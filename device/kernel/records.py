@@ -19,7 +19,6 @@ class Record(NamedTuple):
     seq: int
     payload: bytes
     end: int
-    """Behind the record."""
 
 
 def pack(seq: int, payload: bytes) -> bytes:

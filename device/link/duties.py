@@ -42,8 +42,6 @@ class LinkHandlers:
 
 
 class LinkDuties:
-    """`serve` returns how the link ended."""
-
     def __init__(
         self, link: HubLink, spool: SampleSpool, disk: WorkerThread, keeper: StateKeeper, handlers: LinkHandlers
     ) -> None:

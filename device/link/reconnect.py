@@ -30,7 +30,6 @@ class Reconnector:
         self.ended = asyncio.Event()
         """Set after every attempt; the waiter clears it."""
         self.stopping = False
-        """Nothing is opened again."""
 
     async def run(self) -> None:
         while True:

@@ -18,7 +18,6 @@ from protocol.limits import REPLACED_LEAST_S, REPLACED_MOST_S
 CAP_S: Final = 60.0
 SLOW_CAP_S: Final = 300.0
 SLOW_LEAST_S: Final = 30.0
-"""For a refused key."""
 VERSION_LEAST_S: Final = 600.0
 RESET_AFTER_S: Final = 30.0
 """A link live for so long resets the failures."""

@@ -130,7 +130,6 @@ class RemoteAccessServer:
         return Fact(at=time.time(), session=extended(running.session, since_s, duration, self._rules))
 
     def ended_fact(self, state: MachineState, reasons: Mapping[int, str], now: str) -> Fact:
-        """Each with its reason."""
         ending = {one: why for one, why in reasons.items() if one in self.open_sessions}
         reports = tuple(ended_report(one, why, now) for one, why in ending.items())
         following = over(state, self.open_sessions, ending)

@@ -19,7 +19,6 @@ class DeclaredFolders:
 
     @property
     def all(self) -> list[str]:
-        """Each once, normalised."""
         return list(dict.fromkeys(filter(None, map(self.written, (*self.download, *self.upload)))))
 
     @staticmethod

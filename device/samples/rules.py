@@ -52,7 +52,6 @@ class SamplingPlan:
         return min(self._kept_at, self._live_at)
 
     def take(self, now: float) -> Due:
-        """Sets their next beats."""
         due = Due(kept=now >= self._kept_at, live=now >= self._live_at)
         if due.kept:
             self._kept_at = _next_beat(self._kept_at, self._kept_interval, now)

@@ -65,7 +65,6 @@ class Sampler:
         self._logged_watched = 0.0
         self._replanned_at = float("-inf")
         self.latest: Sample | None = None
-        """For the control page."""
         self.beats = 0
         """Grows while this works; for the watchdog."""
 

@@ -58,12 +58,10 @@ class AgentSettings:
 
     @property
     def device_id(self) -> str:
-        """On the wire and in REST paths."""
         return self.text("rvm_id")
 
     @property
     def base_url(self) -> str:
-        """Without a slash at its end."""
         return self.text("myrvm_base_url").rstrip("/")
 
     @property
@@ -109,7 +107,6 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> AgentSettings:
 
 
 def nearest(key: str) -> str:
-    """The most similar known key, or ""."""
     return next(iter(difflib.get_close_matches(key.lower(), KEYS, n=1, cutoff=0.5)), "")
 
 
@@ -185,5 +182,4 @@ KEY_NAMES: Final = ("API_TOKEN", "API_TOKEN_FILE")
 
 
 def without_key() -> dict[str, str]:
-    """For processes that we start."""
     return {name: value for name, value in os.environ.items() if not name.upper().endswith(KEY_NAMES)}

@@ -74,5 +74,4 @@ KEYS: Final[dict[str, Key]] = {
 
 
 def is_dynamic(key: str) -> bool:
-    """Whether the hub may set it too."""
     return key in SETTINGS

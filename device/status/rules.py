@@ -27,8 +27,6 @@ Kept = UnsetType
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Returns after a status with an `until`."""
-
     status: Status
     special_status: SpecialStatus | None = None
     reason: Text | None = None

@@ -32,7 +32,6 @@ class RVMStatusChecker:
         self._wall = wall
 
     def check_status(self) -> MachineState:
-        """Last declared, or set by a command."""
         return self._keeper.state
 
     async def update_status(

@@ -38,7 +38,6 @@ class JtopAdapter:
         return self._read(lambda stats: float(stats["GPU"]), 0.0, 100.0)
 
     def power(self) -> SensorReading:
-        """Of the whole board."""
         return self._read(lambda stats: float(stats["Power TOT"]) / 1000, 0.0, 1000.0)
 
     def close(self) -> None:

@@ -92,7 +92,6 @@ KNOWN_LINKS: Final = (
 
 
 def gpu_usage(root: Path) -> SensorReading:
-    """Percent of the time."""
     found = False
     for file in _load_files(root):
         found = found or file.exists()

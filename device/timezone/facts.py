@@ -55,7 +55,6 @@ class ZoneFacts:
         return self._ntp(), None if offset is None else round(offset, 3)
 
     def now(self) -> str:
-        """The hub's, when known."""
         return rfc3339(self._hub_clock.now(time.monotonic(), datetime.now(timezone.utc)))
 
     def look(self) -> None:
@@ -66,7 +65,6 @@ class ZoneFacts:
             self.seen = Seen(boot=self._boot, zone=zone, changed=time.monotonic())
 
     async def set(self, name: str, step: Step) -> Failure | None:
-        """Set and verify it."""
         self.look()
         if self.zone != name:
             await step("setting")
@@ -83,7 +81,6 @@ class ZoneFacts:
         return Failure(code="not_verified", message=f"it was set to {name}, but the system still says {now}")
 
     async def completed(self, report: TimezoneReport, settings: AgentSettings, trouble: SyncTrouble) -> TimezoneReport:
-        """With the present facts."""
         self.look()
         zone, (ntp, offset) = self.seen.zone, self.clock()
         done = zone == report.timezone

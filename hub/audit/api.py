@@ -60,8 +60,6 @@ class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
 
 
 class EventsQuery(MachineEventsQuery, rename={"start": "from", "end": "to"}):
-    """`rvm` is an id or device_id."""
-
     rvm: Name | None = None
 
 
@@ -126,7 +124,6 @@ def visible(call: Call, rvm: str | None) -> frozenset[int] | None:
 
 
 def kinds_in(text: str) -> list[str]:
-    """Each once. Raises Problem."""
     named = _several("kind", text)
     if not set(named) <= set(KINDS):
         raise invalid({"kind": [Text("expect.one_of", {"values": list(KINDS)})]})

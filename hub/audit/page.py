@@ -37,8 +37,8 @@ MOST_OFFERED: Final = 300  # Machine names that the field offers; beyond that it
 
 
 class PageOfEvents(NamedTuple):
-    """`rows`: every event that is shown; `onward`: the id that the next page begins before; `reached`: how far back a
-    search came that stopped early."""
+    """`rows`: every shown event; `onward`: the next page begins before it; `reached`: how far back a stopped search
+    came."""
 
     happenings: list[Happening]
     rows: list[EventRow]
@@ -212,7 +212,7 @@ async def _filled(
 
 
 async def _newer(store: Store, filters: EventFilters, before: EventMark | None) -> list[EventRow]:
-    """What the page before has shown last, newest first. The mark's own event among it."""
+    """What the page before showed last, newest first, with the mark's own event."""
     if before is None:
         return []
     page = await search(store, filters, AROUND, after=EventMark(before.at, before.id - 1))

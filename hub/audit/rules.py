@@ -89,7 +89,6 @@ KINDS: Final = tuple(dict.fromkeys(code.partition(".")[0] for code in CODES))
 
 
 def lacking(code: str, params: Mapping[str, object], before: object, after: object) -> list[str]:
-    """An unknown code lacks itself."""
     has = CODES.get(code)
     if has is None:
         return ["code"]

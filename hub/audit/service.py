@@ -159,7 +159,6 @@ def _last(sentence: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON in which a formula's beginning is escaped."""
     text = "" if value is None else msgspec.json.encode(value).decode()
     return _AFTER_SEMICOLON.sub(lambda found: f"{found[1]}\\u{ord(found[2]):04x}", text)
 

@@ -101,7 +101,6 @@ def view(row: BackupRow) -> dict[str, Any]:
 
 
 async def _kept(call: Call, found: Iterable[BackupRow]) -> list[dict[str, Any]]:
-    """With `expires_at`."""
     kept = keep.kept_until(await rows.kept(call.context.store, call.machine.id), retention_of(call.machine))
     until = {number: one.until for number, one in kept.items() if one.until is not None}
     return [view(replace(row, expires_at=until.get(row.id))) for row in found]
@@ -119,7 +118,6 @@ async def find(call: Call) -> BackupRow:
 
 
 async def start_backup(call: Call, group_id: str | None = None) -> Answer:
-    """`group_id`: it is one of many."""
     given: BackupWanted = call.body or BackupWanted()
     wanted = Wanted(
         given.backup_type, given.include_images, given.include_logs, reason=given.reason, group_id=group_id
@@ -136,7 +134,6 @@ async def start_backup(call: Call, group_id: str | None = None) -> Answer:
 
 
 async def _same(call: Call, command: CommandRow, given: BackupWanted) -> BackupRow:
-    """The backup that a repeated Idempotency-Key made."""
     row = await rows.of_command(call.context.store, command.id)
     if row is None or command.issued_by != call.principal.actor or row.backup_type != given.backup_type:
         raise Problem("conflict", Text("idempotency_reused"))

@@ -1,5 +1,4 @@
-"""`/machines/{id}/backups/{backup_id}`: one backup with its chain, report and files. Works without script, by the
-operations of the API."""
+"""`/machines/{id}/backups/{backup_id}`: one backup with its chain, report and files."""
 
 from __future__ import annotations
 
@@ -58,7 +57,6 @@ async def show_backup(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200, notice: str = "") -> Response:
-    """`fault`: the sentence of a refused form."""
     row = await api.find(visit.call(machine=found))
     head = await tab.head(visit, found)
     values = {**await _whole(visit, found, row), "m": head["m"], "listing": await _listing(visit, found, row)}

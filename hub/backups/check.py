@@ -147,8 +147,8 @@ async def _write(end: int, piece: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def _running(command: list[str], feeds: Sequence[_Feed], scratch: Path) -> AsyncIterator[Popen]:
-    """Nothing of the child is left, whatever happens. It begins and ends in threads: the loop would stand still until a
-    busy computer gives the new process a turn."""
+    """Nothing of the child is left. It begins and ends in threads: the loop would stand still until a busy computer
+    gives it a turn."""
     with anyio.CancelScope(shield=True):
         try:
             process = await anyio.to_thread.run_sync(_begin, command, [feed.reading for feed in feeds])

@@ -277,7 +277,6 @@ def _must_be_there(row: BackupRow) -> None:
 
 
 def file_name(call: Call, row: BackupRow) -> str:
-    """`NAME-backup-ID-20261129-0300.tar.gz`."""
     machine = call.context.fleet.machines.get(row.rvm_id)
     name = _EASY.sub("_", "" if machine is None else machine.name).strip("_") or f"machine-{row.rvm_id}"
     ending = (row.file_path or "").rpartition("/")[2].partition(".")[2]

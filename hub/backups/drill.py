@@ -65,7 +65,6 @@ class Drills:
         self._work = asyncio.Event()
         self._ended: list[CommandRow] = []  # Bound: the drills of machines, one a machine, until the next look
         self.running: int | None = None
-        """The backup being unpacked."""
 
     def wake(self) -> None:
         self._work.set()
@@ -123,7 +122,6 @@ class Drills:
         return chosen if chosen is not None and await self.is_readable(chosen) else None
 
     async def _ask_machine(self, row: BackupRow) -> None:
-        """Where it is online and verifies no other."""
         machine = self._fleet.machines.get(row.rvm_id)
         if machine is None or VERIFY not in machine.capabilities or not machine.linked:
             return

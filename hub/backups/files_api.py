@@ -68,8 +68,6 @@ class FilesOfBackup(msgspec.Struct):
 
 
 class FileLists:
-    """Reads manifests in a few threads."""
-
     def __init__(self) -> None:
         self.threads = anyio.CapacityLimiter(AT_A_TIME)
 
@@ -161,7 +159,6 @@ _PATH: Final = b'"path":"'
 
 
 def _raw(path: str) -> bytes:
-    """Its JSON, without the quotes."""
     return msgspec.json.encode(path)[1:-1]
 
 

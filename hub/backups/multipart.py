@@ -142,7 +142,6 @@ _MAGIC: Final = ((b"\x1f\x8b", ".tar.gz"), (b"\x28\xb5\x2f\xfd", ".tar.zst"), (b
 
 
 _HEAD: Final = 512
-"""First bytes that show the kind of archive."""
 
 
 class Sink:

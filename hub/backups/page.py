@@ -1,5 +1,5 @@
-"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and the list; `/bulk/backups` and
-`/admin/backups`: of many machines. Works without script, by the operations of the API."""
+"""`/machines/{id}/backups`: when the next backup comes, the form that asks for one, and the list; `/bulk/backups`
+and `/admin/backups`: of many machines."""
 
 from __future__ import annotations
 
@@ -145,7 +145,6 @@ def _kept(kept: keep.Kept | None) -> tuple[int | None, str] | None:
 
 
 def in_ms(row: msgspec.Struct) -> dict[str, Any]:
-    """With instants in epoch ms."""
     members = msgspec.structs.asdict(row)
     return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
 
@@ -235,7 +234,6 @@ def _cannot(found: Machine) -> str:
 
 
 def _given(visit: Visit, found: Machine) -> dict[str, Any]:
-    """As sent, else from the machine's settings."""
     form, settings = visit.form, found.effective_settings
     if "backup_type" in form:
         return {"backup_type": form["backup_type"], "images": bool(form.get("images")), "logs": bool(form.get("logs"))}
@@ -283,7 +281,6 @@ async def ask_or_start_many(visit: Visit) -> Response:
 
 
 async def _ask(visit: Visit, machine: Machine, group: str) -> str:
-    """The refusal's sentence, or ""."""
     try:
         await api.start_backup(cards.once(visit, machine, api.BackupWanted(backup_type="incremental")), group)
     except (Problem, Refused) as refused:
@@ -312,8 +309,6 @@ MOST_TAKING: Final = 20
 
 
 class TakingMachine(NamedTuple):
-    """A machine and what its backups take."""
-
     id: int
     name: str
     space: texts.BackupSpace

@@ -54,7 +54,6 @@ class RestoresQuery(msgspec.Struct):
 
 
 def restore_view(row: RestoreRow, command: Any = None) -> dict[str, Any]:
-    """`command`: its command, where known."""
     shown = None if command is None else views.command_view(command)
     return views.answer(RestoreView, row, command=shown, progress=None if command is None else command.progress)
 

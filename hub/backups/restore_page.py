@@ -1,5 +1,5 @@
 """`/machines/{id}/backups/{backup_id}/restore` and `/machines/{id}/restores/{restore_id}`: choose, preview, restore,
-follow. Works without script, by the operations of the API."""
+follow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from hub.web.http.validation import validate
 from hub.web.shell.page import Visit, go, who
 
 MOST_PATHS: Final = 100
-"""Files that one form may name."""
 
 
 async def show_form(visit: Visit) -> Response:
@@ -127,7 +126,6 @@ async def part_restore(visit: Visit) -> dict[str, Any]:
 
 
 async def restore(visit: Visit) -> Response:
-    """Restore what the preview of the address showed."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "backup.restore", found.id)
     row = await restore_api.find_restore(visit.call(machine=found))

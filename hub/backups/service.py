@@ -42,7 +42,7 @@ UNCLAIMED: Final = timedelta(hours=2)
 """An upload without a row is left alone for so long: its row may be on its way."""
 PREFIX: Final = "backups/"
 ROOM_S: Final = 2.0
-"""So long one look at what is kept counts for the parts that come: many of them are no flood of reads."""
+"""So long one look counts for the parts that come: no flood of reads."""
 
 
 class Backups:

@@ -21,9 +21,7 @@ from hub.web.http.problems import Problem, Text
 MOST_PARTS: Final = 24
 """Bodies read at once: 1 MiB each where the store is a folder, else 8 MiB."""
 MOST_FORMS: Final = 2
-"""Whole archives read at once."""
 WAIT_S: Final = 10.0
-"""For a free place."""
 SILENCE_S: Final = 30.0
 """Without a byte of a body; the whole may take as long as a slow line needs."""
 STORE_RETRY_S: Final = 15.0
@@ -154,7 +152,6 @@ async def _written(backups: Backups, request: Request, row: BackupRow, part: Bac
 
 
 def store_away(error: ObjectsError) -> Problem:
-    """503."""
     key = "backup.store_full" if isinstance(error, ObjectsFullError) else "backup.store_away"
     return Problem("unavailable", Text(key), retry_after=STORE_RETRY_S, code="store_away")
 

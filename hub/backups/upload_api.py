@@ -35,8 +35,6 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", extra={
 
 
 class Estimate(msgspec.Struct):
-    """Of what will be read, before packing."""
-
     bytes: Count
     files: Count = 0
 
@@ -150,7 +148,6 @@ async def put_part(call: Call) -> Answer:
 
 
 def _announced_part(call: Call) -> BackupPartRow:
-    """From the address and the headers."""
     number = whole_number(call.request.path_params["number"], MAX_PARTS)
     if not number:
         raise not_found()

@@ -41,7 +41,6 @@ class OpenData:
 
 
 def settings_of(wanted: argparse.Namespace, **more: object) -> Settings:
-    """Flags over environment over defaults."""
     given = {name: getattr(wanted, name, None) for name in (*DATA_FLAGS, *SERVE_FLAGS)} | more
     if given["data_dir"] is None and not os.environ.get("RVM_DATA_DIR"):
         given["data_dir"] = CHECKOUT / "data"

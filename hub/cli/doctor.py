@@ -127,7 +127,6 @@ async def check_administrator(settings: Settings) -> CheckResult:
 
 
 def check_backup(settings: Settings) -> CheckResult:
-    """The hub's own, as `backup` noted it."""
     try:
         noted = json.loads((settings.data_dir / LAST_BACKUP).read_text(encoding="utf-8"))
         file, made_at = str(noted["file"]), datetime.fromisoformat(str(noted["made_at"]).replace("Z", "+00:00"))

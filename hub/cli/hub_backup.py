@@ -51,10 +51,9 @@ from protocol.version import PRODUCT_VERSION
 LEFT_OUT: Final = frozenset({"sessions", "sign_in_links", "sign_in_failures"})
 """Ended sessions and used links must not come back."""
 LAST_BACKUP: Final = "last_backup.json"
-"""In the data folder, for `doctor`."""
 SPARE_BYTES: Final = 64 * 1024 * 1024
 GAP_AT_LEAST: Final = 1000
-"""For a clock that was set back meanwhile. Otherwise one a second is more than a hub gives."""
+"""For a clock set back meanwhile; else one a second is more than a hub gives."""
 GAP_AT_MOST: Final = 10_000_000
 """For one that was years wrong: the ids are 31 bits."""
 _OF_THIS_COMPUTER: Final = frozenset({"data_dir", "database_url", "warnings"})
@@ -126,7 +125,6 @@ async def _note(settings: Settings, shown: dict[str, Any]) -> None:
 
 
 def _waiting(settings: Settings) -> int:
-    """Recordings on the hub's own disk only."""
     return len(list((settings.data_dir / "recordings").glob("*.cast")))
 
 
@@ -193,8 +191,8 @@ async def _fill(settings: Settings, reader: BackupReader) -> None:
 
 
 def _gap(made_at: str) -> int:
-    """How many numbers of backups and of restores the hub may have given after its copy was made: what people wrote
-    down and machines remember of them shall never mean another one."""
+    """Numbers of backups and restores that the hub may have given since its copy was made: they shall never mean
+    another one."""
     passed = now() - datetime.strptime(made_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
     return GAP_AT_LEAST + min(max(0, int(passed.total_seconds())), GAP_AT_MOST)
 
@@ -213,7 +211,6 @@ async def _missing_objects(settings: Settings, reader: BackupReader) -> list[str
 
 
 def _other_settings(reader: BackupReader, settings: Settings) -> dict[str, Any]:
-    """Those that differ from this hub's."""
     here = json.loads(json.dumps(_open_settings(settings)))
     theirs = json.loads(reader.plain(SETTINGS))
     return {

@@ -67,7 +67,6 @@ async def remove(wanted: argparse.Namespace) -> None:
 
 
 async def named(opened: OpenData, given: str) -> MachineRow:
-    """By device_id, name or id."""
     rows = await machines.all_machines(opened.store)
     for found in ("device_id", "name", "id"):
         for row in rows:

@@ -18,8 +18,6 @@ from texts.languages import from_environment
 
 
 class Exit(enum.IntEnum):
-    """The same for every verb."""
-
     OK = 0
     FAILED = 1
     USAGE = 2
@@ -54,7 +52,6 @@ def sentence(key: str, /, **values: object) -> str:
 
 
 def sentence_or(key: str, english: str, /, **values: object) -> str:
-    """Where the key may be missing."""
     texts = read(FOLDER, language())
     return texts(key, **values) if key in texts else english.format(**values)
 

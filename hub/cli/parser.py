@@ -135,7 +135,6 @@ def _user(verbs: Any) -> None:
 
 
 def _own(verb: Parser) -> None:
-    """What belongs to one person."""
     verb.add_argument("--language", choices=("en", "id", "auto"), help=sentence("help.user.language"))
     verb.add_argument("--timezone", metavar="ZONE", help=sentence("help.user.timezone"))
     verb.add_argument("--machine", metavar="MACHINE", action="append", default=[], help=sentence("help.user.machine"))
@@ -192,7 +191,6 @@ def _noun(verbs: Any, name: str) -> Any:
 
 
 def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:
-    """With --json and where the data is."""
     parser: Parser = verbs.add_parser(
         verb.rsplit(maxsplit=1)[-1],
         help=sentence(f"help.{key}"),

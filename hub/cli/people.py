@@ -46,14 +46,13 @@ async def make_link(opened: OpenData, user_id: int, email: str) -> SignInLink:
 
 
 async def invitation(opened: OpenData, user: UserRow) -> SignInLink:
-    """For 72 hours; those before it are worthless then."""
+    """For 72 hours; earlier ones are void."""
     secret, made, changes = rules.invite(user, now(), actors.SYSTEM)
     await opened.commit(*changes)
     return SignInLink(user.email, secret.text, made.expires_at)
 
 
 async def own_machines(opened: OpenData, named: list[str], sites: list[str], role: str) -> frozenset[int] | None:
-    """None when none are named."""
     if not named and not sites:
         return None
     if role != "technician":
@@ -75,8 +74,7 @@ MOST_LISTED = 10_000
 
 
 async def add(wanted: argparse.Namespace) -> None:
-    """Without a password an invitation is printed instead. Without a language the browser's is taken at the first
-    sign-in."""
+    """Without a password an invitation is printed; without a language the browser's is taken at sign-in."""
     email = data.email(wanted.email)
     name = data.name(wanted.name or email.partition("@")[0])
     source, zone = wanted.password_file, data.timezone_of(wanted.timezone)
@@ -137,7 +135,6 @@ async def create_token(wanted: argparse.Namespace) -> None:
 
 
 async def list_tokens(wanted: argparse.Namespace) -> None:
-    """Valid ones, newest first."""
     async with open_data(settings_of(wanted), create=False) as opened:
         people = {row.id: row.email for row in await users.all_users(opened.store)}
         rows = await stored.valid_tokens(opened.store, now(), MOST_LISTED)
@@ -218,7 +215,6 @@ async def _first_admin(opened: OpenData) -> UserWithMachines:
 
 
 async def edit(wanted: argparse.Namespace) -> None:
-    """Only what is named changes."""
     values = _values(wanted)
     async with open_data(settings_of(wanted), create=False) as opened:
         user = await person(opened, data.email(wanted.email))
@@ -312,7 +308,6 @@ async def list_sessions(wanted: argparse.Namespace) -> None:
 
 
 async def sign_out(wanted: argparse.Namespace) -> None:
-    """Everywhere."""
     async with open_data(settings_of(wanted), create=False) as opened:
         user = await person(opened, data.email(wanted.email))
         count = len(await stored.sessions_of(opened.store, user.id, now()))

@@ -90,7 +90,6 @@ def check_address(settings: Settings) -> None:
 def show_start(
     settings: Settings, url: str, link: SignInLink | None, *, open_browser: bool = False, machines: str = ""
 ) -> None:
-    """Address, sign-in, data, how to stop."""
     base = settings.public_url or url
     lines = [(sentence("start.open"), base + "/")]
     if link is not None:

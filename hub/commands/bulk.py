@@ -41,8 +41,6 @@ class MachineFilter(msgspec.Struct):
 
 
 class ManyCommands(msgspec.Struct):
-    """`rvms` (ids or device_ids) or `filter`."""
-
     name: CommandName
     args: dict[str, Any] = {}
     reason: Note | None = None
@@ -117,7 +115,6 @@ async def issue_many(
 
 
 def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
-    """Each machine once, in the given order."""
     if (wanted.rvms is None) == (wanted.filter is None):
         raise one_wrong("rvms", "rvms_or_filter")
     fleet, reaches = call.context.fleet, call.principal.reaches

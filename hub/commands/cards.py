@@ -41,8 +41,6 @@ class ShownJob(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """(Seconds, done), oldest first."""
-
     phase: str
     points: deque[tuple[float, float]]
 

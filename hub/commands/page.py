@@ -141,7 +141,6 @@ def _machine_named(visit: Visit, query: job_list.JobQuery) -> str:
 
 
 def _one_machine(visit: Visit, query: job_list.JobQuery) -> Machine | None:
-    """That the list is limited to."""
     machine = None if query.rvm is None else visit.context.fleet.machines.get(query.rvm)
     return machine if machine is not None and visit.user.reaches(machine.id) else None
 
@@ -166,7 +165,6 @@ async def part_job(visit: Visit) -> dict[str, Any]:
 
 
 async def cancel_job(visit: Visit) -> Response:
-    """A refusal is shown on the job's page."""
     command = await _job_named(visit)
     if not visit.may("command.send", command.rvm_id):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.operator")}))

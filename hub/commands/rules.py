@@ -338,8 +338,6 @@ def _finished(command: CommandRow, actor: actors.Actor, now: datetime) -> EventH
 
 
 class Issuer(Protocol):
-    """db.queries.users.UserWithMachines."""
-
     @property
     def role(self) -> str: ...
     @property

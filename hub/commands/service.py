@@ -36,8 +36,8 @@ class Waiting(msgspec.Struct):
 
 
 def require_reason(call: Call, name: str, args: Mapping[str, Any], reason: str | None) -> None:
-    """Of a person at the dashboard, for what takes a machine out of service or interrupts it. Programs and machines may
-    leave it out, as the API always let them. Raises Problem 422 at `reason`."""
+    """Of a person at the dashboard, for what takes a machine out of service. Programs and machines may leave it out.
+    Raises Problem 422 at `reason`."""
     takes_out = args.get("special_status") or args.get("status")
     needed = takes_out in NEEDS_REASON if name == "set_status" else name in DISRUPTIVE
     if needed and call.principal.via == "session" and not (reason or args.get("reason") or "").strip():
@@ -68,7 +68,6 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
 
 
 async def outcome(call: Call, command: CommandRow, wait: float) -> CommandRow:
-    """When it has ended, or after `wait` seconds."""
     if wait <= 0 or command.state in TERMINAL:
         return command
     ended = await call.context[Links].wait_for(command.id, wait)
@@ -110,9 +109,7 @@ CommandName = Literal["ping", "set_status", "sync_timezone", "restart_service", 
 
 DISRUPTIVE: Final = frozenset({"restart_service", "reboot"})
 _EXPECTED: Final[Mapping[str, str]] = {"until": "expect.time", "timezone": "expect.zone", "service": "expect.service"}
-"""Members whose sentence is clearer than their type's."""
 _CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")
-"""Keys of errors that are clear already."""
 
 
 def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from hub.model.changes import Change
 logger = logging.getLogger("myrvm.commit")
 
 LATER_S: Final = 0.25
-"""Write-behind waits so long for a commit."""
 MAX_LATER: Final = 10_000
 LATER_AT_ONCE: Final = 200
 
@@ -71,7 +70,6 @@ class Commits:
         self._hand_in()
 
     def _hand_in(self) -> None:
-        """As much write-behind as there is room for."""
         while self._later and self._behind < LATER_AT_ONCE:
             change, still = self._later.popleft()
             if still():

@@ -63,8 +63,6 @@ class Picture(NamedTuple):
 
 
 class Feed:
-    """`epoch` names one life of the hub."""
-
     def __init__(self, fleet: Fleet, *, epoch: str, version: str, clock: Callable[[], datetime]) -> None:
         self.epoch = epoch
         self.version = version
@@ -96,7 +94,6 @@ class Feed:
     # --- browsers ---------------------------------------------------------------------------------------------------
 
     def subscribe(self, principal: Principal) -> Subscription:
-        """Its first frame is a snapshot."""
         self._numbers += 1
         subscription = Subscription(self._numbers, principal)
         self._subscriptions[subscription.number] = subscription
@@ -108,7 +105,6 @@ class Feed:
             self._drop_pending()
 
     def rescope(self, subscription: Subscription, principal: Principal) -> None:
-        """New rights, from a new picture."""
         subscription.release(principal)
 
     def pause(self, subscription: Subscription) -> None:
@@ -252,7 +248,6 @@ class Feed:
         self._schedule(urgent=False)
 
     def _flush(self, only: set[int] | None = None) -> None:
-        """`only`: of these machines."""
         now = time.monotonic()
         self._last_urgent = now
         if only is None:
@@ -273,7 +268,6 @@ class Feed:
                 subscription.offer(frame)
 
     def _piece(self, rvm_id: int, members: set[str]) -> _Piece | None:
-        """Members that differ from what was last sent."""
         machine = self._fleet.machines.get(rvm_id)
         if machine is None:
             return None

@@ -35,7 +35,6 @@ s. Longer where they are kept more rarely."""
 
 
 async def load_fleet(store: Store, base: Values) -> Fleet:
-    """`base`: the hub's defaults."""
     common = await machines.fleet_settings(store)
     version = await machines.newest_settings(store)
     settings = CommonSettings(base, UNWRITTEN if common is None else desired_of(common), version)
@@ -155,7 +154,6 @@ class ForeignChanges:
 
 
 def difference(machine: Machine, row: Identity) -> Patch | None:
-    """None: equal."""
     values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine.row, name)}
     if "api_key" in values:
         values["quarantined_until"] = None
@@ -164,12 +162,12 @@ def difference(machine: Machine, row: Identity) -> Patch | None:
 
 EVERY_S: Final = 1.0
 AT_ONCE: Final = 100
-"""Lines of one look that are shown; a page that shows a list asks for it whole."""
+"""Lines of one look; a page that shows a list asks for it whole."""
 OWN: Final = 1000
 
 
 class ForeignEvents:
-    """`look` several times a second. A line that is missed is seen with the next reload: this is a hint."""
+    """`look` several times a second. A missed line comes with the next reload."""
 
     def __init__(self, store: Store, announce: Announcer, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store

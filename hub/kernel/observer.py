@@ -65,7 +65,6 @@ class Observer:
         self.look(machine)
 
     def uploaded(self, machine: Machine) -> None:
-        """By REST, with the machine's own key."""
         seen_at = self._clock()
         seen = Patch(MachineRow, machine.id, {"last_seen_at": seen_at})
         self._announce.soon(seen, lambda: machine.last_seen_at == seen_at)

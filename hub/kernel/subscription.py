@@ -106,7 +106,6 @@ class Subscription:
         self.recheck.set()
 
     def release(self, principal: Principal) -> None:
-        """From a full picture."""
         self.principal = principal
         self.viewer_class = ViewerClass.of(principal)
         self.held = False
@@ -114,7 +113,6 @@ class Subscription:
         self.ask_snapshot()
 
     def cut_off(self, code: int, reason: str) -> None:
-        """What waits is dropped."""
         if self._cut is None:
             self._cut = CutOffError(code, reason)
             self.drop_all()
@@ -151,7 +149,6 @@ class Subscription:
             await self._ready.wait()
 
     async def cut(self) -> CutOffError:
-        """Whatever the writer is doing."""
         await self._ended.wait()
         return self._cut or CutOffError(CloseCode.NORMAL, "ended")
 

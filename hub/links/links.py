@@ -149,7 +149,6 @@ class Links:
         return self._links.get(link.rvm_id) is link
 
     def unregister(self, link: MachineLink) -> bool:
-        """False: a newer link had replaced it."""
         if self._links.get(link.rvm_id) is not link:
             return False
         del self._links[link.rvm_id]

@@ -49,7 +49,6 @@ def too_soon(seen: Takeovers, now: float) -> float | None:
 
 
 def contested(seen: Takeovers, older: str, newer: str, now: float) -> bool:
-    """Count it; True: one too many."""
     seen.fights.append((now, older, newer))
     while seen.fights and seen.fights[0][0] < now - TAKEOVER_WINDOW_S:
         seen.fights.popleft()

@@ -39,8 +39,6 @@ Outcome = Literal["committed", "decided", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """A machine's link after hello."""
-
     link: MachineLink
     machine: Machine
     boot: Boot

@@ -298,7 +298,6 @@ def budget_refusal(context: HubContext, machine: Machine, cost: Cost) -> LinkRef
 
 
 def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
-    """By the Authorization header; two headers are none."""
     headers = connection.headers.getlist("authorization")
     scheme, _, key = headers[0].partition(" ")
     principal = machine_by_key(context, key.strip()) if len(headers) == 1 and scheme.lower() == "bearer" else None

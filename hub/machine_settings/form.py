@@ -28,7 +28,6 @@ from protocol.limits import MAX_INTEGER
 
 CODE: Final = "config.changed"
 LOOK_BACK: Final = 300
-"""Writes searched for who changed what."""
 
 Rows = dict[str, list[SettingRow]]
 Changed = Mapping[str, tuple[str, int, Any]]
@@ -91,7 +90,6 @@ def amount(reader: Reader, value: float, unit: str = "") -> str:
 
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:
-    """Of this machine (None: the fleet)."""
     # The fleet's own apart from the machines', however many those are, and by the index on (machine, time).
     writes = await events.list_events(store, limit=LOOK_BACK, codes=[CODE], of_fleet=True)
     if rvm_id is not None:
@@ -100,7 +98,6 @@ async def changed_last(store: Store, rvm_id: int | None) -> Changed:
 
 
 def newest_of(writes: Iterable[EventRow]) -> Changed:
-    """`writes` newest first."""
     found: dict[str, tuple[str, int, Any]] = {}
     for event in writes:
         for key in event.after or {}:
@@ -124,7 +121,6 @@ class FormState:
 
 
 def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
-    """From the address, after a write."""
     notice = visit.request.query_params.get("notice", "")
     return (NOTES[notice], visit.reader.t(f"settings.{notice}", n=version)) if notice in NOTES else None
 

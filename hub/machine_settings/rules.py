@@ -30,9 +30,7 @@ from protocol.limits import MAX_INTEGER, MAX_MESSAGE_BYTES
 from protocol.messages import Config
 
 RESERVED: Final = frozenset({"version", "values", "applied"})
-"""Members of the request, not keys."""
 _WELCOME_BYTES: Final = 1024
-"""Of the welcome beside the settings."""
 
 
 class SettingsRequest(NamedTuple):

@@ -29,7 +29,6 @@ from protocol.transitions import State
 
 TRIES: Final = 5
 SLICE: Final = 100
-"""Then others get the event loop."""
 
 
 async def write(

@@ -91,7 +91,6 @@ def _undone(visit: Visit) -> str:
 
 
 async def _unassigned(visit: Visit) -> Response:
-    """Nothing to see: whom to ask."""
     everybody = await users.all_users(visit.context.store)
     asked = [one.name for one in everybody if one.role == "admin" and one.disabled_at is None]
     return visit.render("unassigned.html", none_at_all=visit.user.machines is None, administrators=asked[:MOST_ASKED])
@@ -305,7 +304,6 @@ async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) ->
 
 
 def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[int, int]]:
-    """Times offline; the newest may last until now."""
     spans: list[tuple[int, int]] = []
     until = now
     for event in moves:  # newest first

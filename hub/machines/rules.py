@@ -115,7 +115,6 @@ def matches(
 
 
 def edited(rvm_id: int, values: Mapping[str, Any], now: datetime) -> list[Change]:
-    """Rows that name it by its device_id follow."""
     found: list[Change] = []
     if "device_id" in values:
         renamed = {"device_id": values["device_id"]}

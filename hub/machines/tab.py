@@ -88,7 +88,6 @@ def zone_of(reader: Reader, found: Machine) -> str:
 
 
 def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also: Iterable[str] = ()) -> dict[str, str]:
-    """Who acted as shown, and who could act."""
     shown = {found.row.status_by, *also}
 
     def acts(user: users.UserWithMachines) -> bool:

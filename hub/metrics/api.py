@@ -31,7 +31,6 @@ from protocol.limits import MAX_SAMPLES_PER_FRAME
 MAX_UPLOAD_BYTES: Final = 1024 * 1024
 COMMIT_WITHIN_S: Final = 5.0
 MAX_NAMED: Final = 20
-"""The rest is counted."""
 _LONGEST = timedelta(days=366)
 
 
@@ -194,7 +193,6 @@ async def _keep(
 
 
 def _show(context: HubContext, machine: Machine, found: rules.Sorted, now: datetime) -> None:
-    """Unless newer ones are shown."""
     newest = found.newest
     if newest is None or found.newest_at is None or context.fleet.find(machine.id) is None:
         return

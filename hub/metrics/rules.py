@@ -72,7 +72,6 @@ def sort(
     now: datetime,
     fallback_zone: str,
 ) -> tuple[Sorted, list[Fault]]:
-    """New ones under their boot."""
     groups: dict[int, list[tuple[int, datetime, bool, RestSample]]] = {}
     faults: list[Fault] = []
     seen: set[tuple[int, int | datetime]] = set()

@@ -14,7 +14,6 @@ Via = Literal["session", "login", "token", "key"]
 token."""
 
 USER_ROLES: Final[tuple[Role, ...]] = ("viewer", "technician", "operator", "admin")
-"""Least first."""
 
 _READERS: Final = frozenset[Role]({"viewer", "technician", "operator", "admin", "machine"})
 _PEOPLE: Final = frozenset[Role]({"viewer", "technician", "operator", "admin"})
@@ -102,7 +101,6 @@ class Principal:
 
     @property
     def is_signed_in(self) -> bool:
-        """Neither a token nor a machine."""
         return self.via in ("session", "login")
 
     @property
@@ -129,5 +127,4 @@ def role_needed(action: str) -> Role:
 
 
 def machines_of(role: str, own: frozenset[int]) -> frozenset[int] | None:
-    """Only technicians have a set."""
     return own if role == "technician" else None

@@ -10,18 +10,15 @@ from db.backup_records import GOOD_BACKUP, BackupRow
 from db.records import is_open
 
 CANCELLED: Final = "cancelled"
-"""The code of one that a person stopped."""
 ONLY_AGENT: Final = "only_agent"
-"""The machine counts it in its report when nothing but the agent's own file was there to save."""
+"""Counted in a report when only the agent's own file was there to save."""
 
 
 def is_there(row: BackupRow) -> bool:
-    """Whether the whole archive is stored."""
     return row.upload_status in GOOD_BACKUP and row.deleted_at is None
 
 
 def is_good(row: BackupRow) -> bool:
-    """Stored, and no drill failed."""
     return is_there(row) and row.drill_error is None
 
 
@@ -36,7 +33,6 @@ def was_cancelled(row: BackupRow) -> bool:
 
 
 def remembered(rows: Iterable[BackupRow]) -> dict[int, BackupRow]:
-    """Of one machine, by id."""
     known = sorted(rows, key=lambda row: row.id)
     ended = [row for row in known if not is_open(row)]
     tried = [row for row in ended if not was_cancelled(row)]
@@ -70,7 +66,6 @@ def cancelled_at(backups: Mapping[int, BackupRow]) -> datetime | None:
 
 
 def drill_failed_at(backups: Mapping[int, BackupRow]) -> datetime | None:
-    """When the last stored one failed its drill."""
     there = _last(filter(is_there, backups.values()))
     return None if there is None or there.drill_error is None else there.drill_at
 

@@ -34,7 +34,6 @@ class TokenBucket:
         self._at = now
 
     def available(self, now: float) -> float:
-        """Negative when in debt."""
         return min(self.burst, self._left + max(0.0, now - self._at) * self.rate)
 
     def wait(self, now: float, amount: float = 1.0) -> float:
@@ -94,13 +93,11 @@ class TokenBuckets(Generic[K]):
         return bucket
 
     def give_back(self, key: K, now: float, amount: float = 1.0) -> None:
-        """What `take` took, where it did not count."""
         bucket = self._buckets.get(key)
         if bucket is not None:
             bucket.spend(now, -amount)
 
     def _make_room(self, now: float) -> None:
-        """Those unused the longest are full first."""
         while self._buckets and next(iter(self._buckets.values())).is_full(now):
             self._buckets.popitem(last=False)
         if len(self._buckets) >= self.most:
@@ -124,7 +121,6 @@ REFUSED_WITHIN_S: Final = 30.0
 ROW_BYTES: Final = 200
 """With its index, on SQLite and PostgreSQL."""
 LINE_BYTES: Final = 400
-"""Beside what the machine words itself."""
 MIB: Final = 1024 * 1024
 DAY_S: Final = 86400.0
 MOST_REMEMBERED: Final = 100_000
@@ -241,7 +237,6 @@ EVENTS_AT_ONCE: Final = 300
 EVENTS_PER_MINUTE: Final = 60
 WINDOW_S: Final = 60.0
 MAX_PARAMS_BYTES: Final = 2048
-"""Of one event, as JSON."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -280,7 +275,6 @@ class ReportedEvents:
         return False
 
     def due(self, at: float, now: datetime) -> list[EventHappened]:
-        """Counts that are due, removed here."""
         lines = []
         for rvm_id, budget in list(self._budgets.items()):
             if budget.dropped and budget.due_at <= at:

@@ -19,7 +19,6 @@ Values = Mapping[str, Value]
 QUIET_S: Final = 365 * 86400.0
 """A machine that does not measure: only its link shows that it is there."""
 OTHER: Final = "other"
-"""The block of free keys."""
 
 
 class DesiredSettings(NamedTuple):
@@ -53,7 +52,6 @@ UNREPORTED: Final = ReportedSettings({})
 
 
 def reported_settings_of(reported: Values | None, refused: Iterable[str] | None) -> ReportedSettings:
-    """`refused`: keys answered with an error."""
     return ReportedSettings(reported, frozenset(reported) & frozenset(refused or ())) if reported else UNREPORTED
 
 
@@ -76,7 +74,6 @@ class EffectiveSettings:
     metrics_interval: float
     """While nobody watches."""
     upload_interval: float
-    """By HTTP only."""
 
     def text(self, key: str) -> str:
         return str(self.values[key])

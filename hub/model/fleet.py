@@ -42,7 +42,6 @@ SESSION_MEMBERS = frozenset({"lease"})
 BACKUP_MEMBERS = frozenset({"backup"})
 ALL_MEMBERS = frozenset({"*"})
 MOST_OF_A_REASON: Final = 200
-"""Of why a reading is absent."""
 _READINGS: Final = frozenset(Sample.__struct_fields__) - {"timestamp", "reasons"}
 
 
@@ -247,7 +246,6 @@ class Fleet:
         return Touched(machine.id, BACKUP_MEMBERS)
 
     def _backup_patched(self, change: c.Patch) -> Touched | None:
-        """Where the conditions name the machine."""
         machine = next((self.machines.get(value) for name, _, value in change.where if name == "rvm_id"), None)
         row = None if machine is None else machine.backups.get(change.key)
         return None if row is None else self._backup_is(msgspec.structs.replace(row, **change.values))

@@ -69,7 +69,6 @@ class Machine:
     epoch: int = 0
     """Of the newest link; its hello may not be stored yet."""
     seen_at: datetime | None = None
-    """Where newer than the row's."""
     linked: bool = False
     last_heard: float = 0.0
     last_gap: float = 0.0
@@ -89,7 +88,6 @@ class Machine:
     readings: Sample | None = None
     readings_at: datetime | None = None
     readings_of: tuple[str | None, int] = (None, -1)
-    """Boot and number of the newest readings."""
     recent: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=RECENT_SAMPLES))
     health: str = "ok"
     health_reasons: tuple[HealthReason, ...] = ()
@@ -99,7 +97,6 @@ class Machine:
     backups: dict[int, BackupRow] = field(default_factory=dict)
     """Those of hub.model.backups. Bound: four, as one is made at a time."""
     backup_full_at: datetime | None = None
-    """When they reach their quota, if soon."""
     pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline
     maybe_sent: set[str] = field(default_factory=set)  # Bound: a part of what was pending at the start
     """Recorded as queued, but perhaps sent: the last hub life ended without a flush."""
@@ -141,12 +138,10 @@ class Machine:
 
     @property
     def clock_zone(self) -> str:
-        """What its own clock shows."""
         return self.row.timezone or self.effective_settings.default_zone
 
     @property
     def reported_settings(self) -> ReportedSettings:
-        """By its own file and environment."""
         return reported_settings_of(self.row.config_own, self.row.config_errors)
 
     @property

@@ -79,13 +79,12 @@ def _by_age(machine: Machine, now: float) -> Verdict:
 
 
 def began(machine: Machine, connection: str, now: datetime) -> datetime:
-    """When the connection became this."""
     contact = machine.last_seen_at
     return now if connection != "offline" or contact is None else min(contact, now)
 
 
 def unstored(machine: Machine) -> dict[str, Any]:
-    """What its row lacks for a later life of the hub to know since when and why it is offline."""
+    """What a later life of the hub needs to know since when and why it is offline."""
     row = machine.row
     if row.connection_epoch != machine.epoch:
         return {}  # its hello is on the way, which stores the same
@@ -105,7 +104,6 @@ def received(machine: Machine, now: float) -> bool:
 
 
 def linked(machine: Machine, interval: float, now: float) -> None:
-    """A hello came."""
     machine.linked = True
     machine.uploads = False
     machine.close_reason = None
@@ -130,7 +128,6 @@ def uploaded(machine: Machine, interval: float, now: float) -> None:
 
 
 def unlinked(machine: Machine, close_reason: str | None, now: float) -> None:
-    """With the reason of its bye, or None."""
     machine.linked = False
     machine.close_reason = close_reason
     machine.unlinked_at = now

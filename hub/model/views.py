@@ -66,7 +66,6 @@ def _readings(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
 
 
 def readings_view(sample: Sample) -> dict[str, Any]:
-    """Absent ones as None."""
     return {name: getattr(sample, name) for name in READINGS}
 
 
@@ -108,7 +107,6 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
 
 
 def _columns(record: type[TableRow], hidden: frozenset[str]) -> dict[str, bool]:
-    """Shown columns, and whether each is an instant."""
     return {f.name: "datetime" in str(f.type) for f in msgspec.structs.fields(record) if f.name not in hidden}
 
 
@@ -159,7 +157,6 @@ MEMBERS = frozenset(_MEMBERS)
 
 
 def _model(hardware: dict[str, Any]) -> str | None:
-    """By its maker, or its processor."""
     named = hardware.get("model") or hardware.get("machine")
     return named[:MAX_NAME] if isinstance(named, str) else None
 
@@ -172,13 +169,11 @@ def session_view(session: RemoteSessionRow, recordings: int = 0, *, device_id: s
 
 
 def machine_view(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
-    """For lists, pages, the feed."""
     stamp = _STAMPS[times]
     return {member: read(machine, stamp) for member, read in _MEMBERS.items()}
 
 
 def machine_detail(machine: Machine, *, times: Times = "iso") -> dict[str, Any]:
-    """For GET /rvms/{id} and its own page."""
     return machine_view(machine, times=times) | {member: read(machine) for member, read in _DETAILS.items()}
 
 

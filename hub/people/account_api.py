@@ -27,8 +27,7 @@ from hub.web.http.validation import Email, Instant, Language, Limit, Password, R
 
 
 class Account(msgspec.Struct):
-    """Who the credential belongs to. `machines` is null for everybody who reaches all of them, `timezone` for whoever
-    reads times where the machine stands."""
+    """`machines` null: all of them; `timezone` null: times are read where the machine stands."""
 
     kind: Literal["user", "machine"]
     id: int
@@ -153,8 +152,7 @@ def _refused(refused: signing_in.SignInRefused) -> Problem:
 
 @of_record(SessionRow, without=("user_id", "hash"))
 class SignInSession(msgspec.Struct):
-    """`ip` and `user_agent` are those of the sign-in; `last_used_at` is noted every five minutes; `current` is the one
-    that asks."""
+    """`ip` and `user_agent`: of the sign-in; `last_used_at`: noted every five minutes; `current`: the one that asks."""
 
     current: bool
 

@@ -1,4 +1,4 @@
-"""Pages of people: sign in and out, one's own account and its sessions, tokens; by the operations of the API."""
+"""Pages of people: sign in and out, one's own account, sessions and tokens, by the operations of the API."""
 
 from __future__ import annotations
 
@@ -123,7 +123,6 @@ async def show_link(visit: Visit) -> Response:
 
 
 async def use_link(visit: Visit) -> Response:
-    """The whole link or its secret."""
     secret = visit.form.get("link", "")[:MAX_TEXT].strip().rpartition("#")[2]
     try:
         signed = await signing_in.by_link(visit.context, visit.request, secret, visit.reader.language)
@@ -181,12 +180,12 @@ _SYSTEMS: Final = (
     ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("CrOS", "ChromeOS"), ("Windows", "Windows"),
     ("Macintosh", "Mac"), ("Linux", "Linux"),
 )  # fmt: skip
-"""In the order in which they are looked for: Edge also calls itself Chrome, and Chrome Safari."""
+"""In this order: Edge also calls itself Chrome, and Chrome Safari."""
 MOST_OF_AGENT: Final = 40
 
 
 def device(r: Reader, user_agent: str | None) -> str:
-    """`Chrome on Android`; a program by how it names itself."""
+    """`Chrome on Android`; a program's own name."""
     text = user_agent or ""
     browser = next((name for mark, name in _BROWSERS if mark in text), "")
     system = next((name for mark, name in _SYSTEMS if mark in text), "")
@@ -200,7 +199,7 @@ UTC: Final = "UTC"
 
 @dataclass(frozen=True, slots=True)
 class SessionLine:
-    """Instants in epoch ms; `used`: about when it was used last."""
+    """Instants in epoch ms; `used`: about when it was last used."""
 
     id: int
     device: str
@@ -226,7 +225,7 @@ Ending = Callable[[Call], Awaitable[Answer]]
 
 
 async def end_one_or_all(visit: Visit, one: Ending, every: Ending) -> bool:
-    """By the form's `session`: an id, or `all`. Returns whether all were."""
+    """By the form's `session`: an id, or `all`; True: all."""
     chosen = visit.form.get("session", "")
     if chosen == "all":
         await every(visit.call())
@@ -241,7 +240,7 @@ async def end_one_or_all(visit: Visit, one: Ending, every: Ending) -> bool:
 
 
 def zone_given(form: Mapping[str, str]) -> str | None:
-    """Of the radio `zone` (site, utc or own) and the field beside it."""
+    """Of the radio `zone` (site, utc or own) and its field."""
     chosen = form.get("zone", "site")
     if chosen == "own":
         return form.get("timezone", "").strip()
@@ -249,7 +248,6 @@ def zone_given(form: Mapping[str, str]) -> str | None:
 
 
 def zone_shown(stored: str | None) -> dict[str, str]:
-    """The same two, of what is stored."""
     if stored is None:
         return {"zone": "site", "timezone": ""}
     return {"zone": "utc", "timezone": ""} if stored == UTC else {"zone": "own", "timezone": stored}
@@ -262,7 +260,6 @@ async def show_account(visit: Visit) -> Response:
 
 
 async def save_account(visit: Visit) -> Response:
-    """Name and zone."""
     wanted: dict[str, Any] = {"timezone": zone_given(visit.form)} if "zone" in visit.form else {}
     if "name" in visit.form:
         wanted["name"] = visit.form["name"].strip()
@@ -274,7 +271,7 @@ async def save_account(visit: Visit) -> Response:
 
 
 async def end_sessions(visit: Visit) -> Response:
-    """One's own: one, which may be this one, or everywhere."""
+    """One, which may be this one, or all."""
     this = visit.form.get("session") == str(visit.user.credential_id)
     every = await end_one_or_all(visit, account_api.end_own_session, account_api.sign_out_everywhere)
     if not (every or this):
@@ -285,7 +282,7 @@ async def end_sessions(visit: Visit) -> Response:
 
 
 async def preferences(visit: Visit) -> Response:
-    """Kept with the user, and in this browser for the pages before sign-in."""
+    """With the user, and in this browser before sign-in."""
     chosen = {name: visit.form[name] for name in ("language", "theme") if visit.form.get(name)}
     if visit.principal is not None and chosen:
         await account_api.edit_account(visit.call(validate(account_api.AccountPatch, chosen)))

@@ -39,9 +39,9 @@ def edit_user(
     user: UserRow, own: frozenset[int], values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime,
     by: Actor, *, unchanged: bool = False,
 ) -> list[Change]:  # fmt: skip
-    """[] when nothing would change. `machines` replaces `own`. A new password, a new role and being disabled end every
-    session and token; a password or being disabled also every open link. `unchanged`: Conflict "updated_at" once they
-    are other than here."""
+    """[] when nothing changes. `machines` replaces `own`. A new password, a new role and disabling end every session
+    and token; a password or disabling also every open link. `unchanged`: Conflict "updated_at" once they differ from
+    this."""
     new = {name: value for name, value in values.items() if value != getattr(user, name)}
     moved = machines is not None and machines != own
     if not new and not moved:
@@ -62,14 +62,14 @@ def edit_user(
 
 
 def machines_after(own: frozenset[int], role: str, wanted: frozenset[int] | None) -> frozenset[int] | None:
-    """None leaves them; somebody who is no technician any more keeps none."""
+    """None: unchanged; who is no technician any more has none."""
     if wanted is None and role != "technician" and own:
         return frozenset()
     return wanted
 
 
 def while_admin(user_id: int) -> Patch:
-    """A guard of its transaction: Conflict "admin" once they administer the hub no more."""
+    """Guard: Conflict "admin" once they are no administrator."""
     return Patch(UserRow, user_id, {}, where=(("role", "=", "admin"), ("disabled_at", "=", None)), must="admin")
 
 
@@ -83,7 +83,6 @@ def remove_user(user: UserRow, now: datetime, by: Actor) -> list[Change]:
 def create_token(
     user_id: int, name: str, secret: Secret, expires_at: datetime | None, now: datetime, by: Actor
 ) -> list[Change]:
-    """Without `expires_at`: until revoked."""
     token = TokenRow(
         user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, created_at=now
     )
@@ -103,12 +102,10 @@ def revoke_tokens(user_id: int, now: datetime) -> Patch:
 
 
 def use_token(token_id: int, now: datetime, ip: str | None) -> Patch:
-    """No event."""
     return Patch(TokenRow, token_id, {"last_used_at": now, "last_used_ip": ip})
 
 
 def end_sessions(user_id: int, digest: str | None = None) -> Drop:
-    """Of this hash, or every session."""
     return Drop(SessionRow, where=(*_of_user(user_id), *(() if digest is None else (("hash", "=", digest),))))
 
 
@@ -135,7 +132,6 @@ def end_session(session: SessionRow, email: str, now: datetime, by: Actor) -> li
 
 
 def sign_out_everywhere(user_id: int, email: str, count: int, now: datetime, by: Actor) -> list[Change]:
-    """Every session, however many are listed; tokens stay."""
     return [end_sessions(user_id), _ended(user_id, email, now, by, count)]
 
 
@@ -152,7 +148,6 @@ def is_token_revoked(change: Change) -> bool:
 
 
 def edited_user(change: Change) -> int | None:
-    """Whom a Change alters, signs out or removes."""
     if isinstance(change, Patch) and change.of is UserRow:
         return int(change.key) if change.values else None
     if isinstance(change, Patch) and change.of is TokenRow and change.key is None:
@@ -207,17 +202,15 @@ FORGET_S: Final = 30 * 60.0
 IDLE_S: Final = 12 * 3600.0
 ABSOLUTE_S: Final = 7 * 86400.0
 EXTEND_AFTER_S: Final = 300.0
-"""The use of a session is noted, and its end put off, at most this often."""
+"""Use is noted, and the end put off, at most so often."""
 LINK_S: Final = 15 * 60.0
 INVITATION_S: Final = 72 * 3600.0
 """For somebody on another shift."""
 
 MAX_EMAIL: Final = 200
-"""In its normal form, which can be longer."""
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 200
 EXAMPLE_PASSWORD: Final = "a long phrase only you know"  # noqa: S105 - shown to everybody, and refused
-"""In the API's documentation."""
 _KNOWN: Final = frozenset({
     "0123456789", "1234567890", "12345678910", "123456789a", "1q2w3e4r5t", "1qaz2wsx3edc", "admin12345",
     "admin123456", "adminadmin", "administrator", "changeme123", "changemenow", "iloveyou123", "indonesia123",
@@ -226,14 +219,14 @@ _KNOWN: Final = frozenset({
     "rahasia123", "reversevending", "sayang12345", "secret12345", "welcome123", "welcome1234", "zaq12wsxcde",
     "correcthorsebatterystaple", EXAMPLE_PASSWORD.replace(" ", ""),
 })  # fmt: skip
-"""Tried first by anybody, without spaces; and every password of our examples."""
+"""Guessed first, without spaces; and our examples' passwords."""
 _STEMS: Final = frozenset({
     "abc", "admin", "administrator", "asdfgh", "bismillah", "changeme", "dashboard", "hello", "iloveyou", "indonesia",
     "jakarta", "jetson", "katasandi", "letmein", "login", "master", "merdeka", "monkey", "myrvm", "operator", "passw",
     "password", "pass", "qwerty", "qwertyuiop", "rahasia", "reversevending", "root", "rvm", "sandi", "sayang", "secret",
     "superman", "teknisi", "technician", "test", "user", "welcome",
 })  # fmt: skip
-"""A word that many begin with, and nothing but digits and marks around it: `password123456`, `Rahasia2026!`."""
+"""Nothing but digits and marks around it: `password123456`, `Rahasia2026!`."""
 _LEET: Final = str.maketrans("013457@$!", "oleastasi")
 
 
@@ -269,13 +262,12 @@ def drop_failures(counted_as: str) -> Drop:
 
 
 def locks_of(email: str, locked: Iterable[SignInFailureRow]) -> list[SignInFailureRow]:
-    """By the account's name, and by places it is familiar with (a space, network, space, name)."""
+    """By the account's name, and its familiar places (a space, network, space, name)."""
     name = normal_email(email)
     return [failures for failures in locked if failures.email == name or failures.email.endswith(f" {name}")]
 
 
 def end_lock(user: UserRow, locked: Sequence[SignInFailureRow], now: datetime, by: Actor) -> list[Change]:
-    """`locked`: the account's own."""
     if not locked:
         return []
     params = {"user_id": user.id, "email": user.email}

@@ -1,4 +1,4 @@
-"""/users: who may sign in, with which role, and a technician's machines; invitations and locks. For administrators."""
+"""/users: who may sign in, with which role and machines; invitations and locks. For administrators."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ Sites = Annotated[list[Note], msgspec.Meta(max_length=100)]
 
 
 class User(msgspec.Struct):
-    """`machines` are a technician's own. `timezone` null: times are shown where the machine stands. `locked_until`: too
-    many wrong passwords were tried."""
+    """`machines`: a technician's own. `timezone` null: times are read where the machine stands. `locked_until`:
+    after too many wrong passwords."""
 
     id: int
     email: str
@@ -68,15 +68,15 @@ class AddedUser(User):
 
 
 class Invitation(msgspec.Struct):
-    """`sign_in_link` lets its holder in once; it is shown here and never again."""
+    """`sign_in_link`: single use, shown here and never again."""
 
     sign_in_link: str
     expires_at: Instant
 
 
 class NewUser(msgspec.Struct):
-    """Without a password the answer holds a link to sign in with once, within 72 hours. `sites`: the machines that
-    stand there now are theirs, too."""
+    """Without a password the answer holds a sign-in link, good once, within 72 hours. `sites`: also the machines
+    there now."""
 
     email: Email
     name: Title
@@ -89,8 +89,7 @@ class NewUser(msgspec.Struct):
 
 
 class UserPatch(msgspec.Struct):
-    """Only what is named changes. `machines` and `sites` together replace a technician's whole set; a site stands for
-    the machines that are there now."""
+    """`machines` and `sites` together replace a technician's whole set; a site stands for its machines now."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
     email: Email | msgspec.UnsetType = msgspec.UNSET
@@ -179,7 +178,6 @@ async def _invite(call: Call, user: users.UserWithMachines) -> Invitation:
 
 
 async def end_lock(call: Call) -> Answer:
-    """Also when there is none."""
     user = await named(call)
     locked = rules.locks_of(user.email, await credentials.locked_sign_ins(call.context.store, call.now))
     if made := rules.end_lock(user, locked, call.now, call.principal.actor):
@@ -211,7 +209,6 @@ async def _email(call: Call, given: str, own_id: int | None = None) -> str:
 
 
 def _own(call: Call, patch: UserPatch, role: str) -> frozenset[int] | None:
-    """None leaves it."""
     if patch.machines is msgspec.UNSET and patch.sites is msgspec.UNSET:
         return None
     machines = [] if patch.machines is msgspec.UNSET else patch.machines
@@ -238,7 +235,6 @@ def _machines(call: Call, named: list[int | str], sites: list[str], role: str) -
 
 
 async def named(call: Call) -> users.UserWithMachines:
-    """Of the path. Raises the 404."""
     user_id = row_id(call.request.path_params["user_id"])
     if user_id is None:
         raise not_found()
@@ -255,7 +251,7 @@ async def _of(call: Call, user_id: int) -> users.UserWithMachines:
 async def _admin_left(
     call: Call, user: users.UserWithMachines, *, role: str | None = None, disabled: bool = False
 ) -> list[Change]:
-    """What holds another administrator while this one goes. Raises the 409: there is none."""
+    """Holds another administrator while this one goes. Raises the 409: there is none."""
     everybody = await users.all_users(call.context.store)
     others = [o.id for o in everybody if o.id != user.id and o.role == "admin" and o.disabled_at is None]
     if rules.leaves_no_admin(user, len(others), role=role, disabled=disabled):

@@ -72,7 +72,7 @@ async def show_user(visit: Visit) -> Response:
 
 
 async def save_user(visit: Visit) -> Response:
-    """What stands in the form, unless somebody wrote meanwhile: then it stays in the form, and is said."""
+    """Unless somebody wrote meanwhile: then it stays in the form."""
     user, form = await _named(visit), visit.form
     try:
         patch = validate(users_api.UserPatch, _patch(visit, user))
@@ -112,7 +112,7 @@ def _seen(request: Request, tag: str) -> Request:
 
 
 async def make_link(visit: Visit) -> Response:
-    """A new invitation: the act is an event, the secret is not."""
+    """The event does not name the secret."""
     user = await _named(visit)
     try:
         answer = await users_api.invite_user(visit.call())
@@ -122,7 +122,7 @@ async def make_link(visit: Visit) -> Response:
 
 
 def _to_link(visit: Visit, user_id: int, path: str) -> Response:
-    """The page shows the link also after a reload."""
+    """Where a reload shows it again."""
     visit.context[FreshSecrets].keep(visit.user, _link_place(user_id), base_url(visit) + path)
     return go(f"/admin/users/{user_id}?notice=invited")
 
@@ -137,7 +137,6 @@ async def end_lock(visit: Visit) -> Response:
 
 
 async def end_sessions(visit: Visit) -> Response:
-    """One by its id, or all."""
     await end_one_or_all(visit, account_api.end_user_session, account_api.end_user_sessions)
     return _back(visit, "ended")
 
@@ -174,7 +173,7 @@ async def _user(
     status: int = 200,
     typed: bool = False,
 ) -> Response:
-    """`typed`: the form keeps what was typed into it."""
+    """`typed`: the form keeps what was typed."""
     locked = rules.locks_of(user.email, await credentials.locked_sign_ins(visit.context.store, visit.now))
     until = max((row.locked_until for row in locked if row.locked_until is not None), default=None)
     return visit.render(
@@ -199,7 +198,7 @@ def _given(visit: Visit, user: UserWithMachines, *, typed: bool) -> dict[str, st
 
 
 def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[str, bool, list[tuple[int, str, bool]]]]:
-    """Sites by name, "" last: whether the whole site is chosen, and its machines by name, each with its box."""
+    """By name, "" last: whether the whole site is chosen, and its machines by name, each with its box."""
     chosen = {str(rvm_id) for rvm_id in user.machines}
     whole: set[str] = set()
     if typed:

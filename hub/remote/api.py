@@ -53,8 +53,6 @@ class Stop(msgspec.Struct):
 
 
 class Extend(msgspec.Struct):
-    """`duration`: seconds more."""
-
     duration: Seconds
     session_id: Row | None = None
 
@@ -102,8 +100,6 @@ class RemoteSessionView(msgspec.Struct):
 
 
 class StartRefusal(msgspec.Struct):
-    """Why the caller cannot begin a session now."""
-
     code: str
     message: str
 

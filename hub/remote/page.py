@@ -1,5 +1,4 @@
-"""`/machines/{id}/remote`: sessions, the form that begins one, one's own work area. Works without script, by the
-operations of the API."""
+"""`/machines/{id}/remote`: sessions, the form that begins one, one's own work area."""
 
 from __future__ import annotations
 
@@ -66,7 +65,6 @@ class PastSession(NamedTuple):
 
 
 def with_epoch_ms(session: RemoteSessionRow) -> dict[str, Any]:
-    """As in the feed."""
     members = msgspec.structs.asdict(session)
     return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
 
@@ -326,7 +324,6 @@ async def _offer(visit: Visit, found: Machine) -> StartOffer:
 
 
 def _given(visit: Visit, offer: StartOffer) -> dict[str, Any]:
-    """As typed, else the usual ones."""
     form = visit.form
     usual = 30 if 30 in offer.durations else offer.durations[-1] if offer.durations else "other"
     sent = "minutes" in form

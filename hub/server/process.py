@@ -79,7 +79,6 @@ def _last_resort() -> threading.Timer:
 
 
 def _stuck_threads(timer: threading.Timer) -> bool:
-    """Whether the interpreter would wait for a thread."""
     ours = (threading.main_thread(), threading.current_thread(), timer)
     return any(t.is_alive() and not t.daemon for t in threading.enumerate() if t not in ours)
 

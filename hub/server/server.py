@@ -63,18 +63,15 @@ logger = logging.getLogger("myrvm.server")
 
 FINISH_S: Final = 6.0
 CLOSE_S: Final = 6.0
-"""For the other sockets' closing handshakes."""
 CANCEL_S: Final = 3.0
 SPREAD_S: Final = 5.0
 """Machines come back over so long (many: longer, see Links.send_restarting)."""
 SLICE: Final = 50
-"""Then others get the event loop."""
 
 Connections = set[Any]
 
 
 async def drain(state: ServerState, send_goodbye: Callable[[], None]) -> None:
-    """End every connection, after the server stopped accepting."""
     send_goodbye()
     for connection in [c for c in state.connections if isinstance(c, H11Protocol)]:
         connection.shutdown()

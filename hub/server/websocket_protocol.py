@@ -30,7 +30,6 @@ MAX_FRAGMENTS: Final = 512
 MAX_CONTROL_FRAMES_PER_S: Final = 50
 CLOSE_TIMEOUT_S: Final = 5.0
 FRAMES: Final = "myrvm.frames"
-"""ASGI extension, see `frame`."""
 CONTACT: Final = "myrvm.contact"
 """ASGI extension: the LastContact of this socket."""
 MAX_SIZE: Final = "myrvm.max_size"
@@ -40,7 +39,7 @@ INVALID_TEXT: Final = 1007
 
 
 class LastContact:
-    """When the peer's last bytes came, its answers to our pings among them; monotonic seconds."""
+    """When the peer's last bytes came, pongs included; monotonic seconds."""
 
     __slots__ = ("at",)
 

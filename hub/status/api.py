@@ -179,7 +179,7 @@ def _zone(machine: Machine) -> str:
 
 
 class AskedStatus(NamedTuple):
-    """What a page confirms after a status was asked for; `undo`: it can be taken back."""
+    """What a page confirms after a request; `undo`: it can be taken back."""
 
     machine: Machine
     command_id: str
@@ -201,8 +201,8 @@ async def asked(call: Call, command_id: str) -> AskedStatus | None:
 
 
 async def take_back(call: Call, machine: Machine, command_id: str) -> str:
-    """Cancel what has not left the hub; else ask for what held before. The id of the command that does it, "" for a
-    cancelled one. Raises Problem 409 when there is nothing to undo."""
+    """Cancel what has not left the hub; else ask for what held before. The command's id, "" for a cancelled one.
+    Raises Problem 409: nothing to undo."""
     command = await _own(call, command_id)
     if command is None or command.rvm_id != machine.id:
         raise Problem("conflict", Text("undo_over"))

@@ -23,9 +23,9 @@ from protocol.messages import Failure
 from protocol.status_rules import lawful, refusal
 
 NEEDS_REASON: Final = frozenset({"error", "inactive", "maintenance"})
-"""Statuses in which a machine serves nobody: a person at the dashboard says why."""
+"""A machine serves nobody: a person at the dashboard gives a reason."""
 UNDO: Final = timedelta(minutes=10)
-"""A person may take a status back for so long, while nobody has declared another one."""
+"""A person may take a status back for so long, unless another was declared."""
 
 
 class DeclaredStatus(NamedTuple):
@@ -153,8 +153,8 @@ def instant(text: str | None) -> datetime | None:
 
 
 def undone(machine: Machine, command: CommandRow, held: StatusRow | None, now: datetime) -> SetStatus | None:
-    """What takes back a person's `set_status`: the declaration that held before it. None when it ended without effect,
-    something newer was declared, or it is too late."""
+    """The declaration before a person's `set_status`; None when it ended without effect, something newer was
+    declared, or it is too late."""
     if command.name != "set_status" or now - command.issued_at > UNDO:
         return None
     if command.state in TERMINAL:
@@ -296,7 +296,6 @@ def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
 
 
 def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
-    """Without what a relayed command will settle."""
     told = [
         command
         for command in machine.pending.values()
@@ -368,7 +367,6 @@ def _named_since(machine: Machine, named: NamedStatus) -> dict[str, Any]:
 
 
 def _returned(machine: Machine, change: DeclaredStatus, now: datetime) -> dict[str, Any] | None:
-    """Whether this is the announced return."""
     before = machine.row.status_before
     if machine.row.status_until is None or before is None or change.until is not None:
         return None

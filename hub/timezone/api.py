@@ -126,7 +126,6 @@ async def sync_timezone(call: Call) -> Answer:
 
 
 async def status_view(call: Call, machine: Machine) -> dict[str, Any]:
-    """The answer of all operations but the button's."""
     view = rules.zone_view(machine)
     current, last = view["current_timezone"], view["last_sync"]
     open_ones = [command for command in machine.pending.values() if command.name == "sync_timezone"]

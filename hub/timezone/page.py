@@ -34,7 +34,6 @@ async def part(visit: Visit) -> dict[str, Any]:
 
 
 async def card(visit: Visit, found: Machine) -> dict[str, Any]:
-    """The values `zone_card.html` takes."""
     reader, view = visit.reader, zone_view(found)
     site = tab.zone_of(visit.reader, found)
     kept = await _kept(visit, found, view) if view["guess"] else None
@@ -130,7 +129,6 @@ async def _keep(visit: Visit, found: Machine) -> None:
 
 
 async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any] | None:
-    """Against this very guess."""
     rows = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=[KEPT])
     if not rows or rows[0].params != {"guess": view["guess"], "pinned": view["pinned_timezone"]}:
         return None

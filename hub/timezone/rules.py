@@ -60,7 +60,6 @@ def may_sync_by_hand(machine: Machine) -> bool:
 
 
 def zone_view(machine: Machine) -> dict[str, Any]:
-    """Instants as they are."""
     zone = machine.zone
     pinned = machine.effective_settings.pinned_zone
     current = machine.row.timezone or (None if zone is None else zone.current_timezone)
@@ -167,7 +166,6 @@ def _clock_is_news(machine: Machine, report: TimezoneReport) -> bool:
 
 
 def _error(report: TimezoneReport, timezone: str) -> dict[str, str]:
-    """With the zone that could not be set."""
     failure = {"code": "not_applied", "message": ""} if report.error is None else msgspec.structs.asdict(report.error)
     return {**failure, "timezone": timezone}
 

@@ -243,11 +243,11 @@ class Watch(msgspec.Struct, tag="watch"):
 
 
 class Unwatch(msgspec.Struct, tag="unwatch"):
-    """All of this connection."""
+    pass
 
 
 class Pause(msgspec.Struct, tag="pause"):
-    """Hidden: state changes only."""
+    pass
 
 
 class Resume(msgspec.Struct, tag="resume"):
@@ -255,7 +255,7 @@ class Resume(msgspec.Struct, tag="resume"):
 
 
 class AskSnapshot(msgspec.Struct, tag="snapshot"):
-    """The page lost count."""
+    pass
 
 
 class PagePing(msgspec.Struct, tag="ping"):

@@ -12,7 +12,6 @@ from protocol.limits import MAX_FILE_PATH
 
 MAX_PART: Final = 255
 TEMPORARY: Final = ".rvm-upload-"
-"""Prefix of files being received."""
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and stand-ins of bytes that are not UTF-8."""
 

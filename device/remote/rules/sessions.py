@@ -90,7 +90,6 @@ def begun(
 
 
 def extended(session: JournaledSession, since_s: float, duration: float, rules: RemoteRules) -> JournaledSession:
-    """`duration` seconds more, within the settings."""
     return msgspec.structs.replace(session, duration=min(since_s + duration, rules.longest_s))
 
 

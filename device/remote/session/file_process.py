@@ -29,7 +29,6 @@ from device.remote.session.folder_files import serve
 serve(sys.argv[2:])
 """
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""Nothing of the agent's."""
 _GONE: Final = "the process that opens files for this session has ended"
 
 

@@ -120,7 +120,6 @@ class Incoming:
             raise
 
     def keep(self) -> None:
-        """Give it its name."""
         with explained():
             self._name_it()
             os.fsync(self._folder)
@@ -134,7 +133,6 @@ class Incoming:
         self._open.close()
 
     def _begun(self, size: int) -> int:
-        """If there is room."""
         _sweep(self._folder)
         replaced = self._look_at_target()
         check_room(self._folder, size)

@@ -38,8 +38,7 @@ class DeviceStream(Protocol):
 
     async def receive(self) -> bytes: ...
 
-    def control(self, values: Mapping[str, object]) -> None:
-        """Beside its bytes."""
+    def control(self, values: Mapping[str, object]) -> None: ...
 
     async def next_control(self) -> dict[str, Any] | None:
         """The other side's next; None: no more."""
@@ -65,8 +64,6 @@ Serve = Callable[[DeviceStream, OpenSession], Awaitable[None]]
 
 
 class ServedStream:
-    """The dispatcher hands it its events."""
-
     def __init__(self, asked: Opened, streams: Streams, wake: Callable[[], None]) -> None:
         self._id = asked.id
         self._kind = asked.kind

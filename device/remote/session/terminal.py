@@ -18,7 +18,6 @@ from device.remote.session.pty_process import PATH, PtyProcess, environment_of
 from device.remote.session.streams import DeviceStream, OpenSession, StreamGoneError
 
 MAX_TERMINALS: Final = 4
-"""Of one session."""
 SIZE: Final = (80, 24)
 _TERM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,39}")
 _DEFAULT_TERM: Final = "xterm-256color"
@@ -110,7 +109,6 @@ async def _obey(stream: DeviceStream, terminal: PtyProcess) -> None:
 
 
 def _size(value: object) -> tuple[int, int] | None:
-    """(columns, rows), or None."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         return None
     columns, rows = value

@@ -27,8 +27,6 @@ MIB = 1024 * 1024
 
 
 class SessionPage(Protocol):
-    """Shown while a session is open."""
-
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
@@ -83,7 +81,6 @@ class SessionWork:
 
 
 def opened(running: RunningSession) -> OpenSession:
-    """As its streams' handlers see it."""
     session = running.session
     return OpenSession(
         id=session.id,

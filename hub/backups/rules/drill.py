@@ -14,10 +14,8 @@ from hub.model.actors import Actor
 from hub.model.changes import Change, EventHappened, Patch
 
 BACKUP: Final = "backup"
-"""`must` of each Change of a drilled backup."""
 WEEK: Final = timedelta(days=7)
 AGAIN: Final = timedelta(days=1)
-"""After a drill that could not be made."""
 UNKNOWN: Final = "unknown_format"
 TOO_SLOW: Final = "too_slow"
 TIME_AT_LEAST: Final = timedelta(minutes=10)
@@ -54,7 +52,6 @@ def time_for(chain: Sequence[BackupRow]) -> timedelta:
 
 
 def asked(row: BackupRow, by: Actor, now: datetime) -> list[Change]:
-    """Make it the hub's next drill."""
     return [_patch(row, {"drill_at": None}), _event("backup.verify_asked", by, now, row)]
 
 
@@ -123,7 +120,6 @@ def failed(
 
 
 def of_command(row: BackupRow, state: str, error: Mapping[str, Any] | None, result: Any, now: datetime) -> list[Change]:
-    """The machine's verify_backup ended."""
     by = actors.machine(row.rvm_id)
     if state == "succeeded":
         return passed(row, by, now, None, result or {})

@@ -18,7 +18,6 @@ DAY: Final = timedelta(days=1)
 BEGIN_WITHIN: Final = 0.75
 """Share of a window that holds places: the rest is for machines that had to wait."""
 RETRY: Final = timedelta(hours=1)
-"""After a failure."""
 OLD: Final = 2
 """Intervals after which a backup no longer waits for the window."""
 _GOLDEN: Final = 0.6180339887498949
@@ -53,7 +52,6 @@ def place_of(rvm_id: int) -> float:
 
 
 def plan_of(machine: Machine, fallback: str) -> BackupPlan:
-    """`fallback`: zone of a machine without a site."""
     settings = machine.effective_settings
     zone = find_zone(machine.row.timezone or settings.default_zone) or find_zone(fallback) or timezone.utc
     return BackupPlan(interval_of(settings), settings.text("backup_window"), zone, place_of(machine.id))
@@ -92,7 +90,6 @@ def is_due(plan: BackupPlan, past: Past, now: datetime, online_since: datetime |
 
 
 def _is_caught_up(plan: BackupPlan, past: Past, now: datetime, online_since: datetime | None) -> bool:
-    """Once for each return of the machine."""
     if online_since is None or now - (past.good_at or past.since) <= OLD * plan.interval:
         return False
     if past.tried_at is not None and past.tried_at >= online_since:

@@ -33,7 +33,6 @@ class Kept(NamedTuple):
 
 
 def kept_until(rows: Iterable[BackupRow], retention_days: float) -> dict[int, Kept]:
-    """By id, of one machine's stored backups."""
     stored = {row.id: row for row in rows if is_there(row)}
     found = {row.id: Kept(row.created_at + retention_days * DAY) for row in stored.values()}
     for last in _last_good(stored.values()):

@@ -20,7 +20,6 @@ from hub.model.machine import Machine
 
 START: Final = "start_backup"
 MUST: Final = "upload_status"
-"""`must` when a backup has changed meanwhile."""
 EXTENSIONS: Final[Mapping[str, str]] = {"gzip": ".tar.gz", "zstd": ".tar.zst", "none": ".tar"}
 """By compression; `.age` follows when encrypted."""
 

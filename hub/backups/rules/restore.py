@@ -24,7 +24,6 @@ PREPARING: Final = "preparing"
 RUNNING: Final = "running"
 OPEN_RESTORE: Final = (PREPARING, RUNNING)
 MUST: Final = "state"
-"""`must` when a restore has moved meanwhile."""
 
 
 class RestoreAsked(NamedTuple):
@@ -53,7 +52,6 @@ def commanded(machine: Machine, row: BackupRow, asked: RestoreAsked, by: Actor, 
 
 
 def prepared(row: BackupRow, safety: BackupRow, asked: RestoreAsked, by: Actor, now: datetime) -> list[Change]:
-    """A restore that waits for its safety backup."""
     restore = _row(row, asked, by, now, state=PREPARING, safety_backup_id=safety.id)
     return [Put(restore), *_asked(restore, now)]
 

@@ -91,7 +91,6 @@ class FolderShelf:
         return str(len(data))
 
     def write(self, key: str, upload_id: str, place: int, data: bytes | bytearray) -> None:
-        """A piece of a part, before `sync`."""
         with _as_objects_error(), self._part(key, upload_id).open("r+b", buffering=0) as file:
             left = memoryview(data)
             while left:
@@ -125,7 +124,6 @@ class FolderShelf:
             return sorted(each for each in found if each is not None and each.key.startswith(prefix))
 
     def presign(self, key: str, file_name: str, expires_s: int) -> str | None:  # noqa: ARG002 - a Shelf's
-        """Nobody but the hub reads its folder."""
         return None
 
     def local_path(self, key: str) -> Path | None:

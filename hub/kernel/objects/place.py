@@ -73,7 +73,6 @@ CHUNK: Final = 256 * 1024
 PART_SIZE: Final = 8 * 1024 * 1024
 """Of every part but the last, which is no larger and not empty."""
 MAX_PARTS: Final = 10_000
-"""S3's limit."""
 
 
 class ObjectsError(Exception):

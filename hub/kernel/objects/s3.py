@@ -58,7 +58,6 @@ class BucketShelf:
         )
 
     def put(self, key: str, path: Path) -> None:
-        """In one request, or in parts."""
         with _as_objects_error(), path.open("rb") as file:
             self._make()
             data = file.read(PART_SIZE)
@@ -172,7 +171,6 @@ class BucketShelf:
     def _send(
         self, method: str, key: str, query: Mapping[str, str], body: bytes | memoryview = b""
     ) -> urllib3.BaseHTTPResponse:
-        """In pieces, each with its own timeout."""
         headers = {"Content-Length": str(len(body)), "Content-Type": "application/octet-stream"}
         url = self._sign(method, key, query, _SIGNED_FOR)
         pieces: Any = _in_pieces(body) if body else None
@@ -225,7 +223,6 @@ def _is(answer: urllib3.BaseHTTPResponse, kind: str) -> bool:
 
 
 def _text(answer: urllib3.BaseHTTPResponse, name: str, without: str | None = None) -> str:
-    """In any namespace."""
     try:
         found = next(each.text for each in _tree(answer).iter() if each.tag.rpartition("}")[2] == name)
     except (ET.ParseError, StopIteration):

@@ -33,7 +33,6 @@ THREADS: Final = 8
 DIGESTS: Final = 2
 """Of those threads, leaving room for parts."""
 PATIENCE_S: Final = 600.0
-"""Of one object."""
 PART_PATIENCE_S: Final = 120.0
 """Of one part: 560 kbit/s."""
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*(?:\.[a-z0-9]+)*")

@@ -51,7 +51,6 @@ class CookieJar:
         return _cookie_header(self._kept)
 
     def shown(self) -> bytes:
-        """Without `HttpOnly` ones: for scripts."""
         return _cookie_header({name: value for name, value in self._kept.items() if name not in self._hidden})
 
 
@@ -139,7 +138,6 @@ _FIXED: Final[Headers] = [
 
 
 def host_of(port: int) -> bytes:
-    """As the machine's own browser sends it."""
     return b"127.0.0.1:%d" % port
 
 
@@ -198,7 +196,6 @@ def _passes(name: bytes) -> bool:
 
 
 def readable(shown: Headers) -> Headers:
-    """For scripts of a sandboxed page."""
     names = dict.fromkeys(name for name, _ in shown)
     return [*shown, (b"access-control-expose-headers", b", ".join(names))] if names else []
 
@@ -280,7 +277,6 @@ def below_root(path: str) -> str:
 
 
 def _parted(address: str) -> tuple[str, str, str]:
-    """Path, `?` or `#`, rest."""
     at = min((found for mark in "?#" if (found := address.find(mark)) >= 0), default=len(address))
     return address[:at], address[at : at + 1], address[at + 1 :]
 

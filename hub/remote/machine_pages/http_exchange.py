@@ -114,7 +114,6 @@ class HttpExchange:
             self._connection.receive_data(data)
 
     def _event(self) -> h11.Event | type[h11.PAUSED] | None:
-        """None: more has to be parsed."""
         if self._connection.their_state is h11.SEND_RESPONSE:
             self._require_few_lines(self._connection.trailing_data[0])
         try:

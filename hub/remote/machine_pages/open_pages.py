@@ -18,7 +18,6 @@ T = TypeVar("T")
 REST: Final = 3.0  # Times the working time that the loop then belongs to others: pages take a quarter of it at most
 AROUND_S: Final = 0.0002  # Of a piece, beside the work: its frame comes in, the part goes out
 REQUEST_S: Final = 0.0015
-"""Of a request, beside its pieces."""
 UNRESTED_S: Final = 0.003
 """Owed rest before it is taken: an event loop counts in ms."""
 
@@ -42,7 +41,6 @@ class PageTurns:
                 self.charge(thread_time() - began + AROUND_S)
 
     def charge(self, worked_s: float) -> None:
-        """For work without a turn."""
         self._owed += REST * worked_s
 
 

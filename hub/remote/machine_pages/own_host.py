@@ -73,7 +73,6 @@ def _name(host: str) -> str:
 
 
 def _normalised(name: str) -> str:
-    """Lower case, without the final dot, IDNA."""
     name = name.strip().rstrip(".").lower()
     try:
         return name.encode("idna").decode()

@@ -50,7 +50,6 @@ class PageRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
 
 
 def respond(refusal: PageRefused, connection: HTTPConnection) -> Response:
-    """One sentence, in the browser's language."""
     language = language_of(connection, None)
     say = translator(language)
     title, sentence = say(Text("machine_page.title")), say(Text(f"machine_page.{refusal.code}"))

@@ -93,7 +93,6 @@ def _page(context: HubContext, connection: HTTPConnection) -> OpenPage | None:
 
 
 def _hub_answer(request: Request) -> Response | None:
-    """Its script, and CORS preflights."""
     below = "/" + request.path_params["rest"]
     ours = dict(_own_headers(request))
     plain = {name.decode(): value.decode("latin-1") for name, value in ours.items()}

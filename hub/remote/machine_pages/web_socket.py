@@ -71,7 +71,6 @@ class _MachineSocket:
 
     @property
     def ending(self) -> tuple[int, str]:
-        """The machine's, for the browser."""
         closed = self._protocol.close_rcvd
         if closed is None:
             return BAD_GATEWAY, ""

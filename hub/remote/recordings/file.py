@@ -50,7 +50,6 @@ class Cast:
         return self._event(at, RESIZE, f"{cols}x{rows}")
 
     def end(self, at: float) -> bytes:
-        """Broken characters, left over."""
         return b"".join(self._text(kind, at, b"", final=True) for kind in self._streams)
 
     def _text(self, kind: str, at: float, data: bytes, *, final: bool = False) -> bytes:
@@ -63,8 +62,6 @@ class Cast:
 
 
 class Extent(NamedTuple):
-    """Whole lines, and the last one's time."""
-
     size: int
     duration_s: float
     whole: bool
@@ -117,8 +114,6 @@ class RecordingFailedError(Exception):
 
 
 class Quota:
-    """Of the open recordings of one machine."""
-
     def __init__(self, left: int) -> None:
         self.left = left
         self.users = 0

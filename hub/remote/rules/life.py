@@ -101,7 +101,6 @@ def command_ended(machine: Machine, command: CommandRow, now: datetime) -> list[
 
 
 def command_moved(machine: Machine, update: CommandUpdate, now: datetime) -> list[Change]:
-    """With the session it begins."""
     changes = command_rules.moved(machine, update, now)
     ended = [command for command in moved_rows(changes, CommandRow) if command.state in TERMINAL]
     return changes + [change for command in ended for change in command_ended(machine, command, now)]
@@ -157,7 +156,6 @@ def _event(
 def held(
     sessions: Mapping[int, RemoteSessionRow], holder: int, session_id: int | None, now: datetime
 ) -> RemoteSessionRow | None:
-    """The one named, or the newest."""
     own = [
         session
         for session in sessions.values()
@@ -171,7 +169,6 @@ def is_active(session: RemoteSessionRow, now: datetime) -> bool:
 
 
 def opens_port(session: RemoteSessionRow | None, holder: int, port: int, now: datetime) -> bool:
-    """Still active, of that holder, with that port."""
     if session is None or session.admin_id != holder or not is_active(session, now):
         return False
     return allows(session, "ports") and port in (session.ports or ())

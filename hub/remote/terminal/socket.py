@@ -32,7 +32,6 @@ PIECE: Final = 32 * 1024
 
 
 async def terminal_socket(websocket: WebSocket) -> None:
-    """Refuses before the upgrade."""
     context: HubContext = websocket.app.state.hub
     admitted = await _admit(context, websocket)
     if isinstance(admitted, int):
@@ -252,8 +251,6 @@ class OpenTerminal(msgspec.Struct, tag="open"):
 
 
 class AttachTerminal(msgspec.Struct, tag="attach"):
-    """The same shell, from the byte `received` on."""
-
     terminal: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     received: Count = 0
 
@@ -272,8 +269,6 @@ class CloseTerminal(msgspec.Struct, tag="close"):
 
 
 class PingTerminal(msgspec.Struct, tag="ping"):
-    """Answered with `pong` and its number."""
-
     n: Count
 
 

@@ -75,7 +75,6 @@ class Tunnels:
         self._announce_arrival(session_id)
 
     def end_all(self) -> int:
-        """The hub restarts; how many there were."""
         sessions = list(self._tunnels)
         for session_id in sessions:
             self.ends(session_id, "hub_restarted", CloseCode.HUB_RESTARTING)

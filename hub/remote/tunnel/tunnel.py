@@ -96,7 +96,6 @@ class SessionStream:
         return data
 
     async def finish(self) -> None:
-        """What was handed over still goes out."""
         self._check()
         if not self._finished:
             self._finished = True

@@ -54,14 +54,12 @@ def success(data: Any, status: int = 200, *, message: str | None = None) -> Resp
 
 
 def seal(response: Response, extra: Mapping[str, str] | None = None) -> Response:
-    """Without overwriting."""
     for name, value in {**HEADERS, **(extra or {})}.items():
         response.headers.setdefault(name, value)
     return response
 
 
 def without_body(response: Response) -> Response:
-    """For HEAD."""
     response.body = b""
     return response
 
@@ -70,12 +68,10 @@ logger = logging.getLogger("myrvm.api")
 
 UNAVAILABLE_RETRY_S = 5.0
 APART_S: Final = 0.005
-"""A machine's requests: four times what the dearest takes of the event loop, so that other threads get their turn."""
+"""Between a machine's requests: four times the dearest's share of the event loop."""
 
 
 class Endpoint:
-    """All operations at one path."""
-
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations: Mapping[str, Operation] = {operation.method: operation for operation in operations}
         methods = set(self.operations) | {"OPTIONS"} | ({"HEAD"} if "GET" in self.operations else set())
@@ -147,8 +143,8 @@ def _note_sign_of_life(context: HubContext, operation: Operation, principal: Pri
 
 
 async def _turn(context: HubContext, principal: Principal, operation: Operation) -> None:
-    """Return when this request of a machine may begin: `APART_S` after the one before, so that what it sends at once
-    stands before its own, and not before its neighbours'."""
+    """Return `APART_S` after this machine's request before: what it sends at once delays its own, not its
+    neighbours'."""
     if principal.kind == "machine" and operation.method not in origin.SAFE_METHODS:
         turn = context[ReadBudget].turn(principal.actor)
         await turn.acquire()
@@ -201,14 +197,12 @@ def _conflict(conflict: db_errors.Conflict) -> Problem:
 
 
 def _refused(refusal: Refused) -> Problem:
-    """Its own sentence is for the log only."""
     if refusal.status == 409:
         return Problem("conflict", why_not(refusal.code))
     return one_wrong("args", "refused.invalid")
 
 
 def why_not(code: str) -> Text:
-    """Of a refused command."""
     key = f"refused.{code}"
     return Text(key if key in texts_in(DEFAULT) else "changed_meanwhile")
 

@@ -59,7 +59,6 @@ def version_expected(request: Request, version: Version) -> Version | None:
 
 
 def stale(version: int | str) -> Problem:
-    """A number is shown, a fingerprint is not."""
     why = Text("changed_meanwhile") if isinstance(version, str) else Text("stale", {"version": version})
     return Problem("precondition-failed", why, headers=tagged(version))
 

@@ -15,7 +15,6 @@ from hub.web.http.problems import Problem, Text
 READY_WITHIN_S = 4.0
 RETRY_S = 5.0
 WRITES_STALL_AFTER_S = 3.0
-"""A commit takes milliseconds."""
 
 
 class Health(msgspec.Struct):

@@ -61,7 +61,6 @@ def network_of(address: str) -> str:
 
 
 MAX_PENDING: Final = 20
-"""Of one address."""
 MAX_OF_ALL: Final = 1000
 """Beyond it only those with a key in the header get in."""
 
@@ -151,7 +150,6 @@ class PersonBudget:
         return wait
 
     def sign_in(self, user_id: int) -> float:
-        """0: a further session."""
         return self._sign_ins.take(user_id, self._clock())
 
 

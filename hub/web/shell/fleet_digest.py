@@ -25,9 +25,7 @@ MEMBERS: Final = (
     "quarantined_until", "clock_offset_s", "backup", "created_at",
 )  # fmt: skip
 SLICE_S: Final = 0.001
-"""Then others get the event loop."""
 FRESH_S: Final = 1.0
-"""Older counts are renewed."""
 CLASSES: Final = 32
 
 T = TypeVar("T")

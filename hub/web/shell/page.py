@@ -128,8 +128,6 @@ class Visit:
 
 
 class Rendering(HTMLResponse):
-    """In slices, once its reader is known."""
-
     def __init__(self, visit: Visit, template: str, status: int, values: dict[str, Any]) -> None:
         super().__init__("", status)
         self._visit = visit
@@ -218,7 +216,7 @@ class WebPage:
 
 
 async def _load() -> None:
-    """The first page of a hub waits for its files and templates, and nothing else of the hub does."""
+    """The first page waits for files and templates, nothing else does."""
     if not assets.ready():
         await anyio.to_thread.run_sync(assets.load)
     if not pages.ready():
@@ -256,7 +254,6 @@ def local(address: str | None) -> str:
 
 
 def base_url(visit: Visit) -> str:
-    """As configured, else as requested."""
     settings = visit.context.settings
     if settings.public_url:
         return settings.public_url
@@ -309,7 +306,6 @@ async def refusal_page(call: Call, refused: Problem, missing: str = "404") -> Re
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks."""
     return "text/html" in request.headers.get("accept", "")
 
 
@@ -363,8 +359,6 @@ def remember(response: Response, settings: Settings, *, language: str | None, th
 
 
 class Part(NamedTuple):
-    """`values` for the template, for whoever visits."""
-
     template: str
     values: Callable[[Visit], Awaitable[Mapping[str, Any]]]
 
