@@ -18,7 +18,7 @@ HOUR_MS: Final = 3_600_000
 DENSE: Final = 3
 """Of a kind within an hour are one line."""
 REMOTE: Final = frozenset({"start_remote_access", "stop_remote_access", "extend_remote_access"})
-"""Jobs that a remote session's own events tell."""
+"""Jobs that a remote session's own events report."""
 
 
 @dataclass(slots=True)

@@ -265,7 +265,7 @@ sign_in_links = sa.Table(
     sa.Column("used_at", UtcTimestamp),
 )
 
-# Also for addresses that belong to no user, so that a lock does not tell who exists.
+# Also for addresses that belong to no user, so that a lock does not reveal who exists.
 sign_in_failures = sa.Table(
     "sign_in_failures",
     metadata,

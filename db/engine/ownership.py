@@ -30,7 +30,7 @@ Resource = Literal["data folder", "database"]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """`token` tells its connections from those of another with its process id."""
+    """`token` distinguishes its connections from those of another with its process id."""
 
     host: str
     pid: int

@@ -159,7 +159,7 @@ class PostgresLane:
             with anyio.fail_after(_SILENCE_S) as limit:
                 attempt = Attempt(await self._connected(), partial(self._answered, limit))
                 await (self._serve(attempt, group) if group else attempt.connection.execute("SELECT 1"))
-        except Exception as error:  # noqa: BLE001 - the lane outlives whatever befell one group; the callers are told
+        except Exception as error:  # noqa: BLE001 - the lane outlives whatever befell one group; the callers get it
             # Whatever it was, the connection's state is no longer known: the next group gets a new one.
             self._hang_up()
             translated = error if isinstance(error, StoreError) else from_postgres(error)

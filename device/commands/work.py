@@ -144,7 +144,7 @@ class CommandWork:
         try:
             await self._answer(task.name, update)
         except OSError as error:
-            # What happened, happened: it is said, and remembered for this life only.
+            # What happened, happened: it is reported, and kept for this life only.
             self._log("handler_failed", where=f"command {task.name} ({task.job.id})", error=str(error))
             self._unwritten[task.job.id] = update
             while len(self._unwritten) > MAX_UNWRITTEN:

@@ -21,7 +21,7 @@ STOP_S: Final = 20.0
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """`born` tells it from a later process with the same number."""
+    """`born` distinguishes it from a later process with the same number."""
 
     port: int
     pid: int

@@ -85,7 +85,7 @@ class ReturnSession:
         if touched != self._seen:
             first_look = self._seen is None
             self._seen = touched
-            # Only at the first look the wall clock has to tell how old it is; one from the future was touched just now.
+            # Only at the first look the wall clock has to give its age; one from the future was touched just now.
             self._touched_at = now - max(0.0, self._wall() - touched / 1e9) if first_look else now
         return self._touched_at >= 0 and now - self._touched_at < self._most_s
 

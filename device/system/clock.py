@@ -37,7 +37,7 @@ class _Timex(ctypes.Structure):
 
 
 def is_synchronised() -> bool | None:
-    """None: the kernel does not tell."""
+    """None: unknown to the kernel."""
     ask = _adjtimex()
     if ask is None:
         return None

@@ -116,7 +116,7 @@ async def _file(
         while True:
             rows = page.rows[:left] if after is None else [row for row in page.rows[:left] if (row.at, row.id) > after]
             names = await names_in(call.context, rows, r.t, removed)
-            if call.principal.kind == "machine":  # it is told numbers of people, no names
+            if call.principal.kind == "machine":  # it gets numbers of people, no names
                 names = replace(names, people={})
             yield _rows([_cells(r, row, names) async for row in in_slices(rows)])
             left, looked = left - len(rows), looked + page.looked

@@ -146,7 +146,7 @@ async def make_link(call: Call) -> Answer:
 
 
 async def use_link(call: Call) -> Answer:
-    """A person who opens it again is told by a page."""
+    """A person who opens it again gets a page."""
     try:
         return await _opened_link(call)
     except Problem as refused:

@@ -179,7 +179,7 @@ class _Sending:
         except StoreError:
             if not self._recorded:
                 raise
-            # What was recorded before is on its way and must be told of; these were not.
+            # What was recorded before is on its way and must be reported; these were not.
             return [self._refused(target, "unavailable") for target in chunk]
         return [self._result(target, draft) for target, draft in zip(chunk, drafts, strict=True)]
 

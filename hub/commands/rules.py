@@ -122,7 +122,7 @@ def _issued(command: CommandRow) -> EventHappened:
     if command.reason is not None:
         params["reason"] = command.reason
     if command.args.get("force"):
-        # It may end a return session: whoever reads the record is told without knowing every argument.
+        # It may end a return session: whoever reads the audit log learns it without knowing every argument.
         params["forced"] = True
     return EventHappened(
         at=command.issued_at, code="command.issued", actor=command.issued_by, rvm_id=command.rvm_id, params=params
@@ -244,7 +244,7 @@ def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]
     if now < command.expires_at + (GRACE if left else timedelta(0)):
         return []
     why = "the machine did not say in time what became of it" if left else "it never left the hub: the machine was away"
-    # `by` tells it from a machine's own word that the command came too late and was not done.
+    # `by` distinguishes it from a machine's own report that the command came too late and was not done.
     error = {"code": "expired", "message": why, "by": "hub"}
     return _end(command, "expired", actors.CLOCK, now, error=error)
 

@@ -160,7 +160,7 @@ def _expected(machine: Machine) -> float:
     if machine.live_interval > 0:
         return machine.live_interval
     wanted = machine.effective_settings.metrics_interval
-    # A machine that could not take it over keeps its own, which it may not have told.
+    # A machine that could not take it over keeps its own, which it may not have reported.
     is_told = (
         "metrics_interval" not in (machine.row.config_errors or ())
         or "metrics_interval" in machine.reported_settings.above

@@ -201,7 +201,7 @@ class Fleet:
         machine.row = msgspec.structs.replace(machine.row, **change.values)
         seen_at = change.values.get("last_seen_at")
         if seen_at is not None and (machine.seen_at is None or machine.seen_at < seen_at):
-            machine.seen_at = seen_at  # what is stored later may tell of an earlier sign of life
+            machine.seen_at = seen_at  # what is stored later may be of an earlier sign of life
         members = view_members(change.values)
         if indexed:
             self.put(machine)

@@ -146,7 +146,7 @@ def _numbers(visit: Visit, *names: str) -> dict[str, int]:
 
 
 PAGE: Final = 20
-CLOSED_SHOWN: Final = timedelta(days=1)  # That somebody else ended one's session is said so long
+CLOSED_SHOWN: Final = timedelta(days=1)  # That somebody else ended one's session is shown so long
 MOST_RECORDINGS: Final = 200  # Recordings looked through for one page of sessions
 
 

@@ -1,4 +1,4 @@
-// What a screen reader is told: transitions only, at most one sentence in five seconds, several grouped into one.
+// What a screen reader announces: transitions only, at most one sentence in five seconds, several grouped into one.
 
 import { t } from "./texts.js";
 

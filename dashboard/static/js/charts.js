@@ -98,7 +98,7 @@ export class Charts {
     this.soon();
   }
 
-  /** The machine as the hub tells it. @param {Machine} m */
+  /** The machine as the hub reports it. @param {Machine} m */
   patch(m) {
     if (m.connection === "offline" && this.machine?.connection !== "offline")
       this.series.away.push([m.connection_since ?? this.hubClock.now(), Infinity]);

@@ -1,4 +1,4 @@
-// Asks the hub for something by REST. What became of it is told by the feed, never assumed here.
+// Asks the hub for something by REST. Its outcome comes by the feed, never assumed here.
 
 import { t } from "./texts.js";
 

@@ -1,4 +1,4 @@
-// What happened since the page was made: heard by the feed, fetched in words, counted, and shown when it is asked for.
+// What happened since the page was made: reported by the feed, fetched in words, counted, and shown when it is asked for.
 // Nothing moves under the eye of whoever reads.
 
 import { fresh, linesAt } from "./event_list.js";

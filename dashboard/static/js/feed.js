@@ -1,4 +1,4 @@
-// The page's end of the feed: keeps the fleet and the hub's clock true, watches while the page is seen, and tells the view.
+// The page's end of the feed: keeps the fleet and the hub's clock true, watches while the page is seen, and notifies the view.
 
 import { make } from "./dom.js";
 import { emptyFleet, merge } from "./fleet_store.js";

@@ -20,7 +20,7 @@ export function frame() {
 }
 
 /**
- * The look changes now; the hub is told so that the next page begins with it.
+ * The look changes now; the hub is notified so that the next page begins with it.
  * @param {Event} event @param {Part} button
  */
 function changeTheme(event, button) {

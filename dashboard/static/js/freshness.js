@@ -8,7 +8,7 @@ const EXPECTED_BACK_MS = 10 * 60000;
 /** @param {Machine} m */
 export const heard = (m) => m.connection === "live" || m.connection === "late";
 
-/** It said goodbye for a reboot or an update, and that is not long ago. @param {Machine} m @param {number} now */
+/** It sent a bye for a reboot or an update, and that is not long ago. @param {Machine} m @param {number} now */
 export function goneExpectedly(m, now) {
   const asked = m.connection_reason === "reboot" || m.connection_reason === "update";
   return m.connection === "offline" && asked && now - (m.connection_since ?? now) <= EXPECTED_BACK_MS;

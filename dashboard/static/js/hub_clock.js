@@ -1,5 +1,5 @@
 // What time it is on the hub. The browser's own clock is never asked: only how much time has passed since the hub last
-// told its own, which stays right when somebody sets the clock of this computer.
+// given its own, which stays right when somebody sets the clock of this computer.
 
 export class HubClock {
   /** @param {number} hubMs hub epoch ms when the page was made @param {() => number} [passed] monotonic milliseconds */

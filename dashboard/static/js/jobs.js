@@ -1,4 +1,4 @@
-// The jobs that the hub draws on a page: cancelled from within, and told when they end.
+// The jobs that the hub draws on a page: cancelled from within, and announced when they end.
 
 import { sendCommand } from "./commands.js";
 import { all, find, setAttribute, setText, show } from "./dom.js";
@@ -49,7 +49,7 @@ async function cancel(event, job) {
   const fault = find("[data-job-fault]", job);
   setText(fault, answer.ok ? "" : answer.message || t("fault.unknown"));
   show(fault, !answer.ok);
-  // What became of it is told by the feed.
+  // Its outcome comes by the feed.
   if (!answer.ok) return;
   const question = find(".confirm", job);
   // What is shut loses the focus, and soon there is nothing to cancel.

@@ -30,7 +30,7 @@ export function control(text) {
 
 export class KeyBar {
   /**
-   * `send(text)` types, `paste()` pastes; `application()` tells the mode of the arrow keys.
+   * `send(text)` types, `paste()` pastes; `application()` gives the mode of the arrow keys.
    * @param {Part} root @param {{send: (text: string) => void, paste: () => void, application: () => boolean}} does
    */
   constructor(root, { send, paste, application }) {

@@ -10,7 +10,7 @@ import { t } from "./texts.js";
 const left = (lease, now) =>
   lease.status === "active" && lease.expires_at ? countdown(lease.expires_at - now) : t(`lease.${lease.status}`);
 
-/** The chip as the feed tells it. @param {Iterable<Machine>} machines @param {number} person @param {number} now */
+/** The chip as the feed reports it. @param {Iterable<Machine>} machines @param {number} person @param {number} now */
 export function drawChip(machines, person, now) {
   const own = ownLease(machines, person);
   const chip = find("#lease-chip");

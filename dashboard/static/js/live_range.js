@@ -13,7 +13,7 @@ export class LiveRange {
   }
 
   /**
-   * What the person did to a chart, as Plotly tells it. True when it concerned the time axis.
+   * What the person did to a chart, as Plotly reports it. True when it concerned the time axis.
    * @param {any} event @param {number} now @param {number} [ahead] ms the axis is ahead of UTC
    */
   relayout(event, now, ahead = 0) {

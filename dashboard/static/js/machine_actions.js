@@ -9,7 +9,7 @@ const DISRUPTIVE = ["restart_service", "reboot"];
 const COMMANDS = ["ping", "set_status", "sync_timezone", "restart_service", "reboot"];
 
 /**
- * Whether its software knows the command. One that names none of them does not tell: it may be tried.
+ * Whether its software knows the command. One that names none of them declares nothing: it may be tried.
  * @param {string} name @param {Machine} m
  */
 export function can(name, m) {
@@ -107,7 +107,7 @@ export class MachineActions {
     form.closest("dialog")?.close();
   }
 
-  /** The machine as the hub tells it now. @param {Machine} m */
+  /** The machine as the hub reports it now. @param {Machine} m */
   patch(m) {
     for (const node of all("[data-offer]", this.menu)) {
       const is = offer(node.dataset.offer, m, this.may);

@@ -39,7 +39,7 @@ export class MachineHead {
     this.before = "";
   }
 
-  /** The machine as the hub tells it now. @param {Machine} m @param {number} now */
+  /** The machine as the hub reports it now. @param {Machine} m @param {number} now */
   patch(m, now) {
     setText(find("#status-pill [data-said]"), t(`status.${m.effective_status}`));
     setIcon(find("#status-pill .i"), m.effective_status);

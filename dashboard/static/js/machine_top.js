@@ -50,7 +50,7 @@ export class MachineTop {
     );
   }
 
-  /** The machine as the hub tells it now. @param {Machine} m @param {number} now */
+  /** The machine as the hub reports it now. @param {Machine} m @param {number} now */
   patch(m, now) {
     this.head.patch(m, now);
     this.actions.patch(m);

@@ -1,6 +1,6 @@
-// Parts of a page that the hub draws, fetched again when the feed tells that they are stale. What they say is the hub's;
+// Parts of a page that the hub draws, fetched again when the feed reports that they are stale. What they show is the hub's;
 // this only knows what makes them stale:
-//   data-part  the address they come from      data-of    the machine they tell of; without it, all
+//   data-part  the address they come from      data-of    the machine they show; without it, all
 //   data-on    members of a machine, "job", "event:<kind>": what makes them stale at once
 //   data-until when they are stale by themselves, in epoch milliseconds
 //   data-always also while nobody looks: it is seen from outside

@@ -92,7 +92,7 @@ export class Socket {
     if (code === 4401 || code === 4403) return this.become("refused");
     this.become(this.state === "connecting" ? "connecting" : "lost");
     this.timer = this.later(() => this.start(), this.backoff.next());
-    // A socket refused before it opened looks like a network that is away; a plain request can tell them apart.
+    // A socket refused before it opened looks like a network that is away; a plain request can distinguish them.
     if (this.backoff.attempt > 1)
       this.signedIn().then(
         (yes) => yes || this.refuse(),

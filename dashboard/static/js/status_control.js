@@ -106,7 +106,7 @@ export class StatusControl {
     show(find("[data-fault]", this.form), false);
   }
 
-  /** The machine as the hub tells it now. @param {Machine} m */
+  /** The machine as the hub reports it now. @param {Machine} m */
   patch(m) {
     this.machine = m;
     const asked = this.unanswered;

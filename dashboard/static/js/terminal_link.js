@@ -9,7 +9,7 @@ import { TypedInput } from "./typed_input.js";
 const NOT_TAKEN = [1002, 1003, 1007, 1008, 1009, 4400];
 /** The hub gives a machine 10 s to open a shell. */
 const OPEN_MS = 20000;
-/** So often the hub is told what arrived, and so much may wait for the screen before it is told no more. */
+/** So often what arrived is reported to the hub, and so much may wait for the screen before nothing more is reported. */
 const CONFIRM_BYTES = 64 * 1024;
 const UNDRAWN_BYTES = 4 * 1024 * 1024;
 

@@ -8,7 +8,7 @@ const NEARLY_FULL = 95;
 const CLOCK_OFF_S = 300;
 const CLOCK_UNSET_S = 365 * 86400;
 
-/** What was told of a machine, each with the codes it means: other codes are other troubles. @param {Partial<Machine>} m */
+/** What was announced of a machine, each with the codes it means: other codes are other troubles. @param {Partial<Machine>} m */
 export function codes({ health_reasons, capacity, clock_offset_s }) {
   /** @type {[string, string][]} */
   const found = [];
@@ -32,7 +32,7 @@ export function valueBehind(m, cause) {
   return m?.health_reasons.find(({ code }) => code === reading)?.value;
 }
 
-/** The values in sentences of the hub, as the feed tells them. @param {Map<number, Machine>} machines */
+/** The values in sentences of the hub, as the feed reports them. @param {Map<number, Machine>} machines */
 export function drawValues(machines) {
   for (const node of all("[data-worth]")) {
     const cause = node.dataset.worth;

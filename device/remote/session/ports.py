@@ -110,7 +110,7 @@ async def _inward(stream: DeviceStream, writer: asyncio.StreamWriter) -> None:
     while data := await stream.receive():
         writer.write(data)
         await writer.drain()
-    with contextlib.suppress(OSError):  # it has gone already, which the other direction tells
+    with contextlib.suppress(OSError):  # it has gone already, which the other direction reports
         writer.write_eof()
 
 

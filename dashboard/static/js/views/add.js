@@ -1,4 +1,4 @@
-// Adding a machine: waits on this page until the new machine is heard of.
+// Adding a machine: waits on this page until the new machine reports.
 
 import { find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";

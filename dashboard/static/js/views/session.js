@@ -22,7 +22,7 @@ const view = terminal && new TerminalView(terminal, { session, zone, now, say })
 if (files) new FilesPanel(files, { machine: Number(body.dataset.id), session, zone, now });
 let warned = false;
 
-/** The time that is left stands in the terminal's head as well; two minutes before the end it is said. */
+/** The time that is left stands in the terminal's head as well; two minutes before the end it is announced. */
 function tick() {
   const card = find(`[data-session="${session}"]`);
   const over = card?.dataset.status === "ended";
