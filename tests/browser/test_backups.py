@@ -62,13 +62,11 @@ class Vault:
 
     async def verified(self) -> None:
         """Wait for the drill of the newest one, as a program would."""
+        status = ""
         async with self.hub.client() as client:
-
-            async def is_verified() -> bool:
+            while status != "verified":
+                await asyncio.sleep(0.1)  # how often it asks
                 status = (await client.get("/api/v2/rvms/1/backup/status")).json()["data"]["upload_status"]
-                return bool(status == "verified")
-
-            await until_answered(is_verified, 60)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
