@@ -29,7 +29,7 @@ def test_a_backup_is_asked_for(
     with hub({"backup_id": 7}) as asked:
         assert run(asked.url, tmp_path, "start", *words) == 0
     assert asked == [("POST", "/api/v2/rvms/4/backup/start", {"backup_type": kind})]
-    assert "backup 7 is asked for" in capsys.readouterr().out
+    assert "backup 7 is requested" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("data", "said"), [(NEWEST, "backup 7 (full)"), ({"backup_id": None}, "no backup yet")])

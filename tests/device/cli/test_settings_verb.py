@@ -63,4 +63,4 @@ def test_one_value_for_the_machines_own_software(
 
 def test_a_name_that_is_none_is_reported(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "--config", str(config), "api_token"], {"RVM_LANG": "id"}) == 2
-    assert "tidak ada setelan 'api_token'" in capsys.readouterr().err
+    assert "tidak ada pengaturan 'api_token'" in capsys.readouterr().err
