@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboard import backups, bulk, fleet, remote_sessions, sparkline
+from dashboard.happenings import LIMITS
 from dashboard.reader import Reader
 from dashboard.trouble import freshness
 
@@ -29,6 +30,7 @@ def environment() -> Environment:
     )
     made.globals.update(
         STATUSES=fleet.STATUSES,
+        FULL_FROM=LIMITS[0],
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,
         freshness=freshness,

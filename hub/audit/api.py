@@ -42,7 +42,7 @@ class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
 
     `format` csv gives all that match and not one page, up to 100,000, with a sentence in `language`, the time once more
     in `timezone` (the caller's, else the hub's), which the head of its column names, and, for spreadsheets that ask for
-    one, a byte order mark (`bom`)."""
+    one, a byte order mark (`bom`). `separator` semicolon or tab tells spreadsheets so in a first line."""
 
     kind: Names | None = None
     code: Names | None = None
@@ -57,6 +57,7 @@ class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
     language: Language | None = None
     timezone: Zone | None = None
     bom: bool = False
+    separator: Literal["comma", "semicolon", "tab"] = "comma"
 
 
 class EventsQuery(MachineEventsQuery, rename={"start": "from", "end": "to"}):

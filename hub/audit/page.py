@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -146,7 +145,6 @@ async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, sh
         "format": "csv",
         "bom": "true",
         "language": reader.language,
-        "timezone": zone,
     }
     people = await _people(visit)
     fleet = [m.row.name for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
@@ -158,7 +156,8 @@ async def _values(visit: Visit, choice: EventChoice, machine: Machine | None, sh
         "offered": sorted(fleet) if len(fleet) <= MOST_OFFERED else [],
         "shown": shown,
         "zone_of_days": zone,
-        "export": f"/api/v2/events?{urlencode(asked)}",
+        "export": asked,
+        "export_zones": list(dict.fromkeys((zone, reader.zone, "UTC"))),
         "reached": None if shown.reached is None else reader.day(shown.reached, zone),
         "of_machine": machine.id if one and machine is not None else None,
     }

@@ -44,6 +44,7 @@ COST_OF_ROWS: Final = 25.0  # Charged to the caller's read budget for so many ro
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
 )  # fmt: skip
+SEPARATORS: Final = {"comma": ",", "semicolon": ";", "tab": "\t"}
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Also in full width."""
 _AFTER_SEMICOLON: Final = re.compile('(;[\\s"]*)([=+\\-@\uff1d\uff0b\uff0d\uff20])')
@@ -83,7 +84,9 @@ async def _answer(
     call: Call, filters: EventFilters, before: EventMark | None, after: EventMark | None, device_id: str
 ) -> Response:
     query = call.query
-    stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{call.now:%Y%m%d-%H%M%S}") if part)
+    zone = query.timezone or call.principal.timezone or call.context.settings.default_timezone
+    here = call.now.astimezone(formats.zone(zone))
+    stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{here:%Y%m%d-%H%M%S}") if part)
     headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"', "Vary": "Accept"}
     first = await search(call.context.store, filters, AT_ONCE, before=before)
     kind = f"{MEDIA_TYPE}; charset=utf-8"
@@ -92,7 +95,7 @@ async def _answer(
     reader = Reader(
         language=query.language or call.language,
         theme="auto",
-        zone=query.timezone or call.principal.timezone or call.context.settings.default_timezone,
+        zone=zone,
         now=views.epoch_ms(call.now),
     )
     text = _file(call, reader, filters, first, after)
@@ -110,7 +113,9 @@ async def _encoded(text: AsyncIterator[str], *, bom: bool) -> AsyncIterator[byte
 async def _file(
     call: Call, r: Reader, filters: EventFilters, page: EventPage, after: EventMark | None
 ) -> AsyncIterator[str]:
-    yield _rows([(*COLUMNS, f"at {r.zone}")])
+    mark = SEPARATORS[call.query.separator]
+    yield "" if mark == "," else f"sep={mark}\r\n"
+    yield _rows([(*COLUMNS, f"at {r.zone}")], mark)
     store, left, looked, removed = call.context.store, MOST_ROWS, 0, Removed()
     try:
         while True:
@@ -118,23 +123,23 @@ async def _file(
             names = await names_in(call.context, rows, r.t, removed)
             if call.principal.kind == "machine":  # it gets numbers of people, no names
                 names = replace(names, people={})
-            yield _rows([_cells(r, row, names) async for row in in_slices(rows)])
+            yield _rows([_cells(r, row, names) async for row in in_slices(rows)], mark)
             left, looked = left - len(rows), looked + page.looked
             ended = after is not None and len(rows) < len(page.rows)
             place = page.reached or (EventMark(page.rows[-1].at, page.rows[-1].id) if page.rows else None)
             if ended or not page.more or place is None:
                 return
             if left <= 0:
-                yield _last(r.t("event.export.capped", n=r.number(MOST_ROWS), id=rows[-1].id))
+                yield _last(r.t("event.export.capped", n=r.number(MOST_ROWS), id=rows[-1].id), mark)
                 return
             if looked >= MOST_LOOKED and page.reached is not None:
-                yield _last(r.t("event.export.looked", n=r.number(looked), id=page.reached.id))
+                yield _last(r.t("event.export.looked", n=r.number(looked), id=page.reached.id), mark)
                 return
             await call.context[ReadBudget].take(call.principal.actor, COST_OF_ROWS, math.inf)
             page = await search(store, filters, min(AT_ONCE, left), before=place)
     except StoreError:
         # The answer has begun: all that can still be done is to say that it is not whole.
-        yield _last(r.t("event.export.broken"))
+        yield _last(r.t("event.export.broken"), mark)
 
 
 def _cells(r: Reader, row: EventRow, names: Names) -> Sequence[object]:
@@ -154,8 +159,8 @@ def _cells(r: Reader, row: EventRow, names: Names) -> Sequence[object]:
     )
 
 
-def _last(sentence: str) -> str:
-    return _rows([[sentence if column == "sentence" else "" for column in (*COLUMNS, "at")]])
+def _last(sentence: str, mark: str) -> str:
+    return _rows([[sentence if column == "sentence" else "" for column in (*COLUMNS, "at")]], mark)
 
 
 def _json(value: Any) -> str:
@@ -163,9 +168,9 @@ def _json(value: Any) -> str:
     return _AFTER_SEMICOLON.sub(lambda found: f"{found[1]}\\u{ord(found[2]):04x}", text)
 
 
-def _rows(rows: Iterable[Sequence[object]]) -> str:
+def _rows(rows: Iterable[Sequence[object]], mark: str) -> str:
     out = io.StringIO()
-    spreadsheet.writer(out).writerows([safe_cell(cell) for cell in row] for row in rows)
+    spreadsheet.writer(out, delimiter=mark).writerows([safe_cell(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 

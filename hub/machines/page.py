@@ -11,6 +11,7 @@ import anyio
 from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
+from dashboard.happenings import LIMITS
 from dashboard.trouble import MachineTrouble
 from db.queries import events, samples, statuses, users
 from db.records import EventRow
@@ -187,6 +188,8 @@ class Overview:
         until = until_from(form.get("until", ""), visit.now, found.site_zone)
         if until is not None and wanted["status"] in ("inactive", "maintenance"):
             wanted["until"] = views.rfc3339(until)
+        if wanted["status"] == "full" and 0 < found.row.capacity < LIMITS[0] and not form.get("sure"):
+            return await self._page(visit, visit.reader.t("full.unsure"), 422, "sure")
         try:
             body = validate(status_api.StatusPatch, wanted)
             answer = await status_api.change_status(visit.call(body, machine=found, query=service.Waiting()))

@@ -2,9 +2,11 @@
 
 import { askStatus } from "./commands.js";
 import { all, find, make, setAttribute, setText, show } from "./dom.js";
-import { nextDayAt } from "./format.js";
-import { t } from "./texts.js";
+import { nextDayAt, number } from "./format.js";
+import { language, t } from "./texts.js";
 
+/** Below it the bin itself does not look full. */
+const FULL_FROM = 80;
 const NEEDS_REASON = ["error", "inactive", "maintenance"];
 
 /**
@@ -61,6 +63,8 @@ export class StatusControl {
     event.preventDefault();
     const button = find("[data-send]", this.form);
     if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
+    const sure = find("[data-sure]:not([hidden]) input", this.form);
+    if (this.status === "full" && sure && !sure.checked) return this.fault(t("full.unsure"));
     const field = this.form.elements.reason;
     const reason = field.value.trim();
     setAttribute(button, "aria-busy", "true");
@@ -112,6 +116,9 @@ export class StatusControl {
     const asked = this.unanswered;
     if (asked && m.effective_status === asked.status && (m.status_reason ?? "") === asked.reason) this.done(asked);
     for (const label of all(".options label", this.form)) this.option(label, m.effective_status);
+    const sure = find("[data-sure]", this.form);
+    show(sure, m.capacity > 0 && m.capacity < FULL_FROM);
+    setText(find("span", sure), t("full.sure", { value: number(m.capacity, language) }));
     show(find("#when-offline"), m.connection === "offline" || m.connection === "never");
   }
 

@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -53,6 +54,25 @@ async def test_a_file_has_everything_in_words_and_as_data(any_hub: ApiHub) -> No
     assert (english["actor_name"], english["machine"], english["kind"]) == ("admin", "one", "machine")
     assert json.loads(english["after"]) == {"name": "Kelapa Gading ü"}
     assert english["at"].endswith("Z")
+
+
+@pytest.mark.parametrize(("separator", "mark"), [("semicolon", ";"), ("tab", "\t")])
+async def test_a_spreadsheet_is_told_the_separator_in_a_first_line(hub: ApiHub, separator: str, mark: str) -> None:
+    await happen(hub, params={"code": "x;=1,y", "params": {}})
+    zone = "Asia/Jayapura"
+    query = {"format": "csv", "bom": "true", "separator": separator, "timezone": zone, "kind": "machine"}
+    async with hub.of("admin") as client:
+        answer = await client.get("/api/v2/events", params=query)
+        first, _, rest = answer.text.partition("\r\n")
+        wrong = await client.get("/api/v2/events", params=query | {"separator": "pipe"})
+    assert first == f"\ufeffsep={mark}"
+    (row,) = csv.DictReader(io.StringIO(rest), delimiter=mark)
+    assert json.loads(row["params"])["code"] == "x;=1,y"
+    # The name has the day of the zone that was asked for.
+    day = hub.context.clock().astimezone(ZoneInfo(zone))
+    assert f"events-{day:%Y%m%d}-" in answer.headers["content-disposition"]
+    assert wrong.status_code == 422
+    assert list(wrong.json()["errors"]) == ["separator"]
 
 
 async def test_the_whole_result_is_sent_in_pages(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,3 +104,22 @@ async def test_the_attention_list_invents_no_reason(hub: ApiHub) -> None:
     form = form[: form.index("</form>")]
     assert re.search(r'<input id="why-1" name="reason" maxlength="500" required', form)
     assert 'type="hidden" name="reason"' not in form
+
+
+async def test_full_is_asked_for_once_more_when_the_bin_says_otherwise(hub: ApiHub) -> None:
+    async with hub.of("one") as machine:
+        await machine.patch("/api/v2/rvms/1/status", json={"status": "active", "capacity": 10})
+    async with await browser(hub, "operator") as client:
+        asked = await client.post("/machines/1/status", data={"status": "full"})
+        assert asked.status_code == 422
+        assert "Full although the bin says 10\u202f%" in asked.text
+        assert states(hub) == []
+        assert (await client.post("/machines/1/status", data={"status": "full", "sure": "1"})).status_code == 303
+        assert states(hub) == ["full"]
+
+
+async def test_services_that_nobody_declared_are_not_asked_for(hub: ApiHub) -> None:
+    async with await browser(hub, "operator", language="id") as client:
+        page = (await client.get("/machines/1/do/restart_service")).text
+    assert "Mesin ini tidak menyebut layanan yang boleh dimulai ulang" in page
+    assert 'name="service"' not in page
