@@ -87,12 +87,28 @@ async def show_key(visit: Visit) -> Response:
         "machine_key.html",
         m=found.row,
         key=key,
-        config=config_text(address, found, key) if key else "",
         address=address,
         here_only=_is_here(address),
         plain_http=_is_plain(address),
-        command=f"chmod 600 {CONFIG_FILE} && python3 run_device.py --config {CONFIG_FILE}",
+        command=block(config_text(address, found, key)) if key else "",
         is_new=found.last_seen_at is None,
+    )
+
+
+def block(config: str) -> str:
+    """What to paste into a terminal of a fresh Ubuntu or Debian, in the program's folder. Nobody else may read the file
+    from its first byte on; what the doctor finds comes before the agent's own lines."""
+    return "\n".join(
+        (
+            "python3 -c 'import ensurepip, venv' || { sudo apt-get update && sudo apt-get install -y python3-venv; }",
+            f"(umask 077; cat > {CONFIG_FILE} <<'END'",
+            config,
+            "END",
+            ")",
+            f"chmod 600 {CONFIG_FILE}",
+            f"python3 run_device.py doctor --config {CONFIG_FILE}",
+            f"python3 run_device.py --config {CONFIG_FILE}",
+        )
     )
 
 

@@ -55,7 +55,7 @@ async def test_a_key_is_shown_with_what_to_do_with_it_also_after_a_reload(hub: A
         for _ in range(2):
             answer = await client.get(address)
             page = html.unescape(answer.text)
-            assert page.count(key) == 2, "the key, and the file that holds it"
+            assert page.count(key) == 2, "the key, and the block that writes it into its file"
             assert "no-store" in answer.headers["cache-control"]
             assert f'"myrvm_base_url": "{ORIGIN}"' in page
             assert "python3 run_device.py --config rvm.json" in page
@@ -78,7 +78,7 @@ async def test_a_form_that_is_sent_twice_adds_one_machine_and_shows_its_key(hub:
     async with await browser(hub) as other:
         taken = await other.post("/machines/add", data={"name": "RVM-7"})
         assert taken.status_code == 409
-        assert "machine of that name already" in taken.text
+        assert "machine of this name exists already" in taken.text
         assert (await other.post("/machines/add", data={"name": ""})).status_code == 422
         assert KEY.search((await other.get(address)).text) is None, "another session"
         assert (await other.get(f"{address}/rvm.json")).status_code == 404
