@@ -1,0 +1,167 @@
+"""Every page of the product at every width: nothing cut off, nothing beside the window, no word broken in a button."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from hub.routes import page_routes
+from tests.browser.conftest import Stage
+from tests.support.browser import Tab, tab
+
+LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Listrik Umum (lama: RVM-0002)"
+PAGES: Final = (
+    "/", "/?status=maintenance", "/jobs", "/events", "/account", "/help", "/machines/add", "/admin/users",
+    "/admin/tokens", "/admin/settings", "/machines/1", "/machines/1/remote", "/machines/1/backups",
+    "/machines/1/events", "/machines/1/settings", "/machines/1/key", "/machines/1/remove", "/machines/1/do/reboot",
+    "/machines/2", "/machines/2/remote", "/machines/3", "/machines/3/remote", "/nothing/here",
+)  # fmt: skip
+ENTRANCES: Final = ("/login", "/signin")
+ELSEWHERE: Final = re.compile(
+    r".*/parts|.*/charts\.json|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
+    r"|/machines/\{id\}/(rename|release|zone|status)|/machines/\{id\}/remote/.*|/recordings/.*|/admin/users/.*"
+    r"|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
+)
+"""Parts, files, what only takes a form, and pages of something that this stage has not: their own tests open them."""
+
+PHONE_WIDTHS: Final = ((320, 640), (390, 844), (844, 390), (768, 1024))
+DESK_WIDTHS: Final = (640, 720, 800, 899, 900, 1024, 1079, 1080, 1199, 1200, 1280, 1359, 1440, 2560)
+
+FAULTS: Final = """() => {
+  const found = [];
+  const wide = document.documentElement.clientWidth;
+  const name = (e) => `${e.tagName.toLowerCase()}.${[...e.classList].join(".")}#${e.id} “${e.textContent.trim().slice(0, 40)}”`;
+  const seen = (e) => e.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true});
+  if (document.documentElement.scrollWidth > wide) found.push(`sideways: ${document.documentElement.scrollWidth} of ${wide}`);
+  const boxes = [...document.querySelectorAll(".top-in > *, .nav > *")].filter((e) => seen(e) && e.getBoundingClientRect().width);
+  boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
+    if (a.contains(b) || b.contains(a)) return;
+    const [p, q] = [a.getBoundingClientRect(), b.getBoundingClientRect()];
+    if (p.left < q.right - 0.5 && q.left < p.right - 0.5 && p.top < q.bottom - 0.5 && q.top < p.bottom - 0.5) found.push(`overlap: ${name(a)} and ${name(b)}`);
+  }));
+  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  for (let node = words.nextNode(); node; node = words.nextNode()) {
+    const parent = node.parentElement;
+    if (!node.data.trim() || !seen(parent) || parent.closest(".vh, svg, script, style, template, .xterm, .plot, .skip, option")) continue;
+    range.selectNodeContents(node);
+    const box = range.getBoundingClientRect();
+    if (!box.width) continue;
+    let scrolls = false;
+    for (let e = parent; e && e !== document.body; e = e.parentElement) {
+      const style = getComputedStyle(e);
+      if (style.display === "inline") continue;
+      if (["auto", "scroll"].includes(style.overflowX)) scrolls = true;
+      const frame = e.getBoundingClientRect();
+      const cut = ["hidden", "clip"].includes(style.overflowX) && style.textOverflow !== "ellipsis" && (box.right > frame.right + 1 || box.left < frame.left - 1);
+      const above = ["hidden", "clip"].includes(style.overflowY) && box.bottom > frame.bottom + 3;
+      if (!scrolls && (cut || above)) found.push(`cut off: “${node.data.trim().slice(0, 40)}” in ${name(e)}`);
+      if (style.textOverflow === "ellipsis" && style.overflowX === "hidden") { scrolls = true; break; }
+    }
+    if (!scrolls && (box.right > wide + 1 || box.left < -1)) found.push(`outside: “${node.data.trim().slice(0, 40)}” to ${Math.round(box.right)} of ${wide}`);
+    if (!parent.closest("button, .btn, th, .pill, .chip, .nav, .tabs, .counters, .s, .e, h2, label")) continue;
+    for (const word of node.data.matchAll(/[^\\s\\/·-]{2,20}/g)) {
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) found.push(`broken: “${word[0]}” in ${name(parent)}`);
+    }
+  }
+  return [...new Set(found)];
+}"""
+"""What somebody would see to be wrong. A text that ends in dots by intention, or scrolls, is none of it."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def worst(stage: Stage) -> AsyncIterator[Stage]:
+    """A machine in maintenance with a long reason, one with a very long name that is full, one that never connected."""
+    async with stage.hub.client() as client:
+        named = {"name": LONG, "location_description": LONG}
+        assert (await client.patch("/api/v2/rvms/2", json=named)).status_code == 200
+        asked = {"status": "maintenance", "reason": f"{LONG}: sabuk pemisah macet"}
+        assert (await client.patch("/api/v2/rvms/1/status?wait=10", json=asked)).status_code == 200
+    yield stage
+
+
+async def faults(page: Tab, path: str, sizes: tuple[tuple[int, int], ...]) -> list[str]:
+    found: list[str] = []
+    for width, height in sizes:
+        await page.page.set_viewport_size({"width": width, "height": height})
+        seen: list[str] = await page.page.evaluate(FAULTS)
+        found += [f"{path} at {width}: {fault}" for fault in seen]
+    return found
+
+
+async def every_page(stage: Stage, look: dict[str, Any], sizes: tuple[tuple[int, int], ...]) -> list[str]:
+    found: list[str] = []
+    async with tab(stage.browser, stage.hub, **look) as page:
+        for path in PAGES:
+            await page.open(path)
+            found += await faults(page, path, sizes)
+        assert page.faults == []
+    async with tab(stage.browser, stage.hub, signed_in=False, **look) as page:
+        for path in ENTRANCES:
+            await page.open(path)
+            found += await faults(page, path, sizes)
+    return found
+
+
+def test_no_page_is_left_out() -> None:
+    """A new page is measured here, or named as one that this stage cannot show."""
+    opened = {re.sub(r"/\d+", "/{id}", path.partition("?")[0]) for path in (*PAGES, *ENTRANCES)}
+    missing = [
+        path
+        for route in page_routes()
+        if (path := str(getattr(route, "path", ""))) != "/{rest:path}"
+        and re.sub(r"\{action\}", "reboot", path) not in opened
+        and not ELSEWHERE.fullmatch(path)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("language", ["en-GB", "id-ID"])
+async def test_nothing_is_cut_off_on_a_phone(worst: Stage, language: str) -> None:
+    """Upright and lying, and a tablet; what is touched is coarse."""
+    look = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "locale": language}
+    assert await every_page(worst, look, PHONE_WIDTHS) == []
+
+
+@pytest.mark.parametrize("language", ["en-GB", "id-ID"])
+async def test_nothing_is_cut_off_in_a_window(worst: Stage, language: str) -> None:
+    """640 and 720 px are also what a laptop has left at 200 %."""
+    sizes = tuple((width, 900) for width in DESK_WIDTHS)
+    assert await every_page(worst, {"locale": language}, sizes) == []
+
+
+LOADED: Final = """words => {
+  const chip = document.querySelector("#link-chip"), lease = document.querySelector("#lease-chip");
+  chip.hidden = lease.hidden = false;
+  chip.querySelector("[data-said]").textContent = words;
+  lease.querySelector("bdi").textContent = "Stasiun Gambir";
+  lease.querySelector("[data-left]").textContent = "1:29:16";
+  for (const count of document.querySelectorAll(".nav .count")) { count.hidden = false; count.textContent = "188"; }
+}"""
+"""The header with all it can hold at once."""
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+async def test_the_header_is_whole_with_everything_in_it(stage: Stage, language: str) -> None:
+    words = json.loads(Path(f"dashboard/locales/{language}.json").read_text())["chip.lost"]
+    look = {"locale": {"en": "en-GB", "id": "id-ID"}[language]}
+    async with tab(stage.browser, stage.hub, **look) as page:
+        await page.open("/help")
+        await page.open("/machines/3/events")
+        await page.page.evaluate(LOADED, words)
+        sizes = tuple((width, 700) for width in (*range(320, 1480, 40), 1920, 2560))
+        assert await faults(page, "header", sizes) == []
+        for width, height in sizes:
+            await page.page.set_viewport_size({"width": width, "height": height})
+            top = await page.page.evaluate("document.querySelector('.top').getBoundingClientRect().height")
+            assert top <= 58, width
+            cut = "e => e.filter(c => c.offsetParent && c.scrollWidth > c.clientWidth + 1).map(c => c.textContent)"
+            assert await page.page.locator(".top .chip [data-said], .brand").evaluate_all(cut) == [], width
