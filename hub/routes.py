@@ -213,6 +213,7 @@ def _of_remote_sessions() -> list[tuple[str, WebPage]]:
     recorded, to_recorded = recording_page, recording_page.to_recording
     return [
         ("/machines/{id}/remote", WebPage(here.show_remote)),
+        ("/machines/{id}/terminal", WebPage(here.show_terminal, here.open_terminal)),
         ("/machines/{id}/remote/start", WebPage(back, here.start)),
         ("/machines/{id}/remote/stop", WebPage(back, here.stop)),
         ("/machines/{id}/remote/extend", WebPage(back, here.extend)),

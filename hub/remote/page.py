@@ -176,22 +176,50 @@ async def to_remote(visit: Visit) -> Response:
     return go(f"/machines/{visit.machine().id}/remote")
 
 
+async def show_terminal(visit: Visit) -> Response:
+    """Asks for a reason; who has a session goes straight to its terminal."""
+    found = visit.machine()
+    if any(session.admin_id == visit.user.id for session in life.open_of(found)):
+        return go(_terminal_of(found))
+    return await _terminal_form(visit, found)
+
+
+async def open_terminal(visit: Visit) -> Response:
+    return await _start(visit, _terminal_form, _terminal_of(visit.machine()))
+
+
+async def _terminal_form(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
+    return visit.render("terminal.html", status, **await part_place(visit), fault=fault)
+
+
+def _terminal_of(found: Machine) -> str:
+    return f"/machines/{found.id}/remote#terminal"
+
+
 async def start(visit: Visit) -> Response:
+    return await _start(visit, _page, f"/machines/{visit.machine().id}/remote")
+
+
+Form = Callable[[Visit, Machine, str, int], Awaitable[Response]]
+
+
+async def _start(visit: Visit, again: Form, then: str) -> Response:
+    """Begins a session; a refused form is shown `again` as typed."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "remote.start", found.id)
     seconds = session_texts.seconds_asked(form)
     allow = [value for name, value in visit.fields if name == "allow"]
     if seconds is None:
         most = int(longest_s(found) // 60)
-        return await _page(visit, found, visit.reader.t("lease.fault.duration", most=most), 422)
+        return await again(visit, found, visit.reader.t("lease.fault.duration", most=most), 422)
     if not allow:
-        return await _page(visit, found, visit.reader.t("lease.fault.allow"), 422)
+        return await again(visit, found, visit.reader.t("lease.fault.allow"), 422)
     wanted: dict[str, Any] = {"duration": seconds, "allow": allow, "reason": form.get("reason", "").strip()}
     if not wanted["reason"]:
-        return await _page(visit, found, visit.reader.t("reason.missing"), 422)
+        return await again(visit, found, visit.reader.t("reason.missing"), 422)
     if "ports" in allow:
         wanted["ports"] = _ports(visit)
-    return await _operate(visit, found, api.start, api.Start, wanted)
+    return await _operate(visit, found, api.start, api.Start, wanted, again, then)
 
 
 async def stop(visit: Visit) -> Response:
@@ -222,12 +250,20 @@ async def _move(visit: Visit, action: str, operate: Operate, kind: Any, wanted: 
     )
 
 
-async def _operate(visit: Visit, found: Machine, operate: Operate, kind: Any, wanted: Mapping[str, Any]) -> Response:
+async def _operate(
+    visit: Visit,
+    found: Machine,
+    operate: Operate,
+    kind: Any,
+    wanted: Mapping[str, Any],
+    again: Form | None = None,
+    then: str = "",
+) -> Response:
     try:
         await operate(visit.call(validate(kind, dict(wanted)), machine=found))
     except Problem as refused:
-        return await _page(visit, found, visit.sentence(refused), refused.status)
-    return go(f"/machines/{found.id}/remote")
+        return await (again or _page)(visit, found, visit.sentence(refused), refused.status)
+    return go(then or f"/machines/{found.id}/remote")
 
 
 async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:

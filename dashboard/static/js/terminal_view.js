@@ -62,6 +62,7 @@ export class TerminalView {
     this.on("close", () => this.link.end());
     this.on("stop", () => this.stop());
     whenBack(() => this.link.retry());
+    for (const type of ["resize", "scroll"]) window.visualViewport?.addEventListener(type, () => this.seen());
     // The page's own keys are off while somebody types here; Escape and all others belong to the machine.
     find("[data-screen]", root).addEventListener("keydown", (event) => event.stopPropagation());
   }
@@ -278,7 +279,17 @@ export class TerminalView {
   full(on) {
     this.root.classList.toggle("full", on);
     setAttribute(this.part("full"), "aria-pressed", String(on));
+    this.seen();
     this.fit();
+  }
+
+  /** A phone's keyboard covers the window and does not shrink it: what is left of it is the terminal's. */
+  seen() {
+    const free = window.visualViewport;
+    if (!free || !this.root.classList.contains("full")) return;
+    this.root.style.setProperty("--free", `${free.height}px`);
+    this.root.style.setProperty("--from", `${free.offsetTop}px`);
+    this.screen?.scrollToBottom();
   }
 
   /** @param {string} words */

@@ -37,4 +37,10 @@ function tick() {
 
 tick();
 setInterval(tick, 1000);
-if (view && location.hash === "#terminal") find("[data-term=connect]", terminal).focus();
+// Who came for the terminal has given the reason for it and was told that it is recorded.
+if (view && location.hash === "#terminal") {
+  history.replaceState(null, "", location.pathname);
+  terminal.scrollIntoView();
+  view.connect();
+  if (matchMedia("(pointer: coarse), (max-width: 719px)").matches) view.full(true);
+}
