@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from dashboard.foreign_text import plain
 from dashboard.reader import Reader
 
 OPEN: Final = ("requested", "starting", "active")
@@ -15,6 +16,7 @@ ALLOWED: Final = ("terminal", "ports", "files")
 USUAL_MINUTES: Final = (15, 30, 60)
 EXTEND_S: Final = 900
 Session = Mapping[str, Any]
+NO_NAMES: Final[Mapping[int, str]] = {}
 
 
 def countdown(ms: float) -> str:
@@ -30,15 +32,23 @@ def left(r: Reader, lease: Session) -> str:
     return r.text_of("lease", str(lease["status"]))
 
 
-def allowed(r: Reader, session: Session) -> str:
+def page_name(r: Reader, port: int, name: str | None, kind: str | None) -> str:
+    """As the machine calls it, else by what it is, else by its port."""
+    if name is not None:
+        return plain(name)
+    return r.t("page.port", port=port) if kind is None else r.text_of("page", kind)
+
+
+def allowed(r: Reader, session: Session, names: Mapping[int, str] = NO_NAMES) -> str:
     words = []
     for what in ALLOWED:
         if what not in session["allow"]:
             continue
         ports = session["ports"] if what == "ports" else ()
-        words += [r.t("allow.port", port=port) for port in ports] or [r.t(f"allow.{what}")]
-    first, *rest = words or ["—"]
-    return ", ".join([first, *(word[:1].lower() + word[1:] for word in rest)])
+        part = r.t(f"allow.{what}")
+        pages = [names.get(port) or r.t("allow.port", port=port) for port in ports]
+        words += pages or [part[:1].lower() + part[1:] if words else part]
+    return ", ".join(words or ["—"])
 
 
 def ended(r: Reader, session: Session, who: str) -> str:

@@ -114,8 +114,12 @@ async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk:
 
 def remote_facts(settings: AgentSettings) -> dict[str, Any]:
     """What a session could reach, for people to choose from."""
+    ports = [int(port) for port in settings.names("remote_access_ports")]
+    control, names = int(settings.number("remote_access_port")), settings.values["remote_page_names"]
     return {
-        "ports": [int(port) for port in settings.names("remote_access_ports")],
+        "ports": ports,
+        "names": dict(names) if isinstance(names, dict) else {},
+        "control": control if control in ports else None,
         "terminal": True,
         "download": settings.names("remote_download_folders"),
         "upload": settings.names("remote_upload_folders"),

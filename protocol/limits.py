@@ -26,6 +26,8 @@ MAX_REMOTE_SESSIONS: Final = 100
 """Remote access sessions open on one machine: the most that its settings allow (max_concurrent_sessions)."""
 MAX_REMOTE_PORTS: Final = 32
 """Loopback ports of a machine that one session may reach."""
+MAX_PAGE_NAME: Final = 60
+"""Characters of the name of a page of a machine."""
 MAX_FILE_PATH: Final = 1000
 """Characters of the path of a file or folder of a machine."""
 MAX_RESTORE_PATHS: Final = 15

@@ -64,7 +64,8 @@ session does not allow it; `invalid`: the arguments are none; `internal`: it fai
 | `file` | `op` `get`, `path`, `offset`? | `size`, `mtime`, `name`, `offset` | DATA from the machine: the bytes from `offset` on, then END | as above, `too_large`, `changed` |
 | `file` | `op` `put`, `path`, `size`, `overwrite`? | `limit` | DATA from the hub: `size` bytes, then END. The machine: CONTROL `{"saved": size, "sha256": hex}` once they are on its disk, then END | as above, `exists`, `disk` |
 
-What a machine lets people reach stands in its `hello`: `hardware.remote` is `{"ports": [..], "terminal": true, "download":
+What a machine lets people reach stands in its `hello`: `hardware.remote` is `{"ports": [..], "names": {port: name},
+"control": port of its own page, "terminal": true, "download":
 [folders], "upload": [folders]}`. A hub asks for nothing that is not declared there, and a machine checks it again.
 """  # noqa: E501 - lines of the page
 

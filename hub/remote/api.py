@@ -104,6 +104,14 @@ class StartRefusal(msgspec.Struct):
     message: str
 
 
+class DeclaredPage(msgspec.Struct):
+    """`name`: as the machine's `remote_page_names` has it. `kind`: what is on the port where nobody named it."""
+
+    port: int
+    name: str | None
+    kind: Literal["camera", "control"] | None
+
+
 class RemoteStatus(msgspec.Struct):
     """`sessions`: the open ones, oldest first."""
 
@@ -112,6 +120,7 @@ class RemoteStatus(msgspec.Struct):
     refusal: StartRefusal | None
     approval: bool
     declared_ports: list[int]
+    declared_pages: list[DeclaredPage]
     max_concurrent_sessions: int
     session_timeout: float
     sessions: list[RemoteSessionView]
@@ -188,6 +197,7 @@ async def status(call: Call) -> Answer:
             "refusal": refusal,
             "approval": requests.needs_approval(machine),
             "declared_ports": list(requests.declared_ports(machine)),
+            "declared_pages": [page._asdict() for page in requests.declared_pages(machine)],
             "max_concurrent_sessions": requests.most_at_once(machine),
             "session_timeout": requests.longest_s(machine),
             "sessions": [_shown(call, session, counts.get(session.id, 0)) for session in sessions],

@@ -31,6 +31,11 @@ from hub.web.shell.page import Visit, go, who
 Names = Mapping[str, str]
 
 
+def page_names(reader: Reader, found: Machine) -> dict[int, str]:
+    """What the machine shows on its ports, in the reader's words."""
+    return {page.port: session_texts.page_name(reader, *page) for page in requests.declared_pages(found)}
+
+
 class SessionCard(NamedTuple):
     s: dict[str, Any]
     mine: bool
@@ -83,7 +88,7 @@ def card(visit: Visit, found: Machine, session: RemoteSessionRow, names: Names, 
         left=session_texts.left(reader, s),
         until=reader.day(s["expires_at"], zone),
         since=reader.day(s["start_time"], zone),
-        allow=session_texts.allowed(reader, s),
+        allow=session_texts.allowed(reader, s, page_names(reader, found)),
         approved_by=who(reader, session.approved_by, names) if session.approved_by else "",
         expires_at=s["expires_at"],
         longest=reader.span(most),
@@ -126,7 +131,8 @@ async def open_page(visit: Visit) -> Response:
     page: OpenedPage = (await pages_api.open_page(visit.call(body, machine=found))).data
     if page.enter is None:
         return go(page.url)
-    return visit.render("page_enter.html", m=found, port=page.port, enter=page.enter, ticket=page.ticket)
+    name = page_names(visit.reader, found).get(page.port) or str(page.port)
+    return visit.render("page_enter.html", m=found, page=name, enter=page.enter, ticket=page.ticket)
 
 
 async def download(visit: Visit) -> Response:
@@ -188,7 +194,7 @@ async def open_terminal(visit: Visit) -> Response:
     return await _start(visit, _terminal_form, _terminal_of(visit.machine()))
 
 
-async def _terminal_form(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
+async def _terminal_form(visit: Visit, _found: Machine, fault: str = "", status: int = 200) -> Response:
     return visit.render("terminal.html", status, **await part_place(visit), fault=fault)
 
 
@@ -289,6 +295,7 @@ async def part_place(visit: Visit) -> dict[str, Any]:
         "closed": closed,
         "offer": offer,
         "given": _given(visit, offer),
+        "pages": page_names(visit.reader, found),
         "may": May(visit.context.settings.record_input, folders["download"], folders["upload"]),
     }
 

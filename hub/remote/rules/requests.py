@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from db.records import SESSION_PARTS, CommandRow, RemoteSessionRow
 from hub.commands import rules as command_rules
@@ -17,12 +17,17 @@ from hub.remote.rules import life
 from hub.remote.rules.life import EXTEND, START, STOP
 from hub.status import rules as status_rules
 from protocol.addresses import is_within, normalise_address
+from protocol.limits import MAX_PAGE_NAME
 
 DEFAULT_S: Final = 1800.0
 APPROVAL_S: Final = 900.0  # How long a session waits for somebody to agree
 MOST_OF_A_PERSON: Final = 20
 MOST_OF_A_MACHINE: Final = 2
-USUAL_PORTS: Final = (5000, 5001)  # Of a machine that declares none (requirements.md, section 6)
+CAMERA_PORT: Final = 5000  # What a machine shows where, unless it says otherwise (requirements.md, section 6)
+CONTROL_PORT: Final = 5001
+USUAL_PORTS: Final = (CAMERA_PORT, CONTROL_PORT)
+PageKind = Literal["camera", "control"]
+_PAGE_KINDS: Final[dict[int, PageKind]] = {CAMERA_PORT: "camera"}
 
 
 class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
@@ -33,6 +38,14 @@ class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
         self.code = code
         self.status = status
         self.params = params
+
+
+class DeclaredPage(NamedTuple):
+    """`name` is the machine's own; `kind` what an unnamed one is called by, None when nobody knows."""
+
+    port: int
+    name: str | None
+    kind: PageKind | None
 
 
 class SessionRequest(NamedTuple):
@@ -56,6 +69,21 @@ def declared_ports(machine: Machine) -> tuple[int, ...]:
     if not isinstance(ports, list):
         return USUAL_PORTS
     return tuple(p for p in ports if isinstance(p, int) and not isinstance(p, bool) and 0 < p < 65536)
+
+
+def declared_pages(machine: Machine) -> tuple[DeclaredPage, ...]:
+    remote = (machine.row.hardware or {}).get("remote")
+    told: dict[str, Any] = remote if isinstance(remote, dict) else {}
+    names = told["names"] if isinstance(told.get("names"), dict) else {}
+    control = told.get("control") or CONTROL_PORT
+    return tuple(
+        DeclaredPage(port, _name(names.get(str(port))), _PAGE_KINDS.get(port) if port != control else "control")
+        for port in declared_ports(machine)
+    )
+
+
+def _name(given: object) -> str | None:
+    return given[:MAX_PAGE_NAME].strip() or None if isinstance(given, str) and given.isprintable() else None
 
 
 def longest_s(machine: Machine) -> float:

@@ -100,7 +100,7 @@ async def test_a_session_is_begun_extended_and_ended_by_plain_forms(hub: ApiHub)
         page = (await client.get(REMOTE)).text
         assert "Your remote access" in page
         assert re.search(r"data-left>(29|30):\d\d<", page)
-        assert "Terminal, page 5001" in page
+        assert "Terminal, Control page" in page
         assert (await send(client, "stop", session_id=session.id)).status_code == 303
     assert await status(hub) == []
     page = await page_of(hub, "viewer")

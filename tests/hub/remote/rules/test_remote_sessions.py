@@ -94,6 +94,27 @@ def test_declared_ports_are_what_the_machine_says() -> None:
     assert desk.declared_ports(machine(hardware={"remote": {"ports": [8080, "x", True]}})) == (8080,)
 
 
+@pytest.mark.parametrize(
+    ("remote", "pages"),
+    [
+        (None, [(5000, None, "camera"), (5001, None, "control")]),
+        ({"ports": [5000, 8080]}, [(5000, None, "camera"), (8080, None, None)]),
+        ({"ports": [5000, 8080], "control": 8080}, [(5000, None, "camera"), (8080, None, "control")]),
+        ({"ports": [5001, 9000], "control": 9000}, [(5001, None, None), (9000, None, "control")]),
+        ({"ports": [5000], "names": {"5000": " Kamera pintu ", "22": "x"}}, [(5000, "Kamera pintu", "camera")]),
+        ({"ports": [5000], "names": {"5000": "x" * 90}}, [(5000, "x" * 60, "camera")]),
+        ({"ports": [5000], "names": {"5000": "a\nb"}}, [(5000, None, "camera")]),
+        ({"ports": [5000], "names": {"5000": "  "}}, [(5000, None, "camera")]),
+        ({"ports": [5000], "names": {"5000": 7}}, [(5000, None, "camera")]),
+        ({"ports": [5000], "names": ["Camera"], "control": "x"}, [(5000, None, "camera")]),
+    ],
+)
+def test_a_page_has_the_name_its_machine_gives_it(remote: Any, pages: list[tuple[int, str | None, str | None]]) -> None:
+    """What is no name is none: the page is called by what it is, or by its port."""
+    hardware = {} if remote is None else {"remote": remote}
+    assert [tuple(page) for page in desk.declared_pages(machine(hardware=hardware))] == pages
+
+
 def test_a_request_that_needs_a_second_person_waits() -> None:
     one = machine(linked=True)
     changes = desk.opening(one, ASKED, "user:3", NOW)
