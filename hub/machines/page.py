@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 import anyio
 from starlette.responses import JSONResponse, Response
@@ -204,6 +205,8 @@ class Overview:
             return await self._page(visit, words, refused.status, about)
         done = f"?done={answer.data['command']['id']}"
         back = local(form.get("back"))
+        if form.get("back") == back == f"/m/{quote(found.row.device_id)}":
+            return go(f"{back}{done}")
         return go(f"/{done}" if form.get("back") == back == "/" else f"/machines/{found.id}{done}#done")
 
 

@@ -182,34 +182,14 @@ async def to_remote(visit: Visit) -> Response:
     return go(f"/machines/{visit.machine().id}/remote")
 
 
-async def show_terminal(visit: Visit) -> Response:
-    """Asks for a reason; who has a session goes straight to its terminal."""
-    found = visit.machine()
-    if any(session.admin_id == visit.user.id for session in life.open_of(found)):
-        return go(_terminal_of(found))
-    return await _terminal_form(visit, found)
-
-
-async def open_terminal(visit: Visit) -> Response:
-    return await _start(visit, _terminal_form, _terminal_of(visit.machine()))
-
-
-async def _terminal_form(visit: Visit, _found: Machine, fault: str = "", status: int = 200) -> Response:
-    return visit.render("terminal.html", status, **await part_place(visit), fault=fault)
-
-
-def _terminal_of(found: Machine) -> str:
-    return f"/machines/{found.id}/remote#terminal"
-
-
 async def start(visit: Visit) -> Response:
-    return await _start(visit, _page, f"/machines/{visit.machine().id}/remote")
+    return await begin(visit, _page, f"/machines/{visit.machine().id}/remote")
 
 
 Form = Callable[[Visit, Machine, str, int], Awaitable[Response]]
 
 
-async def _start(visit: Visit, again: Form, then: str) -> Response:
+async def begin(visit: Visit, again: Form, then: str) -> Response:
     """Begins a session; a refused form is shown `again` as typed."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "remote.start", found.id)
@@ -287,7 +267,7 @@ async def part_place(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
     mine = [card for card in await _cards(visit, found) if card.mine]
     closed = None if mine else await _closed_by_another(visit, found)
-    offer, folders = await _offer(visit, found), session_texts.declared(found.row.hardware)
+    offer, folders = await offer_of(visit, found), session_texts.declared(found.row.hardware)
     return {
         "m": machine_view(found, times="ms"),
         "own": next((card for card in mine if card.s["status"] == "active"), None),
@@ -352,7 +332,7 @@ async def _cards(visit: Visit, found: Machine) -> list[SessionCard]:
     return [card(visit, found, session, names, tab.zone_of(visit.reader, found)) for session in open_ones]
 
 
-async def _offer(visit: Visit, found: Machine) -> StartOffer:
+async def offer_of(visit: Visit, found: Machine) -> StartOffer:
     status = (await api.status(visit.call(machine=found))).data
     most, refusal = longest_s(found), status["refusal"]
     return StartOffer(

@@ -37,6 +37,7 @@ function tick() {
 
 tick();
 setInterval(tick, 1000);
+if (location.hash === "#pages") find("#pages")?.scrollIntoView();
 // Who came for the terminal has given the reason for it and was told that it is recorded.
 if (view && location.hash === "#terminal") {
   history.replaceState(null, "", location.pathname);

@@ -1,0 +1,30 @@
+// The page for somebody in front of a machine, live: all of it is drawn by the hub.
+
+import { countJobs } from "../counts.js";
+import { Feed } from "../feed.js";
+import { frame } from "../frame.js";
+import { keyboard } from "../keyboard.js";
+import { guardButtons, LinkState } from "../link_state.js";
+import { Parts } from "../parts.js";
+
+const id = Number(document.body.dataset.id);
+
+const feed = new Feed(null, {
+  /** @param {number[]} _ids @param {number[]} removed */
+  changed(_ids, removed) {
+    if (removed.includes(id)) return location.assign("/");
+    countJobs(feed);
+    return undefined;
+  },
+  news: (frame) => parts.heard(frame),
+  link: (state) => link.set(state),
+  version: (name) => link.version(name),
+});
+const link = new LinkState(feed);
+const parts = new Parts(feed, () => link.draw());
+
+setInterval(() => parts.tick(feed.clock.now()), 1000);
+frame();
+guardButtons();
+keyboard({});
+feed.start();
