@@ -144,7 +144,9 @@ async def upload(call: Call) -> Answer:
 def refused(error: TunnelError) -> Problem:
     code = error.code
     if code in ("not_declared", "not_found", "invalid", "exists"):
-        return one_wrong("path", f"remote_file.{code}")
+        wrong = one_wrong("path", f"remote_file.{code}")
+        wrong.code = code
+        return wrong
     if code in ("too_large", "disk", "changed", "no_rights", "folder_changed"):
         return Problem("conflict", Text(f"remote_file.{code}"))
     if code in ("no_tunnel", "timeout"):

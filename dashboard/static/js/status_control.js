@@ -48,14 +48,15 @@ export class StatusControl {
     show(find("[data-until]", this.form), this.status === "inactive" || this.status === "maintenance");
     show(find("[data-optional]", this.form), !needed);
     setText(find("[data-optional]", this.form), t("optional"));
-    show(find("[data-fault]", this.form), false);
+    this.fault("");
   }
 
   /** @param {string} words */
   fault(words) {
     const node = find("[data-fault]", this.form);
     setText(find("span", node), words);
-    show(node, true);
+    show(node, words !== "");
+    if (!words) setAttribute(this.form.elements.reason, "aria-invalid", "false");
   }
 
   /** @param {Event} event */
@@ -107,7 +108,7 @@ export class StatusControl {
     if (reason.value.trim() === asked.reason) reason.value = "";
     if (this.status !== asked.status) return;
     this.touched = reason.value !== "";
-    show(find("[data-fault]", this.form), false);
+    this.fault("");
   }
 
   /** The machine as the hub reports it now. @param {Machine} m */

@@ -46,6 +46,8 @@ export function upload(address, file, on, request = new XMLHttpRequest()) {
 function detail(text) {
   try {
     const said = JSON.parse(text);
+    // Of a path the hub speaks to programs; the page has words for what it shows.
+    if (said.code) return t(`files.refused.${said.code}`);
     return Object.values(said.errors ?? {}).flat()[0] ?? said.detail ?? "";
   } catch {
     return "";

@@ -104,16 +104,12 @@ def refusal(
     """`of_person`: the person's open sessions. `more`: 0 for one being approved."""
     if not machine.effective_settings.on("remote_access_enabled"):
         return SessionRefused("remote_access_disabled", 409)
-    if origin == "hub" and not machine.linked and machine.row.config_applied_at is None:
-        return SessionRefused(
-            "machine_offline", 409
-        )  # its own settings never came, and the defaults would admit everybody
+    if origin == "hub" and (not machine.linked or machine.row.quarantined_until is not None):
+        return SessionRefused("machine_offline", 409)
     networks = machine.effective_settings.values["admin_ips"]
     allowed = is_within(address, networks if isinstance(networks, list) else [])
     if origin == "hub" and more and not allowed:
         return SessionRefused("address_not_allowed", 403, address=address)
-    if origin == "hub" and (not machine.linked or machine.row.quarantined_until is not None):
-        return SessionRefused("machine_offline", 409)
     if machine.busy:
         return SessionRefused("machine_busy", 409)
     return _full(machine, of_person) if more else None

@@ -43,7 +43,7 @@ def test_every_refusal_has_its_code() -> None:
     assert code(machine()) == "machine_offline"
     assert code(machine(), "203.0.113.9") == "machine_offline", "the defaults judge no address"
     assert code(machine(config_applied_at=NOW)) == "machine_offline"
-    assert code(machine(config_applied_at=NOW), "203.0.113.9") == "address_not_allowed"
+    assert code(machine(config_applied_at=NOW), "203.0.113.9") == "machine_offline", "that it is away comes first"
     assert code(machine(linked=True), "203.0.113.9") == "address_not_allowed"
     assert code(machine(linked=True), "not an address") == "address_not_allowed"
     assert code(machine(linked=True), "::ffff:10.1.2.3") is None, "IPv4 in IPv6 clothes"
