@@ -40,7 +40,7 @@ def page_name(r: Reader, port: int, name: str | None, kind: str | None) -> str:
 
 
 def allowed(r: Reader, session: Session, names: Mapping[int, str] = NO_NAMES) -> str:
-    words = []
+    words: list[str] = []
     for what in ALLOWED:
         if what not in session["allow"]:
             continue

@@ -27,14 +27,14 @@ from hub.machine_settings import api as config
 from hub.machine_settings import page as settings_page
 from hub.machine_settings import service as settings_handlers
 from hub.machines import api as rvms
-from hub.machines import front_page, key_page, label_page, tab
 from hub.machines import handlers as machines_handlers
+from hub.machines import key_page, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
 from hub.people import account_api, users_api, users_page
 from hub.people import page as people_page
 from hub.remote import api as remote
-from hub.remote import files_api, pages_api, terminal_page
+from hub.remote import files_api, pages_api
 from hub.remote import page as remote_page
 from hub.remote import service as remote_service
 from hub.remote.recordings import api as recordings
@@ -86,7 +86,7 @@ GLOSSARY = (
     "status.maintenance", "connection.late", "connection.never", "last_known", "retry_now", "tokens.revoke", "sign_in",
     "sign_out",
 )  # fmt: skip
-FRONT = front_page.FrontPage(terminal_page.front_card)
+FRONT = machines_page.FrontPage(remote_page.front_card)
 OF_MACHINE = {
     "front-state": Part("front_state.html", FRONT.part_state),
     "front-do": Part("front_do.html", FRONT.part_do),
@@ -95,7 +95,7 @@ OF_MACHINE = {
     "machine-jobs": Part("machine_jobs.html", cards.part),
     "leases": Part("leases.html", remote_page.part_open_sessions),
     "lease-place": Part("lease_place.html", remote_page.part_place),
-    "past": Part("lease_past.html", remote_page.part_past),
+    "past": Part("lease_past.html", recording_page.part_past),
     "zone": Part("zone_card.html", zone_card.part),
     "backup-plan": Part("backup_plan.html", backups_page.part_plan),
     "backup-history": Part("backup_history.html", backups_page.part_history),
@@ -151,8 +151,8 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/parts", WebPage(drawn(OF_FLEET), cost=OF_PARTS)),
         ("/machines/{id}", WebPage(overview.show)),
         ("/m/{id}", WebPage(FRONT.show)),
-        ("/labels", WebPage(label_page.show_labels)),
-        ("/machines/{id}/label", WebPage(label_page.show_label)),
+        ("/labels", WebPage(key_page.show_labels)),
+        ("/machines/{id}/label", WebPage(key_page.show_label)),
         ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
         ("/machines/{id}/parts", WebPage(drawn(OF_MACHINE), cost=OF_PARTS)),
         ("/machines/{id}/events", WebPage(events_page.show_machine_events)),
@@ -219,7 +219,7 @@ def _of_remote_sessions() -> list[tuple[str, WebPage]]:
     recorded, to_recorded = recording_page, recording_page.to_recording
     return [
         ("/machines/{id}/remote", WebPage(here.show_remote)),
-        ("/machines/{id}/terminal", WebPage(terminal_page.show_terminal, terminal_page.open_terminal)),
+        ("/machines/{id}/terminal", WebPage(remote_page.show_terminal, remote_page.open_terminal)),
         ("/machines/{id}/remote/start", WebPage(back, here.start)),
         ("/machines/{id}/remote/stop", WebPage(back, here.stop)),
         ("/machines/{id}/remote/extend", WebPage(back, here.extend)),

@@ -1,20 +1,23 @@
 """Adds a machine, shows its key, replaces it, removes the machine. The key stays only in the memory of the session
-that made it, for a quarter of an hour."""
+that made it, for a quarter of an hour. And labels to print, which lead a phone to `/m/{device_id}`."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlsplit
 
 from starlette.responses import Response
 
+from dashboard import fleet, qr_code
 from db.errors import Conflict
-from hub.machines import api, rules
+from hub.machines import api, rules, tab
 from hub.model import credentials
 from hub.model.machine import Machine
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import validate
+from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.fresh_secrets import FreshSecrets, key_place
 from hub.web.shell.page import Visit, base_url, go
 from protocol import addresses
@@ -179,3 +182,49 @@ def _is_plain(address: str) -> bool:
 
 def _is_here(address: str) -> bool:
     return addresses.names_this_computer(urlsplit(address).hostname or "")
+
+
+ON_PAGE: Final = 100
+
+
+class Label(NamedTuple):
+    """`side` of the code in modules, `dark` its SVG path; 0 and "" when the address is too long for one."""
+
+    name: str
+    device_id: str
+    address: str
+    side: int
+    dark: str
+
+
+def label(base: str, name: str, device_id: str) -> Label:
+    address = f"{base.rstrip('/')}/m/{quote(device_id, safe='')}"
+    try:
+        return Label(name, device_id, address, *qr_code.path(address))
+    except qr_code.TextTooLongError:
+        return Label(name, device_id, address, 0, "")
+
+
+async def show_label(visit: Visit) -> Response:
+    found = visit.machine()
+    head = await tab.head(visit, found)
+    labels = [label(base_url(visit), found.row.name, found.row.device_id)]
+    return visit.render("labels.html", m=head["m"], labels=labels, following=None)
+
+
+async def show_labels(visit: Visit) -> Response:
+    """Of the machines that a list of the Machines page shows, in its order."""
+    query = fleet.query_from(visit.request.query_params)
+    shown = await visit.context[FleetDigest].views(visit.user.machines)
+    in_order = fleet.ordered([view async for view in in_slices(shown) if fleet.matches(view, query)], query)
+    first = (query.page - 1) * ON_PAGE
+    labels = await _labels(visit, in_order[first : first + ON_PAGE])
+    following = query.address(page=query.page + 1) if len(in_order) > first + ON_PAGE else None
+    return visit.render("labels.html", m=None, labels=labels, following=following and f"/labels{following[1:]}")
+
+
+async def _labels(visit: Visit, views: Iterable[Mapping[str, Any]]) -> list[Label]:
+    base, machines = base_url(visit), visit.context.fleet.machines
+    found = (machines.get(view["id"]) for view in views)
+    rows = (machine.row for machine in found if machine is not None)
+    return [label(base, row.name, row.device_id) async for row in in_slices(rows)]

@@ -73,19 +73,19 @@ async def _fleet(visit: Visit) -> Response:
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
-        done=await _done(visit),
-        undone=_undone(visit),
+        done=await done_now(visit),
+        undone=undone_now(visit),
         **await part_attention(visit),
     )
 
 
-async def _done(visit: Visit) -> status_api.AskedStatus | None:
+async def done_now(visit: Visit) -> status_api.AskedStatus | None:
     """The status that the address says was just asked for."""
     command_id = visit.request.query_params.get("done", "")
     return await status_api.asked(visit.call(), command_id) if command_id else None
 
 
-def _undone(visit: Visit) -> str:
+def undone_now(visit: Visit) -> str:
     """The machine whose status the address says was just taken back."""
     rvm_id = row_id(visit.request.query_params.get("undone", ""))
     machine = None if rvm_id is None else visit.context.fleet.machines.get(rvm_id)
@@ -175,8 +175,8 @@ class Overview:
             refused=refused,
             refused_field=field,
             given=visit.form,
-            done=await _done(visit),
-            undone=_undone(visit),
+            done=await done_now(visit),
+            undone=undone_now(visit),
         )
 
     async def ask_status(self, visit: Visit) -> Response:
@@ -205,9 +205,14 @@ class Overview:
             return await self._page(visit, words, refused.status, about)
         done = f"?done={answer.data['command']['id']}"
         back = local(form.get("back"))
-        if form.get("back") == back == f"/m/{quote(found.row.device_id)}":
+        if form.get("back") == back == front_of(found):
             return go(f"{back}{done}")
         return go(f"/{done}" if form.get("back") == back == "/" else f"/machines/{found.id}{done}#done")
+
+
+def front_of(found: Machine) -> str:
+    """Where its label leads."""
+    return f"/m/{quote(found.row.device_id, safe='')}"
 
 
 async def undo(visit: Visit) -> Response:
@@ -215,7 +220,7 @@ async def undo(visit: Visit) -> Response:
     found, form = visit.machine(), visit.form
     permit(visit.user, "status.write", found.id)
     command_id = await status_api.take_back(visit.call(machine=found), found, form.get("command", ""))
-    here = "/" if form.get("back") == "/" else f"/machines/{found.id}"
+    here = back if (back := form.get("back", "")) in ("/", front_of(found)) else f"/machines/{found.id}"
     return go(f"{here}?done={command_id}#done" if command_id else f"{here}?undone={found.id}")
 
 
@@ -340,3 +345,28 @@ async def _history(visit: Visit, found: Machine) -> list[list[float | None]]:
         if at < first:
             rows.append([at, *(bucket.metrics[m][1] if m in bucket.metrics else None for m in metrics)])
     return rows + live
+
+
+class FrontPage:
+    """`/m/{device_id}`, for somebody in front of the machine. `doing`: what its buttons take of another subject."""
+
+    def __init__(self, doing: Card) -> None:
+        self._doing = doing
+
+    async def show(self, visit: Visit) -> Response:
+        values = {**await self.part_state(visit), **await part_why(visit), **await self.part_do(visit)}
+        return visit.render("front.html", **values, done=await done_now(visit), undone=undone_now(visit))
+
+    async def part_state(self, visit: Visit) -> dict[str, Any]:
+        found = visit.machine()
+        return {"m": machine_view(found, times="ms"), "zone": tab.zone_of(visit.reader, found)}
+
+    async def part_do(self, visit: Visit) -> dict[str, Any]:
+        found = visit.machine()
+        return {
+            "m": machine_view(found, times="ms"),
+            "front": front_of(found),
+            "may_command": visit.may("status.write", found.id),
+            "needs": role_needed("status.write"),
+            "d": await self._doing(visit, found),
+        }

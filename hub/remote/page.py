@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from starlette.responses import Response
 
 from dashboard import remote_sessions as session_texts
 from dashboard.reader import Reader
-from db.queries import events, recordings, remote_sessions
-from db.records import RecordingRow, RemoteSessionRow
+from db.queries import events, remote_sessions
+from db.records import RemoteSessionRow
 from hub.machines import tab
-from hub.model import actors
 from hub.model.actors import row_id
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms, machine_view
 from hub.remote import api, files_api, pages_api
 from hub.remote.pages_api import OpenedPage
+from hub.remote.recordings.page import Names, actors_of, part_past, with_epoch_ms
 from hub.remote.rules import life, requests
 from hub.remote.rules.requests import longest_s
 from hub.web.api.endpoint import permit
@@ -27,8 +26,6 @@ from hub.web.api.operation import Answer, Call
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.page import Visit, go, who
-
-Names = Mapping[str, str]
 
 
 def page_names(reader: Reader, found: Machine) -> dict[int, str]:
@@ -52,28 +49,6 @@ class SessionCard(NamedTuple):
     longest: str
 
 
-class RecordingLink(NamedTuple):
-    id: int
-    length: str
-
-
-class PastSession(NamedTuple):
-    who: str
-    site: bool
-    start: str
-    from_title: str
-    end: str
-    to_title: str
-    reason: str
-    ended: str
-    recordings: list[RecordingLink]
-
-
-def with_epoch_ms(session: RemoteSessionRow) -> dict[str, Any]:
-    members = msgspec.structs.asdict(session)
-    return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in members.items()}
-
-
 def card(visit: Visit, found: Machine, session: RemoteSessionRow, names: Names, zone: str) -> SessionCard:
     reader, s, most = visit.reader, with_epoch_ms(session), requests.longest_s(found)
     mine = session.admin_id == visit.user.id
@@ -92,34 +67,6 @@ def card(visit: Visit, found: Machine, session: RemoteSessionRow, names: Names, 
         approved_by=who(reader, session.approved_by, names) if session.approved_by else "",
         expires_at=s["expires_at"],
         longest=reader.span(most),
-    )
-
-
-def past(
-    reader: Reader, sessions: Iterable[RemoteSessionRow], recordings: Iterable[RecordingRow], names: Names, zone: str
-) -> list[PastSession]:
-    of: dict[int, list[RecordingLink]] = {}
-    for row in sorted(recordings, key=lambda each: each.id):
-        words = "…" if row.duration_s is None else reader.span(row.duration_s)
-        of.setdefault(row.session_id, []).append(RecordingLink(row.id, words))
-    return [_line(reader, session, of.get(session.id, []), names, zone) for session in sessions]
-
-
-def _line(
-    reader: Reader, session: RemoteSessionRow, recordings: list[RecordingLink], names: Names, zone: str
-) -> PastSession:
-    s = with_epoch_ms(session)
-    end = s["end_time"]
-    return PastSession(
-        who=session.admin_name or "",
-        site=session.origin == "site",
-        start=reader.day(s["start_time"], zone),
-        from_title=reader.stamp(s["start_time"], zone),
-        end="—" if end is None else reader.day(end, zone),
-        to_title="" if end is None else reader.stamp(end, zone),
-        reason=session.reason or "",
-        ended=session_texts.ended(reader, s, who(reader, session.ended_by or "", names)),
-        recordings=recordings,
     )
 
 
@@ -311,24 +258,9 @@ async def _note_of_end(visit: Visit, session: RemoteSessionRow) -> str:
     return next((str(note) for note in notes if note), "")
 
 
-async def part_past(visit: Visit) -> dict[str, Any]:
-    found = visit.machine()
-    before = row_id(visit.request.query_params.get("before", ""))
-    rows = await remote_sessions.history(visit.context.store, found.id, PAGE + 1, before, over=True)
-    shown = rows[:PAGE]
-    names = await tab.people(visit, found, _actors(shown))
-    recorded = await _recordings(visit, found, shown)
-    return {
-        "m": machine_view(found, times="ms"),
-        "past": past(visit.reader, shown, recorded, names, tab.zone_of(visit.reader, found)),
-        "older": shown[-1].id if len(rows) > PAGE else None,
-        "before": before,
-    }
-
-
 async def _cards(visit: Visit, found: Machine) -> list[SessionCard]:
     open_ones = life.open_of(found)
-    names = await tab.people(visit, found, _actors(open_ones))
+    names = await tab.people(visit, found, actors_of(open_ones))
     return [card(visit, found, session, names, tab.zone_of(visit.reader, found)) for session in open_ones]
 
 
@@ -364,14 +296,41 @@ def _ports(visit: Visit) -> list[int]:
     return [port for port in given if port is not None]
 
 
-async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSessionRow]) -> list[RecordingRow]:
-    if not shown or not visit.may("recording.read", found.id):
-        return []
-    wanted = {session.id for session in shown}
-    rows = await recordings.of_machine(visit.context.store, found.id, MOST_RECORDINGS)
-    return [row for row in rows if row.session_id in wanted]
+async def show_terminal(visit: Visit) -> Response:
+    """Asks for a reason; who has a session goes straight to its terminal, or with `page` to the machine's pages."""
+    found = visit.machine()
+    if any(session.admin_id == visit.user.id for session in life.open_of(found)):
+        return go(_place_of(visit, found))
+    return await _terminal_form(visit, found)
 
 
-def _actors(sessions: list[RemoteSessionRow]) -> list[str]:
-    named = [who for session in sessions for who in (session.ended_by, session.approved_by) if who]
-    return [*named, *(actors.user(session.admin_id) for session in sessions if session.admin_id is not None)]
+async def open_terminal(visit: Visit) -> Response:
+    return await begin(visit, _terminal_form, _place_of(visit, visit.machine()))
+
+
+async def _terminal_form(visit: Visit, found: Machine, fault: str = "", status: int = 200) -> Response:
+    values = await part_place(visit)
+    return visit.render("terminal.html", status, **values, wanted=_page_wanted(visit, found), fault=fault)
+
+
+def _page_wanted(visit: Visit, found: Machine) -> tuple[int, str] | None:
+    """Port and name of the page that is wanted rather than the terminal."""
+    port = row_id(visit.form.get("page", "") or visit.request.query_params.get("page", ""))
+    name = page_names(visit.reader, found).get(port or 0)
+    return None if port is None or name is None else (port, name)
+
+
+def _place_of(visit: Visit, found: Machine) -> str:
+    return f"/machines/{found.id}/remote#{'terminal' if _page_wanted(visit, found) is None else 'pages'}"
+
+
+async def front_card(visit: Visit, found: Machine) -> dict[str, Any]:
+    """What somebody in front of the machine may open: its pages by name, with their own session where there is one."""
+    own = life.held(found.remote_sessions, visit.user.id, None, visit.now)
+    offer = await offer_of(visit, found)
+    return {
+        "pages": page_names(visit.reader, found),
+        "own": None if own is None else own.id,
+        "own_ports": () if own is None or not life.allows(own, "ports") else own.ports or (),
+        "refusal": offer.refusal if own is None else "",
+    }

@@ -197,3 +197,31 @@ async def test_the_rows_beyond_the_first_page_come_with_the_feed(stage: Stage) -
         await page.page.fill("#tools input[name=q]", "RVM-00")
         await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(3)
         assert page.faults == []
+
+
+DRAWN = "all => all.filter(row => row.querySelector('.n a').checkVisibility({contentVisibilityAuto: true})).length"
+HIGH = "e => e.getBoundingClientRect().height"
+HIGHEST = "all => Math.max(...all.map(e => e.getBoundingClientRect().height))"
+
+
+async def test_a_thousand_machines_on_a_phone_are_rows_of_64_px_drawn_as_they_come_into_view(stage: Stage) -> None:
+    await stage.hub.people.add_machines(997, "Many")
+    look: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    async with tab(stage.browser, stage.hub, **look) as page:
+        await page.open("/")
+        await page.live()
+        rows = page.page.locator("tbody tr:not([hidden])")
+        await expect(rows).to_have_count(1000, timeout=60_000)
+        assert await rows.evaluate_all(HIGHEST) == 64
+        assert 64_000 <= await page.page.locator("#machines tbody").evaluate(HIGH) <= 64_002
+        assert await rows.evaluate_all(DRAWN) < 120
+        await page.page.tap(".to-find")
+        await expect(page.page.locator("#q")).to_be_focused()
+        await page.page.keyboard.type("RVM-002")
+        await expect(rows).to_have_count(1)
+        box = await rows.first.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] < 450, "above the keyboard"
+        await page.page.touchscreen.tap(box["x"] + box["width"] - 30, box["y"] + 40)
+        await page.page.wait_for_url("**/machines/2")
+        assert page.faults == []

@@ -62,7 +62,11 @@ async def room(tmp_path: Path, browser: Browser) -> AsyncIterator[Room]:
         hub = await stack.enter_async_context(forked_hub(tmp_path))
         port = await stack.enter_async_context(page_server())
         key = await hub.add_machine("RVM-001")
-        machine = await stack.enter_async_context(remote_machine(tmp_path / "machine", hub.url, key, ports=[port]))
+        machine = await stack.enter_async_context(
+            remote_machine(
+                tmp_path / "machine", hub.url, key, ports=[port], remote_page_names={str(port): "Kamera pintu"}
+            )
+        )
         (machine.files / "belt.log").write_text("the belt stopped\n")
         made = Room(hub, browser, key, machine, port)
         await made.operator.present(key)
@@ -130,7 +134,7 @@ async def test_a_remote_session_from_its_start_to_its_end(room: Room, look: dict
         await expect(page.page.locator("[data-term=note]")).to_contain_text("The access is over")
         await expect(screen(page.page)).to_contain_text("h\u00e9llo-42")
         await expect(page.page.locator("#status-pill")).to_contain_text("Active")
-        await expect(page.page.locator(".lease .pill")).to_have_text("Over")
+        await expect(page.page.locator(".lease .pill")).to_have_text("Ended")
         await expect(page.page.locator(".lease").get_by_role("button", name="End now")).to_be_hidden()
         await page.page.click("#stale a")
         await expect(page.page.locator("#past tbody")).to_contain_text("The camera is dark")

@@ -21,6 +21,7 @@
     let scrolls = false;
     for (let e = parent; e && e !== document.body; e = e.parentElement) {
       const style = getComputedStyle(e);
+      if (style.clipPath === "inset(50%)") { scrolls = true; break; }
       if (style.display === "inline") continue;
       if (["auto", "scroll"].includes(style.overflowX)) scrolls = true;
       const frame = e.getBoundingClientRect();

@@ -40,7 +40,7 @@ class SessionRefused(Exception):  # noqa: N818 - an answer, not a fault
         self.params = params
 
 
-class DeclaredPage(NamedTuple):
+class MachinePage(NamedTuple):
     """`name` is the machine's own; `kind` what an unnamed one is called by, None when nobody knows."""
 
     port: int
@@ -71,13 +71,13 @@ def declared_ports(machine: Machine) -> tuple[int, ...]:
     return tuple(p for p in ports if isinstance(p, int) and not isinstance(p, bool) and 0 < p < 65536)
 
 
-def declared_pages(machine: Machine) -> tuple[DeclaredPage, ...]:
+def declared_pages(machine: Machine) -> tuple[MachinePage, ...]:
     remote = (machine.row.hardware or {}).get("remote")
     told: dict[str, Any] = remote if isinstance(remote, dict) else {}
     names = told["names"] if isinstance(told.get("names"), dict) else {}
     control = told.get("control") or CONTROL_PORT
     return tuple(
-        DeclaredPage(port, _name(names.get(str(port))), _PAGE_KINDS.get(port) if port != control else "control")
+        MachinePage(port, _name(names.get(str(port))), _PAGE_KINDS.get(port) if port != control else "control")
         for port in declared_ports(machine)
     )
 

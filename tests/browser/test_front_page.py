@@ -1,0 +1,84 @@
+"""In front of a machine: its label leads to a page that says what it is and what to do, with three buttons."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Stage
+from tests.browser.test_remote_access import PHONE, Room, room
+from tests.support.api_hub import PASSWORD
+from tests.support.browser import tab
+from tests.support.until import until
+
+__all__ = ["room"]
+
+SMALL: Final = "all => all.filter(e => e.offsetParent && e.getBoundingClientRect().height < 56).map(e => e.textContent)"
+
+
+async def test_a_label_leads_through_sign_in_to_the_machine(stage: Stage) -> None:
+    async with stage.hub.client() as client:
+        password = {"current_password": None, "new_password": PASSWORD}
+        await client.patch("/api/v2/auth/me", json=password)
+        name = (await client.get("/api/v2/rvms/1")).json()["data"]["device_id"]
+    async with tab(stage.browser, stage.hub, signed_in=False, **PHONE) as page:
+        await page.open(f"/m/{name}")
+        await expect(page.page.locator("input[name=next]")).to_have_value(f"/m/{name}")
+    async with tab(stage.browser, stage.hub, **PHONE) as page:
+        await page.open(f"/m/{name}")
+        await page.live()
+        await expect(page.page.locator("h1")).to_have_text("RVM-001")
+        await expect(page.page.locator("#front-state")).to_contain_text("Active")
+        buttons = page.page.locator("#front-do .btn.big")
+        assert await buttons.all_inner_texts() == [
+            "Put in maintenance…", "Open terminal", "Reboot machine…", "Camera…", "Control page…",
+        ]  # fmt: skip
+        assert await buttons.evaluate_all(SMALL) == []
+        await buttons.first.click()
+        await page.page.fill("#front-why", "Ganti sensor")
+        await page.page.locator("#front-do button").click()
+        await until(lambda: stage.machine.asked == ["maintenance"])
+        await expect(page.page).to_have_url(re.compile(f"/m/{name}\\?done="))
+        await expect(page.page.locator("#front-state")).to_contain_text("Maintenance")
+        await expect(page.page.locator("#why")).to_contain_text("Ganti sensor")
+        await page.page.get_by_role("button", name="Put back in service").click()
+        await expect(page.page.locator("#front-state")).to_contain_text("Active")
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+async def test_pages_are_called_by_name_from_the_label_to_the_open_page(room: Room, language: str) -> None:
+    """The machine's own name for a page; its control page where the agent serves it."""
+    locale, control = {"en": ("en-GB", "Control page"), "id": ("id-ID", "Halaman kendali")}[language]
+    async with tab(room.browser, room.hub, **PHONE, locale=locale) as page:
+        await page.open("/m/1")
+        await page.live()
+        await expect(page.page.locator("#front-do")).to_contain_text(control)
+        await page.page.locator(".front-pages a", has_text="Kamera pintu").click()
+        await page.page.fill("#lease-reason", "Gelap")
+        await page.page.locator("#start-form button").click()
+        await expect(page.page.locator(f"#pages [data-port='{room.port}']")).to_contain_text("Kamera pintu")
+        await page.open("/m/1")
+        async with page.context.expect_page() as opening:
+            await page.page.locator(".front-pages button", has_text="Kamera pintu").click()
+        await expect((await opening.value).locator("h1")).to_have_text("Camera of the machine")
+        assert page.faults == []
+
+
+async def test_labels_print_black_on_white_and_nothing_else(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, color_scheme="dark") as page:
+        await page.open("/machines/1/label")
+        await expect(page.page.locator(".labels li")).to_have_count(1)
+        await page.page.get_by_role("link", name="Labels of all machines").click()
+        await expect(page.page.locator(".labels li")).to_have_count(3)
+        await expect(page.page.locator(".labels li").first).to_contain_text(f"{stage.hub.url}/m/")
+        await page.page.emulate_media(media="print")
+        assert await page.page.locator(".top").is_hidden()
+        assert await page.page.locator("h1").is_hidden()
+        assert await page.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        colours = "e => e.map(c => getComputedStyle(c).color + getComputedStyle(c).backgroundColor)"
+        assert set(await page.page.locator(".labels li").evaluate_all(colours)) == {"rgb(0, 0, 0)rgb(255, 255, 255)"}
+        assert page.faults == []
