@@ -10,10 +10,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from dashboard.trouble import View
+from dashboard.trouble import RESTING, View, is_connected
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 CONNECTIONS = ("offline", "late", "never")
+APART = ("offline", "never")
+"""Connections with a counter of their own."""
 METRICS = {
     "cpu": "cpu_usage",
     "memory": "memory_usage",
@@ -76,22 +78,41 @@ def query_from(params: Mapping[str, str]) -> FleetQuery:
     )
 
 
+def counted_as(view: View) -> str | None:
+    """The status it counts for: none before it was connected once, and nothing is active that is not there."""
+    status: str = view["effective_status"]
+    there = is_connected(view) or (view["connection"] == "offline" and status != "active")
+    return status if there else None
+
+
 def counters(views: Iterable[View]) -> dict[str, int]:
-    """In each status, and offline ones (which keep their status)."""
-    counts = dict.fromkeys((*STATUSES, "offline"), 0)
+    """In each status, offline ones (which keep theirs), and those never connected."""
+    counts = dict.fromkeys((*STATUSES, *APART), 0)
     for view in views:
         count(counts, view)
     return counts
 
 
 def count(counts: dict[str, int], view: View) -> None:
-    counts[view["effective_status"]] += 1
-    if view["connection"] == "offline":
-        counts["offline"] += 1
+    status = counted_as(view)
+    if status is not None:
+        counts[status] += 1
+    if view["connection"] in APART:
+        counts[view["connection"]] += 1
+
+
+CALM = ("fine", "late", "away", "resting")
+
+
+def calm_as(view: View) -> str:
+    """How a machine without trouble is: fine, late, away (for a moment, or for a reboot), or taken out of service."""
+    if view["effective_status"] in RESTING:
+        return "resting"
+    return {"live": "fine", "late": "late"}.get(view["connection"], "away")
 
 
 def matches(view: View, query: FleetQuery) -> bool:
-    if query.status and view["effective_status"] != query.status:
+    if query.status and counted_as(view) != query.status:
         return False
     if query.connection and view["connection"] != query.connection:
         return False

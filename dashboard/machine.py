@@ -18,6 +18,7 @@ from dashboard.trouble import (
     moments,
     other_moment,
     quarantined,
+    settings_causes,
 )
 
 TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
@@ -108,7 +109,9 @@ def whys(view: View, now: int) -> list[Why]:
         found.append(Why("late", view["last_seen_at"]))
     if status != "active" and connection != "never":
         found.append(Why(status, view["status_since"]))
-    found += [Why(cause, None, value) for cause, value in health_causes(view)]
+    if status != "error" and view["error_since"] is not None:
+        found.append(Why("error", view["error_since"]))
+    found += [Why(one.cause, one.since, one.value) for one in (*health_causes(view), *settings_causes(view))]
     clock = clock_cause(view)
     if clock is not None:
         found.append(Why(clock, None, view["clock_offset_s"]))

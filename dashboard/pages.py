@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dashboard import backups, bulk, fleet, remote_sessions, sparkline
 from dashboard.happenings import LIMITS
 from dashboard.reader import Reader
-from dashboard.trouble import freshness
+from dashboard.trouble import freshness, is_connected
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -34,6 +34,7 @@ def environment() -> Environment:
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,
         freshness=freshness,
+        is_connected=is_connected,
         lease_left=remote_sessions.left,
         backup_brief=backups.brief,
         BULK_ACTIONS=tuple(bulk.BULK_ACTIONS),

@@ -10,6 +10,7 @@ from dashboard import formats
 from dashboard.texts import texts_in
 from texts.catalogue import Texts
 
+HOURS_MS = 12 * 3_600_000
 THEMES = ("auto", "light", "dark")
 
 
@@ -60,6 +61,10 @@ class Reader:
 
     def ago(self, ms: int | None) -> str:
         return self.t("ago", age=self.age(ms))
+
+    def moment(self, ms: int) -> str:
+        """`14:02`; of another time than these hours with its day."""
+        return self.clock(ms, self.zone) if self.now - ms < HOURS_MS else self.day(ms)
 
     def span(self, seconds: float) -> str:
         return formats.span(seconds, self.language)

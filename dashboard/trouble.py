@@ -10,7 +10,8 @@ from dashboard.reader import Reader
 
 View = Mapping[str, Any]
 
-OFFLINE_ALARM_MS = 15 * 60_000
+OFFLINE_ALARM_MS = 60_000
+"""After the last contact; of many at once earlier (dashboard/outage.py)."""
 NEARLY_FULL = 95
 EXPECTED_BACK_MS = 10 * 60_000
 HEALTH_CAUSES = {
@@ -21,11 +22,20 @@ HEALTH_CAUSES = {
     "gpu_usage": "gpu",
     "throttled": "throttled",
 }
+READINGS_OF = {cause: reading for reading, cause in HEALTH_CAUSES.items()}
 RANKS = {
-    "quarantined": 0, "error": 1, "full": 2, "offline": 3, "hot": 4, "throttled": 5, "disk": 6, "backup_drill": 7,
-    "backup_late": 8, "backup_full": 9, "backup_quota": 10, "nearly_full": 11, "clock": 12, "memory": 13, "cpu": 14,
-    "gpu": 15, "unknown": 16,
+    "quarantined": 0, "error": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7,
+    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_late": 11, "backup_full": 12, "backup_quota": 13,
+    "nearly_full": 14, "clock": 15, "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21,
+    "unknown": 22,
 }  # fmt: skip
+WHO = {
+    **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
+    **dict.fromkeys(("error", "hot", "throttled", "clock", "never", "unknown"), "technician"),
+    **dict.fromkeys(("quarantined", "refused", "backup_full", "backup_quota"), "admin"),
+    "approval": "you",
+}
+"""Who acts; an operator where nobody is named."""
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
 """Years behind: no battery, no time server."""
@@ -50,6 +60,15 @@ class MachineTrouble:
     def rank(self) -> int:
         return RANKS[self.cause]
 
+    @property
+    def who(self) -> str:
+        return WHO.get(self.cause, "operator")
+
+
+def is_connected(view: View) -> bool:
+    """What it told is of now."""
+    return view["connection"] in ("live", "late")
+
 
 def gone_expectedly(view: View, now: int) -> bool:
     """After an announced reboot or update, recently."""
@@ -61,16 +80,17 @@ def gone_expectedly(view: View, now: int) -> bool:
     )
 
 
-def health_causes(view: View) -> list[tuple[str, float | None]]:
-    """Worst first; none for old readings."""
-    if view["connection"] not in ("live", "late"):
+def health_causes(view: View) -> list[MachineTrouble]:
+    """Lasting ones, worst first; none for old readings."""
+    if not is_connected(view):
         return []
-    found = []
-    for reason in view["health_reasons"] or ():
-        cause = HEALTH_CAUSES.get(reason["code"])
-        if cause:
-            found.append((cause, reason.get("value")))
-    return sorted(found, key=lambda pair: RANKS[pair[0]])
+    readings = view["readings"] or {}
+    found = [
+        MachineTrouble(view["id"], cause, readings.get(one["code"]), one["since"])
+        for one in view["lasting"] or ()
+        if (cause := HEALTH_CAUSES.get(one["code"]))
+    ]
+    return sorted(found, key=lambda one: one.rank)
 
 
 def quarantined(view: View, now: int) -> bool:
@@ -102,38 +122,80 @@ def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
 
 
 def trouble(view: View, now: int) -> MachineTrouble | None:
-    status, connection = view["effective_status"], view["connection"]
+    """The worst, or None."""
+    return min(causes(view, now), key=lambda one: one.rank, default=None)
+
+
+def causes(view: View, now: int) -> list[MachineTrouble]:
+    """Out of service, a machine may be switched off and worked on; what is wrong with it stays wrong."""
+    found = [*_declared(view, now), *settings_causes(view)]
+    if view["effective_status"] in RESTING:
+        return found + [one for one in health_causes(view) if one.cause == "hot"]
+    if view["connection"] == "offline":
+        return found + ([gone(view)] if now - away_since(view, now) > OFFLINE_ALARM_MS else [])
+    return found + _of_readings(view) + _of_backups(view, now)
+
+
+def _declared(view: View, now: int) -> list[MachineTrouble]:
+    """What the hub, the machine, or somebody on site declared."""
+    rvm_id, status, found = view["id"], view["effective_status"], []
     if quarantined(view, now):
-        return MachineTrouble(view["id"], "quarantined", None, view["connection_since"])
-    if status == "error":
-        return MachineTrouble(view["id"], "error", None, view["status_since"])
+        found.append(MachineTrouble(rvm_id, "quarantined", None, view["connection_since"]))
+    if status == "error" or view["error_since"] is not None:
+        since = view["status_since"] if view["error_since"] is None else view["error_since"]
+        found.append(MachineTrouble(rvm_id, "error", None, since))
     if status == "full":
-        return MachineTrouble(view["id"], "full", view["capacity"], view["status_since"])
-    if status in RESTING or connection == "never":
-        return None
-    if connection == "offline":
-        since = view["connection_since"] or view["last_seen_at"] or now
-        alarm = now - since > OFFLINE_ALARM_MS
-        return MachineTrouble(view["id"], "offline", None, since) if alarm else None
-    causes = health_causes(view)
-    if view["capacity"] >= NEARLY_FULL:
-        causes.append(("nearly_full", view["capacity"]))
+        found.append(MachineTrouble(rvm_id, "full", view["capacity"], view["status_since"]))
+    if view["connection"] == "never":
+        found.append(MachineTrouble(rvm_id, "never", None, view["created_at"]))
+    elif status == "unknown" and is_connected(view):
+        found.append(MachineTrouble(rvm_id, "unknown", None, view["status_since"]))
+    return found
+
+
+def settings_causes(view: View) -> list[MachineTrouble]:
+    """What it does not take from us: settings, its time zone."""
+    found = []
+    if view["config_refused"]:
+        found.append(MachineTrouble(view["id"], "refused", view["config_refused"], view["config_applied_at"]))
+    if view["zone_wrong"] is not None:
+        found.append(MachineTrouble(view["id"], "zone", None, view["zone_wrong"]))
+    return found
+
+
+def _of_readings(view: View) -> list[MachineTrouble]:
+    found = health_causes(view)
+    if view["capacity"] >= NEARLY_FULL and view["effective_status"] != "full":
+        found.append(MachineTrouble(view["id"], "nearly_full", view["capacity"], None))
     if clock_cause(view):
-        causes.append(("clock", view["clock_offset_s"]))
-    since = dict(backup_causes(view, now))
-    causes += [(cause, at if cause in AGES else None) for cause, at in since.items()]
-    if causes:
-        cause, value = min(causes, key=lambda pair: RANKS[pair[0]])
-        return MachineTrouble(view["id"], cause, value, None if cause in QUOTAS else since.get(cause))
-    if status == "unknown":
-        return MachineTrouble(view["id"], "unknown", None, view["status_since"])
-    return None
+        found.append(MachineTrouble(view["id"], "clock", view["clock_offset_s"], None))
+    return found
+
+
+def _of_backups(view: View, now: int) -> list[MachineTrouble]:
+    return [
+        MachineTrouble(view["id"], cause, at if cause in AGES else None, None if cause in QUOTAS else at)
+        for cause, at in backup_causes(view, now)
+    ]
+
+
+def away_since(view: View, now: int) -> int:
+    since: int = view["connection_since"] or view["last_seen_at"] or now
+    return since + EXPECTED_BACK_MS if gone_expectedly(view, now) else since
+
+
+def gone(view: View) -> MachineTrouble:
+    """Of an offline machine."""
+    reason = view["connection_reason"]
+    cause = "shutdown" if reason == "shutdown" else "not_back" if reason in ("reboot", "update") else "offline"
+    return MachineTrouble(view["id"], cause, None, view["connection_since"] or view["last_seen_at"])
 
 
 def other_at(view: View, now: int) -> int | None:
     """When time alone changes the trouble."""
     since = view["connection_since"] or view["last_seen_at"] or now
-    return other_moment((since + OFFLINE_ALARM_MS + 1, *moments(view)), now, lambda at: _cause(view, at))
+    known = (since + OFFLINE_ALARM_MS + 1, since + EXPECTED_BACK_MS + 1, *moments(view))
+    return other_moment(known, now, lambda at: _cause(view, at))
 
 
 def moments(view: View) -> tuple[int, ...]:

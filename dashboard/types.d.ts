@@ -78,6 +78,7 @@ interface Machine {
   last_seen_at: number | null;
   expected_interval_s: number;
   health_reasons: { code: string; value: number }[];
+  lasting: { code: string; since: number }[];
   readings: Readings | null;
   last_ip: string | null;
   agent_version: string | null;

@@ -14,7 +14,8 @@ from db.table_row import R, TableRow
 
 
 class MachineRow(TableRow, frozen=True, kw_only=True):
-    """`api_key`: the key's hash; `config_own`: what its own file and environment set."""
+    """`api_key`: the key's hash; `config_own`: what its own file and environment set; `error_since`: of an error that
+    goes on, also out of service."""
 
     TABLE: ClassVar[str] = "reverse_vending_machines"
     id: int = 0
@@ -29,6 +30,7 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
     status_reason: str | None = None
     status_until: datetime | None = None
     status_before: dict[str, Any] | None = None
+    error_since: datetime | None = None
     api_key: str | None = None
     api_key_prefix: str | None = None
     simulated: bool = False

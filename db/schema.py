@@ -56,6 +56,8 @@ reverse_vending_machines = sa.Table(
     sa.Column("status_until", UtcTimestamp),
     # What the machine goes back to at status_until: {status, special_status, reason}.
     sa.Column("status_before", JSON),
+    # Of an error that goes on while the machine is out of service.
+    sa.Column("error_since", UtcTimestamp),
     sa.Column("api_key", sa.String(64), unique=True),
     sa.Column("api_key_prefix", sa.String(20), unique=True),
     sa.Column("simulated", sa.Boolean, nullable=False, server_default=sa.false()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -22,16 +22,20 @@ from db.rows import SampleRow
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer
 from hub.model.actors import SYSTEM
-from hub.model.changes import Change, Drop, EventHappened, Patch, Put, SampleSeen
+from hub.model.changes import Change, Drop, EventHappened, Observed, Patch, Put, SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
-from hub.model.machine import BOOTS_KEPT, Machine
-from hub.model.presence import SILENT
+from hub.model.machine import BOOTS_KEPT, Lasting, Machine
+from hub.model.presence import SILENT, judge_readings, lasting
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
 """A machine seen so close to the fleet's newest was live when the last hub life ended: kept samples come every 300
 s. Longer where they are kept more rarely."""
+LOOKED_BACK: Final = timedelta(days=1)
+MOST_LOOKED_BACK: Final = 200
+"""Machines with a reading beyond its limit; of others such a reading begins with the start."""
+MOST_SAMPLES_BACK: Final = 2000
 
 
 async def load_fleet(store: Store, base: Values) -> Fleet:
@@ -47,6 +51,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     for rvm_id, newest_sample in (await samples.latest(store)).items():
         if rvm_id in fleet.machines:
             _last_known(fleet, fleet.machines[rvm_id], newest_sample)
+    await _look_back(store, fleet)
     fleet.apply_all([Put(command) for command in await commands.pending_commands(store)])
     fleet.apply_all([Put(session) for session in await remote_sessions.open_sessions(store)])
     fleet.apply_all([Put(backup) for backup in await backups.newest_of_each(store)])
@@ -67,13 +72,41 @@ def was_live(fleet: Fleet) -> frozenset[int]:
     return frozenset(i for i, at in seen.items() if newest is not None and (newest - at).total_seconds() <= signs[i])
 
 
+async def _look_back(store: Store, fleet: Fleet) -> None:
+    """Since when readings are beyond their limits: the kept samples of the last day tell it."""
+    over = [m for m in fleet.machines.values() if m.health_reasons and m.readings_at is not None]
+    for machine in over[:MOST_LOOKED_BACK]:
+        newest = machine.readings_at
+        if newest is not None:
+            rows = await samples.between(store, machine.id, newest - LOOKED_BACK, newest, MOST_SAMPLES_BACK)
+            found: tuple[Lasting, ...] = ()
+            for row in rows:
+                _, reasons = judge_readings(_sample(row), machine.effective_settings.limits)
+                found = lasting(found, (reason.code for reason in reasons), row.timestamp)
+            found = lasting(found, (reason.code for reason in machine.health_reasons), newest)
+            fleet.apply(Observed(machine.id, {"lasting": found}))
+
+
 def _silent(fleet: Fleet) -> frozenset[int]:
     """Offline, and perhaps linked all the same."""
     return frozenset(m.id for m in fleet.machines.values() if m.row.close_reason == SILENT)
 
 
 def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
-    sample = Sample(
+    sample = _sample(row)
+    boot_id = next((boot.boot_id for boot in machine.boots.values() if boot.id == row.boot), None)
+    fleet.apply(
+        SampleSeen(
+            rvm_id=machine.id, sample=sample, taken_at=row.timestamp, received_at=row.created_at, boot_id=boot_id,
+            seq=row.seq,
+        )
+    )  # fmt: skip
+    if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
+        machine.seen_at = row.created_at
+
+
+def _sample(row: SampleRow) -> Sample:
+    return Sample(
         timestamp=row.timestamp.isoformat(),
         cpu_usage=row.cpu_usage,
         memory_usage=row.memory_usage,
@@ -86,15 +119,6 @@ def _last_known(fleet: Fleet, machine: Machine, row: SampleRow) -> None:
         power_w=row.power_w,
         throttled=row.throttled,
     )
-    boot_id = next((boot.boot_id for boot in machine.boots.values() if boot.id == row.boot), None)
-    fleet.apply(
-        SampleSeen(
-            rvm_id=machine.id, sample=sample, taken_at=row.timestamp, received_at=row.created_at, boot_id=boot_id,
-            seq=row.seq,
-        )
-    )  # fmt: skip
-    if machine.last_seen_at is None or row.created_at > machine.last_seen_at:
-        machine.seen_at = row.created_at
 
 
 ROWS_AT_ONCE: Final = 500

@@ -49,6 +49,13 @@ class OldestSession(msgspec.Struct):
     origin: Literal["hub", "site"]
 
 
+class LastingView(msgspec.Struct):
+    """`code` is the reading, `since` its first sample beyond the limit."""
+
+    code: str
+    since: Instant
+
+
 class BackupBrief(msgspec.Struct):
     """When the last good backup was made and verified; `only_agent`: nothing but the agent's own file is in it;
     `failed_at`: only while the last one that ended by itself failed, `cancelled_at`: only while the last one was
@@ -70,7 +77,8 @@ class BackupBrief(msgspec.Struct):
 
 @of_record(MachineRow, without=views.HIDDEN)
 class MachineSummary(msgspec.Struct):
-    """`commands`: those that its software supports; `config_refused`: how many settings it refused."""
+    """`commands`: those that its software supports; `config_refused`: how many settings it refused; `lasting`: readings
+    beyond their limits for a while; `zone_wrong`: since when its time zone is."""
 
     status: Status
     special_status: SpecialStatus | None
@@ -82,8 +90,10 @@ class MachineSummary(msgspec.Struct):
     expected_interval_s: float
     health: Literal["ok", "warning", "critical"]
     health_reasons: list[HealthReasonView]
+    lasting: list[LastingView]
     readings: Readings | None
     commands: list[str]
+    zone_wrong: Instant | None
     model: str | None
     config_wanted: int
     config_refused: int

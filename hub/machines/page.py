@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import anyio
@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.happenings import LIMITS
-from dashboard.trouble import MachineTrouble
+from dashboard.trouble import RESTING, MachineTrouble
 from db.queries import events, samples, statuses, users
 from db.records import EventRow
 from hub.commands import service
@@ -31,8 +31,8 @@ from hub.web.api.endpoint import permit, why_not
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text
 from hub.web.http.validation import validate
-from hub.web.shell.fleet_digest import FleetDigest, in_slices
-from hub.web.shell.page import Visit, go, local
+from hub.web.shell.fleet_digest import FleetDigest, attention, in_slices
+from hub.web.shell.page import Visit, go, local, who
 
 BLANK: dict[str, Any] = {
     "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
@@ -99,21 +99,26 @@ async def _unassigned(visit: Visit) -> Response:
 
 
 async def part_attention(visit: Visit) -> dict[str, Any]:
-    reach, digest = visit.user.machines, visit.context[FleetDigest]
-    found = await digest.of(reach, visit.reader.now)
-    names = _trouble_names(visit, found.troubles[:MOST_TROUBLES])
+    found = await attention(visit.context, visit.user, visit.reader.now)
+    lost = {rvm_id for one in found.outages for rvm_id in one.ids}
+    alone = [one for one in found.troubles if one.id not in lost or one.cause != "offline"]
+    listed = [one for one in alone[:MOST_TROUBLES] if one.id in visit.context.fleet.machines]
     return {
-        "total": len(await digest.views(reach)),
-        "troubles": [one for one in found.troubles[:MOST_TROUBLES] if one.id in names],
+        "total": len(await visit.context[FleetDigest].views(visit.user.machines)),
+        "calm": found.calm,
+        "outages": found.outages,
+        "troubles": listed,
+        "unlisted": len(alone) - len(listed),
         "troubled": len(found.troubles),
-        "names": names,
+        "known": {one.id: visit.context.fleet.machines[one.id].row for one in listed},
+        "who": await _who_acts(visit, listed),
         "attention_until": found.until,
         "may_command": visit.may("status.write"),
     }
 
 
 async def part_alarms(visit: Visit) -> dict[str, Any]:
-    found = await visit.context[FleetDigest].of(visit.user.machines, visit.reader.now)
+    found = await attention(visit.context, visit.user, visit.reader.now)
     return {"alarms": len(found.troubles), "alarms_until": found.until}
 
 
@@ -127,9 +132,29 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
     return view | {"over": over, "spark": sparkline.path(points, visit.reader.now)}
 
 
-def _trouble_names(visit: Visit, needed: list[MachineTrouble]) -> dict[int, tuple[str, str | None]]:
-    found = [machine for one in needed if (machine := visit.context.fleet.machines.get(one.id)) is not None]
-    return {machine.id: (machine.row.name, machine.row.status_reason) for machine in found}
+class TakenOut(NamedTuple):
+    """Who took a machine out of service, and since when it is."""
+
+    name: str
+    status: str
+    since: int
+
+
+async def _who_acts(visit: Visit, listed: Iterable[MachineTrouble]) -> dict[int, TakenOut]:
+    """Of machines out of service."""
+    found = [visit.context.fleet.machines[one.id] for one in listed]
+    resting = [machine for machine in found if machine.effective_status in RESTING]
+    if not resting:
+        return {}
+    names = {str(user.id): user.name for user in await users.all_users(visit.context.store)}
+    return {
+        machine.id: TakenOut(
+            who(visit.reader, machine.row.status_by, names),
+            machine.effective_status,
+            views.epoch_ms(machine.row.status_since),
+        )
+        for machine in resting
+    }
 
 
 MAX_CONNECTION_EVENTS = 500

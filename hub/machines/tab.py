@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from dashboard import actions, backups
 from dashboard.reader import Reader
-from dashboard.trouble import quarantined
+from dashboard.trouble import is_connected, quarantined
 from db.queries import events, users
 from hub.commands import cards
 from hub.commands import rules as command_rules
@@ -100,18 +100,30 @@ def names_for(found: Machine, everybody: Iterable[users.UserWithMachines], also:
 def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str, str, str]]:
     readings = view["readings"] or {}
     offset = view["clock_offset_s"]
-    time = None if offset is None else reader.clock(reader.now + int(offset * 1000), zone, seconds=True)
     known = [
         ("device_id", view["device_id"], ""),
         ("agent", view["agent_version"], ""),
-        ("uptime", reader.span(readings["uptime_s"]) if readings.get("uptime_s") else None, ""),
+        ("uptime", _of_now(reader, view, reader.span(readings["uptime_s"])) if readings.get("uptime_s") else None, ""),
         ("ip", view["last_ip"], ""),
-        ("time", None if time is None else f"{time} {reader.zone_label(zone)}", zone),
-        ("clock", None if offset is None else reader.offset(offset), ""),
+        ("time", None if offset is None else _machine_time(reader, view, offset, zone), zone),
+        ("clock", None if offset is None else _of_now(reader, view, reader.offset(offset)), ""),
         ("backup", backups.short(reader, view["backup"]), ""),
         ("key", f"{view['api_key_prefix']}…" if view["api_key_prefix"] else None, ""),
     ]
     return [(name, str(value) if value else "—", hint) for name, value, hint in known]
+
+
+def _of_now(reader: Reader, view: Mapping[str, Any], value: str) -> str:
+    """As past for a machine that is away."""
+    return value if is_connected(view) else reader.t("past_value", value=value)
+
+
+def _machine_time(reader: Reader, view: Mapping[str, Any], offset: float, zone: str) -> str:
+    """What its clock shows; of one that does not tell it now, what it showed last."""
+    if view["connection"] == "live":
+        return f"{reader.clock(reader.now + int(offset * 1000), zone, seconds=True)} {reader.zone_label(zone)}"
+    seen = reader.now if view["last_seen_at"] is None else view["last_seen_at"]
+    return reader.t("past_value", value=reader.day(seen + int(offset * 1000), zone))
 
 
 async def _conflict_addresses(visit: Visit, found: Machine) -> tuple[str, ...]:

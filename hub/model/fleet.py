@@ -27,7 +27,7 @@ from hub.model.actors import row_id
 from hub.model.backups import remembered
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
 from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
-from hub.model.presence import judge_readings
+from hub.model.presence import counting, judge_readings, lasting
 from protocol.messages import Sample
 
 TERMINAL = frozenset(TERMINAL_STATES)
@@ -37,7 +37,11 @@ CONNECTION_MEMBERS = frozenset(
 )
 READING_MEMBERS = frozenset({"readings", "health", "health_reasons", "last_seen_at"})
 PENDING_MEMBERS = frozenset({"pending"})
-SETTINGS_MEMBERS = frozenset({"config_wanted", "health", "health_reasons", "expected_interval_s", "backup"})
+LASTING_MEMBERS = frozenset({"lasting"})
+ZONE_MEMBERS = frozenset({"zone_wrong"})
+SETTINGS_MEMBERS = frozenset(
+    {"config_wanted", "health", "health_reasons", "lasting", "expected_interval_s", "backup", "zone_wrong"}
+)
 SESSION_MEMBERS = frozenset({"lease"})
 BACKUP_MEMBERS = frozenset({"backup"})
 ALL_MEMBERS = frozenset({"*"})
@@ -57,6 +61,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "config_errors": ("config_refused",),
     "config_own": (),
     "close_reason": (),
+    "timezone": ("timezone", "zone_wrong"),
     "connection_epoch": (),
     "zone_reported_at": (),
     **dict.fromkeys(("connection", "connection_since", "connection_reason"), tuple(sorted(CONNECTION_MEMBERS))),
@@ -218,15 +223,19 @@ class Fleet:
         if machine is not None:
             _use_boot(machine, row.boot_id, row.id, row.last_seq)
 
-    def _zone_is(self, row: ZoneRow) -> None:
+    def _zone_is(self, row: ZoneRow) -> Touched | None:
         machine = self._by_device_id.get(row.device_id)
-        if machine is not None:
-            machine.zone = row
+        if machine is None:
+            return None
+        machine.zone = row
+        return Touched(machine.id, ZONE_MEMBERS)
 
-    def _zone_patched(self, change: c.Patch) -> None:
+    def _zone_patched(self, change: c.Patch) -> Touched | None:
         machine = next((self.machines.get(rvm_id) for _, how, rvm_id in change.where if how == "of"), None)
         if machine is not None and machine.zone is not None:
             machine.zone = msgspec.structs.replace(machine.zone, **change.values)
+            return Touched(machine.id, ZONE_MEMBERS)
+        return None
 
     def _session_is(self, row: RemoteSessionRow) -> Touched | None:
         machine = self.machines.get(row.rvm_id)
@@ -256,6 +265,12 @@ class Fleet:
             return None
         machine.readings = sample = _with_short_reasons(change.sample)
         machine.health, machine.health_reasons = judge_readings(sample, machine.effective_settings.limits)
+        members = READING_MEMBERS
+        if machine.lasting or machine.health_reasons:
+            before = counting(machine.lasting)
+            over = (reason.code for reason in machine.health_reasons)
+            machine.lasting = lasting(machine.lasting, over, change.taken_at)
+            members = members if counting(machine.lasting) == before else members | LASTING_MEMBERS
         machine.readings_at = change.taken_at
         machine.readings_of = (change.boot_id, change.seq)
         stamp = int(change.taken_at.timestamp() * 1000)
@@ -265,7 +280,7 @@ class Fleet:
         recent.append((stamp, msgspec.structs.replace(sample, reasons=None) if sample.reasons else sample))
         while recent[0][0] < stamp - RECENT_SECONDS * 1000:
             recent.popleft()
-        return Touched(machine.id, READING_MEMBERS)
+        return Touched(machine.id, members)
 
     def _command_is(self, command: CommandRow) -> Touched | None:
         machine = self.machines.get(command.rvm_id)
@@ -301,6 +316,8 @@ class Fleet:
         machine.effective_settings = self.settings.of(machine.desired_settings, machine.reported_settings)
         if machine.readings is not None:
             machine.health, machine.health_reasons = judge_readings(machine.readings, machine.effective_settings.limits)
+            over = {reason.code for reason in machine.health_reasons}
+            machine.lasting = tuple(one for one in machine.lasting if one.code in over)
         return SETTINGS_MEMBERS
 
 

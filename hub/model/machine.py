@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -33,6 +34,22 @@ class HealthReason(NamedTuple):
     code: str
     value: float
     limit: float
+
+
+HOLD_S: Final[Mapping[str, float]] = {"cpu_usage": 60.0, "memory_usage": 60.0}
+"""From the first sample beyond the limit to another one, before it counts. Heat and disks do not jump."""
+
+
+class Lasting(NamedTuple):
+    """A reading (`code`) beyond its limit: the first and the last sample."""
+
+    code: str
+    since: datetime
+    last: datetime
+
+    @property
+    def counts(self) -> bool:
+        return (self.last - self.since).total_seconds() >= HOLD_S.get(self.code, 0.0)
 
 
 BOOTS_KEPT: Final = 50
@@ -91,6 +108,8 @@ class Machine:
     recent: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=RECENT_SAMPLES))
     health: str = "ok"
     health_reasons: tuple[HealthReason, ...] = ()
+    lasting: tuple[Lasting, ...] = ()
+    """Bound: one a reading that has a limit."""
 
     remote_sessions: dict[int, RemoteSessionRow] = field(default_factory=dict)
     """Open ones. Bound: MOST_OF_A_MACHINE, gone with their end."""
@@ -143,6 +162,24 @@ class Machine:
     @property
     def reported_settings(self) -> ReportedSettings:
         return reported_settings_of(self.row.config_own, self.row.config_errors)
+
+    @property
+    def current_zone(self) -> str | None:
+        return self.row.timezone or (None if self.zone is None else self.zone.current_timezone)
+
+    @property
+    def wanted_zone(self) -> str | None:
+        """Pinned, else what was found and could not be set, else what it is in."""
+        found = self.zone.error.get("timezone") if self.zone is not None and self.zone.error else None
+        return self.effective_settings.pinned_zone or found or self.current_zone
+
+    @property
+    def zone_wrong_since(self) -> datetime | None:
+        """None while its clock shows the wanted zone, or nobody knows."""
+        zone = self.zone
+        if zone is None or zone.system_timezone is None or zone.system_timezone == self.wanted_zone:
+            return None
+        return zone.updated_at
 
     @property
     def returns_to(self) -> str | None:

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from hub.model.effective_settings import Limits
-from hub.model.machine import HealthReason, Machine
+from hub.model.machine import HealthReason, Lasting, Machine
 from protocol.limits import LIVE_LEAST_S, LIVE_MOST_S, OFFLINE_GRACE_S
 from protocol.messages import Sample
 
@@ -207,6 +207,25 @@ def _reasons(*readings: tuple[str, float | None, float]) -> tuple[str, tuple[Hea
 def critical_limit(warning: float) -> float:
     """Ten above: a busy core is critical only when entirely busy."""
     return warning + CRITICAL_ABOVE
+
+
+RELEASE_S: Final = 60.0
+"""Without a sample beyond its limit, before a reading is over."""
+
+
+def lasting(before: Iterable[Lasting], over: Iterable[str], at: datetime) -> tuple[Lasting, ...]:
+    """After a sample in which these readings are beyond their limits."""
+    known, now_over = {one.code: one for one in before}, tuple(over)
+    found = [Lasting(code, min(known[code].since, at) if code in known else at, at) for code in now_over]
+    return (*found, *(one for one in known.values() if one.code not in now_over and _holds(one, at)))
+
+
+def _holds(one: Lasting, at: datetime) -> bool:
+    return 0 <= (at - one.last).total_seconds() < RELEASE_S
+
+
+def counting(found: Iterable[Lasting]) -> tuple[tuple[str, datetime], ...]:
+    return tuple(sorted((one.code, one.since) for one in found if one.counts))
 
 
 WATCH_S: Final = 30.0

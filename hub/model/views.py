@@ -16,6 +16,7 @@ from hub.model.backup_age import late_of
 from hub.model.backups import cancelled_at, drill_failed_at, failed_at, holds_agent_alone, last_good, open_backup
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
+from hub.model.presence import counting
 from protocol.commands import ARGUMENTS
 from protocol.limits import MAX_NAME
 from protocol.messages import Sample
@@ -137,7 +138,9 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "expected_interval_s": lambda m, _: m.interval,
     "health": lambda m, _: m.health,
     "health_reasons": lambda m, _: [reason._asdict() for reason in m.health_reasons],
+    "lasting": lambda m, stamp: [{"code": code, "since": stamp(since)} for code, since in counting(m.lasting)],
     "readings": _readings,
+    "zone_wrong": lambda m, stamp: _maybe(stamp, m.zone_wrong_since),
     "commands": lambda m, _: sorted(ARGUMENTS.keys() & set(m.capabilities)),
     "model": lambda m, _: _model(m.row.hardware or {}),
     "config_wanted": lambda m, _: m.effective_settings.version,

@@ -89,6 +89,7 @@ def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any
         "status_reason": said.reason,
         "status_until": said.until,
         "status_before": said.before,
+        "error_since": _error_since(machine, said),
         "updated_at": said.since,
     }
     history = StatusRow(
@@ -111,6 +112,14 @@ def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any
         after=after,
     )
     return [Patch(MachineRow, machine.id, values, must="id"), Put(history), event]
+
+
+def _error_since(machine: Machine, said: DeclaredStatus) -> datetime | None:
+    """An error is not over because somebody took the machine out of service."""
+    status, since = said.special_status or said.status, machine.row.error_since
+    if status == "error":
+        return since or (machine.row.status_since if machine.effective_status == "error" else said.since)
+    return since if status in RESTING else None
 
 
 def _is_kept_reason(machine: Machine, said: DeclaredStatus) -> bool:
@@ -177,6 +186,8 @@ def undone(machine: Machine, command: CommandRow, held: StatusRow | None, now: d
     )
 
 
+RESTING: Final = frozenset({"maintenance", "inactive"})
+"""Statuses by which people take a machine out of service."""
 GIVES_BACK = "until"  # The capability of a machine that ends a status with `until` by itself
 KEPT_HERE = "kept_here"  # A member of `status_before`: this hub ends the status, whatever the machine can
 EARLY_RETURN = timedelta(seconds=5)  # A machine's clock may be this much ahead of ours when it ends a status

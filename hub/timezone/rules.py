@@ -38,7 +38,10 @@ def reported(
     """[] for a repeat. An automatic attempt that changed nothing is no event; one older than the newest is only
     recorded. `fallback`: zone of a naive timestamp when none is known. Raises ReportRefused."""
     attempt, after = _rows(machine, report, now, fallback)
-    before, changes = machine.zone, _changes(machine, report, attempt, after)
+    before = machine.zone
+    if before is not None and _state(before) == _state(after):
+        after = msgspec.structs.replace(after, updated_at=before.updated_at)
+    changes = _changes(machine, report, attempt, after)
     if before is not None and (before.last_sync, before.sync_method) == (after.last_sync, after.sync_method):
         return changes if not _is_same(before, after) or _clock_is_news(machine, report) else []
     if before is not None and before.last_sync is not None and attempt.sync_timestamp < before.last_sync:
@@ -61,10 +64,8 @@ def may_sync_by_hand(machine: Machine) -> bool:
 
 def zone_view(machine: Machine) -> dict[str, Any]:
     zone = machine.zone
-    pinned = machine.effective_settings.pinned_zone
-    current = machine.row.timezone or (None if zone is None else zone.current_timezone)
+    pinned, current, wanted = machine.effective_settings.pinned_zone, machine.current_zone, machine.wanted_zone
     system = None if zone is None else zone.system_timezone
-    wanted = pinned or (zone.error.get("timezone") if zone is not None and zone.error else None) or current
     return {
         "device_id": machine.row.device_id,
         "current_timezone": current,
@@ -140,6 +141,11 @@ def _changes(machine: Machine, report: TimezoneReport, attempt: ZoneSyncRow, zon
         Put(attempt, once=True),
         Observed(machine.id, {"zone_reported_at": report.timestamp}),
     ]
+
+
+def _state(zone: ZoneRow) -> tuple[object, ...]:
+    """What `updated_at` is the beginning of."""
+    return zone.current_timezone, zone.system_timezone, zone.sync_status, zone.error
 
 
 def _is_same(before: ZoneRow, after: ZoneRow) -> bool:

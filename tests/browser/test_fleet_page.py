@@ -47,9 +47,11 @@ async def test_values_change_in_place_and_the_row_stays_the_same_node(stage: Sta
         stage.machine.cpu = 77.0
         await expect(page.page.locator('tr[data-id="1"] .c-cpu b')).to_have_text("77\u202f%")
         assert await page.page.evaluate("window.row === document.querySelector('tr[data-id=\"1\"]')")
-        await expect(page.page.locator("#attention li")).to_have_count(1)
-        await expect(page.page.locator("#attention li")).to_contain_text("Full: takes no more containers")
-        assert await page.page.title() == "(1) Machines – RVM"
+        rows = page.page.locator("#attention li")
+        await expect(rows).to_have_count(2)
+        await expect(rows.first).to_contain_text("Full: takes no more containers")
+        await expect(rows.last).to_contain_text("Never connected")
+        assert await page.page.title() == "(2) Machines – RVM"
         added = await stage.hub.add_machine("RVM-004")
         await expect(page.page.locator(f'tr[data-id="{added.id}"]')).to_be_visible()
         assert page.faults == []

@@ -114,6 +114,18 @@ async def test_a_terminal_notices_a_dead_connection_and_shows_what_did_not_arriv
         assert page.faults == []
 
 
+async def test_a_terminal_says_how_long_nothing_answers(room: Room) -> None:
+    async with tab(room.browser, room.hub) as page:
+        await room.open(page, "/machines/1/remote")
+        await connect(page.page)
+        told = page.page.locator("[data-term=told]")
+        room.network.stall()
+        await expect(told).to_have_text(re.compile(r"No answer for \d+\ss"), timeout=8000)
+        room.network.flow()
+        await expect(told).to_have_text("")
+        assert page.faults == []
+
+
 PASTE = """text => {
   const data = new DataTransfer();
   data.setData("text/plain", text);

@@ -137,7 +137,7 @@ async def declare(stage: Stage, status: str) -> None:
         assert (await client.patch("/api/v2/rvms/1/status?wait=10", json=asked)).status_code == 200
 
 
-async def test_a_row_dealt_with_by_keyboard_goes_and_a_second_press_asks_nothing(stage: Stage) -> None:
+async def test_a_row_stays_until_its_trouble_is_over_and_a_second_press_asks_nothing(stage: Stage) -> None:
     await declare(stage, "error")
     async with tab(stage.browser, stage.hub) as tab_:
         await tab_.open("/")
@@ -146,13 +146,22 @@ async def test_a_row_dealt_with_by_keyboard_goes_and_a_second_press_asks_nothing
         await expect(row).to_contain_text("Reports an error")
         asked: list[str] = []
         tab_.page.on("request", lambda request: asked.append(request.url) if request.method != "GET" else None)
-        await row.locator("button").focus()
+        await row.locator("summary").focus()
+        await tab_.page.keyboard.press("Enter")
+        await row.locator("input[name=reason]").focus()
+        await tab_.page.keyboard.type("belt")
         await tab_.page.keyboard.press("Enter")
         await tab_.page.keyboard.press("Enter")
+        await expect(row).to_contain_text(": Maintenance", timeout=3000)
+        await expect(row).to_contain_text("Reports an error")
+        await expect(row.locator("summary")).to_have_count(0)
+        assert len(asked) == 1, "pressed again it asks nothing"
+        await tab_.live()
+        await row.locator("a").first.focus()
+        await declare(stage, "active")
         await expect(row).to_have_count(0, timeout=3000)
         place = await tab_.page.evaluate("document.activeElement.getAttribute('href')")
-        assert place == "/machines/2", "the row that stands there now, by its name: pressing again asks nothing"
-        assert len(asked) == 1
+        assert place == "/machines/2", "the row that stands there now"
         assert stage.machine.asked.count("maintenance") == 1
         assert tab_.faults == []
 
@@ -166,7 +175,7 @@ async def test_a_row_dealt_with_is_shut_under_the_pointer_and_soon_gone(stage: S
         row = tab_.page.locator("#attention [data-key='1']")
         for leaves in (True, False):
             await declare(stage, "error")
-            await row.locator("button").hover()
+            await row.locator("summary").hover()
             await declare(stage, "active")
             await expect(tab_.page.locator("#attention [data-key='1'][inert]")).to_have_count(1)
             if leaves:
@@ -179,26 +188,25 @@ async def test_a_row_dealt_with_is_shut_under_the_pointer_and_soon_gone(stage: S
 
 
 async def test_values_of_troubles_follow_each_sample_without_a_fetch(stage: Stage) -> None:
-    stage.machine.cpu = 97.0
+    stage.machine.members = {"temperature": 91.0}
     async with tab(stage.browser, stage.hub) as tab_:
         await tab_.open("/")
         await tab_.live()
         row = tab_.page.locator("#attention [data-key='1']")
-        await expect(row).to_contain_text("CPU at 97\u202f%")
-        await expect(tab_.page.locator("#alarms")).to_have_text("2")
+        await expect(row).to_contain_text("Hot: 91.0\u202f°C")
+        await expect(tab_.page.locator("#alarms")).to_have_text("3")
         await asyncio.sleep(1)
         fetched: list[str] = []
         tab_.page.on("request", lambda request: fetched.append(request.url) if "/parts?" in request.url else None)
-        stage.machine.cpu = 98.0
-        await expect(row).to_contain_text("CPU at 98\u202f%", timeout=3000)
-        assert fetched == []
-        stage.machine.cpu = 20.0
-        await expect(tab_.page.locator("#alarms")).to_have_text("1", timeout=5000)
-        await expect(row).to_have_count(0, timeout=3000)
-        stage.machine.cpu = 97.0
+        stage.machine.members = {"temperature": 92.0}
+        await expect(row).to_contain_text("Hot: 92.0\u202f°C", timeout=3000)
+        stage.machine.members = {}
+        await expect(row).to_contain_text("Hot: 50.0\u202f°C", timeout=3000)
+        assert fetched == [], "one sample takes nothing out of the list"
+        stage.machine.members = {"temperature": 91.0}
         await tab_.open("/machines/1")
         await tab_.live()
-        await expect(tab_.page.locator("#why")).to_contain_text("The CPU is at 97\u202f%.")
-        stage.machine.cpu = 99.0
-        await expect(tab_.page.locator("#why")).to_contain_text("The CPU is at 99\u202f%.", timeout=3000)
+        await expect(tab_.page.locator("#why")).to_contain_text("It is too hot: 91.0\u202f°C.")
+        stage.machine.members = {"temperature": 93.0}
+        await expect(tab_.page.locator("#why")).to_contain_text("It is too hot: 93.0\u202f°C.", timeout=3000)
         assert tab_.faults == []

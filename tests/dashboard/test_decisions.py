@@ -61,6 +61,21 @@ def test_counters_count_a_status_and_offline_beside_it() -> None:
     assert fleet.counters(FLEET["machines"]) == FLEET["counters"]
 
 
+@pytest.mark.parametrize(
+    ("status", "connection", "counted", "calm"),
+    [
+        ("active", "live", "active", "fine"), ("active", "late", "active", "late"), ("active", "offline", None, "away"),
+        ("full", "offline", "full", "away"), ("active", "never", None, "away"), ("full", "never", None, "away"),
+        ("maintenance", "live", "maintenance", "resting"), ("inactive", "offline", "inactive", "resting"),
+    ],
+)  # fmt: skip
+def test_nothing_is_active_or_fine_that_is_not_there(
+    status: str, connection: str, counted: str | None, calm: str
+) -> None:
+    view = MACHINE | {"effective_status": status, "connection": connection}
+    assert (fleet.counted_as(view), fleet.calm_as(view)) == (counted, calm)
+
+
 @pytest.mark.parametrize(("search", "changes", "address"), FLEET["addresses"])
 def test_a_filter_is_an_address(search: str, changes: dict[str, Any], address: str) -> None:
     assert _query(search).address(**changes) == address

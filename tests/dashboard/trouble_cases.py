@@ -25,6 +25,11 @@ MACHINE: Final[dict[str, Any]] = {
     "expected_interval_s": 300,
     "health": "ok",
     "health_reasons": [],
+    "lasting": [],
+    "error_since": None,
+    "config_refused": 0,
+    "config_applied_at": None,
+    "zone_wrong": None,
     "readings": None,
     "pending": [],
     "created_at": NOW - 1000000000,
@@ -59,7 +64,7 @@ CASES: Final = [
         ["offline", "error"],
     ),
     Case(
-        "offline for a moment", {"connection": "offline", "connection_since": NOW - 840000, "id": 5}, None, ["offline"]
+        "offline for a moment", {"connection": "offline", "connection_since": NOW - 50000, "id": 5}, None, ["offline"]
     ),
     Case(
         "offline for long",
@@ -82,25 +87,23 @@ CASES: Final = [
     Case(
         "not back from its reboot",
         {"connection": "offline", "connection_since": NOW - 1200000, "connection_reason": "reboot", "id": 9},
-        ("offline", None, NOW - 1200000),
+        ("not_back", None, NOW - 1200000),
         ["not_back"],
     ),
     Case(
         "shut down",
         {"connection": "offline", "connection_since": NOW - 120000, "connection_reason": "shutdown", "id": 10},
-        None,
+        ("shutdown", None, NOW - 120000),
         ["shutdown"],
     ),
     Case(
         "hot",
         {
-            "health_reasons": [
-                {"code": "cpu_usage", "value": 95, "limit": 90},
-                {"code": "temperature", "value": 86.4, "limit": 80},
-            ],
+            "lasting": [{"code": "cpu_usage", "since": NOW - 90000}, {"code": "temperature", "since": NOW - 70000}],
+            "readings": {"cpu_usage": 95.0, "temperature": 86.4},
             "id": 11,
         },
-        ("hot", 86.4, None),
+        ("hot", 86.4, NOW - 70000),
         ["hot", "cpu"],
     ),
     Case(
@@ -108,7 +111,7 @@ CASES: Final = [
         {
             "connection": "offline",
             "connection_since": NOW - 60000,
-            "health_reasons": [{"code": "temperature", "value": 86.4, "limit": 80}],
+            "lasting": [{"code": "temperature", "since": NOW - 90000}],
             "id": 12,
         },
         None,
@@ -119,13 +122,11 @@ CASES: Final = [
     Case(
         "never connected",
         {"connection": "never", "connection_since": None, "last_seen_at": None, "id": 15},
-        None,
+        ("never", None, NOW - 1000000000),
         ["never"],
     ),
     Case("cannot tell", {"effective_status": "unknown", "id": 16}, ("unknown", None, NOW - 1000), ["unknown"]),
-    Case(
-        "a reason nobody knows yet", {"health_reasons": [{"code": "novel", "value": 1, "limit": 0}], "id": 17}, None, []
-    ),
+    Case("a reason nobody knows yet", {"lasting": [{"code": "novel", "since": NOW}], "id": 17}, None, []),
     Case(
         "two machines on one key",
         {
@@ -209,6 +210,48 @@ CASES: Final = [
         ("backup_full", None, None),
         ["backup_full"],
     ),
+    Case(
+        "an error goes on in maintenance",
+        {"id": 33, "effective_status": "maintenance", "error_since": NOW - 700000},
+        ("error", None, NOW - 700000),
+        ["maintenance", "error"],
+    ),
+    Case(
+        "hot in maintenance",
+        {
+            "id": 34,
+            "effective_status": "maintenance",
+            "lasting": [{"code": "cpu_usage", "since": NOW - 90000}, {"code": "temperature", "since": NOW - 3000}],
+            "readings": {"cpu_usage": 95.0, "temperature": 90.0},
+        },
+        ("hot", 90.0, NOW - 3000),
+        ["maintenance", "hot", "cpu"],
+    ),
+    Case(
+        "busy in maintenance",
+        {"id": 35, "effective_status": "inactive", "lasting": [{"code": "cpu_usage", "since": NOW - 90000}]},
+        None,
+        ["inactive", "cpu"],
+    ),
+    Case(
+        "full and hot",
+        {"id": 36, "effective_status": "full", "capacity": 99, "lasting": [{"code": "temperature", "since": NOW}]},
+        ("full", 99, NOW - 1000),
+        ["full", "hot"],
+    ),
+    Case(
+        "it refuses settings, also out of service",
+        {"id": 37, "effective_status": "inactive", "config_refused": 2, "config_applied_at": NOW - 5000},
+        ("refused", 2, NOW - 5000),
+        ["inactive", "refused"],
+    ),
+    Case("in a wrong time zone", {"id": 38, "zone_wrong": NOW - 8000}, ("zone", None, NOW - 8000), ["zone"]),
+    Case(
+        "cannot tell, and is away",
+        {"id": 39, "effective_status": "unknown", "connection": "offline", "connection_since": NOW - 900},
+        None,
+        ["offline", "unknown"],
+    ),
     Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
-ORDER: Final = [18, 19, 2, 4, 3, 9, 29, 6, 11, 28, 25, 24, 32, 31, 14, 21, 22, 16]
+ORDER: Final = [18, 19, 33, 2, 4, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 32, 31, 14, 21, 22, 38, 37, 15, 16]

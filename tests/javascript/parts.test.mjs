@@ -112,13 +112,13 @@ test("news while one is under way bring one more, after a rest", async () => {
 test("other codes are news within a second; values alone fetch nothing and are drawn at once", async () => {
   const { made, parts, pass } = stage([LIST, { ...LIST, id: "alarms", address: "/alarms", always: true }]);
   const news = [
-    { health_reasons: [{ code: "cpu_usage", value: 97 }] },
+    { lasting: [{ code: "cpu_usage", since: 1 }] },
     { capacity: 95 },
     { clock_offset_s: -301 },
     { clock_offset_s: -365 * 86400 - 1 },
     { clock_offset_s: null },
     { capacity: 94 },
-    { health_reasons: [] },
+    { lasting: [] },
   ];
   for (const [at, members] of news.entries()) {
     parts.heard(delta(1, members));
@@ -127,14 +127,10 @@ test("other codes are news within a second; values alone fetch nothing and are d
   }
   const before = made.asked.length;
   made.drawn = 0;
-  parts.heard(delta(1, { health_reasons: [{ code: "cpu_usage", value: 97 }] }));
+  parts.heard(delta(1, { lasting: [{ code: "cpu_usage", since: 1 }] }));
   await pass(1000);
   assert.equal(made.drawn, 3, "as told, and again over what was fetched");
-  for (const members of [
-    { health_reasons: [{ code: "cpu_usage", value: 98 }] },
-    { capacity: 50 },
-    { clock_offset_s: 9 },
-  ])
+  for (const members of [{ lasting: [{ code: "cpu_usage", since: 1 }] }, { capacity: 50 }, { clock_offset_s: 9 }])
     parts.heard(delta(1, members));
   assert.equal(made.drawn, 6);
   await pass(60000);
@@ -146,10 +142,7 @@ test("the value behind a trouble is that of its code", () => {
   const m = {
     capacity: 96,
     clock_offset_s: 400,
-    health_reasons: [
-      { code: "cpu_usage", value: 91 },
-      { code: "temperature", value: 85 },
-    ],
+    readings: { cpu_usage: 91, temperature: 85 },
   };
   const causes = ["nearly_full", "clock", "clock_unset", "cpu", "hot", "disk"];
   assert.deepEqual(
@@ -211,14 +204,14 @@ test("what is seen from outside is fetched while nobody looks, now and then; wha
   const { made, parts, pass } = stage([LIST, alarms]);
   made.feed.hidden = true;
   for (let news = 0; news < 20; news += 1) {
-    parts.heard(delta(1, { health_reasons: [{ code: String(news), value: 1 }] }));
+    parts.heard(delta(1, { lasting: [{ code: String(news), since: 1 }] }));
     await pass(100);
   }
   assert.deepEqual(made.asked, ["/machines/attention?of=alarms"]);
   await pass(2000);
   assert.equal(made.asked.length, 2);
   made.feed.hidden = false;
-  parts.heard(delta(1, { health_reasons: [] }));
+  parts.heard(delta(1, { lasting: [] }));
   await pass(200);
   assert.equal(made.asked[2], "/machines/attention?of=list+alarms");
 });

@@ -62,7 +62,8 @@ test("an address shows the same machines in the same order as the hub", () => {
       ids,
       search,
     );
-  assert.deepEqual(order.counters(fleet.machines), fleet.counters);
+  const counts = order.counters(fleet.machines);
+  for (const [name, count] of Object.entries(fleet.counters)) assert.equal(counts[name], count, name);
   for (const [search, changes, to] of fleet.addresses)
     assert.equal(order.address(order.queryFrom(search), changes), to);
   for (const [search, column, to] of fleet.heads) assert.equal(order.sortAddress(order.queryFrom(search), column), to);

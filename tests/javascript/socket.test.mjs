@@ -97,11 +97,11 @@ test("silence is asked about, then believed dead", () => {
   const w = world();
   w.socket.start();
   w.hello();
-  w.fire(20000);
+  w.fire(1500);
   assert.deepEqual(w.links[0].sent, [{ type: "ping", n: 1 }]);
   w.links[0].onmessage({ data: '{"type":"delta"}' });
-  w.fire(20000);
-  w.fire(10000);
+  w.fire(1500);
+  w.fire(28000);
   assert.equal(w.links[0].closed, true);
   assert.equal(w.socket.state, "lost");
 });
@@ -121,6 +121,47 @@ test("who comes back asks at once, and only the answer to that tells that the li
   w.fire(500);
   w.hello();
   assert.equal(w.socket.state, "live");
+});
+
+test("silence is counted from the last frame, and doubted at once where something surely cut the link", () => {
+  const w = world();
+  const { watch } = w.socket;
+  w.socket.start();
+  w.hello();
+  w.now += 7000;
+  assert.deepEqual([watch.silence(), watch.doubt], [7000, false]);
+  w.links[0].onmessage({ data: '{"type":"delta"}' });
+  assert.equal(watch.silence() < 1000, true);
+  w.socket.retry();
+  assert.equal(watch.doubt, false, "another tab was looked at");
+  w.socket.retry(true);
+  w.links[0].onmessage({ data: '{"type":"delta"}' });
+  assert.equal(watch.doubt, true, "what was under way before proves nothing");
+  w.links[0].onmessage({ data: '{"type":"pong","n":1}' });
+  assert.equal(watch.doubt, false);
+});
+
+test("a computer that slept knows how long nothing came, although one of its clocks stood still", () => {
+  const w = world();
+  const wall = Date.now;
+  try {
+    Date.now = () => 1_000_000;
+    w.socket.start();
+    w.hello();
+    Date.now = () => 4_600_000;
+    assert.equal(w.socket.watch.silence(), 3_600_000);
+  } finally {
+    Date.now = wall;
+  }
+});
+
+test("a page that nobody sees asks rarely", () => {
+  const w = world();
+  w.socket.start();
+  w.socket.watch.hidden = true;
+  w.hello();
+  w.fire(20000);
+  assert.deepEqual(w.links[0].sent, [{ type: "ping", n: 1 }]);
 });
 
 test("a connection that cannot be made is given up", () => {

@@ -61,7 +61,7 @@ class LivelyMachine:
         with contextlib.suppress(websockets.WebSocketException):
             for seq in range(1_000_000):
                 sample = m.Sample(
-                    timestamp=time.time() + self.ahead_s, cpu_usage=self.cpu, temperature=50.0, **self.members
+                    timestamp=time.time() + self.ahead_s, cpu_usage=self.cpu, **{"temperature": 50.0, **self.members}
                 )
                 await client.say(m.Metrics(seq=seq, samples=[sample], live=True))
                 await asyncio.sleep(0.2)  # how often it measures

@@ -2,7 +2,8 @@
 // seen, with one animation frame for all, and purged on leaving.
 
 import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
-import { age, clock, reading, span, zoneAhead, zoneLabel } from "./format.js";
+import { age, clock, day, reading, span, zoneAhead, zoneLabel } from "./format.js";
+import { heard } from "./freshness.js";
 import { LiveRange } from "./live_range.js";
 import { Series, WINDOW_MS } from "./series.js";
 import { language, t } from "./texts.js";
@@ -210,18 +211,33 @@ export class Charts {
   caption(figure, now) {
     const lines = this.spec.figures[figure.name].data.map((/** @type {Free} */ trace) => {
       const found = this.series.summary(trace.meta, now);
-      if (!found) return t("chart.caption.none", { name: trace.name });
       /** @param {number} amount */
       const value = (/** @type {number} */ amount) => reading(trace.meta, amount, language);
-      return t("chart.caption", {
+      if (!found) return this.nothing(trace, value, now);
+      return t(this.past ? "chart.caption.past" : "chart.caption", {
         name: trace.name,
         now: value(found.now),
+        last: clock(found.newestAt, this.zone, language),
         mean: value(found.mean),
         high: value(found.high),
         time: clock(found.at, this.zone, language),
       });
     });
     setText(find("[data-caption]", figure.node), lines.join(" "));
+  }
+
+  /** What it shows is not of now. */
+  get past() {
+    return !this.machine || !heard(this.machine);
+  }
+
+  /** Of one that is away, what it told last. @param {Free} trace @param {(amount: number) => string} value @param {number} now */
+  nothing(trace, value, now) {
+    const { name } = trace;
+    const readings = this.past ? this.machine?.readings : null;
+    const last = readings?.[/** @type {Metric} */ (trace.meta)] ?? null;
+    if (last === null || !readings) return t("chart.caption.none", { name });
+    return t("chart.caption.last", { name, now: value(last), last: day(readings.taken_at, now, this.zone, language) });
   }
 
   toggle() {
@@ -246,15 +262,21 @@ export class Charts {
   /** @param {number} now */
   chips(now) {
     const behind = this.live.behind(now);
-    const words = !this.live.paused
+    const told = this.machine?.readings?.taken_at ?? this.machine?.last_seen_at;
+    const live = !this.past
       ? t("chart.live")
+      : told
+        ? t("chart.until", { time: day(told, now, this.zone, language) })
+        : t("connection.never");
+    const words = !this.live.paused
+      ? live
       : behind < 5000
         ? t("chart.paused")
         : t("chart.paused.behind", { age: age(behind / 1000, language) });
     for (const { node } of this.figures) {
       const chip = find("[data-live]", node);
-      show(chip, true);
-      setAttribute(chip, "data-state", this.live.paused ? "paused" : "live");
+      show(chip, this.machine !== null);
+      setAttribute(chip, "data-state", this.live.paused ? "paused" : this.past ? "off" : "live");
       setText(find("[data-said]", chip), words);
     }
   }

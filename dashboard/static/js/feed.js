@@ -7,6 +7,7 @@ import { whenBack } from "./link_watch.js";
 import { Socket } from "./socket.js";
 
 const LEASE_MS = 15000;
+const QUIET_MS = 5000;
 
 /**
  * `watch`: the machine whose every second is wanted.
@@ -40,11 +41,21 @@ export class Feed {
     );
   }
 
+  /** Nothing came for three intervals, or for five seconds: what the page shows may be of the past. */
+  get silent() {
+    const { watch, state } = this.socket;
+    const most = this.watch ? Math.min(QUIET_MS, 3000 * this.watch.rate) : QUIET_MS;
+    return state === "lost" || watch.doubt || (!this.hidden && watch.silence() >= most);
+  }
+
   start() {
     document.body.feed = this;
     this.socket.start();
     setInterval(() => this.renew(), LEASE_MS);
-    whenBack(() => this.socket.retry());
+    whenBack((surely) => {
+      this.socket.retry(surely);
+      if (surely) this.view.link?.(this.socket.state);
+    });
     document.addEventListener("visibilitychange", () => this.quiet(document.hidden));
   }
 
@@ -60,7 +71,7 @@ export class Feed {
 
   /** The tab is hidden: state changes only, and no machine works for it. @param {boolean} hidden */
   quiet(hidden) {
-    this.hidden = hidden;
+    this.hidden = this.socket.watch.hidden = hidden;
     this.settle();
   }
 
@@ -82,8 +93,10 @@ export class Feed {
     if (frame.type === "hello") {
       this.clock.sync(frame.hub_time);
       this.view.version?.(frame.version);
-    } else if (frame.type === "pong") this.clock.sync(frame.hub_time);
-    else if (frame.type === "job") this.view.job?.(frame);
+    } else if (frame.type === "pong") {
+      this.clock.sync(frame.hub_time);
+      this.view.link?.(this.socket.state);
+    } else if (frame.type === "job") this.view.job?.(frame);
     else if (frame.type === "event") this.view.event?.(frame);
     else if (frame.type === "snapshot" || frame.type === "delta") this.merge(frame);
     this.view.news?.(frame);

@@ -5,8 +5,17 @@ import { language, t } from "./texts.js";
 
 const EXPECTED_BACK_MS = 10 * 60000;
 
+/** Nothing comes from the hub: whatever it told last is of the past. */
+let silent = false;
+/** @param {boolean} on */
+export const doubt = (on) => (silent = on);
+
 /** @param {Machine} m */
-export const heard = (m) => m.connection === "live" || m.connection === "late";
+const there = (m) => m.connection === "live" || m.connection === "late";
+/** What it told is of now. @param {Machine} m */
+export const heard = (m) => !silent && there(m);
+/** It is late, or nobody knows: each value needs its age. @param {Machine} m */
+export const aging = (m) => m.connection === "late" || (silent && there(m));
 
 /** It sent a bye for a reboot or an update, and that is not long ago. @param {Machine} m @param {number} now */
 export function goneExpectedly(m, now) {
@@ -21,6 +30,7 @@ export const quarantined = (m, now) => (m.quarantined_until ?? 0) > now;
 export function freshness(m, now) {
   /** @param {number | null} ms */
   const since = (ms) => age((now - (ms ?? now)) / 1000, language);
+  if (silent && there(m)) return { mark: "late", words: t("ago", { age: since(m.last_seen_at) }), quiet: false };
   if (m.connection === "live") return { mark: "live", words: t("connection.live"), quiet: true };
   if (m.connection === "late")
     return { mark: "late", words: t("late.by", { age: since(m.last_seen_at) }), quiet: false };

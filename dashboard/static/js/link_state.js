@@ -1,7 +1,9 @@
-// What the page says of its own link to the hub: the chip, the bar, hollow dots, locked buttons.
+// What the page says of its own link to the hub: the chip, the bar, hollow dots, locked buttons; and that it is silent, which
+// makes all values old.
 
 import { all, find, mark, setAttribute, setText, show } from "./dom.js";
-import { clock } from "./format.js";
+import { age } from "./format.js";
+import { doubt } from "./freshness.js";
 import { language, t } from "./texts.js";
 
 const BAR_AFTER_MS = 2000;
@@ -20,19 +22,22 @@ export class LinkState {
     /** @type {Timer | undefined} */
     this.timer = undefined;
     this.state = "connecting";
+    this.silent = false;
+    setInterval(() => this.draw(), 1000);
     find("[data-retry]", this.bar).addEventListener("click", () => (this.action ?? (() => feed.socket.retry()))());
     this.chip?.addEventListener("click", () => this.toggle());
     this.draw();
   }
 
   toggle() {
-    if (this.state === "lost") return this.feed.socket.retry();
+    if (this.silent) return this.feed.socket.retry();
     this.feed.pause(!this.feed.paused);
     this.draw();
   }
 
   /** @param {string} state */
   set(state) {
+    if (state === this.state) return this.draw();
     const was = this.state;
     this.state = state;
     clearTimeout(this.timer);
@@ -74,17 +79,28 @@ export class LinkState {
   }
 
   time() {
-    return clock(this.lostAt ?? this.feed.clock.now(), document.body.dataset.zone ?? "UTC", language, true);
+    const timeZone = document.body.dataset.zone ?? "UTC";
+    return new Intl.DateTimeFormat(language === "id" ? "id" : "en-GB", { timeZone, timeStyle: "medium" }).format(
+      this.lostAt ?? this.feed.clock.now(),
+    );
   }
 
   draw() {
+    const { feed } = this;
     const lost = this.state !== "live" && this.state !== "connecting";
-    const name = lost ? "lost" : this.feed.paused ? "paused" : this.state;
+    const silent = lost || feed.silent;
+    doubt(silent);
+    // All that stands there was true a while ago: it is drawn as that, and as new again when news come.
+    if (silent !== this.silent && feed.fleet.machines.size)
+      feed.view.changed?.([...feed.fleet.machines.keys()], [], false);
+    this.silent = silent;
+    const name = lost ? "lost" : silent ? "silent" : feed.paused ? "paused" : this.state;
     setAttribute(document.body, "data-link", name);
     if (this.chip) {
       show(this.chip, true);
       setAttribute(this.chip, "data-state", name === "connecting" ? "off" : name);
-      setText(find("[data-said]", this.chip), name === "lost" ? t("chip.lost") : t(`chip.${name}`));
+      const ago = age(feed.socket.watch.silence() / 1000, language);
+      setText(find("[data-said]", this.chip), t(`chip.${name}`, { age: ago }));
       setAttribute(
         this.chip,
         "title",

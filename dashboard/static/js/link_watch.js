@@ -1,8 +1,12 @@
-// Whether a connection still lives: silence is asked about, and so is whatever may have cut it unseen (sleep, another
-// network). Knows no socket and no frame but that a ping has a number.
+// Whether a connection still lives, and how long nothing came: silence is asked about, and so is whatever may have cut it
+// unseen (sleep, another network). Knows no socket and no frame but that a ping has a number.
 
-const SILENCE_MS = 20000;
-const ANSWER_MS = 10000;
+const SILENCE_MS = 1500;
+/** Of a page that nobody sees. */
+const HIDDEN_MS = 20000;
+/** A slow network may be at a great picture of the fleet for so long. */
+const ANSWER_MS = 28000;
+const OPENING_MS = 10000;
 /** Where something happened that often cuts connections, the answer has to come sooner. */
 const CHECK_MS = 4000;
 const TICK_MS = 2000;
@@ -17,14 +21,20 @@ export class LinkWatch {
     this.on = on;
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     this.cancel = world.cancel ?? ((timer) => clearTimeout(timer));
+    this.now = world.now ?? (() => performance.now());
     this.n = 0;
+    this.hidden = false;
     this.checking = false;
+    /** Something has surely cut the connection for a while. */
+    this.doubt = false;
+    this.at = this.now();
+    this.wall = Date.now();
     /** @type {Timer | undefined} */
     this.timer = undefined;
   }
 
   /** A connection is being made: its first frame is waited for. @param {number} [within] ms */
-  opening(within = ANSWER_MS) {
+  opening(within = OPENING_MS) {
     this.stop();
     this.timer = this.later(() => this.on.dead(), within);
   }
@@ -32,8 +42,20 @@ export class LinkWatch {
   /** A frame came. One that was under way before a check began does not answer it. */
   heard() {
     if (this.checking) return;
+    this.news();
     this.cancel(this.timer);
-    this.timer = this.later(() => this.ask(ANSWER_MS), SILENCE_MS);
+    this.timer = this.later(() => this.ask(ANSWER_MS), this.hidden ? HIDDEN_MS : SILENCE_MS);
+  }
+
+  news() {
+    this.doubt = false;
+    this.at = this.now();
+    this.wall = Date.now();
+  }
+
+  /** How long nothing came, in ms; this computer's sleep counts. */
+  silence() {
+    return Math.max(this.now() - this.at, Date.now() - this.wall);
   }
 
   /** The hub answered a ping. @param {number} n */
@@ -43,8 +65,9 @@ export class LinkWatch {
     this.heard();
   }
 
-  /** Something may have cut the connection: ask at once. */
-  check() {
+  /** Something may have cut the connection, or surely has (`doubt`): ask at once. */
+  check(doubt = false) {
+    this.doubt ||= doubt;
     if (this.checking) return;
     this.checking = true;
     this.ask(CHECK_MS);
@@ -66,18 +89,19 @@ export class LinkWatch {
 
 /**
  * Call `act` whenever this computer may have been away: it slept (timers came late by the clock on the wall), got another
- * network, or the page was frozen, hidden or brought back.
- * @param {() => void} act
+ * network, or the page was hidden or brought back; with true when it surely is: no network, or asleep, or frozen.
+ * @param {(surely: boolean) => void} act
  */
 export function whenBack(act) {
   let seen = Date.now();
   setInterval(() => {
     const late = Math.abs(Date.now() - seen - TICK_MS) > LATE_MS;
     seen = Date.now();
-    if (late) act();
+    if (late) act(true);
   }, TICK_MS);
-  addEventListener("online", act);
-  addEventListener("pageshow", (event) => event.persisted && act());
-  for (const name of ["visibilitychange", "resume"]) document.addEventListener(name, () => document.hidden || act());
-  /** @type {any} */ (navigator).connection?.addEventListener("change", act);
+  for (const name of ["offline", "online"]) addEventListener(name, () => act(name === "offline"));
+  addEventListener("pageshow", (event) => event.persisted && act(true));
+  for (const name of ["freeze", "resume"]) document.addEventListener(name, () => act(true));
+  document.addEventListener("visibilitychange", () => document.hidden || act(false));
+  /** @type {any} */ (navigator).connection?.addEventListener("change", () => act(false));
 }

@@ -1,9 +1,9 @@
 // The top of every tab of a machine, kept true: name, status, until when, connection, busy, facts, a fight for its key.
 
 import { backupShort } from "./backup_brief.js";
-import { find, setAttribute, setIcon, setText, show } from "./dom.js";
+import { find, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, clock, day, offset, span, zoneLabel } from "./format.js";
-import { freshness, quarantined } from "./freshness.js";
+import { freshness, heard, quarantined } from "./freshness.js";
 import { language, t } from "./texts.js";
 
 /** `user:3` as a name, `machine:7` as "the machine". @param {string} actor @param {Record<string, string>} names */
@@ -28,6 +28,9 @@ function fact(name, text) {
   setText(find(`[data-fact=${name}] bdi`), text);
 }
 
+/** A value of one that tells nothing now is past. @param {Machine} m @param {string} value */
+const ofNow = (m, value) => (heard(m) ? value : t("past_value", { value }));
+
 export class MachineHead {
   /** @param {import("./announcer.js").Announcer} spoken */
   constructor(spoken) {
@@ -41,14 +44,18 @@ export class MachineHead {
 
   /** The machine as the hub reports it now. @param {Machine} m @param {number} now */
   patch(m, now) {
-    setText(find("#status-pill [data-said]"), t(`status.${m.effective_status}`));
-    setIcon(find("#status-pill .i"), m.effective_status);
+    const never = m.connection === "never";
+    setText(find("#status-pill [data-said]"), t(never ? "connection.never" : `status.${m.effective_status}`));
+    setIcon(find("#status-pill .i"), never ? "never" : m.effective_status);
+    mark(find("#head"), "past", !heard(m));
+    show(find("#status-known"), !never && !heard(m));
+    show(find("#status-since"), !never);
     setText(find("h1 bdi"), m.name);
     setText(find("[data-f=location_description]"), m.location_description ?? "");
-    show(find("#busy"), m.busy === true);
+    show(find("#busy"), m.busy === true && heard(m));
     if (m.agent_version) fact("agent", m.agent_version);
     if (m.last_ip) fact("ip", m.last_ip);
-    if (m.clock_offset_s !== null) fact("clock", offset(m.clock_offset_s, language));
+    if (m.clock_offset_s !== null) fact("clock", ofNow(m, offset(m.clock_offset_s, language)));
     this.tick(m, now);
     this.tell(m);
   }
@@ -73,15 +80,20 @@ export class MachineHead {
     if (locked)
       setText(find("#quarantine [data-until]"), t("quarantine.until", { when: when(m.quarantined_until ?? now) }));
     if (m.readings?.uptime_s) {
-      const since = m.connection === "live" ? (now - m.readings.taken_at) / 1000 : 0;
-      fact("uptime", span(m.readings.uptime_s + since, language));
+      const since = m.connection === "live" && heard(m) ? (now - m.readings.taken_at) / 1000 : 0;
+      fact("uptime", ofNow(m, span(m.readings.uptime_s + since, language)));
     }
     fact("backup", backupShort(m.backup, now));
-    if (m.clock_offset_s !== null)
+    if (m.clock_offset_s !== null) {
+      const ahead = m.clock_offset_s * 1000;
+      const ticks = m.connection === "live" && heard(m);
       fact(
         "time",
-        `${clock(now + m.clock_offset_s * 1000, this.clockZone, language, true)} ${zoneLabel(this.clockZone, now)}`,
+        ticks
+          ? `${clock(now + ahead, this.clockZone, language, true)} ${zoneLabel(this.clockZone, now)}`
+          : t("past_value", { value: day((m.last_seen_at ?? now) + ahead, now, this.clockZone, language) }),
       );
+    }
   }
 
   /** Status and connection are spoken when they change. @param {Machine} m */

@@ -48,19 +48,23 @@ export function sortAddress(query, column) {
   return address(query, { sort: column, descending: column === query.sort ? !query.descending : worstFirst });
 }
 
+/** The status it counts for: none before it was connected once, and nothing is active that is not there. @param {Machine} m */
+const countedAs = ({ connection, effective_status }) =>
+  connection === "never" || (connection === "offline" && effective_status === "active") ? "" : effective_status;
+
 /** @param {Iterable<Machine>} machines */
 export function counters(machines) {
-  const counts = Object.fromEntries([...STATUSES, "offline"].map((name) => [name, 0]));
+  const counts = Object.fromEntries([...STATUSES, ...CONNECTIONS, "live", ""].map((name) => [name, 0]));
   for (const m of machines) {
-    counts[m.effective_status] += 1;
-    if (m.connection === "offline") counts.offline += 1;
+    counts[countedAs(m)] += 1;
+    counts[m.connection] += 1;
   }
   return counts;
 }
 
 /** @param {Machine} m @param {Partial<Query>} query */
 export function matches(m, query) {
-  if (query.status && m.effective_status !== query.status) return false;
+  if (query.status && countedAs(m) !== query.status) return false;
   if (query.connection && m.connection !== query.connection) return false;
   const where = [m.name, m.device_id, m.location_description, m.status_reason]
     .map((x) => x ?? "")

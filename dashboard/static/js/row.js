@@ -27,7 +27,7 @@ export class Row {
     setAttribute(this.link, "href", `/machines/${m.id}`);
     setAttribute(find(".x input", this.node), "aria-label", t("bulk.select", { name: m.name }));
     setText(this.site, m.location_description ?? "");
-    this.patchStatus(m, now);
+    this.patchStatus(m);
     mark(this.node, "old", !heard(m));
     setAttribute(find(".c-cap .v", this.node), "width", `${m.capacity}%`);
     setText(find(".c-cap b", this.node), reading("capacity", m.capacity, language));
@@ -40,12 +40,13 @@ export class Row {
     this.tick(m, now);
   }
 
-  /** @param {Machine} m @param {number} now */
-  patchStatus(m, now) {
-    const word = t(`status.${m.effective_status}`);
+  /** @param {Machine} m */
+  patchStatus(m) {
+    const never = m.connection === "never";
+    const word = never ? "—" : t(`status.${m.effective_status}`);
     if (this.status.textContent !== word) {
       setText(this.status, word);
-      setIcon(find(".s .i", this.node), m.effective_status);
+      setIcon(find(".s .i", this.node), never ? "never" : m.effective_status);
       const cell = find(".s", this.node);
       cell.classList.remove("changed");
       requestAnimationFrame(() => cell.classList.add("changed"));
@@ -57,7 +58,6 @@ export class Row {
       made.textContent = t("simulated");
       this.link.after(" ", made);
     }
-    setText(find(".s small", this.node), age((now - m.status_since) / 1000, language));
   }
 
   /** @param {Part} cell @param {Machine} m @param {boolean} over */
@@ -76,10 +76,11 @@ export class Row {
   /** What grows by itself: ages, and the line that moves left. @param {Machine} m @param {number} now */
   tick(m, now) {
     const fresh = freshness(m, now);
+    const never = m.connection === "never";
     setIcon(find(".e .i", this.node), fresh.mark);
     setText(this.seen, fresh.words);
     setAttribute(this.seen, "class", fresh.quiet ? "vh" : `${fresh.mark}-age`);
-    setText(find(".s small", this.node), age((now - m.status_since) / 1000, language));
+    setText(find(".s small", this.node), never ? "" : age((now - m.status_since) / 1000, language));
     this.backup(m.backup, now);
     setAttribute(find(".spark path", this.node), "d", this.spark.path(now));
   }

@@ -98,7 +98,8 @@ export class Series {
 
   /**
    * Of one metric within the window.
-   * @returns {{now: number, mean: number, high: number, at: number} | null} @param {Metric} metric @param {number} now
+   * `newestAt` is the instant of the newest, `at` that of the highest.
+   * @returns {{now: number, newestAt: number, mean: number, high: number, at: number} | null} @param {Metric} metric @param {number} now
    */
   summary(metric, now) {
     const column = this.metrics.indexOf(metric) + 1;
@@ -109,6 +110,7 @@ export class Series {
     if (!known.length) return null;
     const top = known.reduce((best, each) => (each.value > best.value ? each : best));
     const mean = known.reduce((sum, each) => sum + each.value, 0) / known.length;
-    return { now: known[known.length - 1].value, mean, high: top.value, at: top.at };
+    const newest = known[known.length - 1];
+    return { now: newest.value, newestAt: newest.at, mean, high: top.value, at: top.at };
   }
 }

@@ -40,10 +40,10 @@ export class Socket {
     this.watch.opening();
   }
 
-  /** Try now; a link that seems to work is asked whether it does. */
-  retry() {
+  /** Try now; a link that seems to work is asked whether it does. `doubt`: it is believed not to until it answers. */
+  retry(doubt = false) {
     if (this.state === "refused") return;
-    if (this.state === "live") return this.watch.check();
+    if (this.state === "live") return this.watch.check(doubt);
     this.drop();
     this.start();
   }

@@ -3,6 +3,7 @@
 import { askStatus } from "./commands.js";
 import { all, find, make, setAttribute, setText, show } from "./dom.js";
 import { nextDayAt, number } from "./format.js";
+import { heard } from "./freshness.js";
 import { language, t } from "./texts.js";
 
 /** Below it the bin itself does not look full. */
@@ -116,20 +117,21 @@ export class StatusControl {
     this.machine = m;
     const asked = this.unanswered;
     if (asked && m.effective_status === asked.status && (m.status_reason ?? "") === asked.reason) this.done(asked);
-    for (const label of all(".options label", this.form)) this.option(label, m.effective_status);
+    for (const label of all(".options label", this.form)) this.option(label, m);
     const sure = find("[data-sure]", this.form);
     show(sure, m.capacity > 0 && m.capacity < FULL_FROM);
     setText(find("span", sure), t("full.sure", { value: number(m.capacity, language) }));
     show(find("#when-offline"), m.connection === "offline" || m.connection === "never");
   }
 
-  /** @param {Part} label @param {string} status */
-  option(label, status) {
+  /** @param {Part} label @param {Machine} m */
+  option(label, m) {
     const input = find("input", label);
-    const is = input.value === status;
-    const now = find(".now", label);
-    if (is && !now) label.append(make("span", { class: "now" }, t("status.now")));
-    else if (!is) now?.remove();
+    const is = input.value === m.effective_status;
+    const told = is && m.connection !== "never";
+    if (!told) find(".now", label)?.remove();
+    else if (!find(".now", label)) label.append(make("span", { class: "now" }));
+    if (told) setText(find(".now", label), t(heard(m) ? "status.now" : "last_known"));
     // Somebody who is choosing keeps the choice; otherwise the control shows what is.
     if (is && !this.touched && !input.checked) {
       input.checked = true;

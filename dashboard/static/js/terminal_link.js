@@ -158,9 +158,12 @@ export class TerminalLink {
     this.timer = this.later(() => this.connect(), this.backoff.next());
   }
 
-  /** Try now; a connection that seems to work is asked whether it does. */
-  retry() {
-    if (this.state === "ready") return this.watch.check();
+  /**
+   * Try now; a connection that seems to work is asked whether it does, and believed not to until then (`doubt`).
+   * @param {boolean} [doubt]
+   */
+  retry(doubt) {
+    if (this.state === "ready") return this.watch.check(doubt);
     if (this.state !== "lost") return;
     this.drop();
     this.connect();

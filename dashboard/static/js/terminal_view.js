@@ -2,7 +2,7 @@
 
 import { clipboardText, copyText } from "./clipboard.js";
 import { find, setAttribute, setText, show } from "./dom.js";
-import { clock, number } from "./format.js";
+import { age, clock, number } from "./format.js";
 import { KeyBar } from "./key_bar.js";
 import { whenBack } from "./link_watch.js";
 import { explain } from "./terminal_errors.js";
@@ -12,6 +12,7 @@ import { amount } from "./transfer.js";
 import { load, look, size, themed } from "./xterm.js";
 
 const SCROLLBACK = 5000;
+const QUIET_MS = 5000;
 const INTERRUPT = "\x03";
 
 export class TerminalView {
@@ -33,6 +34,7 @@ export class TerminalView {
     this.telling = undefined;
     /** A paste is under way. */
     this.pasting = false;
+    this.silent = false;
     const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/terminal`;
     this.link = new TerminalLink(
       url,
@@ -61,7 +63,11 @@ export class TerminalView {
     this.on("full", () => this.full(!root.classList.contains("full")));
     this.on("close", () => this.link.end());
     this.on("stop", () => this.stop());
-    whenBack(() => this.link.retry());
+    setInterval(() => this.quiet(), 1000);
+    whenBack((surely) => {
+      this.link.retry(surely);
+      this.quiet();
+    });
     for (const type of ["resize", "scroll"]) window.visualViewport?.addEventListener(type, () => this.seen());
     // The page's own keys are off while somebody types here; Escape and all others belong to the machine.
     find("[data-screen]", root).addEventListener("keydown", (event) => event.stopPropagation());
@@ -197,6 +203,17 @@ export class TerminalView {
     if (again) this.line(told);
     else this.screen.focus();
     this.say(told);
+  }
+
+  /** Whether the hub answers stands in the head of an open shell: what it shows may be of the past. */
+  quiet() {
+    const { state, watch } = this.link;
+    const silence = watch.silence();
+    const silent = state === "ready" && (watch.doubt || silence >= QUIET_MS);
+    if (silent) setText(this.part("told"), t("term.silent", { age: age(silence / 1000, language) }));
+    else if (this.silent) setText(this.part("told"), "");
+    this.silent = silent;
+    this.root.toggleAttribute("data-silent", silent);
   }
 
   lost() {

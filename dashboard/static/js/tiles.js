@@ -2,7 +2,7 @@
 
 import { all, find, icon, mark, setAttribute, setText } from "./dom.js";
 import { age, number } from "./format.js";
-import { heard } from "./freshness.js";
+import { aging, heard } from "./freshness.js";
 import { Sparkline } from "./sparkline.js";
 import { language, said, t } from "./texts.js";
 
@@ -90,8 +90,9 @@ class Tile {
     if (this.spark) setAttribute(this.line, "d", this.spark.path(now));
     const node = find("[data-age]", this.node);
     const at = this.metric === "capacity" ? m.last_seen_at : m.readings?.taken_at;
-    const late = m.connection === "late" && at;
-    const words = late ? age((now - at) / 1000, language) : m.connection === "offline" && at ? t("last_known") : "";
+    const late = aging(m) && at;
+    const ago = at ? age((now - at) / 1000, language) : "";
+    const words = late ? ago : m.connection === "offline" && at ? t("ago", { age: ago }) : "";
     if (node.textContent === words) return;
     node.replaceChildren(...(words ? [icon(late ? "late" : "offline"), words] : []));
     mark(node, "late-age", Boolean(late));

@@ -8,11 +8,11 @@ const NEARLY_FULL = 95;
 const CLOCK_OFF_S = 300;
 const CLOCK_UNSET_S = 365 * 86400;
 
-/** What was announced of a machine, each with the codes it means: other codes are other troubles. @param {Partial<Machine>} m */
-export function codes({ health_reasons, capacity, clock_offset_s }) {
+/** What was told of a machine, each with the codes it means: other codes are other troubles. @param {Partial<Machine>} m */
+export function codes({ lasting, capacity, clock_offset_s }) {
   /** @type {[string, string][]} */
   const found = [];
-  if (health_reasons) found.push(["health", health_reasons.map(({ code }) => code).join()]);
+  if (lasting) found.push(["health", lasting.map(({ code }) => code).join()]);
   if (capacity !== undefined) found.push(["capacity", capacity >= NEARLY_FULL ? "nearly_full" : ""]);
   if (clock_offset_s !== undefined) found.push(["clock", clock(clock_offset_s ?? 0)]);
   return found;
@@ -28,8 +28,7 @@ function clock(off) {
 export function valueBehind(m, cause) {
   if (cause === "nearly_full") return m?.capacity;
   if (cause.startsWith("clock")) return m?.clock_offset_s;
-  const reading = cause === "hot" ? "temperature" : `${cause}_usage`;
-  return m?.health_reasons.find(({ code }) => code === reading)?.value;
+  return m?.readings?.[/** @type {Metric} */ (cause === "hot" ? "temperature" : `${cause}_usage`)];
 }
 
 /** The values in sentences of the hub, as the feed reports them. @param {Map<number, Machine>} machines */

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
 
 from dashboard import fleet, remote_sessions
+from dashboard.outage import Outage, at_once, gone_of, outages
 from dashboard.reader import Reader
 from dashboard.trouble import MachineTrouble, ordered, other_at, trouble
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.model import views
-from hub.model.access import Principal
+from hub.model.access import Principal, may
 from hub.model.fleet import Fleet
+from hub.model.machine import Machine
 from hub.model.views import machine_delta
 
 MEMBERS: Final = (
     "name", "device_id", "location_description", "status_reason", "effective_status", "capacity", "status_since",
     "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
-    "quarantined_until", "clock_offset_s", "backup", "created_at",
+    "quarantined_until", "clock_offset_s", "backup", "created_at", "lasting", "error_since", "config_refused",
+    "config_applied_at", "zone_wrong",
 )  # fmt: skip
 SLICE_S: Final = 0.001
 FRESH_S: Final = 1.0
@@ -32,10 +35,13 @@ T = TypeVar("T")
 
 
 class Digest(NamedTuple):
-    """Machines that need somebody, worst first, and counts by state; `until`: epoch ms when time changes them."""
+    """Machines that need somebody, worst first; counts by state; `calm`: how the others are; `until`: epoch ms when
+    time changes them."""
 
     troubles: list[MachineTrouble]
+    outages: list[Outage]
     counts: dict[str, int]
+    calm: dict[str, int]
     until: int | None
 
 
@@ -69,20 +75,48 @@ class FleetDigest:
         revision, made = self._feed.revision + self._revision, self._made.get(machines)
         if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
             return made[2]
-        found, begun = [], monotonic()
-        counts, until = fleet.counters(()), None
+        found, gone_now, begun = [], [], monotonic()
+        sites: Counter[str] = Counter()
+        counts, calm, until = fleet.counters(()), dict.fromkeys(fleet.CALM, 0), None
         async for view in in_slices(views):
             fleet.count(counts, view)
+            sites[view["location_description"] or ""] += 1
+            if (away := gone_of(view, now_ms)) is not None:
+                gone_now.append(away)
             if (one := trouble(view, now_ms)) is not None:
                 found.append(one)
+            else:
+                calm[fleet.calm_as(view)] += 1
             if (at := other_at(view, now_ms)) is not None:
                 until = at if until is None else min(until, at)
-        digest = Digest(ordered(found, now_ms), counts, until)
+        lost = outages(gone_now, sites)
+        early = at_once(lost, {one.id for one in found})
+        calm["away"] -= len(early)
+        digest = Digest(ordered([*found, *early], now_ms), lost, counts, calm, until)
         self._made[machines] = (revision, begun, digest)
         self._made.move_to_end(machines)
         if len(self._made) > CLASSES:
             self._made.popitem(last=False)
         return digest
+
+
+async def attention(context: HubContext, person: Principal, now_ms: int) -> Digest:
+    """What needs this person: list, badge and title count it. With who waits for their approval."""
+    digest = await context[FleetDigest].of(person.machines, now_ms)
+    waiting = [one for machine in context.fleet.machines.values() for one in _to_approve(machine, person)]
+    return digest._replace(troubles=ordered([*digest.troubles, *waiting], now_ms)) if waiting else digest
+
+
+def _to_approve(machine: Machine, person: Principal) -> list[MachineTrouble]:
+    """Nobody approves what they asked for."""
+    since = [
+        session.start_time
+        for session in machine.remote_sessions.values()
+        if session.status == "requested" and session.admin_id != person.id
+    ]
+    if not since or not may(person, "remote.approve", machine.id):
+        return []
+    return [MachineTrouble(machine.id, "approval", None, views.epoch_ms(min(since)))]
 
 
 def _other(before: dict[str, Any], view: dict[str, Any]) -> bool:

@@ -38,7 +38,7 @@ from hub.web.auth.origin import is_under_foreign_name, same_origin
 from hub.web.auth.passwords import TooBusy
 from hub.web.http import request_body
 from hub.web.http.problems import Problem, Text, language_of, not_found, translator
-from hub.web.shell.fleet_digest import FleetDigest, OwnSession, in_slices, own_session
+from hub.web.shell.fleet_digest import OwnSession, attention, in_slices, own_session
 from texts.languages import LANGUAGES
 
 logger = logging.getLogger("myrvm.pages")
@@ -109,7 +109,7 @@ class Visit:
 
     async def frame(self) -> PageFrame:
         user = self.principal
-        digest = None if user is None else await self.context[FleetDigest].of(user.machines, self.reader.now)
+        digest = None if user is None else await attention(self.context, user, self.reader.now)
         shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("backup.download"))
         if not self.may("user.manage"):
             shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)

@@ -26,6 +26,8 @@ def hub(door: ApiHub) -> ApiHub:
 async def fill(hub: ApiHub, statuses: dict[int, Status]) -> list[int]:
     """Machines beside the two there are, so that there are MACHINES; the status of those named by number."""
     ids = [await hub.add_machine(f"RVM-{number}") for number in range(1, MACHINES - 1)]
+    for machine in hub.context.fleet.machines.values():
+        machine.connection = "live"
     for number, status in statuses.items():
         await declare(hub, ids[number - 1], status)
     return ids
@@ -73,6 +75,8 @@ async def test_a_great_fleet_is_read_page_by_page_and_counted_whole(hub: ApiHub)
 async def test_what_changes_is_on_the_next_page_at_once(hub: ApiHub) -> None:
     async with hub.browser(await hub.add_session("admin")) as browser:
         statuses: tuple[Status, ...] = ("error", "active", "full")
+        for machine in hub.context.fleet.machines.values():
+            machine.connection = "live"
         for status in statuses:
             await declare(hub, 1, status)
             _, page = await shown(browser, "/")

@@ -84,6 +84,7 @@ function around(machines) {
     const count = counts[counter.dataset.count];
     setText(find("b", counter), number(count, language));
     mark(counter, "zero", count === 0);
+    show(counter, count > 0 || counter.dataset.count !== "never");
   }
 }
 
@@ -129,8 +130,8 @@ function remember() {
 /** @param {Part} counter */
 function counterLink(counter) {
   const name = counter.dataset.count;
-  const [member, active] =
-    name === "offline" ? ["connection", query.connection === name] : ["status", query.status === name];
+  const member = name === "offline" || name === "never" ? "connection" : "status";
+  const active = query[member] === name;
   setAttribute(counter, "href", address(query, { [member]: active ? "" : name }));
   if (active) setAttribute(counter, "aria-current", "true");
   else counter.removeAttribute("aria-current");

@@ -265,3 +265,22 @@ def test_a_special_status_alone_leaves_what_a_time_gives_back() -> None:
     assert (found.row.special_status, found.row.status_until) == ("error", LATER)
     assert found.row.status_before is not None
     assert (found.row.status_before["status"], found.row.status_before["special_status"]) == ("active", "error")
+
+
+def test_an_error_goes_on_while_people_take_the_machine_out_of_service_and_ends_with_another_status() -> None:
+    found, since = machine(capabilities=PLAIN), []
+    for minutes, status in enumerate(["error", "maintenance", "inactive", "error", "full", "maintenance"]):
+        at = NOW + timedelta(minutes=minutes)
+        command = CommandRow(
+            id=str(minutes), rvm_id=1, name="set_status", args={"status": status, "reason": "belt"}, state="succeeded",
+            issued_by="user:3", issued_at=at, expires_at=LATER,
+        )  # fmt: skip
+        after(found, rules.set_by_command(found, command, at))
+        since.append(found.row.error_since)
+    assert since == [NOW, NOW, NOW, NOW, None, None]
+
+
+def test_an_error_from_before_its_beginning_was_kept_began_with_its_status() -> None:
+    found = machine(status="error")
+    after(found, heard(found, StatusReport(seq=1, status="error", capacity=7)))
+    assert found.row.error_since == found.row.status_since

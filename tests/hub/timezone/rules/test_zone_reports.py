@@ -219,3 +219,18 @@ def test_a_machine_that_never_declared_anything_is_not_made_up() -> None:
     view = zone_view(machine())
     unknown = {k for k, v in view.items() if v is None}
     assert unknown == set(view) - {"device_id", "restart"}
+
+
+def test_since_when_a_zone_is_wrong_outlives_each_report_of_the_same() -> None:
+    fleet, later = fleet_of(settings={"pinned_timezone": "Asia/Makassar"}), NOW.replace(hour=11)
+    seen = []
+    for at, system, now in (
+        ("2026-11-23T08:00:00Z", "Asia/Jakarta", NOW),
+        ("2026-11-23T09:30:00Z", "Asia/Jakarta", later),
+        ("2026-11-23T10:00:00Z", "Asia/Makassar", later),
+    ):
+        said = report("Asia/Makassar", at=at, system_timezone=system, source="pinned")
+        for change in reported(the(fleet), said, "machine:7", now, "UTC"):
+            fleet.apply(change)
+        seen.append(the(fleet).zone_wrong_since)
+    assert seen == [NOW, NOW, None]

@@ -34,6 +34,7 @@ async def test_it_counts_what_a_look_at_every_machine_would(seed: int) -> None:
             whole = [machine_view(m, times="ms") for m in hub.fleet.machines.values() if reach is None or m.id in reach]
             found = await digest.of(reach, NOW_MS)
             assert (found.troubles, found.counts) == (troubles(whole, NOW_MS), fleet.counters(whole))
+            assert sum(found.calm.values()) + len(found.troubles) == len(whole)
             assert {view["id"] for view in await digest.views(reach)} == {view["id"] for view in whole}
 
 
@@ -60,6 +61,8 @@ async def test_counts_are_kept_a_moment_and_made_anew_at_once_for_what_is_no_rea
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hub, now = Hub(5), [100.0]
+    for machine in hub.fleet.machines.values():
+        machine.connection = "live"
     monkeypatch.setattr(fleet_digest, "monotonic", lambda: now[0])
     digest = FleetDigest(hub.fleet, hub.feed)
     first = await digest.of(None, NOW_MS)
@@ -82,8 +85,9 @@ async def test_another_trouble_is_counted_at_once_and_another_value_a_moment_lat
     digest = FleetDigest(hub.fleet, hub.feed)
 
     def delta(machine: Machine, members: Iterable[str]) -> dict[str, Any]:
-        reasons = [{"code": "temperature", "value": heat[0]}] if machine.id == 2 and heat[0] > 80 else []
-        return machine_delta(machine, members) | {"connection": "live", "health_reasons": reasons}
+        lasting = [{"code": "temperature", "since": NOW_MS}] if machine.id == 2 and heat[0] > 80 else []
+        seen = {"connection": "live", "lasting": lasting, "readings": {"temperature": heat[0]}}
+        return machine_delta(machine, members) | seen
 
     monkeypatch.setattr(fleet_digest, "monotonic", lambda: 100.0)
     monkeypatch.setattr(fleet_digest, "machine_delta", delta)

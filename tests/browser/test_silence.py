@@ -1,0 +1,112 @@
+"""When nothing comes from the hub any more, no value looks alive and nothing is called fine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.support.browser import Tab, tab
+from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
+from tests.support.forked_hub import ForkedHub, forked_hub
+from tests.support.lively_machine import lively
+
+TOLD_MS = 8000
+"""5 s, and a moment for a busy computer."""
+SIZES = [(390, 844, "Asia/Jakarta"), (1440, 900, "America/New_York")]
+HAPPENS = "([where, name]) => (where === 'document' ? document : window).dispatchEvent(new Event(name))"
+
+
+@dataclass
+class Room:
+    """One machine that is well, seen through a network that the test holds."""
+
+    hub: ForkedHub
+    browser: Browser
+    network: ChaosProxy
+
+    async def open(self, page: Tab, path: str) -> None:
+        await page.page.goto(self.network.url + path)
+        await page.live()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def room(tmp_path: Path, browser: Browser) -> AsyncIterator[Room]:
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(forked_hub(tmp_path))
+        key = await hub.add_machine("RVM-001")
+        await stack.enter_async_context(lively(hub, key))
+        network = await stack.enter_async_context(chaos_proxy(hub.port))
+        yield Room(hub, browser, network)
+
+
+async def is_silent(page: Page, within: float = TOLD_MS) -> None:
+    await expect(page.locator("body[data-link=silent]")).to_have_count(1, timeout=within)
+    await expect(page.locator("#link-chip")).to_have_text(re.compile(r"No news for \d+\s(s|min|h)"))
+
+
+@pytest.mark.parametrize(("width", "height", "zone"), SIZES)
+async def test_the_list_says_so_puts_an_age_on_each_machine_and_takes_fine_back(
+    room: Room, width: int, height: int, zone: str
+) -> None:
+    async with tab(room.browser, room.hub, viewport={"width": width, "height": height}, timezone_id=zone) as page:
+        await room.open(page, "/")
+        calm, row = page.page.locator("#calm"), page.page.locator("tr[data-id='1']")
+        await expect(calm).to_contain_text("Your machine is fine")
+        await expect(calm).to_be_visible()
+        await expect(row.locator(".e")).to_have_text("Live")
+        room.network.stall()
+        await is_silent(page.page)
+        await expect(calm).to_be_hidden()
+        await expect(page.page.locator(".unsure")).to_be_visible()
+        await expect(row.locator(".e")).to_have_text(re.compile(r"^\d+\ss ago$"))
+        await expect(row).to_have_class(re.compile("old"))
+        room.network.flow()
+        await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
+        await expect(calm).to_be_visible()
+        await expect(row.locator(".e")).to_have_text("Live")
+        assert page.faults == []
+
+
+@pytest.mark.parametrize(("width", "height", "zone"), SIZES)
+async def test_a_machine_s_page_stops_its_clocks_and_puts_an_age_on_each_value(
+    room: Room, width: int, height: int, zone: str
+) -> None:
+    async with tab(room.browser, room.hub, viewport={"width": width, "height": height}, timezone_id=zone) as page:
+        await room.open(page, "/machines/1")
+        chip = page.page.locator("[data-chart=load] [data-live]")
+        await expect(chip).to_be_visible()
+        await expect(chip).to_have_text("Live")
+        room.network.stall()
+        await is_silent(page.page)
+        age = page.page.locator(".tile[data-m=cpu_usage] [data-age]")
+        await expect(age).to_have_text(re.compile(r"^\d+\ss$"))
+        await expect(page.page.locator("[data-fact=time]")).to_have_text(re.compile(r"^last today \d\d:\d\d WIB$"))
+        await expect(chip).to_have_text(re.compile(r"^Until today \d\d:\d\d WIB$"))
+        await expect(page.page.locator("[data-chart=load] [data-caption]")).not_to_contain_text("now")
+        room.network.flow()
+        await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
+        await expect(age).to_have_text("")
+        await expect(chip).to_have_text("Live")
+        await expect(page.page.locator("[data-fact=time]")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d WIB$"))
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("event", [("window", "offline"), ("document", "freeze"), ("document", "resume")])
+async def test_what_surely_cuts_the_link_is_told_at_once_and_taken_back_when_it_did_not(
+    room: Room, event: tuple[str, str]
+) -> None:
+    async with tab(room.browser, room.hub) as page:
+        await room.open(page, "/machines/1")
+        await page.page.evaluate(HAPPENS, list(event))
+        await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
+        room.network.stall()
+        await page.page.evaluate(HAPPENS, list(event))
+        assert await page.page.get_attribute("body", "data-link") == "silent"
+        assert page.faults == []

@@ -1,0 +1,154 @@
+"""Needs attention: what is in it, for whom, and that list, badge and title count the same."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from db.records import MachineRow, RemoteSessionRow
+from hub.model.changes import Observed, Patch, Put
+from tests.support.api_hub import ApiHub
+
+
+@pytest.fixture
+def hub(door: ApiHub) -> ApiHub:
+    for rvm_id in door.context.fleet.machines:
+        observed(door, rvm_id, "live")
+    return door
+
+
+async def page(hub: ApiHub, who: str = "admin", language: str = "en") -> str:
+    async with hub.browser(await hub.add_session(who)) as browser:
+        answer = await browser.get("/", headers={"Accept-Language": language})
+    assert answer.status_code == 200
+    return answer.text
+
+
+def lines(text: str) -> list[str]:
+    """The rows, without markup."""
+    part = text[text.index('id="needs"') : text.index('class="counters"')]
+    rows = re.findall(r"<li data-key.*?</li>", part, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
+
+
+def counted(text: str) -> set[str]:
+    """By the title, the badge of the navigation, and the list's own head."""
+    found = re.findall(r"<title>\((\d+)\)|id=\"alarms\"[^>]*>(\d+)|data-total>(\d+)", text)
+    return {number for groups in found for number in groups if number}
+
+
+def calm(text: str) -> str:
+    found = re.search(r'id="calm"[^>]*>.*?<span data-said>(.*?)</span>', text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def observed(hub: ApiHub, rvm_id: int, connection: str, **members: Any) -> None:
+    hub.context.announce.observe(Observed(rvm_id, {"connection": connection, **members}))
+
+
+def away(hub: ApiHub, *ids: int, seconds: float, reason: str = "lost") -> None:
+    since = hub.context.clock() - timedelta(seconds=seconds)
+    for rvm_id in ids:
+        observed(hub, rvm_id, "offline", connection_since=since, connection_reason=reason)
+
+
+async def put(hub: ApiHub, rvm_id: int, **values: Any) -> None:
+    await hub.context.announce(Patch(MachineRow, rvm_id, values, must="id"))
+
+
+async def test_all_are_fine_only_when_every_machine_is_live_and_was_connected_once(hub: ApiHub) -> None:
+    assert calm(await page(hub)) == "All 2 machines fine"
+    observed(hub, 2, "late")
+    assert calm(await page(hub)) == "1 of 2 machines fine · 1 late"
+    away(hub, 2, seconds=5)
+    assert calm(await page(hub)) == "1 of 2 machines fine · 1 offline for a moment"
+    await put(hub, 1, special_status="maintenance")
+    assert calm(await page(hub)) == "0 of 2 machines fine · 1 offline for a moment · 1 out of service"
+    assert calm(await page(hub, language="id")) == "0 dari 2 mesin baik · 1 baru saja offline · 1 di luar layanan"
+    observed(hub, 2, "never", connection_since=None)
+    text = await page(hub)
+    assert (
+        lines(text)
+        == ["two Never connected Technician: Start the agent on it with its configuration file and key. 0 s ago Open"]
+        or "Never connected" in lines(text)[0]
+    )
+    assert counted(text) == {"1"}
+    active = re.search(r'data-count="active".*?<b>(\d+)</b>', text)
+    never = re.search(r'data-count="never".*?<b>(\d+)</b>', text)
+    assert active is not None
+    assert never is not None
+    assert (active[1], never[1]) == ("0", "1")
+
+
+async def test_many_that_went_together_are_one_line_at_once_and_all_counted(hub: ApiHub) -> None:
+    more = [await hub.add_machine(f"RVM-{number}") for number in range(3)]
+    for rvm_id in more:
+        observed(hub, rvm_id, "live")
+    await put(hub, more[0], location_description="Kampus")
+    away(hub, *more, seconds=20)
+    text = await page(hub)
+    (line,) = lines(text)
+    assert re.match(r"3 of 5 machines offline since \d\d:\d\d Operator: Check what they share", line)
+    assert counted(text) == {"3"}
+    for rvm_id in more[1:]:
+        await put(hub, rvm_id, location_description="Kampus")
+    (line,) = lines(await page(hub))
+    assert re.match(r"3 of 3 machines at Kampus offline since \d\d:\d\d Site: Ask the site", line)
+    (line,) = lines(await page(hub, language="id"))
+    assert line.startswith("3 dari 3 mesin di Kampus offline sejak")
+    assert await page(hub, "technician")
+    assert lines(await page(hub, "technician")) == []
+
+
+async def test_one_that_is_gone_is_in_the_list_within_a_minute(hub: ApiHub) -> None:
+    away(hub, 2, seconds=59)
+    assert lines(await page(hub)) == []
+    away(hub, 2, seconds=61)
+    (line,) = lines(await page(hub))
+    assert line.startswith("two Offline: connection lost Site:")
+    away(hub, 2, seconds=61, reason="shutdown")
+    (line,) = lines(await page(hub))
+    assert line.startswith("two Shut down in an orderly way Site:")
+
+
+async def test_an_error_stays_in_the_list_when_somebody_took_the_machine_out_of_service(hub: ApiHub) -> None:
+    await put(hub, 1, status="maintenance", error_since=hub.context.clock(), status_by=f"user:{hub.users['operator']}")
+    (line,) = lines(await page(hub))
+    assert re.match(r"one Reports an error operator: Maintenance, \S+ \S+ ago", line)
+    assert "Put in maintenance" not in line
+
+
+async def test_settings_refused_and_a_wrong_time_zone_are_trouble(hub: ApiHub) -> None:
+    now = hub.context.clock()
+    await put(hub, 1, config_errors={"live_interval": "too low"}, config_applied_at=now)
+    await put(hub, 2, capacity=100, status="full")
+    assert [line.split(" Administrator:")[0].split(" Site:")[0] for line in lines(await page(hub))] == [
+        "two Full: takes no more containers", "one Refuses settings"
+    ]  # fmt: skip
+
+
+def session(hub: ApiHub, asked_by: str, **members: Any) -> RemoteSessionRow:
+    now = hub.context.clock()
+    row = RemoteSessionRow(
+        rvm_id=1, admin_id=hub.users[asked_by], admin_name=asked_by, status="requested", start_time=now,
+        expires_at=now + timedelta(minutes=5), created_at=now, reason="belt",
+    )  # fmt: skip
+    return msgspec.structs.replace(row, **members)
+
+
+async def test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request(hub: ApiHub) -> None:
+    await hub.context.announce(Put(session(hub, "operator")))
+    text = await page(hub)
+    (line,) = lines(text)
+    assert line.startswith("one Remote access waits for your approval You: Read the reason")
+    assert counted(text) == {"1"}
+    assert "(1) " in text.split("</title>", maxsplit=1)[0]
+    for other in ("operator", "technician", "viewer"):
+        text = await page(hub, other)
+        assert lines(text) == []
+        assert counted(text) <= {"0"}
