@@ -93,5 +93,5 @@ async def test_a_file_of_what_is_shown_is_one_press_away(stage: Stage) -> None:
         download = await coming.value
         assert re.fullmatch(r"events-[\d-]+\.csv", download.suggested_filename)
         text = (await download.path()).read_text("utf-8-sig")
-        assert text.startswith("id,at,kind")
+        assert text.startswith("sep=\t\nid\tat\tkind")
         assert text.count("The machine reports door.") == 2
