@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import segno
 
-from dashboard import qr_code
-from hub.machines.key_page import label
+from hub.machines.key_page import TextTooLongError, code_of, label
 from tests.support.api_hub import ORIGIN, ApiHub, api_hub
 from tests.support.page_visitor import browser
+
+ADDRESS = "https://hub.example/m/RVM-007"
+FINDER = ["1111111", "1000001", "1011101", "1011101", "1011101", "1000001", "1111111"]
 
 
 @pytest_asyncio.fixture
@@ -24,7 +28,7 @@ async def hub(tmp_path: Path, sqlite_url: str) -> AsyncIterator[ApiHub]:
 def test_a_label_leads_to_the_page_of_its_machine() -> None:
     made = label("https://hub.example/", "Mesin 1", "RVM 1/a?é")
     assert made.address == "https://hub.example/m/RVM%201%2Fa%3F%C3%A9"
-    assert (made.side, made.dark) == qr_code.path(made.address)
+    assert (made.side, made.dark) == code_of(made.address)
 
 
 def test_an_address_that_no_code_holds_is_written_out() -> None:
@@ -66,3 +70,33 @@ async def test_the_page_in_front_of_a_machine_offers_what_its_reader_may_do(hub:
         assert 'value="/m/dev-two"' in page
         asked = await client.post("/machines/dev-two/status", data={**token, "back": "//evil.example"})
         assert asked.headers["location"].startswith("/machines/")
+
+
+def drawn(text: str) -> list[str]:
+    side, dark = code_of(text)
+    grid = [["0"] * side for _ in range(side)]
+    for x, y, wide in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\3z", dark):
+        for at in range(int(wide)):
+            grid[int(y)][int(x) + at] = "1"
+    return ["".join(row) for row in grid]
+
+
+@pytest.mark.parametrize("text", [ADDRESS, "https://hub.example/m/Mesin%20Gambir", "é" * 100, "z" * 412])
+def test_the_path_draws_the_dark_modules_inside_a_quiet_zone(text: str) -> None:
+    grid = drawn(text)
+    inner = [row[4:-4] for row in grid[4:-4]]
+    assert {*grid[:4], *grid[-4:]} == {"0" * len(grid)}
+    assert {row[:4] + row[-4:] for row in grid} == {"0" * 8}
+    for top, left in ((0, 0), (0, len(inner) - 7), (len(inner) - 7, 0)):
+        assert [row[left : left + 7] for row in inner[top : top + 7]] == FINDER
+    same = segno.make_qr(text, error="m", encoding="utf-8", boost_error=False)
+    assert inner == ["".join(map(str, row)) for row in same.matrix]
+
+
+def test_a_code_is_small_enough_for_a_label() -> None:
+    assert code_of("z" * 412)[0] == 17 + 4 * 15 + 8
+
+
+def test_what_is_too_long_is_refused() -> None:
+    with pytest.raises(TextTooLongError, match="413 bytes; at most 412"):
+        code_of("z" * 413)
