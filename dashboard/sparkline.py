@@ -16,14 +16,14 @@ GAP_STEPS = 4
 def path(points: Iterable[tuple[int, float | None]], now: int, low: float = 0, high: float = 100) -> str:
     """`points`: (ms, value), oldest first."""
     drawn: list[str] = []
-    last: int | None = None
+    last: tuple[int, int] | None = None
     for x, y in _grid(points, now, low, high):
-        if last is None or x - last > GAP_STEPS:
+        if last is None or x - last[0] > GAP_STEPS:
             # A point alone would be invisible: a line of no length with round ends is a dot.
             drawn.append(f"M{x} {y}h0")
         else:
-            drawn.append(f"L{x} {y}")
-        last = x
+            drawn.append(f"l{x - last[0]} {y - last[1]}")  # a hundred of these pack better than places
+        last = x, y
     return "".join(drawn)
 
 

@@ -42,7 +42,7 @@ BLANK: dict[str, Any] = {
 """The page clones this row for machines added while it is open."""
 
 MOST_ASKED: Final = 3  # Administrators that are named
-MOST_TROUBLES: Final = 100  # Machines in trouble that are written out; their number counts all
+MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
 
 
 async def show_fleet(visit: Visit) -> Response:

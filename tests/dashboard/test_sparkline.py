@@ -9,7 +9,7 @@ NOW = 1_795_413_731_000
 
 def test_points_become_grid_steps_and_gaps_break_the_line() -> None:
     points = [(NOW - 200_000, 100.0), (NOW - 10_000, 0.0), (NOW - 5_000, 50.0), (NOW, None)]
-    assert sparkline.path(points, NOW) == "M20 0h0M58 16h0L59 8"
+    assert sparkline.path(points, NOW) == "M20 0h0M58 16h0l1 -8"
 
 
 def test_what_is_older_than_the_window_or_beyond_the_scale_does_no_harm() -> None:

@@ -7,16 +7,22 @@ const GAP_STEPS = 4;
 
 /** The points of a drawn path as [steps from the left, height]. @param {string} path @returns {[number, number][]} */
 export function pointsOf(path) {
-  return [...path.matchAll(/[ML](\d+) (\d+)/g)].map((found) => [Number(found[1]), Number(found[2])]);
+  let x = 0;
+  let y = 0;
+  return [...path.matchAll(/([Ml])(\d+) (-?\d+)/g)].map(([, how, right, down]) => {
+    x = how === "M" ? Number(right) : x + Number(right);
+    y = how === "M" ? Number(down) : y + Number(down);
+    return [x, y];
+  });
 }
 
 /** @param {[number, number][]} points */
 export function pathOf(points) {
-  let last = -Infinity;
+  let [left, high] = [-Infinity, 0];
   let path = "";
   for (const [x, y] of points) {
-    path += x - last > GAP_STEPS ? `M${x} ${y}h0` : `L${x} ${y}`;
-    last = x;
+    path += x - left > GAP_STEPS ? `M${x} ${y}h0` : `l${x - left} ${y - high}`;
+    [left, high] = [x, y];
   }
   return path;
 }

@@ -169,6 +169,11 @@ class _UnstoredSignIn:
     is_open: bool = True
 
 
+async def _store(announce: Announcer, unstored: _UnstoredSignIn) -> None:
+    """What is left of it: it may have ended since the last try."""
+    await announce(*unstored.changes)
+
+
 class UnstoredSignIns:
     def __init__(self) -> None:
         # Bound: MAX_UNSTORED, beyond it a sign-in is refused.
@@ -226,7 +231,7 @@ class UnstoredSignIns:
             await self._some.wait()
             digest, unstored = next(iter(self._waiting.items()))
             try:
-                await retry(partial(announce, *unstored.changes))
+                await retry(partial(_store, announce, unstored))
             except (Conflict, Rejected) as refused:  # stored by the try of which nobody knew, or the person is gone
                 logger.warning("a sign-in was not recorded: %s", refused)
             del self._waiting[digest]

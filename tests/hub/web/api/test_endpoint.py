@@ -35,7 +35,7 @@ async def test_every_refusal_is_a_problem_document(hub: ApiHub) -> None:
         problem(await admin.post("/api/v2/rvms", content=b"{", headers=jsonish), 400)
         assert "bearer" in (await nobody.get("/api/v2/rvms")).headers["www-authenticate"].lower()
         problem(await nobody.get("/api/v2/rvms"), 401)
-        assert "admin" in problem(await viewer.post("/api/v2/rvms", json={"name": "x"}), 403)["detail"]
+        assert "Administrator" in problem(await viewer.post("/api/v2/rvms", json={"name": "x"}), 403)["detail"]
         problem(await admin.get("/api/v2/rvms/nix"), 404)
         problem(await admin.get("/api/v2/nowhere/at/all"), 404)
         problem(await admin.get("/api"), 404)
