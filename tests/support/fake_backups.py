@@ -50,7 +50,9 @@ class FakeBackups:
         self.ranges: list[int] = []
         self.keys: set[str] = set()
         self.paths: list[str] = []
-        self.in_flight = self.most_in_flight = 0
+        self.in_flight = self.most_in_flight = self.puts = 0
+        self.together = 1
+        """So many parts are waited for behind the first, 5 s at most."""
         self.bytes_received = 0
         self.lock = threading.Lock()
         self.requests = threading.Condition(self.lock)
@@ -143,9 +145,13 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
         self._serve()
 
     def do_PUT(self) -> None:
-        with self.hub.lock:
+        with self.hub.requests:
+            self.hub.puts += 1
             self.hub.in_flight += 1
             self.hub.most_in_flight = max(self.hub.most_in_flight, self.hub.in_flight)
+            self.hub.requests.notify_all()
+            if self.hub.puts > 1:
+                self.hub.requests.wait_for(lambda: self.hub.most_in_flight >= self.hub.together, 5)
         try:
             self._serve()
         finally:

@@ -272,6 +272,7 @@ async def test_a_backup_of_nothing_but_the_agents_own_file_says_so(bench: Client
 
 async def test_the_child_is_polite_small_and_carries_no_key_for_others_to_see(bench: ClientBench) -> None:
     bench.fill("a.jpg", 100 * MIB)
+    bench.hub.together = 2
     running = asyncio.ensure_future(bench.back_up())
     await until(lambda: len(bench.hub.backup(1).parts) >= 3, 30)
     child = Path(f"/proc/{bench.client.pid}")
