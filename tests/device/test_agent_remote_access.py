@@ -159,7 +159,9 @@ async def test_the_hub_learns_what_is_open_and_what_there_is(room: Room) -> None
     assert hello is not None
     assert hello.remote_session == []
     assert hello.hardware is not None
-    assert hello.hardware["remote"] == {"ports": [5000, 5001], "terminal": True, "download": [], "upload": []}
+    assert hello.hardware["remote"] == {
+        "ports": [5000, 5001], "names": {}, "control": 5001, "terminal": True, "download": [], "upload": [],
+    }  # fmt: skip
     await start(hub)
     hub.link.socket.transport.abort()
     hello = (await hub.connected(2)).hello
