@@ -87,7 +87,7 @@ def _signer(running: Hub) -> Callable[[Page, str], None]:
         page.goto(f"{origin}/login")
         page.fill("#email", ADMIN)
         page.fill("#password", running.seed.password)
-        page.click("form[action='/login'] button")
+        page.click("form[action='/login'] button.main")
         page.wait_for_url(f"{origin}/")
 
     return sign_in
