@@ -86,8 +86,8 @@ def began(machine: Machine, connection: str, now: datetime) -> datetime:
 def unstored(machine: Machine) -> dict[str, Any]:
     """What a later life of the hub needs to know since when and why it is offline."""
     row = machine.row
-    if row.connection_epoch != machine.epoch:
-        return {}  # its hello is on the way, which stores the same
+    if machine.linked and row.connection_epoch != machine.epoch:
+        return {}  # its hello is on the way, which stores the same; without its link it may never come
     values: dict[str, Any] = {}
     if machine.connection == "offline":
         values["last_seen_at"] = machine.last_seen_at

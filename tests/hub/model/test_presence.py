@@ -187,7 +187,10 @@ SEEN = NOW + timedelta(seconds=9)
         ({"close_reason": "lost", "last_seen_at": SEEN}, {"connection": "offline", "connection_reason": "lost"}, {}),
         ({"close_reason": "reboot"}, {"connection": "offline", "connection_reason": "quarantined"},
          {"last_seen_at": SEEN}),
-        ({}, {"connection": "offline", "connection_reason": "lost", "epoch": 8}, {}),
+        ({}, {"connection": "offline", "connection_reason": "silent", "epoch": 8, "linked": True}, {}),
+        # Its link ended before its hello was stored.
+        ({}, {"connection": "offline", "connection_reason": "lost", "epoch": 8},
+         {"last_seen_at": SEEN, "close_reason": "lost"}),
     ],
 )  # fmt: skip
 def test_what_a_later_life_of_the_hub_needs_is_stored_once(
