@@ -157,48 +157,18 @@ class SignInSession(msgspec.Struct):
     current: bool
 
 
-async def list_own_sessions(call: Call) -> Answer:
-    return await _listed(call, await _oneself(call))
-
-
-async def end_own_session(call: Call) -> Answer:
-    return await _end(call, await _oneself(call))
-
-
-async def sign_out_everywhere(call: Call) -> Answer:
-    return await _end_all(call, await _oneself(call))
-
-
-async def list_user_sessions(call: Call) -> Answer:
-    return await _listed(call, await named(call))
-
-
-async def end_user_session(call: Call) -> Answer:
-    return await _end(call, await named(call))
-
-
-async def end_user_sessions(call: Call) -> Answer:
-    return await _end_all(call, await named(call))
-
-
 async def sessions_of(call: Call, user: UserWithMachines) -> list[SignInSession]:
     rows = await credentials.sessions_of(call.context.store, user.id, call.now)
     here = call.principal.credential_id if call.principal.is_signed_in else 0
     return [msgspec.convert(views.answer(SignInSession, row, current=row.id == here), SignInSession) for row in rows]
 
 
-async def _oneself(call: Call) -> UserWithMachines:
-    user = await users.find_user(call.context.store, call.principal.id)
-    if user is None:
-        raise not_found()
-    return user
+async def list_sessions(call: Call) -> Answer:
+    return Answer(await sessions_of(call, await _whose(call)))
 
 
-async def _listed(call: Call, user: UserWithMachines) -> Answer:
-    return Answer(await sessions_of(call, user))
-
-
-async def _end(call: Call, user: UserWithMachines) -> Answer:
+async def end_session(call: Call) -> Answer:
+    user = await _whose(call)
     session_id = row_id(call.request.path_params["session_id"])
     rows = await credentials.sessions_of(call.context.store, user.id, call.now)
     session = next((row for row in rows if row.id == session_id), None)
@@ -208,10 +178,21 @@ async def _end(call: Call, user: UserWithMachines) -> Answer:
     return Answer(status=204)
 
 
-async def _end_all(call: Call, user: UserWithMachines) -> Answer:
+async def end_sessions(call: Call) -> Answer:
+    user = await _whose(call)
     rows = await credentials.sessions_of(call.context.store, user.id, call.now)
     await call.announce(*rules.sign_out_everywhere(user.id, user.email, len(rows), call.now, call.principal.actor))
     return Answer(status=204, message=Text("signed_out"))
+
+
+async def _whose(call: Call) -> UserWithMachines:
+    """The user of the path; one's own where it names none."""
+    if "user_id" in call.request.path_params:
+        return await named(call)
+    user = await users.find_user(call.context.store, call.principal.id)
+    if user is None:
+        raise not_found()
+    return user
 
 
 MAX_LIVE = 50
@@ -321,29 +302,29 @@ OPERATIONS = (
         body=AccountPatch, answers={200: EditedAccount}, refusals=(429,), example={"language": "id"},
     ),
     Operation(
-        name="list_own_sessions", method="GET", path=_OWN, handler=list_own_sessions, tag="Sign-in",
+        name="list_own_sessions", method="GET", path=_OWN, handler=list_sessions, tag="Sign-in",
         summary="Where you are signed in", action="session.manage_own", answers={200: list[SignInSession]},
     ),
     Operation(
-        name="sign_out_everywhere", method="DELETE", path=_OWN, handler=sign_out_everywhere, tag="Sign-in",
+        name="sign_out_everywhere", method="DELETE", path=_OWN, handler=end_sessions, tag="Sign-in",
         summary="End every session of yours, this one too", action="session.manage_own", answers={204: None},
         description="Tokens stay: they are revoked one by one, or all by a new password.",
     ),
     Operation(
-        name="end_own_session", method="DELETE", path=f"{_OWN}/{{session_id}}", handler=end_own_session, tag="Sign-in",
+        name="end_own_session", method="DELETE", path=f"{_OWN}/{{session_id}}", handler=end_session, tag="Sign-in",
         summary="End one session of yours", action="session.manage_own", answers={204: None}, refusals=(404,),
     ),
     Operation(
-        name="list_user_sessions", method="GET", path=_OF_USER, handler=list_user_sessions, tag="Users",
+        name="list_user_sessions", method="GET", path=_OF_USER, handler=list_sessions, tag="Users",
         summary="Where a user is signed in", action="session.manage_all", answers={200: list[SignInSession]},
         refusals=(404,),
     ),
     Operation(
-        name="end_user_sessions", method="DELETE", path=_OF_USER, handler=end_user_sessions, tag="Users",
+        name="end_user_sessions", method="DELETE", path=_OF_USER, handler=end_sessions, tag="Users",
         summary="End every session of a user", action="session.manage_all", answers={204: None}, refusals=(404,),
     ),
     Operation(
-        name="end_user_session", method="DELETE", path=f"{_OF_USER}/{{session_id}}", handler=end_user_session,
+        name="end_user_session", method="DELETE", path=f"{_OF_USER}/{{session_id}}", handler=end_session,
         tag="Users", summary="End one session of a user", action="session.manage_all", answers={204: None},
         refusals=(404,),
     ),

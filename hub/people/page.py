@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +19,6 @@ from hub.model import views
 from hub.model.actors import row_id, whole_number
 from hub.model.views import epoch_ms
 from hub.people import account_api, rules
-from hub.web.api.operation import Answer, Call
 from hub.web.auth import identify
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.sign_in import SignedIn, SignInRefused
@@ -221,18 +220,15 @@ async def shown_sessions(visit: Visit, user: UserWithMachines) -> list[SessionLi
     ]  # fmt: skip
 
 
-Ending = Callable[[Call], Awaitable[Answer]]
-
-
-async def end_one_or_all(visit: Visit, one: Ending, every: Ending) -> bool:
+async def end_one_or_all(visit: Visit) -> bool:
     """By the form's `session`: an id, or `all`; True: all."""
     chosen = visit.form.get("session", "")
     if chosen == "all":
-        await every(visit.call())
+        await account_api.end_sessions(visit.call())
         return True
     visit.request.path_params["session_id"] = chosen
     try:
-        await one(visit.call())
+        await account_api.end_session(visit.call())
     except Problem as gone:
         if gone.kind != "not-found":  # ended already
             raise
@@ -273,7 +269,7 @@ async def save_account(visit: Visit) -> Response:
 async def end_sessions(visit: Visit) -> Response:
     """One, which may be this one, or all."""
     this = visit.form.get("session") == str(visit.user.credential_id)
-    every = await end_one_or_all(visit, account_api.end_own_session, account_api.sign_out_everywhere)
+    every = await end_one_or_all(visit)
     if not (every or this):
         return go("/account?notice=ended")
     gone = go("/login?notice=out")

@@ -13,7 +13,7 @@ from db.queries import credentials, users
 from db.queries.users import UserWithMachines
 from hub.model import views
 from hub.model.actors import row_id
-from hub.people import account_api, rules, users_api
+from hub.people import rules, users_api
 from hub.people.page import end_one_or_all, shown_sessions, zone_given, zone_shown
 from hub.web.api.headers import IF_MATCH
 from hub.web.http.problems import Problem, not_found
@@ -137,7 +137,7 @@ async def end_lock(visit: Visit) -> Response:
 
 
 async def end_sessions(visit: Visit) -> Response:
-    await end_one_or_all(visit, account_api.end_user_session, account_api.end_user_sessions)
+    await end_one_or_all(visit)
     return _back(visit, "ended")
 
 
