@@ -72,7 +72,7 @@ class LinkTap:
             self.tunnels += head.startswith(b"GET /ws/tunnel ")
             hub_reader, hub_writer = await asyncio.open_connection("127.0.0.1", self._target)
             hub_writer.write(head)
-            up = _Reading(self._said) if is_link else None
+            up = _Reading(self._sent) if is_link else None
             down = _Reading(self._heard) if is_link else None
             try:
                 await asyncio.gather(_pump(reader, hub_writer, up), _pump(hub_reader, writer, down))
@@ -80,7 +80,7 @@ class LinkTap:
                 hub_writer.transport.abort()
                 writer.transport.abort()
 
-    def _said(self, message: dict[str, Any], now: float) -> None:
+    def _sent(self, message: dict[str, Any], now: float) -> None:
         if message.get("type") == "metrics" and not message.get("live"):
             self._waiting.setdefault(int(message["seq"]), now)
             if self._last:

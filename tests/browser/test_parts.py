@@ -195,7 +195,7 @@ async def test_values_of_troubles_follow_each_sample_without_a_fetch(stage: Stag
         row = tab_.page.locator("#attention [data-key='1']")
         await expect(row).to_contain_text("Hot: 91.0\u202f°C")
         await expect(tab_.page.locator("#alarms")).to_have_text("3")
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # what the news before asked for is fetched within a second
         fetched: list[str] = []
         tab_.page.on("request", lambda request: fetched.append(request.url) if "/parts?" in request.url else None)
         stage.machine.members = {"temperature": 92.0}

@@ -99,7 +99,7 @@ async def test_a_machine_s_page_stops_its_clocks_and_puts_an_age_on_each_value(
 
 
 @pytest.mark.parametrize("event", [("window", "offline"), ("document", "freeze"), ("document", "resume")])
-async def test_what_surely_cuts_the_link_is_told_at_once_and_taken_back_when_it_did_not(
+async def test_what_surely_cuts_the_link_shows_at_once_and_is_taken_back_when_it_did_not(
     room: Room, event: tuple[str, str]
 ) -> None:
     async with tab(room.browser, room.hub) as page:

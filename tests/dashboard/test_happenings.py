@@ -19,7 +19,7 @@ SENSOR = {**ACTIVE, "special_status": "maintenance", "reason": "Ganti sensor"}
 
 
 class Log:
-    """Events in the order in which they happened, a second apart unless told otherwise."""
+    """Events in the order in which they happened, a second apart unless given otherwise."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -44,7 +44,7 @@ class Log:
         happenings = fold(self.events[::-1], kinds)
         return happening_lines(reader(language), happenings, Names(PEOPLE, MACHINES), "Asia/Jakarta")
 
-    def told(self, *kinds: str, language: str = "en") -> list[str]:
+    def sentences(self, *kinds: str, language: str = "en") -> list[str]:
         return [line.sentence for line in self.lines(*kinds, language=language)]
 
 
@@ -54,17 +54,17 @@ def test_a_change_of_status_is_one_line_by_who_asked() -> None:
     (line,) = log.lines()
     assert line.sentence == "Active → Maintenance, reason: Ganti sensor"
     assert (line.who, line.job_at, line.machine, len(line.steps)) == ("Budi", "/jobs/1-a", "RVM-001", 3)
-    assert log.told(language="id") == ["Aktif → Pemeliharaan, alasan: Ganti sensor"]
+    assert log.sentences(language="id") == ["Aktif → Pemeliharaan, alasan: Ganti sensor"]
 
 
 def test_a_job_grows_in_its_line() -> None:
     log = Log()
     params = {"command_id": "1-a", "name": "reboot", "args": {}, "reason": "hangs"}
     log.add("command.issued", actor="user:3", params=params)
-    assert log.told() == ["Requested: Reboot machine, reason: hangs"]
+    assert log.sentences() == ["Requested: Reboot machine, reason: hangs"]
     asked = log.lines()[0]
     log.add("command.cancel_asked", actor="user:4", params={"command_id": "1-a", "name": "reboot"})
-    assert log.told() == ["Cancel requested: Reboot machine, reason: hangs"]
+    assert log.sentences() == ["Cancel requested: Reboot machine, reason: hangs"]
     log.add("command.finished", params={"command_id": "1-a", "name": "reboot", "state": "failed", "error": "busy"})
     (line,) = log.lines()
     assert line.sentence.startswith("Reboot machine: Failed, the machine is busy")
@@ -90,7 +90,7 @@ def test_a_remote_session_is_one_line_from_its_request_to_its_end() -> None:
     held = {"session_id": 4, "holder": "Siti"}
     log.add("remote.requested", actor="user:4", params=asked)
     log.add("command.issued", actor="user:4", params={"command_id": "2-a", "name": "start_remote_access", "args": {}})
-    assert log.told() == ["Remote access requested, 30 min, for Siti, reason: kamera gelap"]
+    assert log.sentences() == ["Remote access requested, 30 min, for Siti, reason: kamera gelap"]
     log.add("command.finished", params={"command_id": "2-a", "name": "start_remote_access", "state": "succeeded"})
     log.add("remote.started", actor="user:4", params=held)
     log.add("status.changed", before=ACTIVE, after=inside, params={"reason": inside["reason"]})
@@ -107,22 +107,24 @@ def test_a_remote_session_is_one_line_from_its_request_to_its_end() -> None:
         "alasan: selesai"
     )
     assert line.who == "Budi"
-    # Among the statuses alone the maintenance of the session is told, in the reader's words.
-    assert "alasan: akses jarak jauh: kamera gelap" in " ".join(log.told("status", language="id"))
+    # Among the statuses alone the maintenance of the session is shown, in the reader's words.
+    assert "alasan: akses jarak jauh: kamera gelap" in " ".join(log.sentences("status", language="id"))
 
 
 def test_nothing_english_stands_in_a_list_in_indonesian() -> None:
     log = Log()
     stop = {"command_id": "2-b", "name": "stop_remote_access", "args": {"session_id": 4, "reason": "stopped"}}
     log.add("command.issued", params=stop)
-    assert log.told("command", language="id") == ["Diminta: Akhiri akses jarak jauh, alasan: diakhiri"]
+    assert log.sentences("command", language="id") == ["Diminta: Akhiri akses jarak jauh, alasan: diakhiri"]
 
 
-def test_a_bin_is_told_when_it_crosses_a_limit() -> None:
+def test_a_bin_is_shown_when_it_crosses_a_limit() -> None:
     log = Log()
     for was, now in ((20, 60), (60, 79), (79, 80), (80, 94), (94, 96), (96, 97), (97, 3)):
         log.add("status.changed", before={**ACTIVE, "capacity": was}, after={**ACTIVE, "capacity": now})
-    assert log.told() == log.told("status") == ["Bin 97 → 3\u202f%", "Bin 94 → 96\u202f%", "Bin 79 → 80\u202f%"]
+    assert (
+        log.sentences() == log.sentences("status") == ["Bin 97 → 3\u202f%", "Bin 94 → 96\u202f%", "Bin 79 → 80\u202f%"]
+    )
 
 
 def test_what_repeats_is_one_line_an_hour() -> None:
@@ -145,7 +147,7 @@ def test_a_relay_to_the_agent_is_no_job_of_anybody() -> None:
     params = {"command_id": "3-a", "name": "set_status", "args": {"status": "full"}}
     log.add("command.issued", actor="machine:1", params=params)
     log.add("command.finished", params={"command_id": "3-a", "name": "set_status", "state": "succeeded"})
-    assert log.told() == []
+    assert log.sentences() == []
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
@@ -159,5 +161,5 @@ def test_whatever_events_hold_they_are_lines(language: str, junk: Any) -> None:
             log.add(code, params=full["params"], before=full["before"], after=full["after"])
             log.add(code, params=dict.fromkeys(BARE, junk), before=junk, after=junk)
             log.add(code, params={**full["params"], "session_id": 4, "command_id": "1-a"})
-    told = log.told(language=language)
-    assert all(sentence.strip() and not re.search(r"\{\w+\}", sentence) for sentence in told)
+    shown = log.sentences(language=language)
+    assert all(sentence.strip() and not re.search(r"\{\w+\}", sentence) for sentence in shown)

@@ -135,7 +135,7 @@ async def test_monitoring_goes_off_and_on(hub: FakeHub, tmp_path: Path) -> None:
         await hub.configure(2, monitoring_enabled=False, metrics_interval=0.1)
         await asyncio.sleep(0.3)  # what was under way arrives
         seen = len(hub.kept)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # five intervals in which nothing may come
         assert len(hub.kept) == seen
 
 

@@ -180,7 +180,7 @@ async def upload(client: BackupClient, backup_id: int, data: bytes) -> httpx.Res
 
 async def kill_store(s3: S3Server, dice: random.Random) -> None:
     for _ in range(BACKUPS * KILLS):
-        await asyncio.sleep(dice.uniform(0, 1))
+        await asyncio.sleep(dice.uniform(0, 1))  # the moment of the kill is the test's dice
         s3.kill()
         await asyncio.to_thread(s3.start)
 

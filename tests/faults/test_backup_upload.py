@@ -37,7 +37,7 @@ async def resumed(client: BackupClient, backup_id: int) -> dict[int, str]:
             answer = await client.begin(backup_id)
             if answer.status_code == 200:
                 return {part["number"]: part["sha256"] for part in answer.json()["data"]["parts"]}
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the pause of an impatient client
 
 
 async def test_a_hub_killed_at_any_moment_loses_no_confirmed_part(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_a_hub_killed_at_any_moment_loses_no_confirmed_part(tmp_path: Path
 
 
 async def _kill_in(hub: HubProcess, seconds: float) -> None:
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)  # the moment of the kill is the test's dice
     await hub.kill()
 
 
@@ -81,7 +81,7 @@ async def test_a_hub_killed_while_it_puts_it_together_goes_on_when_it_is_asked_a
             good(await client.begin(backup_id))
             await client.put_all(backup_id, DATA)
             good(await client.complete(backup_id, DATA), 202)
-            await asyncio.sleep(delay)
+            await asyncio.sleep(delay)  # the moment of the kill
             await hub.kill()
             await hub.start()
             assert (await resumed(client, backup_id)).keys() <= {1, 2, 3, 4, 5, 6}

@@ -29,7 +29,7 @@ async def send(hub: HubProcess, client: httpx.AsyncClient, form: HostileForm, rv
             answer = await client.post(address, content=pieces(), headers=headers)
             if answer.status_code not in (429, 503):
                 return answer.status_code
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # the pause of a client that was refused
             continue
         return 0  # the hub closed the connection while we were still sending
 
@@ -51,7 +51,7 @@ async def test_forms_that_nobody_should_send_cost_little(tmp_path: Path) -> None
                 nonlocal most
                 while True:
                     most = max(most, hub.memory_bytes())
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.02)  # how often its memory is read
 
             watching = asyncio.create_task(watch())
             endless = HostileForm("a file that breaks off", FORM, Repeated(file(b"")[:-2], bytes(65536), 1024))

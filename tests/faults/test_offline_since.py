@@ -39,7 +39,7 @@ async def moves(hub: Hub, key: MachineKey) -> list[str]:
         return [event["params"]["connection"] for event in found["data"]]
 
 
-async def told(hub: Hub, key: MachineKey, connection: str) -> bool:
+async def was_recorded(hub: Hub, key: MachineKey, connection: str) -> bool:
     return connection in await moves(hub, key)
 
 
@@ -62,8 +62,8 @@ async def test_no_clock_of_trouble_begins_anew_with_the_hub(tmp_path: Path, data
             for one in before:
                 assert one["connection_since"] == one["last_seen_at"]
             # What is stored behind the picture is stored by then.
-            await until_answered(lambda: told(hub, lost, "offline"), OFFLINE_WITHIN_S)
-            await until_answered(lambda: told(hub, gone, "offline"), OFFLINE_WITHIN_S)
+            await until_answered(lambda: was_recorded(hub, lost, "offline"), OFFLINE_WITHIN_S)
+            await until_answered(lambda: was_recorded(hub, gone, "offline"), OFFLINE_WITHIN_S)
             moved = [await moves(hub, key) for key in (lost, gone)]
             await hub.kill()
         killed = datetime.now().astimezone()

@@ -94,7 +94,7 @@ class FakeTunnels:
         await socket.send(greeting.encode(answer))
         self.streams.resume(opening.received)
         self.sockets.append(socket)
-        await self._told()
+        await self._notify()
         speaking = asyncio.ensure_future(self._speak(socket))
         try:
             async for frame in socket:
@@ -102,7 +102,7 @@ class FakeTunnels:
                 for event in self.streams.receive(frame):
                     self._take(event)
                 self._wake.set()
-                await self._told()
+                await self._notify()
         except StreamProtocolError as wrong:
             await socket.close(4400, wrong.code)
         finally:
@@ -132,7 +132,7 @@ class FakeTunnels:
                     await socket.send(frame)
                 await wait_at_most(self._wake, 0.2)  # `wait_for` may lose the cancellation that ends this
 
-    async def _told(self) -> None:
+    async def _notify(self) -> None:
         async with self._news:
             self._news.notify_all()
 

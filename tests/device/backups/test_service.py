@@ -238,7 +238,7 @@ async def test_it_yields_and_goes_on(bench: ClientBench, whom: str) -> None:
     await until(lambda: bench.phases[-1] == "waiting", 5)
     await asyncio.sleep(0.3)  # what the kernel had of it arrives
     before = bench.hub.bytes_received
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(1.0)  # in which next to nothing may come
     assert bench.hub.bytes_received - before <= 4096, "a trickle at most"
     assert not running.done()
     bench.is_customer, bench.behind_s = False, 0.0

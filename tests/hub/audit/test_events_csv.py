@@ -57,7 +57,7 @@ async def test_a_file_has_everything_in_words_and_as_data(any_hub: ApiHub) -> No
 
 
 @pytest.mark.parametrize(("separator", "mark"), [("semicolon", ";"), ("tab", "\t")])
-async def test_a_spreadsheet_is_told_the_separator_in_a_first_line(hub: ApiHub, separator: str, mark: str) -> None:
+async def test_a_first_line_names_the_separator_for_spreadsheets(hub: ApiHub, separator: str, mark: str) -> None:
     await happen(hub, params={"code": "x;=1,y", "params": {}})
     zone = "Asia/Jayapura"
     query = {"format": "csv", "bom": "true", "separator": separator, "timezone": zone, "kind": "machine"}

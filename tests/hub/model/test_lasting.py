@@ -48,7 +48,7 @@ def test_one_sample_brings_no_load_into_the_list_and_one_takes_nothing_out(
     assert after(*samples) == counts
 
 
-def test_the_feed_is_told_only_when_what_counts_is_another() -> None:
+def test_the_feed_has_news_only_when_what_counts_is_another() -> None:
     fleet = Fleet([machine()])
     told = []
     for at_s, cpu in ((0, 95.0), (60, 96.0), (61, 20.0), (90, 97.0), (200, 20.0), (201, 20.0)):

@@ -50,7 +50,7 @@ async def test_a_technician_gets_machines_by_name_and_by_site(any_hub: ApiHub) -
         assert (user.role, user.machines, user.timezone) == ("operator", frozenset(), None)
 
 
-async def test_what_is_wrong_is_said_and_what_was_typed_stays(hub: ApiHub) -> None:
+async def test_what_is_wrong_is_named_and_what_was_typed_stays(hub: ApiHub) -> None:
     path = f"/admin/users/{hub.users['technician']}"
     async with await browser(hub) as admin:
         seen = form_of((await admin.get(path)).text)

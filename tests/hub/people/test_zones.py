@@ -110,7 +110,7 @@ async def test_the_list_of_one_machine_is_in_its_place_unless_one_was_chosen(hub
             assert 'data-site-zone="Asia/Jayapura"' in page, "until tomorrow 7:00 is 7:00 there"
 
 
-async def test_a_zone_of_a_machine_that_is_hidden_is_not_told(hub: ApiHub) -> None:
+async def test_a_zone_of_a_machine_that_is_hidden_is_not_shown(hub: ApiHub) -> None:
     await of_zone(hub, 2, "Asia/Jayapura")
     async with await browser(hub, "technician") as client:
         for rvm_id in (2, 99):
