@@ -62,6 +62,7 @@ interface Machine {
   device_id: string;
   name: string;
   location_description: string | null;
+  tags: string[];
   simulated: boolean;
   status: string;
   special_status: string | null;

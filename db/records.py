@@ -22,6 +22,7 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
     device_id: str
     name: str
     location_description: str | None = None
+    tags: tuple[str, ...] | None = None
     status: str = "active"
     special_status: str | None = None
     capacity: int = 0

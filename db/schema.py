@@ -47,6 +47,8 @@ reverse_vending_machines = sa.Table(
     sa.Column("device_id", sa.String(100), nullable=False, unique=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     sa.Column("location_description", sa.String(500)),
+    # Words of the operator's own, each once, in alphabetical order: hub.model.tags.
+    sa.Column("tags", JSON),
     sa.Column("status", sa.String(20), nullable=False, server_default="active"),
     sa.Column("special_status", sa.String(20)),
     sa.Column("capacity", sa.Integer, nullable=False, server_default="0"),

@@ -9,13 +9,13 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from db.engine.store import Store
-from db.records import CONFIG_VERSION, FLEET, FleetSettingsRow, MachineRow, MachineSettingsRow, record
+from db.records import CONFIG_VERSION, FLEET, FleetSettingsRow, MachineRow, MachineSettingsRow, in_members, record
 from db.schema import counters, events, fleet_config, machine_configs
 from db.schema import reverse_vending_machines as machines
 
 _IDENTITY = (
-    machines.c.id, machines.c.device_id, machines.c.name, machines.c.location_description, machines.c.api_key,
-    machines.c.api_key_prefix, machines.c.updated_at,
+    machines.c.id, machines.c.device_id, machines.c.name, machines.c.location_description, machines.c.tags,
+    machines.c.api_key, machines.c.api_key_prefix, machines.c.updated_at,
 )  # fmt: skip
 _PULSE = sa.select(sa.func.count().label("count"), sa.func.max(machines.c.updated_at).label("newest")).select_from(
     machines
@@ -46,6 +46,7 @@ class Identity:
     device_id: str
     name: str
     location_description: str | None
+    tags: tuple[str, ...] | None
     api_key: str | None
     api_key_prefix: str | None
     updated_at: datetime
@@ -57,7 +58,8 @@ async def pulse(store: Store) -> Pulse:
 
 
 async def changed_since(store: Store, since: datetime, limit: int) -> list[Identity]:
-    return [Identity(**row) for row in await store.fetch_all(_CHANGED, {"since": since, "most": limit})]
+    rows = await store.fetch_all(_CHANGED, {"since": since, "most": limit})
+    return [Identity(**in_members(MachineRow, row)) for row in rows]
 
 
 async def all_ids(store: Store) -> set[int]:

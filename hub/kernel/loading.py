@@ -122,7 +122,7 @@ def _sample(row: SampleRow) -> Sample:
 
 
 ROWS_AT_ONCE: Final = 500
-EDITED: Final = ("device_id", "name", "location_description", "api_key", "api_key_prefix")
+EDITED: Final = ("device_id", "name", "location_description", "tags", "api_key", "api_key_prefix")
 
 
 class ForeignChanges:

@@ -19,12 +19,14 @@ from hub.model import views
 from hub.model.actors import user as user_actor
 from hub.model.effective_settings import UNWRITTEN
 from hub.model.machine import Machine
+from hub.model.tags import typed
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.page import Visit, go, who
 
 MAX_FACTS = 12
 MAX_FACT = 120
+_FIELDS: Final = {"name": "name", "site": "location_description", "tags": "tags"}
 
 
 async def show_settings(visit: Visit) -> Response:
@@ -48,8 +50,10 @@ async def to_settings(visit: Visit) -> Response:
 
 async def rename(visit: Visit) -> Response:
     found, form = visit.machine(), visit.form
-    given = {"name": form.get("name", "").strip(), "site": form.get("location_description", "").strip()}
-    wanted = {"name": given["name"], "location_description": given["site"] or None}
+    given = {name: form.get(field, "").strip() for name, field in _FIELDS.items()}
+    wanted: dict[str, Any] = {"name": given["name"], "location_description": given["site"] or None}
+    if "tags" in form:
+        wanted["tags"] = typed(given["tags"])
     try:
         if not visit.may("machine.manage"):
             return await _page(visit, found, FormState(403), given)
@@ -66,7 +70,9 @@ async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str,
     values = {**await part_applied(visit), **await _form(visit, found, state)}
     return visit.render(
         "machine_settings.html", state.status, **values | {"m": head["m"]}, head_of=head,
-        given=given or {"name": found.name, "site": found.row.location_description or ""},
+        given=given or {
+            "name": found.name, "site": found.row.location_description or "", "tags": ", ".join(found.row.tags or ()),
+        },
         may_rename=visit.may("machine.manage"), hardware=hardware(visit, found),
     )  # fmt: skip
 

@@ -15,12 +15,13 @@ from hub.machines.rules import Connection
 from hub.model import views
 from hub.model.changes import EventHappened
 from hub.model.machine import Machine
+from hub.model.tags import tags_of
 from hub.status.api import HealthReasonView
 from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text, not_found
-from hub.web.http.validation import DeviceId, Instant, Limit, Note, Offset, Title
+from hub.web.http.validation import DeviceId, Instant, Limit, Note, Offset, Tags, Title
 from hub.web.shell.fleet_digest import in_slices
 from protocol.kinds import SpecialStatus, Status
 
@@ -82,6 +83,7 @@ class MachineSummary(msgspec.Struct):
 
     status: Status
     special_status: SpecialStatus | None
+    tags: list[str]
     effective_status: Status
     returns_to: Status | None
     connection: Connection
@@ -127,27 +129,32 @@ class NewKey(msgspec.Struct):
 
 
 class MachineQuery(msgspec.Struct):
-    """`status`: the effective one; `q`: in name, device_id and location."""
+    """`status`: the effective one; `q`: in name, device_id, location and tags."""
 
     status: Status | None = None
     connection: Connection | None = None
     health: Literal["ok", "warning", "critical"] | None = None
+    tag: Note | None = None
     q: Note | None = None
     limit: Limit = 100
     offset: Offset = 0
 
 
 class NewMachine(msgspec.Struct):
+    """`tags`: kept in lower case, each once."""
+
     name: Title
     location_description: Note | None = None
+    tags: Tags = []
     device_id: DeviceId | None = None
 
 
 class MachinePatch(msgspec.Struct):
-    """Only what is named changes."""
+    """Only what is named changes. `tags`: all of them, kept in lower case, each once."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
     location_description: Note | msgspec.UnsetType | None = msgspec.UNSET
+    tags: Tags | msgspec.UnsetType = msgspec.UNSET
     device_id: DeviceId | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -166,8 +173,9 @@ async def add_machine(call: Call) -> Answer:
     wanted: NewMachine = call.body
     _refuse_twins(call, wanted.name, wanted.device_id)
     secret, changes = rules.new_machine(
-        wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now
-    )
+        wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now,
+        tags=tags_of(wanted.tags),
+    )  # fmt: skip
     await call.announce(*changes)
     machine = call.context.fleet.by_key_prefix(secret.prefix)
     if machine is None:  # removed again by somebody else before we could answer
@@ -185,6 +193,8 @@ async def edit_machine(call: Call) -> Answer:
     machine, patch = call.machine, msgspec.structs.asdict(call.body)
     if patch["name"] is not msgspec.UNSET:
         patch["name"] = rules.composed(patch["name"])
+    if patch["tags"] is not msgspec.UNSET:
+        patch["tags"] = tags_of(patch["tags"]) or None
     after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine.row, k)}
     if after:
         _refuse_twins(call, after.get("name"), after.get("device_id"), machine.id)
@@ -230,7 +240,8 @@ async def release_machine(call: Call) -> Answer:
 
 def _matches(machine: Machine, query: MachineQuery) -> bool:
     return rules.matches(
-        machine, status=query.status, connection=query.connection, health=query.health, text=query.q or ""
+        machine, status=query.status, connection=query.connection, health=query.health, tag=query.tag or None,
+        text=query.q or "",
     )  # fmt: skip
 
 

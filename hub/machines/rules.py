@@ -14,6 +14,7 @@ from hub.model import credentials
 from hub.model.actors import Actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.machine import Machine
+from hub.model.tags import normalised
 
 Connection = Literal["live", "late", "offline", "never"]
 
@@ -62,7 +63,14 @@ def taken(
 
 
 def new_machine(
-    name: str, device_id: str | None, location: str | None, by: Actor, now: datetime, *, simulated: bool = False
+    name: str,
+    device_id: str | None,
+    location: str | None,
+    by: Actor,
+    now: datetime,
+    *,
+    tags: tuple[str, ...] = (),
+    simulated: bool = False,
 ) -> tuple[credentials.Secret, list[Change]]:
     """The key is shown once; Changes have its hash."""
     secret, name = credentials.new_secret("key"), composed(name)
@@ -70,6 +78,7 @@ def new_machine(
         device_id=device_id or device_id_for(name),
         name=name,
         location_description=location,
+        tags=tags or None,
         api_key=secret.hash,
         api_key_prefix=secret.prefix,
         simulated=simulated,
@@ -80,7 +89,9 @@ def new_machine(
     )
     history = StatusRow(rvm_id=0, status=row.status, capacity=row.capacity, since=now, by=by)
     added = Put(row, along=(history,))
-    known = {"name": name, "device_id": row.device_id, "location_description": location}
+    known: dict[str, Any] = {"name": name, "device_id": row.device_id, "location_description": location}
+    if tags:
+        known["tags"] = list(tags)
     return secret, [added, EventHappened(at=now, code="machine.added", actor=by, params=known, after=known)]
 
 
@@ -104,13 +115,15 @@ def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tu
 
 def matches(
     machine: Machine, *, status: str | None = None, connection: str | None = None, health: str | None = None,
-    text: str = "",
+    tag: str | None = None, text: str = "",
 ) -> bool:  # fmt: skip
     wanted = ((status, machine.effective_status), (connection, machine.connection), (health, machine.health))
-    sought = text.strip().casefold()
-    fields = (machine.row.name, machine.row.device_id, machine.row.location_description or "")
-    return all(value in (None, actual) for value, actual in wanted) and (
-        not sought or any(sought in field.casefold() for field in fields)
+    own, sought = machine.row.tags or (), text.strip().casefold()
+    fields = (machine.row.name, machine.row.device_id, machine.row.location_description or "", *own)
+    return (
+        all(value in (None, actual) for value, actual in wanted)
+        and (tag is None or normalised(tag) in own)
+        and (not sought or any(sought in field.casefold() for field in fields))
     )
 
 

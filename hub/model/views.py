@@ -121,7 +121,7 @@ def _column(name: str, is_instant: bool) -> Callable[[Machine, Stamp], Any]:
 
 
 HIDDEN = frozenset(
-    {"status_before", "api_key", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
+    {"status_before", "api_key", "tags", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
      "connection_epoch"}
 )  # fmt: skip
 """Columns that the view lacks, or has in another form."""
@@ -129,6 +129,7 @@ _COMMAND = _columns(CommandRow, frozenset({"idempotency_key"}))
 _EVENT = _columns(EventRow, frozenset({"boot_id", "seq"}))
 _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     **{name: _column(name, at) for name, at in _columns(MachineRow, HIDDEN).items()},
+    "tags": lambda m, _: list(m.row.tags or ()),
     "effective_status": lambda m, _: m.effective_status,
     "returns_to": lambda m, _: m.returns_to,
     "connection": lambda m, _: m.connection,

@@ -1,7 +1,7 @@
 // The top of every tab of a machine, kept true: name, status, until when, connection, busy, facts, a fight for its key.
 
 import { backupShort } from "./backup_brief.js";
-import { find, mark, setAttribute, setIcon, setText, show } from "./dom.js";
+import { find, make, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, clock, day, offset, span, zoneLabel } from "./format.js";
 import { freshness, heard, quarantined } from "./freshness.js";
 import { language, t } from "./texts.js";
@@ -52,6 +52,11 @@ export class MachineHead {
     show(find("#status-since"), !never);
     setText(find("h1 bdi"), m.name);
     setText(find("[data-f=location_description]"), m.location_description ?? "");
+    const tags = find("#tags");
+    if (tags.textContent !== m.tags.join(""))
+      tags.replaceChildren(
+        ...m.tags.map((tag) => make("a", { class: "tag", href: `/?tag=${encodeURIComponent(tag)}` }, tag)),
+      );
     show(find("#busy"), m.busy === true && heard(m));
     if (m.agent_version) fact("agent", m.agent_version);
     if (m.last_ip) fact("ip", m.last_ip);

@@ -13,6 +13,7 @@ import msgspec
 import msgspec.inspect as mi
 
 from hub.model.actors import MAX_ROW_ID
+from hub.model.tags import MAX_TAG, MAX_TAGS
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from protocol import free_shape
 
@@ -35,6 +36,16 @@ DeviceId = Annotated[
         extra={"expect": "expect.device_id"},
     ),
 ]
+Tag = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=MAX_TAG,
+        pattern=rf"^[^\x00-\x20\x7f,{_UNSEEN}]([^\x00-\x1f\x7f,{_UNSEEN}]*[^\x00-\x20\x7f,{_UNSEEN}])?$(?!\n)",
+        extra={"expect": "expect.tag"},
+    ),
+]
+Tags = Annotated[list[Tag], msgspec.Meta(max_length=MAX_TAGS, extra={"expect": "expect.tags"})]
 Email = Annotated[
     str,
     msgspec.Meta(

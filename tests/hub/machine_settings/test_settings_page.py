@@ -298,6 +298,23 @@ async def test_a_machine_is_renamed_and_a_taken_name_is_refused(hub: ApiHub) -> 
         assert (await client.post("/machines/1/rename", data={"name": "x"})).status_code == 403
 
 
+async def test_tags_are_typed_with_commas_and_a_wrong_one_keeps_what_was_typed(hub: ApiHub) -> None:
+    named = {"name": "one", "location_description": "Aula"}
+    async with await browser(hub) as client:
+        saved = await client.post("/machines/1/rename", data=named | {"tags": " Mall, Jakarta  Barat,"})
+        assert saved.headers["location"] == "/machines/1/settings?notice=renamed"
+        assert hub.context.fleet.machines[1].row.tags == ("jakarta barat", "mall")
+        page = (await client.get("/machines/1/settings")).text
+        assert 'name="tags" value="jakarta barat, mall"' in page
+        assert 'href="/?tag=jakarta%20barat"' in page
+        refused = await client.post("/machines/1/rename", data=named | {"tags": "y" * 33 + ", mall"})
+        assert refused.status_code == 422
+        assert "Must be at most 10 tags" in refused.text or "Must be 1 to 32 visible characters" in refused.text
+        assert f'value="{"y" * 33}, mall"' in refused.text
+        await client.post("/machines/1/rename", data=named | {"tags": ""})
+    assert hub.context.fleet.machines[1].row.tags is None
+
+
 async def test_the_technician_does_not_reach_other_machines(hub: ApiHub) -> None:
     async with await browser(hub, "technician") as client:
         assert (await client.get("/machines/1/settings")).status_code == 200

@@ -55,6 +55,11 @@ async def test_a_name_or_device_id_that_is_taken_is_a_conflict(any_hub: ApiHub, 
     ({"name": "x", "device_id": "a\n"}, {"device_id"}),
     ({"name": "x", "location_description": "y" * 501}, {"location_description"}),
     ({"name": "x", "nmae": 1}, {"nmae"}),
+    ({"name": "x", "tags": "mall"}, {"tags"}),
+    ({"name": "x", "tags": ["a,b"]}, {"tags"}),
+    ({"name": "x", "tags": [""]}, {"tags"}),
+    ({"name": "x", "tags": ["y" * 33]}, {"tags"}),
+    ({"name": "x", "tags": [str(n) for n in range(11)]}, {"tags"}),
     ({"name": "x", "location_description": "a\x00"}, {"location_description"}),
 ])  # fmt: skip
 async def test_every_wrong_member_is_named(hub: ApiHub, body: dict[str, object], wrong: set[str]) -> None:
@@ -81,6 +86,23 @@ async def test_only_what_is_named_changes(any_hub: ApiHub) -> None:
         assert (await admin.patch("/api/v2/rvms/1", json={"name": "Lobby"})).status_code == 200
         after = await admin.get("/api/v2/events", params={"code": "machine.edited"})
         assert before.json() == after.json()
+
+
+async def test_a_machine_has_tags_and_is_found_by_them(any_hub: ApiHub) -> None:
+    async with any_hub.of("admin") as admin, any_hub.of("operator") as operator:
+        made = await admin.post("/api/v2/rvms", json={"name": "Lobby", "tags": ["West", "Mall", "mall"]})
+        assert made.json()["data"]["tags"] == ["mall", "west"]
+        changed = await admin.patch("/api/v2/rvms/1", json={"tags": ["Jakarta  Barat"]})
+        assert changed.json()["data"]["tags"] == ["jakarta barat"]
+        event = (await admin.get("/api/v2/events", params={"code": "machine.edited"})).json()["data"][0]
+        assert (event["before"], event["after"]) == ({"tags": None}, {"tags": ["jakarta barat"]})
+        found = await operator.get("/api/v2/rvms", params={"tag": "jakarta BARAT"})
+        assert [(m["id"], m["tags"]) for m in found.json()["data"]] == [(1, ["jakarta barat"])]
+        assert len((await operator.get("/api/v2/rvms", params={"q": "west"})).json()["data"]) == 1
+        assert (await operator.patch("/api/v2/rvms/1", json={"tags": []})).status_code == 403
+        cleared = await admin.patch("/api/v2/rvms/1", json={"tags": []})
+        assert cleared.json()["data"]["tags"] == []
+        assert any_hub.context.fleet.machines[1].row.tags is None
 
 
 async def test_a_removed_machine_is_gone_and_its_key_dead(any_hub: ApiHub) -> None:

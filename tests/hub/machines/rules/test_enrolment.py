@@ -36,6 +36,9 @@ def test_a_new_machine_has_a_key_that_only_its_hash_is_kept_of() -> None:
     assert (added.device_id, added.api_key, added.simulated) == ("aula-1", hash_of(secret.text), True)
     assert event(changes).params == {"name": "Aula", "device_id": "aula-1", "location_description": None}
     assert hides(secret, changes)
+    _, changes = rules.new_machine("Aula", "aula-1", None, "system", NOW, tags=("mall",))
+    assert next(put_rows(changes, MachineRow)).tags == ("mall",)
+    assert event(changes).params["tags"] == ["mall"]
 
 
 def test_another_key_says_which_was_there_before() -> None:
