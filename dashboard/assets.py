@@ -25,7 +25,7 @@ from texts.languages import LANGUAGES
 PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups", "front")
 LATER = {"fleet": ("bulk",), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""
-ANYWHERE = ("lease",)
+ANYWHERE = ("hands", "lease", "palette")
 ENTRIES = {
     "style.css": STATIC / "css/style.css",
     **{

@@ -174,6 +174,13 @@ interface HTMLElement {
   leases?: boolean;
 }
 
+  palette?: (wanted: string) => void;
+  /** What the page gives its keys, and the keys that were pressed before anybody listened. */
+  hands?: {
+    actions: Record<string, (event: KeyboardEvent) => void>;
+    waiting: KeyboardEvent[];
+    ready: () => void;
+  };
 /** An element as a selector finds it: the templates see to its kind, and the tests in a browser that it is there. */
 interface Part extends HTMLElement {
   dataset: Record<string, string>;

@@ -28,7 +28,7 @@ from hub.machine_settings import page as settings_page
 from hub.machine_settings import service as settings_handlers
 from hub.machines import api as rvms
 from hub.machines import handlers as machines_handlers
-from hub.machines import key_page, tab
+from hub.machines import key_page, palette_page, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
 from hub.people import account_api, users_api, users_page
@@ -143,6 +143,7 @@ def page_routes() -> list[BaseRoute]:
         ("/jobs/parts", WebPage(drawn(OF_JOBS))),
         ("/jobs/{command_id}", WebPage(commands_page.show_job)),
         ("/jobs/{command_id}/parts", WebPage(drawn(OF_JOB), cost=OF_PARTS)),
+        ("/palette", WebPage(palette_page.show_palette)),
         ("/jobs/{command_id}/cancel", WebPage(commands_page.to_job, commands_page.cancel_job)),
         ("/bulk", WebPage(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
         ("/events", WebPage(events_page.show_events)),

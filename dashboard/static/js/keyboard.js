@@ -1,35 +1,28 @@
-// Keys of the page. None works while somebody types, and none does anything that cannot be undone.
+// Keys, menus and the palette come with somebody's first move on the page (views/hands.js), for most visits only look.
 
-import { find } from "./dom.js";
+import { make } from "./dom.js";
 
-const TYPING = "input, textarea, select, [contenteditable]";
-const CHORD_MS = 1200;
+const MOVES = ["keydown", "pointermove", "pointerdown"];
 
-/** @param {Record<string, (event: KeyboardEvent) => void>} actions by key, or by chord like "g m" */
+/** @param {Record<string, (event: KeyboardEvent) => void>} actions of the page, by key or by chord like "g m" */
 export function keyboard(actions) {
-  let first = "";
-  let at = 0;
-  const help = find("#shortcuts");
-  /** @type {Record<string, (event: KeyboardEvent) => void>} */
-  const every = {
-    "?": () => help?.showModal(),
-    "g m": () => location.assign("/"),
-    "g j": () => location.assign("/jobs"),
-    "g e": () => location.assign("/events"),
-    ...actions,
+  const { body } = document;
+  /** @type {KeyboardEvent[]} */
+  const waiting = [];
+  /** @param {Event} event */
+  const bring = (event) => {
+    if (event instanceof KeyboardEvent) {
+      // What the browser would do with it meanwhile cannot be taken back.
+      if (event.target === body ? event.key === "/" : event.key === "k" && (event.ctrlKey || event.metaKey))
+        event.preventDefault();
+      waiting.push(event);
+    }
+    if (body.hands) return;
+    body.hands = { actions, waiting, ready };
+    document.head.append(make("script", { type: "module", src: body.dataset.hands ?? "" }));
   };
-  document.addEventListener("keydown", (event) => {
-    const target = /** @type {Part} */ (event.target);
-    if (event.key === "Escape" && target.matches?.(TYPING)) return target.blur();
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help?.open) return;
-    // A radio button is no place to type; its arrow keys stay its own because no action has them.
-    if (target.matches?.(TYPING) && target.type !== "radio") return;
-    const chord = event.timeStamp - at < CHORD_MS ? `${first} ${event.key}` : event.key;
-    const action = every[chord] ?? every[event.key];
-    first = event.key;
-    at = event.timeStamp;
-    if (!action) return;
-    event.preventDefault();
-    action(event);
-  });
+  const ready = () => {
+    for (const move of MOVES) document.removeEventListener(move, bring);
+  };
+  for (const move of MOVES) document.addEventListener(move, bring);
 }

@@ -180,6 +180,7 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /jobs": PAGE,
     "GET /jobs/parts": PAGE,
     "GET /jobs/{command_id}/parts": PAGE_OF_MACHINE,
+    "GET /palette": PAGE,
     "GET /jobs/{command_id}": PAGE_OF_MACHINE,
     "GET /jobs/{command_id}/cancel": PAGE_OF_MACHINE,
     "POST /jobs/{command_id}/cancel": WORK_ON_PAGE,

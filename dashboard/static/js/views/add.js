@@ -4,7 +4,6 @@ import { find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { fields } from "../fields.js";
 import { plain } from "../format.js";
-import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { t } from "../texts.js";
@@ -40,7 +39,6 @@ function draw(m) {
 }
 
 if (id) setTimeout(() => show(find("#problems"), feed.fleet.machines.get(id)?.connection === "never"), PATIENCE_MS);
-frame();
 fields();
 guardButtons();
 keyboard({});

@@ -3,7 +3,6 @@
 import { Announcer } from "../announcer.js";
 import { all, find, setText } from "../dom.js";
 import { age } from "../format.js";
-import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons } from "../link_state.js";
 import { MachineTop, machineFeed } from "../machine_top.js";
@@ -34,7 +33,6 @@ setInterval(() => {
   top.tick(m, feed.clock.now());
   ages();
 }, 1000);
-frame();
 guardButtons();
 keyboard({ ".": () => top.actions.toggle() });
 feed.start();

@@ -5,7 +5,6 @@ import { countJobs } from "../counts.js";
 import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { age, number } from "../format.js";
-import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { address, counters, queryFrom, sortAddress } from "../order.js";
@@ -196,7 +195,6 @@ if (bar) bar.machines = () => feed.fleet.machines;
 // Few visits select machines: what that needs comes with the first selection.
 const bring = () => document.head.append(make("script", { type: "module", src: bar.dataset.src }));
 find("#machines").addEventListener("change", bring, { once: true });
-frame();
 guardButtons();
 keyboard({
   "/": () => tools.elements.q.focus(),

@@ -5,8 +5,7 @@ import { countJobs, entitle } from "../counts.js";
 import { all, find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { span } from "../format.js";
-import { frame } from "../frame.js";
-import { Jobs } from "../jobs.js";
+import { countDown, Jobs } from "../jobs.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { Parts } from "../parts.js";
@@ -51,7 +50,6 @@ function step(way) {
 
 for (const select of all("#tools select")) select.addEventListener("change", () => select.form.requestSubmit());
 setInterval(tick, 1000);
-frame();
 guardButtons();
 keyboard({
   "/": () => find("#tools input")?.focus(),

@@ -3,7 +3,6 @@
 import { Announcer } from "../announcer.js";
 import { Charts } from "../charts.js";
 import { find, setText } from "../dom.js";
-import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons } from "../link_state.js";
 import { MachineTop, machineFeed } from "../machine_top.js";
@@ -39,7 +38,6 @@ setInterval(() => {
   tiles.tick(m, feed.clock.now());
   charts.soon();
 }, 1000);
-frame();
 guardButtons();
 zoneCard(id);
 keyboard({

@@ -2,10 +2,8 @@
 
 import { find, show } from "../dom.js";
 import { fields } from "../fields.js";
-import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 
-frame();
 fields();
 keyboard({});
 if (document.body.dataset.page === "signin" && location.hash.startsWith("#rvml_")) {

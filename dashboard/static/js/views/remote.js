@@ -4,7 +4,6 @@ import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
-import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LeaseCard } from "../lease_card.js";
 import { guardButtons, LinkState } from "../link_state.js";
@@ -51,7 +50,6 @@ setInterval(() => {
   const m = feed.fleet.machines.get(id);
   if (m && !document.hidden) top.tick(m, now);
 }, 1000);
-frame();
 guardButtons();
 keyboard({ ".": () => top.actions.toggle() });
 feed.start();

@@ -4,7 +4,6 @@ import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
-import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
@@ -49,7 +48,6 @@ if (id)
     const m = feed.fleet.machines.get(id);
     if (m && !document.hidden && !feed.paused) top?.tick(m, feed.clock.now());
   }, 1000);
-frame();
 guardButtons();
 keyboard(top ? { ".": () => top.actions.toggle() } : {});
 feed.start();

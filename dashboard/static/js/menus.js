@@ -1,32 +1,21 @@
-// What every page has: the theme that changes without a reload, menus that shut, and forms that are sent once.
+// What every page has once somebody moves: the theme that changes without a reload, and menus that shut.
 
 import { all, find, setAttribute } from "./dom.js";
 
-const SENT_MS = 3000;
-
-export function frame() {
-  const sent = new WeakSet();
-  document.addEventListener("submit", (event) => {
-    const form = /** @type {HTMLFormElement} */ (event.target);
-    if (event.defaultPrevented || form.method !== "post" || form.target) return;
-    if (sent.has(form)) event.preventDefault();
-    sent.add(form);
-    setTimeout(() => sent.delete(form), SENT_MS); // a page that stays, for a file
-  });
-  const up = find('.crumb a[href="/"]');
-  if (up) setAttribute(up, "href", sessionStorage.getItem("fleet") ?? "/");
+/** What Escape does to them. @returns {(event: KeyboardEvent) => void} */
+export function menus() {
   for (const button of all("button[name=theme]"))
     button.addEventListener("click", (event) => changeTheme(event, button));
-  const menus = all(".menu");
+  const every = all(".menu");
   document.addEventListener("click", (event) => {
-    for (const menu of menus) if (menu.open && !menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
+    for (const menu of every) if (menu.open && !menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
   });
-  document.addEventListener("keydown", (event) => {
-    const menu = event.key === "Escape" && menus.find((each) => each.open);
+  return (event) => {
+    const menu = event.key === "Escape" && every.find((each) => each.open);
     if (!menu) return;
     menu.open = false;
     find("summary", menu).focus();
-  });
+  };
 }
 
 /**

@@ -1,0 +1,86 @@
+// Ctrl+K over any page: pages, actions and machines found by typing; and the machine before and after this one. Fetched
+// with its first use, its list anew with each.
+
+import { all, find, setAttribute, show } from "../dom.js";
+
+const MOST = 12;
+const { body } = document;
+
+/** @param {string} text */
+const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
+
+/** @returns {Promise<Part | null>} */
+async function bring() {
+  const answer = await fetch(`/palette?rvm=${body.dataset.id ?? ""}`, { credentials: "same-origin" });
+  if (!answer.ok || answer.redirected) return null;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return find("#palette", fresh);
+}
+
+async function open() {
+  if (find("#palette")?.open) return;
+  const dialog = await bring();
+  if (!dialog || find("#palette")?.open) return;
+  find("#palette")?.remove();
+  const before = /** @type {Part | null} */ (document.activeElement);
+  body.append(dialog);
+  const input = find("input", dialog);
+  const options = all("li", dialog).map((node) => ({ node, text: node.textContent.toLowerCase() }));
+  /** @type {Part[]} */
+  let shown = [];
+  let at = 0;
+
+  const point = () => {
+    for (const [i, node] of shown.entries()) setAttribute(node, "aria-selected", String(i === at));
+    setAttribute(input, "aria-activedescendant", shown[at]?.id ?? "");
+    shown[at]?.scrollIntoView({ block: "nearest" });
+  };
+  const narrow = () => {
+    const wanted = words(input.value);
+    const found = options.filter(({ text }) => wanted.every((word) => text.includes(word)));
+    // What begins so comes first.
+    found.sort((a, b) => Number(!a.text.startsWith(wanted[0] ?? "")) - Number(!b.text.startsWith(wanted[0] ?? "")));
+    for (const { node } of options) show(node, false);
+    shown = found.slice(0, MOST).map(({ node }) => node);
+    for (const node of shown) {
+      show(node, true);
+      node.parentNode.append(node);
+    }
+    show(find("[data-none]", dialog), !shown.length);
+    at = 0;
+    point();
+  };
+  input.addEventListener("input", narrow);
+  input.addEventListener("keydown", (event) => {
+    const way = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+    if (way && shown.length) at = (at + way + shown.length) % shown.length;
+    else if (event.key === "Enter" && !event.isComposing) find("a", shown[at] ?? dialog)?.click();
+    else return;
+    event.preventDefault();
+    point();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    before?.focus();
+  });
+  dialog.showModal();
+  narrow();
+  input.focus();
+}
+
+/** The machine before (-1) or after (1) this one in the order of their names, at the same tab. @param {number} way */
+async function step(way) {
+  const dialog = await bring();
+  const ids = all("[data-machine]", dialog ?? document).map(({ dataset }) => dataset.machine);
+  const here = body.dataset.id ?? "";
+  const next = ids[ids.indexOf(here) + way];
+  const tab = location.pathname.match(/^\/machines\/[^/]+(\/(?:remote|backups|events|settings))?/)?.[1] ?? "";
+  if (next && ids.includes(here)) location.assign(`/machines/${next}${tab}`);
+}
+
+/** @param {string} wanted */
+body.palette = (wanted) => (wanted === "open" ? open() : step(Number(wanted)));
+body.palette(body.dataset.wants ?? "open");

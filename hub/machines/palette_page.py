@@ -1,0 +1,73 @@
+"""Shows `/palette`: every page, action and machine that somebody may go to, as one list of links; a script finds in it.
+
+Knows the addresses of pages and not the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from starlette.responses import Response
+
+from dashboard import actions, fleet
+from hub.machines import tab
+from hub.model import views
+from hub.model.actors import whole_number
+from hub.model.machine import Machine
+from hub.web.auth.limits import ReadBudget
+from hub.web.shell.fleet_digest import FleetDigest, in_slices
+from hub.web.shell.page import Visit
+
+MOST_MACHINES: Final = 2000
+"""Others are found on the Machines page."""
+PAGES: Final = (
+    ("nav.machines", "/", ""), ("nav.jobs", "/jobs", ""), ("nav.events", "/events", ""),
+    ("users", "/admin/users", "user.manage"), ("tokens", "/admin/tokens", "token.manage_own"),
+    ("fleet_settings", "/admin/settings", "fleet_config.read"), ("add", "/machines/add", "machine.manage"),
+    ("menu.account", "/account", ""), ("nav.help", "/help", ""),
+)  # fmt: skip
+"""Text, address, and the action that it needs."""
+
+
+class PaletteEntry(NamedTuple):
+    """`where`: what it belongs to; `icon` of the sprite; `machine`: its id, 0 for others."""
+
+    label: str
+    where: str
+    address: str
+    icon: str
+    machine: int = 0
+
+
+async def show_palette(visit: Visit) -> Response:
+    """`?rvm=`: the machine whose page is open: its tabs and actions come first."""
+    rvm_id = whole_number(visit.request.query_params.get("rvm", ""), 10**15 - 1)
+    here = None if rvm_id is None or not visit.user.reaches(rvm_id) else visit.context.fleet.machines.get(rvm_id)
+    entries = [] if here is None else list(_of_machine(visit, here))
+    entries += _pages(visit)
+    async with visit.context[ReadBudget].turn(visit.user.actor):
+        listed = fleet.ordered(await visit.context[FleetDigest].views(visit.user.machines), fleet.FleetQuery())
+        async for view in in_slices(listed[:MOST_MACHINES]):
+            where = " · ".join(
+                [*([view["location_description"]] if view["location_description"] else ()), *view["tags"]]
+            )
+            entries.append(
+                PaletteEntry(view["name"], where, f"/machines/{view['id']}", view["effective_status"], view["id"])
+            )
+    return visit.render("palette.html", entries=entries)
+
+
+def _pages(visit: Visit) -> Iterator[PaletteEntry]:
+    t = visit.reader.t
+    for text, address, action in PAGES:
+        if not action or visit.may(action):
+            yield PaletteEntry(t(text), t("nav.admin") if address.startswith("/admin") else "", address, "job")
+
+
+def _of_machine(visit: Visit, here: Machine) -> Iterator[PaletteEntry]:
+    t, at = visit.reader.t, f"/machines/{here.id}"
+    for name, ending in tab.TABS:
+        yield PaletteEntry(t(f"tab.{name}"), here.name, at + ending, "machine")
+    for offer in actions.offers(views.machine_detail(here), may=visit.may("command.send", here.id)):
+        if not offer.locked:
+            yield PaletteEntry(f"{t(f'do.{offer.name}')}…", here.name, f"{at}/do/{offer.name}", "auto")

@@ -1,0 +1,43 @@
+"""The palette: what somebody may go to, as links."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from hub.machines.palette_page import PAGES
+from tests.support.api_hub import ApiHub
+
+
+async def listed(browser: httpx.AsyncClient, of: str = "") -> list[tuple[str, str]]:
+    answer = await browser.get(f"/palette?rvm={of}")
+    assert answer.status_code == 200
+    return re.findall(r'<a href="([^"]*)" tabindex="-1"><svg.*?</svg><bdi>([^<]*)</bdi>', answer.text)
+
+
+async def test_pages_and_machines_are_those_somebody_may_see(hub: ApiHub) -> None:
+    async with hub.browser(await hub.add_session("admin")) as admin:
+        found = await listed(admin)
+        assert [address for address, _ in found] == [*(page[1] for page in PAGES), "/machines/1", "/machines/2"]
+        for address in dict(found):
+            assert (await admin.get(address)).status_code == 200
+    async with hub.browser(await hub.add_session("technician")) as technician:
+        addresses = dict(await listed(technician))
+        assert "/machines/1" in addresses
+        assert "/machines/2" not in addresses
+        assert "/admin/users" not in addresses
+
+
+async def test_of_an_open_machine_the_tabs_and_actions_come_first(hub: ApiHub) -> None:
+    async with hub.browser(await hub.add_session("operator")) as operator:
+        found = await listed(operator, "1")
+        assert found[0] == ("/machines/1", "Overview")
+        assert ("/machines/1/do/sync_timezone", "Sync timezone…") in found
+        assert "/machines/1/do/reboot" not in dict(found), "it needs the machine online"
+        for wrong in ("99", "x", "-1"):
+            assert (await listed(operator, wrong))[0][0] == "/"
+    async with hub.browser(await hub.add_session("technician")) as technician:
+        assert (await listed(technician, "2"))[0][0] == "/", "a machine of others is told to nobody"
+    async with hub.browser(await hub.add_session("viewer")) as viewer:
+        assert "/machines/1/do/sync_timezone" not in dict(await listed(viewer, "1"))
