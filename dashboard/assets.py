@@ -22,8 +22,10 @@ from dashboard.texts import texts_in
 from texts.catalogue import Forms
 from texts.languages import LANGUAGES
 
-PAGES = ("fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups", "front")
-LATER = {"fleet": ("bulk",), "remote": ("session",)}
+PAGES = (
+    "fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups", "front", "system",
+)  # fmt: skip
+LATER = {"fleet": ("bulk", "groups"), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""
 ANYWHERE = ("hands", "lease", "palette")
 ENTRIES = {

@@ -16,6 +16,7 @@ STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 CONNECTIONS = ("offline", "late", "never")
 APART = ("offline", "never")
 """Connections with a counter of their own."""
+GROUPS = ("site", "tag", "status")
 METRICS = {
     "cpu": "cpu_usage",
     "memory": "memory_usage",
@@ -39,18 +40,23 @@ class FleetQuery:
     text: str = ""
     status: str = ""
     connection: str = ""
+    tag: str = ""
+    group: str = ""
     sort: str = "machine"
     descending: bool = False
     page: int = 1
 
     @property
     def filtered(self) -> bool:
-        return bool(self.text or self.status or self.connection)
+        return bool(self.text or self.status or self.connection or self.tag)
 
     def address(self, **changes: Any) -> str:
         """From its first page on; defaults are left out."""
         wanted = replace(self, **{"page": 1, **changes})
-        members = {"q": wanted.text, "status": wanted.status, "connection": wanted.connection}
+        members = {
+            "q": wanted.text, "status": wanted.status, "connection": wanted.connection, "tag": wanted.tag,
+            "group": wanted.group,
+        }  # fmt: skip
         if wanted.sort != "machine" or wanted.descending:
             members["sort"] = ("-" if wanted.descending else "") + wanted.sort
         if wanted.page > 1:
@@ -66,12 +72,14 @@ class FleetQuery:
 
 def query_from(params: Mapping[str, str]) -> FleetQuery:
     sort = params.get("sort", "")
-    status, connection = params.get("status", ""), params.get("connection", "")
+    status, connection, group = (params.get(name, "") for name in ("status", "connection", "group"))
     column = sort.lstrip("-")
     return FleetQuery(
         text=params.get("q", "").strip()[:100],
         status=status if status in STATUSES else "",
         connection=connection if connection in CONNECTIONS else "",
+        tag=params.get("tag", "").strip()[:100],
+        group=group if group in GROUPS else "",
         sort=column if column in SORTS else "machine",
         descending=sort.startswith("-") and column in SORTS,
         page=int(page) if re.fullmatch("[1-9][0-9]{0,5}", page := params.get("page", "")) else 1,
@@ -116,10 +124,11 @@ def matches(view: View, query: FleetQuery) -> bool:
         return False
     if query.connection and view["connection"] != query.connection:
         return False
+    if query.tag and query.tag not in view["tags"]:
+        return False
     words = query.text.casefold().split()
-    where = " ".join(
-        str(view[name] or "") for name in ("name", "device_id", "location_description", "status_reason")
-    ).casefold()
+    named = (str(view[name] or "") for name in ("name", "device_id", "location_description", "status_reason"))
+    where = " ".join([*named, *view["tags"]]).casefold()
     return all(word in where for word in words)
 
 
@@ -158,4 +167,23 @@ def sort_value(view: View, sort: str) -> float | None:
 
 
 def shown(views: Sequence[View], query: FleetQuery) -> list[View]:
-    return ordered((view for view in views if matches(view, query)), query)
+    return grouped(ordered((view for view in views if matches(view, query)), query), query)
+
+
+def group_of(view: View, group: str) -> str:
+    """The group it stands in, "" for the last one. With several tags, that of the first."""
+    if group == "status":
+        return str(view["effective_status"])
+    if group == "tag":
+        return next(iter(view["tags"]), "")
+    return view["location_description"] or ""
+
+
+def grouped(in_order: list[View], query: FleetQuery) -> list[View]:
+    """A group after the other, in each the order that there was."""
+    group = query.group
+    if not group:
+        return in_order
+    if group == "status":
+        return sorted(in_order, key=lambda view: STATUS_ORDER[view["effective_status"]])
+    return sorted(in_order, key=lambda view: (not group_of(view, group), natural(group_of(view, group))))

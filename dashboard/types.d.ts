@@ -129,6 +129,8 @@ interface Query {
   text: string;
   status: string;
   connection: string;
+  tag: string;
+  group: string;
   sort: string;
   descending: boolean;
 }
@@ -207,6 +209,8 @@ interface Part extends HTMLElement {
   previousElementSibling: Part;
   offsetParent: Element | null;
   machines?: () => Map<number, Machine>;
+  grouped?: (machines: Machine[]) => Machine[];
+  headed?: () => void;
   closest<E extends Element = Part>(selector: string): E;
   cloneNode(deep?: boolean): this;
   submit(): void;

@@ -108,6 +108,7 @@ OF_FLEET = {
     "alarms": Part("alarms.html", machines_page.part_alarms),
 }
 OF_SETTINGS = {
+    "fleet-tags": Part("fleet_tags.html", machines_page.part_tags),
     "applied": Part("applied.html", settings_page.part_applied),
     "settings": Part("settings_form.html", settings_page.part_form),
 }

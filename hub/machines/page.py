@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -43,6 +44,8 @@ BLANK: dict[str, Any] = {
 
 MOST_ASKED: Final = 3  # Administrators that are named
 MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
+Head = tuple[str, str, str]
+MOST_TAGS: Final = 40  # Chips above the table
 
 
 async def show_fleet(visit: Visit) -> Response:
@@ -58,7 +61,7 @@ async def _fleet(visit: Visit) -> Response:
     query = fleet.query_from(visit.request.query_params)
     counts = (await digest.of(reach, visit.reader.now)).counts
     found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
-    in_order = fleet.ordered(found, query)
+    in_order = fleet.grouped(fleet.ordered(found, query), query)
     query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
     first = (query.page - 1) * fleet.PAGE
     shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
@@ -71,6 +74,8 @@ async def _fleet(visit: Visit) -> Response:
         rows=rows,
         counts=counts,
         blank={**BLANK, "status_since": visit.reader.now},
+        heads=_heads(visit, in_order, shown, query.group),
+        tags=_tags(shown_views),
         may_add=visit.may("machine.manage"),
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
         done=await done_now(visit),
@@ -120,6 +125,28 @@ async def part_attention(visit: Visit) -> dict[str, Any]:
 async def part_alarms(visit: Visit) -> dict[str, Any]:
     found = await attention(visit.context, visit.user, visit.reader.now)
     return {"alarms": len(found.troubles), "alarms_until": found.until}
+
+
+async def part_tags(visit: Visit) -> dict[str, Any]:
+    return {"tags": _tags(await visit.context[FleetDigest].views(visit.user.machines)), "query": fleet.FleetQuery()}
+
+
+def _tags(listed: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Those of most machines first, and how many have each."""
+    counts = Counter(tag for view in listed for tag in view["tags"])
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_TAGS]
+
+
+def _heads(visit: Visit, in_order: Iterable[Mapping[str, Any]], shown: list[int], group: str) -> dict[int, Head]:
+    """By the first machine of each group that this page of rows shows: the group, its name, and of how many."""
+    if not group:
+        return {}
+    keys = {view["id"]: fleet.group_of(view, group) for view in in_order}
+    counts = Counter(keys.values())
+    first = {keys[rvm_id]: rvm_id for rvm_id in reversed(shown)}
+    t, number = visit.reader.t, visit.reader.number
+    names = {key: t(f"status.{key}") if group == "status" else key or t(f"group.none.{group}") for key in first}
+    return {rvm_id: (key, names[key], number(counts[key])) for key, rvm_id in first.items()}
 
 
 def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:

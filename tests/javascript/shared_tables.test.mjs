@@ -7,6 +7,7 @@ import test from "node:test";
 import { backupShort, briefCode, MARKS } from "../../dashboard/static/js/backup_brief.js";
 import * as format from "../../dashboard/static/js/format.js";
 import { freshness } from "../../dashboard/static/js/freshness.js";
+import { grouped } from "../../dashboard/static/js/groups.js";
 import * as order from "../../dashboard/static/js/order.js";
 import { t, useTexts } from "../../dashboard/static/js/texts.js";
 
@@ -56,12 +57,15 @@ test("instants are shown in the zone that was asked for", () => {
 });
 
 test("an address shows the same machines in the same order as the hub", () => {
-  for (const [search, ids] of fleet.shown)
+  for (const [search, ids] of fleet.shown) {
+    const query = order.queryFrom(search);
+    const rows = order.shown(fleet.machines, query);
     assert.deepEqual(
-      order.shown(fleet.machines, order.queryFrom(search)).map((m) => m.id),
+      (query.group ? grouped(rows, query.group) : rows).map((m) => m.id),
       ids,
       search,
     );
+  }
   const counts = order.counters(fleet.machines);
   for (const [name, count] of Object.entries(fleet.counters)) assert.equal(counts[name], count, name);
   for (const [search, changes, to] of fleet.addresses)

@@ -10,9 +10,12 @@ const METRICS = {
 };
 const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
 const CONNECTIONS = ["offline", "late", "never"];
+const GROUPS = ["site", "tag", "status"];
 const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS), "backup"];
+/** @type {("status" | "connection" | "tag" | "group")[]} */
+const FILTERS = ["status", "connection", "tag", "group"];
 /** @type {Record<string, number>} */
-const STATUS_ORDER = { error: 0, full: 1, unknown: 2, maintenance: 3, inactive: 4, active: 5 };
+export const STATUS_ORDER = { error: 0, full: 1, unknown: 2, maintenance: 3, inactive: 4, active: 5 };
 
 /** @param {string} search the address's `?…` */
 export function queryFrom(search) {
@@ -26,6 +29,8 @@ export function queryFrom(search) {
     text: (params.get("q") ?? "").trim().slice(0, 100),
     status: one("status", STATUSES),
     connection: one("connection", CONNECTIONS),
+    tag: (params.get("tag") ?? "").trim().slice(0, 100),
+    group: one("group", GROUPS),
     sort: known ? column : "machine",
     descending: known && sort.startsWith("-"),
   };
@@ -36,8 +41,7 @@ export function address(query, changes = {}) {
   const wanted = { ...query, ...changes };
   const params = new URLSearchParams();
   if (wanted.text) params.set("q", wanted.text);
-  if (wanted.status) params.set("status", wanted.status);
-  if (wanted.connection) params.set("connection", wanted.connection);
+  for (const name of FILTERS) if (wanted[name]) params.set(name, wanted[name]);
   if (wanted.sort !== "machine" || wanted.descending) params.set("sort", (wanted.descending ? "-" : "") + wanted.sort);
   return String(params) ? `/?${params}` : "/";
 }
@@ -66,7 +70,8 @@ export function counters(machines) {
 export function matches(m, query) {
   if (query.status && countedAs(m) !== query.status) return false;
   if (query.connection && m.connection !== query.connection) return false;
-  const where = [m.name, m.device_id, m.location_description, m.status_reason]
+  if (query.tag && !m.tags.includes(query.tag)) return false;
+  const where = [m.name, m.device_id, m.location_description, m.status_reason, ...m.tags]
     .map((x) => x ?? "")
     .join(" ")
     .toLowerCase();
@@ -76,9 +81,9 @@ export function matches(m, query) {
     .every((word) => where.includes(word));
 }
 
-/** RVM-9 before RVM-10. @param {Machine} a @param {Machine} b */
-function byName(a, b) {
-  const [x, y] = [a, b].map((m) => m.name.match(/[0-9]+|[^0-9]+/g) ?? []);
+/** RVM-9 before RVM-10. @param {string} a @param {string} b */
+export function natural(a, b) {
+  const [x, y] = [a, b].map((name) => name.match(/[0-9]+|[^0-9]+/g) ?? []);
   for (let i = 0; i < Math.min(x.length, y.length); i += 1) {
     const [p, q] = [x[i], y[i]];
     const [n, k] = [/^[0-9]/.test(p), /^[0-9]/.test(q)];
@@ -86,7 +91,7 @@ function byName(a, b) {
     const [u, v] = n ? [Number(p.slice(0, 15)), Number(q.slice(0, 15))] : [p.toLowerCase(), q.toLowerCase()];
     if (u !== v) return u < v ? -1 : 1;
   }
-  return x.length - y.length || a.id - b.id;
+  return x.length - y.length;
 }
 
 /** @param {Machine} m @param {string} sort */
@@ -104,7 +109,7 @@ function sortValue(m, sort) {
  * @param {Iterable<Machine>} machines @param {Query} query
  */
 export function shown(machines, query) {
-  const listed = [...machines].filter((m) => matches(m, query)).sort(byName);
+  const listed = [...machines].filter((m) => matches(m, query)).sort((a, b) => natural(a.name, b.name) || a.id - b.id);
   if (query.sort === "machine") return query.descending ? listed.reverse() : listed;
   const known = listed.filter((m) => sortValue(m, query.sort) !== null);
   const rest = listed.filter((m) => sortValue(m, query.sort) === null);

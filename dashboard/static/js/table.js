@@ -12,7 +12,7 @@ export class Table {
   constructor(node, now) {
     this.node = node;
     this.body = find("tbody", node);
-    this.rows = new Map(all("tr", this.body).map((row) => [Number(row.dataset.id), new Row(row, now)]));
+    this.rows = new Map(all("tr[data-id]", this.body).map((row) => [Number(row.dataset.id), new Row(row, now)]));
     this.pointed = false;
     /** @type {number[] | null} */
     this.wanted = null;
@@ -62,7 +62,8 @@ export class Table {
    * @param {Map<number, Machine>} machines @param {Query} query
    */
   order(machines, query) {
-    this.wanted = shown(machines.values(), query).map((m) => m.id);
+    const rows = shown(machines.values(), query);
+    this.wanted = (this.node.grouped?.(rows) ?? rows).map((m) => m.id);
     this.arrange();
   }
 
@@ -70,7 +71,10 @@ export class Table {
     if (!this.wanted) return;
     const before = this.standing();
     const moved = movedCount(before, this.wanted);
-    if (!moved && before.length === this.wanted.length) return show(this.note, false);
+    if (!moved && before.length === this.wanted.length) {
+      this.node.headed?.();
+      return show(this.note, false);
+    }
     if (this.held && !now) {
       setText(find("[data-said]", this.note), t("moved", { n: moved, count: moved }));
       return show(this.note, moved > 0);
@@ -80,7 +84,7 @@ export class Table {
   }
 
   standing() {
-    return [...this.body.children].filter((row) => !row.hidden).map((row) => Number(row.dataset.id));
+    return [...this.body.children].filter((row) => row.dataset.id && !row.hidden).map((row) => Number(row.dataset.id));
   }
 
   /** @param {number[]} order */
@@ -95,6 +99,7 @@ export class Table {
       if (node === at) at = at.nextElementSibling;
       else this.body.insertBefore(node, at);
     }
+    this.node.headed?.();
     if (focused !== document.activeElement && this.body.contains(focused)) focused?.focus({ preventScroll: true });
     show(this.node, order.length > 0);
   }

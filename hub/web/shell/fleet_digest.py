@@ -22,8 +22,8 @@ from hub.model.machine import Machine
 from hub.model.views import machine_delta
 
 MEMBERS: Final = (
-    "name", "device_id", "location_description", "status_reason", "effective_status", "capacity", "status_since",
-    "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
+    "name", "device_id", "location_description", "tags", "status_reason", "effective_status", "capacity",
+    "status_since", "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
     "quarantined_until", "clock_offset_s", "backup", "created_at", "lasting", "error_since", "config_refused",
     "config_applied_at", "zone_wrong",
 )  # fmt: skip

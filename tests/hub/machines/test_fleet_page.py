@@ -72,6 +72,43 @@ async def test_a_great_fleet_is_read_page_by_page_and_counted_whole(hub: ApiHub)
         assert 'href="/?sort=status&amp;page=2"' in page
 
 
+async def tag(hub: ApiHub, rvm_id: int, site: str | None, *tags: str) -> None:
+    values = {"location_description": site, "tags": tags or None, "updated_at": hub.context.clock()}
+    await hub.context.announce(c.Patch(MachineRow, rvm_id, values))
+
+
+def heads(page: str) -> list[tuple[str, str]]:
+    table = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    return re.findall(r'data-group="[^"]*"><th [^>]*><bdi>([^<]*)</bdi> <small>([^<]*)</small>', table)
+
+
+async def test_tags_filter_and_group_the_machines(hub: ApiHub) -> None:
+    ids = await fill(hub, {5: "error"})
+    await tag(hub, ids[0], "Pasar Baru", "mall", "west")
+    await tag(hub, ids[1], "Pasar Baru", "west")
+    await tag(hub, ids[2], "Aula", "mall & more")
+    async with hub.browser(await hub.add_session("viewer")) as browser:
+        found, page = await shown(browser, "/?tag=west")
+        assert found == ids[:2]
+        chips = re.findall(r'<a class="chip" href="([^"]*)" data-tag="([^"]*)"( aria-current="true")?>', page)
+        assert chips == [
+            ("/", "west", ' aria-current="true"'),
+            ("/?tag=mall", "mall", ""),
+            ("/?tag=mall+%26+more", "mall &amp; more", ""),
+        ]
+        assert (await shown(browser, "/?tag=mall+%26+more"))[0] == [ids[2]]
+        found, page = await shown(browser, "/?group=site")
+        assert found[:3] == [ids[2], ids[0], ids[1]]
+        assert heads(page) == [("Aula", "1"), ("Pasar Baru", "2"), ("No site", "127")]
+        assert 'rel="next" href="/?group=site&amp;page=2"' in page
+        assert heads((await shown(browser, "/?group=site&page=2"))[1]) == [("No site", "127")]
+        assert heads((await shown(browser, "/?group=tag&q=rvm-"))[1])[:2] == [("mall", "1"), ("mall &amp; more", "1")]
+        assert heads((await shown(browser, "/?group=status"))[1]) == [("Error", "1"), ("Active", "129")]
+        assert heads((await shown(browser, "/"))[1]) == []
+        part = (await browser.get("/machines/parts?of=fleet-tags")).text
+        assert part.count("data-tag=") == 3
+
+
 async def test_what_changes_is_on_the_next_page_at_once(hub: ApiHub) -> None:
     async with hub.browser(await hub.add_session("admin")) as browser:
         statuses: tuple[Status, ...] = ("error", "active", "full")

@@ -12,8 +12,8 @@ import { Parts } from "../parts.js";
 import { Table } from "../table.js";
 import { language, t } from "../texts.js";
 
-/** @type {("status" | "connection")[]} */
-const FILTERS = ["status", "connection"];
+/** @type {("status" | "connection" | "tag")[]} */
+const FILTERS = ["status", "connection", "tag"];
 let query = queryFrom(location.search);
 const tools = find("#tools");
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
@@ -41,6 +41,7 @@ const link = new LinkState(feed);
 const table = new Table(find("#machines"), feed.clock.now());
 const parts = new Parts(feed, () => {
   link.draw();
+  links();
   ages();
 });
 
@@ -113,7 +114,7 @@ function chosen() {
   remember();
   for (const head of all("thead [data-sort] a"))
     setAttribute(head, "href", sortAddress(query, head.parentNode.dataset.sort));
-  for (const counter of all("[data-count]")) counterLink(counter);
+  links();
   for (const name of FILTERS) tools.elements[name].value = query[name];
   filters();
   table.heads(query);
@@ -126,14 +127,17 @@ function remember() {
   sessionStorage.setItem("fleet", address(query));
 }
 
-/** @param {Part} counter */
-function counterLink(counter) {
-  const name = counter.dataset.count;
-  const member = name === "offline" || name === "never" ? "connection" : "status";
-  const active = query[member] === name;
-  setAttribute(counter, "href", address(query, { [member]: active ? "" : name }));
-  if (active) setAttribute(counter, "aria-current", "true");
-  else counter.removeAttribute("aria-current");
+/** Counters and tags lead to what they count, and from there back. */
+function links() {
+  for (const link of all("[data-count], [data-tag]")) {
+    const { count, tag } = link.dataset;
+    const member = tag ? "tag" : count === "offline" || count === "never" ? "connection" : "status";
+    const value = tag ?? count;
+    const active = query[member] === value;
+    setAttribute(link, "href", address(query, { [member]: active ? "" : value }));
+    if (active) setAttribute(link, "aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
 }
 
 function filters() {
@@ -141,7 +145,7 @@ function filters() {
     make(
       "a",
       { class: "filter", href: address(query, { [member]: "" }) },
-      t(`${member}.${query[member]}`),
+      member === "tag" ? query.tag : t(`${member}.${query[member]}`),
       icon("close", "quiet"),
       make("span", { class: "vh" }, t("filter.remove")),
     ),
@@ -157,13 +161,14 @@ function empty() {
   const what = [
     query.status && t(`status.${query.status}`),
     query.connection && t(`connection.${query.connection}`),
+    query.tag,
     query.text && `“${query.text}”`,
   ];
   if (none) setText(find("#none-what"), what.filter(Boolean).join(", "));
 }
 
 document.addEventListener("click", (event) => {
-  const to = /** @type {Part} */ (event.target).closest?.("thead a, [data-count], .filter, #none a");
+  const to = /** @type {Part} */ (event.target).closest?.("thead a, [data-count], [data-tag], .filter, #none a");
   // Before the first snapshot the page knows nothing to sort: the link loads the page the hub makes.
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
   event.preventDefault();
@@ -178,6 +183,9 @@ tools.elements.sort.addEventListener("change", () => {
   const sort = tools.elements.sort.value;
   go(address(query, { sort: sort.replace("-", ""), descending: sort.startsWith("-") }));
 });
+tools.elements.group.addEventListener("change", () =>
+  location.assign(address(query, { group: tools.elements.group.value })),
+);
 setInterval(() => {
   if (document.hidden || feed.paused || !feed.fleet.machines.size) return;
   const now = feed.clock.now();
