@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dashboard import sparkline
 from dashboard.trouble import (
@@ -25,12 +24,13 @@ TILES = ("capacity", "cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "te
 DAY_MS = 86_400_000
 METER_TOP = {"temperature": 110}
 
-Recent = Sequence[tuple[int, Mapping[str, Any]]]
+Past = Mapping[str, Sequence[tuple[int, float, float, float]]]
+"""By metric the lowest, the highest and the newest value of each step, by its beginning (epoch ms), oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """`reason`: why `value` is None; `low`, `high`: of the last five minutes."""
+    """`reason`: why `value` is None; `low`, `high`: of the last four hours."""
 
     metric: str
     value: float | None
@@ -53,19 +53,18 @@ class Tile:
         return () if self.limit is None else (self.limit * 100 / METER_TOP.get(self.metric, 100),)
 
 
-def tiles(view: View, recent: Recent, limits: Mapping[str, float], now: int) -> list[Tile]:
-    """`recent`: (ms, readings), oldest first."""
+def tiles(view: View, past: Past, limits: Mapping[str, float], now: int, gap: int = sparkline.GAP_STEPS) -> list[Tile]:
+    """`gap`: so many steps apart two values are joined."""
     over = {reason["code"] for reason in view["health_reasons"] or ()}
-    return [_tile(view, metric, recent, limits.get(metric), metric in over, now) for metric in TILES]
+    return [_tile(view, metric, past, limits.get(metric), metric in over, now, gap) for metric in TILES]
 
 
-def _tile(view: View, metric: str, recent: Recent, limit: float | None, over: bool, now: int) -> Tile:
+def _tile(view: View, metric: str, past: Past, limit: float | None, over: bool, now: int, gap: int) -> Tile:
     if metric == "capacity":
         value = view["capacity"]
         return Tile(metric, value, "", None, None, None, value >= 95, None)
     readings = view["readings"] or {}
-    points = [(at, sample.get(metric)) for at, sample in recent if at >= now - sparkline.WINDOW_MS]
-    known = [value for _, value in points if value is not None]
+    points = past.get(metric, ())
     value = readings.get(metric)
     reason = None
     if value is None:
@@ -74,9 +73,9 @@ def _tile(view: View, metric: str, recent: Recent, limit: float | None, over: bo
     return Tile(
         metric=metric,
         value=value,
-        path=sparkline.path(points, now, 0, top),
-        low=min(known, default=None),
-        high=max(known, default=None),
+        path=sparkline.path([(at, newest) for at, _, _, newest in points], now, 0, top, gap),
+        low=min((low for _, low, _, _ in points), default=None),
+        high=max((high for _, _, high, _ in points), default=None),
         limit=limit,
         over=over and view["connection"] in ("live", "late"),
         reason=reason,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -142,24 +142,43 @@ def _together(start: datetime, parts: list[Bucket]) -> list[Bucket]:
 async def _piece(
     store: Store, rvm_id: int, start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
 ) -> list[Bucket]:
-    rows = await store.fetch_all(_buckets(store.dialect, rvm_id, start, end, width, metrics))
-    return [
-        Bucket(
-            start + row["bucket"] * width if isinstance(row["bucket"], int) else row["bucket"],
-            row["count"],
-            {
-                name: (row[f"{name}_min"], row[f"{name}_avg"], row[f"{name}_max"])
-                for name in metrics
-                if row[f"{name}_avg"] is not None
-            },
-            {name: row[f"{name}_count"] for name in metrics if row[f"{name}_count"]},
-        )
-        for row in rows
-    ]
+    machine = system_metrics.c.rvm_id == rvm_id
+    rows = await store.fetch_all(_buckets(store.dialect, machine, start, end, width, metrics))
+    return [_bucket(row, start, width, metrics) for row in rows]
+
+
+async def spreads(
+    store: Store, rvm_ids: Sequence[int], start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
+) -> dict[int, list[Bucket]]:
+    """Of several machines at once, each in buckets of this width."""
+    of = system_metrics.c.rvm_id
+    query = _buckets(store.dialect, of.in_(rvm_ids), start, end, width, metrics).add_columns(of).group_by(of)
+    found: dict[int, list[Bucket]] = {}
+    for row in await store.fetch_all(query):
+        found.setdefault(row["rvm_id"], []).append(_bucket(row, start, width, metrics))
+    return found
+
+
+def _bucket(row: Mapping[str, Any], start: datetime, width: timedelta, metrics: tuple[str, ...]) -> Bucket:
+    return Bucket(
+        start + row["bucket"] * width if isinstance(row["bucket"], int) else row["bucket"],
+        row["count"],
+        {
+            name: (row[f"{name}_min"], row[f"{name}_avg"], row[f"{name}_max"])
+            for name in metrics
+            if row[f"{name}_avg"] is not None
+        },
+        {name: row[f"{name}_count"] for name in metrics if row[f"{name}_count"]},
+    )
 
 
 def _buckets(
-    dialect: str, rvm_id: int, start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
+    dialect: str,
+    machine: sa.ColumnElement[bool],
+    start: datetime,
+    end: datetime,
+    width: timedelta,
+    metrics: tuple[str, ...],
 ) -> sa.Select[Any]:
     """Aggregated in the database. `bucket`: a number on SQLite, an instant on PostgreSQL."""
     at = system_metrics.c.timestamp
@@ -175,7 +194,7 @@ def _buckets(
     ]
     return (
         sa.select(bucket.label("bucket"), sa.func.count().label("count"), *spreads)
-        .where(system_metrics.c.rvm_id == rvm_id, at >= start, at < end)
+        .where(machine, at >= start, at < end)
         .group_by("bucket")
         .order_by("bucket")
     )

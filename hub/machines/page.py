@@ -21,7 +21,8 @@ from hub.commands import service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
 from hub.machines import tab
 from hub.machines.key_page import first_run
-from hub.model import views
+from hub.metrics import trends
+from hub.model import trend, views
 from hub.model.access import role_needed
 from hub.model.actors import row_id, whole_number
 from hub.model.machine import Machine
@@ -38,14 +39,14 @@ from hub.web.shell.page import Visit, go, local, who
 BLANK: dict[str, Any] = {
     "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
     "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
-    "readings": None, "over": (), "lease": None, "backup": None, "spark": "",
+    "readings": None, "over": (), "lease": None, "backup": None, "spark": "", "gap": 2,
 }  # fmt: skip
 """The page clones this row for machines added while it is open."""
 
 MOST_ASKED: Final = 3  # Administrators that are named
-MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
 Head = tuple[str, str, str]
 MOST_TAGS: Final = 40  # Chips above the table
+MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
 
 
 async def show_fleet(visit: Visit) -> Response:
@@ -65,6 +66,7 @@ async def _fleet(visit: Visit) -> Response:
     query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
     first = (query.page - 1) * fleet.PAGE
     shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
+    await _complete_trends(visit, shown)
     rows = [row async for rvm_id in in_slices(shown) if (row := _fleet_row(visit, rvm_id)) is not None]
     return visit.render(
         "machines.html",
@@ -72,10 +74,10 @@ async def _fleet(visit: Visit) -> Response:
         first=first,
         matching=len(in_order),
         rows=rows,
-        counts=counts,
-        blank={**BLANK, "status_since": visit.reader.now},
         heads=_heads(visit, in_order, shown, query.group),
         tags=_tags(shown_views),
+        counts=counts,
+        blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
         done=await done_now(visit),
@@ -153,10 +155,21 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
     machine = visit.context.fleet.machines.get(rvm_id)
     if machine is None:
         return None
-    points = [(at, sample.cpu_usage) for at, sample in machine.recent]
+    now = visit.reader.now
+    points = [(point.at, point.newest) for point in machine.trend.points("cpu_usage", now)]
     view = machine_view(machine, times="ms")
     over = [reason["code"] for reason in view["health_reasons"]]
-    return view | {"over": over, "spark": sparkline.path(points, visit.reader.now)}
+    return view | {"over": over, "spark": sparkline.path(points, now, gap=_gap(machine)), "gap": _gap(machine)}
+
+
+async def _complete_trends(visit: Visit, rvm_ids: Iterable[int]) -> None:
+    machines = visit.context.fleet.machines
+    await trends.complete(visit.context.store, [machines[n] for n in rvm_ids if n in machines], visit.now)
+
+
+def _gap(machine: Machine) -> int:
+    """So many steps apart two kept samples are no gap."""
+    return sparkline.gap_of(machine.effective_settings.metrics_interval)
 
 
 class TakenOut(NamedTuple):
@@ -208,7 +221,8 @@ class Overview:
         head = await tab.head(visit, found)
         view = head["m"]
         limits = warning_limits(found)
-        recent = [(at, views.readings_view(sample)) for at, sample in found.recent]
+        await _complete_trends(visit, [found.id])
+        past = {metric: found.trend.points(metric, now) for metric in trend.METRICS}
         spans = await _band(visit, found)
         return visit.render(
             "machine.html",
@@ -219,7 +233,8 @@ class Overview:
             **{name: await card(visit, found) for name, card in self._cards.items()},
             s=await _statuses(visit, found),
             w=_whys(visit, found, view),
-            tiles=machine.tiles(view, recent, limits, now),
+            tiles=machine.tiles(view, past, limits, now, _gap(found)),
+            gap=_gap(found),
             band=spans,
             band_words=machine.durations(spans),
             captions=dict.fromkeys(charts.FIGURES, ""),

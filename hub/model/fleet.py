@@ -280,6 +280,7 @@ class Fleet:
         recent.append((stamp, msgspec.structs.replace(sample, reasons=None) if sample.reasons else sample))
         while recent[0][0] < stamp - RECENT_SECONDS * 1000:
             recent.popleft()
+        machine.trend.add(stamp, sample)
         return Touched(machine.id, members)
 
     def _command_is(self, command: CommandRow) -> Touched | None:

@@ -19,6 +19,7 @@ from hub.model.effective_settings import (
     nothing_written,
     reported_settings_of,
 )
+from hub.model.trend import Trend
 from protocol.messages import Sample
 
 UNSET_ZONES: Final = frozenset(
@@ -106,6 +107,8 @@ class Machine:
     readings_at: datetime | None = None
     readings_of: tuple[str | None, int] = (None, -1)
     recent: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=RECENT_SAMPLES))
+    trend: Trend = field(default_factory=Trend)
+    """Hours where `recent` has minutes."""
     health: str = "ok"
     health_reasons: tuple[HealthReason, ...] = ()
     lasting: tuple[Lasting, ...] = ()

@@ -16,9 +16,9 @@ OF_THE_DATABASE = ("db.backup_records", "db.conditions", "db.records", "db.rows"
 """Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
 RECORDS = ("db.backup_records", "db.records", "db.table_row")
 ALLOWED = frozenset(
-    {"__future__", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime", "difflib", "enum",
-     "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "operator", "re", "string",
-     "struct", "typing", "unicodedata"}
+    {"__future__", "array", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime",
+     "difflib", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec",
+     "operator", "re", "string", "struct", "typing", "unicodedata"}
 )  # fmt: skip
 ALSO: dict[str, dict[str, str]] = {
     "hub.model.credentials": {

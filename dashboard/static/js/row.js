@@ -17,7 +17,8 @@ export class Row {
     this.status = find(".s .mk span", node);
     this.seen = find(".e span", node);
     this.cells = all("[data-m]", node);
-    this.spark = new Sparkline(find(".spark path", node).getAttribute("d") ?? "", now);
+    this.line = find(".spark path", node);
+    this.spark = new Sparkline(this.line.getAttribute("d") ?? "", now, 100, Number(this.line.dataset.gap));
     this.takenAt = 0;
   }
 
@@ -82,7 +83,7 @@ export class Row {
     setAttribute(this.seen, "class", fresh.quiet ? "vh" : `${fresh.mark}-age`);
     setText(find(".s small", this.node), never ? "" : age((now - m.status_since) / 1000, language));
     this.backup(m.backup, now);
-    setAttribute(find(".spark path", this.node), "d", this.spark.path(now));
+    setAttribute(this.line, "d", this.spark.path(now));
   }
 
   /** How old the last good backup is. @param {Backup} backup @param {number} now */

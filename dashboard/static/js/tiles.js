@@ -1,14 +1,16 @@
-// The six tiles of a machine: newest value, its age when it is late, five minutes behind it, or why there is none.
+// The six tiles of a machine: newest value, its age when it is late, four hours behind it, or why there is none.
 
 import { all, find, icon, mark, setAttribute, setText } from "./dom.js";
 import { age, number } from "./format.js";
 import { aging, heard } from "./freshness.js";
-import { Sparkline } from "./sparkline.js";
+import { Sparkline, STEP_MS, STEPS } from "./sparkline.js";
 import { language, said, t } from "./texts.js";
 
-const WINDOW_MS = 300000;
 /** @type {Record<string, number>} */
 const TOP = { temperature: 110 };
+
+/** @param {number} at */
+const stepOf = (at) => Math.floor(at / STEP_MS);
 
 class Tile {
   /** @param {Part} node @param {number} now */
@@ -17,15 +19,13 @@ class Tile {
     this.metric = node.dataset.m;
     this.top = TOP[this.metric] ?? 100;
     this.line = find(".spark path", node);
-    this.spark = this.line && new Sparkline(this.line.getAttribute("d") ?? "", now, this.top);
-    // What the hub knew of the last minutes counts as seen now: the range must not begin anew with the page.
+    this.spark =
+      this.line && new Sparkline(this.line.getAttribute("d") ?? "", now, this.top, Number(this.line.dataset.gap));
+    // What the hub knew of the last hours counts as seen now: the range must not begin anew with the page.
     const { low, high } = find("[data-range]", node).dataset;
-    this.recent = low
-      ? [
-          [now, Number(low)],
-          [now, Number(high)],
-        ]
-      : [];
+    /** The lowest and the highest of each step. @type {Map<number, [number, number]>} */
+    this.spread = new Map(low ? [[stepOf(now), [Number(low), Number(high)]]] : []);
+    this.takenAt = 0;
   }
 
   /** @param {Machine} m @param {boolean} over */
@@ -55,19 +55,20 @@ class Tile {
   /** @param {Machine} m @param {number | null} value */
   range(m, value) {
     const at = m.readings?.taken_at;
-    if (value !== null && at && at !== this.recent.at(-1)?.[0]) {
+    if (value !== null && at && at !== this.takenAt) {
+      this.takenAt = at;
+      const step = stepOf(at);
       // Later ones are of a clock that was ahead and has been set back.
-      this.recent = this.recent.filter((pair) => pair[0] < at);
-      this.recent.push([at, value]);
+      for (const other of this.spread.keys()) if (other > step || other <= step - STEPS) this.spread.delete(other);
+      const [low, high] = this.spread.get(step) ?? [value, value];
+      this.spread.set(step, [Math.min(low, value), Math.max(high, value)]);
       this.spark.add(at, value);
     }
-    while (this.recent.length && this.recent[0][0] < this.recent[this.recent.length - 1][0] - WINDOW_MS)
-      this.recent.shift();
     const node = find("[data-range]", this.node);
     if (value === null)
       return setText(node, said("none.", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
-    const values = this.recent.map((pair) => pair[1]);
-    if (values.length > 1)
+    const values = [...this.spread.values()].flat();
+    if (values.length)
       setText(
         node,
         t("tile.range", { low: number(Math.min(...values), language), high: number(Math.max(...values), language) }),

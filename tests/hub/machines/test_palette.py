@@ -33,7 +33,7 @@ async def test_of_an_open_machine_the_tabs_and_actions_come_first(hub: ApiHub) -
     async with hub.browser(await hub.add_session("operator")) as operator:
         found = await listed(operator, "1")
         assert found[0] == ("/machines/1", "Overview")
-        assert ("/machines/1/do/sync_timezone", "Sync timezone…") in found
+        assert ("/machines/1/do/sync_timezone", "Sync time zone…") in found
         assert "/machines/1/do/reboot" not in dict(found), "it needs the machine online"
         for wrong in ("99", "x", "-1"):
             assert (await listed(operator, wrong))[0][0] == "/"
