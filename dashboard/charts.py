@@ -28,6 +28,8 @@ TOKENS: Mapping[str, Mapping[str, str]] = {
 """Of tokens.css: Plotly takes no CSS variables."""
 
 LINES = {"cpu_usage": ("l1", "solid"), "gpu_usage": ("l2", "dash"), "temperature": ("l5", "solid")}
+FITTED = {"temperature": 150.0}
+"""Metrics whose axis fits the values and the limits in view, and the highest limit worth a place on it."""
 FIGURES = {"load": ("cpu_usage", "gpu_usage"), "temperature": ("temperature",)}
 
 
@@ -68,24 +70,25 @@ def _figure(
             )
         )
     figure.update_layout(_layout(token, language, unit, len(metrics) > 1))
+    top = FITTED.get(metrics[0], 100.0)
     for warning, critical in limits:
-        top = figure.layout.yaxis.range[1]
         _threshold(figure, warning, "dot", t("chart.warn", value=formats.measured(warning, language)), token)
         # At the very edge of the scale a line says nothing that the scale does not.
-        if critical < min(top, 100):
+        if critical < top:
             _threshold(figure, critical, "dash", t("chart.crit", value=formats.measured(critical, language)), token)
     drawn: dict[str, Any] = figure.to_plotly_json()
     drawn["layout"].pop("template", None)
     for member in ("shapes", "annotations"):
         drawn["layout"].setdefault(member, [])
     drawn["layout"] = {**drawn["layout"], "shapes": list(drawn["layout"]["shapes"])}
-    return {"data": list(drawn["data"]), "layout": drawn["layout"]}
+    in_view = [limit for pair in limits for limit in pair if limit < top] if metrics[0] in FITTED else None
+    return {"data": list(drawn["data"]), "layout": drawn["layout"], "in_view": in_view}
 
 
 def _layout(token: Mapping[str, str], language: str, unit: str, legend: bool) -> dict[str, Any]:
     grid = {"gridcolor": token["border"], "zeroline": False, "linecolor": token["border"]}
     return {
-        "margin": {"l": 44, "r": 64, "t": 26 if legend else 10, "b": 28},
+        "margin": {"l": 44, "r": 64, "t": 30 if legend else 10, "b": 28},
         "paper_bgcolor": token["surface"],
         "plot_bgcolor": token["surface"],
         "font": {"family": FONT, "size": 12, "color": token["muted"]},
@@ -95,14 +98,18 @@ def _layout(token: Mapping[str, str], language: str, unit: str, legend: bool) ->
             "bgcolor": token["surface"], "bordercolor": token["border"], "font": {"color": token["text"]},
         },
         "showlegend": legend,
-        "legend": {"orientation": "h", "x": 0, "y": 1.16, "font": {"color": token["text"]}},
+        # Above the grid and without a ground of its own: what it covers of the picture is nothing.
+        "legend": {
+            "orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": token["text"]},
+        },
         "xaxis": {
             "type": "date", "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "dot",
             "spikecolor": token["muted"], "tickformat": "%H.%M" if language == "id" else "%H:%M",
             "hoverformat": "%H.%M.%S" if language == "id" else "%H:%M:%S", "nticks": 6, **grid,
         },
         "yaxis": {
-            "range": [0, 110] if unit == "°C" else [0, 102], "ticksuffix": f"\u202f{unit}", "fixedrange": True,
+            "range": [0, 102], "ticksuffix": f"\u202f{unit}", "fixedrange": True,
             "nticks": 6, **grid,
         },
         "dragmode": "zoom",

@@ -159,6 +159,8 @@ def test_figures_are_specified_in_python(language: str, words: str) -> None:
     ]
     assert [note["text"] for note in load["layout"]["annotations"]] == [words]
     assert [note["y"] for note in heat["layout"]["annotations"]] == [80.0, 90.0]
+    assert (load["in_view"], heat["in_view"]) == (None, [80.0, 90.0])
+    assert load["layout"]["legend"]["yanchor"] == "bottom"
     assert "template" not in load["layout"]
     assert load["layout"]["paper_bgcolor"] == "#161b22"
     assert not load["data"][0]["connectgaps"]

@@ -94,6 +94,20 @@ test("a line breaks where the machine was away, where a kept sample is missing, 
   assert.deepEqual(series.gaps(NOW).at(-1), [NOW - 100000, NOW]);
 });
 
+test("an axis fits what is shown, with the limits in view", () => {
+  const series = new Series(["cpu_usage", "temperature"]);
+  series.load([
+    [NOW - 900000, 50, 20],
+    [NOW - 2000, 50, 84.5],
+    [NOW - 1000, 50, null],
+    [NOW, 50, 88],
+  ]);
+  assert.deepEqual(series.fitted(["temperature"], [80, 90], [NOW - 600000, NOW]), [75, 95]);
+  assert.deepEqual(series.fitted(["temperature"], [], [NOW - 600000, NOW]), [80, 90]);
+  assert.deepEqual(series.fitted(["temperature"], [], [NOW - 900000, NOW - 600000]), [15, 25]);
+  assert.equal(series.fitted(["temperature"], [], [NOW - 800000, NOW - 600000]), null);
+});
+
 test("the points stay bounded through a day of live values", () => {
   const series = new Series(["cpu_usage"]);
   for (let second = 0; second < 86400; second += 1) {

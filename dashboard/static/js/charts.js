@@ -148,7 +148,12 @@ export class Charts {
     }));
     const range = this.live.range(now).map(there);
     const hoverformat = `${spec.layout.xaxis.hoverformat} ${zoneLabel(this.zone, now)}`;
-    const zoned = { ...spec.layout, xaxis: { ...spec.layout.xaxis, range, hoverformat, autorange: false } };
+    const fitted = spec.in_view && this.series.fitted([spec.data[0].meta], spec.in_view, this.live.range(now));
+    const zoned = {
+      ...spec.layout,
+      xaxis: { ...spec.layout.xaxis, range, hoverformat, autorange: false },
+      yaxis: fitted ? { ...spec.layout.yaxis, range: fitted } : spec.layout.yaxis,
+    };
     const away = this.gapMarks(now, this.spec, there);
     const layout = {
       ...zoned,

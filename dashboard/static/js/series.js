@@ -90,6 +90,21 @@ export class Series {
     return { x, y };
   }
 
+  /**
+   * The axis that these metrics and limits need between two instants, at multiples of five; null without any.
+   * @param {Metric[]} metrics @param {number[]} limits @param {[number, number]} range
+   * @returns {[number, number] | null}
+   */
+  fitted(metrics, limits, [from, to]) {
+    const columns = metrics.map((metric) => this.metrics.indexOf(metric) + 1);
+    const seen = [...limits];
+    for (const row of this.points)
+      if (row[0] >= from && row[0] <= to)
+        for (const column of columns) if (row[column] !== null) seen.push(row[column]);
+    if (!seen.length) return null;
+    return [Math.floor((Math.min(...seen) - 1) / 5) * 5, Math.ceil((Math.max(...seen) + 1) / 5) * 5];
+  }
+
   /** Stretches without any point, and the one that grows to now. @returns {[number, number][]} @param {number} now */
   gaps(now) {
     const times = [...this.points.map((row) => row[0]), now];
