@@ -17,6 +17,7 @@ QUIET = ("ok", "clock")
 STEPS = ("sent", "applied", "verified")
 _OWN_WORDS = ("lookup_failed", "not_permitted")
 _LEFT = frozenset({"sent", "accepted", "running"})
+_FAILED = frozenset({"failed", "rejected", "expired"})
 _SET = frozenset({"verifying"})
 
 
@@ -44,4 +45,12 @@ def reached(command: Mapping[str, Any]) -> int:
     if command["state"] == "succeeded":
         return 3
     phase = (command["progress"] or {}).get("phase")
-    return 0 if command["state"] not in _LEFT else 2 if phase in _SET else 1
+    if command["state"] not in _LEFT and command["sent_at"] is None:
+        return 0
+    code = (command.get("error") or {}).get("code")
+    return 2 if phase in _SET and code not in _OWN_WORDS else 1
+
+
+def failed(command: Mapping[str, Any]) -> int | None:
+    """Which of STEPS, counted from 0, did not work."""
+    return min(reached(command), len(STEPS) - 1) if command["state"] in _FAILED else None

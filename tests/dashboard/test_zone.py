@@ -58,15 +58,19 @@ APPLIED: list[tuple[dict[str, Any], list[str]]] = [
         ["warn", "The machine runs these settings.", "The machine refused 2 settings: see below."],
     ),
 ]
-REACHED: list[tuple[dict[str, Any], int]] = [
-    ({"state": "queued", "progress": None}, 0),
-    ({"state": "sent", "progress": None}, 1),
-    ({"state": "accepted", "progress": None}, 1),
-    ({"state": "running", "progress": {"phase": "setting"}}, 1),
-    ({"state": "running", "progress": {"phase": "verifying"}}, 2),
-    ({"state": "succeeded", "progress": None}, 3),
-    ({"state": "failed", "progress": None}, 0),
-    ({"state": "expired", "progress": None}, 0),
+REACHED: list[tuple[dict[str, Any], int, int | None]] = [
+    ({"state": "queued", "progress": None, "sent_at": None}, 0, None),
+    ({"state": "sent", "progress": None}, 1, None),
+    ({"state": "accepted", "progress": None}, 1, None),
+    ({"state": "running", "progress": {"phase": "setting"}}, 1, None),
+    ({"state": "running", "progress": {"phase": "verifying"}}, 2, None),
+    ({"state": "succeeded", "progress": None}, 3, None),
+    ({"state": "failed", "progress": {"phase": "setting"}}, 1, 1),
+    ({"state": "failed", "progress": {"phase": "verifying"}, "error": {"code": "not_applied"}}, 2, 2),
+    ({"state": "failed", "progress": {"phase": "verifying"}, "error": {"code": "not_permitted"}}, 1, 1),
+    ({"state": "rejected", "progress": None, "error": {"code": "pinned"}}, 1, 1),
+    ({"state": "expired", "progress": None, "sent_at": None}, 0, 0),
+    ({"state": "cancelled", "progress": None}, 1, None),
 ]
 
 
@@ -77,9 +81,10 @@ def test_what_is_the_matter_with_a_zone(members: dict[str, Any], state: str, wan
     assert state in zone.MARKS
 
 
-@pytest.mark.parametrize(("command", "steps"), REACHED)
-def test_how_far_a_sync_has_come(command: dict[str, Any], steps: int) -> None:
-    assert zone.reached(command) == steps
+@pytest.mark.parametrize(("command", "steps", "failed"), REACHED)
+def test_how_far_a_sync_has_come_and_which_step_failed(command: dict[str, Any], steps: int, failed: int | None) -> None:
+    command = {"sent_at": 1} | command
+    assert (zone.reached(command), zone.failed(command)) == (steps, failed)
 
 
 @pytest.mark.parametrize(("view", "told"), APPLIED)
