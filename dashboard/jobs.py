@@ -63,6 +63,8 @@ class JobCard:
     steps: tuple[JobStep, ...]
     bar: Bar | None
     how: str
+    gives_up: int | None
+    """When it no longer waits for whoever is in front of the machine, in epoch ms."""
     behind: str
     """"": nothing can be cancelled."""
 
@@ -90,6 +92,7 @@ def card(r: Reader, job: Job, *, who: str, away: bool, zone: str, throughput: Th
         steps=steps(r, job, zone),
         bar=bar(job),
         how=how(r, job, away=away, zone=zone, throughput=throughput),
+        gives_up=gives_up(job),
         behind=behind(r, job) if is_open and job["cancel_at"] is None else "",
     )
 
@@ -167,6 +170,11 @@ def how(r: Reader, job: Job, *, away: bool, zone: str, throughput: Throughput | 
     if state == "cancelled":
         return t("how.cancelled_sent" if left else "how.cancelled_unsent")
     return r.text_of("how", state)
+
+
+def gives_up(job: Job) -> int | None:
+    waits = job["state"] == "running" and (job["progress"] or {}).get("phase") == "return_session"
+    return job["expires_at"] if waits and job["cancel_at"] is None else None
 
 
 _NO_ROOM: Final = re.compile(r"(\d{1,18}) bytes are needed and (\d{1,18}) are free")

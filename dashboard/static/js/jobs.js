@@ -2,7 +2,8 @@
 
 import { sendCommand } from "./commands.js";
 import { all, find, setAttribute, setText, show } from "./dom.js";
-import { t } from "./texts.js";
+import { span } from "./format.js";
+import { language, t } from "./texts.js";
 
 const OPEN = ["queued", "sent", "accepted", "running"];
 
@@ -35,6 +36,14 @@ export class Jobs {
     const words = (part) => find(part, node)?.textContent ?? "";
     const name = words("[data-job-machine]") || (find("#head h1")?.textContent ?? "");
     this.spoken.add(t("said.job", { name, what: words("[data-job-what]"), word: words("[data-job-word]") }));
+  }
+}
+
+/** How long a job still waits for whoever is in front of the machine. @param {number} now the hub's */
+export function countDown(now) {
+  for (const node of all("[data-gives-up]")) {
+    const left = Math.max(0, Number(node.dataset.givesUp) - now);
+    setText(node, t("job.gives_up", { span: span(left / 1000, language) }));
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { countJobs } from "./counts.js";
 import { Feed } from "./feed.js";
-import { Jobs } from "./jobs.js";
+import { countDown, Jobs } from "./jobs.js";
 import { LinkState } from "./link_state.js";
 import { MachineActions } from "./machine_actions.js";
 import { MachineHead } from "./machine_head.js";
@@ -59,6 +59,7 @@ export class MachineTop {
   /** What grows or fades by itself. @param {Machine} m @param {number} now */
   tick(m, now) {
     this.head.tick(m, now);
+    countDown(now);
     this.parts.tick(now);
   }
 }

@@ -32,6 +32,7 @@ const parts = new Parts(feed, (part) => {
 
 /** A deadline that comes nearer. */
 function tick() {
+  countDown(feed.clock.now());
   for (const place of all("[data-detail=deadline][data-at]")) {
     const left = Number(place.dataset.at) - feed.clock.now();
     const time = place.dataset.words;
