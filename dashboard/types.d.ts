@@ -174,8 +174,6 @@ interface HTMLElement {
   /** On the body: the page's feed, and whether leases are drawn already. */
   feed?: import("./static/js/feed.js").Feed;
   leases?: boolean;
-}
-
   palette?: (wanted: string) => void;
   /** What the page gives its keys, and the keys that were pressed before anybody listened. */
   hands?: {
@@ -183,6 +181,8 @@ interface HTMLElement {
     waiting: KeyboardEvent[];
     ready: () => void;
   };
+}
+
 /** An element as a selector finds it: the templates see to its kind, and the tests in a browser that it is there. */
 interface Part extends HTMLElement {
   dataset: Record<string, string>;

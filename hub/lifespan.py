@@ -49,6 +49,7 @@ from hub.routes import HANDLERS
 from hub.schedule import Retention, Sweeper
 from hub.server.process import LoopLag
 from hub.settings import Settings
+from hub.system.service import HubLoad
 from hub.web.auth.limits import ReadBudget
 from hub.web.auth.state import AuthState
 from hub.web.http.download_slots import DownloadSlots, HistoryReads, Playbacks
@@ -178,6 +179,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             engine.announce.listen(context[BackupRestores].on_commit)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
+            own.start_soon(context[HubLoad].run)
             own.start_soon(end_stale_watches, context.watching, context.fleet, context[Links])
             own.start_soon(RecordingKeeper(context[Recordings], settings.recording_retention_days).run)
             own.start_soon(context[Terminals].run)
@@ -208,6 +210,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         watching=Watching(), clock=engine.clock, epoch=epoch, version=PRODUCT_VERSION,
     )  # fmt: skip
     context.add(engine.links, engine.tunnels, engine.remote_sessions)
+    context.add(HubLoad(engine.links, engine.announce.lane, engine.clock))
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)
     context.add(backups, Receiving(), BackupDownloads(), DownloadLinks(), FileLists())

@@ -40,6 +40,8 @@ from hub.remote import service as remote_service
 from hub.remote.recordings import api as recordings
 from hub.remote.recordings import page as recording_page
 from hub.status import api as status
+from hub.system import api as system
+from hub.system import page as system_page
 from hub.timezone import api as timezone
 from hub.timezone import handlers as timezone_handlers
 from hub.timezone import page as zone_card
@@ -65,6 +67,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
     *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *health.OPERATIONS,
+    *system.OPERATIONS,
 )  # fmt: skip
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
@@ -106,9 +109,9 @@ OF_BACKUP = {"backup-whole": Part("backup_whole.html", backup_page.part_backup)}
 OF_FLEET = {
     "needs": Part("attention.html", machines_page.part_attention),
     "alarms": Part("alarms.html", machines_page.part_alarms),
+    "fleet-tags": Part("fleet_tags.html", machines_page.part_tags),
 }
 OF_SETTINGS = {
-    "fleet-tags": Part("fleet_tags.html", machines_page.part_tags),
     "applied": Part("applied.html", settings_page.part_applied),
     "settings": Part("settings_form.html", settings_page.part_form),
 }
@@ -121,6 +124,7 @@ OF_JOBS = {
     "job-lists": Part("job_lists.html", commands_page.part_lists),
 }
 OF_USERS = {"user-list": Part("user_list.html", users_page.part_users)}
+OF_SYSTEM = {"system": Part("system_facts.html", system_page.part_system)}
 OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 
@@ -140,11 +144,11 @@ def page_routes() -> list[BaseRoute]:
         ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
         ("/account/sessions", WebPage(home, people_page.end_sessions, action="session.manage_own")),
         ("/help", WebPage(show_help)),
+        ("/palette", WebPage(palette_page.show_palette)),
         ("/jobs", WebPage(commands_page.show_jobs)),
         ("/jobs/parts", WebPage(drawn(OF_JOBS))),
         ("/jobs/{command_id}", WebPage(commands_page.show_job)),
         ("/jobs/{command_id}/parts", WebPage(drawn(OF_JOB), cost=OF_PARTS)),
-        ("/palette", WebPage(palette_page.show_palette)),
         ("/jobs/{command_id}/cancel", WebPage(commands_page.to_job, commands_page.cancel_job)),
         ("/bulk", WebPage(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
         ("/events", WebPage(events_page.show_events)),
@@ -171,6 +175,9 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/undo", WebPage(to_machine, machines_page.undo)),
         *_of_remote_sessions(),
         *_of_backups(),
+        ("/admin", WebPage(system_page.show_admin)),
+        ("/admin/system", WebPage(system_page.show_system, action="system.read")),
+        ("/admin/system/parts", WebPage(drawn(OF_SYSTEM), action="system.read")),
         ("/admin/settings", fleet_settings),
         ("/admin/settings/parts", WebPage(drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
         *_of_users(),

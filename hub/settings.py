@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hub.kernel.objects.place import FORM, ObjectPlaceError, S3Place, s3_place
@@ -16,6 +16,8 @@ from protocol import addresses
 from protocol.zones import is_zone
 
 DEFAULT_PORT = 8001
+LAST_BACKUP: Final = "last_backup.json"
+"""In the data folder: the newest backup of the hub itself."""
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
 """The command lines', not the hub's."""
 

@@ -24,12 +24,11 @@ from dashboard import formats
 from db.queries import machines, users
 from hub.cli import output, version
 from hub.cli.data import now, open_data, settings_of, sqlite_file
-from hub.cli.hub_backup import LAST_BACKUP
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.kernel.objects.place import ObjectsError, ObjectsRefusedError
 from hub.kernel.objects.store import open_objects
 from hub.server import process
-from hub.settings import Settings
+from hub.settings import LAST_BACKUP, Settings
 from protocol.version import PRODUCT_VERSION
 
 LEAST_FREE_BYTES = 500_000_000

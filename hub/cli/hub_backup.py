@@ -45,12 +45,11 @@ from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import open_objects
 from hub.model import actors
 from hub.model.changes import EventHappened
-from hub.settings import Settings
+from hub.settings import LAST_BACKUP, Settings
 from protocol.version import PRODUCT_VERSION
 
 LEFT_OUT: Final = frozenset({"sessions", "sign_in_links", "sign_in_failures"})
 """Ended sessions and used links must not come back."""
-LAST_BACKUP: Final = "last_backup.json"
 SPARE_BYTES: Final = 64 * 1024 * 1024
 GAP_AT_LEAST: Final = 1000
 """For a clock set back meanwhile; else one a second is more than a hub gives."""

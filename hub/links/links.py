@@ -115,6 +115,8 @@ class Links:
         self._waiters: dict[str, list[asyncio.Future[CommandRow]]] = {}  # Bound: one a request that waits
         self.restarting = False
         self.takeovers = 0
+        self.frames = 0
+        """That came from machines since the start."""
         self.tally: Counter[str] = Counter()  # Bound: three names
         """Answered with an error: `refused`, `left_out` (readings and samples), `foreign` (commands)."""
 

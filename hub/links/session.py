@@ -126,6 +126,7 @@ class LinkSession:
     def receive(self, text: str) -> bool:
         """False: `wait` before the next one."""
         link = self._link
+        self._links.frames += 1
         if link.closing:
             return True
         at = time.monotonic()

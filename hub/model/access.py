@@ -72,6 +72,7 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "account.sign_out": _PEOPLE,
     "session.manage_own": _PEOPLE,
     "session.manage_all": _ADMIN,
+    "system.read": frozenset[Role]({"operator", "admin"}),
     "token.manage_own": _PEOPLE,
     "token.manage_all": _ADMIN,
     "token.create": _PEOPLE,

@@ -11,6 +11,7 @@ import resource
 import signal
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import Final
 
@@ -84,6 +85,7 @@ def _stuck_threads(timer: threading.Timer) -> bool:
 
 
 INTERVAL_S: Final = 0.05
+MINUTE_TURNS: Final = 1200
 
 
 class LoopLag:
@@ -94,6 +96,8 @@ class LoopLag:
         self._this_minute = 0.0
         self._last_minute = 0.0
         self._minute_ends = 0.0
+        self.turns: deque[float] = deque(maxlen=MINUTE_TURNS)
+        """How late each turn of the last minute was."""
 
     @property
     def recent_s(self) -> float:
@@ -108,6 +112,7 @@ class LoopLag:
             self._last_minute, self._this_minute = self._this_minute, 0.0
             self._minute_ends = now + 60.0
         self._this_minute = max(self._this_minute, late)
+        self.turns.append(late)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -25,7 +25,7 @@ from db.records import CounterRow
 from hub.cli import hub_backup
 from hub.cli.backup_file import MANIFEST, SEAL, BackupFileError, BackupReader, BackupWriter, scratch_folder
 from hub.cli.output import Exit
-from hub.settings import Settings
+from hub.settings import LAST_BACKUP, Settings
 from tests.doors.conftest import Cli, Said
 from tests.support.door_process import REPOSITORY, DoorProcess
 from tests.support.postgres import Databases
@@ -368,8 +368,8 @@ def test_objects_that_the_store_has_not_are_named(cli: Cli, data: Path, tmp_path
 
 
 def test_a_backup_that_cannot_be_noted_is_one_all_the_same(cli: Cli, backup: Path, data: Path, tmp_path: Path) -> None:
-    (data / hub_backup.LAST_BACKUP).unlink()
-    (data / hub_backup.LAST_BACKUP).mkdir()
+    (data / LAST_BACKUP).unlink()
+    (data / LAST_BACKUP).mkdir()
     said = cli("backup", tmp_path / "2.tar")
     assert (said.code, "could not note" in said.err) == (0, True)
     assert BackupReader(tmp_path / "2.tar").manifest.rows
@@ -388,9 +388,9 @@ def test_doctor_knows_the_last_one(cli: Cli, backup: Path, data: Path) -> None:
         return next(check for check in checks if check["name"] == "backup")
 
     assert (found()["verdict"], str(backup) in found()["detail"]) == ("ok", True)
-    note = json.loads((data / hub_backup.LAST_BACKUP).read_text())
-    assert (data / hub_backup.LAST_BACKUP).stat().st_mode & 0o077 == 0
-    (data / hub_backup.LAST_BACKUP).write_text(json.dumps(note | {"made_at": "2026-01-01T00:00:00Z"}))
+    note = json.loads((data / LAST_BACKUP).read_text())
+    assert (data / LAST_BACKUP).stat().st_mode & 0o077 == 0
+    (data / LAST_BACKUP).write_text(json.dumps(note | {"made_at": "2026-01-01T00:00:00Z"}))
     assert found()["verdict"] == "warn"
-    (data / hub_backup.LAST_BACKUP).unlink()
+    (data / LAST_BACKUP).unlink()
     assert (found()["verdict"], "run_hub.py backup" in found()["fix"]) == ("warn", True)

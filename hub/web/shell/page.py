@@ -45,7 +45,7 @@ logger = logging.getLogger("myrvm.pages")
 
 MAX_FORM_FIELDS: Final = 100
 NAV: Final[tuple[tuple[str, str], ...]] = (
-    ("machines", "/"), ("jobs", "/jobs"), ("events", "/events"), ("admin", "/admin/users"), ("help", "/help"),
+    ("machines", "/"), ("jobs", "/jobs"), ("events", "/events"), ("admin", "/admin"), ("help", "/help"),
 )  # fmt: skip
 
 
@@ -111,8 +111,6 @@ class Visit:
         user = self.principal
         digest = None if user is None else await attention(self.context, user, self.reader.now)
         shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("backup.download"))
-        if not self.may("user.manage"):
-            shown = tuple((name, "/admin/tokens" if name == "admin" else where) for name, where in shown)
         return PageFrame(
             user=self.principal, csrf=identify.csrf_token(self.context.settings, self.request),
             version=self.context.version, here=here(self.request),

@@ -44,6 +44,8 @@ WORK_ON_PAGE = row("role", "ok", "ok", "hidden", "who", "who", "ok")
 MANAGE_ON_PAGE = row("role", "role", "role", "hidden", "who", "who", "ok")
 UNSHOWN_KEY = row("role", "role", "role", "hidden", "who", "who", "hidden")
 PAGE_OF_ADMIN = row("role", "role", "role", "role", "who", "who", "ok")
+SYSTEM = row("role", "ok", "role", "role", "role", "role", "ok")
+SYSTEM_ON_PAGE = row("role", "ok", "role", "role", "who", "who", "ok")
 NO_PAGE = row("hidden", "hidden", "hidden", "hidden", "who", "who", "hidden")
 
 APPROVE_ON_PAGE = row("role", "ok", "role", "hidden", "who", "who", "ok")
@@ -120,6 +122,7 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/rvms/{id}/backups/{backup_id}/download": APPROVE,
     "POST /api/v2/rvms/{id}/backups/{backup_id}/verify": COMMAND,
     "GET /api/v2/backups/statistics": EVERYBODY,
+    "GET /api/v2/system": SYSTEM,
     "GET /api/v2/backups/alerts": EVERYBODY,
     "POST /api/v2/rvms/{id}/backups/{backup_id}/restore": APPROVE,
     "GET /api/v2/rvms/{id}/restores": READ,
@@ -177,10 +180,10 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /account/password": PAGE,
     "POST /account/password": PAGE,
     "GET /help": PAGE,
+    "GET /palette": PAGE,
     "GET /jobs": PAGE,
     "GET /jobs/parts": PAGE,
     "GET /jobs/{command_id}/parts": PAGE_OF_MACHINE,
-    "GET /palette": PAGE,
     "GET /jobs/{command_id}": PAGE_OF_MACHINE,
     "GET /jobs/{command_id}/cancel": PAGE_OF_MACHINE,
     "POST /jobs/{command_id}/cancel": WORK_ON_PAGE,
@@ -247,6 +250,9 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /machines/{id}/status": WORK_ON_PAGE,
     "GET /machines/{id}/undo": PAGE_OF_MACHINE,
     "POST /machines/{id}/undo": WORK_ON_PAGE,
+    "GET /admin": PAGE,
+    "GET /admin/system": SYSTEM_ON_PAGE,
+    "GET /admin/system/parts": SYSTEM_ON_PAGE,
     "GET /admin/settings": PAGE,
     "GET /admin/backups": PAGE,
     "GET /admin/settings/parts": PAGE,

@@ -1,0 +1,1 @@
+"""How the hub itself is: its load, its database, its room, its own backup."""

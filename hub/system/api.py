@@ -1,0 +1,149 @@
+"""GET /system: how the hub itself is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal
+
+import anyio
+import msgspec
+
+from hub.backups.keeper import BackupKeeper
+from hub.backups.rules import keep
+from hub.links.links import Links
+from hub.model.views import rfc3339
+from hub.system import rules
+from hub.system.rules import SystemFacts
+from hub.system.service import HubLoad, look_at_disk, size_of
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.validation import Instant
+
+
+class ConnectedMachines(msgspec.Struct):
+    """By connection. `links`: those that hold a link to this hub."""
+
+    live: int
+    late: int
+    offline: int
+    never: int
+    links: int
+
+
+class HubThroughput(msgspec.Struct):
+    """Of the last 10 s. `waiting`: samples that are not stored yet; `browsers`: pages that are open."""
+
+    frames_per_s: float
+    samples_per_s: float
+    waiting: int
+    browsers: int
+
+
+class HubLag(msgspec.Struct):
+    """How late the hub's one thread comes to its turn: in 19 of 20 turns of the last minute, and at most of the last
+    two."""
+
+    p95_s: float
+    longest_s: float
+
+
+class HubDatabase(msgspec.Struct):
+    """`size_bytes` null: it does not answer. `stalled_s`: since when nothing could be written."""
+
+    kind: Literal["sqlite", "postgresql"]
+    size_bytes: int | None
+    stalled_s: float
+
+
+class HubDisk(msgspec.Struct):
+    """Of the data folder."""
+
+    free_bytes: int | None
+    total_bytes: int | None
+
+
+class HubBackup(msgspec.Struct):
+    """The newest backup of the hub itself (`run_hub.py backup`)."""
+
+    made_at: Instant
+    file: str
+    bytes: int
+
+
+class BackupQuota(msgspec.Struct):
+    """Of all machines' backups together; `quota_bytes` 0: none. Counted once an hour."""
+
+    used_bytes: int
+    quota_bytes: int
+    full_at: Instant | None
+
+
+class SystemReport(msgspec.Struct):
+    """`warnings` are codes, worst first: database_away, disk_low, queue_long, lagging, backups_full, never_backed_up,
+    backup_old."""
+
+    version: str
+    started_at: Instant
+    machines: ConnectedMachines
+    load: HubThroughput
+    lag: HubLag
+    database: HubDatabase
+    disk: HubDisk
+    last_backup: HubBackup | None
+    backups: BackupQuota
+    recordings_mib_per_machine: int
+    warnings: list[str]
+
+
+async def show_system(call: Call) -> Answer:
+    return Answer(await report(call))
+
+
+async def report(call: Call) -> dict[str, Any]:
+    context, load = call.context, call.context[HubLoad]
+    disk = await anyio.to_thread.run_sync(look_at_disk, context.settings)
+    lag, frames = call.request.app.state.loop_lag, load.per_second()
+    counts = Counter(machine.connection for machine in context.fleet.machines.values())
+    quota, lane = context[BackupKeeper].forecast, context.announce.lane
+    full_at = quota.full_at if keep.is_near(quota, call.now) else None
+    made = disk.last_backup
+    facts = SystemFacts(
+        lag_p95_s=rules.percentile(lag.turns, 0.95),
+        waiting=lane.pending,
+        stalled_s=context.announce.stalled_s,
+        free_bytes=disk.free_bytes,
+        total_bytes=disk.total_bytes,
+        backed_up_at=None if made is None else made.made_at,
+        full_at=full_at,
+    )
+    return {
+        "version": context.version,
+        "started_at": rfc3339(load.started_at),
+        "machines": {name: counts[name] for name in ("live", "late", "offline", "never")}
+        | {"links": len(context[Links])},
+        "load": {
+            "frames_per_s": round(frames[0], 1), "samples_per_s": round(frames[1], 1), "waiting": lane.pending,
+            "browsers": len(context.feed),
+        },
+        "lag": {"p95_s": round(facts.lag_p95_s, 4), "longest_s": round(lag.recent_s, 3)},
+        "database": {
+            "kind": context.store.dialect, "size_bytes": await size_of(context.store),
+            "stalled_s": round(facts.stalled_s, 1),
+        },
+        "disk": {"free_bytes": disk.free_bytes, "total_bytes": disk.total_bytes},
+        "last_backup": None if made is None else made._asdict() | {"made_at": rfc3339(made.made_at)},
+        "backups": {
+            "used_bytes": quota.used, "quota_bytes": quota.quota,
+            "full_at": None if full_at is None else rfc3339(full_at),
+        },
+        "recordings_mib_per_machine": context.settings.recordings_mib_per_machine,
+        "warnings": rules.warnings(facts, call.now),
+    }  # fmt: skip
+
+
+OPERATIONS = (
+    Operation(
+        name="show_system", method="GET", path="/v2/system", handler=show_system, tag="Hub",
+        summary="How the hub itself is: load, lag, database, disk, its own backup", action="system.read",
+        answers={200: SystemReport},
+    ),
+)  # fmt: skip

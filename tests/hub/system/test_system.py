@@ -1,0 +1,65 @@
+"""How the hub itself is: by REST, and as a page for people."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from hub.settings import LAST_BACKUP
+from hub.system.service import HubLoad, look_at_disk
+from tests.support.api_hub import ApiHub
+
+
+async def test_the_hub_tells_of_its_load_its_database_and_its_disk(any_hub: ApiHub) -> None:
+    async with any_hub.of("operator") as operator:
+        found = (await operator.get("/api/v2/system")).json()["data"]
+        assert found["machines"] == {"live": 0, "late": 0, "offline": 0, "never": 2, "links": 0}
+        assert found["database"]["kind"] == any_hub.context.store.dialect
+        assert found["database"]["size_bytes"] > 10_000
+        assert 0 < found["disk"]["free_bytes"] <= found["disk"]["total_bytes"]
+        assert found["version"] == any_hub.context.version
+        assert (found["last_backup"], found["warnings"][-1]) == (None, "never_backed_up")
+        note = {"made_at": "2026-11-20T01:02:03Z", "file": "/backups/hub.rvm", "bytes": 1234}
+        (any_hub.context.settings.data_dir / LAST_BACKUP).write_text(json.dumps(note))
+        found = (await operator.get("/api/v2/system")).json()["data"]
+        assert found["last_backup"] == note | {"made_at": "2026-11-20T01:02:03.000Z"}
+        assert "never_backed_up" not in found["warnings"]
+
+
+async def test_a_broken_note_of_a_backup_is_none(any_hub: ApiHub) -> None:
+    settings = any_hub.context.settings
+    for text in ("", "[]", "{}", '{"made_at": 5, "file": "x", "bytes": 1}', '{"made_at": "soon"}'):
+        (settings.data_dir / LAST_BACKUP).write_text(text)
+        assert look_at_disk(settings).last_backup is None
+
+
+async def test_frames_and_samples_are_counted_by_the_second(hub: ApiHub) -> None:
+    load = hub.context[HubLoad]
+    links, lane = load._links, load._lane
+    load._marks.clear()
+    load.note(100.0)
+    links.frames += 50
+    lane.committed += 20
+    load.note(105.0)
+    assert load.per_second() == (10.0, 4.0)
+
+
+async def test_every_role_finds_what_it_may_administer(hub: ApiHub) -> None:
+    async with hub.browser(await hub.add_session("admin")) as admin:
+        page = (await admin.get("/admin")).text
+        assert re.findall(r'<h2><a href="(/admin/\w+)">', page) == [
+            "/admin/users", "/admin/tokens", "/admin/settings", "/admin/system",
+        ]  # fmt: skip
+        assert "never backed up" in page
+        shown = (await admin.get("/admin/system")).text
+        assert 'id="system"' in shown
+        assert "Messages from machines" in shown
+        admin.headers["Accept-Language"] = "id"
+        assert "Pesan dari mesin" in (await admin.get("/admin/system")).text
+        assert (await admin.get("/admin/system/parts?of=system")).status_code == 200
+    async with hub.browser(await hub.add_session("viewer")) as viewer:
+        page = (await viewer.get("/admin")).text
+        assert re.findall(r'<h2><a href="(/admin/\w+)">', page) == ["/admin/tokens", "/admin/settings"]
+        assert "You need the role Administrator" in page
+        assert "never backed up" not in page
+        assert (await viewer.get("/admin/system")).status_code == 403
