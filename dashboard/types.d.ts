@@ -174,13 +174,9 @@ interface HTMLElement {
   /** On the body: the page's feed, and whether leases are drawn already. */
   feed?: import("./static/js/feed.js").Feed;
   leases?: boolean;
+  /** What opens the palette ("open") or goes to a neighbour ("1", "-1"), and what finds in it. */
   palette?: (wanted: string) => void;
-  /** What the page gives its keys, and the keys that were pressed before anybody listened. */
-  hands?: {
-    actions: Record<string, (event: KeyboardEvent) => void>;
-    waiting: KeyboardEvent[];
-    ready: () => void;
-  };
+  found?: (wanted: string) => void;
 }
 
 /** An element as a selector finds it: the templates see to its kind, and the tests in a browser that it is there. */

@@ -1,6 +1,5 @@
-"""Shows `/palette`: every page, action and machine that somebody may go to, as one list of links; a script finds in it.
-
-Knows the addresses of pages and not the pages."""
+"""Shows `/machines/palette`: pages, actions and machines that somebody may go to, as links; a script finds in them.
+Knows the addresses of pages, not the pages."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
 import { age, clock, day, reading, span, zoneAhead, zoneLabel } from "./format.js";
 import { heard } from "./freshness.js";
-import { LiveRange } from "./live_range.js";
+import { LiveRange, utc } from "./live_range.js";
 import { Series, WINDOW_MS } from "./series.js";
 import { language, t } from "./texts.js";
 
@@ -191,8 +191,7 @@ export class Charts {
   hoverOthers(figure, event) {
     if (!event.event || performance.now() - this.hovered < 50) return;
     this.hovered = performance.now();
-    for (const other of this.others(figure))
-      window.Plotly.Fx.hover(other.plot, { xval: event.xvals?.[0] ?? event.points[0].x });
+    for (const other of this.others(figure)) window.Plotly.Fx.hover(other.plot, { xval: utc(event.points[0].x) }); // Plotly takes no text there
   }
 
   /** @param {number} now @param {any} spec @param {(ms: number) => string} there */

@@ -1,28 +1,54 @@
-// Keys, menus and the palette come with somebody's first move on the page (views/hands.js), for most visits only look.
+// Keys of the page. None works while somebody types, and none does anything that cannot be undone. Menus, the theme and
+// the palette come with somebody's first move (views/hands.js): most visits only look.
 
-import { make } from "./dom.js";
+import { all, find, make } from "./dom.js";
 
-const MOVES = ["keydown", "pointermove", "pointerdown"];
+const TYPING = "input, textarea, select, [contenteditable]";
+const CHORD_MS = 1200;
 
-/** @param {Record<string, (event: KeyboardEvent) => void>} actions of the page, by key or by chord like "g m" */
+/** @param {Record<string, (event: KeyboardEvent) => void>} actions by key, or by chord like "g m" */
 export function keyboard(actions) {
   const { body } = document;
-  /** @type {KeyboardEvent[]} */
-  const waiting = [];
-  /** @param {Event} event */
-  const bring = (event) => {
-    if (event instanceof KeyboardEvent) {
-      // What the browser would do with it meanwhile cannot be taken back.
-      if (event.target === body ? event.key === "/" : event.key === "k" && (event.ctrlKey || event.metaKey))
-        event.preventDefault();
-      waiting.push(event);
+  let first = "";
+  let at = 0;
+  /** @param {string} wanted */
+  const palette = (wanted) => {
+    if (body.palette) return body.palette(wanted);
+    body.dataset.wants = wanted;
+    return undefined;
+  };
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
+  const every = {
+    "?": () => find("#shortcuts")?.showModal(),
+    "g m": () => location.assign("/"),
+    "g j": () => location.assign("/jobs"),
+    "g e": () => location.assign("/events"),
+    "[": () => palette("-1"),
+    "]": () => palette("1"),
+    ...actions,
+  };
+  const bring = () => document.head.append(make("script", { type: "module", src: body.dataset.hands ?? "" }));
+  for (const move of ["keydown", "pointermove", "pointerdown"]) document.addEventListener(move, bring, { once: true });
+  document.addEventListener("keydown", (event) => {
+    const target = /** @type {Part} */ (event.target);
+    const special = event.ctrlKey || event.metaKey;
+    // Meant for what is on its way.
+    if (body.dataset.wants) return event.preventDefault();
+    if (event.key === "k" && special && !target.closest?.(".xterm")) {
+      event.preventDefault();
+      return palette("open");
     }
-    if (body.hands) return;
-    body.hands = { actions, waiting, ready };
-    document.head.append(make("script", { type: "module", src: body.dataset.hands ?? "" }));
-  };
-  const ready = () => {
-    for (const move of MOVES) document.removeEventListener(move, bring);
-  };
-  for (const move of MOVES) document.addEventListener(move, bring);
+    if (event.key === "Escape" && target.matches?.(TYPING)) return target.blur();
+    if (special || event.altKey || event.isComposing || find("dialog[open]")) return;
+    // A radio button is no place to type; its arrow keys stay its own because no action has them.
+    if (target.matches?.(TYPING) && target.type !== "radio") return;
+    const chord = event.timeStamp - at < CHORD_MS ? `${first} ${event.key}` : event.key;
+    const tab = /^[1-6]$/.test(event.key) && all(".machine > .tabs a")[Number(event.key) - 1];
+    const action = tab ? () => tab.click() : (every[chord] ?? every[event.key]);
+    first = event.key;
+    at = event.timeStamp;
+    if (!action) return;
+    event.preventDefault();
+    action(event);
+  });
 }

@@ -2,7 +2,7 @@
 
 // Plotly writes an axis's dates without a zone; read as they stand they would be taken for this computer's.
 /** @param {unknown} value */
-const utc = (value) => (typeof value === "string" ? Date.parse(`${value.replace(" ", "T")}Z`) : Number(value));
+export const utc = (value) => (typeof value === "string" ? Date.parse(`${value.replace(" ", "T")}Z`) : Number(value));
 
 export class LiveRange {
   /** @param {number} width of the window, ms */

@@ -2,7 +2,6 @@
 
 import { all, find, setAttribute } from "./dom.js";
 
-/** What Escape does to them. @returns {(event: KeyboardEvent) => void} */
 export function menus() {
   for (const button of all("button[name=theme]"))
     button.addEventListener("click", (event) => changeTheme(event, button));
@@ -10,12 +9,12 @@ export function menus() {
   document.addEventListener("click", (event) => {
     for (const menu of every) if (menu.open && !menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
   });
-  return (event) => {
+  document.addEventListener("keydown", (event) => {
     const menu = event.key === "Escape" && every.find((each) => each.open);
     if (!menu) return;
     menu.open = false;
     find("summary", menu).focus();
-  };
+  });
 }
 
 /**

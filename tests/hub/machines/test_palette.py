@@ -11,7 +11,7 @@ from tests.support.api_hub import ApiHub
 
 
 async def listed(browser: httpx.AsyncClient, of: str = "") -> list[tuple[str, str]]:
-    answer = await browser.get(f"/palette?rvm={of}")
+    answer = await browser.get(f"/machines/palette?rvm={of}")
     assert answer.status_code == 200
     return re.findall(r'<a href="([^"]*)" tabindex="-1"><svg.*?</svg><bdi>([^<]*)</bdi>', answer.text)
 

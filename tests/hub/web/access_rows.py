@@ -180,7 +180,7 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /account/password": PAGE,
     "POST /account/password": PAGE,
     "GET /help": PAGE,
-    "GET /palette": PAGE,
+    "GET /machines/palette": PAGE,
     "GET /jobs": PAGE,
     "GET /jobs/parts": PAGE,
     "GET /jobs/{command_id}/parts": PAGE_OF_MACHINE,

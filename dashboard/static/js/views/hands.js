@@ -1,16 +1,31 @@
-// What answers somebody's hands on any page: its keys, menus that shut, the theme. Fetched with the first move.
+// What answers somebody's hands on any page beside its keys: menus that shut, the theme, and the way into the palette.
 
-import { keys } from "../keys.js";
+import { find, make } from "../dom.js";
 import { menus } from "../menus.js";
 
-const { actions, waiting, ready } = document.body.hands ?? { actions: {}, waiting: [], ready: () => {} };
-const shut = menus();
-const act = keys(actions);
-/** @param {KeyboardEvent} event */
-const press = (event) => {
-  shut(event);
-  act(event);
+const { body } = document;
+menus();
+
+/** Comes with its first use; until then it is a field to type in. */
+function open() {
+  if (find("#palette")) return;
+  const before = /** @type {Part | null} */ (document.activeElement);
+  const dialog = make("dialog", { id: "palette" }, make("input", { type: "search" }));
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    before?.focus();
+  });
+  body.append(dialog);
+  dialog.showModal();
+}
+
+/** @param {string} wanted */
+body.palette = (wanted) => {
+  if (wanted === "open") open();
+  if (body.found) return body.found(wanted);
+  body.dataset.found = wanted;
+  if (body.dataset.palette) document.head.append(make("script", { type: "module", src: body.dataset.palette }));
+  return undefined;
 };
-ready();
-for (const event of waiting) press(event);
-document.addEventListener("keydown", press);
+if (body.dataset.wants) body.palette(body.dataset.wants);
+body.dataset.wants = "";

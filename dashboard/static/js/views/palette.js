@@ -11,20 +11,21 @@ const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 /** @returns {Promise<Part | null>} */
 async function bring() {
-  const answer = await fetch(`/palette?rvm=${body.dataset.id ?? ""}`, { credentials: "same-origin" });
+  const answer = await fetch(`/machines/palette?rvm=${body.dataset.id ?? ""}`, { credentials: "same-origin" });
   if (!answer.ok || answer.redirected) return null;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   return find("#palette", fresh);
 }
 
+/** The field stands open already; what it finds comes around it. */
 async function open() {
-  if (find("#palette")?.open) return;
-  const dialog = await bring();
-  if (!dialog || find("#palette")?.open) return;
-  find("#palette")?.remove();
-  const before = /** @type {Part | null} */ (document.activeElement);
-  body.append(dialog);
-  const input = find("input", dialog);
+  const fresh = await bring();
+  const dialog = find("#palette");
+  if (!fresh || !dialog) return dialog?.close();
+  const input = find("input", fresh);
+  input.value = find("input", dialog).value;
+  setAttribute(dialog, "aria-label", fresh.getAttribute("aria-label"));
+  dialog.replaceChildren(...fresh.children);
   const options = all("li", dialog).map((node) => ({ node, text: node.textContent.toLowerCase() }));
   /** @type {Part[]} */
   let shown = [];
@@ -62,13 +63,9 @@ async function open() {
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    before?.focus();
-  });
-  dialog.showModal();
   narrow();
   input.focus();
+  return undefined;
 }
 
 /** The machine before (-1) or after (1) this one in the order of their names, at the same tab. @param {number} way */
@@ -82,5 +79,5 @@ async function step(way) {
 }
 
 /** @param {string} wanted */
-body.palette = (wanted) => (wanted === "open" ? open() : step(Number(wanted)));
-body.palette(body.dataset.wants ?? "open");
+body.found = (wanted) => (wanted === "open" ? open() : step(Number(wanted)));
+body.found(body.dataset.found ?? "");

@@ -1,0 +1,162 @@
+"""Reading at a glance: tags and groups, the palette, charts that fit and move together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from hub.cli.data import open_data
+from hub.lifespan import utc_now
+from hub.machines.rules import edited
+from tests.browser.conftest import Stage
+from tests.support.browser import Tab, tab
+from tests.support.until import until_answered
+
+SIZES: list[dict[str, Any]] = [{"width": 1440, "height": 900}, {"width": 390, "height": 844}]
+WIDE = "document.documentElement.scrollWidth > innerWidth"
+HEADS = "rows => rows.map(row => row.dataset.group !== undefined ? `[${row.innerText.trim()}]` : row.dataset.id)"
+
+
+async def tag(stage: Stage, number: int, site: str | None, *tags: str) -> None:
+    """As the command line does it: from another process."""
+    async with open_data(stage.hub.settings, create=False) as opened:
+        values = {"location_description": site, "tags": tags or None}
+        await opened.commit(*edited(stage.keys[number - 1].id, values, utc_now()))
+
+
+async def rows(page: Tab) -> list[str]:
+    """The rows that are shown and the heads among them."""
+    shown = page.page.locator("tbody tr:not([hidden])")
+    found: list[str] = await shown.evaluate_all(HEADS)
+    return found
+
+
+@pytest.mark.parametrize("viewport", SIZES)
+async def test_a_tag_filters_and_machines_stand_in_groups_that_follow_the_feed(
+    stage: Stage, viewport: dict[str, int]
+) -> None:
+    await tag(stage, 1, "Pasar Baru", "mall", "west")
+    await tag(stage, 2, "Aula", "west")
+    async with tab(stage.browser, stage.hub, viewport=viewport) as page:
+        await page.open("/")
+        await page.live()
+        await page.page.locator('[data-tag="mall"]').click()
+        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(1)
+        assert page.page.url.endswith("/?tag=mall")
+        await expect(page.page.locator("#filters .filter")).to_contain_text("mall")
+        await page.page.locator('[data-tag="mall"]').click()
+        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(3)
+        await page.page.locator("select[name=group]").select_option("site")
+        await page.page.wait_for_url("**/?group=site")
+        await page.live()
+        ids = [str(key.id) for key in stage.keys]
+        assert await rows(page) == ["[Aula 1]", ids[1], "[Pasar Baru 1]", ids[0], "[No site 1]", ids[2]]
+        await tag(stage, 3, "Aula", "west")
+        await expect(page.page.locator('[data-group="Aula"]')).to_contain_text("2")
+        await page.page.mouse.move(0, 0)
+        await expect(page.page.locator('[data-group=""]')).to_have_count(0)
+        assert await rows(page) == ["[Aula 2]", ids[1], ids[2], "[Pasar Baru 1]", ids[0]]
+        await expect(page.page.locator('[data-tag="west"]')).to_contain_text("3")
+        assert not await page.page.evaluate(WIDE)
+        assert page.faults == []
+
+
+async def test_without_script_tags_and_groups_are_links_and_a_form(stage: Stage) -> None:
+    await tag(stage, 1, "Pasar Baru", "mall")
+    async with tab(stage.browser, stage.hub, java_script_enabled=False, locale="id-ID") as page:
+        await page.open("/")
+        await page.page.locator(".kinds a").click()
+        assert [row.partition("/")[0] for row in await page.page.locator("tbody tr th a").all_inner_texts()] == [
+            "RVM-001"
+        ]
+        await page.page.locator("select[name=group]").select_option("status")
+        await page.page.get_by_role("button", name="Terapkan").click()
+        await expect(page.page.locator(".machines .group")).to_contain_text("Aktif")
+
+
+@pytest.mark.parametrize(("viewport", "language"), [(SIZES[0], "en-GB"), (SIZES[1], "id-ID")])
+async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
+    stage: Stage, viewport: dict[str, int], language: str
+) -> None:
+    async with tab(stage.browser, stage.hub, viewport=viewport, locale=language) as page:
+        await page.open("/help")
+        await page.page.keyboard.press("Control+k")
+        box = page.page.locator("#palette input")
+        await expect(box).to_be_focused()
+        await page.page.keyboard.type("rvm-002")
+        await expect(box).to_have_value("rvm-002")
+        await expect(page.page.locator("#palette li:not([hidden])")).to_have_count(1)
+        await page.page.keyboard.press("Enter")
+        await page.page.wait_for_url(f"**/machines/{stage.keys[1].id}")
+        await page.live()
+        await page.page.keyboard.press("Control+k")
+        await page.page.keyboard.type("nonsense")
+        await expect(page.page.locator("#palette [data-none]")).to_be_visible()
+        await box.fill("")
+        await page.page.keyboard.press("ArrowDown")
+        await expect(page.page.locator("#palette [aria-selected=true]")).to_contain_text("RVM-002")
+        assert not await page.page.evaluate(WIDE)
+        await page.page.keyboard.press("Escape")
+        await expect(page.page.locator("#palette")).to_have_count(0)
+        await page.page.keyboard.press("5")
+        await page.page.wait_for_url("**/settings")
+        await page.page.keyboard.press("]")
+        await page.page.wait_for_url(f"**/machines/{stage.keys[2].id}/settings")
+        await page.page.keyboard.press("[")
+        await page.page.wait_for_url(f"**/machines/{stage.keys[1].id}/settings")
+        assert page.faults == []
+
+
+async def test_keys_work_before_the_rest_of_the_hands_has_come(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/")
+        await page.live()
+        assert not await page.page.evaluate("[...document.scripts].some(s => s.src.includes('hands'))")
+        await page.page.keyboard.press("/")
+        await expect(page.page.locator("#tools [name=q]")).to_be_focused()
+        assert await page.page.locator("#tools [name=q]").input_value() == ""
+        assert page.faults == []
+
+
+PLOT = "document.querySelector('[data-chart={}] [data-plot]')"
+HOVERED = "[data-chart=temperature] .hoverlayer :is(.hovertext, .legend)"
+
+
+async def test_charts_come_first_fit_what_they_show_and_share_the_pointer(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, viewport=SIZES[0]) as page:
+        await page.open(f"/machines/{stage.keys[0].id}")
+        await page.live()
+        places = "['#charts', '#zone'].map(id => document.querySelector(id).getBoundingClientRect().top)"
+        charts, zone = await page.page.evaluate(places)
+        assert charts < zone
+        shown = f"{PLOT.format('temperature')}.layout?.yaxis.range[0] >= 40"
+        await until_answered(lambda: page.page.evaluate(shown))
+        low, high = await page.page.evaluate(f"{PLOT.format('temperature')}.layout.yaxis.range")
+        limit = (await page.page.evaluate("JSON.parse(document.body.dataset.limits)"))["temperature"]
+        assert (low < 50, high > limit, high - low < 70) == (True, True, True), (low, high)
+        load = page.page.locator("[data-chart=load] .plot")
+        await load.scroll_into_view_if_needed()
+        some = f"{PLOT.format('load')}.data?.[0].x.length > 4"
+        await until_answered(lambda: page.page.evaluate(some))
+        box = await load.bounding_box()
+        assert box is not None
+        for step in range(12):
+            await page.page.mouse.move(box["x"] + box["width"] - 68 - step % 3, box["y"] + 100)
+        await expect(page.page.locator(HOVERED)).not_to_have_count(0)
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("viewport", SIZES)
+async def test_the_hub_tells_of_itself_and_goes_on(stage: Stage, viewport: dict[str, int]) -> None:
+    async with tab(stage.browser, stage.hub, viewport=viewport) as page:
+        await page.open("/admin")
+        await page.page.get_by_role("link", name="Hub", exact=True).click()
+        await page.live()
+        frames = page.page.locator("#system-load + dl dd").first
+        await expect(frames).not_to_have_text("0.0/s")
+        first = await page.page.locator("#system").get_attribute("data-until")
+        await expect(page.page.locator("#system")).not_to_have_attribute("data-until", str(first))
+        assert not await page.page.evaluate(WIDE)
+        assert page.faults == []
