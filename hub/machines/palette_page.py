@@ -22,7 +22,8 @@ MOST_MACHINES: Final = 2000
 PAGES: Final = (
     ("nav.machines", "/", ""), ("nav.jobs", "/jobs", ""), ("nav.events", "/events", ""),
     ("users", "/admin/users", "user.manage"), ("tokens", "/admin/tokens", "token.manage_own"),
-    ("fleet_settings", "/admin/settings", "fleet_config.read"), ("add", "/machines/add", "machine.manage"),
+    ("fleet_settings", "/admin/settings", "fleet_config.read"), ("fleet_backups", "/admin/backups", "backup.read"),
+    ("system", "/admin/system", "system.read"), ("add", "/machines/add", "machine.manage"),
     ("menu.account", "/account", ""), ("nav.help", "/help", ""),
 )  # fmt: skip
 """Text, address, and the action that it needs."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import anyio
 import msgspec
 
-from hub.backups.keeper import BackupKeeper
+from hub.backups.keeper import GIB, BackupKeeper
 from hub.backups.rules import keep
 from hub.links.links import Links
 from hub.model.views import rfc3339
@@ -70,9 +70,9 @@ class HubBackup(msgspec.Struct):
 
 
 class BackupQuota(msgspec.Struct):
-    """Of all machines' backups together; `quota_bytes` 0: none. Counted once an hour."""
+    """Of all machines' backups together; `quota_bytes` 0: none. Counted once an hour; `used_bytes` null: not yet."""
 
-    used_bytes: int
+    used_bytes: int | None
     quota_bytes: int
     full_at: Instant | None
 
@@ -104,7 +104,7 @@ async def report(call: Call) -> dict[str, Any]:
     lag, frames = call.request.app.state.loop_lag, load.per_second()
     counts = Counter(machine.connection for machine in context.fleet.machines.values())
     quota, lane = context[BackupKeeper].forecast, context.announce.lane
-    full_at = quota.full_at if keep.is_near(quota, call.now) else None
+    full_at = quota.full_at if quota is not None and keep.is_near(quota, call.now) else None
     made = disk.last_backup
     facts = SystemFacts(
         lag_p95_s=rules.percentile(lag.turns, 0.95),
@@ -132,7 +132,8 @@ async def report(call: Call) -> dict[str, Any]:
         "disk": {"free_bytes": disk.free_bytes, "total_bytes": disk.total_bytes},
         "last_backup": None if made is None else made._asdict() | {"made_at": rfc3339(made.made_at)},
         "backups": {
-            "used_bytes": quota.used, "quota_bytes": quota.quota,
+            "used_bytes": None if quota is None else quota.used,
+            "quota_bytes": context.settings.backup_fleet_quota_gib * GIB,
             "full_at": None if full_at is None else rfc3339(full_at),
         },
         "recordings_mib_per_machine": context.settings.recordings_mib_per_machine,

@@ -15,7 +15,8 @@ from protocol.instants import parse
 EVERY_MS: Final = 5000
 ADMIN_PAGES: Final = (
     ("users", "/admin/users", "user.manage"), ("tokens", "/admin/tokens", "token.manage_own"),
-    ("fleet_settings", "/admin/settings", "fleet_config.read"), ("system", "/admin/system", "system.read"),
+    ("fleet_settings", "/admin/settings", "fleet_config.read"), ("fleet_backups", "/admin/backups", "backup.read"),
+    ("system", "/admin/system", "system.read"),
 )  # fmt: skip
 """Name, address, and the action that it needs."""
 
@@ -69,7 +70,7 @@ def _facts(visit: Visit, found: Mapping[str, Any]) -> list[tuple[str, list[tuple
         ]),
         ("backups", [
             (t("system.own"), t("never_yet") if made is None else f"{ago(made['made_at'])}, {r.amount(made['bytes'])}"),
-            (t("system.used"), r.amount(quota["used_bytes"])),
+            (t("system.used"), amount(quota["used_bytes"])),
             (t("system.quota"), r.amount(quota["quota_bytes"]) if quota["quota_bytes"] else t("system.no_quota")),
             (t("system.recordings"), t("system.per_machine", size=recordings)),
         ]),

@@ -48,7 +48,7 @@ async def test_every_role_finds_what_it_may_administer(hub: ApiHub) -> None:
     async with hub.browser(await hub.add_session("admin")) as admin:
         page = (await admin.get("/admin")).text
         assert re.findall(r'<h2><a href="(/admin/\w+)">', page) == [
-            "/admin/users", "/admin/tokens", "/admin/settings", "/admin/system",
+            "/admin/users", "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/system",
         ]  # fmt: skip
         assert "never backed up" in page
         shown = (await admin.get("/admin/system")).text
@@ -59,7 +59,11 @@ async def test_every_role_finds_what_it_may_administer(hub: ApiHub) -> None:
         assert (await admin.get("/admin/system/parts?of=system")).status_code == 200
     async with hub.browser(await hub.add_session("viewer")) as viewer:
         page = (await viewer.get("/admin")).text
-        assert re.findall(r'<h2><a href="(/admin/\w+)">', page) == ["/admin/tokens", "/admin/settings"]
+        assert re.findall(r'<h2><a href="(/admin/\w+)">', page) == [
+            "/admin/tokens",
+            "/admin/settings",
+            "/admin/backups",
+        ]
         assert "You need the role Administrator" in page
         assert "never backed up" not in page
         assert (await viewer.get("/admin/system")).status_code == 403
