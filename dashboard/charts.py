@@ -119,7 +119,7 @@ def _layout(token: Mapping[str, str], language: str, unit: str, legend: bool) ->
 def _threshold(figure: Any, value: float, dash: str, words: str, token: Mapping[str, str]) -> None:
     figure.add_shape(
         type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value,
-        line={"color": token["muted"], "width": 1, "dash": dash}, layer="below",
+        line={"color": token["muted"], "width": 1, "dash": dash}, layer="between",
     )  # fmt: skip
     figure.add_annotation(
         xref="paper", x=1, xanchor="left", yref="y", y=value, text=words, showarrow=False, xshift=4,

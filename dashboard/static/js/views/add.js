@@ -1,5 +1,6 @@
 // Adding a machine: waits on this page until the new machine reports.
 
+import { crumb } from "../crumb.js";
 import { find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { fields } from "../fields.js";
@@ -42,4 +43,5 @@ if (id) setTimeout(() => show(find("#problems"), feed.fleet.machines.get(id)?.co
 fields();
 guardButtons();
 keyboard({});
+crumb();
 feed.start();
