@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -230,3 +230,17 @@ async def removed_machines(store: Store) -> list[int]:
 
 def delete_samples(rvm_id: int, limit: int) -> Write:
     return Write(_DELETE_SOME, {"key_id": rvm_id, "key_limit": limit})
+
+
+_SIZE: Final = {
+    "sqlite": sa.select(sa.literal_column("page_count * page_size").label("size")).select_from(
+        sa.text("pragma_page_count(), pragma_page_size()")
+    ),
+    "postgresql": sa.select(sa.func.pg_database_size(sa.func.current_database()).label("size")),
+}
+
+
+async def database_size(store: Store) -> int:
+    """Bytes, of which the samples are most."""
+    row = await store.fetch_one(_SIZE[store.dialect])
+    return 0 if row is None else int(row["size"])

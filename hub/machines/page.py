@@ -21,7 +21,7 @@ from hub.commands import service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
 from hub.machines import tab
 from hub.machines.key_page import first_run
-from hub.metrics import trends
+from hub.metrics import service as metrics_service
 from hub.model import trend, views
 from hub.model.access import role_needed
 from hub.model.actors import row_id, whole_number
@@ -164,7 +164,9 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
 
 async def _complete_trends(visit: Visit, rvm_ids: Iterable[int]) -> None:
     machines = visit.context.fleet.machines
-    await trends.complete(visit.context.store, [machines[n] for n in rvm_ids if n in machines], visit.now)
+    await metrics_service.complete_trends(
+        visit.context.store, [machines[n] for n in rvm_ids if n in machines], visit.now
+    )
 
 
 def _gap(machine: Machine) -> int:

@@ -61,7 +61,7 @@ class HubDisk(msgspec.Struct):
     total_bytes: int | None
 
 
-class HubBackup(msgspec.Struct):
+class NewestHubBackup(msgspec.Struct):
     """The newest backup of the hub itself (`run_hub.py backup`)."""
 
     made_at: Instant
@@ -88,7 +88,7 @@ class SystemReport(msgspec.Struct):
     lag: HubLag
     database: HubDatabase
     disk: HubDisk
-    last_backup: HubBackup | None
+    last_backup: NewestHubBackup | None
     backups: BackupQuota
     recordings_mib_per_machine: int
     warnings: list[str]

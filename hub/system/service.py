@@ -16,7 +16,7 @@ import anyio
 
 from db.engine.store import Store
 from db.errors import StoreError
-from db.queries import system as queries
+from db.queries import samples
 from hub.kernel.samples_lane import SamplesLane
 from hub.links.links import Links
 from hub.settings import LAST_BACKUP, Settings
@@ -90,7 +90,7 @@ async def size_of(store: Store) -> int | None:
     """Of the database; None while it does not answer."""
     with anyio.move_on_after(SIZE_WITHIN_S):
         try:
-            return await queries.size_bytes(store)
+            return await samples.database_size(store)
         except StoreError:
             return None
     return None

@@ -20,7 +20,7 @@ WITHIN_S: Final = 0.5
 STEP: Final = timedelta(milliseconds=STEP_MS)
 
 
-async def complete(store: Store, machines: Iterable[Machine], now: datetime) -> None:
+async def complete_trends(store: Store, machines: Iterable[Machine], now: datetime) -> None:
     """What is not there in time, or while the database is away, comes with the next page."""
     lacking = {machine.id: machine for machine in machines if not machine.trend.complete}
     if not lacking:
