@@ -45,6 +45,8 @@ BLANK: dict[str, Any] = {
 
 MOST_ASKED: Final = 3  # Administrators that are named
 Head = tuple[str, str, str]
+KIOSK_S: Final = 20
+KIOSK_LEAST_S: Final = 5
 MOST_TAGS: Final = 40  # Chips above the table
 MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
 
@@ -75,6 +77,7 @@ async def _fleet(visit: Visit) -> Response:
         matching=len(in_order),
         rows=rows,
         heads=_heads(visit, in_order, shown, query.group),
+        kiosk=_kiosk(visit),
         tags=_tags(shown_views),
         counts=counts,
         blank={**BLANK, "status_since": visit.reader.now},
@@ -127,6 +130,13 @@ async def part_attention(visit: Visit) -> dict[str, Any]:
 async def part_alarms(visit: Visit) -> dict[str, Any]:
     found = await attention(visit.context, visit.user, visit.reader.now)
     return {"alarms": len(found.troubles), "alarms_until": found.until}
+
+
+def _kiosk(visit: Visit) -> int:
+    """After how many seconds a screen on the wall turns to the next group (`?kiosk=1&each=20`); 0: none."""
+    asked = visit.request.query_params
+    each = whole_number(asked.get("each", ""), 600)
+    return 0 if asked.get("kiosk") != "1" else KIOSK_S if each is None else max(KIOSK_LEAST_S, each)
 
 
 async def part_tags(visit: Visit) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -159,4 +160,28 @@ async def test_the_hub_tells_of_itself_and_goes_on(stage: Stage, viewport: dict[
         first = await page.page.locator("#system").get_attribute("data-until")
         await expect(page.page.locator("#system")).not_to_have_attribute("data-until", str(first))
         assert not await page.page.evaluate(WIDE)
+        assert page.faults == []
+
+
+@pytest.mark.parametrize(("viewport", "language"), [(SIZES[0], "en-GB"), (SIZES[1], "id-ID")])
+async def test_a_screen_on_the_wall_shows_a_clock_and_one_group_after_the_other(
+    stage: Stage, viewport: dict[str, int], language: str
+) -> None:
+    await tag(stage, 1, "Pasar Baru", "mall")
+    async with tab(stage.browser, stage.hub, viewport=viewport, locale=language) as page:
+        await page.open("/?group=site")
+        await page.page.locator(".kiosk-way a").click()
+        await page.page.wait_for_url("**/?group=site&kiosk=1")
+        await expect(page.page.locator("body")).to_have_attribute("data-kiosk", "20")
+        await page.open("/?group=site&kiosk=1&each=1")
+        await page.live()
+        await expect(page.page.locator("#kiosk-updated")).to_contain_text("ago" if language == "en-GB" else "lalu")
+        await expect(page.page.locator("#kiosk-clock")).to_have_text(re.compile(r"^[0-2]\d[:.][0-5]\d$"))
+        await expect(page.page.locator("header.top")).to_be_hidden()
+        await expect(page.page.locator("#tools")).to_be_hidden()
+        await expect(page.page.locator("body")).to_have_attribute("data-turn", "1")
+        assert not await page.page.evaluate(WIDE)
+        await page.page.locator("#kiosk a").click()
+        await page.page.wait_for_url("**/?group=site")
+        await expect(page.page.locator("#tools")).to_be_visible()
         assert page.faults == []
