@@ -4,12 +4,14 @@ one table of cases holds both to it."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+from dashboard.reader import Reader
 from dashboard.trouble import RESTING, View, is_connected
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
@@ -30,6 +32,11 @@ REVERSED_AT_FIRST = frozenset({"capacity", *METRICS, "backup"})
 """Readings: highest first; backup: none, then oldest first."""
 
 
+Head = tuple[str, str, str]
+KIOSK_S = 20
+KIOSK_LEAST_S = 5
+MOST_TAGS = 40
+"""Chips above the table."""
 NAMES_KEPT = 4096
 PAGE = 100
 """Rows written by the hub; the script adds the others."""
@@ -187,3 +194,27 @@ def grouped(in_order: list[View], query: FleetQuery) -> list[View]:
     if group == "status":
         return sorted(in_order, key=lambda view: STATUS_ORDER[view["effective_status"]])
     return sorted(in_order, key=lambda view: (not group_of(view, group), natural(group_of(view, group))))
+
+
+def tag_counts(listed: Iterable[View]) -> list[tuple[str, int]]:
+    """Tags of most machines first, and how many have each; MOST_TAGS of them."""
+    counts = Counter(tag for view in listed for tag in view["tags"])
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_TAGS]
+
+
+def heads(in_order: Iterable[View], shown: Sequence[int], group: str, r: Reader) -> dict[int, Head]:
+    """By the first machine of each group that a page of rows shows: the group, its name, and of how many."""
+    if not group:
+        return {}
+    keys = {view["id"]: group_of(view, group) for view in in_order}
+    counts = Counter(keys.values())
+    first = {keys[rvm_id]: rvm_id for rvm_id in reversed(shown)}
+    names = {key: r.t(f"status.{key}") if group == "status" else key or r.t(f"group.none.{group}") for key in first}
+    return {rvm_id: (key, names[key], r.number(counts[key])) for key, rvm_id in first.items()}
+
+
+def kiosk(params: Mapping[str, str]) -> int:
+    """After how many seconds a screen on the wall turns to the next group (`?kiosk=1&each=20`); 0: none."""
+    each = params.get("each", "")
+    wanted = int(each) if re.fullmatch("[1-9][0-9]{0,2}", each) else KIOSK_S
+    return max(KIOSK_LEAST_S, wanted) if params.get("kiosk") == "1" else 0

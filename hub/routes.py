@@ -132,8 +132,6 @@ def page_routes() -> list[BaseRoute]:
     """Put last: the final one takes every address."""
     overview = machines_page.Overview({"z": zone_card.card})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
-    save = settings_page.save_fleet_settings
-    fleet_settings = WebPage(settings_page.show_fleet_settings, save, action="fleet_config.read", most_fields=FIELDS)
     listed = [
         ("/", WebPage(machines_page.show_fleet, cost=OF_FLEET_PAGE)),
         ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
@@ -175,6 +173,19 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/undo", WebPage(to_machine, machines_page.undo)),
         *_of_remote_sessions(),
         *_of_backups(),
+        *_of_admin(),
+    ]
+    return [
+        Route("/static/{name:path}", static_file),
+        *(Route(path, page, name=path) for path, page in listed),
+        Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+def _of_admin() -> list[tuple[str, WebPage]]:
+    save = settings_page.save_fleet_settings
+    fleet_settings = WebPage(settings_page.show_fleet_settings, save, action="fleet_config.read", most_fields=FIELDS)
+    return [
         ("/admin", WebPage(system_page.show_admin)),
         ("/admin/system", WebPage(system_page.show_system, action="system.read")),
         ("/admin/system/parts", WebPage(drawn(OF_SYSTEM), action="system.read")),
@@ -183,11 +194,6 @@ def page_routes() -> list[BaseRoute]:
         *_of_users(),
         ("/admin/tokens", WebPage(people_page.show_tokens, people_page.create_token, action="token.manage_own")),
         ("/admin/tokens/{token_id}/revoke", WebPage(home, people_page.revoke_token, action="token.manage_own")),
-    ]
-    return [
-        Route("/static/{name:path}", static_file),
-        *(Route(path, page, name=path) for path, page in listed),
-        Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,10 +43,6 @@ BLANK: dict[str, Any] = {
 """The page clones this row for machines added while it is open."""
 
 MOST_ASKED: Final = 3  # Administrators that are named
-Head = tuple[str, str, str]
-KIOSK_S: Final = 20
-KIOSK_LEAST_S: Final = 5
-MOST_TAGS: Final = 40  # Chips above the table
 MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
 
 
@@ -76,9 +71,9 @@ async def _fleet(visit: Visit) -> Response:
         first=first,
         matching=len(in_order),
         rows=rows,
-        heads=_heads(visit, in_order, shown, query.group),
-        kiosk=_kiosk(visit),
-        tags=_tags(shown_views),
+        heads=fleet.heads(in_order, shown, query.group, visit.reader),
+        kiosk=fleet.kiosk(visit.request.query_params),
+        tags=fleet.tag_counts(shown_views),
         counts=counts,
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
@@ -132,33 +127,11 @@ async def part_alarms(visit: Visit) -> dict[str, Any]:
     return {"alarms": len(found.troubles), "alarms_until": found.until}
 
 
-def _kiosk(visit: Visit) -> int:
-    """After how many seconds a screen on the wall turns to the next group (`?kiosk=1&each=20`); 0: none."""
-    asked = visit.request.query_params
-    each = whole_number(asked.get("each", ""), 600)
-    return 0 if asked.get("kiosk") != "1" else KIOSK_S if each is None else max(KIOSK_LEAST_S, each)
-
-
 async def part_tags(visit: Visit) -> dict[str, Any]:
-    return {"tags": _tags(await visit.context[FleetDigest].views(visit.user.machines)), "query": fleet.FleetQuery()}
-
-
-def _tags(listed: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """Those of most machines first, and how many have each."""
-    counts = Counter(tag for view in listed for tag in view["tags"])
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_TAGS]
-
-
-def _heads(visit: Visit, in_order: Iterable[Mapping[str, Any]], shown: list[int], group: str) -> dict[int, Head]:
-    """By the first machine of each group that this page of rows shows: the group, its name, and of how many."""
-    if not group:
-        return {}
-    keys = {view["id"]: fleet.group_of(view, group) for view in in_order}
-    counts = Counter(keys.values())
-    first = {keys[rvm_id]: rvm_id for rvm_id in reversed(shown)}
-    t, number = visit.reader.t, visit.reader.number
-    names = {key: t(f"status.{key}") if group == "status" else key or t(f"group.none.{group}") for key in first}
-    return {rvm_id: (key, names[key], number(counts[key])) for key, rvm_id in first.items()}
+    return {
+        "tags": fleet.tag_counts(await visit.context[FleetDigest].views(visit.user.machines)),
+        "query": fleet.FleetQuery(),
+    }
 
 
 def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
