@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.happenings import LIMITS
 from dashboard.trouble import RESTING, MachineTrouble
-from db.queries import events, samples, statuses, users
+from db.queries import events, statuses, users
 from db.records import EventRow
 from hub.commands import service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
@@ -63,7 +63,7 @@ async def _fleet(visit: Visit) -> Response:
     query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
     first = (query.page - 1) * fleet.PAGE
     shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
-    await _complete_trends(visit, shown)
+    await metrics_service.complete_trends(visit.context, shown)
     rows = [row async for rvm_id in in_slices(shown) if (row := _fleet_row(visit, rvm_id)) is not None]
     return visit.render(
         "machines.html",
@@ -145,13 +145,6 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
     return view | {"over": over, "spark": sparkline.path(points, now, gap=_gap(machine)), "gap": _gap(machine)}
 
 
-async def _complete_trends(visit: Visit, rvm_ids: Iterable[int]) -> None:
-    machines = visit.context.fleet.machines
-    await metrics_service.complete_trends(
-        visit.context.store, [machines[n] for n in rvm_ids if n in machines], visit.now
-    )
-
-
 def _gap(machine: Machine) -> int:
     """So many steps apart two kept samples are no gap."""
     return sparkline.gap_of(machine.effective_settings.metrics_interval)
@@ -206,7 +199,7 @@ class Overview:
         head = await tab.head(visit, found)
         view = head["m"]
         limits = warning_limits(found)
-        await _complete_trends(visit, [found.id])
+        await metrics_service.complete_trends(visit.context, [found.id])
         past = {metric: found.trend.points(metric, now) for metric in trend.METRICS}
         spans = await _band(visit, found)
         return visit.render(
@@ -282,8 +275,9 @@ async def show_charts(visit: Visit) -> Response:
     limits = tuple((metric, limit, critical_limit(limit)) for metric, limit in sorted(warning_limits(found).items()))
     # Importing plotly takes most of a second the first time.
     figures = await anyio.to_thread.run_sync(charts.specification, theme, visit.reader.language, limits)
-    away = await _away(visit, found, visit.now - timedelta(seconds=charts.WINDOW_S), visit.now)
-    return JSONResponse(figures | {"history": await _history(visit, found), "away": away})
+    start = visit.now - timedelta(seconds=charts.WINDOW_S)
+    history = await metrics_service.charted(visit.context.store, found, start, visit.now)
+    return JSONResponse(figures | {"history": history, "away": await _away(visit, found, start, visit.now)})
 
 
 def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
@@ -379,24 +373,6 @@ def away_spans(found: Machine, moves: list[EventRow], now: int) -> list[tuple[in
     if not moves and found.connection in ("offline", "never"):
         spans.append((views.epoch_ms(found.connection_since or found.row.created_at), now))
     return spans
-
-
-async def _history(visit: Visit, found: Machine) -> list[list[float | None]]:
-    """Kept samples, then recent ones of memory: rows of [ms, cpu, gpu, temperature]."""
-    metrics = ("cpu_usage", "gpu_usage", "temperature")
-    end = visit.now
-    start = end - timedelta(seconds=charts.WINDOW_S)
-    live: list[list[float | None]] = [
-        [at, *(getattr(sample, metric) for metric in metrics)] for at, sample in found.recent
-    ]
-    first = min((row[0] for row in live if row[0] is not None), default=float("inf"))
-    kept = await samples.history(visit.context.store, found.id, start, end, 600, metrics)
-    rows: list[list[float | None]] = []
-    for bucket in kept:
-        at = views.epoch_ms(bucket.start)
-        if at < first:
-            rows.append([at, *(bucket.metrics[m][1] if m in bucket.metrics else None for m in metrics)])
-    return rows + live
 
 
 class FrontPage:

@@ -11,6 +11,7 @@ import anyio
 from db.engine.store import Store
 from db.errors import StoreError
 from db.queries import samples
+from hub.kernel.context import HubContext
 from hub.model.machine import Machine
 from hub.model.trend import METRICS, STEP_MS, STEPS
 from hub.model.views import epoch_ms
@@ -20,18 +21,38 @@ WITHIN_S: Final = 0.5
 STEP: Final = timedelta(milliseconds=STEP_MS)
 
 
-async def complete_trends(store: Store, machines: Iterable[Machine], now: datetime) -> None:
+async def complete_trends(context: HubContext, rvm_ids: Iterable[int]) -> None:
     """What is not there in time, or while the database is away, comes with the next page."""
-    lacking = {machine.id: machine for machine in machines if not machine.trend.complete}
+    known = context.fleet.machines
+    lacking = {rvm_id: known[rvm_id] for rvm_id in rvm_ids if rvm_id in known and not known[rvm_id].trend.complete}
     if not lacking:
         return
-    last = datetime.fromtimestamp(epoch_ms(now) // STEP_MS * STEP_MS / 1000, timezone.utc)
+    last = datetime.fromtimestamp(epoch_ms(context.clock()) // STEP_MS * STEP_MS / 1000, timezone.utc)
     try:
         with anyio.fail_after(WITHIN_S):
-            found = await samples.spreads(store, list(lacking), last - (STEPS - 1) * STEP, last + STEP, STEP, METRICS)
+            found = await samples.spreads(
+                context.store, list(lacking), last - (STEPS - 1) * STEP, last + STEP, STEP, METRICS
+            )
     except (StoreError, TimeoutError):
         return
     for rvm_id, machine in lacking.items():
         for bucket in reversed(found.get(rvm_id, ())):
             machine.trend.fill(epoch_ms(bucket.start), bucket.metrics)
         machine.trend.complete = True
+
+
+CHARTED: Final = ("cpu_usage", "gpu_usage", "temperature")
+
+
+async def charted(store: Store, machine: Machine, start: datetime, end: datetime) -> list[list[float | None]]:
+    """Kept samples, then recent ones of memory: rows of [ms, cpu, gpu, temperature]."""
+    live: list[list[float | None]] = [
+        [at, *(getattr(sample, metric) for metric in CHARTED)] for at, sample in machine.recent
+    ]
+    first = min((row[0] for row in live if row[0] is not None), default=float("inf"))
+    rows: list[list[float | None]] = []
+    for bucket in await samples.history(store, machine.id, start, end, 600, CHARTED):
+        at = epoch_ms(bucket.start)
+        if at < first:
+            rows.append([at, *(bucket.metrics[m][1] if m in bucket.metrics else None for m in CHARTED)])
+    return rows + live

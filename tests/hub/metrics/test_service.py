@@ -24,7 +24,7 @@ async def test_what_was_kept_for_hours_is_drawn_at_the_first_look(any_hub: ApiHu
     await keep(any_hub, [600, 230, 120, 60, 30])
     one, two = any_hub.context.fleet.machines[1], any_hub.context.fleet.machines[2]
     now = any_hub.context.clock()
-    await metrics_service.complete_trends(any_hub.context.store, [one, two], now)
+    await metrics_service.complete_trends(any_hub.context, [1, 2])
     assert (one.trend.complete, two.trend.complete) == (True, True)
     points = one.trend.points("cpu_usage", int(now.timestamp() * 1000))
     assert [round(point.newest, 1) for point in points] == [43.0, 32.0, 26.0, 23.0]
