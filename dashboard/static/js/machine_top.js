@@ -1,7 +1,6 @@
 // What every tab of a machine has above its own: head, jobs and actions; and the parts of the tab that the hub draws.
 
 import { countJobs } from "./counts.js";
-import { crumb } from "./crumb.js";
 import { Feed } from "./feed.js";
 import { countDown, Jobs } from "./jobs.js";
 import { LinkState } from "./link_state.js";
@@ -38,7 +37,6 @@ export class MachineTop {
    * @param {(part: Part) => void} drawn @param {(part: Part, fresh: Part) => unknown} [allows]
    */
   constructor(id, feed, spoken, drawn, allows) {
-    crumb();
     this.head = new MachineHead(spoken);
     this.jobs = new Jobs(spoken);
     this.actions = new MachineActions(id);

@@ -1,4 +1,4 @@
-// What every page has once somebody moves: the theme that changes without a reload, and menus that shut.
+// What every page has once somebody moves: the theme that changes without a reload, menus that shut.
 
 import { all, find, setAttribute } from "./dom.js";
 

@@ -1,10 +1,10 @@
 // Adding a machine: waits on this page until the new machine reports.
 
-import { crumb } from "../crumb.js";
 import { find, setIcon, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { fields } from "../fields.js";
 import { plain } from "../format.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { t } from "../texts.js";
@@ -42,6 +42,6 @@ function draw(m) {
 if (id) setTimeout(() => show(find("#problems"), feed.fleet.machines.get(id)?.connection === "never"), PATIENCE_MS);
 fields();
 guardButtons();
+frame();
 keyboard({});
-crumb();
 feed.start();

@@ -3,6 +3,7 @@
 import { Announcer } from "../announcer.js";
 import { all, find, setText } from "../dom.js";
 import { age } from "../format.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons } from "../link_state.js";
 import { MachineTop, machineFeed } from "../machine_top.js";
@@ -34,5 +35,6 @@ setInterval(() => {
   ages();
 }, 1000);
 guardButtons();
+frame();
 keyboard({ ".": () => top.actions.toggle() });
 feed.start();

@@ -7,6 +7,7 @@ import { EventList, linesAt } from "../event_list.js";
 import { EventNews, linesAddress } from "../event_news.js";
 import { Feed } from "../feed.js";
 import { age } from "../format.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
@@ -114,5 +115,6 @@ if (id)
     if (m && !document.hidden && !feed.paused) top?.tick(m, feed.clock.now());
   }, 1000);
 guardButtons();
+frame();
 keyboard({ "/": () => find("[name=q]").focus(), ".": () => top?.actions.toggle() });
 feed.start();

@@ -5,6 +5,7 @@ import { countJobs } from "../counts.js";
 import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { age, number } from "../format.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { address, counters, queryFrom, sortAddress } from "../order.js";
@@ -204,6 +205,7 @@ if (bar) bar.machines = () => feed.fleet.machines;
 const bring = () => document.head.append(make("script", { type: "module", src: bar.dataset.src }));
 find("#machines").addEventListener("change", bring, { once: true });
 guardButtons();
+frame();
 keyboard({
   "/": () => tools.elements.q.focus(),
   j: () => table.step(1),

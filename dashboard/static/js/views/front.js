@@ -2,6 +2,7 @@
 
 import { countJobs } from "../counts.js";
 import { Feed } from "../feed.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { Parts } from "../parts.js";
@@ -24,5 +25,6 @@ const parts = new Parts(feed, () => link.draw());
 
 setInterval(() => parts.tick(feed.clock.now()), 1000);
 guardButtons();
+frame();
 keyboard({});
 feed.start();

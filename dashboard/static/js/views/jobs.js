@@ -5,6 +5,7 @@ import { countJobs, entitle } from "../counts.js";
 import { all, find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { span } from "../format.js";
+import { frame } from "../frame.js";
 import { countDown, Jobs } from "../jobs.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
@@ -52,6 +53,7 @@ function step(way) {
 for (const select of all("#tools select")) select.addEventListener("change", () => select.form.requestSubmit());
 setInterval(tick, 1000);
 guardButtons();
+frame();
 keyboard({
   "/": () => find("#tools input")?.focus(),
   j: () => step(1),

@@ -3,6 +3,7 @@
 import { Announcer } from "../announcer.js";
 import { Charts } from "../charts.js";
 import { find, setText } from "../dom.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons } from "../link_state.js";
 import { MachineTop, machineFeed } from "../machine_top.js";
@@ -40,6 +41,7 @@ setInterval(() => {
 }, 1000);
 guardButtons();
 zoneCard(id);
+frame();
 keyboard({
   ".": () => top.actions.toggle(),
   l: () => charts.toggle(),

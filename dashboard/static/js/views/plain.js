@@ -2,9 +2,11 @@
 
 import { find, show } from "../dom.js";
 import { fields } from "../fields.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 
 fields();
+frame();
 keyboard({});
 if (document.body.dataset.page === "signin" && location.hash.startsWith("#rvml_")) {
   // The secret stands in the fragment, which no server sees: it goes on by POST, and out of the history at once.

@@ -2,6 +2,7 @@
 
 import { Player, parse } from "../cast.js";
 import { all, find, setAttribute, setText, show } from "../dom.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { countdown } from "../lease_words.js";
 import { t } from "../texts.js";
@@ -116,4 +117,5 @@ for (const [name, by] of Object.entries({ smaller: -1, larger: 1 }))
   part(name).addEventListener("click", () => Object.assign(screen.options, { fontSize: size(by) }));
 for (const details of all("details.confirm"))
   details.addEventListener("toggle", () => details.open && find("button", details).focus());
+frame();
 keyboard({ " ": toggle, k: toggle, ArrowLeft: () => jump(-STEP_S), ArrowRight: () => jump(STEP_S) });

@@ -4,6 +4,7 @@ import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { LeaseCard } from "../lease_card.js";
 import { guardButtons, LinkState } from "../link_state.js";
@@ -51,5 +52,6 @@ setInterval(() => {
   if (m && !document.hidden) top.tick(m, now);
 }, 1000);
 guardButtons();
+frame();
 keyboard({ ".": () => top.actions.toggle() });
 feed.start();

@@ -4,6 +4,7 @@ import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
 import { find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
+import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { MachineTop } from "../machine_top.js";
@@ -49,5 +50,6 @@ if (id)
     if (m && !document.hidden && !feed.paused) top?.tick(m, feed.clock.now());
   }, 1000);
 guardButtons();
+frame();
 keyboard(top ? { ".": () => top.actions.toggle() } : {});
 feed.start();

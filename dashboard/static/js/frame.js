@@ -1,0 +1,18 @@
+// What every page has at once: forms that are sent once, and the way back to the list as it was left.
+
+import { find, setAttribute } from "./dom.js";
+
+const SENT_MS = 3000;
+
+export function frame() {
+  const sent = new WeakSet();
+  document.addEventListener("submit", (event) => {
+    const form = /** @type {HTMLFormElement} */ (event.target);
+    if (event.defaultPrevented || form.method !== "post" || form.target) return;
+    if (sent.has(form)) event.preventDefault();
+    sent.add(form);
+    setTimeout(() => sent.delete(form), SENT_MS); // a page that stays, for a file
+  });
+  const up = find('.crumb a[href="/"]');
+  if (up) setAttribute(up, "href", sessionStorage.getItem("fleet") ?? "/");
+}
