@@ -107,7 +107,7 @@ def test_a_tile_says_why_it_has_no_value() -> None:
     }
     past = {"cpu_usage": [(NOW - 600_000, 20.0, 30.0, 25.0), (NOW - 300_000, 25.0, 40.0, 40.0)]}
     found = {tile.metric: tile for tile in machine.tiles(view, past, {"cpu_usage": 90.0}, NOW)}
-    assert found["cpu_usage"].path == "M45 12h0L46 10"
+    assert found["cpu_usage"].path == "M45 12h0l1 -2"
     assert (found["cpu_usage"].low, found["cpu_usage"].high, found["cpu_usage"].ticks) == (20.0, 40.0, (90.0,))
     assert (found["gpu_usage"].value, found["gpu_usage"].reason) == (None, "no GPU found")
     assert found["temperature"].reason == "unknown"

@@ -41,7 +41,7 @@ def test_an_unknown_action_is_a_bug_and_not_a_permission() -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_viewer_only_reads(action: str) -> None:
-    reads = (action.endswith(".read") and action not in ("recording.read", "user.read")) or action in (
+    reads = (action.endswith(".read") and action not in ("recording.read", "system.read", "user.read")) or action in (
         "feed.watch",
         "account.edit",
         "account.sign_out",
