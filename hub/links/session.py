@@ -130,10 +130,10 @@ class LinkSession:
         if link.closing:
             return True
         at = time.monotonic()
-        self._spend(FRAME, at)
         try:
             message, faults = link.session.receive(text)
         except RemoteProtocolError as error:
+            self._spend(FRAME, at)
             self._refuse(error)
             return self._may_go_on()
         machine = self._machine
@@ -141,10 +141,12 @@ class LinkSession:
         if presence.received(machine, at):
             self._links.observer.look(machine)
         if type(message) is m.Metrics:
+            self._spend(Cost(frames=1, samples=len(message.samples)), at)
             if faults:
                 self._report_faults(message, list(faults))
             self._metrics(message, now)
         else:
+            self._spend(FRAME, at)
             self._queue(message, len(text))
         return self._may_go_on()
 
@@ -169,7 +171,6 @@ class LinkSession:
         )
 
     def _metrics(self, frame: m.Metrics, now: datetime) -> None:
-        self._spend(Cost(samples=len(frame.samples)), time.monotonic())
         if not frame.live and (self._boot.id is None or self._early):
             # Also when the boot has just got its row: what came before it has to be handled first, or this frame would
             # raise the mark above samples that nobody stored.

@@ -75,6 +75,8 @@ class Machine:
     of the last event."""
 
     row: MachineRow
+    id: int = field(init=False)
+    """Of its row; kept beside it because every sample asks."""
     zone: ZoneRow | None = None
     zone_reported_at: str | None = None
     desired_settings: DesiredSettings = UNWRITTEN
@@ -128,12 +130,9 @@ class Machine:
     """Boot and number of the last stored status report."""
 
     def __post_init__(self) -> None:
+        self.id = self.row.id
         self.close_reason = self.close_reason or self.row.close_reason
         self.epoch = max(self.epoch, self.row.connection_epoch)
-
-    @property
-    def id(self) -> int:
-        return self.row.id
 
     @property
     def name(self) -> str:
