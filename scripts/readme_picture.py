@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
-import signal
-import socket
 import sys
-import tempfile
-from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 
 from playwright.async_api import Browser, Page
 
+from scripts.shown_demo import ROOT, running_demo
 from tests.support.browser import chromium
 
-ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 WARM_UP_MS = 75_000
 """So long the demo runs before the pictures: a sparkline and a chart need something to show."""
@@ -35,30 +29,9 @@ img{{position:absolute;border-radius:12px;box-shadow:0 6px 30px #0005}}
 
 async def main() -> int:
     """Start the demo, look at it, stop it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        demo = await asyncio.create_subprocess_exec(
-            sys.executable, "run_hub.py", "--demo", "--data-dir", folder, "--port", str(port), cwd=ROOT, stdout=PIPE
-        )
-        try:
-            link = await _sign_in_link(demo)
-            async with chromium() as browser:
-                await _take(browser, link)
-        finally:
-            demo.send_signal(signal.SIGINT)
-            await asyncio.wait_for(demo.wait(), 40)
+    async with running_demo() as link, chromium() as browser:
+        await _take(browser, link)
     return 0
-
-
-async def _sign_in_link(demo: Process) -> str:
-    if demo.stdout is not None:
-        async for line in demo.stdout:
-            found = re.search(r"http\S+/signin#\S+", line.decode())
-            if found:
-                return found.group(0)
-    raise RuntimeError("the demo ended without printing a sign-in link")
 
 
 async def _take(browser: Browser, link: str) -> None:
