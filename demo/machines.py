@@ -134,7 +134,7 @@ def _simulated(index: int, count: int) -> DemoMachine:
     return DemoMachine(
         number.lower(),
         f"{number} {place.name}",
-        f"{place.name}, {place.where}",
+        place.where,
         role_of(index, count),
         zone_of(place),
         city_of(place),

@@ -57,7 +57,7 @@ export class Row {
       const made = document.createElement("span");
       made.className = "tag";
       made.textContent = t("simulated");
-      this.link.after(" ", made);
+      find(".n small", this.node).prepend(made, " ");
     }
   }
 
