@@ -35,7 +35,7 @@ LIMIT_S: Final = 25 * 60
 AT_ONCE: Final = 2
 
 PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
-    "/": ("/", "/?status=maintenance", "/?q=nothing-like-this"),
+    "/": ("/", "/?status=maintenance", "/?q=nothing-like-this", "/?group=site", "/?kiosk=1"),
     "/login": ("/login",),
     "/signin": ("/signin",),
     "/account": ("/account",),
@@ -62,6 +62,8 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/machines/{id}/backups/{backup_id}": ("/machines/{real}/backups/{backup}",),
     "/machines/{id}/backups/{backup_id}/restore": ("/machines/{real}/backups/{backup}/restore",),
     "/machines/{id}/restores/{restore_id}": ("/machines/{real}/restores/{restore}",),
+    "/admin": ("/admin",),
+    "/admin/system": ("/admin/system",),
     "/admin/backups": ("/admin/backups",),
     "/admin/settings": ("/admin/settings",),
     "/admin/users": ("/admin/users",),
@@ -72,6 +74,7 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
 """By the route; `{names}` are of what `DemoContent` made. `{new}` differs by person: its key is shown to one."""
 NOT_PICTURED: Final[Mapping[str, str]] = {
     "/events/lines": "a part of /events",
+    "/machines/palette": "drawn into a dialog of every page",
     "/machines/{id}/charts.json": "numbers for a chart",
     "/machines/{id}/key/rvm.json": "a file to download",
     "/static/{name:path}": "files",
@@ -105,6 +108,8 @@ LOOKS: Final = tuple(
 FEW_LOOKS: Final = (Look(1440, "light", "en"), Look(390, "dark", "id"))
 LOCALES: Final = {"en": "en-GB", "id": "id-ID"}
 HEIGHTS: Final = {1440: 900, 390: 844}
+MOST_HIGH: Final = 12_000
+DRAWN: Final = "() => [...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))"
 
 FAULTS: Final = (ROOT / "tests" / "browser" / "whole_page.js").read_text(encoding="utf-8")
 
@@ -180,13 +185,25 @@ class Photographer:
             refused.add(status)
         if status >= 500:
             noted.append(f"answered {status}")
-        await settle(page)
+        await self._settle(page, look)
         noted += await page.evaluate(FAULTS)
         page.remove_listener("pageerror", note)
         plain = re.sub(r"[^a-z0-9]+", "_", address.lower()).strip("_") or "fleet"
         file = f"{visitor.name}_{look}_{plain}.png"
-        await page.screenshot(path=self.folder / file, full_page=True)
+        await page.screenshot(path=self.folder / file)
+        await page.set_viewport_size({"width": look.width, "height": HEIGHTS[look.width]})
         self.taken.append(Picture(visitor.name, look, address, file, noted))
+
+    async def _settle(self, page: Page, look: Look) -> None:
+        """The window grows to the page, so that charts are drawn and what sticks to its edges stands where it ends; a
+        page that goes on loading is taken as it is."""
+        with contextlib.suppress(NotSeen):
+            await page.wait_for_load_state("networkidle", timeout=4000)
+        high = await page.evaluate("document.documentElement.scrollHeight")
+        await page.set_viewport_size({"width": look.width, "height": max(HEIGHTS[look.width], min(high, MOST_HIGH))})
+        with contextlib.suppress(NotSeen):
+            await page.wait_for_function(DRAWN, timeout=6000)
+        await page.wait_for_timeout(250)
 
     @contextlib.asynccontextmanager
     async def _context(self, look: Look, state: Any = None) -> AsyncIterator[BrowserContext]:
@@ -199,16 +216,6 @@ class Photographer:
             yield context
         finally:
             await context.close()
-
-
-async def settle(page: Page) -> None:
-    """Charts are drawn when they come into view; a page that goes on loading is taken as it is."""
-    with contextlib.suppress(NotSeen):
-        await page.wait_for_load_state("networkidle", timeout=4000)
-    await page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    await page.wait_for_timeout(250)
-    await page.evaluate("scrollTo(0, 0)")
-    await page.wait_for_timeout(250)
 
 
 def contact_sheet(pictures: list[Picture]) -> str:

@@ -103,6 +103,8 @@ class DemoContent:
         for role, number in numbers.items():
             self.facts[role] = next(row["id"] for name, row in rows.items() if name.startswith(f"RVM-{number:03d} "))
         self.facts |= {"real": real["id"], "real_name": real["device_id"]}
+        for role, tags in (("full", ["stasiun"]), ("busy", ["stasiun"]), ("hot", ["mal", "prioritas"])):
+            await ask(self.page, "PATCH", f"/rvms/{self.facts[role]}", {"tags": tags})
         self.facts["command"] = (await ask(self.page, "GET", "/commands"))[0]["id"]
 
     async def _people(self) -> None:
