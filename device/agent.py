@@ -46,8 +46,8 @@ from device.status import return_session
 from device.status.service import RVMStatusChecker, StatusWatch
 from device.status_mailbox import StatusMailbox
 from device.system import clock, hardware, systemd
-from device.system.bus import SystemBus
 from device.system.clock import utc_now
+from device.system.privileged import PrivilegedBus
 from device.system.systemd import ServiceNotify, SystemTimezone
 from device.timezone.facts import ZoneFacts
 from device.timezone.sync import TimezoneSyncClient
@@ -95,7 +95,7 @@ class Agent:
         self.status = RVMStatusChecker(self._keeper, self._session)
         mailbox = StatusMailbox(settings.state_dir)
         self._status_watch = StatusWatch(self.status, mailbox, self._session, self._clock, disk, log)
-        self._bus = SystemBus(allowed=settings.switch("system_control"))
+        self._bus = PrivilegedBus(settings.text("privileged_socket"), allowed=settings.switch("system_control"))
         facts = ZoneFacts(spool.boot, SystemTimezone(self._bus, self._root), self._clock)
         self.timezone = TimezoneSyncClient(settings, facts, disk, log, self._reply)
         self.backups = BackupClient(

@@ -70,7 +70,8 @@ STATIC_KEYS: Final = frozenset(
         # the agent itself
         "state_dir", "spool_limit_mib", "disk_path", "jtop_enabled", "sensor_root",
         # what it may do to the computer
-        "system_control", "services", "timezone_services", "return_session_file", "return_session_max",
+        "system_control", "privileged_socket", "services", "timezone_services", "return_session_file",
+        "return_session_max",
         # what remote access may reach at most
         "remote_access_ports", "remote_access_bind", "remote_services", "terminal_command", "terminal_user",
         "remote_download_folders", "remote_upload_folders", "remote_file_limit_mib", "remote_page_names",

@@ -82,6 +82,8 @@ MEANING: Final[dict[str, str]] = {
     "jtop_enabled": "Read a Jetson through jetson-stats as well.",
     "sensor_root": "Folder in which /proc, /sys and /etc are found.",
     "system_control": "Whether the agent may ask the system to reboot, restart services and set the time zone.",
+    "privileged_socket": "Where the privileged service listens, which does what the bus refuses (privileges.md); "
+    "empty: nowhere.",
     "services": "Services that `restart_service` may restart, and no others.",
     "timezone_services": "Services to name as wanting a restart when they run in an old time zone.",
     "return_session_file": "File that exists while a customer is being served; empty: `return-session` in `state_dir`.",
@@ -176,7 +178,8 @@ GET an address inside their own network. That is accepted: a site may run a look
 but the request, no redirect leads further, and of the answer the hub hears zone, country, city and address or, in a few
 words, why it is none; an administrator may restart these machines anyway, and each change is on record with its author.
 
-The zone is set through `org.freedesktop.timedate1` on the system bus and read again. Where that is not allowed the
+The zone is set through `org.freedesktop.timedate1` on the system bus and read again. Where the bus refuses, the
+privileged service is asked (`privileged_socket`); where that refuses, too, or is not there, the
 report says "not permitted: install the helper", and still tells the zone, the clock's offset and whether somebody keeps
 it in step.
 

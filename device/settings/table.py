@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from device.privileged.units import PRIVILEGED_SOCKET
 from protocol import configuration
 from protocol.configuration import SETTINGS
 
@@ -40,6 +41,7 @@ AGENT: Final = {
     "sensor_root": Key("text", "/"),
     # what it may do to the computer, and whom that concerns
     "system_control": Key("switch", True),
+    "privileged_socket": Key("text", PRIVILEGED_SOCKET),
     "services": Key("units", []),
     "timezone_services": Key("units", []),
     "return_session_file": Key("text", ""),

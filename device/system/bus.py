@@ -21,10 +21,13 @@ _NOBODY: Final = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
 
 
 class NotPermittedError(Exception):
-    """Refused, no system bus, no such service on it, or switched off."""
+    """Refused, no system bus, no such service on it, or switched off. `code`: of the privileged daemon, if it was
+    that."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, code: str = "") -> None:
         super().__init__(f"{HELP} ({why[:300]})")
+        self.why = why[:300]
+        self.code = code
 
 
 class SystemBusError(Exception):
@@ -111,6 +114,13 @@ class SystemBus:
             return await asyncio.wait_for(self._in_session(work), seconds)
         except (TimeoutError, asyncio.TimeoutError) as slow:
             raise SystemBusError("timeout", f"no answer within {seconds:.3g} s") from slow
+
+    async def instead(
+        self, refused: NotPermittedError, verb: str, argument: str = "", seconds: float = ANSWER_WITHIN_S
+    ) -> None:
+        """Of what the bus refused: nobody else does it. Raises NotPermittedError or SystemBusError."""
+        del verb, argument, seconds
+        raise refused
 
     @staticmethod
     async def _in_session(work: Callable[[BusSession], Awaitable[T]]) -> T:

@@ -21,25 +21,25 @@ _KINDS: Final = (".service", ".socket", ".target", ".timer", ".path", ".mount")
 
 async def restart(bus: SystemBus, unit: str, seconds: float) -> None:
     """Like `start`."""
-    await _order(bus, "RestartUnit", unit, seconds)
+    await _order(bus, "restart", unit, seconds)
 
 
 async def stop(bus: SystemBus, unit: str, seconds: float) -> None:
     """Like `start`."""
-    await _order(bus, "StopUnit", unit, seconds)
+    await _order(bus, "stop", unit, seconds)
 
 
 async def start(bus: SystemBus, unit: str, seconds: float) -> None:
     """Waits for the result. Raises NotPermittedError, or SystemBusError, whose name is systemd's (`failed`,
     `timeout`, `dependency`, ...) when the service did not come up."""
-    await _order(bus, "StartUnit", unit, seconds)
+    await _order(bus, "start", unit, seconds)
 
 
 async def _order(bus: SystemBus, verb: str, unit: str, seconds: float) -> None:
     async def order_it(session: BusSession) -> None:
         async with session.signals(SYSTEMD, "JobRemoved") as ends:
             await session.call(SYSTEMD, "Subscribe")
-            asked = await session.call(SYSTEMD, verb, "ss", (unit, "replace"))
+            asked = await session.call(SYSTEMD, f"{verb.capitalize()}Unit", "ss", (unit, "replace"))
             (job,) = asked.body
             while True:
                 ended = signal_content(await ends.get())
@@ -47,10 +47,13 @@ async def _order(bus: SystemBus, verb: str, unit: str, seconds: float) -> None:
                 if ended.sender == asked.sender and ended.body[1] == job:
                     break
         if ended.body[3] != "done":
-            what = "stop" if verb == "StopUnit" else "start"
+            what = "stop" if verb == "stop" else "start"
             raise SystemBusError(str(ended.body[3]), f"{unit} did not {what}")
 
-    await bus.during(order_it, seconds)
+    try:
+        await bus.during(order_it, seconds)
+    except NotPermittedError as refused:
+        await bus.instead(refused, verb, unit, seconds)
 
 
 async def states(bus: SystemBus, names: Collection[str], seconds: float) -> dict[str, str]:
@@ -84,7 +87,19 @@ LOGIND: Final = BusObject("org.freedesktop.login1", "/org/freedesktop/login1", "
 
 async def reboot(bus: SystemBus, seconds: float) -> None:
     """It has begun on return. Raises NotPermittedError or SystemBusError."""
-    await bus.ask(LOGIND, "Reboot", "b", (False,), seconds=seconds)
+    try:
+        await bus.ask(LOGIND, "Reboot", "b", (False,), seconds=seconds)
+    except NotPermittedError as refused:
+        await bus.instead(refused, "reboot", seconds=seconds)
+
+
+async def can_reboot(bus: SystemBus, seconds: float) -> bool:
+    """Whether the bus permits it; nothing is done."""
+    try:
+        answer = await bus.ask(LOGIND, "CanReboot", seconds=seconds)
+    except (NotPermittedError, SystemBusError):
+        return False
+    return answer[:1] == ("yes",)
 
 
 TIMEDATED: Final = BusObject("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1")
@@ -106,7 +121,10 @@ class SystemTimezone:
         """Raises NotPermittedError or SystemBusError. Only a name of the zone database ever leaves here."""
         if not is_zone(name):
             raise ValueError(f"{name!r} is no zone")
-        await self._bus.ask(TIMEDATED, "SetTimezone", "sb", (name, False))
+        try:
+            await self._bus.ask(TIMEDATED, "SetTimezone", "sb", (name, False))
+        except NotPermittedError as refused:
+            await self._bus.instead(refused, "set-timezone", name)
 
     async def started_before(self, units: Sequence[str], moment: float) -> list[str]:
         """Running since before the monotonic `moment`, or unknown."""

@@ -37,7 +37,7 @@ PAGES = frozenset({"page", "pages"})
 LEAVES = ("hub.settings", "hub.kernel.objects.place")
 """Whoever in the hub may import these; they import nothing of ours."""
 AGENT_WIRING = frozenset({"__main__", "agent", "agent_parts", "cli"})
-AGENT_GROUND = frozenset({"kernel", "system", "system_monitor", "texts"})
+AGENT_GROUND = frozenset({"kernel", "privileged", "system", "system_monitor", "texts"})
 
 ROOM_LAW = (
     "run_hub -> demo, hub -> db, protocol, archive, texts, certs, dashboard; "

@@ -60,6 +60,9 @@ class Services:
         if method == "ListUnitsByNames":
             await self._units(message)
             return
+        if method == "CanReboot":
+            await self._may_reboot(message)
+            return
         if method == "Subscribe":
             await self._connection.send(new_method_return(message))
             return
@@ -86,6 +89,12 @@ class Services:
             result = "failed" if mood == "down" else "done"
             ended = (self._jobs, job, message.body[0], result)
             await self._connection.send(new_signal(SYSTEMD, "JobRemoved", "uoss", ended))
+
+    async def _may_reboot(self, message: Message) -> None:
+        mood = (self._folder / "mood").read_text()
+        if mood != "hang":
+            answer = {"deny": "no", "ask": "challenge"}.get(mood, "yes")
+            await self._connection.send(new_method_return(message, "s", (answer,)))
 
     def _set_zone(self, name: str) -> None:
         """As timedated: the link that programs read, in the folder that stands for the root."""

@@ -1,0 +1,1 @@
+"""What runs beside the agent with other rights than the agent's, and the units that start it."""
