@@ -58,6 +58,12 @@ PHASE_S = 1500  # No phase takes so long: then it is interrupted.
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py::\S+?(?:\[.*?\])?)(?: - .*)?$")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
 SLOWEST = 10
+# Debian's packages by a program each brings; then what only a whole run needs.
+DEBIAN_PACKAGES = {"dbus-daemon": "dbus", "pgbouncer": "pgbouncer"}
+DEBIAN_PACKAGES_OF_ALL = {
+    "chromium chromium-browser google-chrome": "chromium fonts-noto-core",
+    "nginx": "nginx-light", "caddy": "caddy", "haproxy": "haproxy",
+}  # fmt: skip
 PURE = ("protocol/", "archive/manifest", "db/records", "hub/model/", "hub/*/rules", "device/*/rules")
 COVERED = {**dict.fromkeys(PURE, 100.0), "": 90.0}
 """The least percent of lines and branches that the unit tests run, by folder; "" is everything together."""
@@ -168,27 +174,21 @@ def packaged_node() -> "str | None":
 
 
 def prepare(asked: argparse.Namespace) -> "str | Outcome":
-    """What the tests need beside this environment: programs, and Python 3.10's environment.
-
-    Its Python, or the outcome that says why there is none.
-    """
-    install("a D-Bus daemon for the tests of reboots and time zones", ("dbus-daemon",), ["dbus"])
-    install("pgbouncer for the tests of pooled databases", ("pgbouncer",), ["pgbouncer"])
-    if not asked.quick:
-        browsers = ("chromium", "chromium-browser", "google-chrome")
-        install("Chromium for the browser tests", browsers, ["chromium", "fonts-noto-core"])
+    """What the tests need besides: programs, and Python 3.10; its path, or the outcome that says why there is none."""
+    install(DEBIAN_PACKAGES if asked.quick else DEBIAN_PACKAGES | DEBIAN_PACKAGES_OF_ALL)
     return oldest_environment() if not (asked.quick or asked.one_python) else ""
 
 
-def install(what: str, names: "tuple[str, ...]", packages: "list[str]") -> None:
-    """Debian's packages, when none of the programs `names` is there and we may; the tests say what they lack."""
+def install(packages: "dict[str, str]") -> None:
+    """Debian's packages whose programs are missing, when we may; the tests say what they lack."""
     apt_get = shutil.which("apt-get")
-    if any(map(shutil.which, names)) or os.geteuid() != 0 or apt_get is None:
+    wanted = [names for programs, names in packages.items() if not any(map(shutil.which, programs.split()))]
+    if not wanted or os.geteuid() != 0 or apt_get is None:
         return
-    print(f"Installing {what} ...", flush=True)
+    print(f"Installing {', '.join(wanted)} for the tests ...", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for step in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        subprocess.run([apt_get, "-qq", *step], check=False, env=quiet, stdout=subprocess.DEVNULL)
+    for step in ("update", f"install -y --no-install-recommends {' '.join(wanted)}"):
+        subprocess.run([apt_get, "-qq", *step.split()], check=False, env=quiet, stdout=subprocess.DEVNULL)
 
 
 def oldest_environment() -> "str | Outcome":
