@@ -222,6 +222,7 @@ interface Plot extends Part {
 }
 
 interface Window {
+  BarcodeDetector?: new (wanted: Free) => Free;
   Plotly: {
     react(plot: Plot, data: Free[], layout: Free, config: Free): Promise<void>;
     relayout(plot: Plot, change: Free): Promise<void>;

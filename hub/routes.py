@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from dashboard import assets
+from dashboard import assets, guide
 from dashboard.texts import texts_in
 from hub.audit import api as events
 from hub.audit import page as events_page
@@ -49,6 +49,7 @@ from hub.web.api import health, openapi
 from hub.web.api.endpoint import Endpoint, Nowhere
 from hub.web.api.operation import Operation
 from hub.web.auth.limits import OF_FLEET_PAGE, OF_PARTS
+from hub.web.http.problems import not_found
 from hub.web.shell.page import Part, Visit, WebPage, drawn, go, nothing_here
 from protocol import messages as m
 
@@ -142,6 +143,7 @@ def page_routes() -> list[BaseRoute]:
         ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
         ("/account/sessions", WebPage(home, people_page.end_sessions, action="session.manage_own")),
         ("/help", WebPage(show_help)),
+        ("/help/guide", WebPage(show_guide)),
         ("/jobs", WebPage(commands_page.show_jobs)),
         ("/jobs/parts", WebPage(drawn(OF_JOBS))),
         ("/jobs/{command_id}", WebPage(commands_page.show_job)),
@@ -156,6 +158,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}", WebPage(overview.show)),
         ("/m/{id}", WebPage(FRONT.show)),
         ("/labels", WebPage(key_page.show_labels)),
+        ("/scan", WebPage(key_page.show_scan)),
         ("/machines/{id}/label", WebPage(key_page.show_label)),
         ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
         ("/machines/{id}/parts", WebPage(drawn(OF_MACHINE), cost=OF_PARTS)),
@@ -273,3 +276,10 @@ async def to_machine(visit: Visit) -> Response:
 async def show_help(visit: Visit) -> Response:
     english, indonesian = texts_in("en"), texts_in("id")
     return visit.render("help.html", glossary=[(english(key), indonesian(key)) for key in GLOSSARY])
+
+
+async def show_guide(visit: Visit) -> Response:
+    blocks = await anyio.to_thread.run_sync(guide.guide, visit.reader.language)
+    if blocks is None:
+        raise not_found()
+    return visit.render("guide.html", blocks=blocks)

@@ -1,23 +1,27 @@
 """Adds a machine, shows its key, replaces it, removes the machine. The key stays only in the memory of the session
-that made it, for a quarter of an hour. And labels to print, which lead a phone to `/m/{device_id}`."""
+that made it, for a quarter of an hour. And labels to print, which lead a phone to
+`/m/{device_id}`, from `/scan` as well."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import segno
 from starlette.responses import Response
 
 from dashboard import fleet
+from dashboard.foreign_text import plain
 from db.errors import Conflict
 from hub.machines import api, rules, tab
 from hub.model import credentials
 from hub.model.machine import Machine
+from hub.web.http.layers import CAMERA_HERE
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import validate
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
@@ -209,8 +213,12 @@ class Label(NamedTuple):
     dark: str
 
 
+def front_place(device_id: str) -> str:
+    return f"/m/{quote(device_id, safe='')}"
+
+
 def label(base: str, name: str, device_id: str) -> Label:
-    address = f"{base.rstrip('/')}/m/{quote(device_id, safe='')}"
+    address = base.rstrip("/") + front_place(device_id)
     try:
         return Label(name, device_id, address, *code_of(address))
     except TextTooLongError:
@@ -258,3 +266,25 @@ async def _labels(visit: Visit, views: Iterable[Mapping[str, Any]]) -> list[Labe
     found = (machines.get(view["id"]) for view in views)
     rows = (machine.row for machine in found if machine is not None)
     return [label(base, row.name, row.device_id) async for row in in_slices(rows)]
+
+
+ON_LABEL: Final = re.compile(r"/m/([^/?#]+)/?(?:[?#].*)?\Z", re.DOTALL)
+"""The end of the address that a label's code holds, of whichever hub."""
+MAX_SCANNED: Final = 500
+"""Letters; a label's address is shorter."""
+
+
+async def show_scan(visit: Visit) -> Response:
+    """Asks for what a label says; `code` has it, from the camera or typed."""
+    code = visit.request.query_params.get("code", "").strip()
+    rows = [m.row for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
+    address = ON_LABEL.search(code)
+    says = unquote(address[1]) if address else code
+    found = rules.on_label(says, rows, scanned=address is not None) if len(code) <= MAX_SCANNED else []
+    if len(found) == 1:
+        return go(front_place(found[0].device_id))
+    if found:
+        return go(f"/?{urlencode({'q': code})}")
+    page = visit.render("scan.html", 404 if code else 200, code=plain(code))
+    page.headers.update(CAMERA_HERE)
+    return page

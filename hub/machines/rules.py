@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from db.records import MachineRow, StatusRow, ZoneRow, ZoneSyncRow
 from db.table_row import TableRow
@@ -60,6 +60,27 @@ def taken(
         if device_id is not None and machine.device_id.casefold() == device_id.casefold():
             return "device_id"
     return None
+
+
+Labelled = TypeVar("Labelled", bound=NamedMachine)
+
+
+def on_label(text: str, machines: Sequence[Labelled], *, scanned: bool = False) -> list[Labelled]:
+    """Whose label holds `text`: the ID or the name; of what was typed also the number at a name's end, or a piece of
+    either. Several: it fits each of them. Never a row's id, which stands on no label."""
+    wanted = _folded(text)
+    if not wanted:
+        return []
+    whole = [m for m in machines if wanted in (m.device_id.casefold(), _folded(m.name))]
+    if whole or scanned:
+        return whole
+    if wanted.isdecimal():
+        return [m for m in machines if (end := re.search(r"\d+\Z", m.name)) and int(end[0]) == int(wanted)]
+    return [m for m in machines if wanted in m.device_id.casefold() or wanted in _folded(m.name)]
+
+
+def _folded(text: str) -> str:
+    return " ".join(composed(text).casefold().split())
 
 
 def new_machine(

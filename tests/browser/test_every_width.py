@@ -17,12 +17,13 @@ from tests.support.browser import Tab, tab
 
 LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Listrik Umum (lama: RVM-0002)"
 PAGES: Final = (
-    "/", "/?status=maintenance", "/jobs", "/events", "/account", "/help", "/machines/add", "/admin/users",
+    "/", "/?status=maintenance", "/jobs", "/events", "/account", "/help", "/help/guide", "/machines/add",
+    "/admin/users",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1", "/machines/1", "/machines/1/remote",
     "/machines/1/backups", "/machines/1/events", "/machines/1/settings", "/machines/1/key", "/machines/1/remove",
     "/machines/1/do/reboot",
     "/machines/2", "/machines/2/remote", "/machines/3", "/machines/3/remote", "/nothing/here", "/m/1", "/m/2", "/m/3",
-    "/labels", "/machines/2/label", "/machines/1/terminal", "/machines/2/terminal?page=5000",
+    "/labels", "/scan", "/scan?code=404", "/machines/2/label", "/machines/1/terminal", "/machines/2/terminal?page=5000",
 )  # fmt: skip
 ENTRANCES: Final = ("/login", "/signin")
 ELSEWHERE: Final = re.compile(

@@ -82,3 +82,60 @@ async def test_labels_print_black_on_white_and_nothing_else(stage: Stage) -> Non
         colours = "e => e.map(c => getComputedStyle(c).color + getComputedStyle(c).backgroundColor)"
         assert set(await page.page.locator(".labels li").evaluate_all(colours)) == {"rgb(0, 0, 0)rgb(255, 255, 255)"}
         assert page.faults == []
+
+
+READER: Final = """text => {
+  window.seen = 0;
+  window.BarcodeDetector = class {
+    constructor({formats}) { if (formats.join() !== "qr_code") throw new TypeError(formats); }
+    async detect(video) { window.seen += 1; return window.seen > 2 && video.videoWidth ? [{rawValue: text}] : []; }
+  };
+}"""
+"""What Chromium has on a phone and not on Linux: reads `text` in the third picture. The camera is Chromium's own."""
+
+
+async def test_a_label_is_scanned_from_the_bottom_bar_or_typed(stage: Stage) -> None:
+    device_id = stage.keys[0].device_id
+    async with tab(stage.browser, stage.hub, **PHONE, locale="id-ID") as page:
+        await page.open("/")
+        await page.page.tap(".to-scan")
+        await expect(page.page.locator("h1")).to_have_text("Pindai label")
+        await expect(page.page.locator("#camera")).to_be_hidden()
+        await page.page.fill("#code", "404")
+        await page.page.keyboard.press("Enter")
+        await expect(page.page.locator("#code")).to_have_accessible_description(re.compile("Tidak ada mesin Anda"))
+        await expect(page.page.locator("#code")).to_have_value("404")
+        await page.page.fill("#code", "2")
+        await page.page.keyboard.press("Enter")
+        await page.page.wait_for_url(f"**/m/{stage.keys[1].device_id}")
+        await page.context.grant_permissions(["camera"])
+        await page.page.add_init_script(f"({READER})('{stage.hub.url}/m/{device_id}')")
+        await page.open("/scan")
+        await page.page.tap("#camera button")
+        await page.page.wait_for_url(f"**/m/{device_id}")
+        assert page.faults == []
+
+
+async def test_a_camera_that_is_refused_leaves_the_field(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, **PHONE) as page:
+        await page.page.add_init_script(f"({READER})('')")
+        await page.open("/help")
+        allowed = "document.featurePolicy.allowsFeature('camera')"
+        assert not await page.page.evaluate(allowed)
+        await page.open("/scan")
+        assert await page.page.evaluate(allowed)
+        await page.page.tap("#camera button")
+        await expect(page.page.locator("#camera [role=alert]")).to_contain_text("The camera is not allowed here.")
+        await expect(page.page.locator("#camera button")).to_have_text("Scan with the camera")
+        await page.page.fill("#code", "RVM-001")
+        await page.page.get_by_role("button", name="Open machine").click()
+        await page.page.wait_for_url(f"**/m/{stage.keys[0].device_id}")
+        assert page.faults == []
+
+
+async def test_without_script_what_is_typed_leads_there_too(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, **PHONE, java_script_enabled=False) as page:
+        await page.open("/scan")
+        await page.page.fill("#code", stage.keys[0].device_id)
+        await page.page.get_by_role("button", name="Open machine").click()
+        await page.page.wait_for_url(f"**/m/{stage.keys[0].device_id}")

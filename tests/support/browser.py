@@ -22,7 +22,7 @@ ZONE = "Asia/Jakarta"
 """Of every browser that was not given another: the site's, so that no test takes UTC for it."""
 QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-    "--disable-domain-reliability", "--disable-gpu",
+    "--disable-domain-reliability", "--disable-gpu", "--use-fake-device-for-media-stream",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 // The top of every tab of a machine, kept true: name, status, until when, connection, busy, facts, a fight for its key.
 
 import { backupShort } from "./backup_brief.js";
-import { find, make, mark, setAttribute, setIcon, setText, show } from "./dom.js";
+import { all, find, make, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, clock, day, offset, span, zoneLabel } from "./format.js";
 import { freshness, heard, quarantined } from "./freshness.js";
 import { language, t } from "./texts.js";
@@ -50,7 +50,7 @@ export class MachineHead {
     mark(find("#head"), "past", !heard(m));
     show(find("#status-known"), !never && !heard(m));
     show(find("#status-since"), !never);
-    setText(find("h1 bdi"), m.name);
+    for (const name of all("h1 bdi, .where bdi")) setText(name, m.name);
     setText(find("[data-f=location_description]"), m.location_description ?? "");
     const tags = find("#tags");
     if (tags.textContent !== m.tags.join(""))

@@ -75,13 +75,16 @@ CALLED: Final = (
 )  # fmt: skip
 MACHINES_OWN: Final = "myrvm.machines_own"
 """Of `http.response.start`: a machine's page, with its own set."""
+_POWERS: Final = "geolocation=(), microphone=(), payment=(), usb=()"
+CAMERA_HERE: Final = {"Permissions-Policy": f"camera=(self), {_POWERS}"}
+"""Of the one page that reads a label with the camera."""
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"permissions-policy", f"camera=(), {_POWERS}".encode()),
     (b"cache-control", b"no-store"),
 )
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")

@@ -100,3 +100,28 @@ def test_a_code_is_small_enough_for_a_label() -> None:
 def test_what_is_too_long_is_refused() -> None:
     with pytest.raises(TextTooLongError, match="413 bytes; at most 412"):
         code_of("z" * 413)
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+async def test_what_a_label_says_leads_to_the_machine_or_back_to_the_field(hub: ApiHub, language: str) -> None:
+    async with await browser(hub, "technician", language=language) as client:
+        empty = await client.get("/scan")
+        assert empty.status_code == 200
+        assert "aria-invalid" not in empty.text
+        assert empty.headers["permissions-policy"].startswith("camera=(self),")
+        assert (await client.get("/help")).headers["permissions-policy"].startswith("camera=(),")
+        led = await client.get("/scan", params={"code": label(ORIGIN, "one", "dev-one").address})
+        assert (led.status_code, led.headers["location"]) == (303, "/m/dev-one")
+        for way in ("http://10.0.0.1:8080/m/dev-one/?done=1#x", "ONE", "dev-one "):
+            assert (await client.get("/scan", params={"code": way})).headers["location"] == "/m/dev-one"
+        # Another's machine is as one that is not there.
+        for wrong in ("dev-two", f"{ORIGIN}/m/dev", f"{ORIGIN}/m/", "<b>\u202e", "x" * 501, "\x00"):
+            lost = await client.get("/scan", params={"code": wrong})
+            assert lost.status_code == 404, wrong
+            assert {"en": "None of your machines", "id": "Tidak ada mesin Anda"}[language] in lost.text
+            assert 'aria-describedby="code-fault"' in lost.text
+            assert "<b>" not in lost.text.partition('id="camera"')[2]
+            assert "\u202e" not in lost.text
+    async with await browser(hub, "operator") as client:
+        several = await client.get("/scan", params={"code": "dev-"})
+        assert (several.status_code, several.headers["location"]) == (303, "/?q=dev-")

@@ -12,12 +12,16 @@ import { t } from "../texts.js";
 const PATIENCE_MS = 60000;
 const id = Number(document.body.dataset.id ?? 0);
 
+let sending = false;
+document.addEventListener("submit", () => (sending = true));
+
 const feed = new Feed(id ? { machine: id, rate: 1 } : null, {
   changed() {
     const m = feed.fleet.machines.get(id);
     if (m) draw(m);
-    // Somebody else, or the command line, added a machine: this page becomes the list.
-    else if (!id && feed.fleet.machines.size && location.pathname === "/") location.reload();
+    // Somebody else, or the command line, added a machine: this page becomes the list. What this page itself adds comes
+    // with the answer, which a reload would cut off, and with it the key.
+    else if (!id && !sending && feed.fleet.machines.size && location.pathname === "/") location.reload();
   },
   link: (state) => link.set(state),
   version: (name) => link.version(name),

@@ -1,0 +1,66 @@
+"""The field guide on the dashboard is the one of docs/, whole, in both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dashboard import guide
+from dashboard.guide import GuideWords, blocks, spans
+
+
+def test_each_kind_of_block_is_read() -> None:
+    text = (
+        "# Head\nA **bold**\nline, see [there](x.md).\n\n1. one\n   more\n2. *two*\n* `three`\n```\na  b\n\nc\n```\n"
+        "| a | b |\n|---|:-:|\n| c | |\n### Small\nend"
+    )
+    found = [(block.kind, block.rows) for block in blocks(text)]
+    assert found == [
+        ("h1", ((spans("Head"),),)),
+        (
+            "p",
+            (
+                (
+                    (
+                        GuideWords("", "A "),
+                        GuideWords("b", "bold"),
+                        GuideWords("", " line, see "),
+                        GuideWords("", "there"),
+                        GuideWords("", "."),
+                    ),
+                ),
+            ),
+        ),
+        ("ol", (((GuideWords("", "one more"),),), ((GuideWords("i", "two"),),))),
+        ("ul", (((GuideWords("code", "three"),),),)),
+        ("pre", (((GuideWords("", "a  b\n\nc"),),),)),
+        ("table", ((spans("a"), spans("b")), (spans("c"), ()))),
+        ("h3", ((spans("Small"),),)),
+        ("p", ((spans("end"),),)),
+    ]
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_nothing_of_the_guide_is_lost_and_no_mark_of_its_file_is_left(language: str) -> None:
+    made = guide.guide(language)
+    assert made is not None
+    shown = " ".join(span.text for block in made for row in block.rows for cell in row for span in cell)
+    source = re.sub(r"\]\([^)]*\)", "", (guide.DOCS / guide.FILES[language]).read_text(encoding="utf-8"))
+    letters = re.compile(r"[^\W\d_]")
+    assert "".join(letters.findall(shown)) == "".join(letters.findall(source))
+    prose = " ".join(
+        span.text for block in made if block.kind != "pre" for row in block.rows for cell in row for span in cell
+        if span.kind != "code"
+    )  # fmt: skip
+    assert not re.search(r"[*`#]|\]\(", prose)
+    kinds = [block.kind for block in made]
+    assert kinds[0] == "h1"
+    assert kinds.count("table") == 1
+    assert kinds == [block.kind for block in guide.guide("en") or ()]
+
+
+def test_a_hub_without_docs_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(guide, "DOCS", tmp_path)
+    assert guide.guide.__wrapped__("en") is None
