@@ -34,6 +34,8 @@ TEXTS = {
         "Fix: check the network and start again; what is half done is done anew.",
         "no_write": "Cannot write the environment {folder}: {detail}\n"
         "Fix: give yourself the right to write there, or name another folder in RVM_VENV.",
+        "no_wheels": "The folder {folder} has no pip-*.whl, so it is no folder of a bundle.\n"
+        "Fix: make one with run_hub.py bundle FOLDER and name its folder wheels.",
         "npm": "Note: npm could not fetch plotly.js, xterm.js and esbuild ({detail}):\n"
         "pages are larger, and there is no terminal.",
         "interrupted": "Interrupted.",
@@ -51,6 +53,8 @@ TEXTS = {
         "Perbaikan: periksa jaringan lalu mulai lagi; yang setengah jadi akan diulang.",
         "no_write": "Tidak dapat menulis lingkungan {folder}: {detail}\n"
         "Perbaikan: beri diri Anda hak tulis di sana, atau sebut folder lain di RVM_VENV.",
+        "no_wheels": "Folder {folder} tidak berisi pip-*.whl, jadi bukan folder sebuah bundel.\n"
+        "Perbaikan: buat bundel dengan run_hub.py bundle FOLDER lalu sebut folder wheels di dalamnya.",
         "npm": "Catatan: npm tidak dapat mengambil plotly.js, xterm.js, dan esbuild ({detail}):\n"
         "halaman lebih besar, dan terminal tidak ada.",
         "interrupted": "Dihentikan.",
@@ -76,9 +80,18 @@ def say(message: str) -> None:
 def refuse_old_python(version: "tuple[int, ...]") -> None:
     """Ends the process with exit code 3 on a Python that cannot run the rest."""
     if version < (3, 10):
+        use_newer_python()
         shown = "%d.%d.%d" % version
         say(text("old", version=shown, python=sys.executable, script=os.path.basename(sys.argv[0])))
         sys.exit(CONFIGURATION)
+
+
+def use_newer_python() -> None:
+    """An installation that was begun with an old system Python goes on with a newer one that stands beside it."""
+    found = (shutil.which("python3.%d" % minor) for minor in range(13, 9, -1))
+    newer = next(filter(None, found), None)
+    if newer and sys.argv[1:2] in (["install"], ["uninstall"]):
+        os.execv(newer, [newer] + sys.argv)  # noqa: RUF005 - old Pythons come by here
 
 
 refuse_old_python(sys.version_info[:3])
@@ -113,18 +126,19 @@ def inside(folder: str) -> bool:
     return os.path.realpath(sys.prefix) == os.path.realpath(folder)
 
 
-def prepare(folder: str, circle: str, python: str) -> bool:
-    """Sees to it that `folder` holds `circle`; True when something had to be done. `python` makes a new one."""
+def prepare(folder: str, circle: str, python: str, wheels: str = "") -> bool:
+    """Sees to it that `folder` holds `circle`; True when something had to be done. `python` makes a new one. `wheels`:
+    the folder of packages; empty: the network."""
     done = False
     if not is_ready(folder, circle):
         try:
             with one_at_a_time():
                 if not is_ready(folder, circle):  # another start may have made it while this one waited
-                    make(folder, circle, python)
+                    make(folder, circle, python, wheels)
                     done = True
         except OSError as error:
             raise SetUpError(text("no_write", folder=folder, detail=error)) from error
-    if circle != "device":
+    if circle != "device" and not wheels:
         add_browser_parts(folder, circle)
     return done
 
@@ -171,7 +185,7 @@ def one_at_a_time() -> "Iterator[None]":
         os.close(descriptor)
 
 
-def make(folder: str, circle: str, python: str) -> None:
+def make(folder: str, circle: str, python: str, wheels: str = "") -> None:
     """Makes or completes the environment; the stamp goes first when it is touched and comes last when it is done."""
     started, shown = time.monotonic(), os.path.relpath(folder, ROOT)
     version = version_of(os.path.join(folder, "bin", "python")) if is_whole(folder) else ""
@@ -189,8 +203,8 @@ def make(folder: str, circle: str, python: str) -> None:
     with open(os.path.join(folder, ".making"), "w", encoding="utf-8"):
         pass
     if not os.path.exists(os.path.join(folder, "bin", "python")):
-        create(folder, python, version)
-    install(folder, lock_path(circle, version))
+        create(folder, python, version, wheels)
+    install(folder, lock_path(circle, version), wheels)
     stamp = {"circle": circle, "python": version, "fingerprint": fingerprint(circle, version)}
     with open(os.path.join(folder, ".stamp.new"), "w", encoding="utf-8") as file:
         json.dump(stamp, file)
@@ -229,8 +243,10 @@ def run(command: "list[str]") -> "tuple[bool, str]":
     return result.returncode == 0, "\n".join("  " + line for line in said[-15:])
 
 
-def create(folder: str, python: str, version: str) -> None:
-    """The empty environment: by uv, by venv, or by virtualenv, whichever this computer has."""
+def create(folder: str, python: str, version: str, wheels: str = "") -> None:
+    """The empty environment: by uv, by venv, or by virtualenv, whichever this computer has. Wheels bring their pip."""
+    if wheels and run([python, "-m", "venv", "--without-pip", folder])[0]:
+        return
     uv = shutil.which("uv")
     if uv and run([uv, "venv", "--allow-existing", "--python", python, folder])[0]:
         return
@@ -250,15 +266,30 @@ def create(folder: str, python: str, version: str) -> None:
     raise SetUpError(text("no_venv", package=package, sudo="" if os.geteuid() == 0 else "sudo "))
 
 
-def install(folder: str, lock: str) -> None:
+def install(folder: str, lock: str, wheels: str = "") -> None:
     """Exactly what the lock names, each file checked against its hash."""
     python = os.path.join(folder, "bin", "python")
+    if wheels:
+        install_wheels(python, lock, wheels)
+        return
     uv = shutil.which("uv")
     if uv and run([uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock])[0]:
         return
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
     has_pip(python)
     worked, said = run([python, "-m", "pip", "install", *options, "--require-hashes", "-r", lock])
+    if not worked:
+        raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=said))
+
+
+def install_wheels(python: str, lock: str, wheels: str) -> None:
+    """Without a network, by the pip that lies among them."""
+    pips = sorted(name for name in os.listdir(wheels) if name.startswith("pip-") and name.endswith(".whl"))
+    if not pips:
+        raise SetUpError(text("no_wheels", folder=wheels))
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-index", "--no-cache-dir"]
+    program = [python, "-I", os.path.join(wheels, pips[-1], "pip"), "install"]
+    worked, said = run([*program, *options, "--find-links", wheels, "--require-hashes", "-r", lock])
     if not worked:
         raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=said))
 
@@ -307,3 +338,18 @@ def npm_ci(npm: str, circle: str) -> str:
         lines = error.output.decode(errors="replace").strip().splitlines()
         return lines[0] if lines else "exit %d" % error.returncode
     return ""
+
+
+def door(words: "list[str]") -> int:
+    """`bootstrap.py CIRCLE [--wheels DIR]`: makes the environment beside this file; what an installer runs."""
+    wheels = words[2] if words[1:2] == ["--wheels"] else ""
+    try:
+        prepare(os.path.join(ROOT, ".venv"), words[0], sys.executable, wheels)
+    except SetUpError as problem:
+        say(str(problem))
+        return CONFIGURATION
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(door(sys.argv[1:]))

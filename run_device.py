@@ -1,4 +1,7 @@
-"""The machine agent's door: `run_device.py --config FILE`, `run_device.py doctor --config FILE` (see --help)."""
+"""The machine agent's door: `run_device.py --config FILE`, `run_device.py doctor --config FILE` (see --help).
+
+`install` and `uninstall` make or remove an environment of their own, and need none here.
+"""
 
 import sys
 
@@ -6,6 +9,10 @@ import bootstrap
 
 
 def door() -> int:
+    if sys.argv[1:2] in (["install"], ["uninstall"]):
+        from installer import cli
+
+        return cli.main("run_device.py", sys.argv[1:])
     bootstrap.enter("device")
     from device.cli.main import main
 

@@ -111,6 +111,7 @@ async def _live(
 
     def ready() -> None:
         logger.info("ready at %s after %.2f s (and %.2f s of imports)", url, time.perf_counter() - began, imports_took)
+        process.notify("READY=1")
         if on_ready is not None:
             on_ready(url)
 

@@ -28,7 +28,7 @@ STYLE = (
     ".t{fill:#141a22;font-weight:600}.n,.f{fill:#141a22}.m{fill:#4a5564}.d{fill:#0a5aa8}.u{fill:#b4372b}.s{stroke:#d8dee6}</style>"
 )
 INDENT = 132
-BELOW = ("dashboard", "db", "texts", "archive", "protocol", "certs")
+BELOW = ("dashboard", "db", "texts", "archive", "protocol", "certs", "installer")
 """Rooms drawn under both processes, left to right."""
 
 Lines = list[tuple[str, str]]

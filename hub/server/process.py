@@ -30,6 +30,15 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def notify(state: str) -> None:
+    """To the service manager that started this process, if one did (systemd's `Type=notify`)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.connect("\0" + address[1:] if address.startswith("@") else address)
+            manager.sendall(state.encode())
+
+
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:
     """Ends its tasks, briefly; hanging threads are left to `_last_resort`."""
     left = asyncio.all_tasks(loop)

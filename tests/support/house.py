@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-PRODUCT = ("protocol", "archive", "texts", "db", "certs", "dashboard", "device", "hub", "demo")
+PRODUCT = ("protocol", "archive", "texts", "db", "certs", "dashboard", "device", "hub", "demo", "installer")
 DOORS = ("bootstrap", "run_hub", "run_device", "run_tests")
 AROUND = ("bench", "scripts", "tests")
 

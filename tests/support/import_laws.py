@@ -16,10 +16,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "dashboard": ("texts",),
     "device": ("protocol", "archive", "texts", "certs"),
     "hub": ("db", "protocol", "archive", "texts", "certs", "dashboard"),
+    "installer": ("device", "protocol", "texts"),
     "bootstrap": (),
-    "run_hub": ("bootstrap", "hub", "demo"),
+    "run_hub": ("bootstrap", "hub", "demo", "installer"),
     "demo": ("hub", "device", "protocol", "archive", "db", "texts", "certs", "dashboard"),
-    "run_device": ("bootstrap", "device"),
+    "run_device": ("bootstrap", "device", "installer"),
     "run_tests": ("bootstrap", "tests"),
 }
 OURS = (*PRODUCT, *DOORS, *AROUND)
@@ -41,7 +42,7 @@ AGENT_GROUND = frozenset({"kernel", "privileged", "system", "system_monitor", "t
 
 ROOM_LAW = (
     "run_hub -> demo, hub -> db, protocol, archive, texts, certs, dashboard; "
-    "run_device -> device -> protocol, archive, texts, certs; "
+    "run_device -> device -> protocol, archive, texts, certs; installer -> device, protocol, texts; "
     "dashboard -> texts; archive -> protocol; protocol, texts, db and certs import nothing of ours"
 )
 HUB_LAW = "inside hub: wiring > subjects and web > kernel > rules > model, downward only; settings is a leaf"
