@@ -13,7 +13,15 @@ import pytest
 from tests.installer.small_checkout import small_checkout
 from tests.support.throwaway_root import ThrowawayRoot, throwaway_root
 
-PLACES = ("opt/myrvm", "etc/myrvm", "var/lib/myrvm", "etc/systemd/system", "usr/local/bin", "etc/passwd", "etc/group")
+PLACES = (
+    "opt/myrvm",
+    "etc/myrvm",
+    "var/lib/myrvm",
+    "etc/systemd/system",
+    "usr/local/bin/myrvm-agent",
+    "etc/passwd",
+    "etc/group",
+)
 VICTIM = """
 import os, sys
 source, killed_at, words = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
@@ -85,7 +93,7 @@ def moments(seen: str, first: int = 0) -> Iterator[int]:
     yield from sorted({*outside[first::EACH], *few})
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 if EACH > 1 else 1500)
 def test_an_installation_killed_anywhere_is_finished_by_the_next(checkout: Path) -> None:
     words = ("install", "--config", str(checkout / "machine.json"))
     with throwaway_root(seen=checkout) as root:
@@ -104,7 +112,7 @@ def test_an_installation_killed_anywhere_is_finished_by_the_next(checkout: Path)
             assert changed(root, checkout, "uninstall", "--purge") != []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 if EACH > 1 else 1500)
 def test_a_removal_killed_anywhere_is_finished_by_the_next(checkout: Path) -> None:
     words = ("install", "--config", str(checkout / "machine.json"))
     with throwaway_root(seen=checkout) as root:
