@@ -28,7 +28,7 @@ MOST_PARTS: Final = 12
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote", "backup": "folder",
-    "user": "person", "token": "lock", "sign_in": "person", "hub": "folder",
+    "enrolment": "machine", "user": "person", "token": "lock", "sign_in": "person", "hub": "folder",
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
     {
@@ -257,6 +257,30 @@ def _sign_in_failed(e: EventReading) -> _Parts:
     return e.words(e.code, who=e.person()), [_address(e), e.words("tries", n=e.param("failures"))]
 
 
+def _place(e: EventReading) -> list[str]:
+    """Which board asks, and from where."""
+    board = [e.param(name, 100) for name in ("hostname", "model") if e.params.get(name)]
+    return [*board, _address(e)]
+
+
+def _code_made(e: EventReading) -> _Parts:
+    head = e.words(e.code, prefix=e.param("prefix", 20), n=e.param("uses"), count=e.params.get("uses"))
+    return head, [
+        e.param("name", 100) if e.params.get("name") else "",
+        e.r.text_of("enrol.approval", plain(str(e.params.get("approval")), 20)),
+        e.words("until", when=moment(e.r, e.params.get("expires_at"))),
+    ]
+
+
+def _enrolled(e: EventReading) -> _Parts:
+    names = {name: e.param(name, 100) for name in ("name", "device_id", "fingerprint")}
+    return e.words(e.code, **names), _place(e)
+
+
+def _asks_for_place(e: EventReading) -> _Parts:
+    return e.words(e.code, fingerprint=e.param("fingerprint", 30)), _place(e)
+
+
 def _simple(*names: str, most: int = MOST) -> Callable[[EventReading], _Parts]:
     return lambda e: (e.words(e.code, **{name: e.param(name, most) for name in names}), [])
 
@@ -281,6 +305,7 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
         e.words("machine.key_rotated", prefix=value(e.r, e.after.get("api_key_prefix"))),
         [],
     ),
+    "machine.enrolled": _enrolled,
     "machine.introduced": _simple("agent_version", most=60),
     "machine.quarantined": _quarantined,
     "machine.released": _simple(),
@@ -292,6 +317,10 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     ),
     **remote_sentences.SENTENCES,
     **backup_sentences.SENTENCES,
+    "enrolment.code_made": _code_made,
+    "enrolment.code_revoked": _simple("prefix", most=20),
+    "enrolment.requested": _asks_for_place,
+    "enrolment.rejected": _asks_for_place,
     "user.added": _user_added,
     "user.edited": _user_edited,
     "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import msgspec
 
 from db.backup_records import OPEN_BACKUP, BackupRow
+from db.enrolment_records import EnrolmentCodeRow, EnrolmentRow
 from db.table_row import R, TableRow
 
 
@@ -302,7 +303,9 @@ class RecordingRow(TableRow, frozen=True, kw_only=True):
     rows: int
 
 
-RECORDS: Final[tuple[type[TableRow], ...]] = tuple(TableRow.__subclasses__())
+RECORDS: Final[tuple[type[TableRow], ...]] = tuple(
+    dict.fromkeys((*TableRow.__subclasses__(), EnrolmentCodeRow, EnrolmentRow))
+)
 
 FLEET: Final = 1
 CONFIG_VERSION: Final = "config_version"

@@ -13,6 +13,8 @@ from db.service_tables import (  # fmt: skip
     backup_parts,
     backup_restores,
     device_timezones,
+    enrolment_codes,
+    enrolments,
     fleet_config,
     machine_configs,
     remote_access_sessions,
@@ -22,7 +24,8 @@ from db.service_tables import (  # fmt: skip
 
 __all__ = [
     "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "backup_parts", "backup_restores",
-    "commands", "counters", "device_timezones", "events", "fleet_config", "machine_boots", "machine_configs",
+    "commands", "counters", "device_timezones", "enrolment_codes", "enrolments", "events",
+    "fleet_config", "machine_boots", "machine_configs",
     "metadata", "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "sessions",
     "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs", "tokens",
     "user_machines", "users",

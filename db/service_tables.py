@@ -216,3 +216,51 @@ remote_recordings = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     **NEVER_REUSED,
 )
+
+# A one-time code lets a machine ask for a place in the fleet. Only its hash is kept.
+enrolment_codes = sa.Table(
+    "enrolment_codes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("prefix", sa.String(20), nullable=False),
+    sa.Column("name", sa.String(100)),
+    # The machine whose key it replaces; without one each use adds a machine.
+    sa.Column("rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), index=True),
+    sa.Column("uses", sa.Integer, nullable=False),
+    sa.Column("used", sa.Integer, nullable=False, server_default="0"),
+    # at_once, waiting (for a person).
+    sa.Column("approval", sa.String(20), nullable=False),
+    sa.Column("created_by", sa.String(120), nullable=False),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("expires_at", UtcTimestamp, nullable=False),
+    sa.Column("revoked_at", UtcTimestamp),
+    **NEVER_REUSED,
+)
+
+# What came with a code. Without foreign keys but to the machine: a code goes with its time.
+enrolments = sa.Table(
+    "enrolments",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("code_id", sa.Integer, nullable=False, index=True),
+    sa.Column("rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), index=True),
+    sa.Column("state", sa.String(20), nullable=False, index=True),
+    # Of the key that the machine made for itself; the hash is the machine's api_key from its approval on.
+    sa.Column("key_prefix", sa.String(20), nullable=False, unique=True),
+    sa.Column("key_hash", sa.String(64), nullable=False),
+    sa.Column("hostname", sa.String(100)),
+    sa.Column("model", sa.String(100)),
+    sa.Column("board_serial", sa.String(100)),
+    sa.Column("machine_id", sa.String(64)),
+    sa.Column("agent_version", sa.String(100)),
+    sa.Column("architecture", sa.String(100)),
+    sa.Column("os", sa.String(100)),
+    sa.Column("l4t", sa.String(100)),
+    sa.Column("ip_address", sa.String(64)),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("last_seen_at", UtcTimestamp, nullable=False),
+    sa.Column("decided_by", sa.String(120)),
+    sa.Column("decided_at", UtcTimestamp),
+    **NEVER_REUSED,
+)

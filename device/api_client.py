@@ -9,9 +9,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from device.kernel import tls
 from device.settings import AgentSettings
 from device.status.rules import KEEP, Kept
+from protocol.enrolment import EnrolmentRequest
 
 if TYPE_CHECKING:
     import httpx
@@ -123,6 +126,11 @@ class ApiClient:
         """The newest of this machine; all None when there is none."""
         return self._data(self._request("GET", f"{self._machine}/backup/status"))
 
+    def enrol(self, request: EnrolmentRequest) -> dict[str, Any]:
+        """Ask for a place in the fleet, or how that stands; without a key. Raises ApiError (403: the code lets nobody
+        in)."""
+        return self._data(self._request("POST", "/api/v2/enrol", msgspec.to_builtins(request)))
+
     def is_alive(self) -> bool:
         """By plain HTTP; one attempt."""
         try:
@@ -174,7 +182,7 @@ class ApiClient:
 
         if self._client is None:
             self._client = httpx.Client(
-                headers={"Authorization": f"Bearer {self._api_token}", "Accept": "application/json"},
+                headers={"Accept": "application/json", **self._credential()},
                 timeout=self._timeout,
                 transport=self._transport,
                 verify=tls.context() if self._base_url.startswith("https:") else True,
@@ -182,6 +190,10 @@ class ApiClient:
                 follow_redirects=False,
             )
         return self._client
+
+    def _credential(self) -> dict[str, str]:
+        """None for a machine that has no place yet: its key stays with it."""
+        return {"Authorization": f"Bearer {self._api_token}"} if self._api_token else {}
 
     @staticmethod
     def _data(response: httpx.Response) -> dict[str, Any]:

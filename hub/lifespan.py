@@ -25,6 +25,7 @@ from hub.backups.restore import BackupRestores
 from hub.backups.service import Backups
 from hub.backups.upload import Receiving
 from hub.commands.cards import Throughputs
+from hub.enrolment.service import Enrolments
 from hub.kernel.announce import Announcer, Publisher
 from hub.kernel.commits import Commits
 from hub.kernel.context import HubContext
@@ -216,7 +217,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(backups, Receiving(), BackupDownloads(), DownloadLinks(), FileLists())
     context.add(BackupRestores(engine.store, engine.fleet, engine.announce, backups, engine.clock))
     context.add(_drills(settings, engine, objects), _backup_keeper(settings, engine, backups))
-    context.add(AuthState(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
+    context.add(AuthState(), Enrolments(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context
 

@@ -22,6 +22,7 @@ from hub.commands import api as commands
 from hub.commands import bulk, cards
 from hub.commands import handlers as commands_handlers
 from hub.commands import page as commands_page
+from hub.enrolment import api as enrolment
 from hub.links.session import MessageHandlers
 from hub.machine_settings import api as config
 from hub.machine_settings import page as settings_page
@@ -63,7 +64,8 @@ HANDLERS: Final = MessageHandlers(
 )  # fmt: skip
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    *account_api.OPERATIONS, *rvms.OPERATIONS, *status.OPERATIONS, *metrics.OPERATIONS, *commands.OPERATIONS,
+    *account_api.OPERATIONS, *enrolment.OPERATIONS, *rvms.OPERATIONS, *status.OPERATIONS,
+    *metrics.OPERATIONS, *commands.OPERATIONS,
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,

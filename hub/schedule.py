@@ -127,12 +127,15 @@ MACHINES_A_PIECE: Final = 20
 HISTORY: Final = timedelta(days=400)
 """Any month beside that of a year ago; the audit log is kept longer."""
 FAILURES: Final = timedelta(seconds=max(rules.LOCK_S, rules.FORGET_S))
+ENROLMENTS: Final = timedelta(days=30)
+"""After the code's end, and since a machine asked last; who came in and how is in the audit log."""
 NOTHING: Final = timedelta(0)
 STEP: Final = timedelta(days=1)
 REMOVED: Final = "samples of removed machines"
 RETENTION: Final = {
     REMOVED: NOTHING, "sessions": NOTHING, "sign_in_links": NOTHING, "sign_in_failures": FAILURES,
     "timezone_sync_logs": HISTORY, "commands": HISTORY, "remote_access_sessions": HISTORY, "tokens": HISTORY,
+    "enrolment_codes": ENROLMENTS, "enrolments": ENROLMENTS,
     "status_history": HISTORY, "machine_boots": timedelta(hours=1), "backup_logs": HISTORY, "backup_restores": HISTORY,
 }  # fmt: skip
 """How long after its end, last use or beginning a row stays. Open commands and remote sessions stay, and so do boots

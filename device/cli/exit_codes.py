@@ -10,6 +10,8 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 """Also what the hub or the machine's settings refuse."""
 BAD_CONFIGURATION: Final = 3
+WAITING: Final = 4
+"""For a person's approval; the same command again goes on."""
 BUSY: Final = 8
 CTRL_C: Final = 130
 

@@ -27,6 +27,7 @@ from texts.catalogue import Texts
 from texts.languages import from_environment
 
 DEFAULT_CONFIG: Final = "machine.json"
+VERBS: Final = ("run", "enrol", "doctor", "status", "busy", "remote", "settings", "restore", "backup")
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -55,6 +56,10 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         from device.cli import backup_verbs
 
         return backup_verbs.show(texts, arguments, partial(_complain, texts, arguments))
+    if arguments.action == "enrol":
+        from device.cli import enrol_verb
+
+        return enrol_verb.enrol(environ, texts, arguments, partial(_complain, texts, arguments))
     try:
         settings = load(arguments.config, environ)
     except AgentSettingsError as error:
@@ -91,8 +96,10 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
-    actions = parser.add_subparsers(metavar="run | doctor | status | busy | remote | settings | restore | backup")
-    for name in ("run", "doctor", "status", "busy", "remote", "settings", "restore", "backup"):
+    actions = parser.add_subparsers(
+        metavar="run | enrol | doctor | status | busy | remote | settings | restore | backup"
+    )
+    for name in ("run", "enrol", "doctor", "status", "busy", "remote", "settings", "restore", "backup"):
         parents = [shared, running] if name == "run" else [shared]
         action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))
         action.set_defaults(action=name)
@@ -103,6 +110,10 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
 def _add_arguments(name: str, action: argparse.ArgumentParser, texts: Texts) -> None:
     if name == "status":
         status_verbs.add_status_arguments(action, texts)
+    elif name == "enrol":
+        from device.cli.enrol_verb import add_enrol_arguments
+
+        add_enrol_arguments(action, texts)
     elif name == "busy":
         action.add_argument("busy", nargs="?", choices=("on", "off"), help=texts("cli_busy_new"))
     elif name == "remote":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -18,6 +19,7 @@ from protocol.limits import MAX_HARDWARE_BYTES, MAX_NAME
 
 _NO_MODEL: Final = frozenset({"", "none", "default string", "to be filled by o.e.m.", "system product name"})
 _L4T: Final = re.compile(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)")
+_MACHINE_ID: Final = re.compile(r"^[0-9a-f]{32}$")
 _ZONE: Final = re.compile(r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")
 
 MAX_SERVICES: Final = 50
@@ -47,6 +49,8 @@ def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "python": platform.python_version(),
         "services": sorted(services)[:MAX_SERVICES],
+        "board_serial": board_serial(root),
+        "machine_id": machine_id(root),
     }
     return {name: value for name, value in facts.items() if value not in (None, "", [])}
 
@@ -66,6 +70,21 @@ def model(root: Path) -> str:
         if text.lower() not in _NO_MODEL:
             return text[:MAX_NAME]
     return socket.gethostname()
+
+
+def board_serial(root: Path) -> str | None:
+    """The device tree's, the PC's board's, else its product's; the last two are for root's eyes."""
+    for file in ("proc/device-tree/serial-number", "sys/class/dmi/id/board_serial", "sys/class/dmi/id/product_serial"):
+        text = text_of(root / file) or ""
+        if text.lower() not in _NO_MODEL | {"not specified", "default", "system serial number"} and set(text) != {"0"}:
+            return text[:MAX_NAME]
+    return None
+
+
+def machine_id(root: Path) -> str | None:
+    """A hash of the system's own, which must not leave the machine (machine-id(5))."""
+    own = text_of(root / "etc/machine-id") or ""
+    return hashlib.sha256(f"myrvm machine {own}".encode()).hexdigest() if _MACHINE_ID.match(own) else None
 
 
 def l4t(root: Path) -> str | None:

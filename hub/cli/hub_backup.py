@@ -48,7 +48,7 @@ from hub.model.changes import EventHappened
 from hub.settings import LAST_BACKUP, Settings
 from protocol.version import PRODUCT_VERSION
 
-LEFT_OUT: Final = frozenset({"sessions", "sign_in_links", "sign_in_failures"})
+LEFT_OUT: Final = frozenset({"enrolment_codes", "sessions", "sign_in_links", "sign_in_failures"})
 """Ended sessions and used links must not come back."""
 SPARE_BYTES: Final = 64 * 1024 * 1024
 GAP_AT_LEAST: Final = 1000

@@ -14,7 +14,7 @@ import msgspec
 
 from db.engine import row_writes
 from db.engine.statements import Statement, Step, Write, WriteResult
-from db.queries import backups, boots, commands, credentials, remote_sessions, samples, statuses, timezones
+from db.queries import backups, boots, commands, credentials, enrolments, remote_sessions, samples, statuses, timezones
 from db.records import OPEN
 from hub.model import changes as c
 from hub.model.machine import BOOTS_KEPT
@@ -102,6 +102,8 @@ EXPIRED: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
     "commands": commands.delete_commands_before,
     "remote_access_sessions": remote_sessions.delete_sessions_before,
     "tokens": credentials.delete_tokens_before,
+    "enrolment_codes": enrolments.delete_codes_before,
+    "enrolments": enrolments.delete_enrolments_before,
     "backup_logs": backups.delete_backups_before,
     "backup_restores": backups.delete_restores_before,
 }

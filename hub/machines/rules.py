@@ -95,13 +95,27 @@ def new_machine(
 ) -> tuple[credentials.Secret, list[Change]]:
     """The key is shown once; Changes have its hash."""
     secret, name = credentials.new_secret("key"), composed(name)
+    row, added = machine_with(
+        secret.prefix, secret.hash, name, device_id, location, by, now, tags=tags, simulated=simulated
+    )
+    known: dict[str, Any] = {"name": name, "device_id": row.device_id, "location_description": location}
+    if tags:
+        known["tags"] = list(tags)
+    return secret, [added, EventHappened(at=now, code="machine.added", actor=by, params=known, after=known)]
+
+
+def machine_with(
+    key_prefix: str, key_hash: str, name: str, device_id: str | None, location: str | None, by: Actor, now: datetime,
+    *, tags: tuple[str, ...] = (), simulated: bool = False,
+) -> tuple[MachineRow, Put[MachineRow]]:  # fmt: skip
+    """A new one with this key."""
     row = MachineRow(
         device_id=device_id or device_id_for(name),
         name=name,
         location_description=location,
         tags=tags or None,
-        api_key=secret.hash,
-        api_key_prefix=secret.prefix,
+        api_key=key_hash,
+        api_key_prefix=key_prefix,
         simulated=simulated,
         status_since=now,
         status_by=by,
@@ -109,20 +123,12 @@ def new_machine(
         updated_at=now,
     )
     history = StatusRow(rvm_id=0, status=row.status, capacity=row.capacity, since=now, by=by)
-    added = Put(row, along=(history,))
-    known: dict[str, Any] = {"name": name, "device_id": row.device_id, "location_description": location}
-    if tags:
-        known["tags"] = list(tags)
-    return secret, [added, EventHappened(at=now, code="machine.added", actor=by, params=known, after=known)]
+    return row, Put(row, along=(history,))
 
 
 def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tuple[credentials.Secret, list[Change]]:
     """The old one is void at once."""
     secret = credentials.new_secret("key")
-    # Whoever fought for the old key has nothing to fight for.
-    values = {
-        "api_key": secret.hash, "api_key_prefix": secret.prefix, "quarantined_until": None, "updated_at": now,
-    }  # fmt: skip
     event = EventHappened(
         at=now,
         code="machine.key_rotated",
@@ -131,7 +137,13 @@ def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tu
         before={"api_key_prefix": old_prefix},
         after={"api_key_prefix": secret.prefix},
     )
-    return secret, [Patch(MachineRow, rvm_id, values, must="id"), event]
+    return secret, [replaced_key(rvm_id, secret.prefix, secret.hash, now), event]
+
+
+def replaced_key(rvm_id: int, key_prefix: str, key_hash: str, now: datetime) -> Patch:
+    # Whoever fought for the old key has nothing to fight for.
+    values = {"api_key": key_hash, "api_key_prefix": key_prefix, "quarantined_until": None, "updated_at": now}
+    return Patch(MachineRow, rvm_id, values, must="id")
 
 
 def matches(

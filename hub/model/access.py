@@ -25,6 +25,10 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "machine.manage": _ADMIN,
     "machine.key": _ADMIN,
     "machine.release": _WORKERS,
+    "enrolment.read": _ADMIN,
+    # Codes and approvals give a key; refusing gives nothing.
+    "enrolment.admit": _ADMIN,
+    "enrolment.refuse": _ADMIN,
     "status.read": _READERS,
     "status.write": _WORKERS | {"machine"},
     "metrics.read": _READERS,
@@ -80,7 +84,7 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "link.open": frozenset[Role]({"machine"}),
 }
 
-SIGNED_IN_ONLY: Final = frozenset({"machine.key", "remote.open_page", "token.create", "user.manage"})
+SIGNED_IN_ONLY: Final = frozenset({"enrolment.admit", "machine.key", "remote.open_page", "token.create", "user.manage"})
 """They make something that lets its holder in: no token may."""
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 Actor = str
-"""`user:12`, `machine:7`, `clock`, `system` (the hub's own command line)."""
+"""`user:12`, `machine:7`, `clock`, `system` (the hub's own command line), `enrolment` (a machine with a one-time
+code)."""
 
+ENROLMENT: Actor = "enrolment"
 CLOCK: Actor = "clock"
 SYSTEM: Actor = "system"
 

@@ -10,18 +10,19 @@ import hashlib
 import hmac
 import re
 import secrets
-import string
 import unicodedata
 from typing import Final, Literal, NamedTuple
 
 import argon2
 
+from protocol import enrolment
+
 Kind = Literal["key", "token", "session", "link"]
 
-_MARKS: Final[dict[Kind, str]] = {"key": "rvmk", "token": "rvmu", "session": "rvms", "link": "rvml"}
+_MARKS: Final[dict[Kind, str]] = {"key": enrolment.KEY_MARK, "token": "rvmu", "session": "rvms", "link": "rvml"}
 _KINDS: Final[dict[str, Kind]] = {mark: kind for kind, mark in _MARKS.items()}
-_BASE32: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_BASE62: Final = string.digits + string.ascii_letters
+_BASE32: Final = enrolment.KEY_PUBLIC_LETTERS
+_BASE62: Final = enrolment.KEY_SECRET_LETTERS
 _SHAPE: Final = re.compile(r"(rvm[kusl])_([A-Z2-7]{8})_([0-9A-Za-z]{32})\Z")
 SLOW: Final = argon2.PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
 
@@ -45,13 +46,19 @@ def random_text(count: int, letters: str) -> str:
 
 
 def new_secret(kind: Kind) -> Secret:
-    prefix = f"{_MARKS[kind]}_{random_text(8, _BASE32)}"
-    text = f"{prefix}_{random_text(32, _BASE62)}"
+    prefix = f"{_MARKS[kind]}_{random_text(enrolment.KEY_PUBLIC, _BASE32)}"
+    text = f"{prefix}_{random_text(enrolment.KEY_SECRET, _BASE62)}"
     return Secret(text, prefix, hash_of(text))
 
 
 def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def new_code() -> Secret:
+    """A one-time code of a machine; `prefix`: what people may see of it later."""
+    text = enrolment.written_code(random_text(enrolment.CODE_GROUPS * enrolment.CODE_GROUP, enrolment.CODE_LETTERS))
+    return Secret(text, text[: len(enrolment.CODE_MARK) + 3] + "…", hash_of(text))
 
 
 def recognise(text: str) -> Presented | None:

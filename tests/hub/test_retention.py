@@ -88,6 +88,19 @@ async def test_sign_in_links_go_when_they_have_expired_used_or_not(running: ApiH
     await gone(store, schema.sign_in_links.c.hash, {"used", "over"}, {"good"})
 
 
+async def test_codes_of_machines_and_who_came_with_one_go_a_month_after_their_end(running: ApiHub) -> None:
+    store, now = running.context.store, running.context.clock()
+    old, fresh = now - schedule.ENROLMENTS - timedelta(minutes=1), now - schedule.ENROLMENTS + timedelta(minutes=1)
+    code = {"prefix": "RVM-7K", "uses": 1, "approval": "waiting", "created_by": "user:1", "created_at": now - 90 * DAY}
+    codes = [{**code, "hash": h, "expires_at": at} for h, at in (("over", old), ("good", fresh))]
+    await put(store, schema.enrolment_codes, codes)
+    came = {"code_id": 1, "state": "waiting", "key_hash": "a" * 64, "created_at": now - 90 * DAY}
+    rows = [{**came, "key_prefix": prefix, "last_seen_at": at} for prefix, at in (("gone", old), ("asks", fresh))]
+    await put(store, schema.enrolments, rows)
+    await gone(store, schema.enrolment_codes.c.hash, {"over"}, {"good"})
+    await gone(store, schema.enrolments.c.key_prefix, {"gone"}, {"asks"})
+
+
 async def test_failed_sign_ins_go_when_they_neither_count_nor_lock_any_more(running: ApiHub) -> None:
     store, now = running.context.store, running.context.clock()
     still = now - schedule.FAILURES + timedelta(minutes=1)

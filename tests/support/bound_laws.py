@@ -25,6 +25,8 @@ RETENTION: dict[str, str] = {
     "backup_logs": "db.queries.backups.delete_backups_before",
     "backup_restores": "db.queries.backups.delete_restores_before",
     "commands": "db.queries.commands.delete_commands_before",
+    "enrolment_codes": "db.queries.enrolments.delete_codes_before",
+    "enrolments": "db.queries.enrolments.delete_enrolments_before",
     "machine_boots": "db.queries.boots.delete_boots_before",
     "remote_access_sessions": "db.queries.remote_sessions.delete_sessions_before",
     "remote_recordings": "db.queries.recordings.ended_before",

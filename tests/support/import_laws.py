@@ -28,8 +28,8 @@ DATABASE_PACKAGES = ("sqlalchemy", "databases", "asyncpg", "aiosqlite", "alembic
 SNAPSHOTS = ("device.backups.snapshots", "sqlite3")
 """Copies databases of others by their backup interface, without a line of SQL."""
 SUBJECTS = frozenset(
-    {"audit", "backups", "commands", "links", "machine_settings", "machines", "metrics", "people", "remote", "server",
-     "status", "system", "timezone", "web"}
+    {"audit", "backups", "commands", "enrolment", "links", "machine_settings", "machines", "metrics", "people",
+     "remote", "server", "status", "system", "timezone", "web"}
 )  # fmt: skip
 """Folders of the hub between its kernel and its wiring."""
 DECIDES = frozenset({"rules", "model"})

@@ -65,3 +65,18 @@ def test_the_zone_may_stand_in_a_file(tmp_path: Path) -> None:
     assert hardware.timezone_name(tmp_path) is None
     trees.write(tmp_path, {"etc/timezone": "Asia/Makassar\n"})
     assert hardware.timezone_name(tmp_path) == "Asia/Makassar"
+
+
+def test_the_board_is_known_by_its_serial_and_the_system_by_a_hash(tmp_path: Path) -> None:
+    assert (hardware.board_serial(tmp_path), hardware.machine_id(tmp_path)) == (None, None)
+    trees.write(tmp_path, {"sys/class/dmi/id/board_serial": "Default string\n", "etc/machine-id": "short\n"})
+    assert (hardware.board_serial(tmp_path), hardware.machine_id(tmp_path)) == (None, None)
+    trees.write(tmp_path, {"sys/class/dmi/id/product_serial": "0000\n"})
+    assert hardware.board_serial(tmp_path) is None
+    own = "0123456789abcdef0123456789abcdef"
+    trees.write(tmp_path, {"proc/device-tree/serial-number": "1424822031234\x00", "etc/machine-id": f"{own}\n"})
+    found = hardware.machine_id(tmp_path)
+    assert hardware.board_serial(tmp_path) == "1424822031234"
+    assert found is not None
+    assert (len(found), own in found) == (64, False)
+    assert hardware.describe(tmp_path)["board_serial"] == "1424822031234"

@@ -60,6 +60,15 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/auth/logout": PEOPLE,
     "GET /api/v2/auth/me": EVERYBODY,
     "PATCH /api/v2/auth/me": PEOPLE,
+    "POST /api/v2/enrolment-codes": ADMIN,
+    "GET /api/v2/enrolment-codes": ADMIN,
+    "DELETE /api/v2/enrolment-codes/{code_id}": ADMIN | {"admin": "hidden"},
+    "POST /api/v2/enrol": dict.fromkeys(CALLERS, "role"),  # by its code alone; without one nobody gets in
+    "GET /api/v2/enrolments": ADMIN,
+    "POST /api/v2/enrolments/approve": ADMIN,
+    "POST /api/v2/enrolments/reject": ADMIN,
+    "POST /api/v2/enrolments/{enrolment_id}/approve": ADMIN | {"admin": "hidden"},
+    "POST /api/v2/enrolments/{enrolment_id}/reject": ADMIN | {"admin": "hidden"},
     "GET /api/v2/rvms": EVERYBODY,
     "POST /api/v2/rvms": ADMIN,
     "GET /api/v2/rvms/{id}": READ,
@@ -282,6 +291,10 @@ ROWS: dict[str, dict[str, str]] = {
 }
 
 JSON: dict[str, Any] = {
+    "POST /api/v2/enrolment-codes": {"uses": 2},
+    "POST /api/v2/enrol": {"code": "RVM-2222-2222-2222", "key_prefix": "rvmk_AAAAAAAA", "key_hash": "0" * 64},
+    "POST /api/v2/enrolments/approve": {"ids": [1]},
+    "POST /api/v2/enrolments/reject": {"ids": [1]},
     "POST /api/v2/rvms": {"name": "new"},
     "PATCH /api/v2/rvms/{id}/status": {"status": "full"},
     "POST /api/v2/rvms/{id}/metrics": {"timestamp": "2026-01-01T00:00:00Z"},

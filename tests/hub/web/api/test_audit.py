@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, cast
 
+from db.enrolment_records import EnrolmentCodeRow
 from db.records import MachineRow
 from hub.model.changes import Change, EventHappened, Patch, Put
+from hub.model.credentials import hash_of
 from hub.remote.recordings.service import Recordings
 from hub.remote.tunnel.registry import Tunnels
 from hub.routes import OPERATIONS
@@ -80,6 +82,7 @@ def mutations(viewer: int, operator: int) -> list[tuple[str, str, str, Any, str]
         ("technician", "cancel_command", "/v2/commands/left/cancel", None, "command.cancel_asked"),
         ("one", "answer_command", "/v2/commands/left/updates", {"state": "failed"}, "command.finished"),
         *remote_access(operator),
+        *enrolment_steps(),
         ("operator", "start_backup", "/v2/rvms/1/backup/start", {}, "command.issued"),
         ("one", "begin_backup_upload", "/v2/rvms/1/backups/1/upload", {}, ""),
         ("admin", "rotate_key", "/v2/rvms/1/key", None, "machine.key_rotated"),
@@ -101,6 +104,25 @@ def mutations(viewer: int, operator: int) -> list[tuple[str, str, str, Any, str]
         ("admin", "sign_in", "/v2/auth/login", login | {"password": "x"}, "sign_in.failed"),
         ("boss_session", "sign_out", "/v2/auth/logout", None, "sign_in.signed_out"),
         ("admin", "remove_user", f"/v2/users/{viewer}", None, "user.removed"),
+    ]
+
+
+CODE = "RVM-7K4Q-9D2M-3XHT"
+
+
+def enrolment_steps() -> list[tuple[str, str, str, Any, str]]:
+    def board(number: int) -> dict[str, str]:
+        return {"code": CODE, "key_prefix": f"rvmk_AAAAAAA{'ABCD'[number]}", "key_hash": f"{number:064d}"}
+
+    return [
+        ("admin", "make_enrolment_code", "/v2/enrolment-codes", {"uses": 2}, "enrolment.code_made"),
+        *(("viewer", "enrol", "/v2/enrol", board(number), "enrolment.requested") for number in range(4)),
+        ("viewer", "enrol", "/v2/enrol", board(0), ""),
+        ("admin", "approve_enrolment", "/v2/enrolments/1/approve", {"name": "fourth"}, "machine.enrolled"),
+        ("admin", "reject_enrolment", "/v2/enrolments/2/reject", None, "enrolment.rejected"),
+        ("admin", "approve_enrolments", "/v2/enrolments/approve", {"ids": [3]}, "machine.enrolled"),
+        ("admin", "reject_enrolments", "/v2/enrolments/reject", {"ids": [4]}, "enrolment.rejected"),
+        ("admin", "revoke_enrolment_code", "/v2/enrolment-codes/1", None, "enrolment.code_revoked"),
     ]
 
 
@@ -137,7 +159,13 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
         Put(command("queued", id="never-left", name="ping", args={}, rvm_id=1, expires_at=now + timedelta(hours=1))),
         Put(command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
         Patch(MachineRow, 1, {"quarantined_until": now + timedelta(minutes=5), "updated_at": now}),
-    )
+        Put(
+            EnrolmentCodeRow(
+                hash=hash_of(CODE), prefix="RVM-7K…", uses=4, approval="waiting", created_by="user:1", created_at=now,
+                expires_at=now + timedelta(hours=1),
+            )
+        ),
+    )  # fmt: skip
     recordings = hub.context[Recordings]
     await recordings.finish(await begun(recordings, 1, "one", hub.users["operator"], "operator"), "exited")
     viewer = hub.users["viewer"]

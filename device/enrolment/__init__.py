@@ -1,0 +1,1 @@
+"""How this machine comes into the fleet of a hub."""

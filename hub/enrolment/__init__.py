@@ -1,0 +1,1 @@
+"""Machines come into the fleet: one-time codes, who came with one, approval."""
