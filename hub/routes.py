@@ -23,6 +23,7 @@ from hub.commands import bulk, cards
 from hub.commands import handlers as commands_handlers
 from hub.commands import page as commands_page
 from hub.enrolment import api as enrolment
+from hub.enrolment import page as enrolment_page
 from hub.links.session import MessageHandlers
 from hub.machine_settings import api as config
 from hub.machine_settings import page as settings_page
@@ -127,6 +128,8 @@ OF_JOBS = {
     "job-lists": Part("job_lists.html", commands_page.part_lists),
 }
 OF_USERS = {"user-list": Part("user_list.html", users_page.part_users)}
+OF_ENROLMENT = {"enrol-lists": Part("enrol_lists.html", enrolment_page.part_lists)}
+OF_MACHINE_ENROLMENT = {"enrol-steps": Part("enrol_steps.html", enrolment_page.part_steps)}
 OF_SYSTEM = {"system": Part("system_facts.html", system_page.part_system)}
 OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
@@ -197,8 +200,23 @@ def _of_admin() -> list[tuple[str, WebPage]]:
         ("/admin/settings", fleet_settings),
         ("/admin/settings/parts", WebPage(drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
         *_of_users(),
+        *_of_enrolment(),
         ("/admin/tokens", WebPage(people_page.show_tokens, people_page.create_token, action="token.manage_own")),
         ("/admin/tokens/{token_id}/revoke", WebPage(home, people_page.revoke_token, action="token.manage_own")),
+    ]
+
+
+def _of_enrolment() -> list[tuple[str, WebPage]]:
+    here, back = enrolment_page, enrolment_page.to_enrolment
+    admit, refuse = "enrolment.admit", "enrolment.refuse"
+    return [
+        ("/admin/enrol", WebPage(here.show_enrolment, here.make_code, action=admit)),
+        ("/admin/enrol/parts", WebPage(drawn(OF_ENROLMENT), action="enrolment.read")),
+        ("/admin/enrol/decide", WebPage(back, here.decide, action=admit, most_fields=here.MOST_FIELDS)),
+        ("/admin/enrol/machine", WebPage(back, here.add_machine, action=admit)),
+        ("/admin/enrol/codes/{code_id}/revoke", WebPage(back, here.revoke_code, action=refuse)),
+        ("/machines/{id}/enrol", WebPage(here.show_machine, here.make_machine_code, action=admit)),
+        ("/machines/{id}/enrol/parts", WebPage(drawn(OF_MACHINE_ENROLMENT), cost=OF_PARTS, action=admit)),
     ]
 
 

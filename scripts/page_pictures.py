@@ -69,6 +69,8 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/admin/users": ("/admin/users",),
     "/admin/users/{user_id}": ("/admin/users/{technician}", "/admin/users/{me}"),
     "/admin/tokens": ("/admin/tokens",),
+    "/admin/enrol": ("/admin/enrol",),
+    "/machines/{id}/enrol": ("/machines/{new}/enrol", "/machines/{full}/enrol"),
     "/{rest:path}": ("/nothing/here",),
 }
 """By the route; `{names}` are of what `DemoContent` made. `{new}` differs by person: its key is shown to one."""

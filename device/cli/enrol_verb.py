@@ -17,7 +17,7 @@ from device.api_client import ApiClient, ApiError, HubUnreachableError
 from device.cli.exit_codes import BAD_CONFIGURATION, CTRL_C, FAILED, OK, WAITING, WRONG_USAGE, Complain
 from device.cli.settings_verb import settings_sentence
 from device.enrolment.rules import PendingEnrolment
-from device.enrolment.service import HasKeyError, MachineEnrolment, NoCodeError, NotJsonError, Standing, new_key
+from device.enrolment.service import EnrolmentAnswer, HasKeyError, MachineEnrolment, NoCodeError, NotJsonError, new_key
 from device.settings import AgentSettings, AgentSettingsError, load
 from protocol import enrolment
 from texts.catalogue import Texts
@@ -150,7 +150,7 @@ class _Run:
             raise self._ended("enrol_code_shape", WRONG_USAGE)
         return code
 
-    def _until_decided(self, client: ApiClient, pending: PendingEnrolment) -> Standing:
+    def _until_decided(self, client: ApiClient, pending: PendingEnrolment) -> EnrolmentAnswer:
         """Once a first answer came, a hub that is away is waited for."""
         wait, began = self._arguments.wait, time.monotonic()
         standing = self._first(client, pending)
@@ -167,7 +167,7 @@ class _Run:
                     raise self._refused(refused) from refused
         return standing
 
-    def _first(self, client: ApiClient, pending: PendingEnrolment) -> Standing:
+    def _first(self, client: ApiClient, pending: PendingEnrolment) -> EnrolmentAnswer:
         try:
             return self._machine.ask(client, pending)
         except ApiError as refused:
@@ -187,7 +187,7 @@ class _Run:
         sentence = self._texts(code, file=self._machine.config, url=self._hub)
         return _EndedError(self._complain(code, exit_code, sentence))
 
-    def _result(self, standing: Standing, exit_code: int, code: str) -> int:
+    def _result(self, standing: EnrolmentAnswer, exit_code: int, code: str) -> int:
         if self._arguments.json:
             shown = {
                 "state": standing.state, "fingerprint": standing.fingerprint,

@@ -38,7 +38,7 @@ class NotJsonError(Exception):
     """The machine's file is there and is no JSON object."""
 
 
-class Standing(NamedTuple):
+class EnrolmentAnswer(NamedTuple):
     """The hub's answer. `state`: waiting, approved, rejected."""
 
     state: str
@@ -69,10 +69,10 @@ class MachineEnrolment:
             state_file.write_value(self._file, pending)
         return pending
 
-    def ask(self, client: ApiClient, pending: PendingEnrolment) -> Standing:
+    def ask(self, client: ApiClient, pending: PendingEnrolment) -> EnrolmentAnswer:
         """Raises ApiError (403: the code lets nobody in), HubUnreachableError."""
         answer = client.enrol(rules.request(pending, facts(self._root)))
-        return Standing(
+        return EnrolmentAnswer(
             str(answer.get("state")), enrolment.fingerprint(enrolment.key_hash(pending.key)),
             str(answer.get("device_id") or ""), str(answer.get("name") or ""), _seconds(answer.get("retry_s")),
         )  # fmt: skip

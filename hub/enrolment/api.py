@@ -59,7 +59,7 @@ class Enrolment(msgspec.Struct):
     machine: str | None
 
 
-class EnrolmentStanding(msgspec.Struct):
+class EnrolmentState(msgspec.Struct):
     """For the machine. `device_id`, `name`: once approved; `retry_s`: when to ask again while it waits."""
 
     state: enrolment.State
@@ -126,14 +126,14 @@ async def revoke_code(call: Call) -> Answer:
 
 async def enrol(call: Call) -> Answer:
     row = await call.context[Enrolments].request(call.context, call.body, call.address, call.now)
-    return Answer(standing(call, row))
+    return Answer(state_of(call, row))
 
 
-def standing(call: Call, row: EnrolmentRow) -> EnrolmentStanding:
+def state_of(call: Call, row: EnrolmentRow) -> EnrolmentState:
     """Approved, and the key replaced or the machine removed since: refused."""
     machine = call.context.fleet.by_key_prefix(row.key_prefix) if row.state == "approved" else None
     state: enrolment.State = "rejected" if row.state == "approved" and machine is None else row.state  # type: ignore[assignment]  # the column has no other
-    return EnrolmentStanding(
+    return EnrolmentState(
         state, enrolment.fingerprint(row.key_hash), None if machine is None else machine.row.device_id,
         None if machine is None else machine.name, enrolment.RETRY_S,
     )  # fmt: skip
@@ -246,6 +246,7 @@ def _deciding(name: str, what: str, handler: Decision, many: Decision, action: s
         name=f"{name}_enrolment", method="POST", path=f"/v2/enrolments/{{enrolment_id}}/{name}", handler=handler,
         tag="Enrolment", summary=f"{what} a machine that came with a code", action=action, body=body,
         body_optional=body is not None, answers={200: Enrolment}, refusals=(404, 409),
+        example=None if body is None else {"name": "Mall Kelapa Gading 2"},
     )  # fmt: skip
     several = Operation(
         name=f"{name}_enrolments", method="POST", path=f"/v2/enrolments/{name}", handler=many, tag="Enrolment",
@@ -254,6 +255,12 @@ def _deciding(name: str, what: str, handler: Decision, many: Decision, action: s
     )  # fmt: skip
     return several, one
 
+
+_EXAMPLE: Final = {
+    "code": "RVM-7K4Q-9D2M-3XHT", "key_prefix": "rvmk_ABCDEFGH",
+    "key_hash": "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0", "hostname": "orin-7",
+    "model": "NVIDIA Jetson Orin NX",
+}  # fmt: skip
 
 OPERATIONS: Final = (
     Operation(
@@ -276,7 +283,7 @@ OPERATIONS: Final = (
     Operation(
         name="enrol", method="POST", path="/v2/enrol", handler=enrol, tag="Enrolment",
         summary="A machine asks for a place, or how that stands", action=None, body=enrolment.EnrolmentRequest,
-        answers={200: EnrolmentStanding}, refusals=(403, 429),
+        answers={200: EnrolmentState}, refusals=(403, 429), example=_EXAMPLE,
         description="The machine makes its key itself and sends the prefix and the SHA-256. The same again asks how it "
         "stands and needs no code. Twenty wrong codes a minute from one address.",
     ),

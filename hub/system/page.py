@@ -14,8 +14,9 @@ from protocol.instants import parse
 
 EVERY_MS: Final = 5000
 ADMIN_PAGES: Final = (
-    ("users", "/admin/users", "user.manage"), ("tokens", "/admin/tokens", "token.manage_own"),
-    ("fleet_settings", "/admin/settings", "fleet_config.read"), ("fleet_backups", "/admin/backups", "backup.read"),
+    ("users", "/admin/users", "user.manage"), ("enrol", "/admin/enrol", "enrolment.read"),
+    ("tokens", "/admin/tokens", "token.manage_own"), ("fleet_settings", "/admin/settings", "fleet_config.read"),
+    ("fleet_backups", "/admin/backups", "backup.read"),
     ("system", "/admin/system", "system.read"),
 )  # fmt: skip
 """Name, address, and the action that it needs."""

@@ -282,6 +282,23 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /admin/users/{user_id}/link": PAGE_OF_ADMIN,
     "GET /admin/users/{user_id}/{what:str}": PAGE_OF_ADMIN,
     "POST /admin/users/{user_id}/{what:str}": PAGE_OF_ADMIN,
+    **{
+        f"{how} /admin/enrol{what}": PAGE_OF_ADMIN
+        for how, what in (
+            ("GET", ""),
+            ("POST", ""),
+            ("GET", "/parts"),
+            ("GET", "/decide"),
+            ("POST", "/decide"),
+            ("GET", "/machine"),
+            ("POST", "/machine"),
+            ("GET", "/codes/{code_id}/revoke"),
+        )
+    },
+    "POST /admin/enrol/codes/{code_id}/revoke": PAGE_OF_ADMIN | {"admin": "hidden"},
+    "GET /machines/{id}/enrol": PAGE_OF_ADMIN,
+    "POST /machines/{id}/enrol": PAGE_OF_ADMIN,
+    "GET /machines/{id}/enrol/parts": PAGE_OF_ADMIN,
     "GET /admin/tokens": PAGE,
     "POST /admin/tokens": PAGE,
     "GET /admin/tokens/{token_id}/revoke": PAGE,
@@ -319,6 +336,8 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /bulk/backups": {"rvm": "1"},
     "POST /machines/{id}/backups/start": {"backup_type": "full"},
     "POST /machines/add": {"name": "by form"},
+    "POST /admin/enrol": {"uses": "2", "expires_in": "3600"},
+    "POST /admin/enrol/machine": {"name": "by code"},
     "POST /machines/{id}/status": {"status": "full"},
     "POST /admin/users": {"email": "form@b.c", "name": "F", "role": "viewer"},
     "POST /admin/tokens": {"name": "f"},

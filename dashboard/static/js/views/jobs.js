@@ -4,6 +4,7 @@ import { Announcer } from "../announcer.js";
 import { countJobs, entitle } from "../counts.js";
 import { all, find, setText } from "../dom.js";
 import { Feed } from "../feed.js";
+import { fields } from "../fields.js";
 import { span } from "../format.js";
 import { frame } from "../frame.js";
 import { countDown, Jobs } from "../jobs.js";
@@ -53,6 +54,7 @@ function step(way) {
 for (const select of all("#tools select")) select.addEventListener("change", () => select.form.requestSubmit());
 setInterval(tick, 1000);
 guardButtons();
+fields();
 frame();
 keyboard({
   "/": () => find("#tools input")?.focus(),
