@@ -24,7 +24,7 @@ def test_a_code_is_found_again_however_it_was_typed(letters: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "RVM", "RVM-7K4Q-9D2M", "RVM-7K4Q-9D2M-3XH0", "RVM-7K4Q-9D2M-3XHI", "XXX-7K4Q-9D2M-3XHT", "7K4Q-9D2M-3XHT"],
+    ["", "RVM", "RVM-7K4Q-9D2M", "RVM-7K4Q-9D2M-3XH0", "RVM-7K4Q-9D2M-3XHI", "ABC-7K4Q-9D2M-3XHT", "7K4Q-9D2M-3XHT"],
 )
 def test_what_no_code_looks_like_is_none(typed: str) -> None:
     assert enrolment.normal_code(typed) is None
