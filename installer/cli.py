@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from installer import bundle, hub, plan, release, service
+from installer import bundle, helper, hub, plan, release, service
 from installer.plan import AGENT, HUB, Product
 from installer.steps import InstallError, Step, carry_out
 from protocol.version import PRODUCT_VERSION
@@ -91,11 +91,14 @@ def install_agent(wanted: argparse.Namespace, out: Output) -> int:
     with _alone(out):
         release.check_python()
         made = plan.release_of(AGENT, wanted.wheels)
+        file = AGENT.settings / "machine.json"
         own = _machine_file(wanted.config) if wanted.config is not None else plan.kept_settings(AGENT)
+        source = wanted.config or (file if file.exists() else None)
+        own += helper.steps(plan.read(source) if source is not None else b"")
         carry_out(plan.files(AGENT, made, own), out.step, dry_run=out.dry_run)
-        configured = (AGENT.settings / "machine.json").exists()
+        configured = file.exists()
         if service.runs() and not out.dry_run:
-            plan.running(AGENT, configured=configured, report=out.step)
+            plan.running(AGENT, made, configured=configured, report=out.step)
     key = "agent_enrol" if not configured else "agent_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=AGENT.command, name=AGENT.service)
 
@@ -125,7 +128,7 @@ def install_hub(wanted: argparse.Namespace, out: Output) -> int:
         made = plan.release_of(HUB, wanted.wheels)
         carry_out(plan.files(HUB, made, hub.settings(wanted)), out.step, dry_run=out.dry_run)
         if service.runs() and not out.dry_run:
-            plan.running(HUB, configured=True, report=out.step)
+            plan.running(HUB, made, configured=True, report=out.step)
     key = "hub_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=HUB.command, name=HUB.service)
 

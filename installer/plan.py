@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from installer import release, service
+from device.privileged import units
+from installer import helper, release, service
 from installer.release import Release
 from installer.steps import (
     ROOT,
@@ -95,7 +96,10 @@ def units_of(product: Product) -> dict[str, str]:
     """Rendered for this computer: name and text."""
     found = sorted((Path(__file__).parent / "units").glob(f"myrvm-{product.name}*"))
     back_off = service.back_off()
-    return {path.name: path.read_text(encoding="utf-8").replace("@BACK_OFF@", back_off) for path in found}
+    own = {path.name: path.read_text(encoding="utf-8").replace("@BACK_OFF@", back_off) for path in found}
+    code = product.home / "current"
+    beside = units.rendered(python=str(code / ".venv" / "bin" / "python"), code=str(code)) if product is AGENT else {}
+    return own | beside
 
 
 def release_of(product: Product, wheels: Path | None) -> Release:
@@ -105,8 +109,8 @@ def release_of(product: Product, wheels: Path | None) -> Release:
 
 
 def files(product: Product, made: Release, own: Sequence[Step]) -> list[Step]:
-    """Everything but what runs. `own`: of the settings' folder."""
-    units = sorted(made.units)
+    """Everything but what runs. `own`: of the settings' folder, and beside the release."""
+    names, enabled = sorted(made.units), enabled_of(product, made.units)
     return [
         group(product.user),
         user(product.user, product.state),
@@ -118,9 +122,9 @@ def files(product: Product, made: Release, own: Sequence[Step]) -> list[Step]:
         made.step(),
         file(product.command, _command(product).encode(), 0o755),
         made.link(),
-        *service.linked(product.home, units),
-        *(folder(path, 0o755) for path in service.wants_folders([*product.enabled])),
-        *service.enabled([*product.enabled]),
+        *service.linked(product.home, names),
+        *(folder(path, 0o755) for path in service.wants_folders(enabled)),
+        *service.enabled(enabled),
         release.retire(product.home, made.name),
     ]
 
@@ -131,23 +135,30 @@ def _command(product: Product) -> str:
     return f"#!/bin/sh\nexec {product.home}/current/.venv/bin/python -I -c '{code}' \"$@\"\n"
 
 
-def running(product: Product, *, configured: bool, report: Report) -> None:
+def enabled_of(product: Product, names: Iterable[str]) -> list[str]:
+    """What starts with the computer: its own, and the sockets beside it."""
+    return [*product.enabled, *sorted(name for name in names if name.endswith(".socket"))]
+
+
+def running(product: Product, made: Release, *, configured: bool, report: Report) -> None:
     """Starts what is installed; goes back to the former release if the service does not report ready."""
-    beside = [name for name in product.enabled if name != product.service]
-    carry_out([service.reload([*product.enabled]), *map(service.started, beside)], report, dry_run=False)
+    names = sorted(made.units)
+    beside = [name for name in enabled_of(product, names) if name != product.service]
+    carry_out([service.reload(names), *map(service.started, beside)], report, dry_run=False)
     if configured:
-        service.exchange(product.home, product.service, [*product.enabled], report)
+        service.exchange(product.home, product.service, names, report)
 
 
 def removal(product: Product, *, purge: bool) -> list[Step]:
-    units = sorted(units_of(product))
-    stopping = sorted(units, key=lambda name: name.endswith(".service"))  # what starts a service first
+    names = sorted(units_of(product))
+    stopping = sorted(names, key=lambda name: name.endswith(".service"))  # what starts a service first
     steps = [
         *(service.stopped(name) for name in stopping if "@" not in name),
-        *(gone(path) for path in service.traces(units)),
-        service.reload(units),
+        *(gone(path) for path in service.traces(names)),
+        service.reload(names),
         gone(product.command),
         gone(product.home),
+        *(helper.removal(purge=purge) if product is AGENT else ()),
     ]
     if purge:
         steps += [gone(product.settings), gone(product.state), no_user(product.user), no_group(product.user)]

@@ -27,6 +27,7 @@ def small_checkout(folder: Path) -> Path:
         else:
             copy.mkdir()
             (copy / "__init__.py").write_text('"""Empty."""\n')
+    shutil.copytree(SOURCE / "device" / "privileged", folder / "device" / "privileged")
     for minor in range(10, 14):
         (folder / "locks" / f"hub-3.{minor}.txt").write_text("")
     (folder / "wheels").mkdir()

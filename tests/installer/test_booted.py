@@ -84,6 +84,16 @@ def test_a_hub_and_its_machine(computer: BootedRoot) -> None:
         assert (code, "nothing was changed" in said) == (0, True), said
 
 
+def test_the_helper_answers_the_agents_user_and_nobody_else(computer: BootedRoot) -> None:
+    ask = """import socket
+s = socket.socket(socket.AF_UNIX); s.connect("/run/myrvm-privileged.sock")
+s.sendall(b'{"verb": "set-timezone", "argument": "Asia/Jakarta", "check": true}\\n'); print(s.recv(1000).decode())"""
+    as_user = ("setpriv", "--reuid=myrvm-service", "--regid=myrvm-service", "--clear-groups")
+    assert json.loads(computer.answer(*as_user, "python3", "-c", ask))["ok"] is True
+    refused = computer.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "python3", "-c", ask)
+    assert "PermissionError" in refused.stderr
+
+
 def test_doctor_as_the_services_user(computer: BootedRoot) -> None:
     shown = json.loads(computer.run("myrvm-agent", "doctor", "--json").stdout)
     print([check["check"] + ": " + check["result"] for check in shown["checks"]])

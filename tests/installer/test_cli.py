@@ -33,7 +33,8 @@ def test_a_dry_run_shows_every_change_and_makes_none(tmp_path: Path, capsys: pyt
     assert shown["dry_run"] is True
     assert {"user", "release", "current", "unit", "enable"} <= set(steps)
     written = [change["path"] for change in shown["changes"] if change["step"] == "file"]
-    assert written == ["/etc/myrvm/machine.key", "/etc/myrvm/machine.json", "/usr/local/bin/myrvm-agent"]
+    assert written[:2] == ["/etc/myrvm/machine.key", "/etc/myrvm/machine.json"]
+    assert {"/usr/local/lib/myrvm/privileged.py", "/etc/myrvm-privileged.json"} <= set(written)
     assert not Path("/opt/myrvm").exists()
 
 

@@ -14,14 +14,9 @@ from tests.installer.small_checkout import small_checkout
 from tests.support.throwaway_root import ThrowawayRoot, throwaway_root
 
 PLACES = (
-    "opt/myrvm",
-    "etc/myrvm",
-    "var/lib/myrvm",
-    "etc/systemd/system",
-    "usr/local/bin/myrvm-agent",
-    "etc/passwd",
-    "etc/group",
-)
+    "opt/myrvm", "etc/myrvm", "var/lib/myrvm", "etc/systemd/system", "usr/local/bin/myrvm-agent", "usr/local/lib/myrvm",
+    "etc/myrvm-privileged.json", "etc/passwd", "etc/group",
+)  # fmt: skip
 VICTIM = """
 import os, sys
 source, killed_at, words = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
