@@ -17,6 +17,7 @@ from installer.steps import (
     Report,
     Step,
     carry_out,
+    emptied,
     file,
     folder,
     gone,
@@ -155,6 +156,7 @@ def removal(product: Product, *, purge: bool) -> list[Step]:
     steps = [
         *(service.stopped(name) for name in stopping if "@" not in name),
         *(gone(path) for path in service.traces(names)),
+        *map(emptied, service.wants_folders(enabled_of(product, names))),
         service.reload(names),
         gone(product.command),
         gone(product.home),

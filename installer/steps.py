@@ -168,6 +168,11 @@ def gone(path: Path) -> Step:
     return Step("step.gone", {"path": path}, lambda: not os.path.lexists(path), remove)
 
 
+def emptied(path: Path) -> Step:
+    """A folder that others may use as well goes when nothing is in it."""
+    return Step("step.gone", {"path": path}, lambda: not path.is_dir() or any(path.iterdir()), path.rmdir)
+
+
 def flush(path: Path) -> None:
     """A folder's names, onto the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

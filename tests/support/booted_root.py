@@ -60,11 +60,15 @@ def booted_root(lower: Path, seen: Path) -> Iterator[BootedRoot]:
 
 
 def _booted(holder: subprocess.Popen[bytes]) -> BootedRoot:
+    """Its first child is one that makes the spaces, the next one systemd."""
     children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
-    wait_until(lambda: holder.poll() is not None or children.read_text().split(), within=60)
-    root = BootedRoot(int(children.read_text().split()[0]))
-    wait_until(lambda: root.run("systemctl", "is-system-running").stdout.strip() in ("running", "degraded"), within=120)
-    return root
+
+    def states() -> list[str]:
+        found = [BootedRoot(int(child)) for child in children.read_text().split()]
+        return [root.run("systemctl", "is-system-running").stdout.strip() for root in found]
+
+    wait_until(lambda: {"running", "degraded"} & set(states()), within=120)
+    return BootedRoot(int(children.read_text().split()[0]))
 
 
 def _shell(line: str) -> None:
