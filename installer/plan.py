@@ -105,7 +105,7 @@ def units_of(product: Product) -> dict[str, str]:
 
 def release_of(product: Product, wheels: Path | None) -> Release:
     beside = SOURCE / "wheels"
-    chosen = wheels if wheels is not None else beside if beside.is_dir() else None
+    chosen = wheels.absolute() if wheels is not None else beside if beside.is_dir() else None
     return Release(product.home, SOURCE, product.circle, product.parts, units_of(product), chosen)
 
 

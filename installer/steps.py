@@ -211,7 +211,7 @@ def attempt(*command: str, timeout: float = 600.0) -> subprocess.CompletedProces
     try:
         return subprocess.run(  # noqa: S603 - words of ours, no shell
             command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", timeout=timeout,
+            text=True, errors="replace", timeout=timeout, cwd="/",
         )  # fmt: skip
     except FileNotFoundError as error:
         raise InstallError("no_command", 3, command=command[0]) from error

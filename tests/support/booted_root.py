@@ -24,7 +24,7 @@ class BootedRoot:
         return Path(f"/proc/{self._leader}/root")
 
     def run(self, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        enter = ["nsenter", f"--target={self._leader}", "--all", "--wd=/"]
+        enter = ["nsenter", f"--target={self._leader}", "--all", "--wdns=/"]
         return subprocess.run(
             [*enter, *command], check=False, capture_output=True, text=True, env=PATH, timeout=280, input=given
         )
