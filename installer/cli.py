@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from installer import bundle, helper, hub, plan, release, service
+from installer import bundle, hub, plan, privileges, release, service
 from installer.plan import AGENT, HUB, Product
 from installer.steps import InstallError, Step, carry_out
 from protocol.version import PRODUCT_VERSION
@@ -94,7 +94,7 @@ def install_agent(wanted: argparse.Namespace, out: Output) -> int:
         file = AGENT.settings / "machine.json"
         own = _machine_file(wanted.config) if wanted.config is not None else plan.kept_settings(AGENT)
         source = wanted.config or (file if file.exists() else None)
-        own += helper.steps(plan.read(source) if source is not None else b"")
+        own += privileges.steps(plan.read(source) if source is not None else b"")
         carry_out(plan.files(AGENT, made, own), out.step, dry_run=out.dry_run)
         configured = file.exists()
         if service.runs() and not out.dry_run:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from device.privileged import units
-from installer import helper, release, service
+from installer import privileges, release, service
 from installer.release import Release
 from installer.steps import (
     ROOT,
@@ -160,7 +160,7 @@ def removal(product: Product, *, purge: bool) -> list[Step]:
         service.reload(names),
         gone(product.command),
         gone(product.home),
-        *(helper.removal(purge=purge) if product is AGENT else ()),
+        *(privileges.removal(purge=purge) if product is AGENT else ()),
     ]
     if purge:
         steps += [gone(product.settings), gone(product.state), no_user(product.user), no_group(product.user)]
