@@ -136,7 +136,7 @@ FLEET_ADDRESS: Final = "/admin/settings"
 
 @dataclass
 class Spread:
-    """Machines that run what is desired, are away, lag, refused some."""
+    """Machines that refused some of what is desired, else run it, are away, lag: each once."""
 
     total: int = 0
     same: int = 0
@@ -199,12 +199,12 @@ def spread(machines: Iterable[Machine]) -> Spread:
     found = Spread()
     for machine in machines:
         found.total += 1
-        if machine.row.config_version >= machine.effective_settings.version:
+        if machine.row.config_errors:
+            found.errors.append((machine.id, machine.name))
+        elif machine.row.config_version >= machine.effective_settings.version:
             found.same += 1
         elif machine.connection in ("offline", "never"):
             found.away += 1
         else:
             found.behind += 1
-        if machine.row.config_errors:
-            found.errors.append((machine.id, machine.name))
     return found

@@ -15,9 +15,10 @@ import pytest_asyncio
 
 from db.records import MachineRow
 from hub.machine_settings import form as rows
+from hub.machine_settings.page import spread
 from hub.model.changes import Observed, Patch
 from tests.support.api_hub import ApiHub, api_hub
-from tests.support.machines import facts_of_hello
+from tests.support.machines import facts_of_hello, machine
 from tests.support.page_visitor import browser
 
 
@@ -320,3 +321,8 @@ async def test_the_technician_does_not_reach_other_machines(hub: ApiHub) -> None
         assert (await client.get("/machines/1/settings")).status_code == 200
         for path in ("settings", "zone", "release", "rename"):
             assert (await client.post(f"/machines/2/{path}", data={})).status_code == 404
+
+
+def test_who_refuses_one_is_not_among_those_that_run_them() -> None:
+    found = spread([machine(1, config_errors={"cpu_threshold": "too low"}), machine(2)])
+    assert (found.total, found.same, found.errors) == (2, 1, [(1, "RVM 1")])

@@ -1,0 +1,213 @@
+"""Forty faults that were found by eye: `HELD` names the tests that hold each. Those here look at the page as somebody
+does: on a phone upright and lying, a tablet, in windows; in the zone of the site and in others."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+
+from protocol import messages as m
+from tests.browser.conftest import Stage
+from tests.support.browser import Tab, tab
+from tests.support.forked_hub import forked_hub
+from tests.support.lively_machine import lively
+
+LOOKS: Final[tuple[dict[str, Any], ...]] = (
+    {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "timezone_id": "Asia/Jakarta"},
+    {"viewport": {"width": 844, "height": 390}, "has_touch": True, "is_mobile": True, "timezone_id": "Asia/Jayapura"},
+    {"viewport": {"width": 768, "height": 1024}, "has_touch": True, "timezone_id": "America/New_York"},
+    {"viewport": {"width": 1024, "height": 768}, "timezone_id": "Asia/Jakarta"},
+    {"viewport": {"width": 1440, "height": 900}, "timezone_id": "Asia/Jakarta"},
+)
+PHONE, DESK = LOOKS[0], LOOKS[-1]
+HERE: Final = "tests/browser/test_found_by_eye.py"
+WIDTHS: Final = "tests/browser/test_every_width.py"
+HELD: Final[dict[int, tuple[str, ...]]] = {
+    1: (f"{HERE}::test_the_key_of_the_first_machine_is_shown_though_the_feed_is_faster",
+        "tests/browser/test_machine_page.py::test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key"),
+    2: ("tests/browser/test_first_machine.py::test_the_block_that_is_shown_connects_the_machine",),
+    3: (f"{HERE}::test_hot_though_in_maintenance_is_trouble_and_nothing_is_called_fine",
+        "tests/hub/machines/test_attention.py::test_all_are_fine_only_when_every_machine_is_live_and_was_connected_once"),
+    4: ("tests/hub/machines/test_attention.py::test_many_that_went_together_are_one_line_at_once_and_all_counted",
+        "tests/hub/machines/test_attention.py::test_one_that_is_gone_is_in_the_list_within_a_minute"),
+    5: ("tests/browser/test_silence.py::test_the_list_says_so_puts_an_age_on_each_machine_and_takes_fine_back",
+        "tests/browser/test_links.py::test_a_terminal_says_how_long_nothing_answers"),
+    6: (f"{HERE}::test_what_a_machine_that_is_off_last_said_is_shown_as_past",),
+    7: ("tests/browser/test_people.py::test_a_technician_is_invited_and_works_in_their_own_language",
+        "tests/browser/test_people.py::test_what_is_taken_away_goes_at_once_and_what_is_given_comes"),
+    8: ("tests/browser/test_phone_terminal.py::test_on_a_phone_it_is_two_taps_and_above_the_keyboard",
+        "tests/browser/test_phone_terminal.py::test_on_a_desk_the_prompt_is_above_the_fold"),
+    9: (f"{WIDTHS}::test_the_header_is_whole_with_everything_in_it",),
+    10: ("tests/browser/test_backups.py::test_a_backup_is_the_same_on_every_screen_and_after_a_reload",),
+    11: ("tests/hub/machines/test_attention.py::test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request",
+         "tests/hub/remote/test_remote_page.py::test_whose_session_somebody_else_ends_reads_by_whom_and_why"),
+    12: ("tests/dashboard/test_happenings.py::test_a_job_grows_in_its_line",
+         "tests/dashboard/test_happenings.py::test_a_bin_is_shown_when_it_crosses_a_limit",
+         "tests/dashboard/test_happenings.py::test_nothing_english_stands_in_a_list_in_indonesian"),
+    13: (f"{WIDTHS}::test_nothing_is_cut_off_on_a_phone",),
+    14: ("tests/browser/test_undo.py::test_a_status_is_confirmed_beside_its_button_and_taken_back_there",
+         "tests/browser/test_parts.py::test_a_row_stays_until_its_trouble_is_over_and_a_second_press_asks_nothing",
+         "tests/hub/status/test_undo.py::test_the_attention_list_invents_no_reason"),
+    15: ("tests/hub/status/test_undo.py::test_the_hub_wants_a_reason_of_a_person_at_the_dashboard",),
+    16: (f"{HERE}::test_on_a_phone_what_matters_comes_first_and_its_name_stays",),
+    17: ("tests/browser/test_reading.py::test_charts_come_first_fit_what_they_show_and_share_the_pointer",),
+    18: ("tests/dashboard/test_sparkline.py::test_a_machine_that_keeps_samples_more_rarely_has_no_gap_between_them",),
+    19: ("tests/browser/test_front_page.py::test_pages_are_called_by_name_from_the_label_to_the_open_page",),
+    20: ("tests/browser/test_remote_access.py::test_a_remote_session_from_its_start_to_its_end",
+         "tests/hub/remote/test_remote_files.py::test_a_refusal_of_the_machine_is_a_sentence"),
+    21: ("tests/hub/status/test_undo.py::test_services_that_nobody_declared_are_not_asked_for",),
+    22: ("tests/browser/test_people.py::test_signing_out_everywhere",
+         "tests/dashboard/test_guide.py::test_nothing_of_the_guide_is_lost_and_no_mark_of_its_file_is_left"),
+    23: ("tests/hub/people/test_users.py::test_a_new_invitation_lasts_three_days_and_ends_the_one_before",
+         "tests/hub/people/test_users.py::test_a_weak_password_is_refused_with_the_reason",
+         "tests/hub/people/test_user_pages.py::test_an_invitation_lets_in_in_spite_of_a_lock"),
+    24: ("tests/hub/people/test_user_pages.py::test_the_first_administrator_has_the_browsers_language",),
+    25: ("tests/hub/remote/test_remote_page.py::test_what_was_typed_is_kept_when_it_is_refused",),
+    26: ("tests/hub/machine_settings/test_settings_page.py::test_who_refuses_one_is_not_among_those_that_run_them",
+         "tests/hub/machines/test_attention.py::test_settings_refused_and_a_wrong_time_zone_are_trouble"),
+    27: ("tests/browser/test_people.py::test_a_zone_is_chosen_on_the_phone_and_every_list_follows",),
+    28: ("tests/browser/test_undo.py::test_back_takes_back_a_filter_and_the_breadcrumb_keeps_it",),
+    29: ("tests/hub/audit/test_events_csv.py::test_a_first_line_names_the_separator_for_spreadsheets",),
+    30: ("tests/hub/status/test_undo.py::test_full_is_asked_for_once_more_when_the_bin_says_otherwise",),
+    31: ("tests/browser/test_settings_and_zone.py::test_what_somebody_else_saved_is_shown_and_what_was_typed_stays",),
+    32: ("tests/browser/test_touch_and_forms.py::test_names_heads_and_links_are_what_a_screen_reader_needs",
+         "tests/browser/test_touch_and_forms.py::test_a_missing_reason_is_tied_to_its_field"),
+    33: ("tests/browser/test_touch_and_forms.py::test_with_forced_colours_only_the_current_page_is_marked",),
+    34: ("tests/browser/test_touch_and_forms.py::test_everything_that_is_touched_has_44_pixels",),
+    35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window",),
+    36: ("tests/browser/test_reading.py::test_the_hub_tells_of_itself_and_goes_on",),
+    37: ("tests/dashboard/test_zone.py::test_how_far_a_sync_has_come_and_which_step_failed",),
+    38: ("tests/dashboard/test_decisions.py::test_what_is_wrong_with_a_machine",),
+    39: ("tests/browser/test_first_machine.py::test_the_block_that_is_shown_connects_the_machine",),
+    40: ("tests/browser/test_people.py::test_a_password_is_shown_by_keyboard_and_hidden_when_it_is_sent",
+         f"{HERE}::test_on_a_phone_what_matters_comes_first_and_its_name_stays"),
+}  # fmt: skip
+
+
+def test_each_fault_is_held_by_a_test_that_is_there() -> None:
+    assert list(HELD) == list(range(1, 41))
+    root = Path(__file__).parents[2]
+    missing = []
+    for fault, tests in HELD.items():
+        for test in tests:
+            file, _, name = test.partition("::")
+            if not (root / file).is_file() or f"def {name}(" not in (root / file).read_text(encoding="utf-8"):
+                missing.append((fault, test))
+    assert missing == []
+
+
+async def top_of(page: Tab, selector: str) -> float:
+    box = await page.page.locator(selector).first.bounding_box()
+    assert box is not None, selector
+    return box["y"]
+
+
+@pytest.mark.parametrize("look", [PHONE, DESK], ids=["390", "1440"])
+async def test_the_key_of_the_first_machine_is_shown_though_the_feed_is_faster(
+    tmp_path: Path, browser: Browser, look: dict[str, Any]
+) -> None:
+    """The open page hears of the machine before it has the answer to its own form."""
+    async with forked_hub(tmp_path) as hub, tab(browser, hub, **look) as page:
+        heard = asyncio.Event()
+
+        def frame(payload: str | bytes) -> None:
+            if "RVM-001" in str(payload):
+                heard.set()
+
+        page.page.on("websocket", lambda socket: socket.on("framereceived", frame))
+        await page.open("/")
+        await page.live()
+        await expect(page.page.locator("h1")).to_have_text("Add your first machine")
+
+        async def answer_late(route: Route) -> None:
+            answer = await route.fetch(max_redirects=0)
+            await heard.wait()
+            await asyncio.sleep(0.5)  # what the page may do about it
+            await route.fulfill(response=answer)
+
+        await page.page.route("**/machines/add", answer_late)
+        await page.page.fill("#name", "RVM-001")
+        await page.page.click("main form button")
+        await page.page.wait_for_url("**/machines/1/key")
+        await expect(page.page.locator("#key")).to_have_text(re.compile("^rvmk_"))
+        assert page.faults == []
+
+
+async def test_hot_though_in_maintenance_is_trouble_and_nothing_is_called_fine(stage: Stage) -> None:
+    stage.machine.members = {"temperature": 95.0}
+    async with stage.hub.client() as client:
+        asked = {"status": "maintenance", "reason": "belt"}
+        assert (await client.patch("/api/v2/rvms/1/status?wait=10", json=asked)).status_code == 200
+    sari = await stage.hub.people.add("technician", (stage.keys[0].id,))
+    for look in LOOKS:
+        async with tab(stage.browser, stage.hub, sari, **look) as page:
+            await page.open("/")
+            await page.live()
+            row = page.page.locator("#attention li")
+            await expect(row).to_have_count(1)
+            await expect(row).to_contain_text("Hot: 95")
+            await expect(row.locator(".since")).to_have_text(re.compile(r"\d"))
+            await expect(page.page.locator("#calm")).to_be_hidden()
+            await expect(page.page.locator("#alarms")).to_have_text("1")
+            await expect(page.page).to_have_title("(1) Machines – RVM")
+            assert page.faults == []
+
+
+GREEN: Final = "getComputedStyle(document.querySelector('#link-chip .dot')).backgroundColor"
+
+
+async def test_what_a_machine_that_is_off_last_said_is_shown_as_past(stage: Stage) -> None:
+    """Nothing ticks, nothing is called now, nothing is green."""
+    async with lively(stage.hub, stage.keys[2], capabilities=[]) as machine, tab(stage.browser, stage.hub) as page:
+        machine.members = {"uptime_s": 90_000.0}
+        await page.open("/machines/3")
+        await page.live()
+        await expect(page.page.locator(".tile[data-m=cpu_usage] [data-value]")).to_contain_text("20")
+        await expect(page.page.locator("[data-fact=uptime]")).to_contain_text("1 d")
+        await machine.say(m.Bye(reason="shutdown"))
+    for look in LOOKS:
+        async with tab(stage.browser, stage.hub, **look) as page:
+            await page.open("/machines/3")
+            await page.live()
+            main = page.page.locator("main")
+            await expect(main.locator("#head")).to_have_class(re.compile("past"))
+            await expect(main.locator("#connection")).to_contain_text("Offline")
+            await expect(main.locator("#status-known")).to_have_text("last known")
+            # In the site's time, wherever the browser is; without seconds, which would tick.
+            await expect(main.locator("[data-fact=time]")).to_have_text(re.compile(r"^last today \d\d:\d\d WIB$"))
+            await expect(main.locator("[data-fact=uptime]")).to_have_text(re.compile("^last 1"))
+            await expect(main.locator("[data-chart=load] [data-live]")).to_have_text(re.compile("^Until today"))
+            await expect(main.locator("[data-chart=load] [data-caption]")).not_to_contain_text("now")
+            pill = "getComputedStyle(document.querySelector('#status-pill .i')).color"
+            assert await page.page.evaluate(pill) != await page.page.evaluate(GREEN)
+            assert page.faults == []
+
+
+async def test_on_a_phone_what_matters_comes_first_and_its_name_stays(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, **PHONE) as page:
+        await page.open("/")
+        await page.live()
+        for way in (".to-find", ".to-scan"):
+            assert await top_of(page, way) > 780, "under the thumb"
+        rows = page.page.locator("#attention li")
+        await expect(rows).to_have_count(2)
+        for row in await rows.all():
+            box = await row.bounding_box()
+            assert box is not None
+            assert box["height"] <= 140, await row.inner_text()
+        await page.open("/machines/2")
+        await page.live()
+        assert await top_of(page, ".tabs") < 430
+        assert await top_of(page, "#why") < 500
+        name = page.page.locator(".top .where bdi")
+        shown = "e => getComputedStyle(e).opacity"
+        assert await name.evaluate(shown) == "0", "its head is there"
+        await page.page.evaluate("scrollTo(0, 400)")
+        await page.page.wait_for_function("getComputedStyle(document.querySelector('.where bdi')).opacity === '1'")
+        await expect(name).to_have_text("RVM-002")
+        assert page.faults == []
