@@ -15,6 +15,7 @@ from device.agent_parts import (
     AlreadyRunningError,
     end_leftovers,
     held_alone,
+    hub_tls_facts,
     look_at_paths,
     make_remote_access,
     make_sampler,
@@ -141,7 +142,7 @@ class Agent:
         self._log(
             "started", version=PRODUCT_VERSION, device_id=settings.device_id, url=settings.base_url, count=pending
         )
-        if settings.switch("allow_plain_http") and settings.base_url.startswith("http:"):
+        if settings.is_plain:
             self._log("plain_warning", url=settings.base_url)
         if tls.clock_is_impossible():
             self._log("clock_impossible", now=utc_now())
@@ -192,8 +193,9 @@ class Agent:
     async def _attempt(self) -> End:
         settings = self._settings
         link, welcome = await open_link(
-            settings.socket_url, settings.api_token, settings.number("connection_timeout"), self._hello
-        )
+            settings.socket_url, settings.api_token, settings.number("connection_timeout"), self._hello,
+            tls_context=settings.hub_trust.context,
+        )  # fmt: skip
         self._log("live")
         self._clock.synchronise(welcome.time, time.monotonic())
         self._rules.went_live()
@@ -232,6 +234,7 @@ class Agent:
                 {
                     **hardware.describe(self._root, self._settings.names("services")),
                     "remote": remote_facts(self._settings),
+                    "hub_tls": hub_tls_facts(self._settings),
                 }
             ),
             remote_session=sorted(self.remote_access.open_sessions),

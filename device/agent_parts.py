@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from certs.bundle import AuthorityFileError
 from device.api_client import ApiClient
 from device.control_page.service import ControlPageService
 from device.journal.keeper import StateKeeper
@@ -124,6 +125,18 @@ def remote_facts(settings: AgentSettings) -> dict[str, Any]:
         "download": settings.names("remote_download_folders"),
         "upload": settings.names("remote_upload_folders"),
     }
+
+
+def hub_tls_facts(settings: AgentSettings) -> dict[str, Any]:
+    """How it reaches the hub: `plain` (unencrypted beyond this computer), `loopback`, `public` or `pinned`."""
+    if not settings.base_url.startswith("https:"):
+        return {"mode": "plain" if settings.is_plain else "loopback"}
+    trust = settings.hub_trust
+    facts: dict[str, Any] = {"mode": trust.mode, "client_certificate": bool(trust.certificate)}
+    with contextlib.suppress(AuthorityFileError):
+        pinned = trust.bundle()
+        facts["authorities"] = [] if pinned is None else list(pinned.fingerprints)
+    return facts
 
 
 def open_spool(settings: AgentSettings) -> SampleSpool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -48,6 +49,7 @@ class ApiClient:
         retry_delay: float = 2.0,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        tls_context: Callable[[], ssl.SSLContext] = tls.context,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._api_token = api_token
@@ -57,6 +59,7 @@ class ApiClient:
         self._retry_delay = retry_delay
         self._transport = transport
         self._sleep = sleep
+        self._tls_context = tls_context
         self._client: httpx.Client | None = None
 
     @classmethod
@@ -68,6 +71,7 @@ class ApiClient:
             timeout=settings.number("connection_timeout") if timeout is None else timeout,
             attempts=int(settings.number("retry_attempts")) if attempts is None else attempts,
             retry_delay=settings.number("retry_delay"),
+            tls_context=settings.hub_trust.context,
         )
 
     def get_status(self) -> dict[str, Any]:
@@ -185,7 +189,7 @@ class ApiClient:
                 headers={"Accept": "application/json", **self._credential()},
                 timeout=self._timeout,
                 transport=self._transport,
-                verify=tls.context() if self._base_url.startswith("https:") else True,
+                verify=self._tls_context() if self._base_url.startswith("https:") else True,
                 trust_env=False,
                 follow_redirects=False,
             )

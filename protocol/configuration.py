@@ -66,7 +66,7 @@ STATIC_KEYS: Final = frozenset(
     {
         # the way to the hub
         "myrvm_base_url", "api_token", "rvm_id", "connection_timeout", "retry_attempts", "retry_delay",
-        "allow_plain_http",
+        "allow_plain_http", "hub_ca", "client_cert", "client_key",
         # the agent itself
         "state_dir", "spool_limit_mib", "disk_path", "jtop_enabled", "sensor_root",
         # what it may do to the computer

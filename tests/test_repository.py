@@ -123,6 +123,16 @@ def test_no_secret_of_ours_is_committed_outside_of_tests() -> None:
     assert lines_with(SECRETS, but=("tests/",)) == []
 
 
+def test_no_private_key_is_committed_and_git_takes_none() -> None:
+    """Also none of a test: tests make theirs. `certs/private/` and whatever is called .pem or .key stays here."""
+    assert lines_with(re.compile(r"^-----BEGIN [A-Z ]*PRIVATE KEY-----")) == []
+    assert [path.name for path in tracked() if path.suffix in (".pem", ".key", ".p12", ".pfx")] == []
+    secret = ["certs/private/authority.pem", "certs/private/clients/rvm-1.pem", "data/hub.key", "hub.pem"]
+    asked = ["git", "check-ignore", *secret]
+    ignored = subprocess.run(asked, cwd=ROOT, check=False, capture_output=True).stdout.decode().split()
+    assert ignored == secret
+
+
 def test_no_promise_is_left_in_the_code() -> None:
     assert lines_with(PROMISES) == []
 

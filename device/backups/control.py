@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from device.backups.rules import CHUNK, TRICKLE, TRICKLE_EVERY_S, RateLimit
+from device.kernel.tls import HubTrust
 
 FOLDER: Final = "backups"
 IDENTITY: Final = "backup.key"
@@ -24,6 +25,7 @@ class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
     api_token: str
     device_id: str
     timeout: float
+    trust: HubTrust = HubTrust()
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -213,7 +213,7 @@ class Run:
 def assigned(kind: Any, settings: AgentSettings, backup_id: int, folder: Path, args: dict[str, Any]) -> Assignment:
     hub = HubAddress(
         base_url=settings.base_url, api_token=settings.api_token, device_id=settings.device_id,
-        timeout=settings.number("connection_timeout"),
+        timeout=settings.number("connection_timeout"), trust=settings.hub_trust,
     )  # fmt: skip
     rate = settings.number("backup_rate") * 1024
     return Assignment(kind=kind, hub=hub, backup_id=backup_id, folder=str(folder), rate=rate, args=args)

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from device.backups.control import Gate, HubAddress
-from device.kernel import tls
 from protocol.version import PRODUCT_VERSION
 
 ANSWER_LEAST_S: Final = 60.0
@@ -59,6 +58,7 @@ class HubTransfer:
             "User-Agent": f"myrvm-agent/{PRODUCT_VERSION}",
         }
         self._timeout = hub.timeout
+        self._trust = hub.trust
         self._gate = gate
         self._connection: http.client.HTTPConnection | None = None
 
@@ -117,7 +117,7 @@ class HubTransfer:
             timeout = max(self._timeout, ANSWER_LEAST_S)
             if self._is_tls:
                 made: http.client.HTTPConnection = http.client.HTTPSConnection(
-                    self._host, self._port, timeout=self._timeout, context=tls.context()
+                    self._host, self._port, timeout=self._timeout, context=self._trust.context()
                 )
             else:
                 made = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)

@@ -6,16 +6,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from device.api_client import ApiClient, ApiError, HubUnreachableError
 from device.backups.sources import default_sources
 from device.cli.settings_verb import settings_sentence
+from device.kernel import tls
 from device.link.connection import probe_upgrade
 from device.remote.folders import DeclaredFolders
 from device.remote.rules.folders import PathRefusedError
@@ -32,6 +36,8 @@ CLOCK_WARN_S: Final = 5.0
 LEAST_FREE_MIB: Final = 128
 CHECK_TIMEOUT_S: Final = 10.0
 _LOOK_APART_S: Final = 0.2
+SOON_S: Final = 14 * 86400.0
+"""A certificate with less left is a warning."""
 
 
 class Check(NamedTuple):
@@ -65,6 +71,7 @@ def _checks(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     yield Check("check_keys", "ok", texts("keys_known", count=count))
     client = ApiClient.of(settings, timeout=CHECK_TIMEOUT_S, attempts=1)
     try:
+        yield from _tls(settings, texts)
         yield from _hub(settings, client, texts)
     finally:
         client.close()
@@ -82,6 +89,37 @@ def _config(settings: AgentSettings, texts: Texts) -> Check:
         fix = texts("config_exposed_fix", file=file)
         return Check("check_config", "warn", texts("config_exposed", file=file), fix)
     return Check("check_config", "ok", str(file))
+
+
+def _tls(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
+    """Verified as the agent does; a hub on this computer needs none."""
+    parts = urlsplit(settings.base_url)
+    if settings.is_plain:
+        yield Check("check_tls", "warn", texts("tls_plain", url=settings.base_url), texts("tls_plain_fix"))
+    if parts.scheme != "https" or not parts.hostname:
+        return
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or 443), CHECK_TIMEOUT_S) as raw,
+            settings.hub_trust.context().wrap_socket(raw, server_hostname=parts.hostname) as secure,
+        ):
+            ends, version = (secure.getpeercert() or {}).get("notAfter"), secure.version()
+    except OSError as error:
+        yield _tls_fault(error, parts.hostname, texts)
+        return
+    left = ssl.cert_time_to_seconds(str(ends)) - time.time()
+    until = f"{datetime.now(timezone.utc) + timedelta(seconds=left):%Y-%m-%d}"
+    what = texts(f"tls_{settings.hub_trust.mode}", version=version, until=until)
+    yield Check("check_tls", "ok" if left > SOON_S else "warn", what, texts("tls_soon_fix"))
+
+
+def _tls_fault(error: OSError, host: str, texts: Texts) -> Check:
+    code, now = tls.fault(error), f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    if code == "other":
+        return Check("check_tls", "skip", texts("needs_hub"))
+    why = getattr(error, "verify_message", "") or getattr(error, "reason", "")
+    what = texts(f"tls_{code}", host=host, why=why, now=now)
+    return Check("check_tls", "fail", what, texts(f"tls_{'expired' if code == 'early' else code}_fix", host=host))
 
 
 def _hub(settings: AgentSettings, client: ApiClient, texts: Texts) -> Iterator[Check]:
@@ -102,7 +140,7 @@ def _hub(settings: AgentSettings, client: ApiClient, texts: Texts) -> Iterator[C
     yield Check("check_hub", "ok", texts("hub_answers", url=settings.base_url, milliseconds=took))
     yield _clock(hub_time, texts)
     yield _key(settings, client, texts)
-    why = asyncio.run(probe_upgrade(settings.socket_url, CHECK_TIMEOUT_S))
+    why = asyncio.run(probe_upgrade(settings.socket_url, CHECK_TIMEOUT_S, settings.hub_trust.context))
     if why is None:
         yield Check("check_socket", "ok", texts("socket_passes"))
     else:

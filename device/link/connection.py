@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Final
@@ -108,11 +109,16 @@ class HubLink:
 
 
 async def open_link(
-    url: str, key: str, timeout: float, hello: Callable[[], Hello], monotonic: Callable[[], float] = time.monotonic
+    url: str,
+    key: str,
+    timeout: float,
+    hello: Callable[[], Hello],
+    monotonic: Callable[[], float] = time.monotonic,
+    tls_context: Callable[[], ssl.SSLContext] = tls.context,
 ) -> tuple[HubLink, Welcome]:
     """Connect, send `hello`, wait for `welcome`. Raises LinkClosedError with the reason."""
     try:
-        connection = await open_socket(url, key, timeout)
+        connection = await open_socket(url, key, timeout, tls_context=tls_context)
     except InvalidStatus as refused:
         raise LinkClosedError(_refused(refused)) from refused
     except (InvalidHandshake, InvalidMessage, ConnectionClosed, EOFError) as broken:
@@ -138,10 +144,12 @@ async def open_link(
     return HubLink(connection, session, monotonic), welcome
 
 
-async def probe_upgrade(url: str, timeout: float) -> str | None:
+async def probe_upgrade(
+    url: str, timeout: float, tls_context: Callable[[], ssl.SSLContext] = tls.context
+) -> str | None:
     """Why WebSocket does not reach the hub; None: it does. Sends no key."""
     try:
-        connection = await open_socket(url, None, timeout)
+        connection = await open_socket(url, None, timeout, tls_context=tls_context)
     except InvalidStatus as refused:
         status = refused.response.status_code
         return None if status in (401, 403, 429) else f"HTTP {status}"
@@ -157,6 +165,7 @@ async def open_socket(
     timeout: float,
     subprotocol: str = SUBPROTOCOL,
     max_size: int = limits.MAX_MESSAGE_BYTES,
+    tls_context: Callable[[], ssl.SSLContext] = tls.context,
 ) -> ClientConnection:
     connection = await _Connect(
         url,
@@ -164,7 +173,7 @@ async def open_socket(
         user_agent_header=f"myrvm-agent/{PRODUCT_VERSION}",
         subprotocols=[Subprotocol(subprotocol)],
         compression=None,
-        ssl=tls.context() if url.startswith("wss:") else None,
+        ssl=tls_context() if url.startswith("wss:") else None,
         open_timeout=timeout,
         ping_interval=limits.PING_INTERVAL_S,
         ping_timeout=limits.PING_TIMEOUT_S,

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from certs.secret_file import SecretFileError, read_secret
+from certs.bundle import AuthorityFileError, read_bundle
+from certs.secret_file import SecretFileError, look_at, read_secret
+from device.kernel.tls import HubTrust
 from device.settings.backup_values import backup_sources, nested
 from device.settings.table import KEYS, Value
 from device.settings.values import AgentSettingsError, from_text, typed
@@ -74,6 +76,23 @@ class AgentSettings:
         return f"{self.socket_url.removesuffix('device')}tunnel"
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the key crosses a network unencrypted: the file said so in words."""
+        parts = urlsplit(self.base_url)
+        return parts.scheme == "http" and not addresses.names_this_computer(parts.hostname or "")
+
+    @property
+    def hub_trust(self) -> HubTrust:
+        return HubTrust(
+            authorities=self._beside("hub_ca"), certificate=self._beside("client_cert"), key=self._beside("client_key")
+        )
+
+    def _beside(self, key: str) -> str:
+        """A path is relative to the configuration file; "": none."""
+        base = self.config_file.parent if self.config_file else Path.cwd()
+        return str((base / self.text(key)).absolute()) if self.text(key) else ""
+
+    @property
     def state_dir(self) -> Path:
         """Of spool, journal and state; by default beside the configuration file."""
         configured = self.text("state_dir")
@@ -103,7 +122,9 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> AgentSettings:
     _check_url(values)
     _check_backups(values)
     token, key_file = _secret(str(values.pop("api_token")), environ, config_file)
-    return AgentSettings(values, origins, config_file, token, key_file)
+    settings = AgentSettings(values, origins, config_file, token, key_file)
+    _check_trust(settings.hub_trust)
+    return settings
 
 
 def nearest(key: str) -> str:
@@ -142,6 +163,27 @@ def _check_url(values: Mapping[str, Value]) -> None:
         raise AgentSettingsError("secret_in_url", key)
     if parts.scheme == "http" and not addresses.names_this_computer(host) and not values["allow_plain_http"]:
         raise AgentSettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
+
+
+def _check_trust(trust: HubTrust) -> None:
+    """Files that are wrong now; an exchanged one is looked at with each connection."""
+    try:
+        if trust.authorities:
+            read_bundle(Path(trust.authorities))
+    except AuthorityFileError as wrong:
+        raise AgentSettingsError(f"hub_ca_{wrong.code}", "hub_ca", file=trust.authorities, why=wrong.why) from wrong
+    if bool(trust.certificate) != bool(trust.key):
+        raise AgentSettingsError("client_pair", "client_key" if trust.certificate else "client_cert")
+    if not trust.key:
+        return
+    try:
+        look_at(Path(trust.key))
+        trust.context()
+    except SecretFileError as wrong:
+        code = "client_key_exposed" if wrong.code == "exposed" else "client_key_unreadable"
+        raise AgentSettingsError(code, "client_key", file=trust.key) from wrong
+    except OSError as error:
+        raise AgentSettingsError("client_unusable", "client_cert", file=trust.certificate, why=error) from error
 
 
 def _check_backups(values: Mapping[str, Value]) -> None:

@@ -28,6 +28,10 @@ SERVER: Final = {
     "myrvm_base_url": Key("text", "http://172.28.233.83:8001"),
     "api_token": Key("text", ""),
     "rvm_id": Key("id", 1),
+    # whom it takes for the hub, and how it proves itself beside its key
+    "hub_ca": Key("text", ""),
+    "client_cert": Key("text", ""),
+    "client_key": Key("text", ""),
     "connection_timeout": Key("number", 30.0, 1, 300),
     "retry_attempts": Key("whole", 3, 1, 100),
     "retry_delay": Key("number", 2.0, 0.1, 60),

@@ -12,7 +12,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "archive": ("protocol",),
     "texts": (),
     "db": (),
-    "certs": (),
+    "certs": ("texts", "bootstrap"),
     "dashboard": ("texts",),
     "device": ("protocol", "archive", "texts", "certs"),
     "hub": ("db", "protocol", "archive", "texts", "certs", "dashboard"),
@@ -43,7 +43,7 @@ AGENT_GROUND = frozenset({"kernel", "privileged", "system", "system_monitor", "t
 ROOM_LAW = (
     "run_hub -> demo, hub -> db, protocol, archive, texts, certs, dashboard; "
     "run_device -> device -> protocol, archive, texts, certs; installer -> device, protocol, texts; "
-    "dashboard -> texts; archive -> protocol; protocol, texts, db and certs import nothing of ours"
+    "dashboard, certs -> texts; archive -> protocol; protocol, texts and db import nothing of ours"
 )
 HUB_LAW = "inside hub: wiring > subjects and web > kernel > rules > model, downward only; settings is a leaf"
 DEVICE_LAW = "inside device: agent and command line > subjects > kernel, system and sensors > rules, downward only"

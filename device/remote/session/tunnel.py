@@ -7,13 +7,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
+from device.kernel import tls
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.link.connection import SEND_TIMEOUT_S, open_socket
@@ -35,6 +38,7 @@ class TunnelAddress:
     key: str
     ticket: str
     timeout: float
+    tls_context: Callable[[], ssl.SSLContext] = tls.context
 
 
 class TunnelClient:
@@ -77,8 +81,9 @@ class TunnelClient:
         door = self._door
         try:
             connection = await open_socket(
-                door.url, door.key, door.timeout, limits.TUNNEL_SUBPROTOCOL, HEAD_BYTES + limits.MAX_PAYLOAD
-            )
+                door.url, door.key, door.timeout, limits.TUNNEL_SUBPROTOCOL, HEAD_BYTES + limits.MAX_PAYLOAD,
+                door.tls_context,
+            )  # fmt: skip
         except InvalidStatus as refused:
             return End(Kind.UPGRADE_FAILED, f"HTTP {refused.response.status_code}")
         except (InvalidHandshake, InvalidMessage, ConnectionClosed, EOFError, OSError, asyncio.TimeoutError) as broken:

@@ -52,7 +52,10 @@ class SessionWork:
     async def __call__(self, running: RunningSession, ticket: str) -> str:
         session_id = running.session.id
         settings = self._settings()
-        door = TunnelAddress(settings.tunnel_url, settings.api_token, ticket, settings.number("connection_timeout"))
+        door = TunnelAddress(
+            settings.tunnel_url, settings.api_token, ticket, settings.number("connection_timeout"),
+            settings.hub_trust.context,
+        )  # fmt: skip
         tunnel = TunnelClient(door, session_id, self._log)
         async with AsyncExitStack() as after:
             after.push_async_callback(self._services.release, session_id)

@@ -16,6 +16,7 @@ from device.settings.table import KEYS, STATIC
 from device.settings.values import typed
 from device.texts import texts_in
 from protocol import configuration
+from tests.support.certificates import TestAuthority
 
 ROOT = Path(__file__).parents[3]
 KEY = "rvmk_ABCDEFGH_0123456789abcdefghijABCDEFGHIJ"
@@ -274,3 +275,61 @@ def test_a_wrong_value_is_refused_by_its_own_key_in_both_languages(tmp_path: Pat
             read(tmp_path, values, environ)
         assert refused.value.key == key
         assert all(key in settings_sentence(refused.value, texts_in(language)) for language in ("en", "id"))
+
+
+def test_whom_it_takes_for_the_hub_stands_beside_the_file_and_is_looked_at(tmp_path: Path) -> None:
+    authority = TestAuthority(tmp_path)
+    settings = read(tmp_path, {**GOOD, "myrvm_base_url": "https://hub.test", "hub_ca": "authority.crt"})
+    assert settings.hub_trust.authorities == str(tmp_path / "authority.crt")
+    assert settings.hub_trust.mode == "pinned"
+    bundle = settings.hub_trust.bundle()
+    assert bundle is not None
+    assert len(bundle.fingerprints) == 1
+    assert read(tmp_path, {**GOOD, "myrvm_base_url": "https://hub.test"}).hub_trust.bundle() is None
+    authority.crt.unlink()  # while it runs: nothing else is trusted instead
+    with pytest.raises(OSError, match="hub_ca"):
+        settings.hub_trust.context()
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_a_wrong_authority_or_certificate_is_named_with_its_fix(tmp_path: Path, language: str) -> None:
+    authority, texts = TestAuthority(tmp_path), texts_in(language)
+    client = authority.client("rvm-1")
+    other = TestAuthority(tmp_path / "other").client("rvm-1")
+    (tmp_path / "empty").touch()
+    (tmp_path / "open.pem").write_bytes(client.read_bytes())
+    (tmp_path / "open.pem").chmod(0o644)
+    (tmp_path / "loose.crt").write_bytes(authority.pem)
+    (tmp_path / "loose.crt").chmod(0o666)
+    (tmp_path / "no.key").write_text("none")
+    (tmp_path / "no.key").chmod(0o600)
+    wrong: dict[str, dict[str, str]] = {
+        "hub_ca_missing": {"hub_ca": "nowhere.crt"},
+        "hub_ca_empty": {"hub_ca": "empty"},
+        "hub_ca_private": {"hub_ca": client.name},
+        "hub_ca_folder": {"hub_ca": "."},
+        "hub_ca_writable": {"hub_ca": "loose.crt"},
+        "client_pair": {"client_cert": client.name},
+        "client_key_exposed": {"client_cert": client.name, "client_key": "open.pem"},
+        "client_key_unreadable": {"client_cert": client.name, "client_key": "nowhere.pem"},
+        "client_unusable": {"client_cert": client.name, "client_key": "no.key"},
+    }
+    for code, keys in wrong.items():
+        with pytest.raises(AgentSettingsError) as refused:
+            read(tmp_path, {**GOOD, **keys})
+        assert refused.value.code == code
+        sentence = settings_sentence(refused.value, texts)
+        assert refused.value.key in sentence
+        assert "{" not in sentence
+    with pytest.raises(AgentSettingsError, match="client_unusable"):
+        read(tmp_path, {**GOOD, "client_cert": client.name, "client_key": str(other)})
+    assert read(tmp_path, {**GOOD, "client_cert": client.name, "client_key": client.name}).hub_trust.certificate
+
+
+def test_only_plain_http_beyond_this_computer_is_plain(tmp_path: Path) -> None:
+    def is_plain(url: str) -> bool:
+        return read(tmp_path, {**GOOD, "myrvm_base_url": url, "allow_plain_http": True}).is_plain
+
+    assert is_plain("http://172.28.233.83:8001")
+    assert not is_plain("http://127.0.0.1:8001")
+    assert not is_plain("https://172.28.233.83")
