@@ -49,6 +49,7 @@ from hub.remote.tunnel.registry import Tunnels
 from hub.routes import HANDLERS
 from hub.schedule import Retention, Sweeper
 from hub.server.process import LoopLag
+from hub.server.tls import HubTls
 from hub.settings import Settings
 from hub.system.service import HubLoad
 from hub.web.auth.limits import ReadBudget
@@ -210,7 +211,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         settings=settings, store=engine.store, fleet=engine.fleet, announce=engine.announce, feed=feed,
         watching=Watching(), clock=engine.clock, epoch=epoch, version=PRODUCT_VERSION,
     )  # fmt: skip
-    context.add(engine.links, engine.tunnels, engine.remote_sessions)
+    context.add(engine.links, engine.tunnels, engine.remote_sessions, HubTls(settings, engine.clock))
     context.add(HubLoad(engine.links, engine.announce.lane, engine.clock))
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)

@@ -23,6 +23,7 @@ from hub.log_format import configure
 from hub.remote.tunnel.registry import Tunnels
 from hub.server import process
 from hub.server.server import SPREAD_S, AcceptingServer, configuration, drain
+from hub.server.tls import HubTls
 from hub.settings import Settings
 
 logger = logging.getLogger("myrvm.server")
@@ -123,7 +124,11 @@ async def _live(
         if on_stop is not None:
             on_stop()
 
-    with process.signals(stop):
+    def look_at_tls() -> None:
+        if server.tls is not None:
+            server.tls.wake()
+
+    with process.signals(stop, look_at_tls):
         await run(server, app, listener, companion)
     return BUSY if server.lost_data else OK
 
@@ -133,8 +138,10 @@ async def run(server: HubServer, app: Starlette, listener: socket.socket, compan
     async with app.router.lifespan_context(app):
         process.calm_collector()
         app.state.loop_lag.reset()
+        server.tls = tls = app.state.hub[HubTls]
         async with anyio.create_task_group() as beside:
             beside.start_soon(_end_when_lost, server, app.state.hub)
+            beside.start_soon(tls.run)
             if companion is not None:
                 beside.start_soon(companion, app.state.hub)
             await server.serve(sockets=[listener])

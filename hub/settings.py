@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from certs.bundle import AuthorityFileError, read_bundle
 from hub.kernel.objects.place import FORM, ObjectPlaceError, S3Place, s3_place
 from protocol import addresses
 from protocol.zones import is_zone
@@ -82,6 +83,13 @@ class Settings:
     """Addresses or networks whose X-Forwarded-* is believed."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    tls_authority: Path | None = None
+    """Of the hub's own private authority, for machines to pin. None: a public one, or a proxy's."""
+    tls_client_authority: Path | None = None
+    """Machines need a certificate of it, made for their device_id."""
+    tls_client_crl: Path | None = None
+    tls_client_required: bool = True
+    """False: machines without one come in, while they get theirs."""
     admin_email: str | None = None
     admin_password_file: Path | None = None
     device_frames_per_second: float = 20.0
@@ -355,9 +363,27 @@ def _check_tls(s: Settings) -> None:
     if (s.tls_cert is None) != (s.tls_key is None):
         missing = "--tls-key" if s.tls_key is None else "--tls-cert"
         raise SettingsError(missing, "certificate and key belong together", "Give both files")
-    for flag, path in (("--tls-cert", s.tls_cert), ("--tls-key", s.tls_key)):
+    for name in ("tls_cert", "tls_key", "tls_authority", "tls_client_authority", "tls_client_crl"):
+        path = getattr(s, name)
         if path is not None and not path.is_file():
-            raise SettingsError(flag, "there is no file {value}", "Give the path of a PEM file", value=path)
+            raise SettingsError(_flag(name), "there is no file {value}", "Give the path of a PEM file", value=path)
+        if name in ("tls_authority", "tls_client_authority") and path is not None:
+            _check_authority(_flag(name), path)
+    if s.tls_client_authority and not s.tls:
+        raise SettingsError(
+            "--tls-client-authority", "a proxy in front ends TLS, and with it the machines' certificates",
+            "Give --tls-cert and --tls-key, or let the proxy ask for the certificates",
+        )  # fmt: skip
+
+
+def _check_authority(flag: str, path: Path) -> None:
+    try:
+        read_bundle(path)
+    except AuthorityFileError as wrong:
+        raise SettingsError(
+            flag, "{value} is no file of an authority ({code})",
+            "Give certificates alone, in a file that others may not write: authority.crt", value=path, code=wrong.code,
+        ) from wrong  # fmt: skip
 
 
 def _check_exposure(s: Settings) -> None:

@@ -58,8 +58,9 @@ def calm_collector() -> None:
 
 
 @contextlib.contextmanager
-def signals(stop: Callable[[], None]) -> Generator[None, None, None]:
-    """The first SIGTERM or SIGINT calls `stop` and starts the last resort; the second ends the process."""
+def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Generator[None, None, None]:
+    """The first SIGTERM or SIGINT calls `stop` and starts the last resort; the second ends the process. SIGHUP calls
+    `reload`."""
     loop = asyncio.get_running_loop()
     timers: list[threading.Timer] = []
 
@@ -71,10 +72,11 @@ def signals(stop: Callable[[], None]) -> Generator[None, None, None]:
 
     for number in HANDLED:
         loop.add_signal_handler(number, asked, number)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         yield
     finally:
-        for number in HANDLED:
+        for number in (*HANDLED, signal.SIGHUP):
             loop.remove_signal_handler(number)
         for timer in timers:
             if not _stuck_threads(timer):

@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from hub.server.http_protocol import MAX_HEADER_BYTES, PLAIN, TLS, HttpProtocol, HubServerState, PendingConnection
 from hub.server.process import BACKLOG
+from hub.server.tls import HubTls
 from hub.server.websocket_protocol import WebSocketProtocol
 from hub.settings import Settings
 from hub.web.auth.limits import network_of
@@ -126,6 +127,8 @@ class AcceptingServer(uvicorn.Server):
         super().__init__(config)
         self.server_state: HubServerState = HubServerState(TLS if config.is_ssl else PLAIN)
         self._listeners: list[socket.socket] = []  # Bound: those of the start, one
+        self.tls: HubTls | None = None
+        """In place of what the configuration loaded once."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.servers = []
@@ -164,13 +167,14 @@ class AcceptingServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         protocol = HttpProtocol(pending, self.config, self.server_state, self.lifespan.state, loop)
         is_open = False
+        context = self.config.ssl if self.tls is None else self.tls.context
         try:
             with scope:
                 await loop.connect_accepted_socket(
                     lambda: protocol,
                     accepted,
-                    ssl=self.config.ssl,
-                    ssl_handshake_timeout=HANDSHAKE_S if self.config.ssl else None,
+                    ssl=context,
+                    ssl_handshake_timeout=HANDSHAKE_S if context else None,
                 )
                 is_open = True
         except OSError:

@@ -41,8 +41,11 @@ GIVEN = {
     "backup_download": "presigned",
     "backup_scratch_dir": "/srv/scratch",
     "backup_scratch_gib": "0",
+    "tls_client_required": "no",
 }
-FILES = ("tls_cert", "tls_key", "admin_password_file")
+FILES = (
+    "tls_cert", "tls_key", "tls_authority", "tls_client_authority", "tls_client_crl", "admin_password_file",
+)  # fmt: skip
 """They have to exist, and have their own tests."""
 WRONG = {
     "host": "0.0.0.0",
@@ -55,6 +58,10 @@ WRONG = {
     "behind_proxy": "nobody",
     "tls_cert": "/none/cert.pem",
     "tls_key": "/none/key.pem",
+    "tls_authority": "/none/authority.crt",
+    "tls_client_authority": "/none/authority.crt",
+    "tls_client_crl": "/none/revoked.crl",
+    "tls_client_required": "perhaps",
     "log_format": "xml",
     "admin_password_file": "/none/password",
     "record_input": "perhaps",

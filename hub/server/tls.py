@@ -1,0 +1,164 @@
+"""The hub's own TLS: its certificate and key, taken over while it serves when their files change.
+
+Links stay; only new connections get the new certificate. Files that cannot be used change nothing, and are reported:
+renewal tools write two files one after the other, and people write wrong ones."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import anyio
+
+from certs import signing
+from certs.bundle import AuthorityFileError, Bundle, read_bundle
+from certs.secret_file import SecretFileError, look_at
+from hub.settings import Settings
+
+logger = logging.getLogger("myrvm.tls")
+
+EVERY_S: Final = 10.0
+SOON: Final = timedelta(days=30)
+VERY_SOON: Final = timedelta(days=7)
+
+Mark = tuple[int, int, int]
+
+
+class ServedCertificate(NamedTuple):
+    """What browsers and machines are shown. `issuer`: its authority's name."""
+
+    names: tuple[str, ...]
+    issuer: str
+    not_after: datetime
+    fingerprint: str
+
+
+class LoadedTls(NamedTuple):
+    context: ssl.SSLContext
+    served: ServedCertificate
+
+
+class HubTls:
+    """`context` None: this hub speaks plain HTTP. `refused`: why the newest files are not in use; "": they are."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+        """Raises OSError (also ssl.SSLError) for files that cannot be used."""
+        self._settings = settings
+        self._clock = clock
+        self._marks: dict[Path, Mark] = {}  # Bound: the files of the settings
+        self._wake = anyio.Event()
+        self._level = ""
+        self.refused = ""
+        self.authority: Bundle | None = None
+        """The private one that machines trust; None: a public one, or a proxy's."""
+        self._loaded: LoadedTls | None = None
+        self._marks = self._look_at_files()
+        self._load()
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        return None if self._loaded is None else self._loaded.context
+
+    @property
+    def served(self) -> ServedCertificate | None:
+        return None if self._loaded is None else self._loaded.served
+
+    def warning(self, now: datetime) -> str:
+        """certificate_expired, certificate_refused, certificate_very_soon (7 days), certificate_soon (30), or ""."""
+        left = None if self.served is None else self.served.not_after - now
+        if left is not None and left <= timedelta(0):
+            return "certificate_expired"
+        if self.refused:
+            return "certificate_refused"
+        if left is None or left > SOON:
+            return ""
+        return "certificate_very_soon" if left <= VERY_SOON else "certificate_soon"
+
+    def look(self) -> bool:
+        """Take changed files over; True when they are in use now. Nothing changes when they are wrong."""
+        marks = self._look_at_files()
+        if marks == self._marks:
+            return False
+        self._marks = marks
+        try:
+            self._load()
+        except OSError as wrong:
+            self.refused = str(wrong)
+            logger.warning("the changed TLS files are not used, the hub goes on with those it has: %s", wrong)
+            return False
+        self.refused = ""
+        if self.served is not None:
+            names, until = ", ".join(self.served.names), self.served.not_after
+            logger.info("a new certificate is in use, for %s, valid until %s", names, f"{until:%Y-%m-%d}")
+        return True
+
+    def wake(self) -> None:
+        """Look now (SIGHUP)."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            self._warn()
+            with anyio.move_on_after(EVERY_S):
+                await self._wake.wait()
+            self._wake = anyio.Event()
+            self.look()
+
+    def _warn(self) -> None:
+        """Once for each state."""
+        level = self.warning(self._clock())
+        if level not in ("", "certificate_refused", self._level) and self.served is not None:
+            until = f"{self.served.not_after:%Y-%m-%d %H:%M} UTC"
+            logger.warning("the certificate is valid until %s: renew it (python3 -m certs renew)", until)
+        self._level = level
+
+    def _files(self) -> list[Path]:
+        s = self._settings
+        files = (s.tls_cert, s.tls_key, s.tls_authority, s.tls_client_authority, s.tls_client_crl)
+        return [file for file in files if file is not None]
+
+    def _look_at_files(self) -> dict[Path, Mark]:
+        return {file: _mark(file) for file in self._files()}
+
+    def _load(self) -> None:
+        """All or nothing. Raises OSError."""
+        authority = self._settings.tls_authority
+        try:
+            bundle = None if authority is None else read_bundle(authority)
+            loaded = None if self._settings.tls_cert is None else load_tls(self._settings)
+        except (AuthorityFileError, SecretFileError, signing.SigningError) as wrong:
+            raise OSError(str(wrong)) from wrong
+        self.authority, self._loaded = bundle, loaded
+
+
+def _mark(file: Path) -> Mark:
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def load_tls(settings: Settings) -> LoadedTls:
+    """TLS 1.2 and newer. Raises OSError, AuthorityFileError, SecretFileError, SigningError."""
+    cert, key = settings.tls_cert, settings.tls_key
+    if cert is None or key is None:
+        raise OSError("certificate and key belong together")
+    look_at(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(cert, key, lambda: "")  # an encrypted key is refused, never asked for at a terminal
+    if settings.tls_client_authority is not None:
+        context.load_verify_locations(cadata=read_bundle(settings.tls_client_authority).pem)
+        context.verify_mode = ssl.CERT_OPTIONAL  # browsers have none; who must have one is decided with its key
+        if settings.tls_client_crl is not None:
+            context.load_verify_locations(cafile=settings.tls_client_crl)
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    own = signing.read_certificates(cert.read_bytes())[0]
+    names = tuple(signing.names_of(own)) or (signing.common_name(own),)
+    issuer = own.issuer.rfc4514_string().rpartition("CN=")[2]
+    return LoadedTls(context, ServedCertificate(names, issuer, own.not_valid_after_utc, signing.fingerprint_of(own)))
