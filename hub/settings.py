@@ -380,10 +380,8 @@ def _check_authority(flag: str, path: Path) -> None:
     try:
         read_bundle(path)
     except AuthorityFileError as wrong:
-        raise SettingsError(
-            flag, "{value} is no file of an authority ({code})",
-            "Give certificates alone, in a file that others may not write: authority.crt", value=path, code=wrong.code,
-        ) from wrong  # fmt: skip
+        why, fix = "{value} is no file of an authority ({code})", "Give certificates alone, which others may not write"
+        raise SettingsError(flag, why, fix, value=path, code=wrong.code) from wrong
 
 
 def _check_exposure(s: Settings) -> None:

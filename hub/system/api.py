@@ -12,6 +12,7 @@ from hub.backups.keeper import GIB, BackupKeeper
 from hub.backups.rules import keep
 from hub.links.links import Links
 from hub.model.views import rfc3339
+from hub.server.tls import HubTls
 from hub.system import rules
 from hub.system.rules import SystemFacts
 from hub.system.service import HubLoad, look_at_disk, size_of
@@ -77,8 +78,27 @@ class BackupQuota(msgspec.Struct):
     full_at: Instant | None
 
 
+class HubCertificate(msgspec.Struct):
+    """What the hub's own TLS shows; none: a proxy ends TLS. `refused`: why the newest files are not in use."""
+
+    names: list[str]
+    issuer: str
+    not_after: Instant
+    fingerprint: str
+    refused: str
+
+
+class AuthorityReport(msgspec.Struct):
+    """The hub's private authority, for machines to pin; null and none: a public one, or a proxy's. `certificates` is
+    PEM; `fingerprints` are SHA-256 of each."""
+
+    certificates: str | None
+    fingerprints: list[str]
+
+
 class SystemReport(msgspec.Struct):
-    """`warnings` are codes, worst first: database_away, disk_low, queue_long, lagging, backups_full, never_backed_up,
+    """`warnings` are codes, worst first: database_away, certificate_expired, certificate_refused,
+    certificate_very_soon, certificate_soon, disk_low, queue_long, lagging, backups_full, never_backed_up,
     backup_old."""
 
     version: str
@@ -91,6 +111,7 @@ class SystemReport(msgspec.Struct):
     last_backup: NewestHubBackup | None
     backups: BackupQuota
     recordings_mib_per_machine: int
+    certificate: HubCertificate | None
     warnings: list[str]
 
 
@@ -99,7 +120,8 @@ async def show_system(call: Call) -> Answer:
 
 
 async def report(call: Call) -> dict[str, Any]:
-    context, load = call.context, call.context[HubLoad]
+    context, load, tls = call.context, call.context[HubLoad], call.context[HubTls]
+    served = tls.served
     disk = await anyio.to_thread.run_sync(look_at_disk, context.settings)
     lag, frames = call.request.app.state.loop_lag, load.per_second()
     counts = Counter(machine.connection for machine in context.fleet.machines.values())
@@ -114,6 +136,7 @@ async def report(call: Call) -> dict[str, Any]:
         total_bytes=disk.total_bytes,
         backed_up_at=None if made is None else made.made_at,
         full_at=full_at,
+        certificate=tls.warning(call.now),
     )
     return {
         "version": context.version,
@@ -137,11 +160,27 @@ async def report(call: Call) -> dict[str, Any]:
             "full_at": None if full_at is None else rfc3339(full_at),
         },
         "recordings_mib_per_machine": context.settings.recordings_mib_per_machine,
+        "certificate": None if served is None else {
+            "names": list(served.names), "issuer": served.issuer, "not_after": rfc3339(served.not_after),
+            "fingerprint": served.fingerprint, "refused": tls.refused,
+        },
         "warnings": rules.warnings(facts, call.now),
     }  # fmt: skip
 
 
+async def show_authority(call: Call) -> Answer:
+    """Before a machine trusts the hub: it compares the fingerprint that a person gave it."""
+    bundle = call.context[HubTls].authority
+    if bundle is None:
+        return Answer({"certificates": None, "fingerprints": []})
+    return Answer({"certificates": bundle.pem, "fingerprints": list(bundle.fingerprints)})
+
+
 OPERATIONS = (
+    Operation(
+        name="show_authority", method="GET", path="/v2/authority", handler=show_authority, tag="Hub",
+        summary="The hub's private authority, for machines to pin", action=None, answers={200: AuthorityReport},
+    ),
     Operation(
         name="show_system", method="GET", path="/v2/system", handler=show_system, tag="Hub",
         summary="How the hub itself is: load, lag, database, disk, its own backup", action="system.read",

@@ -20,7 +20,7 @@ STALLED_S: Final = 3.0
 
 class SystemFacts(NamedTuple):
     """`free_bytes` None: not known. `backed_up_at`: the newest backup of the hub itself. `full_at`: when the backups of
-    machines reach their quota, if that is near."""
+    machines reach their quota, if that is near. `certificate`: what is wrong with the hub's own, "": nothing."""
 
     lag_p95_s: float
     waiting: int
@@ -29,6 +29,7 @@ class SystemFacts(NamedTuple):
     total_bytes: int | None
     backed_up_at: datetime | None
     full_at: datetime | None
+    certificate: str = ""
 
 
 def warnings(facts: SystemFacts, now: datetime) -> list[str]:
@@ -36,6 +37,8 @@ def warnings(facts: SystemFacts, now: datetime) -> list[str]:
     found = []
     if facts.stalled_s > STALLED_S:
         found.append("database_away")
+    if facts.certificate:
+        found.append(facts.certificate)
     if facts.free_bytes is not None and facts.total_bytes is not None:
         least = max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * facts.total_bytes)
         found += ["disk_low"] if facts.free_bytes < least else []

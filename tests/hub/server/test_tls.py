@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from certs.bundle import fingerprint
+from certs.bundle import fingerprint, read_bundle
+from device.kernel.tls import fetch_authority
 from hub.server import tls
 from hub.server.tls import HubTls
 from hub.settings import Settings, SettingsError
@@ -176,3 +177,28 @@ def test_machines_certificates_need_the_hubs_own_tls(tmp_path: Path) -> None:
 
 def test_a_look_is_due_often_enough_for_renewal_tools() -> None:
     assert tls.EVERY_S <= 60
+
+
+async def test_the_hub_shows_its_certificate_and_hands_out_its_authority(tmp_path: Path) -> None:
+    authority = TestAuthority(tmp_path / "own", now=datetime.now(timezone.utc))
+    trust = _trusting(authority)
+    async with hub_here(tmp_path, **_settings(authority)) as hub:
+        pem = authority.hub(days=5)
+        assert hub.context[HubTls].look()
+        pem.write_bytes(b"torn")
+        assert not hub.context[HubTls].look()
+        headers = {"Authorization": f"Bearer {hub.admin.session}"}
+        async with httpx.AsyncClient(base_url=hub.url, verify=trust, trust_env=False) as client:
+            shown = (await client.get("/api/v2/system", headers=headers)).json()["data"]
+            given = (await client.get("/api/v2/authority")).json()["data"]
+        assert shown["certificate"]["names"] == ["localhost", "127.0.0.1"]
+        assert shown["certificate"]["issuer"] == "Test"
+        assert shown["certificate"]["refused"]
+        assert shown["warnings"][0] == "certificate_refused"
+        assert given["fingerprints"] == list(read_bundle(authority.crt).fingerprints)
+        fetched = await asyncio.to_thread(fetch_authority, hub.url, given["fingerprints"][0], 5.0)
+        assert fetched.encode() == authority.pem
+        stranger = TestAuthority(tmp_path / "other")
+        for wrong in ("", "0" * 64, read_bundle(stranger.crt).fingerprints[0]):
+            with pytest.raises(OSError, match="fingerprint"):
+                await asyncio.to_thread(fetch_authority, hub.url, wrong, 5.0)

@@ -154,6 +154,7 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /api/v2/tokens": PEOPLE,
     "POST /api/v2/tokens": PEOPLE,
     "DELETE /api/v2/tokens/{token_id}": OWN_TOKEN,
+    "GET /api/v2/authority": ANYONE,
     "GET /api/health": ANYONE,
     "GET /api/ready": ANYONE,
     "GET /api/v2/openapi.json": ANYONE,
