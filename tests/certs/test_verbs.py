@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from certs import signing, verbs
+from certs import signing
 from certs.bundle import read_bundle
-from certs.folder import AUTHORITY, HUB, ISSUED, NEXT, OLD, REVOKED, TRUSTED, AuthorityFolder
+from certs.folder import AUTHORITY, HUB, ISSUED, NEXT, OLD, REVOKED, TRUSTED, AuthorityFolder, Issued
 from certs.verbs import run
 from certs.words import FOLDER, read
 from texts.catalogue import read as read_texts
@@ -294,7 +294,7 @@ def _arm(step: int) -> None:
 def test_what_expired_two_years_ago_is_no_longer_noted(tmp_path: Path) -> None:
     folder, now = AuthorityFolder(tmp_path), datetime.now(timezone.utc)
     rows = [
-        verbs.Issued(serial=n, kind="client", name="rvm-1", file="x", not_after=f"{at:%Y-%m-%d}", authority="a")
+        Issued(serial=n, kind="client", name="rvm-1", file="x", not_after=f"{at:%Y-%m-%d}", authority="a")
         for n, at in enumerate((now - timedelta(days=1200), now))
     ]
     folder.note(rows, now)
