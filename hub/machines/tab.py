@@ -52,6 +52,7 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "needs": role_needed("status.write"),
         "addresses": await _conflict_addresses(visit, found) if locked else (),
         "locked": locked,
+        "unencrypted": is_unencrypted(found.row.hardware),
         **cards.on_machine(visit, jobs, names),
         "offers": actions.offers(view, may=visit.may("command.send", found.id)),
         "services": actions.services(view),
@@ -111,6 +112,12 @@ def facts(reader: Reader, view: Mapping[str, Any], zone: str) -> list[tuple[str,
         ("key", f"{view['api_key_prefix']}…" if view["api_key_prefix"] else None, ""),
     ]
     return [(name, str(value) if value else "—", hint) for name, value, hint in known]
+
+
+def is_unencrypted(hardware: Mapping[str, Any] | None) -> bool:
+    """Whether the machine reported that its key crosses a network unencrypted."""
+    reported = (hardware or {}).get("hub_tls")
+    return isinstance(reported, dict) and reported.get("mode") == "plain"
 
 
 def _of_now(reader: Reader, view: Mapping[str, Any], value: str) -> str:
