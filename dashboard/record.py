@@ -33,6 +33,7 @@ SHAPES: Final = {
 _TROUBLE: Final = frozenset(
     {
         "machine.quarantined",
+        "machine.certificate_refused",
         "timezone.failed",
         "config.refused",
         "sign_in.locked",
@@ -225,6 +226,12 @@ def _quarantined(e: EventReading) -> _Parts:
     ]
 
 
+def _certificate_refused(e: EventReading) -> _Parts:
+    other = e.params.get("fault") == "certificate_other"
+    words = e.words("machine.certificate_other" if other else "machine.certificate_refused")
+    return words, [e.words("from", address=e.param("address"))]
+
+
 def _reported(e: EventReading) -> _Parts:
     return e.words("machine.event", code=e.param("code", 100)), members(mapping(e.params.get("params")), e.r)
 
@@ -308,6 +315,7 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "machine.enrolled": _enrolled,
     "machine.introduced": _simple("agent_version", most=60),
     "machine.quarantined": _quarantined,
+    "machine.certificate_refused": _certificate_refused,
     "machine.released": _simple(),
     "machine.share_used_up": _simple("mib_per_day"),
     "machine.event": _reported,

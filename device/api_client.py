@@ -25,11 +25,12 @@ MAX_RETRY_AFTER_S: Final = 60.0
 
 
 class ApiError(Exception):
-    """The hub's refusal: HTTP `status` and its sentence."""
+    """The hub's refusal: HTTP `status`, its sentence, and its code where cases differ."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, code: str = "") -> None:
         super().__init__(f"HTTP {status}: {message}")
         self.status = status
+        self.code = code
 
 
 class HubUnreachableError(Exception): ...
@@ -172,7 +173,9 @@ class ApiClient:
             else:
                 if response.is_success:
                     return response
-                why = ApiError(response.status_code, _message(response))
+                why = ApiError(
+                    response.status_code, _member(response, "message") or "refused", _member(response, "code")
+                )
                 if response.status_code not in RETRY_STATUSES:
                     raise why
                 delay = max(delay, _retry_after(response))
@@ -208,11 +211,11 @@ class ApiClient:
         return data if isinstance(data, dict) else {}
 
 
-def _message(response: httpx.Response) -> str:
+def _member(response: httpx.Response, name: str) -> str:
     try:
-        return str(response.json()["message"])[:300]
+        return str(response.json()[name])[:300]
     except (ValueError, KeyError, TypeError):
-        return response.reason_phrase or "refused"
+        return response.reason_phrase if name == "message" else ""
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -161,6 +161,8 @@ def _key(settings: AgentSettings, client: ApiClient, texts: Texts) -> Check:
     try:
         client.get_status()
     except ApiError as error:
+        if error.code.startswith("certificate_"):
+            return Check("check_key", "fail", texts(error.code), texts("tls_client_fix"))
         if error.status in (403, 404):
             what = texts("key_other", device_id=settings.device_id)
             return Check("check_key", "fail", what, texts("key_other_fix"))

@@ -36,6 +36,7 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "machine.enrolled": EventMembers(("name", "device_id", "fingerprint")),
     "machine.introduced": EventMembers(("agent_version",)),
     "machine.quarantined": EventMembers(("takeovers", "addresses")),
+    "machine.certificate_refused": EventMembers(("fault", "address")),
     "machine.released": EventMembers(),
     "machine.event": EventMembers(("code", "params")),
     "machine.events_dropped": EventMembers(("count",)),

@@ -249,3 +249,11 @@ def in_one_sentence(faults: list[RemoteProtocolError]) -> str:
 
 def _event(machine: Machine, code: str, params: dict[str, Any], at: datetime) -> EventHappened:
     return EventHappened(at=at, code=code, actor=actors.machine(machine.id), rvm_id=machine.id, params=params)
+
+
+def certificate_refused(machine: Machine, fault: str, address: str, now: datetime) -> EventHappened:
+    """Its key came without its own certificate."""
+    return EventHappened(
+        at=now, code="machine.certificate_refused", actor=actors.CLOCK, rvm_id=machine.id,
+        params={"fault": fault, "address": address},
+    )  # fmt: skip

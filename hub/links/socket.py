@@ -27,7 +27,7 @@ from hub.model.changes import Patch
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.server.websocket_protocol import CONTACT, LastContact
-from hub.web.auth.identify import address_of, machine_by_key
+from hub.web.auth.identify import address_of, certificate_fault, machine_by_key, note_certificate_fault
 from hub.web.auth.limits import PendingSocket
 from hub.web.auth.state import AuthState
 from protocol import messages
@@ -62,6 +62,9 @@ class DeviceSocket:
             if machine is None:
                 await reject(send, context, address)
                 return
+            if fault := certificate_fault(context, connection, machine):
+                await refuse_certificate(send, context, connection, machine, fault)
+                return
         elif context[AuthState].wrong_credentials.wait(address) is not None:
             await reject(send, context, address)
             return
@@ -80,7 +83,7 @@ class DeviceSocket:
             return
         try:
             contact = scope.get("extensions", {}).get(CONTACT)
-            link = _LinkSocket(context, receive, send, address, machine, pending, contact)
+            link = _LinkSocket(context, receive, send, address, machine, pending, contact, connection)
             await link.run(scope.get("subprotocols", []))
         finally:
             if pending is not None:
@@ -97,8 +100,10 @@ class _LinkSocket:
         machine: Machine | None,
         pending: PendingSocket | None,
         contact: LastContact | None,
+        connection: HTTPConnection,
     ) -> None:
         self._context = context
+        self._upgrade = connection
         self._pending = pending
         self._contact = contact
         self._receive = receive
@@ -182,6 +187,9 @@ class _LinkSocket:
         if machine is None or auth.rvm_id not in (None, machine.id, machine.row.device_id, str(machine.id)):
             self._context[AuthState].wrong_credentials.charge(self._link.address)
             raise RemoteProtocolError("not_authenticated", "this key is not valid", close=CloseCode.NOT_AUTHENTICATED)
+        if fault := certificate_fault(self._context, self._upgrade, machine):
+            await note_certificate_fault(self._context, self._upgrade, machine, fault)
+            raise RemoteProtocolError(fault, CERTIFICATE_FAULTS[fault], close=CloseCode.NOT_AUTHENTICATED)
         self._admit(machine, LINK)
         self._link.machine = machine
         if self._pending is not None:
@@ -313,8 +321,21 @@ async def reject(send: Send, context: HubContext, address: str, *, offered: bool
         await answer(send, 429, "Too many attempts without a valid key.", wait)
 
 
+CERTIFICATE_FAULTS: Final = {
+    "certificate_missing": "This key needs the machine's own certificate beside it.",
+    "certificate_other": "The certificate is another machine's than the key.",
+}
+
+
+async def refuse_certificate(
+    send: Send, context: HubContext, connection: HTTPConnection, machine: Machine, fault: str
+) -> None:
+    await note_certificate_fault(context, connection, machine, fault)
+    await answer(send, 403, CERTIFICATE_FAULTS[fault], None)
+
+
 async def answer(send: Send, status: int, detail: str, retry_after: float | None) -> None:
-    title = {401: "Unauthorized", 429: "Too Many Requests", 503: "Service Unavailable"}[status]
+    title = {401: "Unauthorized", 403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailable"}[status]
     problem = {"success": False, "message": detail, "type": "about:blank", "title": title, "status": status}
     headers = [(b"content-type", b"application/problem+json")]
     if status == 401:

@@ -16,7 +16,9 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from hub.server.tls import client_machine
 from hub.server.transport import BoundedProtocol
+from hub.web.auth.identify import CLIENT_MACHINE
 
 
 class ConnectionLimits(NamedTuple):
@@ -119,6 +121,9 @@ class HttpProtocol(BoundedProtocol, H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._pending.abort = self.transport.abort
+        machine = client_machine(transport)
+        if machine is not None:
+            self.app_state = {**self.app_state, CLIENT_MACHINE: machine}
         self._expect_header(self._pending.accepted_at)
 
     def connection_lost(self, exc: Exception | None) -> None:

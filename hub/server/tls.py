@@ -5,6 +5,7 @@ renewal tools write two files one after the other, and people write wrong ones."
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import anyio
 from certs import signing
 from certs.bundle import AuthorityFileError, Bundle, read_bundle
 from certs.secret_file import SecretFileError, look_at
+from certs.signing import MACHINE_URN
 from hub.settings import Settings
 
 logger = logging.getLogger("myrvm.tls")
@@ -133,6 +135,16 @@ class HubTls:
         except (AuthorityFileError, SecretFileError, signing.SigningError) as wrong:
             raise OSError(str(wrong)) from wrong
         self.authority, self._loaded = bundle, loaded
+
+
+def client_machine(transport: asyncio.BaseTransport) -> str | None:
+    """The device_id in the certificate that this connection was verified by; "" in one that is no machine's; None:
+    there was none."""
+    shown = transport.get_extra_info("peercert")
+    if not shown:
+        return None
+    uris = (value for kind, value in shown.get("subjectAltName", ()) if kind == "URI")
+    return next((uri.removeprefix(MACHINE_URN) for uri in uris if uri.startswith(MACHINE_URN)), "")
 
 
 def _mark(file: Path) -> Mark:

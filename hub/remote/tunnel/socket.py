@@ -12,12 +12,22 @@ from starlette.requests import HTTPConnection
 
 from hub.kernel.context import HubContext
 from hub.links.links import Links
-from hub.links.socket import Message, Receive, Scope, Send, answer, budget_refusal, machine_by_header, reject
+from hub.links.socket import (
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    budget_refusal,
+    machine_by_header,
+    refuse_certificate,
+    reject,
+)
 from hub.model.budgets import FRAME
 from hub.model.machine import Machine
 from hub.remote.tunnel.registry import Admission, Tunnels
 from hub.remote.tunnel.tunnel import Attachment
-from hub.web.auth.identify import address_of
+from hub.web.auth.identify import address_of, certificate_fault
 from hub.web.auth.limits import UnauthenticatedLimit
 from protocol import tunnel_greeting
 from protocol.errors import CloseCode
@@ -46,6 +56,9 @@ class TunnelSocket:
         machine = machine_by_header(context, connection) if offered else None
         if machine is None:
             await reject(send, context, address_of(context, connection), offered=offered)
+            return
+        if fault := certificate_fault(context, connection, machine):
+            await refuse_certificate(send, context, connection, machine, fault)
             return
         if context[Links].restarting:
             await answer(send, 503, "The hub is restarting.", RETRY_AFTER_RESTART_S)

@@ -215,7 +215,8 @@ async def admit(context: HubContext, request: Request, operation: Operation) -> 
         return None
     principal = await identify.identify(context, request)
     if principal is None:
-        raise unauthenticated(context, request)
+        fault = await identify.refused_certificate(context, request)
+        raise unauthenticated(context, request) if fault is None else Problem("forbidden", Text(fault), code=fault)
     forged = principal.via == "session" and request.method not in origin.SAFE_METHODS
     if forged and not identify.csrf_holds(context.settings, request):
         raise origin.csrf_refusal(request, context.settings)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from time import monotonic
+from typing import Final, NamedTuple
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -18,9 +19,11 @@ from db.queries import credentials as sessions
 from db.queries import credentials as tokens
 from db.queries import users
 from hub.kernel.context import HubContext
+from hub.links import rules as link_rules
 from hub.model import credentials
 from hub.model.access import Principal, Role, Via, machines_of
 from hub.model.credentials import Presented, same_hash
+from hub.model.machine import Machine
 from hub.people import rules
 from hub.people.rules import ABSOLUTE_S
 from hub.settings import Settings
@@ -41,10 +44,48 @@ async def identify(context: HubContext, connection: HTTPConnection) -> Principal
     if carried is None or shape is None or (carried.cookie and shape.kind != "session"):
         return None
     if shape.kind == "key":
-        return machine_by_key(context, carried.text)
+        principal = machine_by_key(context, carried.text)
+        machine = None if principal is None else context.fleet.machines.get(principal.id)
+        return None if machine is None or certificate_fault(context, connection, machine) else principal
     if shape.kind == "link":
         return None
     return await find_principal(context, shape, cookie=carried.cookie, address=address_of(context, connection))
+
+
+CLIENT_MACHINE: Final = "myrvm.client_machine"
+"""In a request's state: the device_id in the certificate that came with its connection (mutual TLS)."""
+REFUSAL_NOTED_EVERY_S: Final = 60.0
+
+
+def certificate_fault(context: HubContext, connection: HTTPConnection, machine: Machine) -> str | None:
+    """Why the right key is not enough: `certificate_missing`, or `certificate_other` of another machine."""
+    if context.settings.tls_client_authority is None:
+        return None
+    shown = connection.scope.get("state", {}).get(CLIENT_MACHINE)
+    if shown is None:
+        return "certificate_missing" if context.settings.tls_client_required else None
+    return None if shown == machine.row.device_id else "certificate_other"
+
+
+async def refused_certificate(context: HubContext, connection: HTTPConnection) -> str | None:
+    """The fault of a request whose key is right; noted in the audit log, once a minute for each machine."""
+    carried = carried_by(context.settings, connection)
+    principal = None if carried is None or carried.cookie else machine_by_key(context, carried.text)
+    machine = None if principal is None else context.fleet.machines.get(principal.id)
+    fault = None if machine is None else certificate_fault(context, connection, machine)
+    if machine is not None and fault is not None:
+        await note_certificate_fault(context, connection, machine, fault)
+    return fault
+
+
+async def note_certificate_fault(context: HubContext, connection: HTTPConnection, machine: Machine, fault: str) -> None:
+    noted, now = context[AuthState].certificate_faults, monotonic()
+    if now - noted.get(machine.id, -REFUSAL_NOTED_EVERY_S) < REFUSAL_NOTED_EVERY_S:
+        return
+    noted[machine.id] = now
+    address = address_of(context, connection)
+    with contextlib.suppress(db_errors.StoreError):
+        await context.announce(link_rules.certificate_refused(machine, fault, address, context.clock()))
 
 
 def machine_by_key(context: HubContext, key: str) -> Principal | None:

@@ -252,6 +252,8 @@ class AuthState:
     budgets: PersonBudget = field(default_factory=PersonBudget)
     unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
     uses: dict[str, c.Patch] = field(default_factory=dict)  # Bound: MAX_USES; what is beyond is noted with the next use
+    certificate_faults: dict[int, float] = field(default_factory=dict)  # Bound: one a machine
+    """When each was last noted, monotonic."""
     users_change: anyio.Lock = field(default_factory=anyio.Lock)
     """So that two administrators cannot remove each other."""
     _trying: dict[str, tuple[anyio.Lock, int]] = field(default_factory=dict)  # Bound: one a request under way

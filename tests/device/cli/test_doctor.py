@@ -15,6 +15,7 @@ import pytest
 
 from device.cli.main import main
 from tests.device import trees
+from tests.support.certificates import TestAuthority, server_context
 from tests.support.fake_hub import KEY
 from tests.support.two_users import only_root, reachable_folder, visitor
 
@@ -184,3 +185,42 @@ def test_a_file_others_can_read(tmp_path: Path, hub: SickHub, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert "1. konfigurasi" in out
     assert f"perbaiki: chmod 600 {file}" in out
+
+
+def over_tls(hub: SickHub, pem: Path) -> str:
+    """Its address from now on."""
+    hub.server.socket = server_context(pem).wrap_socket(hub.server.socket, server_side=True)
+    return f"https://127.0.0.1:{hub.server.server_address[1]}"
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "ago", "trusted", "word", "what", "fix"),
+    [
+        (("127.0.0.1",), 90, 0, True, "ok", "hub_ca", None),
+        (("127.0.0.1",), 20, 10, True, "warn", "TLSv1.3", "certs renew"),
+        (("127.0.0.1",), 90, 0, False, "fail", "authority", "set hub_ca"),
+        (("hub.example",), 90, 0, True, "fail", "not for 127.0.0.1", "certs hub 127.0.0.1"),
+        (("127.0.0.1",), 30, 60, True, "fail", "expired", "certs renew"),
+    ],
+)
+def test_the_hubs_certificate_is_looked_at_as_the_agent_does(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], days: int, ago: int,
+    trusted: bool, word: str, what: str, fix: str | None,
+) -> None:  # fmt: skip
+    authority = TestAuthority(tmp_path / "own")
+    url = over_tls(hub, authority.hub(*names, days=days, ago=ago))
+    crt = authority.crt if trusted else TestAuthority(tmp_path / "other").crt
+    _, checks = examined(tmp_path, hub, capsys, myrvm_base_url=url, hub_ca=str(crt))
+    check = checks["tls"]
+    assert check["result"] == word
+    assert what in check["what"]
+    assert fix is None or fix in str(check["fix"])
+    assert checks["hub"]["result"] == ("fail" if word == "fail" else "ok")
+
+
+def test_a_hub_without_tls_is_named_as_that(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"https://127.0.0.1:{hub.server.server_address[1]}"
+    _, checks = examined(tmp_path, hub, capsys, myrvm_base_url=url)
+    assert "without encryption" in checks["tls"]["what"]
+    _, checks = examined(tmp_path, hub, capsys)
+    assert "tls" not in checks  # on this computer there is nothing to look at
