@@ -99,6 +99,7 @@ def install_agent(wanted: argparse.Namespace, out: Output) -> int:
         configured = file.exists()
         if service.runs() and not out.dry_run:
             plan.running(AGENT, made, configured=configured, report=out.step)
+        carry_out([release.retire(AGENT.home, made.name)], out.step, dry_run=out.dry_run)
     key = "agent_enrol" if not configured else "agent_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=AGENT.command, name=AGENT.service)
 
@@ -129,6 +130,7 @@ def install_hub(wanted: argparse.Namespace, out: Output) -> int:
         carry_out(plan.files(HUB, made, hub.settings(wanted)), out.step, dry_run=out.dry_run)
         if service.runs() and not out.dry_run:
             plan.running(HUB, made, configured=True, report=out.step)
+        carry_out([release.retire(HUB.home, made.name)], out.step, dry_run=out.dry_run)
     key = "hub_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=HUB.command, name=HUB.service)
 

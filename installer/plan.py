@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from device.privileged import units
-from installer import privileges, release, service
+from installer import privileges, service
 from installer.release import Release
 from installer.steps import (
     ROOT,
@@ -126,7 +126,6 @@ def files(product: Product, made: Release, own: Sequence[Step]) -> list[Step]:
         *service.linked(product.home, names),
         *(folder(path, 0o755) for path in service.wants_folders(enabled)),
         *service.enabled(enabled),
-        release.retire(product.home, made.name),
     ]
 
 
