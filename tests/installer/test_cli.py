@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from installer import cli, release
+import bootstrap
+from installer import cli, plan, release
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +85,34 @@ def test_only_root_installs(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 def test_what_is_not_installed_is_removed_without_a_change(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main("run_device.py", ["uninstall", "--dry-run"]) == 0
     assert "nothing was changed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("door", "verb", "flag"),
+    [
+        ("run_device.py", "install", "--config"),
+        ("run_device.py", "uninstall", "--purge"),
+        ("run_hub.py", "bundle", "--circle"),
+    ],
+)
+def test_the_doors_answer_before_there_is_an_environment(door: str, verb: str, flag: str, tmp_path: Path) -> None:
+    """`-S`: without the packages of an environment; the folder that would be made stays away."""
+    environ = {"PATH": "/usr/bin:/bin", "RVM_VENV": str(tmp_path / "venv"), "LANG": "C"}
+    words = [sys.executable, "-S", str(plan.SOURCE / door), verb, "--help"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env=environ)
+    assert (done.returncode, flag in done.stdout) == (0, True), done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_an_old_python_gives_the_installation_to_a_newer_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "python3.11").write_text("")
+    (tmp_path / "python3.11").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    gone_on: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, words: gone_on.append([program, *words]))
+    for words in (["run_device.py", "install", "--dry-run"], ["run_device.py", "doctor"]):
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit):
+            bootstrap.refuse_old_python((3, 8, 10))
+    newer = str(tmp_path / "python3.11")
+    assert gone_on == [[newer, newer, "run_device.py", "install", "--dry-run"]]
