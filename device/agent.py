@@ -17,6 +17,7 @@ from device.agent_parts import (
     held_alone,
     hub_tls_facts,
     look_at_paths,
+    look_at_rights,
     make_remote_access,
     make_sampler,
     make_uploader,
@@ -91,6 +92,7 @@ class Agent:
         self._link: HubLink | None = None
         self._duties: LinkDuties | None = None
         self._is_new_link = False
+        self._rights: dict[str, str] = {}
         self._keeper = StateKeeper(settings.state_dir / "journal", disk, self._wake)
         self._session = return_session.of_settings(settings)
         self.status = RVMStatusChecker(self._keeper, self._session)
@@ -134,6 +136,7 @@ class Agent:
         await self._work.settle_interrupted()
         await self.remote_access.open()
         await look_at_paths(self._settings, self._folders, self._disk, self._log)
+        self._rights = await look_at_rights(self._settings, self._bus, self._disk, self._log)
         await end_leftovers(self._settings, self._disk, self._log)
         await self._page.open()
         await self._status_watch.look()
@@ -233,6 +236,7 @@ class Agent:
             hardware=hardware.fitted(
                 {
                     **hardware.describe(self._root, self._settings.names("services")),
+                    **self._rights,
                     "remote": remote_facts(self._settings),
                     "hub_tls": hub_tls_facts(self._settings),
                 }

@@ -26,6 +26,7 @@ from device.samples.spool import SampleSpool
 from device.samples.uploader import Uploader
 from device.settings import AgentSettings
 from device.system import hardware
+from device.system.privileged import PrivilegedBus
 from device.system_monitor import SystemMonitor
 from device.system_monitor.jtop import JtopAdapter
 from protocol.messages import Sample
@@ -103,14 +104,27 @@ async def end_leftovers(settings: AgentSettings, disk: WorkerThread, log: Log) -
             log("service_stopped", port=port)
 
 
-async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
-    """Pin the declared folders; as root, log paths that others could change."""
-    await disk.call(folders.look)
-    if os.geteuid() == 0:
-        from device.remote.trusted_paths import weak_paths
+async def look_at_rights(settings: AgentSettings, bus: PrivilegedBus, disk: WorkerThread, log: Log) -> dict[str, str]:
+    """Facts for the hub: who does what needs root, and whose terminals are."""
+    from device.remote.service_user import NoUserError
+    from device.remote.trusted_paths import terminal_user
 
-        for weak in await disk.call(weak_paths, settings):
-            log("weak_path", path=weak.path, step=weak.step, who=weak.who)
+    way = await bus.way()
+    if settings.switch("system_control"):
+        log(f"way_{way}")
+    try:
+        return {"privileges": way, "terminal_user": (await disk.call(terminal_user, settings)).name}
+    except NoUserError:
+        return {"privileges": way}
+
+
+async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk: WorkerThread, log: Log) -> None:
+    """Pin the declared folders; log paths that others could change, where the agent has more rights than these."""
+    from device.remote.trusted_paths import weak_paths
+
+    await disk.call(folders.look)
+    for weak in await disk.call(weak_paths, settings):
+        log("weak_path", path=weak.path, step=weak.step, who=weak.who)
 
 
 def remote_facts(settings: AgentSettings) -> dict[str, Any]:

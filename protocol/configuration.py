@@ -74,6 +74,7 @@ STATIC_KEYS: Final = frozenset(
         "return_session_max",
         # what remote access may reach at most
         "remote_access_ports", "remote_access_bind", "remote_services", "terminal_command", "terminal_user",
+        "session_socket",
         "remote_download_folders", "remote_upload_folders", "remote_file_limit_mib", "remote_page_names",
         # what backups read, who else can read them, and what a restore may stop
         "backup_sources", "backup_public_key", "backup_services",

@@ -96,7 +96,9 @@ MEANING: Final[dict[str, str]] = {
     "remote_access_bind": "Where the control page listens; anything but loopback asks for `admin_ips` and a ticket.",
     "remote_services": 'Starts what listens on a port on demand only: `{"5000": {"start": [...], "stop": [...]}}`.',
     "terminal_command": "What a terminal runs; empty: the user's login shell.",
-    "terminal_user": "Whom a terminal runs as, where the agent may choose; empty: `myrvm-service`. Never root.",
+    "terminal_user": "Whom a terminal runs as, where the agent may choose; empty: `myrvm-session` or `myrvm-service`. "
+    "Never root.",
+    "session_socket": "Where systemd starts terminals and files as `myrvm-session` (privileges.md); empty: nowhere.",
     "remote_download_folders": "Folders from which a session may fetch what `terminal_user` may read; empty: none.",
     "remote_upload_folders": "Folders into which a session may put files where `terminal_user` may write; empty: none.",
     "remote_file_limit_mib": "Largest file that is taken or given, MiB.",

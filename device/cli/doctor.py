@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from device.api_client import ApiClient, ApiError, HubUnreachableError
 from device.backups.sources import default_sources
+from device.cli import privileges
 from device.cli.settings_verb import settings_sentence
 from device.kernel import tls
 from device.link.connection import probe_upgrade
@@ -78,6 +79,8 @@ def _checks(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     yield _spool(settings, texts)
     yield _backups(settings, texts)
     yield from _paths(settings, texts)
+    yield from (Check("check_privileges", *found) for found in privileges.privileges(settings, texts))
+    yield Check("check_sessions", *privileges.sessions(settings, texts))
     yield _sensors(settings, texts)
 
 

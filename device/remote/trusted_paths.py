@@ -1,5 +1,5 @@
-"""Finds paths that a root agent relies on and that others could rename or change: owners, mode bits and access
-control lists, name by name."""
+"""Finds paths that an agent relies on and others could rename or change, where it has more rights than terminals:
+owners, mode bits and access control lists, name by name."""
 
 from __future__ import annotations
 
@@ -42,24 +42,30 @@ class Weak(NamedTuple):
 def visitor(settings: AgentSettings) -> ServiceUser:
     """Of terminals and files. Raises NoUserError, also when that user could change what the agent runs or reads as
     root."""
-    user = choose(settings.text("terminal_user"), os.geteuid())
-    if user.drop:
+    user = terminal_user(settings)
+    if user.is_other:
         for weak in obeyed(settings, user):
             if weak.visitor:
+                how = "as root" if user.drop else "with its own rights"
                 raise NoUserError(
-                    f"terminal_user: {weak.who} may change {weak.step}, and the agent obeys {weak.path} as root; give "
+                    f"terminal_user: {weak.who} may change {weak.step}, and the agent obeys {weak.path} {how}; give "
                     "it to root, or name another user"
                 )
     return user
 
 
+def terminal_user(settings: AgentSettings) -> ServiceUser:
+    """Raises NoUserError."""
+    return choose(settings.text("terminal_user"), os.geteuid(), socket=settings.text("session_socket"))
+
+
 def weak_paths(settings: AgentSettings) -> list[Weak]:
     """None where the agent has no more rights than terminals."""
     try:
-        user = choose(settings.text("terminal_user"), os.geteuid())
+        user = terminal_user(settings)
     except NoUserError:
         return []
-    if not user.drop:
+    if not user.is_other:
         return []
     services = on_demand(settings.values["remote_services"]).values()
     commands = [command for one in services for command in (one.start, one.stop) if command]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from device.privileged.units import PRIVILEGED_SOCKET
+from device.privileged.units import PRIVILEGED_SOCKET, SESSION_SOCKET
 from protocol import configuration
 from protocol.configuration import SETTINGS
 
@@ -59,6 +59,7 @@ REMOTE: Final = {
     "remote_services": Key("on_demand", {}),
     "terminal_command": Key("argv", []),
     "terminal_user": Key("text", ""),
+    "session_socket": Key("text", SESSION_SOCKET),
     "remote_download_folders": Key("folders", []),
     "remote_upload_folders": Key("folders", []),
     "remote_file_limit_mib": Key("number", 512.0, 0.001, 1048576),

@@ -127,6 +127,8 @@ def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
 
 
 def _fact(reader: Reader, name: str, value: Any) -> Any:
+    if name == "privileges" and isinstance(value, str):
+        return reader.text_of(name, value)
     amount = name == "memory_bytes" and isinstance(value, int) and not isinstance(value, bool)
     return f"{reader.number(value / 2**30, 1)} GiB" if amount else value
 

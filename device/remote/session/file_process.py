@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import select
 import socket
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from device.remote.rules.folders import PathRefusedError, Pin
 from device.remote.service_user import ServiceUser
 from device.remote.session.folder_files import check_room, explained, receive, send
+from device.remote.session.unit_client import connected
 
 END_S: Final = 5.0
 ANSWER_S: Final = 30.0
@@ -29,6 +31,7 @@ from device.remote.session.folder_files import serve
 serve(sys.argv[2:])
 """
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+_NOT_STARTED: Final = "the machine could not start what opens its files"
 _GONE: Final = "the process that opens files for this session has ended"
 
 
@@ -36,28 +39,46 @@ class FileProcess:
     """With the rights of `user`. Methods but `hang_up` block and raise PathRefusedError."""
 
     def __init__(self, user: ServiceUser) -> None:
+        """Raises NoUserError as well."""
+        self._is_usable = True
+        self._process: subprocess.Popen[bytes] | None = None
+        if not user.socket:
+            self._process = self._started(user)
+            return
+        try:
+            self._socket, _ = connected(user, {"kind": "files"})
+        except (OSError, ValueError) as error:
+            raise PathRefusedError("internal", _NOT_STARTED) from error
+        self._socket.settimeout(ANSWER_S)
+
+    def _started(self, user: ServiceUser) -> subprocess.Popen[bytes]:
         drop = [str(user.uid), str(user.gid), ",".join(map(str, user.groups()))] if user.drop else []
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(ANSWER_S)
-        self._is_usable = True
         try:
             # Interpreter and code may lie where only root gets: so it starts as root and gives its rights away itself.
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - our own interpreter with our own code
+            return subprocess.Popen(  # noqa: S603 - our own interpreter with our own code
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, _ROOT, *drop],
                 stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/", env=_ENVIRONMENT,
             )  # fmt: skip
         except OSError as error:
             self._socket.close()
-            raise PathRefusedError("internal", "the machine could not start what opens its files") from error
+            raise PathRefusedError("internal", _NOT_STARTED) from error
         finally:
             theirs.close()
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        """Of our child; 0: systemd's."""
+        return 0 if self._process is None else self._process.pid
 
     def is_alive(self) -> bool:
-        return self._is_usable and self._process.poll() is None
+        return self._is_usable and (not self._has_hung_up() if self._process is None else self._process.poll() is None)
+
+    def _has_hung_up(self) -> bool:
+        look = select.poll()
+        look.register(self._socket, select.POLLRDHUP)
+        return bool(look.poll(0))
 
     def call(self, op: str, **args: Any) -> tuple[dict[str, Any], int | None]:
         try:
@@ -65,7 +86,8 @@ class FileProcess:
             answer, handle = receive(self._socket)
         except (OSError, ValueError) as error:
             self._is_usable = False
-            self._process.kill()
+            if self._process is not None:
+                self._process.kill()
             raise PathRefusedError("internal", _GONE) from error
         if answer is None:
             self._is_usable = False
@@ -85,6 +107,8 @@ class FileProcess:
     def end(self) -> None:
         self.hang_up()
         self._socket.close()
+        if self._process is None:
+            return
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:

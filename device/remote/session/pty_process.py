@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import struct
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from device.remote.service_user import ServiceUser
 
@@ -26,14 +27,34 @@ LAST_OUTPUT_S: Final = 1.0
 MAX_SIDE: Final = 2000
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IUTF8: Final = 0o40000
-_OWN_TERMINAL: Final = 'cd 2>/dev/null; exec "$@" <>"$0" >&0 2>&0'
+OWN_TERMINAL: Final = 'cd 2>/dev/null; exec "$@" <>"$0" >&0 2>&0'
 """A session leader's first terminal becomes its controlling one, so none of our code runs between fork and exec."""
+
+
+class TerminalLeader(Protocol):
+    """The command on a terminal, wherever it runs. `pid` 0: not our child. `returncode`: as asyncio has it, None while
+    it runs."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    async def wait(self) -> object:
+        """For the command's end."""
+
+    def signal(self, *signals: signal.Signals) -> None:
+        """To it and all that it started."""
+
+    async def gone(self) -> None:
+        """When nothing of it is left."""
 
 
 class PtyProcess:
     """`reap` runs beside the reading."""
 
-    def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
+    def __init__(self, process: TerminalLeader, terminal: int) -> None:
         self._process = process
         self._terminal = terminal
         self._loop = asyncio.get_running_loop()
@@ -47,14 +68,13 @@ class PtyProcess:
     ) -> PtyProcess:
         """In a terminal of (columns, rows). Raises OSError."""
         _let_children_receive_sighup()
-        terminal, inside = os.openpty()
+        terminal, inside = opened_terminal(user, size)
         try:
-            _prepare(terminal, inside, user, size)
             drop: dict[str, object] = {}
             if user.drop:
                 drop = {"user": user.uid, "group": user.gid, "extra_groups": user.groups()}
             process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", _OWN_TERMINAL, os.ttyname(inside), *argv,
+                "/bin/sh", "-c", OWN_TERMINAL, os.ttyname(inside), *argv,
                 stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
                 cwd="/", env=dict(environment), **drop,  # type: ignore[arg-type]
             )  # fmt: skip
@@ -63,7 +83,7 @@ class PtyProcess:
             raise
         finally:
             os.close(inside)
-        return cls(process, terminal)
+        return cls(ChildLeader(process), terminal)
 
     @property
     def pid(self) -> int:
@@ -100,7 +120,7 @@ class PtyProcess:
     async def reap(self) -> None:
         """Wait for the command, kill what it left, end `read`. Never returns."""
         await self._process.wait()
-        self._signal(signal.SIGKILL)
+        self._process.signal(signal.SIGKILL)
         self._loop.call_later(LAST_OUTPUT_S, self._fall_silent)
         await self._loop.create_future()
 
@@ -111,21 +131,15 @@ class PtyProcess:
     async def end(self) -> None:
         try:
             if self._process.returncode is None:
-                self._signal(signal.SIGHUP, signal.SIGCONT)
+                self._process.signal(signal.SIGHUP, signal.SIGCONT)
                 await self.settle()
         finally:
-            self._signal(signal.SIGKILL)
+            self._process.signal(signal.SIGKILL)
             self._fall_silent()
             self._loop.remove_reader(self._terminal)
             self._loop.remove_writer(self._terminal)
             os.close(self._terminal)
-        await self._process.wait()
-
-    def _signal(self, *signals: signal.Signals) -> None:
-        for pid in _of_session(self._process.pid):
-            for one in signals:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, one)
+        await self._process.gone()
 
     def _fall_silent(self) -> None:
         self._silent = True
@@ -142,6 +156,38 @@ class PtyProcess:
         finally:
             remove(self._terminal)
             self._waiters.discard(waiter)
+
+
+class ChildLeader:
+    """A child of this process that leads a session of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    async def wait(self) -> object:
+        return await self._process.wait()
+
+    def signal(self, *signals: signal.Signals) -> None:
+        for pid in _of_session(self._process.pid):
+            for one in signals:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, one)
+
+    async def gone(self) -> None:
+        await self._process.wait()
+
+
+def is_command(name: str) -> bool:
+    """In a terminal's PATH."""
+    return shutil.which(name, path=PATH) is not None
 
 
 def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str, str]:
@@ -177,15 +223,23 @@ def _settle(waiter: asyncio.Future[bool]) -> None:
         waiter.set_result(True)
 
 
-def _prepare(terminal: int, inside: int, user: ServiceUser, size: tuple[int, int]) -> None:
-    os.set_blocking(terminal, False)
-    _set_size(terminal, size)
-    attributes = termios.tcgetattr(inside)
-    attributes[0] |= _IUTF8  # backspace takes a whole character, not a byte of one
-    termios.tcsetattr(inside, termios.TCSANOW, attributes)
-    if user.drop:
-        os.fchown(inside, user.uid, -1)
-    os.fchmod(inside, 0o600)
+def opened_terminal(user: ServiceUser, size: tuple[int, int]) -> tuple[int, int]:
+    """Our end, which does not block, and the command's. Raises OSError."""
+    terminal, inside = os.openpty()
+    try:
+        os.set_blocking(terminal, False)
+        _set_size(terminal, size)
+        attributes = termios.tcgetattr(inside)
+        attributes[0] |= _IUTF8  # backspace takes a whole character, not a byte of one
+        termios.tcsetattr(inside, termios.TCSANOW, attributes)
+        if user.drop:
+            os.fchown(inside, user.uid, -1)
+        os.fchmod(inside, 0o600)
+    except BaseException:
+        os.close(terminal)
+        os.close(inside)
+        raise
+    return terminal, inside
 
 
 def _set_size(terminal: int, size: tuple[int, int]) -> None:

@@ -83,11 +83,12 @@ class OnDemandServices:
             raise NotRunningError(f"port {port}: {service.start[0]}: {why}")
 
     def _check(self, port: int, command: Sequence[str]) -> None:
-        """Root must not run what others may change. Raises NotRunningError."""
-        if command and self._visitor is not None and self._visitor.drop:
+        """No agent with more rights runs what terminals may change. Raises NotRunningError."""
+        if command and self._visitor is not None and self._visitor.is_other:
             weak = weak_command(command, self._visitor)
             if weak is not None and weak.visitor:
-                raise NotRunningError(f"port {port}: {weak.who} may change {weak.step}, and it would run as root")
+                who = "root" if self._visitor.drop else "the agent"
+                raise NotRunningError(f"port {port}: {weak.who} may change {weak.step}, and it would run as {who}")
 
     async def _failure(self, port: int, process: asyncio.subprocess.Process, service: OnDemand) -> str:
         """Wait for the port; why it did not answer."""

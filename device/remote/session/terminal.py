@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.remote.service_user import NoUserError, ServiceUser
-from device.remote.session.pty_process import PATH, PtyProcess, environment_of
+from device.remote.session.pty_process import PtyProcess, environment_of, is_command
 from device.remote.session.streams import DeviceStream, OpenSession, StreamGoneError
 
 MAX_TERMINALS: Final = 4
@@ -54,11 +53,15 @@ class TerminalServer:
             stream.refuse("no_shell", str(nobody))
             return
         command = self._command or (user.shell, "-l")
-        if shutil.which(command[0], path=PATH) is None:
+        if not is_command(command[0]):
             stream.refuse("no_shell", f"{command[0]} is no command on this machine; correct terminal_command")
             return
         try:
             terminal = await _start(command, user, stream.args)
+        except NoUserError as nobody:
+            self._log("terminal_failed", command=command[0], error=str(nobody))
+            stream.refuse("no_shell", str(nobody))
+            return
         except OSError as error:
             self._log("terminal_failed", command=command[0], error=error.strerror or repr(error))
             stream.refuse("internal", "the machine could not start a terminal")
@@ -77,6 +80,10 @@ async def _start(command: Sequence[str], user: ServiceUser, args: Mapping[str, A
     wanted = args.get("term")
     term = wanted if isinstance(wanted, str) and _TERM.fullmatch(wanted) else _DEFAULT_TERM
     size = _size([args.get("cols"), args.get("rows")]) or SIZE
+    if user.socket:
+        from device.remote.session.unit_client import terminal_in_unit
+
+        return await terminal_in_unit(command, user, term, os.environ.get("LANG", ""), size)
     return await PtyProcess.start(command, user, environment_of(user, term, os.environ.get("LANG", "")), size)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -12,14 +11,14 @@ from typing import Protocol
 from device.kernel.log import Log
 from device.remote.access import RunningSession
 from device.remote.folders import DeclaredFolders
-from device.remote.service_user import NoUserError, ServiceUser, choose
+from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.session.files import FileServer
 from device.remote.session.ports import PortServer
 from device.remote.session.services import OnDemandServices
 from device.remote.session.streams import OpenSession, Serve, StreamDispatcher
 from device.remote.session.terminal import TerminalServer
 from device.remote.session.tunnel import TunnelAddress, TunnelClient
-from device.remote.trusted_paths import visitor
+from device.remote.trusted_paths import terminal_user, visitor
 from device.settings import AgentSettings
 from device.settings.values import on_demand
 
@@ -97,7 +96,7 @@ def opened(running: RunningSession) -> OpenSession:
 
 def _terminal_user(own: AgentSettings) -> ServiceUser | None:
     try:
-        return choose(own.text("terminal_user"), os.geteuid())
+        return terminal_user(own)
     except NoUserError:
         return None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import pwd
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -14,9 +16,12 @@ from typing import Any
 import pytest
 
 from device.cli.main import main
+from device.remote import service_user
 from tests.device import trees
 from tests.support.certificates import TestAuthority, server_context
 from tests.support.fake_hub import KEY
+from tests.support.privileged_daemon import ALLOWED, PrivilegedProcess, privileged_process
+from tests.support.session_units import session_units
 from tests.support.two_users import only_root, reachable_folder, visitor
 
 
@@ -93,9 +98,12 @@ def test_what_backups_would_read(
 
 
 def test_a_healthy_machine(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
-    code, checks = examined(tmp_path, hub, capsys)
-    assert list(checks) == ["config", "keys", "hub", "clock", "key", "socket", "spool", "backups", "paths", "sensors"]
-    assert {name: check["result"] for name, check in checks.items() if check["result"] != "ok"} == {"sensors": "fail"}
+    code, checks = examined(tmp_path, hub, capsys, system_control=False)
+    names = "config keys hub clock key socket spool backups paths privileges sessions sensors"
+    assert list(checks) == names.split()
+    others = {name: check["result"] for name, check in checks.items() if check["result"] != "ok"}
+    own = {} if os.geteuid() == 0 else {"sessions": "warn"}
+    assert others == {"privileges": "skip", "sensors": "fail", **own}
     assert code == 1, "the tree's processor counters stand still"
 
 
@@ -224,3 +232,79 @@ def test_a_hub_without_tls_is_named_as_that(tmp_path: Path, hub: SickHub, capsys
     assert "without encryption" in checks["tls"]["what"]
     _, checks = examined(tmp_path, hub, capsys)
     assert "tls" not in checks  # on this computer there is nothing to look at
+
+
+@pytest.fixture
+def service() -> Iterator[PrivilegedProcess]:
+    with privileged_process() as made:
+        made.start()
+        yield made
+
+
+def test_each_thing_that_needs_root_is_proven_without_doing_it(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], service: PrivilegedProcess
+) -> None:
+    _, checks = examined(
+        tmp_path, hub, capsys, privileged_socket=str(service.socket), services=["camera", "panel.service"],
+        backup_services=["camera"],
+    )  # fmt: skip
+    assert checks["privileges"]["result"] == "ok"
+    for verb in ("reboot", "set-timezone", "restart camera.service", "restart panel.service", "stop camera.service"):
+        assert verb in checks["privileges"]["what"]
+    assert service.calls == []
+    assert service.journal.count("would do") == 6
+
+
+@pytest.mark.parametrize(
+    ("allowed", "what", "fix"),
+    [
+        ({"verbs": ["reboot", "set-timezone"]}, "restart is not among the allowed verbs", "add it to /etc/myrvm"),
+        ({"services": []}, "camera.service is not among the allowed services", "add it to /etc/myrvm"),
+        ({"more": 1}, "more is no key here", "as root, correct /etc/myrvm"),
+    ],
+)
+def test_what_the_privileged_service_would_refuse_has_its_fix(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], service: PrivilegedProcess,
+    allowed: dict[str, Any], what: str, fix: str,
+) -> None:  # fmt: skip
+    service.allow({**ALLOWED, **allowed})
+    _, checks = examined(tmp_path, hub, capsys, privileged_socket=str(service.socket), services=["camera"])
+    assert checks["privileges"]["result"] == "warn"
+    assert what in checks["privileges"]["what"]
+    assert fix in checks["privileges"]["fix"]
+
+
+@pytest.mark.usefixtures("no_bus")
+def test_where_nobody_does_it(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    _, checks = examined(tmp_path, hub, capsys, privileged_socket=str(tmp_path / "none"))
+    assert checks["privileges"]["result"] == "warn"
+    assert "myrvm-privileged.socket" in checks["privileges"]["fix"]
+    _, checks = examined(tmp_path, hub, capsys, system_control=False)
+    assert checks["privileges"]["result"] == "skip"
+
+
+@pytest.fixture
+def no_bus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
+
+
+@only_root
+def test_whose_terminals_are(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    _, checks = examined(tmp_path, hub, capsys, terminal_user="games")
+    assert (checks["sessions"]["result"], "games" in checks["sessions"]["what"]) == ("ok", True)
+    _, checks = examined(tmp_path, hub, capsys, terminal_user="nobody-of-that-name")
+    assert (checks["sessions"]["result"], "terminal_user" in checks["sessions"]["what"]) == ("fail", True)
+
+
+@only_root
+def test_a_unit_is_started_to_see_whose_terminals_are(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_user, "SESSION_USER", "games")
+    with session_units(pwd.getpwnam("games"), "root") as path:
+        _, checks = examined(tmp_path, hub, capsys, session_socket=str(path))
+        assert checks["sessions"]["what"] == "run as games, in units of their own"
+    with session_units(pwd.getpwnam("nobody"), "root") as path:
+        _, checks = examined(tmp_path, hub, capsys, session_socket=str(path))
+        assert checks["sessions"]["result"] == "fail"
+        assert "the unit runs as nobody and not as games" in checks["sessions"]["what"]

@@ -94,6 +94,14 @@ async def test_a_machine_whose_file_says_no_asks_nobody(service: PrivilegedProce
     assert service.journal == ""
 
 
+async def test_a_refusal_before_the_request_was_read_is_one_as_well(service: PrivilegedProcess) -> None:
+    service.allow("{")
+    for _ in range(30):
+        with pytest.raises(NotPermittedError) as refused:
+            await request(str(service.socket), "reboot", check=True)
+        assert refused.value.code == "file"
+
+
 async def test_what_fails_on_the_way_is_no_refusal(service: PrivilegedProcess) -> None:
     service.does("systemctl", "echo 'Job for camera.service failed.' >&2; exit 1")
     with pytest.raises(SystemBusError, match=r"failed: Job for camera.service failed\."):
