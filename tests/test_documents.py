@@ -92,6 +92,7 @@ def test_the_overview_links_to_every_way_and_each_is_short() -> None:
         "machine_software",
         "operating",
         "panduan_lapangan",
+        "privileges",
         "protocol",
         "security",
         "terms",
