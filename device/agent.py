@@ -92,7 +92,7 @@ class Agent:
         self._link: HubLink | None = None
         self._duties: LinkDuties | None = None
         self._is_new_link = False
-        self._rights: dict[str, str] = {}
+        self._rights: dict[str, str] = {}  # Bound: two facts
         self._keeper = StateKeeper(settings.state_dir / "journal", disk, self._wake)
         self._session = return_session.of_settings(settings)
         self.status = RVMStatusChecker(self._keeper, self._session)

@@ -23,7 +23,7 @@ from texts.catalogue import Texts
 _FIXES: Final = ("not_allowed", "wrong_user", "file")
 
 
-class Finding(NamedTuple):
+class RightsFinding(NamedTuple):
     """As a check's: `word`, what, and the fix."""
 
     word: str
@@ -31,19 +31,19 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def privileges(settings: AgentSettings, texts: Texts) -> Iterator[Finding]:
+def privileges(settings: AgentSettings, texts: Texts) -> Iterator[RightsFinding]:
     if not settings.switch("system_control"):
-        yield Finding("skip", texts("privileges_off"))
+        yield RightsFinding("skip", texts("privileges_off"))
         return
     yield from asyncio.run(_asked(settings, texts))
 
 
-async def _asked(settings: AgentSettings, texts: Texts) -> list[Finding]:
+async def _asked(settings: AgentSettings, texts: Texts) -> list[RightsFinding]:
     answers = {" ".join(words).strip(): await _refusal(settings, *words) for words in wanted(settings)}
     if any(isinstance(why, NotPermittedError) and why.code == NOT_THERE for why in answers.values()):
         return [await _without(settings, texts)]
     done = ", ".join(what for what, why in answers.items() if why is None)
-    held = [Finding("ok", texts("privileges_held", verbs=done))] if done else []
+    held = [RightsFinding("ok", texts("privileges_held", verbs=done))] if done else []
     return held + [_refused(why, texts) for why in answers.values() if why is not None]
 
 
@@ -55,10 +55,10 @@ async def _refusal(settings: AgentSettings, verb: str, argument: str) -> NotPerm
     return None
 
 
-def _refused(why: NotPermittedError | SystemBusError, texts: Texts) -> Finding:
+def _refused(why: NotPermittedError | SystemBusError, texts: Texts) -> RightsFinding:
     code = why.code if isinstance(why, NotPermittedError) and why.code in _FIXES else "journal"
     what = why.why if isinstance(why, NotPermittedError) else str(why)
-    return Finding("warn", what, texts(f"privileges_{code}_fix", file=ALLOWED_FILE))
+    return RightsFinding("warn", what, texts(f"privileges_{code}_fix", file=ALLOWED_FILE))
 
 
 def wanted(settings: AgentSettings) -> list[tuple[str, str]]:
@@ -69,24 +69,24 @@ def wanted(settings: AgentSettings) -> list[tuple[str, str]]:
     return [("reboot", ""), ("set-timezone", zone), *services, *restored]
 
 
-async def _without(settings: AgentSettings, texts: Texts) -> Finding:
+async def _without(settings: AgentSettings, texts: Texts) -> RightsFinding:
     """No privileged service: by the bus, or not at all."""
     if await can_reboot(PrivilegedBus(""), LOOK_S):
-        return Finding("ok", texts("privileges_root" if os.geteuid() == 0 else "privileges_bus"))
+        return RightsFinding("ok", texts("privileges_root" if os.geteuid() == 0 else "privileges_bus"))
     what = texts("privileges_none", socket=settings.text("privileged_socket") or "-")
-    return Finding("warn", what, texts("privileges_none_fix"))
+    return RightsFinding("warn", what, texts("privileges_none_fix"))
 
 
-def sessions(settings: AgentSettings, texts: Texts) -> Finding:
+def sessions(settings: AgentSettings, texts: Texts) -> RightsFinding:
     """Whose terminals and files are; a unit is started for it and ended."""
     try:
         user = terminal_user(settings)
         if user.socket:
             FileProcess(user).end()
     except (NoUserError, PathRefusedError) as refused:
-        return Finding("fail", str(refused), texts("sessions_fix"))
+        return RightsFinding("fail", str(refused), texts("sessions_fix"))
     if user.socket:
-        return Finding("ok", texts("sessions_unit", who=user.name))
+        return RightsFinding("ok", texts("sessions_unit", who=user.name))
     if user.drop:
-        return Finding("ok", texts("sessions_drop", who=user.name))
-    return Finding("warn", texts("sessions_own", who=user.name), texts("sessions_own_fix"))
+        return RightsFinding("ok", texts("sessions_drop", who=user.name))
+    return RightsFinding("warn", texts("sessions_own", who=user.name), texts("sessions_own_fix"))
