@@ -1,0 +1,64 @@
+"""What a release is made of, what its name follows from, and which ones are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from installer import plan, release
+from installer.plan import AGENT, HUB
+from installer.release import MARK, Release
+from installer.steps import InstallError
+from tests.installer.small_checkout import small_checkout
+from tests.support.import_laws import ROOMS
+
+
+@pytest.mark.parametrize(("product", "rooms"), [(AGENT, ("run_device", "device")), (HUB, ("run_hub", "hub", "device"))])
+def test_a_release_has_every_room_that_its_process_imports(product: plan.Product, rooms: tuple[str, ...]) -> None:
+    wanted = {other for room in (*rooms, "installer") for other in ROOMS[room]} - {"demo"}  # of a checkout alone
+    assert wanted <= {part.removesuffix(".py") for part in product.parts}
+    assert all((plan.SOURCE / part).exists() for part in product.parts)
+
+
+def release_of(checkout: Path, **units: str) -> Release:
+    return Release(checkout / "opt", checkout, "device", AGENT.parts, units, None)
+
+
+def test_its_name_follows_from_what_goes_in_and_from_nothing_else(tmp_path: Path) -> None:
+    checkout = small_checkout(tmp_path)
+    first = release_of(checkout).name
+    (checkout / "device" / "__pycache__").mkdir()
+    (checkout / "device" / "__pycache__" / "x.pyc").touch()
+    (checkout / "notes.txt").touch()
+    assert release_of(checkout).name == first
+    assert release_of(checkout, unit="[Unit]").name != first
+    (checkout / "device" / "__init__.py").write_text('"""Other."""\n')
+    assert release_of(checkout).name != first
+
+
+def test_the_one_to_go_back_to_is_kept_and_what_was_begun_is_not(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "former", "old", "older")):
+        folder = tmp_path / "releases" / name
+        folder.mkdir(parents=True)
+        (folder / MARK).touch()
+        os.utime(folder / MARK, (1000 - age, 1000 - age))
+    (tmp_path / "releases" / "begun").mkdir()
+    (tmp_path / "current").symlink_to("releases/new")
+    assert (release.current(tmp_path), release.former(tmp_path, "new")) == ("new", "former")
+    step = release.retire(tmp_path, "new")
+    assert not step.is_done()
+    step.do()
+    assert step.is_done()
+    assert sorted(path.name for path in (tmp_path / "releases").iterdir()) == ["former", "new"]
+    assert release.former(tmp_path / "nowhere", "new") == ""
+
+
+def test_a_python_in_somebodys_home_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(release, "base_python", lambda: str(tmp_path / "bin" / "python3"))
+    (tmp_path / "bin").mkdir()
+    with pytest.raises(InstallError) as refused:
+        release.check_python()
+    assert (refused.value.code, refused.value.values["folder"]) == ("python_closed", tmp_path)
