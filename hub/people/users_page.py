@@ -198,7 +198,8 @@ def _given(visit: Visit, user: UserWithMachines, *, typed: bool) -> dict[str, st
 
 
 def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[str, bool, list[tuple[int, str, bool]]]]:
-    """By name, "" last: whether the whole site is chosen, and its machines by name, each with its box."""
+    """Where this person has machines first, then by name, "" last: whether the whole site is chosen, and its machines
+    by name, each with its box."""
     chosen = {str(rvm_id) for rvm_id in user.machines}
     whole: set[str] = set()
     if typed:
@@ -209,4 +210,6 @@ def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[s
     for row in rows[:MOST_MACHINES]:
         box = (row.id, row.name, str(row.id) in chosen)
         found.setdefault((row.location_description or "").strip(), []).append(box)
-    return [(site, site in whole, found[site]) for site in sorted(found, key=lambda site: (not site, site.casefold()))]
+    open_to = {site for site, boxes in found.items() if site in whole or any(box[2] for box in boxes)}
+    order = sorted(found, key=lambda site: (site not in open_to, not site, site.casefold()))
+    return [(site, site in whole, found[site]) for site in order]

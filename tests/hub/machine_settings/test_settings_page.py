@@ -96,6 +96,14 @@ async def test_a_machine_inherits_from_the_fleet_and_says_so(hub: ApiHub) -> Non
         )
 
 
+async def test_who_refuses_is_not_counted_with_those_that_run_them(hub: ApiHub) -> None:
+    refused = {"metrics_interval": {"code": "environment"}}
+    await hub.context.announce(Patch(MachineRow, 1, {"config_errors": refused}))
+    async with await browser(hub) as client:
+        page = (await client.get("/admin/settings")).text
+    assert "1 of 2 machines run these settings. 1 machine refuses a setting:" in page
+
+
 async def test_a_wrong_value_stays_where_it_was_typed_with_the_reason(hub: ApiHub) -> None:
     async with await browser(hub) as client:
         page = (await client.get("/machines/1/settings")).text
