@@ -201,11 +201,13 @@ export class Charts {
     for (const [from, to] of this.series.gaps(now)) {
       const growing = to === now;
       const offline = (growing && this.machine?.connection === "offline") || this.series.offline(from, to);
+      const words = t(offline ? "chart.gap.offline" : "chart.gap", { age: span((to - from) / 1000, language) });
       shapes.push({ ...spec.gap.shape, x0: there(from), x1: there(to) });
       annotations.push({
         ...spec.gap.annotation,
-        x: there((Math.max(from, this.live.range(now)[0]) + Math.min(to, this.live.range(now)[1])) / 2),
-        text: t(offline ? "chart.gap.offline" : "chart.gap", { age: span((to - from) / 1000, language) }),
+        ...(growing && { xanchor: "right" }), // the middle is too near to the end for its words
+        x: there(growing ? to : (Math.max(from, this.live.range(now)[0]) + Math.min(to, this.live.range(now)[1])) / 2),
+        text: words.replace(" – ", "<br>"),
       });
     }
     return { shapes, annotations: annotations.slice(-3) };
