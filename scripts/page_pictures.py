@@ -40,6 +40,8 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/signin": ("/signin",),
     "/account": ("/account",),
     "/help": ("/help",),
+    "/help/guide": ("/help/guide",),
+    "/scan": ("/scan", "/scan?code=404"),
     "/jobs": ("/jobs",),
     "/jobs/{command_id}": ("/jobs/{command}",),
     "/events": ("/events",),

@@ -18,7 +18,7 @@ from tests.support.browser import Tab, tab
 LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Listrik Umum (lama: RVM-0002)"
 PAGES: Final = (
     "/", "/?status=maintenance", "/?group=site", "/?kiosk=1", "/admin", "/admin/system", "/admin/users",
-    "/jobs", "/events", "/account", "/help", "/help/guide", "/machines/add",
+    "/jobs", "/events", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol", "/machines/3/enrol",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1", "/machines/1", "/machines/1/remote",
     "/machines/1/backups", "/machines/1/events", "/machines/1/settings", "/machines/1/key", "/machines/1/remove",
     "/machines/1/do/reboot",
@@ -29,7 +29,7 @@ ENTRANCES: Final = ("/login", "/signin")
 ELSEWHERE: Final = re.compile(
     r".*/parts|.*/charts\.json|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
     r"|/machines/palette|/machines/\{id\}/(rename|release|zone|status|undo)|/machines/\{id\}/remote/.*|/recordings/.*"
-    r"|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
+    r"|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
 )
 """Parts, files, what only takes a form, and pages of something that this stage has not: their own tests open them."""
 
