@@ -153,7 +153,7 @@ def removal(product: Product, *, purge: bool) -> list[Step]:
     names = sorted(units_of(product))
     stopping = sorted(names, key=lambda name: name.endswith(".service"))  # what starts a service first
     steps = [
-        *(service.stopped(name) for name in stopping if "@" not in name),
+        *(service.stopped(name.replace("@.", "@*.")) for name in stopping),
         *(gone(path) for path in service.traces(names)),
         *map(emptied, service.wants_folders(enabled_of(product, names))),
         service.reload(names),

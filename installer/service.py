@@ -18,6 +18,7 @@ WANTED_BY: Final = {
     ".socket": "sockets.target",
     ".timer": "timers.target",
 }
+_MOVING: Final = frozenset({"active", "activating", "deactivating", "reloading"})
 READY_S: Final = 330.0
 """systemd's own time limit for a start ends it before."""
 BACK_OFF_SINCE: Final = 254
@@ -92,12 +93,8 @@ def started(name: str) -> Step:
 def _is_active(name: str) -> bool:
     if not runs():
         return False
-    return attempt("systemctl", "is-active", name).stdout.strip() in (
-        "active",
-        "activating",
-        "deactivating",
-        "reloading",
-    )
+    words = attempt("systemctl", "is-active", name).stdout.split()  # a line for each that a pattern names
+    return not _MOVING.isdisjoint(words)
 
 
 def _systemctl(*words: str) -> None:
