@@ -32,6 +32,7 @@ SHAPES: Final = {
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
     {
+        "machine.board_changed",
         "machine.quarantined",
         "machine.certificate_refused",
         "timezone.failed",
@@ -314,6 +315,9 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     ),
     "machine.enrolled": _enrolled,
     "machine.introduced": _simple("agent_version", most=60),
+    "machine.board_changed": _simple("board", "was"),
+    "machine.board_accepted": _simple("board", "was"),
+    "machine.board_refused": _simple("board", "was"),
     "machine.quarantined": _quarantined,
     "machine.certificate_refused": _certificate_refused,
     "machine.released": _simple(),

@@ -24,15 +24,15 @@ HEALTH_CAUSES = {
 }
 READINGS_OF = {cause: reading for reading, cause in HEALTH_CAUSES.items()}
 RANKS = {
-    "quarantined": 0, "error": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7,
-    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_late": 11, "backup_full": 12, "backup_quota": 13,
+    "quarantined": 0, "board": 1, "error": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6,
+    "hot": 7, "throttled": 8, "disk": 9, "backup_drill": 10, "backup_late": 11, "backup_full": 12, "backup_quota": 13,
     "nearly_full": 14, "clock": 15, "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21,
     "unknown": 22,
 }  # fmt: skip
 WHO = {
     **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
     **dict.fromkeys(("error", "hot", "throttled", "clock", "never", "unknown"), "technician"),
-    **dict.fromkeys(("quarantined", "refused", "backup_full", "backup_quota"), "admin"),
+    **dict.fromkeys(("quarantined", "board", "refused", "backup_full", "backup_quota"), "admin"),
     "approval": "you",
 }
 """Who acts; an operator where nobody is named."""
@@ -154,8 +154,10 @@ def _declared(view: View, now: int) -> list[MachineTrouble]:
 
 
 def settings_causes(view: View) -> list[MachineTrouble]:
-    """What it does not take from us: settings, its time zone."""
+    """Which board uses its key; what it does not take from us: settings, its time zone."""
     found = []
+    if view["board_other_at"] is not None:
+        found.append(MachineTrouble(view["id"], "board", None, view["board_other_at"]))
     if view["config_refused"]:
         found.append(MachineTrouble(view["id"], "refused", view["config_refused"], view["config_applied_at"]))
     if view["zone_wrong"] is not None:

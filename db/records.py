@@ -16,7 +16,8 @@ from db.table_row import R, TableRow
 
 class MachineRow(TableRow, frozen=True, kw_only=True):
     """`api_key`: the key's hash; `config_own`: what its own file and environment set; `error_since`: of an error that
-    goes on, also out of service."""
+    goes on, also out of service; `board`: whose key it is, `board_other`: a different one that used it, to be decided
+    on since `board_other_at`."""
 
     TABLE: ClassVar[str] = "reverse_vending_machines"
     id: int = 0
@@ -35,6 +36,9 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
     error_since: datetime | None = None
     api_key: str | None = None
     api_key_prefix: str | None = None
+    board: dict[str, Any] | None = None
+    board_other: dict[str, Any] | None = None
+    board_other_at: datetime | None = None
     simulated: bool = False
     agent_version: str | None = None
     boot_id: str | None = None

@@ -65,6 +65,11 @@ reverse_vending_machines = sa.Table(
     sa.Column("error_since", UtcTimestamp),
     sa.Column("api_key", sa.String(64), unique=True),
     sa.Column("api_key_prefix", sa.String(20), unique=True),
+    # The board that the key belongs to, and a different one that used it:
+    # {serial, machine_id, model, hostname, refused}.
+    sa.Column("board", JSON),
+    sa.Column("board_other", JSON),
+    sa.Column("board_other_at", UtcTimestamp),
     sa.Column("simulated", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("agent_version", sa.String(100)),
     sa.Column("boot_id", sa.String(100)),

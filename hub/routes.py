@@ -216,6 +216,7 @@ def _of_enrolment() -> list[tuple[str, WebPage]]:
         ("/admin/enrol/machine", WebPage(back, here.add_machine, action=admit)),
         ("/admin/enrol/codes/{code_id}/revoke", WebPage(back, here.revoke_code, action=refuse)),
         ("/machines/{id}/enrol", WebPage(here.show_machine, here.make_machine_code, action=admit)),
+        ("/machines/{id}/board", WebPage(here.to_machine_enrolment, here.decide_board, action=admit)),
         ("/machines/{id}/enrol/parts", WebPage(drawn(OF_MACHINE_ENROLMENT), cost=OF_PARTS, action=admit)),
     ]
 

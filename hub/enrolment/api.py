@@ -13,6 +13,9 @@ from db.errors import Conflict
 from db.queries import enrolments
 from hub.enrolment import rules
 from hub.enrolment.service import Enrolments, machine_of
+from hub.links.links import Links
+from hub.machines import rules as machine_rules
+from hub.machines.api import MachineView
 from hub.machines.rules import taken
 from hub.model import views
 from hub.model.actors import row_id
@@ -22,6 +25,7 @@ from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
 from hub.web.http.validation import Note, Row, Title
 from protocol import enrolment
+from protocol.errors import CloseCode
 
 _LEAST_S: Final = 60
 _MOST_S: Final = int(rules.LONGEST.total_seconds())
@@ -237,6 +241,27 @@ async def _named(call: Call) -> EnrolmentRow:
     return row
 
 
+async def accept_board(call: Call) -> Answer:
+    return await _decide_board(call, accept=True)
+
+
+async def refuse_board(call: Call) -> Answer:
+    answer = await _decide_board(call, accept=False)
+    call.context[Links].close(call.machine.id, CloseCode.REVOKED, "the board was refused")
+    return answer
+
+
+async def _decide_board(call: Call, *, accept: bool) -> Answer:
+    machine = call.machine
+    if machine.row.board_other_at is None:
+        raise Problem("conflict", Text("enrolment.no_board"))
+    await call.announce(*machine_rules.decide_board(machine.row, call.principal.actor, call.now, accept=accept))
+    found = call.context.fleet.find(machine.id)
+    if found is None:
+        raise not_found()
+    return Answer(views.machine_detail(found))
+
+
 Decision = Callable[[Call], Awaitable[Answer]]
 
 
@@ -293,5 +318,15 @@ OPERATIONS: Final = (
         query=EnrolmentsQuery, answers={200: list[Enrolment]},
     ),
     *_deciding("approve", "Approve", approve, approve_many, "enrolment.admit"),
+    Operation(
+        name="accept_board", method="POST", path="/v2/rvms/{id}/board/accept", handler=accept_board, tag="Enrolment",
+        summary="A changed Jetson is the machine's board from now on", action="enrolment.admit",
+        answers={200: MachineView}, refusals=(409,),
+    ),
+    Operation(
+        name="refuse_board", method="POST", path="/v2/rvms/{id}/board/refuse", handler=refuse_board, tag="Enrolment",
+        summary="A different board may not use the machine's key", action="enrolment.refuse",
+        answers={200: MachineView}, refusals=(409,), description="Its link is closed with 4403.",
+    ),
     *_deciding("reject", "Refuse", reject, reject_many, "enrolment.refuse"),
 )  # fmt: skip

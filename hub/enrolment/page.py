@@ -171,7 +171,21 @@ async def _make_code(visit: Visit, rvm_id: int) -> None:
 async def show_machine(visit: Visit) -> Response:
     found = visit.machine()
     code = visit.context[FreshSecrets].find(visit.user, _place(found.id))
-    return visit.render("machine_enrol.html", **_shown_code(visit, code), **await part_steps(visit))
+    boards = (machine_rules.board_words(found.row.board), machine_rules.board_words(found.row.board_other))
+    return visit.render("machine_enrol.html", boards=boards, **_shown_code(visit, code), **await part_steps(visit))
+
+
+async def decide_board(visit: Visit) -> Response:
+    handlers = {"accept": api.accept_board, "refuse": api.refuse_board}
+    found = visit.machine()
+    handler = handlers.get(visit.form.get("do", ""))
+    if handler is not None and found.row.board_other_at is not None:
+        await handler(visit.call(machine=found))
+    return go(_place(found.id))
+
+
+async def to_machine_enrolment(visit: Visit) -> Response:
+    return go(_place(visit.machine().id))
 
 
 async def make_machine_code(visit: Visit) -> Response:

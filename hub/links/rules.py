@@ -13,6 +13,7 @@ import msgspec
 from db.records import BootRow, MachineRow
 from db.rows import SampleRow
 from hub.machine_settings import rules
+from hub.machines import rules as machine_rules
 from hub.metrics.rules import sample_row
 from hub.model import actors
 from hub.model.changes import Change, EventHappened, Observed, Patch, Put
@@ -179,6 +180,10 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
         raise RemoteProtocolError(
             "wrong_machine", "the key belongs to another device_id", field="device_id", close=CloseCode.REVOKED
         )
+    if machine_rules.is_refused(machine.row, hello.hardware):
+        raise RemoteProtocolError(
+            "wrong_machine", "this board may not use the machine's key", field="hardware", close=CloseCode.REVOKED
+        )
 
 
 def introduce(
@@ -205,6 +210,8 @@ def introduce(
         "close_reason": None,
         "updated_at": now,
     }
+    board = machine_rules.board_seen(machine.row, hello.hardware, now)
+    values |= board
     changes: list[Change] = [
         Patch(MachineRow, machine.id, values, where=(("connection_epoch", "<=", epoch),), must="connection_epoch"),
         Put(BootRow(rvm_id=machine.id, boot_id=hello.boot_id, last_used_at=now), over=("last_used_at",)),
@@ -215,6 +222,12 @@ def introduce(
     if (machine.row.agent_version, machine.row.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
+    if "board_other" in board:
+        params = {
+            "board": machine_rules.board_words(board["board_other"]),
+            "was": machine_rules.board_words(machine.row.board),
+        }
+        changes.append(_event(machine, "machine.board_changed", params, now))
     declared = status_rules.not_stale(machine, hello, now)
     return changes + status_rules.reported_by_machine(machine, declared, now, tuple(hello.capabilities))
 

@@ -140,9 +140,68 @@ def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tu
     return secret, [replaced_key(rvm_id, secret.prefix, secret.hash, now), event]
 
 
+BOARD_MEMBERS: Final = ("board", "board_other", "board_other_at")
+"""A new key belongs to the board that uses it first."""
+
+
+def board_of(hardware: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """What tells a machine's board from others; None: its software does not report it."""
+    known = hardware or {}
+    named = (("serial", "board_serial"), ("machine_id", "machine_id"), ("model", "model"), ("hostname", "hostname"))
+    found = {name: known[member] for name, member in named if isinstance(known.get(member), str) and known[member]}
+    return found if "serial" in found or "machine_id" in found else None
+
+
+def same_board(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """By the serial where both have one: a system may be installed anew, and a card be put into another board."""
+    name = "serial" if "serial" in one and "serial" in other else "machine_id"
+    return name not in one or name not in other or one[name] == other[name]
+
+
+def board_seen(row: MachineRow, hardware: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    """Columns that a hello changes: the first board is the machine's, a different one waits for a decision."""
+    board = board_of(hardware)
+    if board is None or board == row.board:
+        return {}
+    if row.board is None or same_board(row.board, board):
+        return {"board": board}
+    if row.board_other is not None and same_board(row.board_other, board):
+        return {}
+    return {"board_other": board, "board_other_at": now}
+
+
+def is_refused(row: MachineRow, hardware: Mapping[str, Any] | None) -> bool:
+    board = board_of(hardware)
+    other = row.board_other
+    return board is not None and other is not None and bool(other.get("refused")) and same_board(other, board)
+
+
+def board_words(board: Mapping[str, Any] | None) -> str:
+    """For people: model, serial and host name."""
+    return ", ".join(str(board[name]) for name in ("model", "serial", "hostname") if name in board) if board else ""
+
+
+def decide_board(row: MachineRow, by: Actor, now: datetime, *, accept: bool) -> list[Change]:
+    """The different board becomes the machine's, or may not use its key. Conflict "board_other_at":
+    decided meanwhile."""
+    other = {name: value for name, value in (row.board_other or {}).items() if name != "refused"}
+    values: dict[str, Any] = {"board_other_at": None, "updated_at": now}
+    values |= {"board": other, "board_other": None} if accept else {"board_other": {**other, "refused": True}}
+    code = "machine.board_accepted" if accept else "machine.board_refused"
+    params = {"board": board_words(other), "was": board_words(row.board)}
+    where = (("board_other_at", "=", row.board_other_at),)
+    return [
+        Patch(MachineRow, row.id, values, where=where, must="board_other_at"),
+        EventHappened(at=now, code=code, actor=by, rvm_id=row.id, params=params),
+    ]
+
+
 def replaced_key(rvm_id: int, key_prefix: str, key_hash: str, now: datetime) -> Patch:
     # Whoever fought for the old key has nothing to fight for.
-    values = {"api_key": key_hash, "api_key_prefix": key_prefix, "quarantined_until": None, "updated_at": now}
+    values = {
+        "api_key": key_hash, "api_key_prefix": key_prefix, "quarantined_until": None, "updated_at": now,
+        **dict.fromkeys(BOARD_MEMBERS),
+    }  # fmt: skip
     return Patch(MachineRow, rvm_id, values, must="id")
 
 

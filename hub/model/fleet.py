@@ -60,6 +60,8 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "hardware": ("model",),
     "config_errors": ("config_refused",),
     "config_own": (),
+    "board": (),
+    "board_other": (),
     "close_reason": (),
     "timezone": ("timezone", "zone_wrong"),
     "connection_epoch": (),

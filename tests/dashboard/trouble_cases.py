@@ -30,6 +30,7 @@ MACHINE: Final[dict[str, Any]] = {
     "config_refused": 0,
     "config_applied_at": None,
     "zone_wrong": None,
+    "board_other_at": None,
     "readings": None,
     "pending": [],
     "created_at": NOW - 1000000000,

@@ -9,10 +9,13 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from hub.links import rules as link_rules
 from hub.model.machine import Machine
 from protocol.enrolment import fingerprint, key_hash
+from protocol.errors import RemoteProtocolError
 from tests.hub.enrolment.test_enrolment_api import enrol, key
 from tests.support.api_hub import ApiHub
+from tests.support.machines import hello
 from tests.support.page_visitor import browser
 
 
@@ -124,3 +127,37 @@ async def test_only_who_made_a_code_sees_it_and_only_administrators_come_here(hu
         assert code not in (await elsewhere.get("/admin/enrol")).text
         assert (await operator.get("/admin/enrol")).status_code == 403
         assert (await operator.get(f"/machines/{hub.machines['one']}/enrol")).status_code == 403
+
+
+async def test_a_different_board_is_told_accepted_or_refused(any_hub: ApiHub) -> None:
+    hub, rvm_id = any_hub, any_hub.machines["one"]
+    boards: list[dict[str, object]] = [
+        {"board_serial": serial, "machine_id": "a" * 64, "model": "Orin NX"} for serial in ("1424", "1599", "1700")
+    ]
+
+    async def hello_from(number: int) -> None:
+        said = hello("dev-one", hardware=boards[number])
+        machine = hub.context.fleet.machines[rvm_id]
+        now = hub.context.clock()
+        await hub.context.announce(*link_rules.introduce(machine, said, number + 1, "10.0.0.7", now, "UTC"))
+
+    place, decide = f"/machines/{rvm_id}/enrol", f"/machines/{rvm_id}/board"
+    async with await browser(hub) as page, hub.of("admin") as admin:
+        await hello_from(0)
+        assert "1424" not in shown(await page.get(place))
+        await hello_from(1)
+        asked = shown(await page.get(place))
+        assert "1424" in asked
+        assert "1599" in asked
+        assert "different board" in shown(await page.get("/"))
+        await page.post(decide, data={"do": "accept"})
+        assert "different board" not in shown(await page.get("/"))
+        again = await admin.post(f"/api/v2/rvms/{rvm_id}/board/accept")
+        assert again.status_code == 409
+        await hello_from(2)
+        await page.post(decide, data={"do": "refuse"})
+        with pytest.raises(RemoteProtocolError):
+            link_rules.check_hello(hub.context.fleet.machines[rvm_id], hello("dev-one", hardware=boards[2]))
+        events = (await admin.get(f"/api/v2/rvms/{rvm_id}/events")).json()["data"]
+    told = [event["code"] for event in events if event["code"].startswith("machine.board")]
+    assert told == ["machine.board_refused", "machine.board_changed", "machine.board_accepted", "machine.board_changed"]

@@ -83,6 +83,8 @@ def mutations(viewer: int, operator: int) -> list[tuple[str, str, str, Any, str]
         ("one", "answer_command", "/v2/commands/left/updates", {"state": "failed"}, "command.finished"),
         *remote_access(operator),
         *enrolment_steps(),
+        ("admin", "accept_board", "/v2/rvms/1/board/accept", None, "machine.board_accepted"),
+        ("admin", "refuse_board", "/v2/rvms/2/board/refuse", None, "machine.board_refused"),
         ("operator", "start_backup", "/v2/rvms/1/backup/start", {}, "command.issued"),
         ("one", "begin_backup_upload", "/v2/rvms/1/backups/1/upload", {}, ""),
         ("admin", "rotate_key", "/v2/rvms/1/key", None, "machine.key_rotated"),
@@ -159,6 +161,7 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
         Put(command("queued", id="never-left", name="ping", args={}, rvm_id=1, expires_at=now + timedelta(hours=1))),
         Put(command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
         Patch(MachineRow, 1, {"quarantined_until": now + timedelta(minutes=5), "updated_at": now}),
+        *(Patch(MachineRow, rvm_id, {"board_other": {"serial": "2"}, "board_other_at": now}) for rvm_id in (1, 2)),
         Put(
             EnrolmentCodeRow(
                 hash=hash_of(CODE), prefix="RVM-7K…", uses=4, approval="waiting", created_by="user:1", created_at=now,

@@ -68,6 +68,7 @@ SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
         frozenset(
             {
                 "agent_version",
+                "board",
                 "boot_id",
                 "capabilities",
                 "clock_offset_s",
