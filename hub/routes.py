@@ -30,7 +30,7 @@ from hub.machine_settings import page as settings_page
 from hub.machine_settings import service as settings_handlers
 from hub.machines import api as rvms
 from hub.machines import handlers as machines_handlers
-from hub.machines import key_page, palette_page, tab
+from hub.machines import key_page, palette_page, sheet_api, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
 from hub.people import account_api, users_api, users_page
@@ -65,7 +65,7 @@ HANDLERS: Final = MessageHandlers(
 )  # fmt: skip
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    *account_api.OPERATIONS, *enrolment.OPERATIONS, *rvms.OPERATIONS, *status.OPERATIONS,
+    *account_api.OPERATIONS, *enrolment.OPERATIONS, *rvms.OPERATIONS, *sheet_api.OPERATIONS, *status.OPERATIONS,
     *metrics.OPERATIONS, *commands.OPERATIONS,
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
@@ -159,6 +159,7 @@ def page_routes() -> list[BaseRoute]:
         ("/events/lines", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),
         ("/machines/palette", WebPage(palette_page.show_palette)),
+        ("/machines/import", WebPage(key_page.show_import, key_page.import_sheet)),
         ("/machines/parts", WebPage(drawn(OF_FLEET), cost=OF_PARTS)),
         ("/machines/{id}", WebPage(overview.show)),
         ("/m/{id}", WebPage(FRONT.show)),

@@ -46,6 +46,7 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/jobs/{command_id}": ("/jobs/{command}",),
     "/events": ("/events",),
     "/machines/add": ("/machines/add",),
+    "/machines/import": ("/machines/import",),
     "/machines/{id}": tuple(
         f"/machines/{{{of}}}" for of in ("real", "full", "hot", "offline", "late", "maintenance", "busy", "new")
     ),

@@ -18,11 +18,11 @@ from starlette.responses import Response
 from dashboard import fleet
 from dashboard.foreign_text import plain
 from db.errors import Conflict
-from hub.machines import api, rules, tab
+from hub.machines import api, rules, sheet_api, tab
 from hub.model import credentials
 from hub.model.machine import Machine
 from hub.web.http.layers import CAMERA_HERE
-from hub.web.http.problems import Problem, Text, not_found
+from hub.web.http.problems import Problem, Text, not_found, translator
 from hub.web.http.validation import validate
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.fresh_secrets import FreshSecrets, key_place
@@ -189,6 +189,35 @@ def _is_plain(address: str) -> bool:
 
 def _is_here(address: str) -> bool:
     return addresses.names_this_computer(urlsplit(address).hostname or "")
+
+
+async def show_import(visit: Visit) -> Response:
+    return _import(visit)
+
+
+async def import_sheet(visit: Visit) -> Response:
+    """Looks first; adds with `do`."""
+    _must_manage(visit)
+    text, adds = visit.form.get("csv", ""), visit.form.get("do") == "add"
+    try:
+        wanted = validate(sheet_api.MachineSheet, {"csv": text, "dry_run": not adds})
+        answer = await sheet_api.import_machines(visit.call(wanted))
+    except Problem as refused:
+        translate = translator(visit.reader.language)
+        faults = [(where, [translate(why) for why in whys]) for where, whys in (refused.errors or {}).items()]
+        return _import(visit, text=text, faults=faults or [("csv", [visit.sentence(refused)])], status=refused.status)
+    except Conflict:
+        return _import(visit, text=text, faults=[("csv", [visit.reader.t("fault.name_taken")])], status=409)
+    return go("/") if adds else _import(visit, text=text, found=answer.data.machines)
+
+
+def _import(
+    visit: Visit, *, text: str = "", faults: list[tuple[str, list[str]]] | None = None, found: Any = None,
+    status: int = 200,
+) -> Response:  # fmt: skip
+    lines = [(where.removeprefix("line "), whys) for where, whys in faults or ()]
+    may_add = visit.may("machine.manage")
+    return visit.render("import.html", status, text=text, faults=lines, found=found, may_add=may_add)
 
 
 ON_PAGE: Final = 100

@@ -60,6 +60,7 @@ def mutations(viewer: int, operator: int) -> list[tuple[str, str, str, Any, str]
     login = {"email": "boss@example.com", "password": PASSWORD}
     return [
         ("admin", "add_machine", "/v2/rvms", {"name": "third"}, "machine.added"),
+        ("admin", "import_machines", "/v2/machine-sheet", {"csv": "name\nfifth"}, "machine.added"),
         ("admin", "edit_machine", "/v2/rvms/1", {"name": "first"}, "machine.edited"),
         ("operator", "change_status", "/v2/rvms/1/status", {"status": "full"}, "command.issued"),
         ("one", "change_status", "/v2/rvms/1/status", {"status": "full"}, "status.changed"),

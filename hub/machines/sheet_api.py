@@ -1,0 +1,146 @@
+"""/machine-sheet: machines as a CSV file, read back as it was written: all of it, or nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from hub.machines import rules
+from hub.machines.api import NewMachine
+from hub.model.tags import tags_of
+from hub.web.api.operation import Answer, Call, Operation
+from hub.web.http.problems import Problem, Text, invalid
+from hub.web.http.validation import MAX_NAMED, validate
+
+COLUMNS: Final = ("name", "location_description", "device_id", "tags")
+MOST_ROWS: Final = 1000
+MAX_BYTES: Final = 400_000
+
+
+class MachineSheet(msgspec.Struct):
+    """`csv`: a first line with names of columns (`name`, and any of `location_description`, `device_id`, `tags`), then
+    a line a machine; `tags` with spaces between them. `dry_run`: look only."""
+
+    csv: Annotated[str, msgspec.Meta(max_length=MAX_BYTES)]
+    dry_run: bool = False
+
+
+class SheetLine(msgspec.Struct):
+    """`line`: of the file, the first is 1."""
+
+    line: int
+    name: str
+    device_id: str | None
+
+
+class SheetAdded(msgspec.Struct):
+    dry_run: bool
+    machines: list[SheetLine]
+
+
+async def import_machines(call: Call) -> Answer:
+    """A fault anywhere: the 422 names each line, and nothing is added."""
+    sheet: MachineSheet = call.body
+    lines, faults = _read(call, sheet.csv)
+    if faults:
+        raise invalid(dict(list(faults.items())[:MAX_NAMED]))
+    if not sheet.dry_run:
+        changes = []
+        for _, wanted in lines:
+            _, made = rules.new_machine(
+                wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now,
+                tags=tags_of(wanted.tags),
+            )  # fmt: skip
+            changes += made
+        await call.announce(*changes)
+    shown = [SheetLine(line, wanted.name, wanted.device_id) for line, wanted in lines]
+    return Answer(SheetAdded(sheet.dry_run, shown), 200 if sheet.dry_run else 201)
+
+
+def _read(call: Call, text: str) -> tuple[list[tuple[int, NewMachine]], dict[str, list[Text]]]:
+    """Good lines, and what is wrong by line."""
+    lines: list[tuple[int, NewMachine]] = []
+    faults: dict[str, list[Text]] = {}
+    taken = [machine.row for machine in call.context.fleet.machines.values()]
+    named: set[str] = set()
+    ids: set[str] = set()
+    for line, values in _rows(text):
+        if len(lines) + len(faults) >= MOST_ROWS:
+            raise invalid({"csv": [Text("sheet.too_many", {"most": MOST_ROWS})]})
+        try:
+            wanted = validate(NewMachine, values)
+        except Problem as wrong:
+            faults[f"line {line}"] = [
+                Text("sheet.wrong", {"column": column, "why": whys[0]}) for column, whys in (wrong.errors or {}).items()
+            ]
+            continue
+        twin = rules.taken(taken, wanted.name, wanted.device_id)
+        name, device_id = rules.composed(wanted.name), (wanted.device_id or "").casefold()
+        if twin is None and (name in named or (device_id and device_id in ids)):
+            twin = "name" if name in named else "device_id"
+        if twin is not None:
+            faults[f"line {line}"] = [Text("sheet.wrong", {"column": twin, "why": Text(f"taken.{twin}")})]
+        named.add(name)
+        ids.add(device_id)
+        lines.append((line, wanted))
+    if not lines and not faults:
+        raise invalid({"csv": [Text("sheet.empty")]})
+    return lines, faults
+
+
+def _rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """By line of the file. Spreadsheets of some languages write semicolons, and a byte order mark."""
+    text = text.removeprefix("\ufeff")
+    head, _, _ = text.partition("\n")
+    reader = csv.reader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",", strict=True)
+    try:
+        columns = [name.strip().lower() for name in next(reader, [])]
+        unknown = [name for name in columns if name not in COLUMNS]
+        if "name" not in columns or unknown or len(set(columns)) < len(columns):
+            raise invalid({"csv": [Text("sheet.columns", {"columns": list(COLUMNS)})]})
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                given = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+                values: dict[str, Any] = {name: value for name, value in given.items() if value}
+                if "tags" in values:
+                    values["tags"] = str(values["tags"]).split()
+                yield reader.line_num, values
+    except csv.Error as wrong:
+        raise invalid({f"line {reader.line_num}": [Text("sheet.not_csv")]}) from wrong
+
+
+async def export_machines(call: Call) -> Answer:
+    """Those that the caller may see, by name."""
+    reached = (m.row for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for row in sorted(reached, key=lambda row: row.name.casefold()):
+        writer.writerow((row.name, row.location_description or "", row.device_id, " ".join(row.tags or ())))
+    headers = {"Content-Disposition": 'attachment; filename="machines.csv"'}
+    return Answer(Response(file.getvalue().encode(), media_type="text/csv; charset=utf-8", headers=headers))
+
+
+_EXAMPLE: Final = {
+    "csv": "name,location_description,device_id,tags\nKantin Timur,Lantai 1,rvm-kt-01,bandung pilot\n",
+    "dry_run": True,
+}
+
+OPERATIONS: Final = (
+    Operation(
+        name="import_machines", method="POST", path="/v2/machine-sheet", handler=import_machines, tag="Machines",
+        summary="Add the machines of a CSV file, all or none", action="machine.key", body=MachineSheet,
+        body_limit=2 * MAX_BYTES, answers={200: SheetAdded, 201: SheetAdded}, refusals=(409,), example=_EXAMPLE,
+        description="Their keys are shown to nobody: each machine comes with a one-time code.",
+    ),
+    Operation(
+        name="export_machines", method="GET", path="/v2/machine-sheet", handler=export_machines, tag="Machines",
+        reads=2, summary="The machines you may see as a CSV file", action="machine.read", answers={200: bytes},
+        other_media=("text/csv",),
+    ),
+)  # fmt: skip
