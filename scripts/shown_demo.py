@@ -146,12 +146,12 @@ class DemoContent:
         self.facts["restore"] = started["id"]
 
     async def _until(self, path: str, found: Any) -> Any:
-        ends = time.monotonic() + 90
+        ends = time.monotonic() + 180
         while time.monotonic() < ends:
             with contextlib.suppress(IndexError, StopIteration):
                 return found(await ask(self.page, "GET", path))
             await asyncio.sleep(1)
-        raise RuntimeError(f"{path}: nothing there after 90 s")
+        raise RuntimeError(f"{path}: nothing there after 180 s")
 
 
 def address_of(visitor: Visitor, language: str) -> str:

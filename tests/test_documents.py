@@ -15,11 +15,12 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "bench
 ROOMS = (*PRODUCT, *AROUND, "docs", "locks")
 MADE_OR_OLD = ("CHANGELOG.md", "configuration.md", "protocol.md")
 """Generated, or of versions that are gone."""
+MADE_BY_A_COMMAND = "certs/private/"
 LONGEST = 100
 """Lines of a page about one way through the house: a screen or two."""
 WAYS = (
-    "adding", "architecture", "audit_log", "backup", "bounds", "command", "database", "feed", "link", "machine_pages",
-    "remote_session", "restore", "sample", "setting", "status", "tunnel",
+    "adding", "architecture", "audit_log", "backup", "bounds", "command", "database", "enrolment", "feed", "link",
+    "machine_pages", "remote_session", "restore", "sample", "setting", "status", "tunnel",
 )  # fmt: skip
 PLACEHOLDER = re.compile(r"\b(NAME|ROOM|SUBJECT|x|test_x)\b|[*{…]")
 
@@ -28,7 +29,7 @@ def named_paths(text: str) -> Iterator[str]:
     """What stands in backticks and is a path of the repository from its root (or a file beside the page)."""
     for quoted in re.findall(r"`([^`\s]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
         path = quoted.partition(":")[0].partition("#")[0]
-        if PLACEHOLDER.search(path):
+        if PLACEHOLDER.search(path) or path.startswith(MADE_BY_A_COMMAND):
             continue
         in_a_room = "/" in path and path.partition("/")[0] in ROOMS
         if in_a_room or re.fullmatch(r"\w+\.(py|js)", path):
