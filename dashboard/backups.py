@@ -6,6 +6,7 @@ compared."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from dashboard import jobs
@@ -94,13 +95,16 @@ def line(
     kept: tuple[int | None, str] | None,
     offers: Sequence[BackupOffer],
     is_drilled: bool = False,
+    in_list: bool = False,
 ) -> BackupLine:
-    """`by`: who asked for it; `kept`: until when (ms) and why longer; `is_drilled`: being restored now."""
+    """`by`: who asked for it; `kept`: until when (ms) and why longer; `is_drilled`: being restored now; `in_list`: its
+    head names the zone."""
     what = state(r, b)
+    day = partial(r.when if in_list else r.day, zone=zone)
     size = b["file_size"]
     return BackupLine(
         id=b["id"],
-        when=r.day(b["created_at"], zone),
+        when=day(b["created_at"]),
         title=r.stamp(b["created_at"], zone),
         trigger=r.text_of("backup.trigger", str(b["trigger"])),
         by=by,
@@ -109,8 +113,8 @@ def line(
         size="" if size is None else r.amount(size),
         took=took(r, b),
         state=what,
-        since=r.t("backup.since.drilled") if is_drilled else _since(r, b, what.name, zone),
-        kept=kept_words(r, kept, zone) if what.name not in ("deleted", "failed", "cancelled", *OPEN) else "",
+        since=r.t("backup.since.drilled") if is_drilled else _since(r, b, what.name, day),
+        kept=kept_words(r, kept, day) if what.name not in ("deleted", "failed", "cancelled", *OPEN) else "",
         encrypted=bool(b["encrypted"]),
         offers=tuple(offers),
     )
@@ -139,21 +143,21 @@ def took(r: Reader, b: Backup) -> str:
     return "" if end is None else r.span(max(0, end - start) / 1000)
 
 
-def kept_words(r: Reader, kept: tuple[int | None, str] | None, zone: str) -> str:
+def kept_words(r: Reader, kept: tuple[int | None, str] | None, day: Callable[[int], str]) -> str:
     if kept is None:
         return ""
     until, why = kept
     if until is None:
         return r.t(f"backup.kept.{why}") if why else ""
-    when = r.day(until, zone)
+    when = day(until)
     return r.t("backup.kept.chain.until", when=when) if why == "chain" else when
 
 
-def _since(r: Reader, b: Backup, name: str, zone: str) -> str:
+def _since(r: Reader, b: Backup, name: str, day: Callable[[int], str]) -> str:
     at = {"verified": b["verified_at"], "broken": b["drill_at"], "deleted": b["deleted_at"]}.get(name)
     if at is None:
         return ""
-    when = r.day(at, zone)
+    when = day(at)
     return r.t("backup.since.verified", when=when) if name == "verified" else when
 
 

@@ -73,7 +73,7 @@ def line(r: Reader, one: Restore, *, by: str, zone: str) -> RestoreLine:
     return RestoreLine(
         id=one["id"],
         backup_id=one["backup_id"],
-        when=r.day(one["created_at"], zone),
+        when=r.when(one["created_at"], zone),
         title=r.stamp(one["created_at"], zone),
         by=by,
         what=", ".join(filter(None, (r.t("restore.preview") if one["dry_run"] else "", parts(r, one)))),

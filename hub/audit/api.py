@@ -101,6 +101,7 @@ def onward(page: EventPage, *, newer: bool = False) -> int | None:
 async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> EventFilters:
     """Within what the caller may know. Raises Problem."""
     rvm_ids = visible(call, rvm)
+    zone = None if rvm is None else headers.zone_of(call, machine_named(call.context, call.principal, rvm))
     text = (query.q or "").strip() or None
     return EventFilters(
         rvm_ids=rvm_ids,
@@ -108,8 +109,8 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
         kinds=None if query.kind is None else kinds_in(query.kind),
         codes=None if query.code is None else _several("code", query.code),
         actor=query.actor,
-        start=bound(call, "from", query.start),
-        end=bound(call, "to", query.end),
+        start=bound(call, "from", query.start, zone),
+        end=bound(call, "to", query.end, zone),
         text=text,
         text_rvms=_machines_called(call, text),
         # A machine's key sees numbers of people, no names, neither shown nor searched.

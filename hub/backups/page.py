@@ -98,7 +98,8 @@ async def part_history(visit: Visit) -> dict[str, Any]:
     shown = await rows.of_machine(visit.context.store, found.id, PAGE + 1, before)
     return {
         "m": machine_view(found, times="ms"),
-        "lines": await lines(visit, found, shown[:PAGE]),
+        "lines": await lines(visit, found, shown[:PAGE], in_list=True),
+        "zone": tab.zone_of(visit.reader, found),
         "wanted": [(name, role) for name, role in roles(visit, found).items() if role],
         "older": shown[PAGE - 1].id if len(shown) > PAGE else None,
         "before": before,
@@ -109,18 +110,19 @@ async def part_restores(visit: Visit) -> dict[str, Any]:
     found, reader = visit.machine(), visit.reader
     kept = await rows.restores_of(visit.context.store, found.id, PAGE)
     names = await tab.people(visit, found, {row.requested_by for row in kept})
+    zone = tab.zone_of(reader, found)
     return {
         "m": machine_view(found, times="ms"),
+        "zone": zone,
         "restores": [
-            restores.line(
-                reader, in_ms(row), by=who(reader, row.requested_by, names), zone=tab.zone_of(visit.reader, found)
-            )
-            for row in kept
+            restores.line(reader, in_ms(row), by=who(reader, row.requested_by, names), zone=zone) for row in kept
         ],
     }
 
 
-async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> list[BackupLine]:
+async def lines(
+    visit: Visit, found: Machine, shown: Iterable[BackupRow], *, in_list: bool = False
+) -> list[BackupLine]:
     shown = list(shown)
     kept = keep.kept_until(await rows.kept(visit.context.store, found.id), retention_days(found))
     names = await tab.people(visit, found, {row.requested_by for row in shown if row.requested_by})
@@ -129,6 +131,7 @@ async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow]) -> lis
         texts.line(
             visit.reader, of := judged(row), by=_by(visit, row, names), zone=tab.zone_of(visit.reader, found),
             kept=_kept(kept.get(row.id)), offers=texts.offers(of, may, cannot), is_drilled=row.id == drilled,
+            in_list=in_list,
         )
         for row in shown
     ]  # fmt: skip

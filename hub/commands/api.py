@@ -99,7 +99,7 @@ async def show_command(call: Call) -> Answer:
 
 async def send_command(call: Call) -> Answer:
     wanted: NewCommand = call.body
-    args = service.read_arguments(call, wanted.name, wanted.args, call.machine.row.timezone)
+    args = service.read_arguments(call, wanted.name, wanted.args, paging.zone_of(call))
     service.require_reason(call, wanted.name, args, wanted.reason)
     command = await service.issue(call, wanted.name, args, wanted.reason)
     command = await service.outcome(call, command, call.query.wait)

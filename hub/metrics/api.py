@@ -21,7 +21,7 @@ from hub.model import views
 from hub.model.budgets import ROW_BYTES, Cost, frames_of
 from hub.model.changes import Put, SampleSeen, put_rows
 from hub.model.machine import Boot, Machine
-from hub.web.api.headers import bound
+from hub.web.api.headers import bound, zone_of
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.download_slots import HistoryReads
 from hub.web.http.problems import Problem, Text, invalid, one_wrong, translator
@@ -35,7 +35,8 @@ _LONGEST = timedelta(days=366)
 
 
 class SamplesQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
-    """`from` and `to` win over `days`; RFC 3339, naive ones in the machine's zone."""
+    """`from` and `to` win over `days`; RFC 3339, naive ones in the zone of the machine's site (with its own
+    key: of its clock)."""
 
     days: Annotated[float, msgspec.Meta(gt=0, le=366)] = 7.0
     start: InstantGiven | None = None
@@ -117,7 +118,7 @@ async def upload(call: Call) -> Answer:
 
 async def history(call: Call) -> Answer:
     query: SamplesQuery = call.query
-    zone = call.machine.row.timezone or call.machine.effective_settings.default_zone
+    zone = zone_of(call)
     end = bound(call, "to", query.end, zone) or call.now
     start = bound(call, "from", query.start, zone) or end - timedelta(days=query.days)
     if not start < end or end - start > _LONGEST:

@@ -22,7 +22,7 @@ from hub.model.machine import Machine, has_left
 from hub.status import rules
 from hub.status.rules import NamedStatus
 from hub.web.api import headers
-from hub.web.api.headers import ahead, bound
+from hub.web.api.headers import ahead, bound, zone_of
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, one_wrong
 from hub.web.http.validation import Instant, InstantGiven, Limit, Note, Row
@@ -83,7 +83,7 @@ class StatusPatch(msgspec.Struct):
 
 class StatusHistoryQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
     """Newest first, from what was in force at `from` until `to`; `before`: the last id of the page before. A naive
-    time is in the machine's zone."""
+    time is in the zone of the machine's site (with its own key: of its clock)."""
 
     start: InstantGiven | None = None
     end: InstantGiven | None = None
@@ -121,7 +121,7 @@ async def status_history(call: Call) -> Answer:
     mark = None if query.before is None else await statuses.find_status(store, query.before)
     if query.before is not None and (mark is None or mark.rvm_id != rvm_id):
         raise one_wrong("before", "expect.status_id")
-    zone = _zone(call.machine)
+    zone = zone_of(call)
     start, end = bound(call, "from", query.start, zone), bound(call, "to", query.end, zone)
     found = await statuses.page_of_statuses(store, rvm_id, query.limit + 1, start=start, end=end, before=mark)
     page = [_declaration(row) for row in found[: query.limit]]
@@ -171,11 +171,7 @@ def _view(machine: Machine) -> dict[str, Any]:
 
 
 def _until(call: Call, text: str | None) -> str | None:
-    return None if text is None else ahead(call, "until", text, _zone(call.machine))
-
-
-def _zone(machine: Machine) -> str:
-    return machine.row.timezone or machine.effective_settings.default_zone
+    return None if text is None else ahead(call, "until", text, zone_of(call))
 
 
 class AskedStatus(NamedTuple):

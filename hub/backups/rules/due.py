@@ -53,7 +53,7 @@ def place_of(rvm_id: int) -> float:
 
 def plan_of(machine: Machine, fallback: str) -> BackupPlan:
     settings = machine.effective_settings
-    zone = find_zone(machine.row.timezone or settings.default_zone) or find_zone(fallback) or timezone.utc
+    zone = find_zone(machine.site_zone) or find_zone(fallback) or timezone.utc
     return BackupPlan(interval_of(settings), settings.text("backup_window"), zone, place_of(machine.id))
 
 

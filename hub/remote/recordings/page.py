@@ -142,9 +142,9 @@ def _line(
     return PastSession(
         who=session.admin_name or "",
         site=session.origin == "site",
-        start=reader.day(s["start_time"], zone),
+        start=reader.when(s["start_time"], zone),
         from_title=reader.stamp(s["start_time"], zone),
-        end="—" if end is None else reader.day(end, zone),
+        end="—" if end is None else reader.when(end, zone),
         to_title="" if end is None else reader.stamp(end, zone),
         reason=session.reason or "",
         ended=session_texts.ended(reader, s, who(reader, session.ended_by or "", names)),
@@ -158,10 +158,11 @@ async def part_past(visit: Visit) -> dict[str, Any]:
     rows = await remote_sessions.history(visit.context.store, found.id, PAGE + 1, before, over=True)
     shown = rows[:PAGE]
     names = await tab.people(visit, found, actors_of(shown))
-    recorded = await _recordings(visit, found, shown)
+    recorded, zone = await _recordings(visit, found, shown), tab.zone_of(visit.reader, found)
     return {
         "m": machine_view(found, times="ms"),
-        "past": past(visit.reader, shown, recorded, names, tab.zone_of(visit.reader, found)),
+        "past": past(visit.reader, shown, recorded, names, zone),
+        "zone": zone,
         "older": shown[-1].id if len(rows) > PAGE else None,
         "before": before,
     }

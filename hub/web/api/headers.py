@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 
 from hub.model.dating import UndatableError, read
+from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.web.api.operation import Call
 from hub.web.http.problems import Problem, Text, one_wrong
@@ -72,6 +73,12 @@ FIRST, LAST = datetime(1000, 1, 1, tzinfo=timezone.utc), datetime(9998, 12, 31, 
 """At the calendar's edges no zone could hold the instant."""
 _EDGES: Final = {"0001": "1000", "9999": "9998"}
 """Programs' "always" and "never", as years that every zone can hold."""
+
+
+def zone_of(call: Call, machine: Machine | None = None) -> str:
+    """In which a naive time about a machine is read: a person means its place, a machine its own clock."""
+    about = call.machine if machine is None else machine
+    return about.clock_zone if call.principal.kind == "machine" else about.site_zone
 
 
 def bound(call: Call, member: str, text: str | None, zone: str | None = None) -> datetime | None:

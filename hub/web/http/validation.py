@@ -65,7 +65,7 @@ Instant = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"},
 InstantGiven = Annotated[
     str, msgspec.Meta(min_length=1, max_length=64, pattern=_NO_NUL, extra={"expect": "expect.time"})
 ]
-"""RFC 3339; a naive one is in the machine's zone, a date alone is its start."""
+"""RFC 3339; a naive one about a machine is in its zone, a date alone is its start."""
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=30)]

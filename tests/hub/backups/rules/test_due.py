@@ -204,6 +204,10 @@ def test_a_plan_is_made_of_what_is_effective_on_the_machine() -> None:
     )
     assert found == BackupPlan(2 * HOUR, "22:00-02:00", ZoneInfo("Asia/Makassar"), place_of(7))
     assert plan_of(ready(timezone=None), "UTC").zone == ZoneInfo("Asia/Jakarta"), "the machine's default"
+    assert plan_of(ready(timezone="Etc/UTC"), "UTC").zone == ZoneInfo("Asia/Jakarta"), "no machine stands in UTC"
+    pinned = settings(pinned_timezone="Asia/Jayapura")
+    elsewhere = ready(timezone="America/New_York", effective_settings=pinned)
+    assert plan_of(elsewhere, "UTC").zone == ZoneInfo("Asia/Jayapura"), "the site's night, not the computer's"
     assert plan_of(ready(timezone="Mars/Olympus"), "Asia/Tokyo").zone == ZoneInfo("Asia/Tokyo")
     assert plan_of(ready(timezone="Mars/Olympus"), "Mars").zone is UTC
 
