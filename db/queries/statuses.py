@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -49,6 +50,21 @@ async def statuses_between(
     first = await store.fetch_one(before)
     rest = await store.fetch_all(within.order_by(history.c.since, history.c.id).limit(limit))
     return [record(StatusRow, row) for row in ([first, *rest] if first is not None else rest)]
+
+
+async def statuses_at(store: Store, rvm_ids: Collection[int], at: datetime) -> dict[int, StatusRow]:
+    """What held at `at`, by machine; unknown ones are left out."""
+    newest = (
+        sa.select(history.c.rvm_id, sa.func.max(history.c.since).label("since"))
+        .where(history.c.rvm_id.in_(sorted(rvm_ids)), history.c.since <= at)
+        .group_by(history.c.rvm_id)
+        .subquery()
+    )
+    held = sa.select(history).join(
+        newest, sa.and_(history.c.rvm_id == newest.c.rvm_id, history.c.since == newest.c.since)
+    )
+    rows = await store.fetch_all(held.order_by(history.c.id))
+    return {row["rvm_id"]: record(StatusRow, row) for row in rows}
 
 
 async def find_status(store: Store, status_id: int) -> StatusRow | None:

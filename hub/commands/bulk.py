@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from hub.commands.rules import Refused
 from hub.commands.service import CommandName
 from hub.machines.rules import Connection, matches
 from hub.model import views
-from hub.model.changes import Change, put_rows
+from hub.model.changes import Change, moved_rows, put_rows
 from hub.model.machine import Machine
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
@@ -100,18 +101,23 @@ async def issue_many(
     """A repeated key gives the same group, and does what an interrupted call left out."""
     args, reason = rules.reasoned(name, args, reason)
     key = service.idempotency_key(call)
-    sending = _Sending(call, name, args, reason, group_of(call, key), keyed=key is not None)
+    group_id, actor = group_of(call, key), call.principal.actor
+    own = group_id if key is not None else None
+
+    def draft(machine: Machine) -> list[Change]:
+        return rules.draft(machine, name, args, actor, call.now, own, reason=reason, group_id=group_id)
+
+    sending = BulkSending(call, group_id, draft, keyed=key is not None)
     known = await sending.known()
+    if any((row.name, row.args, row.reason) != (name, args, reason) for row in known.values()):
+        raise Problem("conflict", Text("idempotency_reused"))
     if known:
         machines = call.context.fleet.machines
         if not by_ids:
             wanted = [BulkTarget(rvm_id, machines[rvm_id]) for rvm_id in known if rvm_id in machines]
         elif not known.keys() <= {target.machine.id for target in wanted if target.machine is not None}:
             raise Problem("conflict", Text("idempotency_reused"))
-    results: list[dict[str, Any]] = []
-    for start in range(0, len(wanted), AT_ONCE):
-        results += await sending.send(wanted[start : start + AT_ONCE], known)
-    return {"group_id": sending.group_id, "total": len(results), "results": results}
+    return await sending.send(wanted, known)
 
 
 def targets(call: Call, wanted: ManyCommands) -> list[BulkTarget]:
@@ -147,15 +153,19 @@ def read_body(value: Any) -> ManyCommands:
     return validate(ManyCommands, value)
 
 
-class _Sending:
+Drafted = list[Change] | CommandRow | str
+"""Changes to commit, an existing command, or the code of a refusal."""
+
+
+class BulkSending:
+    """`draft`: of one machine; may raise Refused. `keyed`: a repeat finds the group's commands."""
+
     def __init__(
-        self, call: Call, name: str, args: dict[str, Any], reason: str | None, group_id: str, *, keyed: bool
+        self, call: Call, group_id: str, draft: Callable[[Machine], list[Change] | CommandRow], *, keyed: bool
     ) -> None:
         self.group_id = group_id
         self._call = call
-        self._name = name
-        self._args = args
-        self._reason = reason
+        self._draft_of = draft
         self._keyed = keyed
         self._recorded = False
 
@@ -163,13 +173,15 @@ class _Sending:
         """Drafted before by the same key, by machine."""
         if not self._keyed:
             return {}
-        found = await rows.commands_of_group(self._call.context.store, self.group_id)
-        for row in found:
-            if (row.name, row.args, row.reason) != (self._name, self._args, self._reason):
-                raise Problem("conflict", Text("idempotency_reused"))
-        return {row.rvm_id: row for row in found}
+        return {row.rvm_id: row for row in await rows.commands_of_group(self._call.context.store, self.group_id)}
 
-    async def send(self, chunk: Sequence[BulkTarget], known: Mapping[int, CommandRow]) -> list[dict[str, Any]]:
+    async def send(self, wanted: Sequence[BulkTarget], known: Mapping[int, CommandRow]) -> dict[str, Any]:
+        results: list[dict[str, Any]] = []
+        for start in range(0, len(wanted), AT_ONCE):
+            results += await self._send(wanted[start : start + AT_ONCE], known)
+        return {"group_id": self.group_id, "total": len(results), "results": results}
+
+    async def _send(self, chunk: Sequence[BulkTarget], known: Mapping[int, CommandRow]) -> list[dict[str, Any]]:
         """In one transaction; after a Conflict, each machine alone."""
         drafts = [self._draft(target, known) for target in chunk]
         try:
@@ -200,34 +212,29 @@ class _Sending:
             await self._call.context.announce(*changes)
             self._recorded = True
 
-    def _draft(self, target: BulkTarget, known: Mapping[int, CommandRow]) -> list[Change] | CommandRow | str:
-        """Changes to commit, an existing command, or the code of a refusal."""
+    def _draft(self, target: BulkTarget, known: Mapping[int, CommandRow]) -> Drafted:
         machine = target.machine
         if machine is None or self._call.context.fleet.machines.get(machine.id) is not machine:
             return "not_found"
         if machine.id in known:
             return known[machine.id]
-        key = self.group_id if self._keyed else None
-        actor, now = self._call.principal.actor, self._call.now
         try:
-            return rules.draft(
-                machine, self._name, self._args, actor, now, key, reason=self._reason, group_id=self.group_id
-            )
+            return self._draft_of(machine)
         except Refused as refused:
             return refused.code
 
-    def _result(self, target: BulkTarget, draft: list[Change] | CommandRow | str) -> dict[str, Any]:
+    def _result(self, target: BulkTarget, draft: Drafted) -> dict[str, Any]:
         if isinstance(draft, str):
             return self._refused(target, draft)
         if isinstance(draft, list):
-            command = next(put_rows(draft, CommandRow))
+            command = next(chain(put_rows(draft, CommandRow), moved_rows(draft, CommandRow)))
             command = self._call.context.fleet.command(command.id) or command
         else:
             command = draft
         return _row(target) | {"command": views.command_view(command), "refused": None}
 
     def _refused(self, target: BulkTarget, code: str) -> dict[str, Any]:
-        plain = code in ("not_found", "unavailable", "changed_meanwhile")
+        plain = code in ("not_found", "unavailable", "changed_meanwhile", "undo_over")
         message = translator(self._call.language)(Text(code) if plain else why_not(code))
         return _row(target) | {"command": None, "refused": {"code": code, "message": message}}
 

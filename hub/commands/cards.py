@@ -153,6 +153,12 @@ def selected(visit: Visit) -> list[Machine]:
     return [m for m in found if m is not None and visit.user.reaches(m.id)][: bulk.MOST]
 
 
+def refusals(visit: Visit, data: Mapping[str, Any]) -> list[tuple[Machine | None, str]]:
+    """Of an answer for many machines: each that was not asked (None: removed), and why."""
+    machines = visit.context.fleet.machines
+    return [(machines.get(row["rvm_id"]), row["refused"]["message"]) for row in data["results"] if row["refused"]]
+
+
 def of_many(visit: Visit, key: str, machines: Sequence[Machine], forecast: Forecast) -> dict[str, Any]:
     """For the page of one action, `key`, for many machines."""
     until = visit.reader.now + int(rules.DESIRED_STATE_LIFETIME.total_seconds() * 1000)

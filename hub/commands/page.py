@@ -22,6 +22,7 @@ from hub.model import views
 from hub.model.actors import row_id
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
+from hub.status.rules import may_be_undone
 from hub.web.api.endpoint import why_not
 from hub.web.http.problems import Problem, Text, not_found
 from hub.web.http.validation import validate
@@ -34,8 +35,19 @@ STATE_RANK: Final = {"sent": 1, "accepted": 2, "running": 2}  # What is under wa
 
 async def show_jobs(visit: Visit) -> Response:
     return visit.render(
-        "jobs.html", states=job_list.STATES, kinds=KINDS, **await part_lists(visit), **await _tallied(visit)
-    )
+        "jobs.html", states=job_list.STATES, kinds=KINDS, done=await _just_asked(visit), **await part_lists(visit),
+        **await _tallied(visit),
+    )  # fmt: skip
+
+
+async def _just_asked(visit: Visit) -> str:
+    """The status that the address says a group was just asked for, while it can be taken back; or ""."""
+    query = _query(visit)
+    if not query.group or not visit.request.query_params.get("done"):
+        return ""
+    asked = await commands.commands_of_group(visit.context.store, query.group)
+    mine = [row for row in asked if may_be_undone(row, visit.user.actor, visit.now)]
+    return str(mine[0].args.get("special_status") or mine[0].args.get("status")) if mine else ""
 
 
 async def part_lists(visit: Visit) -> dict[str, Any]:
@@ -277,13 +289,14 @@ async def _issue(visit: Visit, action: bulk.BulkAction, found: list[Machine], re
     call = cards.once(visit, None, bulk_api.ManyCommands(name=name, args=dict(action.args), rvms=[m.id for m in able]))
     args = service.read_arguments(call, name, action.args)
     data = await bulk_api.issue_many(call, name, args, [bulk_api.BulkTarget(m.id, m) for m in able], reason or None)
-    machines = visit.context.fleet.machines
-    refused = [result for result in data["results"] if result["refused"] is not None]
-    rows = [(machines.get(row["rvm_id"]), row["refused"]["message"]) for row in refused]
+    rows = cards.refusals(visit, data)
     rows += [(m, visit.reader.t("locked.unsupported")) for m in found if m not in able]
     if not rows:
-        return go(f"/jobs?group={data['group_id']}")
-    return visit.render("bulk.html", **_about(visit, action, found), fault="", group=data["group_id"], refused=rows)
+        return go(f"/jobs?group={data['group_id']}&done=1")
+    return visit.render(
+        "bulk.html", **_about(visit, action, found), fault="", group=data["group_id"], refused=rows,
+        can_undo=action.name == "set_status" and len(rows) < len(found),
+    )  # fmt: skip
 
 
 def _confirm(

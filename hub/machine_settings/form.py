@@ -106,7 +106,7 @@ def newest_of(writes: Iterable[EventRow]) -> Changed:
 
 
 ACTIONS: Final = {"machine": "config.write", "fleet": "fleet_config.write"}
-NOTES: Final = {"saved": "good", "renamed": "good", "released": "good", "nothing": "warn"}
+NOTES: Final = {"saved": "good", "renamed": "good", "renamed_back": "good", "released": "good", "nothing": "warn"}
 
 
 @dataclass

@@ -11,16 +11,18 @@ from starlette.responses import Response
 from dashboard.reader import Reader
 from dashboard.settings import applied
 from db.errors import Conflict
-from db.queries import users
+from db.queries import events, users
 from hub.machine_settings import form as settings_form
 from hub.machine_settings.form import FormState
 from hub.machines import api, tab
+from hub.machines.rules import before_edit
 from hub.model import views
 from hub.model.actors import user as user_actor
 from hub.model.effective_settings import UNWRITTEN
 from hub.model.machine import Machine
 from hub.model.tags import typed
-from hub.web.http.problems import Problem
+from hub.web.api.endpoint import permit
+from hub.web.http.problems import Problem, Text
 from hub.web.http.validation import validate
 from hub.web.shell.page import Visit, go, who
 
@@ -31,7 +33,9 @@ _FIELDS: Final = {"name": "name", "site": "location_description", "tags": "tags"
 
 async def show_settings(visit: Visit) -> Response:
     found = visit.machine()
-    return await _page(visit, found, FormState(note=settings_form.note_of(visit, found.effective_settings.version)))
+    state = FormState(note=settings_form.note_of(visit, found.effective_settings.version))
+    is_renamed = visit.request.query_params.get("notice") == "renamed"
+    return await _page(visit, found, state, undo=is_renamed and await _before_edit(visit, found) is not None)
 
 
 async def save_settings(visit: Visit) -> Response:
@@ -50,6 +54,8 @@ async def to_settings(visit: Visit) -> Response:
 
 async def rename(visit: Visit) -> Response:
     found, form = visit.machine(), visit.form
+    if form.get("undo"):
+        return await _undo_rename(visit, found)
     given = {name: form.get(field, "").strip() for name, field in _FIELDS.items()}
     wanted: dict[str, Any] = {"name": given["name"], "location_description": given["site"] or None}
     if "tags" in form:
@@ -65,7 +71,27 @@ async def rename(visit: Visit) -> Response:
     return go(f"/machines/{found.id}/settings?notice=renamed")
 
 
-async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str, str] | None = None) -> Response:
+async def _undo_rename(visit: Visit, found: Machine) -> Response:
+    permit(visit.user, "machine.manage", found.id)
+    before = await _before_edit(visit, found)
+    if before is None:
+        raise Problem("conflict", Text("undo_over"))
+    try:
+        await api.edit_machine(visit.call(validate(api.MachinePatch, before), machine=found))
+    except Conflict as taken:
+        raise Problem("conflict", Text("taken.name")) from taken
+    return go(f"{_address(found)}?notice=renamed_back")
+
+
+async def _before_edit(visit: Visit, found: Machine) -> dict[str, Any] | None:
+    """What the person has just edited, as it was."""
+    edits = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.edited"])
+    return before_edit(found, edits[0], visit.user.actor, visit.now) if edits else None
+
+
+async def _page(
+    visit: Visit, found: Machine, state: FormState, given: dict[str, str] | None = None, *, undo: bool = False
+) -> Response:
     head = await tab.head(visit, found)
     values = {**await part_applied(visit), **await _form(visit, found, state)}
     return visit.render(
@@ -73,7 +99,7 @@ async def _page(visit: Visit, found: Machine, state: FormState, given: dict[str,
         given=given or {
             "name": found.name, "site": found.row.location_description or "", "tags": ", ".join(found.row.tags or ()),
         },
-        may_rename=visit.may("machine.manage"), hardware=hardware(visit, found),
+        may_rename=visit.may("machine.manage"), hardware=hardware(visit, found), undo=undo,
     )  # fmt: skip
 
 

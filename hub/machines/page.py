@@ -28,6 +28,7 @@ from hub.model.machine import Machine
 from hub.model.presence import critical_limit
 from hub.model.views import machine_view
 from hub.status import api as status_api
+from hub.status import service as status_service
 from hub.web.api.endpoint import permit, why_not
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text
@@ -84,10 +85,10 @@ async def _fleet(visit: Visit) -> Response:
     )
 
 
-async def done_now(visit: Visit) -> status_api.AskedStatus | None:
+async def done_now(visit: Visit) -> status_service.AskedStatus | None:
     """The status that the address says was just asked for."""
     command_id = visit.request.query_params.get("done", "")
-    return await status_api.asked(visit.call(), command_id) if command_id else None
+    return await status_service.asked(visit.call(), command_id) if command_id else None
 
 
 def undone_now(visit: Visit) -> str:
@@ -264,7 +265,7 @@ async def undo(visit: Visit) -> Response:
     """Take back a status that the person has just asked for."""
     found, form = visit.machine(), visit.form
     permit(visit.user, "status.write", found.id)
-    command_id = await status_api.take_back(visit.call(machine=found), found, form.get("command", ""))
+    command_id = await status_service.take_back(visit.call(machine=found), found, form.get("command", ""))
     here = back if (back := form.get("back", "")) in ("/", front_of(found)) else f"/machines/{found.id}"
     return go(f"{here}?done={command_id}#done" if command_id else f"{here}?undone={found.id}")
 

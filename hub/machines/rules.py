@@ -8,13 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-from db.records import MachineRow, StatusRow, ZoneRow, ZoneSyncRow
+import msgspec
+
+from db.records import EventRow, MachineRow, StatusRow, ZoneRow, ZoneSyncRow
 from db.table_row import TableRow
 from hub.model import credentials
 from hub.model.actors import Actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.machine import Machine
 from hub.model.tags import normalised
+from hub.status.rules import UNDO
 
 Connection = Literal["live", "late", "offline", "never"]
 
@@ -225,6 +228,15 @@ def edited(rvm_id: int, values: Mapping[str, Any], now: datetime) -> list[Change
         renamed = {"device_id": values["device_id"]}
         found += [Patch(of, None, renamed, where=(("device_id", "of", rvm_id),)) for of in NAMED_BY_DEVICE]
     return [*found, Patch(MachineRow, rvm_id, {**values, "updated_at": now}, must="id")]
+
+
+def before_edit(machine: Machine, edit: EventRow, by: Actor, now: datetime) -> dict[str, Any] | None:
+    """The values before somebody's newest edit; None: another's, too long ago, or something newer holds."""
+    if edit.actor != by or now - edit.at > UNDO:
+        return None
+    after = edit.after or {}
+    held = {name: getattr(machine.row, name, None) for name in after}
+    return edit.before if msgspec.json.decode(msgspec.json.encode(held)) == after else None
 
 
 def removed(rvm_id: int) -> list[Change]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from db.queries import commands, statuses
-from db.records import CommandRow, StatusRow
-from hub.commands import api as commands_api
+from db.queries import statuses
+from db.records import StatusRow
 from hub.commands import rules as command_rules
 from hub.commands import service
 from hub.commands.api import CommandView
@@ -17,8 +16,7 @@ from hub.commands.rules import Refused
 from hub.commands.service import Waiting
 from hub.machines.rules import Connection
 from hub.model import views
-from hub.model.fleet import TERMINAL
-from hub.model.machine import Machine, has_left
+from hub.model.machine import Machine
 from hub.status import rules
 from hub.status.rules import NamedStatus
 from hub.web.api import headers
@@ -172,57 +170,6 @@ def _view(machine: Machine) -> dict[str, Any]:
 
 def _until(call: Call, text: str | None) -> str | None:
     return None if text is None else ahead(call, "until", text, zone_of(call))
-
-
-class AskedStatus(NamedTuple):
-    """What a page confirms after a request; `undo`: it can be taken back."""
-
-    machine: Machine
-    command_id: str
-    status: str
-    undo: bool
-
-
-async def asked(call: Call, command_id: str) -> AskedStatus | None:
-    """The caller's own command, as long as it can be taken back."""
-    command = await _own(call, command_id)
-    machine = None if command is None else call.context.fleet.machines.get(command.rvm_id)
-    if command is None or machine is None or not call.principal.reaches(machine.id):
-        return None
-    if call.now - command.issued_at > rules.UNDO or command.state == "cancelled":
-        return None
-    wanted = msgspec.convert(command.args, SetStatus)
-    undo = await _undoing(call, machine, command) is not None
-    return AskedStatus(machine, command.id, wanted.special_status or wanted.status, undo)
-
-
-async def take_back(call: Call, machine: Machine, command_id: str) -> str:
-    """Cancel what has not left the hub; else ask for what held before. The command's id, "" for a cancelled one.
-    Raises Problem 409: nothing to undo."""
-    command = await _own(call, command_id)
-    if command is None or command.rvm_id != machine.id:
-        raise Problem("conflict", Text("undo_over"))
-    wanted = await _undoing(call, machine, command)
-    if wanted is None:
-        raise Problem("conflict", Text("undo_over"))
-    if command.state not in TERMINAL and not has_left(machine, command):
-        await commands_api.cancel(call, command)
-        return ""
-    return (await service.issue(call, "set_status", msgspec.to_builtins(wanted))).id
-
-
-async def _own(call: Call, command_id: str) -> CommandRow | None:
-    known = call.context.fleet.command(command_id)
-    if known is None and 0 < len(command_id) <= 100 and "\x00" not in command_id:
-        known = await commands.find_command(call.context.store, command_id)
-    mine = known is not None and known.issued_by == call.principal.actor and known.name == "set_status"
-    return known if mine else None
-
-
-async def _undoing(call: Call, machine: Machine, command: CommandRow) -> SetStatus | None:
-    at = command.issued_at
-    held: Any = next(iter(await statuses.statuses_between(call.context.store, machine.id, at, at)), None)
-    return rules.undone(machine, command, held, call.now)
 
 
 _MEMBERS = tuple(name for name in MachineStatus.__struct_fields__ if name not in ("id", "command"))

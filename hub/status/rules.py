@@ -186,6 +186,11 @@ def undone(machine: Machine, command: CommandRow, held: StatusRow | None, now: d
     )
 
 
+def may_be_undone(command: CommandRow, by: str, now: datetime) -> bool:
+    """Whether a status that somebody asked for may still be taken back, as far as its command tells."""
+    return command.name == "set_status" and command.issued_by == by and now - command.issued_at <= UNDO
+
+
 RESTING: Final = frozenset({"maintenance", "inactive"})
 """Statuses by which people take a machine out of service."""
 GIVES_BACK = "until"  # The capability of a machine that ends a status with `until` by itself

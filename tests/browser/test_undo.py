@@ -39,6 +39,42 @@ async def test_a_status_is_confirmed_beside_its_button_and_taken_back_there(stag
         assert page.faults == []
 
 
+@pytest.mark.parametrize("script", [True, False])
+async def test_what_many_were_asked_for_is_taken_back_from_the_answer(stage: Stage, script: bool) -> None:
+    async with tab(stage.browser, stage.hub, java_script_enabled=script) as page:
+        await page.open("/")
+        if script:
+            await page.live()
+        for rvm_id in (1, 3):
+            await page.page.check(f'tr[data-id="{rvm_id}"] .x input')
+        await page.page.click("#bulk button[value=maintenance]")
+        scope = page.page.locator("#bulk-ask" if script else "main")
+        await scope.locator("[name=reason]").fill("cleaning")
+        await scope.locator("[data-go]" if script else ".btn.main").click()
+        undo = scope.locator(".undo button")
+        await expect(undo).to_be_visible()
+        await undo.click()
+        await expect(page.page.locator("main")).to_contain_text("Taken back for 2 of 2 machines.")
+        await page.open("/machines/1")
+        await expect(page.page.locator("#status-pill")).not_to_contain_text("Maintenance")
+        assert page.faults == []
+
+
+async def test_a_new_name_is_taken_back_beside_the_form(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/machines/1/settings")
+        await page.live()
+        await page.page.fill("#name", "Lobby")
+        await page.page.click("[action$='/rename'] .btn[data-needs-hub]")
+        await expect(page.page.locator("#done")).to_contain_text("Saved.")
+        await expect(page.page.locator("h1")).to_contain_text("Lobby")
+        await page.page.click("#done button")
+        await expect(page.page.locator("h1")).to_contain_text("RVM-001")
+        await expect(page.page.locator("#name")).to_have_value("RVM-001")
+        await expect(page.page.locator("#done")).to_have_count(0)
+        assert page.faults == []
+
+
 async def test_back_takes_back_a_filter_and_the_breadcrumb_keeps_it(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/")

@@ -30,6 +30,21 @@ async def test_the_history_of_statuses_begins_with_the_one_that_held(store: Stor
     assert [row.status for row in await statuses.newest_statuses(store, rvm_id, 9, after(20))] == ["full", "active"]
 
 
+async def test_what_held_for_many_machines_at_one_moment(store: Store) -> None:
+    first, second, third = [await add_machine(store, name) for name in ("a", "b", "c")]
+    for rvm_id, second_of, status in (
+        (first, 0, "active"), (first, 10, "full"), (first, 10, "maintenance"), (first, 20, "error"),
+        (second, 15, "inactive"),
+    ):  # fmt: skip
+        row = StatusRow(rvm_id=rvm_id, status=status, capacity=0, since=after(second_of), by="system")
+        await store.write(insert(row))
+    at_ten = await statuses.statuses_at(store, (first, second, third), after(10))
+    assert {rvm_id: row.status for rvm_id, row in at_ten.items()} == {first: "maintenance"}, "the last of one moment"
+    later = await statuses.statuses_at(store, (first, second), after(16))
+    assert {rvm_id: row.status for rvm_id, row in later.items()} == {first: "maintenance", second: "inactive"}
+    assert await statuses.statuses_at(store, (), after(16)) == {}
+
+
 async def test_a_boot_is_made_once_and_found_again(store: Store) -> None:
     rvm_id = await add_machine(store)
     first = await open_boot(store, rvm_id, "a", NOW)

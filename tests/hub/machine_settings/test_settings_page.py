@@ -294,6 +294,38 @@ async def test_who_may_not_write_sees_it_locked_and_is_refused(hub: ApiHub, path
     assert (await config(hub, 1))["version"] == 0
 
 
+async def test_a_new_name_and_site_are_taken_back_as_one(hub: ApiHub) -> None:
+    async with await browser(hub) as client, await browser(hub, "operator") as other:
+        given = {"name": "Lobby", "location_description": "Lantai 1"}
+        saved = await client.post("/machines/1/rename", data=given)
+        page = (await client.get(saved.headers["location"])).text
+        assert '<input type="hidden" name="undo" value="1">' in page
+        assert 'name="undo"' not in (await client.get("/machines/1/settings")).text
+        assert (await other.post("/machines/1/rename", data={"undo": "1"})).status_code == 403
+        back = await client.post("/machines/1/rename", data={"undo": "1"})
+        assert back.headers["location"] == "/machines/1/settings?notice=renamed_back"
+        page = (await client.get(back.headers["location"])).text
+        assert "Taken back" in page
+        assert 'name="undo"' not in page
+    row = hub.context.fleet.machines[1].row
+    assert (row.name, row.location_description) == ("one", None)
+
+
+async def test_nothing_newer_than_the_own_edit_is_taken_back(hub: ApiHub) -> None:
+    async with await browser(hub) as client:
+        await client.post("/machines/1/rename", data={"name": "Lobby", "location_description": ""})
+        await hub.context.announce(Patch(MachineRow, 1, {"name": "Aula"}))
+        assert 'name="undo"' not in (await client.get("/machines/1/settings?notice=renamed")).text
+        refused = await client.post("/machines/1/rename", data={"undo": "1"})
+        assert refused.status_code == 409
+        assert "nothing to undo" in refused.text
+        await client.post("/machines/1/rename", data={"name": "Lobby", "location_description": ""})
+        await hub.context.announce(Patch(MachineRow, 2, {"name": "Aula"}))
+        taken = await client.post("/machines/1/rename", data={"undo": "1"})
+        assert (taken.status_code, "Another machine has this name" in taken.text) == (409, True)
+    assert hub.context.fleet.machines[1].row.name == "Lobby"
+
+
 async def test_a_machine_is_renamed_and_a_taken_name_is_refused(hub: ApiHub) -> None:
     async with await browser(hub) as client:
         answer = await client.post("/machines/1/rename", data={"name": "two", "location_description": "Lantai 1"})

@@ -71,6 +71,56 @@ async def test_nothing_newer_and_nobody_elses_is_taken_back(hub: ApiHub) -> None
         assert states(hub) == []
 
 
+async def ask_many(client: httpx.AsyncClient, *rvm_ids: int) -> str:
+    """The page after the form."""
+    given = {"do": "maintenance", "sure": "1", "reason": "cleaning", "rvm": [str(rvm_id) for rvm_id in rvm_ids]}
+    answer = await client.post("/bulk", data=given)
+    assert answer.status_code == 303, answer.text
+    return (await client.get(answer.headers["location"])).text
+
+
+async def test_what_many_were_asked_for_is_taken_back_of_each_as_it_was(any_hub: ApiHub) -> None:
+    hub = any_hub
+    async with hub.of("two") as machine:
+        await machine.patch("/api/v2/rvms/2/status", json={"status": "error", "reason": "belt"})
+    async with await browser(hub, "operator") as client:
+        page = await ask_many(client, 1, 2)
+        assert "Maintenance requested." in page
+        await confirm(hub, "two")
+        answer = await undo(client, page, "/bulk/undo")
+        assert "Taken back for 2 of 2 machines." in answer.text
+        assert states(hub) == [], "machine one was not asked yet: it never will be"
+        await confirm(hub, "two")
+        again = await undo(client, page, "/bulk/undo")
+        assert "Taken back for 2 of 2 machines." in again.text, "a second press does nothing more"
+        assert [command.id for command in hub.context.fleet.machines[2].pending.values()] == []
+    one, two = (hub.context.fleet.machines[rvm_id].row for rvm_id in (1, 2))
+    assert (one.status, two.status, two.status_reason) == ("active", "error", "belt")
+
+
+async def test_of_many_only_what_nobody_changed_since_is_taken_back(hub: ApiHub) -> None:
+    async with await browser(hub, "operator") as client, await browser(hub, "admin") as other:
+        page = await ask_many(client, 1, 2)
+        assert (await undo(other, page, "/bulk/undo")).status_code == 409, "somebody else's"
+        await confirm(hub, "one")
+        await confirm(hub, "two")
+        async with hub.of("one") as machine:
+            await machine.patch("/api/v2/rvms/1/status", json={"status": "error", "reason": "belt"})
+        answer = await undo(client, page, "/bulk/undo")
+        assert "Taken back for 1 of 2 machines." in answer.text
+        assert re.search(r">one</bdi></a>: There is nothing to undo any more", answer.text)
+        assert states(hub) == []
+        assert (await client.post("/bulk/undo", data={"group": "no such \x00"})).status_code == 409
+    async with await browser(hub, "viewer") as client:
+        assert (await client.post("/bulk/undo", data={"group": "g"})).status_code == 403
+
+
+async def test_a_sync_of_many_offers_no_undo(hub: ApiHub) -> None:
+    async with await browser(hub, "operator") as client:
+        answer = await client.post("/bulk", data={"do": "sync_timezone", "sure": "1", "rvm": ["1", "2"]})
+        assert "/bulk/undo" not in (await client.get(answer.headers["location"])).text
+
+
 @pytest.mark.parametrize("status", ["maintenance", "inactive", "error"])
 async def test_the_hub_wants_a_reason_of_a_person_at_the_dashboard(hub: ApiHub, status: str) -> None:
     async with await browser(hub, "operator") as client:

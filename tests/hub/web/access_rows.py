@@ -204,6 +204,8 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /jobs/{command_id}/cancel": WORK_ON_PAGE,
     "GET /bulk": PAGE,
     "GET /bulk/backups": PAGE,
+    "GET /bulk/undo": PAGE,
+    "POST /bulk/undo": row("role", "ok", "ok", "ok", "who", "who", "ok"),
     "POST /bulk/backups": row("role", "ok", "ok", "ok", "who", "who", "ok"),
     "POST /bulk": row("role", "ok", "ok", "ok", "who", "who", "ok"),
     "GET /events": PAGE,

@@ -122,6 +122,9 @@ function tell({ group_id: group, total, results }) {
     find("[data-sent]", result),
     t("bulk.sent", { n: number(total - refused.length, language), total: number(total, language), count: total }),
   );
+  const undo = find("form", result);
+  show(undo, action.name === "set_status" && refused.length < total);
+  undo.elements.group.value = group;
   setAttribute(find("a", result), "href", `/jobs?${new URLSearchParams({ group })}`);
   setText(
     find("[data-refused]", result),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+import msgspec
 import pytest
 
-from db.records import MachineRow
+from db.records import EventRow, MachineRow
 from hub.machines import rules
 from hub.model.changes import Change, EventHappened, Patch, put_rows
 from hub.model.credentials import Secret, hash_of
@@ -62,3 +66,25 @@ def test_a_name_is_taken_that_looks_the_same_and_an_id_in_other_capitals() -> No
     assert rules.taken(machines, "Lobi", "lobi") is None
     assert rules.is_name(" Jose\u0301 ", "Jos\u00e9")
     assert not rules.is_name("Jose", "Jos\u00e9")
+
+
+EDIT = EventRow(
+    at=NOW, code="machine.edited", actor="user:1", rvm_id=7, before={"name": "Aula"}, after={"name": "Lobi"}
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "by", "later", "found"),
+    [
+        ({}, "user:1", 0, {"name": "Aula"}),
+        ({}, "user:1", 601, None),
+        ({}, "user:2", 0, None),
+        ({"after": {"name": "Kantin"}}, "user:1", 0, None),
+        ({"after": {"nothing": 1}}, "user:1", 0, None),
+    ],
+)
+def test_an_edit_is_taken_back_by_who_made_it_while_it_holds(
+    changed: dict[str, Any], by: str, later: int, found: Any
+) -> None:
+    edit = msgspec.structs.replace(EDIT, **changed)
+    assert rules.before_edit(machine(7, name="Lobi"), edit, by, NOW + timedelta(seconds=later)) == found

@@ -54,3 +54,18 @@ def test_neither_too_late_nor_over_something_newer() -> None:
     assert undone(command(), later=rules.UNDO + timedelta(seconds=1)) is None
     assert undone(command(), status_reason="newer") is None
     assert undone(command(), None) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "by", "later", "may"),
+    [
+        ({}, "user:3", 600, True),
+        ({}, "user:3", 601, False),
+        ({}, "user:4", 0, False),
+        ({"name": "reboot"}, "user:3", 0, False),
+    ],
+)
+def test_only_who_asked_for_a_status_takes_it_back_and_not_for_long(
+    members: dict[str, Any], by: str, later: int, may: bool
+) -> None:
+    assert rules.may_be_undone(command(**members), by, NOW + timedelta(seconds=later)) is may
