@@ -55,12 +55,12 @@ REMOTE: Final = "remote access"
 """Prefix of a reason that a machine declares for a remote session."""
 
 
-def reason_words(r: Reader, given: object) -> str:
+def reason_words(r: Reader, given: object, most: int = MOST) -> str:
     """With the machine's own word in the reader's language."""
     if isinstance(given, str) and given.partition(":")[0] == REMOTE:
-        own = plain(given.partition(":")[2].strip())
+        own = plain(given.partition(":")[2].strip(), most)
         return r.t("event.reason.remote", reason=own) if own else r.t("event.reason.remote.plain")
-    return value(r, given)
+    return value(r, given, most)
 
 
 def mapping(given: object) -> Mapping[str, Any]:

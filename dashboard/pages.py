@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboard import backups, bulk, fleet, remote_sessions, sparkline
+from dashboard.event_reading import reason_words
 from dashboard.happenings import LIMITS
 from dashboard.reader import Reader
 from dashboard.trouble import freshness, is_connected
@@ -37,6 +38,7 @@ def environment() -> Environment:
         is_connected=is_connected,
         lease_left=remote_sessions.left,
         backup_brief=backups.brief,
+        reason_words=reason_words,
         BULK_ACTIONS=tuple(bulk.BULK_ACTIONS),
     )
     return made

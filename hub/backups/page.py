@@ -120,9 +120,7 @@ async def part_restores(visit: Visit) -> dict[str, Any]:
     }
 
 
-async def lines(
-    visit: Visit, found: Machine, shown: Iterable[BackupRow], *, in_list: bool = False
-) -> list[BackupLine]:
+async def lines(visit: Visit, found: Machine, shown: Iterable[BackupRow], *, in_list: bool = False) -> list[BackupLine]:
     shown = list(shown)
     kept = keep.kept_until(await rows.kept(visit.context.store, found.id), retention_days(found))
     names = await tab.people(visit, found, {row.requested_by for row in shown if row.requested_by})

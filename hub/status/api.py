@@ -22,7 +22,7 @@ from hub.status.rules import NamedStatus
 from hub.web.api import headers
 from hub.web.api.headers import ahead, bound, zone_of
 from hub.web.api.operation import Answer, Call, Operation, of_record
-from hub.web.http.problems import Problem, Text, one_wrong
+from hub.web.http.problems import one_wrong
 from hub.web.http.validation import Instant, InstantGiven, Limit, Note, Row
 from protocol.commands import SetStatus
 from protocol.kinds import Capacity, SpecialStatus, Status

@@ -103,7 +103,7 @@ async def test_one_job_shows_everything_and_goes_on_live(stage: Stage) -> None:
         failure = m.Failure(code="not_permitted", message="not permitted: install the helper")
         await stage.machine.tell("failed", error=failure)
         await expect(page.page.locator("[data-how]")).to_have_text(
-            "Failed: not permitted on this machine: install the helper"
+            "Failed: the agent is not allowed to do this on the machine: ask whoever installed it there"
         )
         await expect(details.locator("[data-detail=error_code]")).to_have_text("not_permitted")
         await expect(page.page).to_have_title(re.compile("Failed: Sync time zone – RVM-001 – RVM$"))

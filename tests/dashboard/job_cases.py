@@ -117,7 +117,7 @@ Mungkin sudah dijalankan. Status yang sudah diambil mesin tetap berlaku.""",
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running ✓ · Done
 0 of None
 The machine is doing it.
-It may have begun. A restart that has begun is finished.""",
+It may have begun. A restart that has begun will be completed.""",
         """auto: Mulai ulang rvm-vision.service – Berjalan
 Antre 02.02.08 ✓ · Terkirim 02.02.09 ✓ · Berjalan ✓ · Selesai
 0 of None
@@ -251,10 +251,10 @@ Selesai: mesin mengonfirmasi.""",
         },
         """error: Set time zone to Asia/Makassar – Failed 02:02:10
 Queued 02:02:08 ✓ · Sent 02:02:09 ✓ · Running ✓ · Failed 02:02:10 ✓
-Failed: not permitted on this machine: install the helper""",
+Failed: the agent is not allowed to do this on the machine: ask whoever installed it there""",
         """error: Atur zona waktu ke Asia/Makassar – Gagal 02.02.10
 Antre 02.02.08 ✓ · Terkirim 02.02.09 ✓ · Berjalan ✓ · Gagal 02.02.10 ✓
-Gagal: tidak diizinkan di mesin ini: pasang program pembantu""",
+Gagal: agen tidak diizinkan melakukan ini di mesin: hubungi orang yang memasangnya""",
     ),
     Case(
         "failed with one we do not",

@@ -114,7 +114,7 @@ DAY = 86_400_000
         (
             10**12,
             NOW + DAY,
-            "in 1 day, on Tuesday, 24 Nov 2026, if it goes on so",
+            "in 1 day, on Tuesday, 24 Nov 2026, at this rate",
             "dalam 1 hari, Selasa, 24 Nov 2026,",
         ),
         (10**12, NOW + 19 * DAY, "in 19 days, on Saturday, 12 Dec 2026,", "dalam 19 hari, Sabtu, 12 Des 2026,"),

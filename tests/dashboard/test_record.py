@@ -148,7 +148,7 @@ def test_jobs_say_what_was_asked_and_how_it_ended() -> None:
     job = {"command_id": "1", "name": "set_status", "args": {"status": "full"}, "reason": "penuh"}
     assert said("command.issued", params=job) == "Requested: Change status to Full, reason: penuh"
     ended = {"command_id": "1", "name": "reboot", "state": "failed", "error": "not_permitted"}
-    assert said("command.finished", params=ended).startswith("Reboot machine: Failed, not permitted")
+    assert said("command.finished", params=ended).startswith("Reboot machine: Failed, the agent is not allowed")
     assert said("command.finished", "id", params={**ended, "state": "expired", "error": None}).startswith(
         "Boot ulang mesin"
     )

@@ -184,7 +184,7 @@ async def test_a_further_key_is_added_typed_kept_and_removed(hub: ApiHub) -> Non
         assert shown["v.confidence_threshold"] == "0.6"
         wrong = await send(client, "/machines/1/settings", shown | {"v.confidence_threshold": "high"})
         assert wrong.status_code == 422
-        assert "Remove this key" in page
+        assert "Remove this setting" in page
         await send(client, "/machines/1/settings", shown | {"o.confidence_threshold": ""})
         assert "confidence_threshold" not in (await config(hub, 1))["values"]
         refused = await send(

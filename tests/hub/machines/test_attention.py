@@ -69,7 +69,7 @@ async def test_all_are_fine_only_when_every_machine_is_live_and_was_connected_on
     assert calm(await page(hub)) == "1 of 2 machines fine · 1 offline for a moment"
     await put(hub, 1, special_status="maintenance")
     assert calm(await page(hub)) == "0 of 2 machines fine · 1 offline for a moment · 1 out of service"
-    assert calm(await page(hub, language="id")) == "0 dari 2 mesin baik · 1 baru saja offline · 1 di luar layanan"
+    assert calm(await page(hub, language="id")) == "0 dari 2 mesin baik · 1 baru saja offline · 1 tidak melayani"
     observed(hub, 2, "never", connection_since=None)
     text = await page(hub)
     assert (
@@ -113,7 +113,7 @@ async def test_one_that_is_gone_is_in_the_list_within_a_minute(hub: ApiHub) -> N
     assert line.startswith("two Offline: connection lost Site:")
     away(hub, 2, seconds=61, reason="shutdown")
     (line,) = lines(await page(hub))
-    assert line.startswith("two Shut down in an orderly way Site:")
+    assert line.startswith("two Shut down normally Site:")
 
 
 async def test_an_error_stays_in_the_list_when_somebody_took_the_machine_out_of_service(hub: ApiHub) -> None:

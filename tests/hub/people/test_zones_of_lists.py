@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from db.backup_records import RestoreRow
-from db.records import MachineRow, RecordingRow, RemoteSessionRow, TokenRow, UserRow
+from db.records import MachineRow, RemoteSessionRow, TokenRow, UserRow
 from hub.model.changes import Patch, Put
 from hub.routes import page_routes
 from tests.support.api_hub import ApiHub
@@ -24,6 +24,7 @@ ZONE, LABEL, MINE = "Asia/Jayapura", "WIT", "WITA"
 LIST: Final = re.compile(r"<(table|ol)\b.*?</\1>", re.DOTALL)
 TIME: Final = re.compile(r"\b\d\d:\d\d(?::\d\d)?\b(?: (WIB|WITA|WIT|UTC(?:[+\u2212]\d+)?)\b)?")
 NAMED: Final = re.compile(r"(?:Times in |Since \()(\S+?)(?=[)<.\s]|$)")
+LABELLED: Final = re.compile(r"\d\d:\d\d (WIB|WITA|WIT)\b")
 LISTS: Final = {
     "/machines/1": 1, "/machines/1/remote": 1, "/machines/1/backups": 2, "/admin/tokens": 1, "/account": 1,
     "/events": 1, "/machines/1/events": 1,
@@ -66,7 +67,7 @@ def addresses(hub: ApiHub) -> Iterator[str]:
     for route in page_routes():
         path = str(getattr(route, "path", "")).replace("{command_id}", command)
         path = re.sub(r"\{\w+_id\}|\{id\}", "1", path).replace("{what:str}", "link").replace("{action}", "reboot")
-        if "{" not in path and not path.startswith(("/login", "/signin", "/logout")):
+        if "{" not in path and not path.startswith(("/login", "/signin", "/logout", "/events/lines")):
             yield path
 
 
@@ -75,7 +76,11 @@ def lists(page: str) -> Iterator[tuple[str, list[str], str | None]]:
     for found in LIST.finditer(page):
         text = re.sub(r"<[^>]+>", " ", found[0])
         zones = [time[1] or "" for time in TIME.finditer(text)]
-        heads = NAMED.findall(re.sub(r"<[^>]+>", " ", page[: found.start()].partition("<main")[2]))
+        above = page[: found.start()]
+        begin = max(above.rfind(mark) for mark in ("<section", "<h1", "<h2", '<details class="spells"', "<main"))
+        before = re.sub(r"<[^>]+>", " ", above[max(begin, 0) :])
+        # The steps of a job stand right below the line that tells when it was asked for.
+        heads = NAMED.findall(before) or LABELLED.findall(before[-160:])
         heads += NAMED.findall(re.sub(r"<[^>]+>", " ", found[0].partition("</thead>")[0]))
         if zones:
             yield " ".join(text.split())[:60], zones, heads[-1] if heads else None
@@ -90,7 +95,7 @@ async def test_a_list_has_one_zone_and_names_it_once(hub: ApiHub, own: str | Non
             answer = await client.get(path)
             if answer.status_code != 200 or "html" not in answer.headers.get("content-type", ""):
                 continue
-            place = MINE if own else LABEL if "/machines/1" in path else "WIB"
+            place = MINE if own else LABEL if path.startswith(("/machines/1", "/jobs/1", "/recordings/1")) else "WIB"
             for begin, zones, named in lists(answer.text):
                 where = f"{path}: {begin}"
                 assert len(set(zones)) == 1, f"{where} has some with a zone and some without: {set(zones)}"

@@ -80,7 +80,7 @@ async def test_not_permitted_says_what_to_do(hub: ApiHub) -> None:
     failure = {"code": "not_permitted", "message": "not permitted: install the helper"}
     await report(hub, timezone="Asia/Jayapura", applied=False, error=failure, restart=["vision.service"])
     told = await card(hub)
-    assert "install the helper on the machine" in told
+    assert "The agent is not allowed to set the time zone. Set it on the machine:" in told
     assert "sudo timedatectl set-timezone Asia/Jayapura" in told
     assert "Restart to use the new time zone: vision.service" in told
 
