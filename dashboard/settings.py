@@ -15,6 +15,8 @@ from dashboard.trouble import View
 VALUE, ORIGIN, SEEN = "v.", "o.", "w."
 """Of a key: value, origin, and both as the page was made."""
 NUMBERS: Final = ("number", "whole")
+LINES: Final = ("networks", "page_names")
+"""A text each, one a line."""
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _EITHER: Final = re.compile(r"([-+]?[1-9]\d{0,2})([.,])(\d{3})", re.ASCII)
 """A thousand to one reader, a decimal to another."""
@@ -67,7 +69,7 @@ def text_of(value: Any, kind: str) -> str:
     if isinstance(value, float) and _EITHER.fullmatch(str(value)):
         return f"{value}0"
     if isinstance(value, list):
-        return "\n".join(map(str, value) if kind == "networks" else map(_entry, value))
+        return "\n".join(map(str, value) if kind in LINES else map(_entry, value))
     return str(value)
 
 
@@ -78,9 +80,9 @@ def value_of(text: str, kind: str) -> Any:
         return {"on": True, "off": False}.get(text, text)
     if kind in NUMBERS:
         return _number(text)
-    if kind in ("list", "networks"):
+    if kind == "list" or kind in LINES:
         lines = [line.strip() for line in text.split("\n") if line.strip()]
-        return lines if kind == "networks" else [_meaning(line) for line in lines]
+        return lines if kind in LINES else [_meaning(line) for line in lines]
     return text
 
 

@@ -29,6 +29,7 @@ from device.system import hardware
 from device.system.privileged import PrivilegedBus
 from device.system_monitor import SystemMonitor
 from device.system_monitor.jtop import JtopAdapter
+from protocol.configuration import page_names
 from protocol.messages import Sample
 
 if TYPE_CHECKING:
@@ -130,10 +131,10 @@ async def look_at_paths(settings: AgentSettings, folders: DeclaredFolders, disk:
 def remote_facts(settings: AgentSettings) -> dict[str, Any]:
     """What a session could reach, for people to choose from."""
     ports = [int(port) for port in settings.names("remote_access_ports")]
-    control, names = int(settings.number("remote_access_port")), settings.values["remote_page_names"]
+    control = int(settings.number("remote_access_port"))
     return {
         "ports": ports,
-        "names": dict(names) if isinstance(names, dict) else {},
+        "names": page_names(settings.values["remote_page_names"]),
         "control": control if control in ports else None,
         "terminal": True,
         "download": settings.names("remote_download_folders"),

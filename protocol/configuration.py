@@ -1,6 +1,7 @@
 """The dynamic settings of a machine as one table for both ends: block, kind, default and bounds of every key.
 
-Keys and defaults are the requirements' (section 4); `pinned_timezone` and `remote_access_approval` are ours. Any
+Keys and defaults are the requirements' (section 4); `pinned_timezone`, `remote_access_approval` and
+`remote_page_names` are ours. Any
 further key is allowed (`is_free`): its first value decides its kind."""
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from protocol.limits import MAX_PAGE_NAME
 from protocol.zones import is_zone
 
 Value = str | int | float | bool | list[Any]
@@ -19,7 +21,8 @@ Value = str | int | float | bool | list[Any]
 
 class Setting(NamedTuple):
     """`kind` is switch, whole, number, networks, zone (an IANA name), zone_or_none ("" for none), addresses (one URL,
-    or several with commas), window (HH:MM-HH:MM of the site's day) or compression. Bounds are inclusive."""
+    or several with commas), window (HH:MM-HH:MM of the site's day), compression or page_names (texts of port and
+    name). Bounds are inclusive."""
 
     block: str
     kind: str
@@ -36,6 +39,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "session_timeout": Setting("remote_access", "number", 3600.0, 1, 86400, "s"),
     "max_concurrent_sessions": Setting("remote_access", "whole", 1, 1, 100),
     "remote_access_approval": Setting("remote_access", "switch", False),
+    "remote_page_names": Setting("remote_access", "page_names", []),
     "default_timezone": Setting("timezone", "zone", "Asia/Jakarta"),
     "pinned_timezone": Setting("timezone", "zone_or_none", ""),
     "auto_sync_enabled": Setting("timezone", "switch", True),
@@ -75,7 +79,7 @@ STATIC_KEYS: Final = frozenset(
         # what remote access may reach at most
         "remote_access_ports", "remote_access_bind", "remote_services", "terminal_command", "terminal_user",
         "session_socket",
-        "remote_download_folders", "remote_upload_folders", "remote_file_limit_mib", "remote_page_names",
+        "remote_download_folders", "remote_upload_folders", "remote_file_limit_mib",
         # what backups read, who else can read them, and what a restore may stop
         "backup_sources", "backup_public_key", "backup_services",
     }
@@ -88,16 +92,19 @@ MAX_TEXT: Final = 2000
 MAX_LIST: Final = 100
 MAX_URLS: Final = 5
 MAX_NETWORKS: Final = 64
+MAX_PORT: Final = 65535
+MAX_PAGES: Final = 32
 _SLIP = 0.85
 _FREE_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)\Z", re.ASCII)
+_PAGE = re.compile(r"([1-9][0-9]{0,4})\s+(\S.*)\Z")
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s]*)?\Z", re.ASCII)
 
 
 class WrongValueError(ValueError):
     """`code` is wrong_switch, wrong_whole, wrong_number, out_of_bounds, wrong_networks, wrong_zone, wrong_addresses,
-    wrong_window, wrong_compression, wrong_free, wrong_kind, wrong_key or static_key; `params` are what its sentence
-    names."""
+    wrong_window, wrong_compression, wrong_page_names, wrong_free, wrong_kind, wrong_key or static_key; `params` are
+    what its sentence names."""
 
     def __init__(self, code: str, **params: Any) -> None:
         super().__init__(f"{code} {params}" if params else code)
@@ -232,6 +239,26 @@ def _addresses(value: object) -> Value:
     return ", ".join(found)
 
 
+def _page_names(value: object) -> Value:
+    """Also an object of names by port, as a machine's file has it."""
+    lines = [f"{port} {name}" for port, name in value.items()] if isinstance(value, dict) else value
+    if not isinstance(lines, list) or len(lines) > MAX_PAGES:
+        raise WrongValueError("wrong_page_names")
+    found: dict[str, str] = {}
+    for line in lines:
+        page = _PAGE.match(line.strip()) if isinstance(line, str) else None
+        if page is None or int(page[1]) > MAX_PORT or len(page[2]) > MAX_PAGE_NAME or not page[2].isprintable():
+            raise WrongValueError("wrong_page_names")
+        found[page[1]] = page[2]
+    return [f"{port} {name}" for port, name in found.items()]
+
+
+def page_names(value: object) -> dict[str, str]:
+    """Names by port, of a checked `remote_page_names`."""
+    lines = [str(line).partition(" ") for line in value] if isinstance(value, (list, tuple)) else []
+    return {port: name for port, _, name in lines}
+
+
 def _free(value: object) -> Value:
     if isinstance(value, str) and len(value) <= MAX_TEXT and "\x00" not in value:
         return value
@@ -250,4 +277,5 @@ _CHECKS: Final = {
     "addresses": _addresses,
     "window": _window,
     "compression": _compression,
+    "page_names": _page_names,
 }

@@ -92,7 +92,8 @@ MEANING: Final[dict[str, str]] = {
     "return_session_file": "File that exists while a customer is being served; empty: `return-session` in `state_dir`.",
     "return_session_max": "A return session file that was not touched for so long is forgotten, s.",
     "remote_access_ports": "Loopback ports of this machine that a session may name; no others are ever reached.",
-    "remote_page_names": 'What people see instead of a port: `{"5000": "Camera"}`; unnamed 5000 is the camera.',
+    "remote_page_names": 'What people see instead of a port: `["5000 Door camera"]`, in the machine\'s file also '
+    '`{"5000": "Door camera"}`; unnamed 5000 is the camera.',
     "remote_access_bind": "Where the control page listens; anything but loopback asks for `admin_ips` and a ticket.",
     "remote_services": 'Starts what listens on a port on demand only: `{"5000": {"start": [...], "stop": [...]}}`.',
     "terminal_command": "What a terminal runs; empty: the user's login shell.",
@@ -148,7 +149,7 @@ KINDS: Final = {
     "argv": "list of words",
     "folders": "list of folders",
     "on_demand": "a command for each port",
-    "page_names": "a name for each port",
+    "page_names": "list of port and name",
     "backup_sources": "sources by name",
     "age_key": "age1... or empty",
     "networks": "list of networks",

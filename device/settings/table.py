@@ -54,7 +54,6 @@ AGENT: Final = {
 REMOTE: Final = {
     # what a lease may reach at most, whatever the hub asks for
     "remote_access_ports": Key("ports", [5000, 5001]),
-    "remote_page_names": Key("page_names", {}),
     "remote_access_bind": Key("address", "127.0.0.1"),
     "remote_services": Key("on_demand", {}),
     "terminal_command": Key("argv", []),

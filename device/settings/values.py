@@ -14,12 +14,11 @@ from device.settings.table import Key, Value, is_dynamic
 from protocol.addresses import normalise_address
 from protocol.commands import Unit
 from protocol.configuration import WrongValueError, checked
-from protocol.limits import MAX_FILE_PATH, MAX_PAGE_NAME
+from protocol.limits import MAX_FILE_PATH
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*\Z")]
 Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_FILE_PATH, pattern=r"^/[^\x00]*\Z")]
-PageName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PAGE_NAME, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Words = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -36,16 +35,12 @@ class _Services(msgspec.Struct):
     services: dict[str, OnDemand]
 
 
-class _PageNames(msgspec.Struct):
-    names: dict[str, PageName]
-
-
 _KINDS: Final[dict[str, Any]] = {
     "ports": Annotated[list[Port], msgspec.Meta(max_length=32)],
     "argv": Annotated[list[Word], msgspec.Meta(max_length=64)],
     "folders": Annotated[list[Folder], msgspec.Meta(max_length=32)],
 }
-KINDS: Final = frozenset({*_KINDS, "address", "on_demand", "page_names"})
+KINDS: Final = frozenset({*_KINDS, "address", "on_demand"})
 BACKUP_KINDS: Final = frozenset({"backup_sources", "age_key"})
 
 
@@ -57,8 +52,6 @@ def remote_value(kind: str, value: object) -> Any:
         return address
     if kind == "on_demand":
         return msgspec.to_builtins(_services(value))
-    if kind == "page_names":
-        return _page_names(value)
     found = msgspec.convert(value, _KINDS[kind])
     return list(dict.fromkeys(found)) if kind != "argv" else found
 
@@ -70,14 +63,6 @@ def on_demand(value: object) -> dict[int, OnDemand]:
 def _services(value: object) -> dict[str, OnDemand]:
     found = msgspec.convert({"services": value}, _Services).services
     _are_ports(found)
-    return found
-
-
-def _page_names(value: object) -> dict[str, str]:
-    found = {port: name.strip() for port, name in msgspec.convert({"names": value}, _PageNames).names.items()}
-    _are_ports(found)
-    if not all(found.values()):
-        raise ValueError("no name")
     return found
 
 

@@ -18,7 +18,7 @@ FreeValue = bool | float | str | list[bool | float | str]
 MAX_NAMED: Final = 20
 _KINDS: Final[Mapping[str, Any]] = {
     "switch": bool, "networks": list[str], "zone": str, "zone_or_none": str, "addresses": str,
-    "window": str, "compression": Literal["gzip", "zstd"],
+    "window": str, "page_names": list[str], "compression": Literal["gzip", "zstd"],
 }  # fmt: skip
 
 

@@ -54,6 +54,27 @@ async def test_the_interval_changes_without_a_restart_and_survives_one(hub: Fake
         assert [link.of(m.ConfigApplied)[-1].version for link in hub.links] == [7, 7], "every link is answered"
 
 
+async def test_pages_are_named_by_the_hub_over_the_machines_file(hub: FakeHub, tmp_path: Path) -> None:
+    def names(count: int) -> Any:
+        hello = hub.links[count - 1].hello
+        assert hello is not None
+        assert hello.hardware is not None
+        return hello.hardware["remote"]["names"]
+
+    async with running_agent(tmp_path, hub.url, remote_page_names={"5000": "Camera"}) as agent:
+        await hub.connected()
+        assert names(1) == {"5000": "Camera"}
+        wrong = await hub.configure(1, remote_page_names=["Kamera pintu"])
+        assert (wrong.errors or {})["remote_page_names"].startswith("wrong_page_names")
+        assert (wrong.own or {})["remote_page_names"] == ["5000 Camera"]
+        assert (await hub.configure(2, remote_page_names=["5000 Kamera pintu"])).errors is None
+        assert in_force(agent)["remote_page_names"] == {"value": ["5000 Kamera pintu"], "origin": "hub"}
+        await agent.kill()
+        await agent.start()
+        await hub.connected(2)
+        assert names(2) == {"5000": "Kamera pintu"}
+
+
 async def test_a_machine_that_is_offline_starts_with_what_the_hub_sent_last(tmp_path: Path) -> None:
     async with fake_hub() as hub, running_agent(tmp_path, hub.url, metrics_interval=3600) as agent:
         await hub.connected()

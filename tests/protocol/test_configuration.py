@@ -135,3 +135,32 @@ def test_what_is_physically_not_so_is_refused_with_a_reason() -> None:
     assert not_full.code == "not_full"
     assert refusal("active", 99) is refusal("active", None) is refusal("full", 40) is refusal("full", None) is None
     assert refusal("maintenance", 100) is refusal("error", 100) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["5000 Kamera pintu", " 5001   Panel "],
+        {"5000": "Kamera pintu", "5001": " Panel"},
+    ],
+)
+def test_pages_are_named_a_line_each_or_by_an_object_of_the_machines_file(value: object) -> None:
+    found = c.checked("remote_page_names", value)
+    assert found == ["5000 Kamera pintu", "5001 Panel"]
+    assert c.checked("remote_page_names", found) == found
+    assert c.page_names(found) == {"5000": "Kamera pintu", "5001": "Panel"}
+    assert c.page_names(None) == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "5000 Camera", ["5000"], ["5000 "], ["Camera"], ["0 x"], ["05000 x"], ["65536 x"], ["123456 x"], [5000],
+        ["5000 " + "x" * 61], ["5000 a\nb"], ["5000 a\x00b"], ["\u0665 x"], {"5000": " "}, {"camera": "x"},
+        [f"{port} x" for port in range(1, 34)],
+    ],
+)  # fmt: skip
+def test_what_names_no_page_is_refused(value: object) -> None:
+    with pytest.raises(c.WrongValueError) as wrong:
+        c.checked("remote_page_names", value)
+    assert wrong.value.code == "wrong_page_names"

@@ -16,6 +16,7 @@ from hub.model.machine import Machine
 from hub.remote.rules import life
 from hub.remote.rules.life import EXTEND, START, STOP
 from hub.status import rules as status_rules
+from protocol import configuration
 from protocol.addresses import is_within, normalise_address
 from protocol.limits import MAX_PAGE_NAME
 
@@ -74,12 +75,21 @@ def declared_ports(machine: Machine) -> tuple[int, ...]:
 def declared_pages(machine: Machine) -> tuple[MachinePage, ...]:
     remote = (machine.row.hardware or {}).get("remote")
     told: dict[str, Any] = remote if isinstance(remote, dict) else {}
-    names = told["names"] if isinstance(told.get("names"), dict) else {}
+    names = _page_names(machine, told.get("names"))
     control = told.get("control") or CONTROL_PORT
     return tuple(
         MachinePage(port, _name(names.get(str(port))), _PAGE_KINDS.get(port) if port != control else "control")
         for port in declared_ports(machine)
     )
+
+
+def _page_names(machine: Machine, told: object) -> dict[str, Any]:
+    """From its settings; else what it told in its hello, which an older agent's file names."""
+    settings = machine.effective_settings
+    known = configuration.page_names(settings.values["remote_page_names"])
+    if known or "remote_page_names" in settings.written:
+        return dict(known)
+    return told if isinstance(told, dict) else {}
 
 
 def _name(given: object) -> str | None:

@@ -22,13 +22,6 @@ def test_services_are_found_by_port() -> None:
     assert on_demand(kept) == {5000: OnDemand(start=["camera", "--port", "5000"], ready_timeout=3)}
 
 
-def test_a_page_is_named_by_its_port() -> None:
-    assert remote_value("page_names", {"5000": " Kamera pintu "}) == {"5000": "Kamera pintu"}
-    many = {str(port): "x" for port in range(1, 34)}
-    with pytest.raises(ValueError, match="many"):
-        remote_value("page_names", many)
-
-
 @pytest.mark.parametrize("port", ["0", "70000", "05000", "", "five", "\u0665"])
 def test_what_is_no_port_is_refused(port: str) -> None:
     with pytest.raises(ValueError, match="port"):

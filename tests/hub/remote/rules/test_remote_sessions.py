@@ -11,7 +11,7 @@ import pytest
 from db.records import CommandRow, RemoteSessionRow, StatusRow
 from hub.model.access import Principal
 from hub.model.changes import Change, EventHappened, moved_rows, put_rows
-from hub.model.effective_settings import DesiredSettings, effective_of
+from hub.model.effective_settings import UNWRITTEN, DesiredSettings, effective_of, reported_settings_of
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.remote.rules import life
@@ -113,6 +113,26 @@ def test_a_page_has_the_name_its_machine_gives_it(remote: Any, pages: list[tuple
     """What is no name is none: the page is called by what it is, or by its port."""
     hardware = {} if remote is None else {"remote": remote}
     assert [tuple(page) for page in desk.declared_pages(machine(hardware=hardware))] == pages
+
+
+@pytest.mark.parametrize(
+    ("written", "own", "name"),
+    [
+        ({"remote_page_names": ["5000 Hub"]}, {}, "Hub"),
+        ({"remote_page_names": ["5000 Hub"]}, {"remote_page_names": ["5000 File"]}, "Hub"),
+        ({}, {"remote_page_names": ["5000 File"]}, "File"),
+        ({"remote_page_names": []}, {}, None),
+        ({"remote_page_names": ["22 Other"]}, {}, None),
+        ({}, {}, "Hello"),
+    ],
+)
+def test_a_pages_name_is_its_settings_and_an_older_agents_hello_has_it_otherwise(
+    written: dict[str, Any], own: dict[str, Any], name: str | None
+) -> None:
+    told = {"remote": {"ports": [5000], "names": {"5000": "Hello"}}}
+    settings = effective_of(defaults(), UNWRITTEN, DesiredSettings(written, 3), reported_settings_of(own, None))
+    (page,) = desk.declared_pages(machine(hardware=told, effective_settings=settings))
+    assert page.name == name
 
 
 def test_a_request_that_needs_a_second_person_waits() -> None:
