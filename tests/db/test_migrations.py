@@ -9,8 +9,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import pytest
@@ -21,9 +22,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from db.columns import to_microseconds
 from db.engine import migrate
 from db.errors import StoreError, Unavailable
 from db.schema import metadata
+from db.schema import reverse_vending_machines as machines
 from tests.support.postgres import Databases
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +175,45 @@ def test_a_database_of_an_older_version_is_brought_up(empty_url: str, monkeypatc
     assert on_a_connection(empty_url, differences) != []
     migrate.upgrade(empty_url)
     assert on_a_connection(empty_url, differences) == []
+
+
+AT: Final = datetime(2026, 11, 1, 3, 4, 5, tzinfo=timezone.utc)
+BEFORE_0012: Final = (
+    ("error", None), ("active", "error"), ("active", None), ("error", "maintenance"), ("maintenance", None),
+)  # fmt: skip
+"""Status and special status."""
+
+
+def test_a_machine_in_error_before_0012_has_been_so_since_its_status(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alembic import command
+
+    upgrade = command.upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _, sql=False: upgrade(config, "0011", sql))
+        migrate.upgrade(empty_url)
+
+    def put(connection: sa.Connection) -> None:
+        table = sa.Table("reverse_vending_machines", sa.MetaData(), autoload_with=connection)
+        row = {"capacity": 0, "status_by": "system", "simulated": False, "connection_epoch": 0, "config_version": 0}
+        times = {name: AT for name in ("status_since", "created_at", "updated_at")}
+        if connection.dialect.name == "sqlite":
+            times = {name: to_microseconds(at) for name, at in times.items()}
+        for number, (status, special) in enumerate(BEFORE_0012, 1):
+            named = {"device_id": f"dev-{number}", "name": f"RVM-{number}", "status": status, "special_status": special}
+            connection.execute(sa.insert(table).values({**row, **times, **named}))
+
+    on_a_connection(empty_url, put)
+    migrate.upgrade(empty_url)
+    rows = on_a_connection(
+        empty_url,
+        lambda connection: connection.execute(
+            sa.select(machines.c.error_since, machines.c.status_since).order_by(machines.c.id)
+        ).all(),
+    )
+    assert [row.error_since == row.status_since for row in rows] == [True, True, False, False, False]
+    assert [row.error_since is None for row in rows] == [False, False, True, True, True]
 
 
 def test_a_database_of_a_newer_program_is_left_alone(empty_url: str) -> None:
