@@ -164,8 +164,8 @@ def _announced_part(call: Call) -> BackupPartRow:
 
 
 async def complete_upload(call: Call) -> Answer:
-    said: UploadComplete = call.body
-    check_free_shape("report", said.report)
+    upload: UploadComplete = call.body
+    check_free_shape("report", upload.report)
     backups, row = call.context[Backups], await find(call)
     if is_there(row):
         return Answer(_outcome(row))
@@ -174,14 +174,14 @@ async def complete_upload(call: Call) -> Answer:
         return Answer(_outcome(row), 202)
     if row.upload_id is None:
         raise Problem("conflict", Text("backup.not_begun"), code="conflict")
-    _must_fit(life.over(await backups.room(row.rvm_id, row), said.size))
+    _must_fit(life.over(await backups.room(row.rvm_id, row), upload.size))
     parts = await rows.parts_of(call.context.store, row.id)
-    if (wrong := life.gap_in(parts, said.parts, said.size, PART_SIZE)) is not None:
+    if (wrong := life.gap_in(parts, upload.parts, upload.size, PART_SIZE)) is not None:
         raise Problem("conflict", Text(f"backup.parts_{wrong}"), code=f"parts_{wrong}")
     archive = Archive(
-        said.size, said.sha256, said.files, said.bytes, said.entries, said.deleted, said.report
+        upload.size, upload.sha256, upload.files, upload.bytes, upload.entries, upload.deleted, upload.report
     )  # fmt: skip
-    backups.assemble(row, archive, [(part.number, part.tag) for part in parts[: said.parts]])
+    backups.assemble(row, archive, [(part.number, part.tag) for part in parts[: upload.parts]])
     return Answer(_outcome(row), 202)
 
 

@@ -72,64 +72,64 @@ def before_of(machine: Machine) -> dict[str, Any]:
     }
 
 
-def status_changes(machine: Machine, said: DeclaredStatus, params: dict[str, Any] | None = None) -> list[Change]:
+def status_changes(machine: Machine, declared: DeclaredStatus, params: dict[str, Any] | None = None) -> list[Change]:
     """[] when nothing changes. A new capacity alone, or a new status under a special one, keeps since and by."""
-    before, after = declaration(machine), declaration(said)
+    before, after = declaration(machine), declaration(declared)
     if before == after:
         return []
-    covered = said.special_status is not None and said.special_status == machine.row.special_status
-    same = covered or (said.status, said.special_status) == (machine.row.status, machine.row.special_status)
+    covered = declared.special_status is not None and declared.special_status == machine.row.special_status
+    same = covered or (declared.status, declared.special_status) == (machine.row.status, machine.row.special_status)
     unexplained = {**before, "capacity": after["capacity"], **({"status": after["status"]} if covered else {})}
     values = {
-        "status": said.status,
-        "special_status": said.special_status,
-        "capacity": said.capacity,
-        "status_since": machine.row.status_since if same else said.since,
-        "status_by": machine.row.status_by if unexplained == after else said.by,
-        "status_reason": said.reason,
-        "status_until": said.until,
-        "status_before": said.before,
-        "error_since": _error_since(machine, said),
-        "updated_at": said.since,
+        "status": declared.status,
+        "special_status": declared.special_status,
+        "capacity": declared.capacity,
+        "status_since": machine.row.status_since if same else declared.since,
+        "status_by": machine.row.status_by if unexplained == after else declared.by,
+        "status_reason": declared.reason,
+        "status_until": declared.until,
+        "status_before": declared.before,
+        "error_since": _error_since(machine, declared),
+        "updated_at": declared.since,
     }
     history = StatusRow(
         rvm_id=machine.id,
-        status=said.status,
-        special_status=said.special_status,
-        capacity=said.capacity,
-        since=said.since,
-        by=said.by,
-        reason=said.reason,
-        until=said.until,
+        status=declared.status,
+        special_status=declared.special_status,
+        capacity=declared.capacity,
+        since=declared.since,
+        by=declared.by,
+        reason=declared.reason,
+        until=declared.until,
     )
     event = EventHappened(
-        at=said.since,
+        at=declared.since,
         code="status.changed",
-        actor=said.by,
+        actor=declared.by,
         rvm_id=machine.id,
-        params=({} if _is_kept_reason(machine, said) else {"reason": said.reason}) | (params or {}),
+        params=({} if _is_kept_reason(machine, declared) else {"reason": declared.reason}) | (params or {}),
         before=before,
         after=after,
     )
     return [Patch(MachineRow, machine.id, values, must="id"), Put(history), event]
 
 
-def _error_since(machine: Machine, said: DeclaredStatus) -> datetime | None:
+def _error_since(machine: Machine, declared: DeclaredStatus) -> datetime | None:
     """An error is not over because somebody took the machine out of service."""
-    status, since = said.special_status or said.status, machine.row.error_since
+    status, since = declared.special_status or declared.status, machine.row.error_since
     if status == "error":
-        return since or (machine.row.status_since if machine.effective_status == "error" else said.since)
+        return since or (machine.row.status_since if machine.effective_status == "error" else declared.since)
     return since if status in RESTING else None
 
 
-def _is_kept_reason(machine: Machine, said: DeclaredStatus) -> bool:
+def _is_kept_reason(machine: Machine, declared: DeclaredStatus) -> bool:
     """Whether the declaration has no reason of its own."""
-    if said.reason is None:
+    if declared.reason is None:
         return True
     stands = (
-        said.special_status or said.status
-    ) == machine.effective_status and said.reason == machine.row.status_reason
-    return stands and said.by == actors.machine(machine.id)
+        declared.special_status or declared.status
+    ) == machine.effective_status and declared.reason == machine.row.status_reason
+    return stands and declared.by == actors.machine(machine.id)
 
 
 def declaration(of: Machine | DeclaredStatus) -> dict[str, Any]:
@@ -214,28 +214,28 @@ def refused(machine: Machine, status: Status, capacity: int | None) -> Failure |
 
 
 def reported_by_machine(
-    machine: Machine, said: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
+    machine: Machine, report: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
 ) -> list[Change]:
     """[] when nothing changes. For a machine that cannot end statuses, a timed one stays until it declares another."""
-    covered = said.special_status is not None and said.special_status == machine.row.special_status
-    same = covered or (said.status, said.special_status) == (machine.row.status, machine.row.special_status)
+    covered = report.special_status is not None and report.special_status == machine.row.special_status
+    same = covered or (report.status, report.special_status) == (machine.row.status, machine.row.special_status)
     reason, until = (machine.row.status_reason, machine.row.status_until) if same else (None, None)
     changes: list[Change] = []
-    if isinstance(said, messages.StatusReport):
+    if isinstance(report, messages.StatusReport):
         whole = GIVES_BACK in capabilities
-        reason = said.reason if whole else said.reason or reason
-        until = instant(said.until) if whole else until
-        if said.busy is not None and said.busy != machine.busy:
-            changes.append(Observed(machine.id, {"busy": said.busy}))
+        reason = report.reason if whole else report.reason or reason
+        until = instant(report.until) if whole else until
+        if report.busy is not None and report.busy != machine.busy:
+            changes.append(Observed(machine.id, {"busy": report.busy}))
     change = DeclaredStatus(
-        status=said.status,
-        special_status=said.special_status,
-        capacity=machine.row.capacity if said.capacity is None else said.capacity,
+        status=report.status,
+        special_status=report.special_status,
+        capacity=machine.row.capacity if report.capacity is None else report.capacity,
         since=now,
         by=actors.machine(machine.id),
         reason=reason,
         until=until,
-        before=_before(machine, said.status, until),
+        before=_before(machine, report.status, until),
     )
     return [*changes, *status_changes(machine, change, _returned(machine, change, now))]
 
@@ -312,19 +312,19 @@ def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
 
 
 def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> messages.Hello:
-    told = [
+    relayed = [
         command
         for command in machine.pending.values()
         if is_relayed(command) and command.cancel_at is None and now < command.expires_at
     ]
-    if not told or "set_status" not in hello.capabilities:
+    if not relayed or "set_status" not in hello.capabilities:
         return hello
-    newest = max(told, key=lambda command: (command.issued_at, command.id))
+    newest = max(relayed, key=lambda command: (command.issued_at, command.id))
     wanted, until = msgspec.convert(newest.args, SetStatus), instant(newest.args.get("until"))
     capacity = hello.capacity if wanted.capacity is None else wanted.capacity
     if refusal(wanted.status, capacity) is not None or (until is not None and until <= now):
         return hello
-    names_capacity = any("capacity" in command.args for command in told)
+    names_capacity = any("capacity" in command.args for command in relayed)
     return msgspec.structs.replace(
         hello,
         status=machine.row.status,
