@@ -20,7 +20,7 @@ from db.queries import boots, events, samples, statuses
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer, announce_each
-from hub.kernel.loading import ForeignChanges, ForeignEvents
+from hub.kernel.loading import ForeignChanges, ForeignEvents, LifeSigns
 from hub.kernel.observer import Observer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.links import Links
@@ -62,6 +62,7 @@ class Sweeper:
         self._retry = RetryUntilAvailable("what the clock changes")
         self._foreign = ForeignChanges(store, fleet, announce, observer)
         self._foreign_events = ForeignEvents(store, announce)
+        self._life_signs = LifeSigns(announce, clock)
         announce.listen(self._foreign_events.on_commit)
 
     async def run(self) -> None:
@@ -78,7 +79,7 @@ class Sweeper:
         parts: tuple[Part, ...] = (
             self._observer.record, self._expire, lambda: give_back_due(self._fleet, self._announce, self._clock()),
             self.remote_sessions.keep, self._links.key_conflicts.end_due, self._record_counts, self._foreign.look,
-            self._foreign_events.look,
+            self._foreign_events.look, self._life_signs.leave,
         )  # fmt: skip
         for part in parts:
             await _one(part)

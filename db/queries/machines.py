@@ -5,11 +5,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
+from db.columns import from_microseconds, to_microseconds
 from db.engine.store import Store
-from db.records import CONFIG_VERSION, FLEET, FleetSettingsRow, MachineRow, MachineSettingsRow, in_members, record
+from db.records import (
+    CONFIG_VERSION,
+    FLEET,
+    CounterRow,
+    FleetSettingsRow,
+    MachineRow,
+    MachineSettingsRow,
+    in_members,
+    record,
+)
 from db.schema import counters, events, fleet_config, machine_configs
 from db.schema import reverse_vending_machines as machines
 
@@ -102,3 +113,17 @@ async def newest_settings(store: Store) -> int:
     """0 before the first write."""
     row = await store.fetch_one(_NEWEST_SETTINGS)
     return 0 if row is None else int(row["value"])
+
+
+_ALIVE: Final = "hub_alive"
+_ALIVE_AT: Final = sa.select(counters.c.value).where(counters.c.name == _ALIVE)
+
+
+async def alive_at(store: Store) -> datetime | None:
+    """When a hub of this database last left a sign of life."""
+    row = await store.fetch_one(_ALIVE_AT, {})
+    return None if row is None else from_microseconds(row["value"])
+
+
+def life_sign(at: datetime) -> CounterRow:
+    return CounterRow(name=_ALIVE, value=to_microseconds(at))

@@ -26,7 +26,7 @@ from hub.model.changes import Change, Drop, EventHappened, Observed, Patch, Put,
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT, Lasting, Machine
-from hub.model.presence import SILENT, judge_readings, lasting
+from hub.model.presence import SILENT, START_QUIET_S, judge_readings, lasting
 from protocol.messages import Sample
 
 SIGNS_OF_LIFE_S = 2.5 * 300
@@ -55,6 +55,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     fleet.apply_all([Put(command) for command in await commands.pending_commands(store)])
     fleet.apply_all([Put(session) for session in await remote_sessions.open_sessions(store)])
     fleet.apply_all([Put(backup) for backup in await backups.newest_of_each(store)])
+    _until_the_end(fleet, await machines.alive_at(store))
     for rvm_id in was_live(fleet) | _silent(fleet):
         machine = fleet.machines[rvm_id]
         # That a command was sent is recorded a moment later: a hub that was killed in that moment did not say so.
@@ -70,6 +71,15 @@ def was_live(fleet: Fleet) -> frozenset[int]:
     newest = max(seen.values(), default=None)
     signs = {i: max(SIGNS_OF_LIFE_S, 2.5 * fleet.machines[i].effective_settings.metrics_interval) for i in seen}
     return frozenset(i for i, at in seen.items() if newest is not None and (newest - at).total_seconds() <= signs[i])
+
+
+def _until_the_end(fleet: Fleet, alive_at: datetime | None) -> None:
+    """A machine that was linked when the last life ended was there at that life's last sign, however long before it
+    had sent something to store. Machines without a link keep the time of their last upload."""
+    for rvm_id in was_live(fleet) if alive_at is not None else ():
+        machine = fleet.machines[rvm_id]
+        if machine.row.connection_epoch and (machine.last_seen_at is None or machine.last_seen_at < alive_at):
+            machine.seen_at = alive_at
 
 
 async def _look_back(store: Store, fleet: Fleet) -> None:
@@ -119,6 +129,28 @@ def _sample(row: SampleRow) -> Sample:
         power_w=row.power_w,
         throttled=row.throttled,
     )
+
+
+LIFE_SIGN_S: Final = 10.0
+"""How exactly a later life knows until when this one had its machines."""
+
+
+class LifeSigns:
+    """Begins after the first minute: until then what the life before had may still be taken for connected."""
+
+    def __init__(
+        self, announce: Announcer, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._announce = announce
+        self._clock = clock
+        self._monotonic = monotonic
+        self._due = monotonic() + START_QUIET_S
+
+    async def leave(self) -> None:
+        """Raises StoreError; the next turn tries again."""
+        if self._monotonic() >= self._due:
+            await self._announce(Put(machines.life_sign(self._clock()), over=("value",)))
+            self._due = self._monotonic() + LIFE_SIGN_S
 
 
 ROWS_AT_ONCE: Final = 500

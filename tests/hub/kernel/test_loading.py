@@ -1,17 +1,23 @@
-"""What a new life of the hub finds in the kept samples: since when a reading is beyond its limit."""
+"""What a new life of the hub finds of the last one: since when readings are beyond their limits, until when machines
+were there."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from db.engine.row_writes import insert
 from db.engine.store import Store
+from db.queries import machines
 from hub.kernel import loading
 from hub.model.machine import Machine
-from hub.model.presence import RELEASE_S, counting
+from hub.model.presence import RELEASE_S, START_QUIET_S, counting
 from protocol.configuration import defaults
-from tests.support.database_rows import add_machine, after, open_boot, sample
+from tests.support.database_rows import add_machine, after, machine, open_boot, sample
+from tests.support.engine_life import engine_life
 
 DAY_S, HOT, WARM = 86400, 85.0, 79.0
 EVERY_S = 30
@@ -76,3 +82,48 @@ async def test_only_so_many_machines_are_looked_at(store: Store, monkeypatch: py
         began.append(rvm_id)
     found = [dict(counting((await loaded(store, rvm_id)).lasting)).get("temperature") for rvm_id in began]
     assert found == [after(0), after(600)], "of the other one the newest sample is the beginning"
+
+
+LINKED: dict[str, Any] = {"connection_epoch": 3, "close_reason": None}
+
+
+@pytest.mark.parametrize(
+    ("members", "seen_s", "sign_s", "found_s"),
+    [
+        (LINKED, 0, 290, 290),
+        (LINKED, 0, None, 0),
+        (LINKED, 300, 290, 300),
+        (LINKED | {"close_reason": "lost"}, 0, 290, 0),
+        (LINKED | {"connection_epoch": 0}, 0, 290, 0),
+    ],
+    ids=["linked", "no sign yet", "seen after it", "gone before", "by REST alone"],
+)
+async def test_a_machine_was_there_until_the_last_life_ended(
+    store: Store, members: dict[str, Any], seen_s: int, sign_s: int | None, found_s: int
+) -> None:
+    await store.write(machine("there", last_seen_at=after(seen_s), **members))
+    await store.write(machine("other", last_seen_at=after(300), connection_epoch=1))
+    if sign_s is not None:
+        await store.write(insert(machines.life_sign(after(sign_s)), over=("value",)))
+    assert (await loaded(store, 1)).last_seen_at == after(found_s)
+
+
+async def test_who_was_gone_long_before_the_end_stays_gone(store: Store) -> None:
+    await store.write(machine("gone", last_seen_at=after(0), **LINKED))
+    await store.write(machine("other", last_seen_at=after(DAY_S), connection_epoch=1))
+    await store.write(insert(machines.life_sign(after(DAY_S)), over=("value",)))
+    assert (await loaded(store, 1)).last_seen_at == after(0)
+
+
+async def test_a_life_leaves_its_sign_after_its_first_minute_and_the_next_one_reads_it(
+    tmp_path: Path, database_url: str
+) -> None:
+    second = 0.0
+    async with engine_life(tmp_path, database_url) as (engine, _):
+        signs = loading.LifeSigns(engine.announce, lambda: after(second), lambda: second)
+        read = []
+        for at in (0.0, START_QUIET_S - 1, START_QUIET_S, START_QUIET_S + 1, START_QUIET_S + loading.LIFE_SIGN_S):
+            second = at
+            await signs.leave()
+            read.append(await machines.alive_at(engine.store))
+    assert read == [None, None, after(60), after(60), after(70)]
