@@ -87,8 +87,7 @@ async def _fleet(visit: Visit) -> Response:
 
 async def done_now(visit: Visit) -> status_service.AskedStatus | None:
     """The status that the address says was just asked for."""
-    command_id = visit.request.query_params.get("done", "")
-    return await status_service.asked(visit.call(), command_id) if command_id else None
+    return await status_service.asked(visit.call(), visit.request.query_params.get("done", ""))
 
 
 def undone_now(visit: Visit) -> str:
