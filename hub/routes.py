@@ -42,7 +42,6 @@ from hub.remote import service as remote_service
 from hub.remote.recordings import api as recordings
 from hub.remote.recordings import page as recording_page
 from hub.status import api as status
-from hub.status import page as status_page
 from hub.system import api as system
 from hub.system import page as system_page
 from hub.timezone import api as timezone
@@ -156,7 +155,7 @@ def page_routes() -> list[BaseRoute]:
         ("/jobs/{command_id}/parts", WebPage(drawn(OF_JOB), cost=OF_PARTS)),
         ("/jobs/{command_id}/cancel", WebPage(commands_page.to_job, commands_page.cancel_job)),
         ("/bulk", WebPage(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
-        ("/bulk/undo", WebPage(home, status_page.undo_many)),
+        ("/bulk/undo", WebPage(home, tab.undo_many)),
         ("/events", WebPage(events_page.show_events)),
         ("/events/lines", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),

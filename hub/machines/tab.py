@@ -19,6 +19,7 @@ from hub.machines import api
 from hub.model import actors, views
 from hub.model.access import ACTIONS, role_needed
 from hub.model.machine import Machine
+from hub.status import service as status_service
 from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem
 from hub.web.shell.page import Visit, go, who
@@ -81,6 +82,19 @@ async def release(visit: Visit) -> Response:
         if refused.kind != "conflict":
             raise
     return go(f"/machines/{found.id}")
+
+
+async def undo_many(visit: Visit) -> Response:
+    """`/bulk/undo`: take back what many machines were just asked for."""
+    permit(visit.user, "command.send")
+    group = visit.form.get("group", "")
+    data = await status_service.take_back_group(visit.call(), group)
+    asked = [row["command"] for row in data["results"] if row["command"] is not None]
+    again = any(command["group_id"] == data["group_id"] for command in asked)
+    return visit.render(
+        "bulk.html", key="undo", machines=data["results"], refused=cards.refusals(visit, data), fault="",
+        group=data["group_id"] if again else group, can_undo=False,
+    )  # fmt: skip
 
 
 def zone_of(reader: Reader, found: Machine) -> str:
