@@ -76,7 +76,9 @@ def was_live(fleet: Fleet) -> frozenset[int]:
 def _until_the_end(fleet: Fleet, alive_at: datetime | None) -> None:
     """A machine that was linked when the last life ended was there at that life's last sign, however long before it
     had sent something to store. Machines without a link keep the time of their last upload."""
-    for rvm_id in was_live(fleet) if alive_at is not None else ():
+    if alive_at is None:
+        return
+    for rvm_id in was_live(fleet):
         machine = fleet.machines[rvm_id]
         if machine.row.connection_epoch and (machine.last_seen_at is None or machine.last_seen_at < alive_at):
             machine.seen_at = alive_at

@@ -197,7 +197,7 @@ def test_a_machine_in_error_before_0012_has_been_so_since_its_status(
     def put(connection: sa.Connection) -> None:
         table = sa.Table("reverse_vending_machines", sa.MetaData(), autoload_with=connection)
         row = {"capacity": 0, "status_by": "system", "simulated": False, "connection_epoch": 0, "config_version": 0}
-        times = dict.fromkeys(("status_since", "created_at", "updated_at"), AT)
+        times: dict[str, Any] = dict.fromkeys(("status_since", "created_at", "updated_at"), AT)
         if connection.dialect.name == "sqlite":
             times = {name: to_microseconds(at) for name, at in times.items()}
         for number, (status, special) in enumerate(BEFORE_0012, 1):
