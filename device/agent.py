@@ -60,6 +60,7 @@ __all__ = ["Agent", "AlreadyRunningError", "run"]
 
 GOODBYE_S: Final = 2.0
 FLUSH_S: Final = 2.0
+ADOPT_S: Final = 5.0
 
 
 async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], stop: asyncio.Event) -> None:
@@ -206,6 +207,7 @@ class Agent:
         self._uploader.went_live.set()
         handlers = LinkHandlers(self._router.offer, self._sampler.watch, self._error_received, self._config_received)
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, handlers)
+        await self._adopt(welcome.authority)
         self._link, self._duties, self._is_new_link = link, duties, True
         try:
             self._sampler.watch(welcome.live_interval)
@@ -216,6 +218,22 @@ class Agent:
             self.remote_access.link_is_lost()
             self._sampler.watch(0.0)
             link.abort()
+
+    async def _adopt(self, authority: str | None) -> None:
+        """Of a machine that pins one; a refusal leaves everything as it is."""
+        trust = self._settings.hub_trust
+        if authority is None or not trust.authorities:
+            return
+        thread = WorkerThread("authority")
+        try:
+            adopted = await thread.call(tls.adopt, trust, self._settings.base_url, authority, ADOPT_S)
+        except OSError as error:
+            self._log("authority_refused", why=error)
+        else:
+            if adopted is not None:
+                self._log("authority_adopted", fingerprints=", ".join(each[:16] for each in adopted.fingerprints))
+        finally:
+            thread.stop()
 
     def _hello(self) -> m.Hello:
         state = self._keeper.state

@@ -18,6 +18,8 @@ MAX_ERROR_TEXT: Final = 1000
 """Characters of the message of an `error`; longer explanations are cut."""
 MAX_NAME: Final = 100
 """Characters of a name, code, id or key."""
+MAX_AUTHORITY: Final = 16 * 1024
+"""Characters of PEM in `welcome`: eight certificates of the usual kind."""
 MAX_HARDWARE_BYTES: Final = 8 * 1024
 """Of `hardware` as JSON; a larger one is left out, and an `error` says so. Ours leave out what does not fit."""
 MAX_RESULT_BYTES: Final = 8 * 1024

@@ -209,14 +209,19 @@ class Bye(msgspec.Struct, kw_only=True, tag="bye"):
 # --- hub to machine -------------------------------------------------------------------------------------------------
 
 
-class Welcome(msgspec.Struct, kw_only=True, tag="welcome"):
-    """The answer to `hello`; the link is live from here on."""
+class Welcome(msgspec.Struct, kw_only=True, tag="welcome", omit_defaults=True):
+    """The answer to `hello`; the link is live from here on.
+
+    `authority`: the certificates (PEM) of the hub's private authorities, when a machine that pins one reported others
+    in `hardware.hub_tls.authorities`. It trusts them instead, once a connection of its own was verified by them.
+    """
 
     session_id: kinds.Name
     time: kinds.Timestamp
     protocol: kinds.Version
     config: Configuration
     live_interval: kinds.Seconds
+    authority: Annotated[str, msgspec.Meta(max_length=limits.MAX_AUTHORITY)] | None = None
 
 
 class MetricsAck(msgspec.Struct, kw_only=True, tag="metrics_ack"):

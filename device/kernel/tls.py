@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 import time
 from datetime import datetime, timezone
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from certs.bundle import AuthorityFileError, Bundle, parse_bundle, read_bundle
+from device.kernel import state_file
 
 WRITTEN: Final = datetime(2026, 11, 1, tzinfo=timezone.utc).timestamp()
 _NO_CHECK_TIME: Final = 0x200000
@@ -38,6 +40,13 @@ def context(authorities: str = "") -> ssl.SSLContext:
     return made
 
 
+class AdoptedAuthority(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts while the machine's own file holds `instead_of`."""
+
+    instead_of: str
+    pem: str
+
+
 class HubTrust(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whom a machine takes for its hub, and how it proves itself: paths of PEM files, "" for none. Read for each
     connection, so that an exchanged file counts."""
@@ -45,6 +54,8 @@ class HubTrust(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     authorities: str = ""
     certificate: str = ""
     key: str = ""
+    adopted: str = ""
+    """In the state folder: authorities that the hub gave instead of that file's (`adopt`)."""
 
     @property
     def mode(self) -> str:
@@ -52,18 +63,44 @@ class HubTrust(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def bundle(self) -> Bundle | None:
         """None: the system's authorities. Raises AuthorityFileError."""
-        return read_bundle(Path(self.authorities)) if self.authorities else None
+        if not self.authorities:
+            return None
+        own = read_bundle(Path(self.authorities))
+        kept = state_file.read_value(Path(self.adopted), AdoptedAuthority) if self.adopted else None
+        # Whoever writes another file means it: what was given instead of the former one is over.
+        return own if kept is None or kept.instead_of != own.pem else parse_bundle(kept.pem)
 
-    def context(self) -> ssl.SSLContext:
-        """Raises OSError (ssl.SSLError is one): never a context that trusts more than the files say."""
+    def context(self, instead: str = "") -> ssl.SSLContext:
+        """`instead`: authorities (PEM) in place of the files'. Raises OSError (ssl.SSLError is one): never a context
+        that trusts more than the files say."""
         try:
-            pinned = self.bundle()
+            pinned = None if instead else self.bundle()
         except AuthorityFileError as wrong:
             raise OSError(f"hub_ca: {wrong}") from wrong
-        made = context(pinned.pem if pinned else "")
+        made = context(instead or (pinned.pem if pinned else ""))
         if self.certificate:
             made.load_cert_chain(self.certificate, self.key, lambda: "")  # never asks at a terminal
         return made
+
+
+def adopt(trust: HubTrust, base_url: str, pem: str, timeout: float) -> Bundle | None:
+    """Trust these authorities from the hub instead of the pinned ones, once they verify the hub itself; None: they are
+    trusted already. Blocks. Raises OSError, and changes nothing then."""
+    try:
+        own, wanted, held = read_bundle(Path(trust.authorities)), parse_bundle(pem), trust.bundle()
+    except AuthorityFileError as wrong:
+        raise OSError(f"the hub's authority: {wrong}") from wrong
+    if wanted == held:
+        return None
+    parts = urlsplit(base_url)
+    made = HubTrust(certificate=trust.certificate, key=trust.key).context(wanted.pem)
+    with (
+        socket.create_connection((parts.hostname or "", parts.port or 443), timeout) as raw,
+        made.wrap_socket(raw, server_hostname=parts.hostname),
+    ):
+        """Verified: a wrong one would lock this machine out."""
+    state_file.write_value(Path(trust.adopted), AdoptedAuthority(instead_of=own.pem, pem=wanted.pem))
+    return wanted
 
 
 NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})

@@ -27,6 +27,8 @@ __all__ = ["AgentSettings", "AgentSettingsError", "exposed", "load", "nearest", 
 
 SECRET_MODE_MASK: Final = 0o077
 LEAST_KEY_LENGTH: Final = 16
+ADOPTED: Final = "hub_authority"
+"""In the state folder: the authorities that the hub gave instead of those in `hub_ca`."""
 _PLACEHOLDERS: Final = ("changeme", "your-", "your_", "<", "example", "placeholder", "xxxx")
 
 
@@ -84,8 +86,9 @@ class AgentSettings:
     @property
     def hub_trust(self) -> HubTrust:
         return HubTrust(
-            authorities=self._beside("hub_ca"), certificate=self._beside("client_cert"), key=self._beside("client_key")
-        )
+            authorities=self._beside("hub_ca"), certificate=self._beside("client_cert"),
+            key=self._beside("client_key"), adopted=str(self.state_dir / ADOPTED),
+        )  # fmt: skip
 
     def _beside(self, key: str) -> str:
         """A path is relative to the configuration file; "": none."""

@@ -26,6 +26,7 @@ from hub.model.budgets import LINK, Cost
 from hub.model.changes import Patch
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
+from hub.server.tls import HubTls
 from hub.server.websocket_protocol import CONTACT, LastContact
 from hub.web.auth.identify import address_of, certificate_fault, machine_by_key, note_certificate_fault
 from hub.web.auth.limits import PendingSocket
@@ -236,6 +237,7 @@ class _LinkSocket:
                 protocol=PROTOCOL_VERSION,
                 config=effective_settings.wire(machine.effective_settings),
                 live_interval=interval,
+                authority=context[HubTls].offer(hello.hardware),
             )
         )
         context[Links].observer.linked(machine, interval)

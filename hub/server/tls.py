@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import anyio
 
@@ -20,6 +20,7 @@ from certs.bundle import AuthorityFileError, Bundle, read_bundle
 from certs.secret_file import SecretFileError, look_at
 from certs.signing import MACHINE_URN
 from hub.settings import Settings
+from protocol.limits import MAX_AUTHORITY
 
 logger = logging.getLogger("myrvm.tls")
 
@@ -80,6 +81,13 @@ class HubTls:
             return ""
         return "certificate_very_soon" if left <= VERY_SOON else "certificate_soon"
 
+    def offer(self, hardware: Mapping[str, Any] | None) -> str | None:
+        """The authority (PEM) for a machine that pins others; None: it has this one, or pins none."""
+        has = pinned_by(hardware)
+        if self.authority is None or has is None or len(self.authority.pem) > MAX_AUTHORITY:
+            return None
+        return None if has == list(self.authority.fingerprints) else self.authority.pem
+
     def look(self) -> bool:
         """Take changed files over; True when they are in use now. Nothing changes when they are wrong."""
         marks = self._look_at_files()
@@ -135,6 +143,15 @@ class HubTls:
         except (AuthorityFileError, SecretFileError, signing.SigningError) as wrong:
             raise OSError(str(wrong)) from wrong
         self.authority, self._loaded = bundle, loaded
+
+
+def pinned_by(hardware: Mapping[str, Any] | None) -> list[Any] | None:
+    """The fingerprints of authorities that a machine reported to pin; None: it pins none."""
+    reported = (hardware or {}).get("hub_tls")
+    if not isinstance(reported, dict) or reported.get("mode") != "pinned":
+        return None
+    has = reported.get("authorities")
+    return has if isinstance(has, list) else []
 
 
 def client_machine(transport: asyncio.BaseTransport) -> str | None:

@@ -10,9 +10,10 @@ import msgspec
 
 from hub.backups.keeper import GIB, BackupKeeper
 from hub.backups.rules import keep
+from hub.kernel.context import HubContext
 from hub.links.links import Links
 from hub.model.views import rfc3339
-from hub.server.tls import HubTls
+from hub.server.tls import HubTls, pinned_by
 from hub.system import rules
 from hub.system.rules import SystemFacts
 from hub.system.service import HubLoad, look_at_disk, size_of
@@ -96,6 +97,15 @@ class AuthorityReport(msgspec.Struct):
     fingerprints: list[str]
 
 
+class AuthorityUse(msgspec.Struct):
+    """Of the machines that pin an authority of the hub, how many trust exactly its present ones. Before an exchange
+    goes on, all should."""
+
+    fingerprints: list[str]
+    pinned: int
+    current: int
+
+
 class SystemReport(msgspec.Struct):
     """`warnings` are codes, worst first: database_away, certificate_expired, certificate_refused,
     certificate_very_soon, certificate_soon, disk_low, queue_long, lagging, backups_full, never_backed_up,
@@ -112,6 +122,7 @@ class SystemReport(msgspec.Struct):
     backups: BackupQuota
     recordings_mib_per_machine: int
     certificate: HubCertificate | None
+    authority: AuthorityUse | None
     warnings: list[str]
 
 
@@ -164,8 +175,18 @@ async def report(call: Call) -> dict[str, Any]:
             "names": list(served.names), "issuer": served.issuer, "not_after": rfc3339(served.not_after),
             "fingerprint": served.fingerprint, "refused": tls.refused,
         },
+        "authority": _authority_use(context),
         "warnings": rules.warnings(facts, call.now),
     }  # fmt: skip
+
+
+def _authority_use(context: HubContext) -> dict[str, Any] | None:
+    bundle = context[HubTls].authority
+    if bundle is None:
+        return None
+    has = [pinned for one in context.fleet.machines.values() if (pinned := pinned_by(one.row.hardware)) is not None]
+    wanted = list(bundle.fingerprints)
+    return {"fingerprints": wanted, "pinned": len(has), "current": has.count(wanted)}
 
 
 async def show_authority(call: Call) -> Answer:

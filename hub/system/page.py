@@ -75,17 +75,20 @@ def _facts(visit: Visit, found: Mapping[str, Any]) -> list[tuple[str, list[tuple
             (t("system.quota"), r.amount(quota["quota_bytes"]) if quota["quota_bytes"] else t("system.no_quota")),
             (t("system.recordings"), t("system.per_machine", size=recordings)),
         ]),
-        *([] if found["certificate"] is None else [("tls", _certificate(visit, found["certificate"]))]),
+        *([] if found["certificate"] is None else [("tls", _certificate(visit, found))]),
         ("hub", [(t("system.version"), found["version"]), (t("system.started"), ago(found["started_at"]))]),
     ]  # fmt: skip
 
 
-def _certificate(visit: Visit, certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
-    t = visit.reader.t
+def _certificate(visit: Visit, found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    t, certificate, use = visit.reader.t, found["certificate"], found["authority"]
     shown = [
         (t("system.tls.names"), ", ".join(certificate["names"])),
         (t("system.tls.until"), visit.reader.moment(epoch_ms(parse(certificate["not_after"])))),
         (t("system.tls.issuer"), certificate["issuer"]),
         (t("system.tls.fingerprint"), certificate["fingerprint"][:16]),
     ]
+    if use is not None:
+        current, pinned = (visit.reader.number(use[name]) for name in ("current", "pinned"))
+        shown.append((t("system.tls.machines"), t("system.of", part=current, whole=pinned)))
     return [*shown, (t("system.tls.refused"), certificate["refused"])] if certificate["refused"] else shown
