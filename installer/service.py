@@ -18,6 +18,7 @@ WANTED_BY: Final = {
     ".socket": "sockets.target",
     ".timer": "timers.target",
 }
+_STAMPS: Final = Path("/var/lib/systemd/timers")
 _MOVING: Final = frozenset({"active", "activating", "deactivating", "reloading"})
 READY_S: Final = 330.0
 """systemd's own time limit for a start ends it before."""
@@ -57,8 +58,9 @@ def wants_folders(names: list[str]) -> list[Path]:
 
 
 def traces(names: list[str]) -> list[Path]:
-    """All that `linked` and `enabled` make."""
-    return [path for name in names for path in (*UNITS.glob(f"*.wants/{name}"), UNITS / name)]
+    """All that `linked` and `enabled` make, and what systemd notes of a timer."""
+    made = [path for name in names for path in (*UNITS.glob(f"*.wants/{name}"), UNITS / name)]
+    return made + [_STAMPS / f"stamp-{name}" for name in names if name.endswith(".timer")]
 
 
 def reload(names: list[str]) -> Step:
