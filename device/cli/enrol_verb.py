@@ -18,6 +18,7 @@ from device.cli.exit_codes import BAD_CONFIGURATION, CTRL_C, FAILED, OK, WAITING
 from device.cli.settings_verb import settings_sentence
 from device.enrolment.rules import PendingEnrolment
 from device.enrolment.service import EnrolmentAnswer, HasKeyError, MachineEnrolment, NoCodeError, NotJsonError, new_key
+from device.kernel import tls
 from device.settings import AgentSettings, AgentSettingsError, load
 from protocol import enrolment
 from texts.catalogue import Texts
@@ -31,6 +32,7 @@ def add_enrol_arguments(action: argparse.ArgumentParser, texts: Texts) -> None:
     action.add_argument("--code", metavar="-", help=texts("cli_enrol_code"))
     action.add_argument("--code-file", type=Path, metavar="FILE", help=texts("cli_enrol_code_file"))
     action.add_argument("--wait", type=float, metavar="SECONDS", help=texts("cli_enrol_wait"))
+    action.add_argument("--authority", metavar="SHA256", help=texts("cli_enrol_authority"))
     action.add_argument("--again", action="store_true", help=texts("cli_enrol_again"))
     action.add_argument("--allow-plain-http", action="store_true", help=texts("cli_enrol_plain"))
 
@@ -94,9 +96,11 @@ class _Run:
     def run(self) -> int:
         pending = self._begin()
         settings = _settings(self._environ, self._hub, pending.key, plain_http=self._arguments.allow_plain_http)
+        authority = self._authority(settings)
         client = ApiClient(
             settings.base_url, "", 0, timeout=settings.number("connection_timeout"),
             attempts=int(settings.number("retry_attempts")), retry_delay=settings.number("retry_delay"),
+            tls_context=lambda: tls.context(authority),
         )  # fmt: skip
         try:
             standing = self._until_decided(client, pending)
@@ -109,10 +113,21 @@ class _Run:
             return self._result(standing, WRONG_USAGE, "enrol_rejected")
         plain = self._arguments.allow_plain_http and settings.base_url.startswith("http:")
         try:
-            self._machine.finish(pending, standing.device_id, plain_http=plain)
+            self._machine.finish(pending, standing.device_id, plain_http=plain, authority=authority)
         except NotJsonError as error:
             raise self._ended("enrol_not_json", BAD_CONFIGURATION) from error
         return self._result(standing, OK, "enrol_done")
+
+    def _authority(self, settings: AgentSettings) -> str:
+        """Of the hub alone (PEM), before anything else is sent; "" for one that the system knows."""
+        wanted = self._arguments.authority
+        if wanted is None:
+            return ""
+        try:
+            return tls.fetch_authority(settings.base_url, wanted, settings.number("connection_timeout"))
+        except OSError as error:
+            sentence = self._texts("enrol_authority", url=self._hub, why=error)
+            raise _EndedError(self._complain("enrol_authority", FAILED, sentence)) from error
 
     def _begin(self) -> PendingEnrolment:
         code = self._code()

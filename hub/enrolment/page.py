@@ -20,6 +20,7 @@ from hub.machines import rules as machine_rules
 from hub.model.actors import row_id
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms
+from hub.server.tls import HubTls
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets
@@ -55,6 +56,9 @@ def _shown_code(visit: Visit, code: str | None) -> dict[str, Any]:
     here = addresses.names_this_computer(urlsplit(address).hostname or "")
     plain = address.startswith("http://") and not here
     words = f"printf '%s\\n' {code} | python3 run_device.py enrol {address} --code -"
+    own = visit.context[HubTls].authority
+    if own is not None and address.startswith("https://"):
+        words += f" --authority {own.fingerprints[0]}"
     return {
         "code": code, "command": f"{words}{' --allow-plain-http' if plain else ''}" if code else "",
         "here_only": here, "plain_http": plain, "address": address,

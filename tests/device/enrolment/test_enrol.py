@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -15,11 +16,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from certs.bundle import read_bundle
 from device.cli.main import main
 from device.enrolment import service
 from device.settings import load
 from hub.model.credentials import recognise
 from protocol.enrolment import fingerprint, key_hash
+from tests.support.certificates import TestAuthority
 from tests.support.door_agent import DoorAgent
 from tests.support.forked_hub import forked_hub
 from tests.support.hub_people import MachineKey
@@ -52,6 +55,7 @@ def counted(original, after):
 state_file.write_bytes = counted(counted(state_file.write_bytes, False), True)
 ApiClient.enrol = counted(counted(ApiClient.enrol, False), True)
 service.MachineEnrolment.drop = counted(counted(service.MachineEnrolment.drop, False), True)
+from certs.bundle import read_bundle
 from device.cli.main import main
 sys.exit(main(sys.argv[3:], {}))
 """
@@ -159,6 +163,33 @@ async def test_a_used_code_is_refused_with_the_fix(hub: HubProcess, tmp_path: Pa
     assert "Make a new one" in errors
     again = await new_code(hub, approval="at_once")
     assert (await enrol(hub, tmp_path / "two" / "machine.json", again))[0] == 0
+
+
+async def test_a_hub_with_its_own_authority_is_proven_first_and_pinned(tmp_path: Path) -> None:
+    """And a stranger with another one gets neither code nor key."""
+    own, stranger = TestAuthority(tmp_path / "own"), TestAuthority(tmp_path / "other")
+    pem = own.hub()
+    async with forked_hub(tmp_path, tls_cert=pem, tls_key=pem, tls_authority=own.crt) as hub:
+        trust = ssl.create_default_context(cafile=str(own.crt))
+        headers = {"Authorization": f"Bearer {hub.admin.session}"}
+        async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=trust, trust_env=False) as admin:
+            made = await admin.post("/api/v2/enrolment-codes", json={"approval": "at_once"})
+            code = str(made.json()["data"]["code"])
+            config = tmp_path / "board" / "machine.json"
+            ended, _, errors = await enrol(hub, config, code)
+            assert (ended, "cannot be reached" in errors) == (1, True), errors
+            wrong = read_bundle(stranger.crt).fingerprints[0]
+            ended, _, errors = await enrol(hub, config, None, "--authority", wrong)
+            assert (ended, "nothing was sent" in errors) == (1, True), errors
+            (usable,) = (await admin.get("/api/v2/enrolment-codes")).json()["data"]
+            assert usable["used"] == 0
+            ended, _, errors = await enrol(hub, config, None, "--authority", read_bundle(own.crt).fingerprints[0])
+            assert ended == 0, errors
+        settings = load(config, {})
+        assert config.with_name("hub_ca.pem").read_bytes() == own.pem
+        async with httpx.AsyncClient(verify=settings.hub_trust.context(), trust_env=False) as machine:
+            asked = {"Authorization": f"Bearer {settings.api_token}"}
+            assert (await machine.get(f"{hub.url}/api/v2/rvms", headers=asked)).status_code == 200
 
 
 def verb(*words: str, environ: dict[str, str] | None = None) -> int:
