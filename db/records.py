@@ -153,6 +153,14 @@ class UserMachineRow(TableRow, frozen=True, kw_only=True):
     rvm_id: int
 
 
+class UserTagRow(TableRow, frozen=True, kw_only=True):
+    """A technician's machines are also those that have this tag now."""
+
+    TABLE: ClassVar[str] = "user_tags"
+    user_id: int
+    tag: str
+
+
 class TokenRow(TableRow, frozen=True, kw_only=True):
     TABLE: ClassVar[str] = "tokens"
     id: int = 0

@@ -28,7 +28,7 @@ __all__ = [
     "fleet_config", "machine_boots", "machine_configs",
     "metadata", "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "sessions",
     "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs", "tokens",
-    "user_machines", "users",
+    "user_machines", "user_tags", "users",
 ]  # fmt: skip
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
@@ -237,6 +237,13 @@ user_machines = sa.Table(
     metadata,
     sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("rvm_id", sa.ForeignKey("reverse_vending_machines.id", ondelete="CASCADE"), primary_key=True),
+)
+
+user_tags = sa.Table(
+    "user_tags",
+    metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("tag", sa.String(100), primary_key=True),
 )
 
 tokens = sa.Table(

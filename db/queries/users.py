@@ -1,38 +1,51 @@
-"""Queries on `users` and technicians' machines. Sees password hashes only."""
+"""Queries on `users`, technicians' machines and their tags. Sees password hashes only."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from db.engine.store import Store
 from db.records import UserRow
-from db.schema import user_machines, users
+from db.schema import reverse_vending_machines, user_machines, user_tags, users
 
 _ALL = sa.select(users).order_by(users.c.id)
 _ALL_OWNED = sa.select(user_machines)
+_ALL_TAGS = sa.select(user_tags)
 _BY_ID = sa.select(users).where(users.c.id == sa.bindparam("key"))
 _BY_EMAIL = (
     sa.select(users).where(users.c.email.in_([sa.bindparam("key"), sa.bindparam("key_apart")])).order_by(users.c.id)
 )
 _OWNED = sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == sa.bindparam("key"))
+_TAGS = sa.select(user_tags.c.tag).where(user_tags.c.user_id == sa.bindparam("key"))
+_TAGGED = sa.select(reverse_vending_machines.c.id, reverse_vending_machines.c.tags).where(
+    reverse_vending_machines.c.tags.is_not(None)
+)
+
+_Tagged = Sequence[tuple[int, frozenset[str]]]
 
 
 class UserWithMachines(UserRow, frozen=True, kw_only=True):
-    """`machines`: ids of a technician's own."""
+    """`machines`: ids of all that a technician reaches: those `named`, and those that have one of `tags` now."""
 
     machines: frozenset[int]
+    named: frozenset[int]
+    tags: frozenset[str]
 
 
 async def all_users(store: Store) -> list[UserWithMachines]:
     owned: dict[int, set[int]] = {}
     for row in await store.fetch_all(_ALL_OWNED):
         owned.setdefault(row["user_id"], set()).add(row["rvm_id"])
+    tags: dict[int, set[str]] = {}
+    for row in await store.fetch_all(_ALL_TAGS):
+        tags.setdefault(row["user_id"], set()).add(row["tag"])
+    tagged = await _tagged(store) if tags else []
     rows = await store.fetch_all(_ALL)
-    return [UserWithMachines(**row, machines=frozenset(owned.get(row["id"], ()))) for row in rows]
+    return [_with_machines(row, owned.get(row["id"], ()), tags.get(row["id"], ()), tagged) for row in rows]
 
 
 async def find_user(store: Store, user_id: int) -> UserWithMachines | None:
@@ -57,4 +70,17 @@ async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -
     if row is None:
         return None
     owned = await store.fetch_all(_OWNED, {"key": row["id"]})
-    return UserWithMachines(**row, machines=frozenset(machine["rvm_id"] for machine in owned))
+    tags = {each["tag"] for each in await store.fetch_all(_TAGS, {"key": row["id"]})}
+    return _with_machines(row, {each["rvm_id"] for each in owned}, tags, await _tagged(store) if tags else [])
+
+
+async def _tagged(store: Store) -> _Tagged:
+    return [(row["id"], frozenset(row["tags"])) for row in await store.fetch_all(_TAGGED)]
+
+
+def _with_machines(
+    row: Mapping[str, Any], named: Iterable[int], tags: Iterable[str], tagged: _Tagged
+) -> UserWithMachines:
+    named, tags = frozenset(named), frozenset(tags)
+    by_tag = {rvm_id for rvm_id, own in tagged if own & tags}
+    return UserWithMachines(**row, machines=named | by_tag, named=named, tags=tags)

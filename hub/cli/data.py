@@ -22,6 +22,7 @@ from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.commits import commit_alone
 from hub.model.changes import Change
+from hub.model.tags import MAX_TAGS_OF_USER, normalised
 from hub.people import rules
 from hub.settings import Settings, SettingsError
 from hub.web.http import validation
@@ -154,6 +155,13 @@ def name(text: str) -> str:
 
 def location(text: str | None) -> str | None:
     return None if text is None else _checked(text.strip(), validation.Note, "name.bad")
+
+
+def tags_of_user(given: list[str]) -> frozenset[str]:
+    found = frozenset(_checked(normalised(tag), validation.Tag, "tag.bad") for tag in given)
+    if len(found) > MAX_TAGS_OF_USER:
+        raise CliError(Exit.USAGE, "too_many_tags", sentence("tags.many", most=MAX_TAGS_OF_USER))
+    return found
 
 
 def device_id(text: str | None) -> str | None:

@@ -141,6 +141,7 @@ def _own(verb: Parser) -> None:
     verb.add_argument("--timezone", metavar="ZONE", help=sentence("help.user.timezone"))
     verb.add_argument("--machine", metavar="MACHINE", action="append", default=[], help=sentence("help.user.machine"))
     verb.add_argument("--site", metavar="SITE", action="append", default=[], help=sentence("help.user.site"))
+    verb.add_argument("--tag", metavar="TAG", action="append", default=[], help=sentence("help.user.tag"))
 
 
 def _token(verbs: Any) -> None:

@@ -55,9 +55,7 @@ async def invitation(opened: OpenData, user: UserRow) -> SignInLink:
 async def own_machines(opened: OpenData, named: list[str], sites: list[str], role: str) -> frozenset[int] | None:
     if not named and not sites:
         return None
-    if role != "technician":
-        fix = sentence("user.not_technician.fix")
-        raise CliError(Exit.USAGE, "not_technician", sentence("user.not_technician", role=role), fix)
+    _only_technicians(role)
     found = {(await machine_named(opened, name)).id for name in named}
     rows = await all_machines(opened.store)
     for site in sites:
@@ -68,6 +66,19 @@ async def own_machines(opened: OpenData, named: list[str], sites: list[str], rol
             raise CliError(Exit.NOT_FOUND, "no_site", sentence("user.site.missing", site=site), fix)
         found |= there
     return frozenset(found)
+
+
+def own_tags(given: list[str], role: str) -> frozenset[str] | None:
+    if not given:
+        return None
+    _only_technicians(role)
+    return data.tags_of_user(given)
+
+
+def _only_technicians(role: str) -> None:
+    if role != "technician":
+        fix = sentence("user.not_technician.fix")
+        raise CliError(Exit.USAGE, "not_technician", sentence("user.not_technician", role=role), fix)
 
 
 MOST_LISTED = 10_000
@@ -85,6 +96,7 @@ async def add(wanted: argparse.Namespace) -> None:
             email=email, name=name, role=wanted.role, password_hash=password_hash, timezone=zone,
             language=wanted.language if wanted.language in LANGUAGES else None, now=now(), by=actors.SYSTEM,
             machines=await own_machines(opened, wanted.machine, wanted.site, wanted.role),
+            tags=own_tags(wanted.tag, wanted.role),
         )  # fmt: skip
         try:
             if await users.find_user_by_email(opened.store, email) is not None:
@@ -112,7 +124,8 @@ async def show_all(wanted: argparse.Namespace) -> None:
         {
             "id": row.id, "email": row.email, "name": row.name, "role": row.role,
             "disabled": row.disabled_at is not None, "has_password": row.password_hash is not None,
-            "language": row.language, "timezone": row.timezone, "machines": sorted(row.machines),
+            "language": row.language, "timezone": row.timezone, "machines": sorted(row.named),
+            "tags": sorted(row.tags), "reaches": sorted(row.machines),
             "last_sign_in_at": output.instant(row.last_sign_in_at),
         }
         for row in rows
@@ -219,14 +232,16 @@ async def edit(wanted: argparse.Namespace) -> None:
     async with open_data(settings_of(wanted), create=False) as opened:
         user = await person(opened, data.email(wanted.email))
         role = wanted.role or user.role
-        asked: frozenset[int] | None = frozenset() if wanted.no_machines else None
-        named = await own_machines(opened, wanted.machine, wanted.site, role)
-        machines = rules.machines_after(user.machines, role, asked if named is None else named)
-        await _commit(opened, user, values, machines)
+        named, tags = await own_machines(opened, wanted.machine, wanted.site, role), own_tags(wanted.tag, role)
+        if wanted.no_machines:
+            named, tags = named or frozenset(), tags or frozenset()
+        machines, tags = rules.own_after(user.named, role, named), rules.own_after(user.tags, role, tags)
+        await _commit(opened, user, values, machines, tags)
         edited = await person(opened, user.email)
     shown = {
         "id": edited.id, "email": edited.email, "name": edited.name, "role": edited.role, "language": edited.language,
-        "timezone": edited.timezone, "machines": sorted(edited.machines), "disabled": edited.disabled_at is not None,
+        "timezone": edited.timezone, "machines": sorted(edited.named), "tags": sorted(edited.tags),
+        "reaches": sorted(edited.machines), "disabled": edited.disabled_at is not None,
     }  # fmt: skip
     output.answer(wanted.json, shown, sentence("user.edited", email=edited.email))
 
@@ -245,8 +260,9 @@ def _values(wanted: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _commit(
-    opened: OpenData, user: UserWithMachines, values: dict[str, Any], machines: frozenset[int] | None
-) -> None:
+    opened: OpenData, user: UserWithMachines, values: dict[str, Any], machines: frozenset[int] | None,
+    tags: frozenset[str] | None,
+) -> None:  # fmt: skip
     if values.get("disabled_at") and user.disabled_at is not None:
         del values["disabled_at"]  # since when it is, stays
     role, disabled = values.get("role"), values.get("disabled_at") is not None
@@ -255,7 +271,8 @@ async def _commit(
     if rules.leaves_no_admin(user, len(others), role=role, disabled=disabled):
         raise _last_admin(user.email)
     goes = rules.leaves_no_admin(user, 0, role=role, disabled=disabled)
-    made = rules.edit_user(user, user.machines, values, machines, now(), actors.SYSTEM)
+    by = actors.SYSTEM
+    made = rules.edit_user(user, user.named, values, machines, now(), by, own_tags=user.tags, tags=tags)
     if not made:
         return
     try:

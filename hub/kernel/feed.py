@@ -20,7 +20,7 @@ from hub.model import changes as c
 from hub.model.access import Principal
 from hub.model.fleet import READING_MEMBERS, Fleet, Touched
 from hub.model.views import command_view, epoch_ms, event_view, machine_delta, machine_view
-from hub.people.rules import edited_user, is_token_revoked, narrows
+from hub.people.rules import edited_user, is_token_revoked, moves_reach, narrows
 
 COALESCE_S: Final = 0.25
 """Readings reach a browser in one frame each."""
@@ -211,6 +211,10 @@ class Feed:
         elif is_token_revoked(change):
             for subscription in self._subscriptions.values():
                 if subscription.principal.via == "token":
+                    subscription.hold()
+        elif moves_reach(change):
+            for subscription in self._subscriptions.values():
+                if subscription.principal.machines is not None:
                     subscription.hold()
 
     def _send_command(self, command: CommandRow | None) -> None:

@@ -10,6 +10,8 @@ MAX_TAG: Final = 32
 """Characters of one."""
 MAX_TAGS: Final = 10
 """Of one machine."""
+MAX_TAGS_OF_USER: Final = 50
+"""By which a technician has machines."""
 
 
 def normalised(tag: str) -> str:

@@ -7,13 +7,24 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from db.records import SessionRow, SignInFailureRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow
+from db.records import (
+    MachineRow,
+    SessionRow,
+    SignInFailureRow,
+    SignInLinkRow,
+    TokenRow,
+    UserMachineRow,
+    UserRow,
+    UserTagRow,
+)
 from hub.model import actors, credentials
 from hub.model.actors import Actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.credentials import Secret
+
+T = TypeVar("T")
 
 _SILENT = frozenset({"password_hash", "disabled_at"})
 """Named in an event without their value."""
@@ -21,48 +32,60 @@ _SILENT = frozenset({"password_hash", "disabled_at"})
 
 def add_user(
     *, email: str, name: str, role: str, password_hash: str | None, language: str | None, now: datetime, by: Actor,
-    machines: frozenset[int] | None = None, timezone: str | None = None,
+    machines: frozenset[int] | None = None, tags: frozenset[str] | None = None, timezone: str | None = None,
 ) -> list[Change]:  # fmt: skip
     """Without a password: they sign in by a link."""
     user = UserRow(
         email=email, name=name, role=role, password_hash=password_hash, language=language, timezone=timezone,
         created_at=now, updated_at=now,
     )  # fmt: skip
-    own = tuple(UserMachineRow(user_id=0, rvm_id=rvm_id) for rvm_id in sorted(machines or ()))
+    own = (
+        *(UserMachineRow(user_id=0, rvm_id=rvm_id) for rvm_id in sorted(machines or ())),
+        *(UserTagRow(user_id=0, tag=tag) for tag in sorted(tags or ())),
+    )
     after: dict[str, Any] = {"email": email, "name": name, "role": role}
     after |= {} if machines is None else {"machines": sorted(machines)}
+    after |= {"tags": sorted(tags)} if tags else {}
     event = EventHappened(at=now, code="user.added", actor=by, params={"email": email}, after=after)
     return [Put(user, along=own), event]
 
 
 def edit_user(
     user: UserRow, own: frozenset[int], values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime,
-    by: Actor, *, unchanged: bool = False,
+    by: Actor, *, own_tags: frozenset[str] = frozenset(), tags: frozenset[str] | None = None, unchanged: bool = False,
 ) -> list[Change]:  # fmt: skip
-    """[] when nothing changes. `machines` replaces `own`. A new password, a new role and disabling end every session
+    """[] when nothing changes. `machines` replaces `own`, `tags` `own_tags`; None keeps them. A new password, a new role and disabling end every session
     and token; a password or disabling also every open link. `unchanged`: Conflict "updated_at" once they differ from
     this."""
     new = {name: value for name, value in values.items() if value != getattr(user, name)}
-    moved = machines is not None and machines != own
-    if not new and not moved:
+    machines, tags = _moved(own, machines), _moved(own_tags, tags)
+    if not new and machines is None and tags is None:
         return []
     before, after = _before(user, new), _after(new)
     seen, must = ((("updated_at", "=", user.updated_at),), "updated_at") if unchanged else ((), "id")
     made: list[Change] = [Patch(UserRow, user.id, {**new, "updated_at": now}, where=seen, must=must)]
     if "password_hash" in new or new.get("disabled_at") is not None:
         made.append(Drop(SignInLinkRow, where=_of_user(user.id)))
-    if moved and machines is not None:
+    if machines is not None:
         before["machines"], after["machines"] = sorted(own), sorted(machines)
         made.append(Drop(UserMachineRow, where=_of_user(user.id)))
         made += [Put(UserMachineRow(user_id=user.id, rvm_id=rvm_id)) for rvm_id in sorted(machines)]
+    if tags is not None:
+        before["tags"], after["tags"] = sorted(own_tags), sorted(tags)
+        made.append(Drop(UserTagRow, where=_of_user(user.id)))
+        made += [Put(UserTagRow(user_id=user.id, tag=tag)) for tag in sorted(tags)]
     if new.get("password_hash") or new.get("disabled_at") or "role" in new:
         made += [end_sessions(user.id), revoke_tokens(user.id, now)]
     params = {"user_id": user.id, "email": user.email}
     return [*made, EventHappened(at=now, code="user.edited", actor=by, params=params, before=before, after=after)]
 
 
-def machines_after(own: frozenset[int], role: str, wanted: frozenset[int] | None) -> frozenset[int] | None:
-    """None: unchanged; who is no technician any more has none."""
+def _moved(own: frozenset[T], wanted: frozenset[T] | None) -> frozenset[T] | None:
+    return None if wanted == own else wanted
+
+
+def own_after(own: frozenset[T], role: str, wanted: frozenset[T] | None) -> frozenset[T] | None:
+    """Machines, or tags. None: unchanged; who is no technician any more has none."""
     if wanted is None and role != "technician" and own:
         return frozenset()
     return wanted
@@ -154,7 +177,15 @@ def edited_user(change: Change) -> int | None:
         return _user_in(change)
     if isinstance(change, Drop) and change.of is UserRow:
         return int(change.key)
-    return _user_in(change) if isinstance(change, Drop) and change.of in (SessionRow, UserMachineRow) else None
+    theirs = (SessionRow, UserMachineRow, UserTagRow)
+    return _user_in(change) if isinstance(change, Drop) and change.of in theirs else None
+
+
+def moves_reach(change: Change) -> bool:
+    """Whether a machine's tags may give it to technicians, or take it from them."""
+    if isinstance(change, Put):
+        return isinstance(change.row, MachineRow) and bool(change.row.tags)
+    return isinstance(change, Patch) and change.of is MachineRow and "tags" in change.values
 
 
 def narrows(change: Change) -> bool:

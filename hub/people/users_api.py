@@ -14,12 +14,24 @@ from db.records import SignInFailureRow, UserRow
 from hub.model import views
 from hub.model.actors import row_id
 from hub.model.changes import Change, put_rows
+from hub.model.tags import tags_of
 from hub.people import rules
 from hub.web.api.headers import IF_MATCH_PARAMETER, stale, tagged, version_expected
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.state import AuthState
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Instant, Language, Note, Password, Theme, Title, UserRole, Zone
+from hub.web.http.validation import (
+    Email,
+    Instant,
+    Language,
+    Note,
+    Password,
+    TagsOfUser,
+    Theme,
+    Title,
+    UserRole,
+    Zone,
+)
 from protocol.zones import is_zone
 
 
@@ -42,7 +54,8 @@ Sites = Annotated[list[Note], msgspec.Meta(max_length=100)]
 
 
 class User(msgspec.Struct):
-    """`machines`: a technician's own. `timezone` null: times are read where the machine stands. `locked_until`:
+    """`machines`: a technician's by name; `tags`: machines that have one of them are theirs, too, as long as they have
+    it; `reaches`: all that are theirs now. `timezone` null: times are read where the machine stands. `locked_until`:
     after too many wrong passwords."""
 
     id: int
@@ -50,6 +63,8 @@ class User(msgspec.Struct):
     name: str
     role: UserRole
     machines: list[int]
+    tags: list[str]
+    reaches: list[int]
     language: Language | None
     theme: Theme | None
     timezone: str | None
@@ -76,7 +91,7 @@ class Invitation(msgspec.Struct):
 
 class NewUser(msgspec.Struct):
     """Without a password the answer holds a sign-in link, good once, within 72 hours. `sites`: also the machines
-    there now."""
+    there now; `tags`: also the machines that have one of them, now or later."""
 
     email: Email
     name: Title
@@ -86,10 +101,12 @@ class NewUser(msgspec.Struct):
     timezone: Zone | None = None
     machines: Machines = []
     sites: Sites = []
+    tags: TagsOfUser = []
 
 
 class UserPatch(msgspec.Struct):
-    """`machines` and `sites` together replace a technician's whole set; a site stands for its machines now."""
+    """`machines` and `sites` together replace a technician's whole set; a site stands for its machines now. `tags`
+    replaces theirs: machines that get one later are the technician's at once, those that lose it no more."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
     email: Email | msgspec.UnsetType = msgspec.UNSET
@@ -100,6 +117,7 @@ class UserPatch(msgspec.Struct):
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
     machines: Machines | msgspec.UnsetType = msgspec.UNSET
     sites: Sites | msgspec.UnsetType = msgspec.UNSET
+    tags: TagsOfUser | msgspec.UnsetType = msgspec.UNSET
 
 
 async def list_users(call: Call) -> Answer:
@@ -116,11 +134,12 @@ async def add_user(call: Call) -> Answer:
     email = await _email(call, wanted.email)
     check_zone(wanted.timezone)
     machines = _machines(call, wanted.machines, wanted.sites, wanted.role)
+    tags = _tags(wanted.tags, wanted.role)
     hashed = None if wanted.password is None else await checked_hash(call, wanted.password, email)
     stored = await call.announce(
         *rules.add_user(
             email=email, name=wanted.name, role=wanted.role, password_hash=hashed, language=wanted.language,
-            timezone=wanted.timezone, machines=machines, now=call.now, by=call.principal.actor,
+            timezone=wanted.timezone, machines=machines, tags=tags, now=call.now, by=call.principal.actor,
         )
     )  # fmt: skip
     user = await _of(call, next(put_rows(stored, UserRow)).id)
@@ -137,9 +156,12 @@ async def edit_user(call: Call) -> Answer:
         seen = version_expected(call.request, tag_of(user)) is not None
         role = user.role if patch.role is msgspec.UNSET else patch.role
         held = await _admin_left(call, user, role=role, disabled=patch.disabled is True)
-        machines = rules.machines_after(user.machines, role, _own(call, patch, role))
-        values = await _values(call, user, patch)
-        made = rules.edit_user(user, user.machines, values, machines, call.now, call.principal.actor, unchanged=seen)
+        wanted = None if patch.tags is msgspec.UNSET else _tags(patch.tags, role)
+        made = rules.edit_user(
+            user, user.named, await _values(call, user, patch),
+            rules.own_after(user.named, role, _own(call, patch, role)), call.now, call.principal.actor,
+            own_tags=user.tags, tags=rules.own_after(user.tags, role, wanted), unchanged=seen,
+        )  # fmt: skip
         if made:
             await _announce_edit(call, user, [*held, *made])
     return await _shown(call, await _of(call, user.id))
@@ -234,6 +256,13 @@ def _machines(call: Call, named: list[int | str], sites: list[str], role: str) -
     return frozenset(found)
 
 
+def _tags(wanted: Iterable[str], role: str) -> frozenset[str]:
+    found = frozenset(tags_of(wanted))
+    if found and role != "technician":
+        raise one_wrong("tags", "only_technicians_own")
+    return found
+
+
 async def named(call: Call) -> users.UserWithMachines:
     user_id = row_id(call.request.path_params["user_id"])
     if user_id is None:
@@ -271,7 +300,7 @@ EDITABLE = ("email", "name", "role", "language", "timezone", "password_hash")
 def tag_of(user: users.UserWithMachines) -> str:
     """Of what an edit may change: the same after a sign-in."""
     known = [getattr(user, name) for name in EDITABLE]
-    text = msgspec.json.encode([user.id, *known, user.disabled_at is not None, sorted(user.machines)])
+    text = msgspec.json.encode([user.id, *known, user.disabled_at is not None, sorted(user.named), sorted(user.tags)])
     return hashlib.sha256(text).hexdigest()[:16]
 
 
@@ -280,7 +309,8 @@ def _view(
 ) -> dict[str, Any]:
     ends = [row.locked_until for row in rules.locks_of(user.email, locked) if row.locked_until is not None]
     return views.answer(
-        shape, user, disabled=user.disabled_at is not None, has_password=user.password_hash is not None,
+        shape, user, machines=sorted(user.named), reaches=sorted(user.machines),
+        disabled=user.disabled_at is not None, has_password=user.password_hash is not None,
         locked_until=views.rfc3339(max(ends)) if ends else None, **more,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dashboard import fleet
 from db.errors import Conflict
 from db.queries import credentials, users
 from db.queries.users import UserWithMachines
@@ -18,6 +19,7 @@ from hub.people.page import end_one_or_all, shown_sessions, zone_given, zone_sho
 from hub.web.api.headers import IF_MATCH
 from hub.web.http.problems import Problem, not_found
 from hub.web.http.validation import validate
+from hub.web.shell.fleet_digest import FleetDigest
 from hub.web.shell.fresh_secrets import FreshSecrets
 from hub.web.shell.page import Visit, base_url, go
 
@@ -100,6 +102,7 @@ def _patch(visit: Visit, user: UserWithMachines) -> dict[str, Any]:
     if wanted.get("role", user.role) == "technician":
         wanted["machines"] = [number for name, text in visit.fields if name == "rvm" and (number := row_id(text))]
         wanted["sites"] = [text for name, text in visit.fields if name == "site"]
+        wanted["tags"] = [text for name, text in visit.fields if name == "tag"]
     return wanted
 
 
@@ -186,6 +189,7 @@ async def _user(
             "locked_until": None if until is None else views.epoch_ms(until),
         },
         given=_given(visit, user, typed=typed), sites=_sites(visit, user, typed=typed),
+        tags=await _tags(visit, user, typed=typed),
         link=visit.context[FreshSecrets].find(visit.user, _link_place(user.id)),
         sessions=await shown_sessions(visit, user),
     )  # fmt: skip
@@ -200,7 +204,7 @@ def _given(visit: Visit, user: UserWithMachines, *, typed: bool) -> dict[str, st
 def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[str, bool, list[tuple[int, str, bool]]]]:
     """Where this person has machines first, then by name, "" last: whether the whole site is chosen, and its machines
     by name, each with its box."""
-    chosen = {str(rvm_id) for rvm_id in user.machines}
+    chosen = {str(rvm_id) for rvm_id in user.named}
     whole: set[str] = set()
     if typed:
         chosen = {text for name, text in visit.fields if name == "rvm"}
@@ -213,3 +217,10 @@ def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[s
     open_to = {site for site, boxes in found.items() if site in whole or any(box[2] for box in boxes)}
     order = sorted(found, key=lambda site: (site not in open_to, not site, site.casefold()))
     return [(site, site in whole, found[site]) for site in order]
+
+
+async def _tags(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[str, bool, int]]:
+    """Those of the fleet and the technician's own, each with its box and how many machines have it."""
+    chosen = {text for name, text in visit.fields if name == "tag"} if typed else user.tags
+    counts = dict(fleet.tag_counts(await visit.context[FleetDigest].views(visit.user.machines)))
+    return [(tag, tag in chosen, counts.get(tag, 0)) for tag in sorted({*counts, *user.tags, *chosen})]

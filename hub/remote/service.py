@@ -22,7 +22,7 @@ from hub.model import actors
 from hub.model.changes import Change, Drop, moved_rows, put_rows
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.people.rules import edited_user, ended_session
+from hub.people.rules import edited_user, ended_session, moves_reach
 from hub.remote.rules import life, requests
 from protocol import messages as m
 
@@ -74,7 +74,7 @@ class RemoteSessions:
             user_id = edited_user(change)
             if user_id is not None and isinstance(change, Drop) and change.of is SessionRow:
                 self._signed_out |= {user_id} if ended_session(change) is None else set()
-            elif user_id is not None or (isinstance(change, Drop) and change.of is MachineRow):
+            elif user_id is not None or moves_reach(change) or (isinstance(change, Drop) and change.of is MachineRow):
                 self._rights_at = 0.0
 
     async def keep(self) -> None:

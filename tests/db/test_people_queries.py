@@ -7,13 +7,23 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from db.engine.row_writes import delete, insert, update
 from db.engine.statements import Write
 from db.engine.store import Store
 from db.errors import Conflict
 from db.queries import credentials, users
-from db.records import SessionRow, SignInFailureRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow
+from db.records import (
+    MachineRow,
+    SessionRow,
+    SignInFailureRow,
+    SignInLinkRow,
+    TokenRow,
+    UserMachineRow,
+    UserRow,
+    UserTagRow,
+)
 from tests.support.database_rows import NOW, add_machine, after
 
 
@@ -41,6 +51,22 @@ async def test_a_user_comes_back_with_the_machines_that_are_theirs(store: Store)
     assert (await users.all_users(store))[0].machines == {south}
     assert await users.find_user(store, row.id) == (await users.all_users(store))[0]
     assert await users.find_user_by_email(store, "nobody@example.com") is None
+
+
+async def test_a_user_comes_back_with_the_machines_that_have_their_tags(store: Store) -> None:
+    ids = [await add_machine(store, name) for name in ("north", "south", "east")]
+    user_id = await add_user(store, role="technician")
+    other = await add_user(store, "ben@example.com", role="technician")
+    named = UserMachineRow(user_id=user_id, rvm_id=ids[2])
+    await store.write(insert(named), *(insert(UserTagRow(user_id=user_id, tag=tag)) for tag in ("mall", "station")))
+    for tags, by_tag in ((("mall", "x"), {ids[0]}), (("malls",), set()), (None, set()), (("station",), {ids[0]})):
+        await store.write(update(MachineRow, ids[0], {"tags": tags}))
+        found = await users.find_user(store, user_id)
+        assert found is not None
+        assert (found.named, found.tags, found.machines) == ({ids[2]}, {"mall", "station"}, {ids[2], *by_tag})
+        assert await users.all_users(store) == [found, await users.find_user(store, other)]
+    await store.write(delete(UserRow, user_id))
+    assert await store.fetch_all(sa.text("SELECT * FROM user_tags")) == []
 
 
 async def test_an_address_belongs_to_one_user(store: Store) -> None:

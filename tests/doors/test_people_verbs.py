@@ -41,7 +41,10 @@ def test_a_person_is_edited_by_what_is_named(cli: Cli, data: Path) -> None:
     assert (again["machines"], again["timezone"], again["name"]) == ([2], None, "Budi S.")
     (listed,) = [u for u in json.loads(cli("user", "list", "--json").out)["users"] if u["email"] == BUDI]
     assert (listed["machines"], listed["language"]) == ([2], "id")
-    assert json.loads(cli("user", "edit", BUDI, "--no-machines", "--json").out)["machines"] == []
+    tagged = json.loads(cli("user", "edit", BUDI, "--tag", "Mall", "--tag", "south  west", "--json").out)
+    assert (tagged["machines"], tagged["tags"], tagged["reaches"]) == ([2], ["mall", "south west"], [2])
+    none = json.loads(cli("user", "edit", BUDI, "--no-machines", "--json").out)
+    assert (none["machines"], none["tags"]) == ([], [])
     cli("user", "edit", BUDI, "--site", "Mall")
     assert json.loads(cli("user", "edit", BUDI, "--role", "operator", "--json").out)["machines"] == []
     assert json.loads(cli("user", "edit", BUDI, "--disable", "--json").out)["disabled"] is True
@@ -58,6 +61,8 @@ def test_a_person_is_edited_by_what_is_named(cli: Cli, data: Path) -> None:
     [
         ((BUDI, "--timezone", "Mars"), Exit.USAGE, "Asia/Makassar"),
         ((BUDI, "--site", "Bandara"), Exit.NOT_FOUND, "Mall, Stasiun"),
+        ((BUDI, "--tag", "a,b"), Exit.USAGE, "without a comma"),
+        (("boss@example.com", "--tag", "mall"), Exit.USAGE, "Only a technician"),
         ((BUDI, "--machine", "RVM-9"), Exit.NOT_FOUND, "machine list"),
         ((BUDI, "--role", "viewer", "--machine", "1"), Exit.USAGE, "--role technician"),
         ((BUDI, "--role", "king"), Exit.USAGE, "viewer"),

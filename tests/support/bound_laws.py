@@ -48,6 +48,7 @@ BOUNDED: dict[str, str] = {
     "machine_configs": "one row a machine",
     "reverse_vending_machines": "what administrators enrolled",
     "user_machines": "a technician's machines",
+    "user_tags": "a technician's tags, hub.model.tags.MAX_TAGS_OF_USER each",
     "users": "whom administrators added",
 }
 """Tables that nothing ages in, and how large each may become."""

@@ -266,8 +266,12 @@ class AuthState:
         for change in changes:
             if isinstance(change, c.Drop) and change.of is SignInFailureRow:
                 self.unstored.drop_failures(change.key)
-            elif (isinstance(change, c.Drop) and change.of is MachineRow) or rules.is_token_revoked(change):
-                # By id only: which hash that was is not known here, and these are rare.
+            elif (
+                (isinstance(change, c.Drop) and change.of is MachineRow)
+                or rules.is_token_revoked(change)
+                or rules.moves_reach(change)
+            ):
+                # Whose it was, or whom it concerns, is not known here, and these are rare.
                 self.credentials.drop_all()
             elif (user_id := rules.edited_user(change)) is not None:
                 self.credentials.drop_user(user_id)

@@ -13,7 +13,7 @@ import msgspec
 import msgspec.inspect as mi
 
 from hub.model.actors import MAX_ROW_ID
-from hub.model.tags import MAX_TAG, MAX_TAGS
+from hub.model.tags import MAX_TAG, MAX_TAGS, MAX_TAGS_OF_USER
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from protocol import free_shape
 
@@ -46,6 +46,7 @@ Tag = Annotated[
     ),
 ]
 Tags = Annotated[list[Tag], msgspec.Meta(max_length=MAX_TAGS, extra={"expect": "expect.tags"})]
+TagsOfUser = Annotated[list[Tag], msgspec.Meta(max_length=MAX_TAGS_OF_USER, extra={"expect": "expect.tags_of_user"})]
 Email = Annotated[
     str,
     msgspec.Meta(

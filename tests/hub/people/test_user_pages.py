@@ -53,6 +53,24 @@ async def test_a_technician_gets_machines_by_name_and_by_site(any_hub: ApiHub) -
         assert (user.role, user.machines, user.timezone) == ("operator", frozenset(), None)
 
 
+async def test_a_technician_gets_machines_by_tag(any_hub: ApiHub) -> None:
+    path = f"/admin/users/{any_hub.users['technician']}"
+    async with await browser(any_hub) as admin:
+        await admin.patch("/api/v2/rvms/2", json={"tags": ["mall <1>", "south"]})
+        page = (await admin.get(path)).text
+        assert "mall &lt;1&gt; (1 machine)" in page
+        whole = {"name": "T", "email": "t@example.com", "role": "technician"}
+        assert (await admin.post(path, data=form_of(page) | whole | {"tag": "mall <1>"})).status_code == 303
+        user = await stored(any_hub, "technician")
+        assert (user.tags, user.named, user.machines) == ({"mall <1>"}, frozenset(), {2})
+        await admin.patch("/api/v2/rvms/2", json={"tags": ["south"]})
+        page = (await admin.get(path)).text
+        assert 'value="mall &lt;1&gt;" checked' in page, "it stays given, whether a machine has it or not"
+        assert "sees nothing yet" in page
+        assert (await admin.post(path, data=form_of(page) | whole)).status_code == 303
+        assert (await stored(any_hub, "technician")).tags == frozenset()
+
+
 async def test_what_is_wrong_is_named_and_what_was_typed_stays(hub: ApiHub) -> None:
     path = f"/admin/users/{hub.users['technician']}"
     async with await browser(hub) as admin:

@@ -104,6 +104,39 @@ async def test_a_technician_has_machines_by_name_and_by_site(any_hub: ApiHub) ->
             assert (refused.status_code, list(refused.json()["errors"])) == (422, ["sites"])
 
 
+async def test_a_technician_has_the_machines_that_have_a_tag_as_long_as_they_have_it(any_hub: ApiHub) -> None:
+    path = f"/api/v2/users/{any_hub.users['technician']}"
+    async with any_hub.of("admin") as admin, any_hub.of("technician") as own:
+        given = (await admin.patch(path, json={"machines": [1], "tags": ["Mall", "mall", "south"]})).json()["data"]
+        assert (given["machines"], given["tags"], given["reaches"]) == ([1], ["mall", "south"], [1])
+        for tags, seen in ((["mall"], [1, 2]), (["malls"], [1]), (["north", "south"], [1, 2])):
+            assert (await admin.patch("/api/v2/rvms/2", json={"tags": tags})).is_success
+            assert [one["id"] for one in (await own.get("/api/v2/rvms")).json()["data"]] == seen
+            assert (await own.get("/api/v2/rvms/2")).is_success is (2 in seen)
+            assert (await admin.get(path)).json()["data"]["reaches"] == seen
+        shown = (await admin.get("/api/v2/users")).json()["data"]
+        assert [one["reaches"] for one in shown if one["tags"]] == [[1, 2]]
+        kept = await admin.patch(path, json={"machines": []})
+        assert kept.json()["data"]["tags"] == ["mall", "south"], "each set is replaced by itself"
+        event = (await admin.get("/api/v2/events?code=user.edited&limit=2")).json()["data"]
+        assert event[-1]["after"] == {"machines": [1], "tags": ["mall", "south"]}
+        promoted = (await admin.patch(path, json={"role": "operator"})).json()["data"]
+        assert (promoted["tags"], promoted["reaches"]) == ([], [])
+
+
+async def test_tags_are_for_technicians_few_and_short(any_hub: ApiHub) -> None:
+    async with any_hub.of("admin") as admin:
+        for name, tags in (("operator", ["mall"]), ("technician", ["a,b"]), ("technician", ["x"] * 51)):
+            refused = await admin.patch(f"/api/v2/users/{any_hub.users[name]}", json={"tags": tags})
+            assert refused.status_code == 422
+            assert list(refused.json()["errors"])[0].startswith("tags")
+        body = {"email": "tuti@example.com", "name": "Tuti", "role": "technician", "tags": ["Mall"]}
+        added = (await admin.post("/api/v2/users", json=body)).json()["data"]
+        assert (added["tags"], added["machines"]) == (["mall"], [])
+        refused = await admin.post("/api/v2/users", json=body | {"email": "x@example.com", "role": "viewer"})
+        assert list(refused.json()["errors"]) == ["tags"]
+
+
 async def test_a_zone_is_the_name_of_one(any_hub: ApiHub) -> None:
     path = f"/api/v2/users/{any_hub.users['technician']}"
     async with any_hub.of("admin") as admin, any_hub.of("technician") as own:

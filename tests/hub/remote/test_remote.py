@@ -212,6 +212,24 @@ async def test_who_loses_the_role_loses_the_session(hub: HubHere, key: MachineKe
         assert (await machine.hear(m.Command)).args["reason"] == "revoked"
 
 
+async def test_who_loses_the_machine_with_its_tag_loses_the_session(hub: HubHere, key: MachineKey) -> None:
+    person = await hub.people.add("technician")
+    async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
+        await linked(hub, key, machine)
+        await admin.patch(f"/api/v2/users/{person.id}", json={"tags": ["mall"]})
+        async with hub.client(person.token) as holder:
+            path = f"/api/v2/rvms/{key.id}/remote-access/start"
+            assert (await holder.post(path, json={})).status_code == 404
+            await admin.patch(f"/api/v2/rvms/{key.id}", json={"tags": ["Mall"]})
+            assert (await holder.post(path, json={})).status_code == 201
+            told = await machine.hear(m.Command)
+            await machine.say(m.CommandUpdate(id=told.id, state="succeeded"))
+            await machine.hear(m.Received)
+            await admin.patch(f"/api/v2/rvms/{key.id}", json={"tags": []})
+            assert (await holder.get(f"/api/v2/rvms/{key.id}")).status_code == 404
+        assert (await machine.hear(m.Command)).args["reason"] == "revoked"
+
+
 async def test_a_second_person_agrees(hub: HubHere, key: MachineKey) -> None:
     person = await hub.people.add("operator")
     async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:

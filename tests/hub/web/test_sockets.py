@@ -175,6 +175,28 @@ async def test_rights_that_change_hold_on_an_open_socket(hub: HubHere, lobby: Ma
         assert list(page.machines) == [other.id]
 
 
+async def test_a_tag_gives_a_machine_to_an_open_socket_and_takes_it_away_without_waiting_for_the_next_look(
+    hub: HubHere, lobby: MachineKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "RECHECK_S", 600.0)
+    other = await hub.add_machine("Other")
+    technician = await hub.people.add("technician", (lobby.id,))
+    async with hub.client() as admin:
+        answer = await admin.patch(f"/api/v2/users/{technician.id}", json={"tags": [" West  Jakarta"]})
+        assert answer.status_code == 422, "spaces at its ends"
+        answer = await admin.patch(f"/api/v2/users/{technician.id}", json={"tags": ["West  Jakarta"]})
+        assert (answer.json()["data"]["tags"], answer.json()["data"]["reaches"]) == (["west jakarta"], [lobby.id])
+        async with BrowserClient.open(hub, technician) as page:
+            assert list(page.machines) == [lobby.id]
+            for tags, seen in ((["west jakarta"], [lobby.id, other.id]), (["west"], [lobby.id])):
+                await admin.patch(f"/api/v2/rvms/{other.id}", json={"tags": tags})
+                await page.until(lambda frame: frame["type"] == "snapshot", within=5)
+                assert list(page.machines) == seen
+            added = await admin.post("/api/v2/rvms", json={"name": "New", "tags": ["west jakarta"]})
+            await page.until(lambda frame: frame["type"] == "snapshot", within=5)
+            assert list(page.machines) == [lobby.id, added.json()["data"]["id"]]
+
+
 async def test_a_session_that_ends_closes_its_socket_with_4401(hub: HubHere) -> None:
     viewer = await hub.people.add("viewer")
     async with BrowserClient.open(hub, viewer) as page:

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from db.records import SessionRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow
+from db.records import MachineRow, SessionRow, SignInLinkRow, TokenRow, UserMachineRow, UserRow, UserTagRow
 from hub.model import changes, credentials
-from hub.model.changes import Drop, Patch, drops, put_rows
+from hub.model.changes import Drop, Patch, Put, drops, put_rows
 from hub.people import rules
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
@@ -144,10 +145,46 @@ def test_whom_a_change_alters() -> None:
 
 def test_only_technicians_keep_machines() -> None:
     own = frozenset({1, 2})
-    assert rules.machines_after(own, "technician", None) is None
-    assert rules.machines_after(own, "operator", None) == frozenset()
-    assert rules.machines_after(frozenset(), "operator", None) is None
-    assert rules.machines_after(own, "technician", frozenset({3})) == frozenset({3})
+    assert rules.own_after(own, "technician", None) is None
+    assert rules.own_after(own, "operator", None) == frozenset()
+    assert rules.own_after(frozenset(), "operator", None) is None
+    assert rules.own_after(own, "technician", frozenset({3})) == frozenset({3})
+
+
+def test_tags_are_replaced_as_a_set_and_machines_stay() -> None:
+    user, own, tags = somebody(role="technician"), frozenset({1}), frozenset({"mall", "south"})
+    made = rules.edit_user(user, own, {}, None, NOW, "user:1", own_tags=frozenset({"mall"}), tags=tags)
+    assert list(drops(made, UserMachineRow)) == []
+    assert list(drops(made, UserTagRow)) == [Drop(UserTagRow, where=(("user_id", "=", 4),))]
+    assert [row.tag for row in put_rows(made, UserTagRow)] == ["mall", "south"]
+    (event,) = events(made)
+    assert (event.before, event.after) == ({"tags": ["mall"]}, {"tags": ["mall", "south"]})
+    assert rules.edit_user(user, own, {}, own, NOW, "user:1", own_tags=tags, tags=tags) == []
+
+
+def test_a_new_technician_has_tags() -> None:
+    added, event = rules.add_user(
+        email="s@x.id", name="Siti", role="technician", password_hash=None, language=None, now=NOW, by="user:1",
+        machines=frozenset({3}), tags=frozenset({"mall"}),
+    )  # fmt: skip
+    assert isinstance(added, Put)
+    assert added.along == (UserMachineRow(user_id=0, rvm_id=3), UserTagRow(user_id=0, tag="mall"))
+    assert isinstance(event, changes.EventHappened)
+    assert event.after == {
+        "email": "s@x.id", "name": "Siti", "role": "technician", "machines": [3], "tags": ["mall"],
+    }  # fmt: skip
+
+
+def test_what_gives_or_takes_machines_by_tag() -> None:
+    machine = MachineRow(
+        device_id="d", name="m", status_since=NOW, status_by="system", created_at=NOW, updated_at=NOW
+    )
+    tagged = Put(replace(machine, tags=("mall",)))
+    for change in (tagged, Patch(MachineRow, 1, {"tags": None}), Patch(MachineRow, 1, {"tags": ("mall",)})):
+        assert rules.moves_reach(change)
+    for change in (Put(machine), Patch(MachineRow, 1, {"name": "x"}), Patch(UserRow, 1, {}), Drop(MachineRow, 1)):
+        assert not rules.moves_reach(change)
+    assert rules.edited_user(Drop(UserTagRow, where=(("user_id", "=", 4),))) == 4
 
 
 def test_another_administrator_is_held_while_one_goes() -> None:

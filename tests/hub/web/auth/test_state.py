@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timezone
 
-from db.records import MachineRow, TokenRow, UserMachineRow, UserRow
+from db.records import MachineRow, TokenRow, UserMachineRow, UserRow, UserTagRow
 from hub.model import changes as c
 from hub.model.access import Principal
 from hub.model.changes import Drop
@@ -33,6 +33,8 @@ def test_revoking_and_editing_are_noticed_at_once() -> None:
         c.Patch(UserRow, 1, {"updated_at": NOW}),
         c.Drop(UserMachineRow, where=(("user_id", "=", 1),)),
         c.Drop(UserRow, 1),
+        c.Drop(UserTagRow, where=(("user_id", "=", 1),)),
+        c.Patch(MachineRow, 3, {"tags": ("mall",)}),
         Drop(MachineRow, 3),
     ):
         state = AuthState()
