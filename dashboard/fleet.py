@@ -57,19 +57,20 @@ class FleetQuery:
     def filtered(self) -> bool:
         return bool(self.text or self.status or self.connection or self.tag)
 
-    def address(self, **changes: Any) -> str:
+    def members(self) -> dict[str, str]:
+        """Of an address; defaults and the page are left out."""
+        members = {
+            "q": self.text, "status": self.status, "connection": self.connection, "tag": self.tag, "group": self.group,
+        }  # fmt: skip
+        if self.sort != "machine" or self.descending:
+            members["sort"] = ("-" if self.descending else "") + self.sort
+        return {name: value for name, value in members.items() if value}
+
+    def address(self, to: str = "/", **changes: Any) -> str:
         """From its first page on; defaults are left out."""
         wanted = replace(self, **{"page": 1, **changes})
-        members = {
-            "q": wanted.text, "status": wanted.status, "connection": wanted.connection, "tag": wanted.tag,
-            "group": wanted.group,
-        }  # fmt: skip
-        if wanted.sort != "machine" or wanted.descending:
-            members["sort"] = ("-" if wanted.descending else "") + wanted.sort
-        if wanted.page > 1:
-            members["page"] = str(wanted.page)
-        kept = {name: value for name, value in members.items() if value}
-        return "/?" + urlencode(kept) if kept else "/"
+        members = wanted.members() | ({"page": str(wanted.page)} if wanted.page > 1 else {})
+        return f"{to}?{urlencode(members)}" if members else to
 
     def sort_address(self, column: str) -> str:
         """By this column; reversed when already sorted by it."""
@@ -218,3 +219,17 @@ def kiosk(params: Mapping[str, str]) -> int:
     each = params.get("each", "")
     wanted = int(each) if re.fullmatch("[1-9][0-9]{0,2}", each) else KIOSK_S
     return max(KIOSK_LEAST_S, wanted) if params.get("kiosk") == "1" else 0
+
+
+def described(query: FleetQuery, r: Reader) -> str:
+    """What a view shows, and in which order; "" for all by name."""
+    found = [
+        r.t(f"status.{query.status}") if query.status else "",
+        r.t(f"connection.{query.connection}") if query.connection else "",
+        query.tag,
+        f"“{query.text}”" if query.text else "",
+        r.t(f"group.by.{query.group}") if query.group else "",
+    ]
+    if query.sort != "machine" or query.descending:
+        found.append(f"{r.t('sort.by', column=r.t(f'column.{query.sort}'))} {'↓' if query.descending else '↑'}")
+    return " · ".join(each for each in found if each)

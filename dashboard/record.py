@@ -28,7 +28,7 @@ MOST_PARTS: Final = 12
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote", "backup": "folder",
-    "enrolment": "machine", "user": "person", "token": "lock", "sign_in": "person", "hub": "folder",
+    "enrolment": "machine", "user": "person", "view": "machine", "token": "lock", "sign_in": "person", "hub": "folder",
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
     {
@@ -252,6 +252,10 @@ def _user_edited(e: EventReading) -> _Parts:
     return e.words("user.edited", who=e.person()), [*changes, e.words("password") if "password" in e.after else ""]
 
 
+def _view_saved(e: EventReading) -> _Parts:
+    return e.words("view.saved", name=e.param("name")), [e.words("view.shared") if e.after.get("shared") else ""]
+
+
 def _address(e: EventReading) -> str:
     return e.words("from", address=e.param("ip", 64)) if e.params.get("ip") else ""
 
@@ -336,6 +340,12 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "user.added": _user_added,
     "user.edited": _user_edited,
     "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),
+    "view.saved": _view_saved,
+    "view.edited": lambda e: (
+        e.words("view.edited", name=e.param("name")),
+        differences(e, lambda name: e.r.text_of("event.member", plain(name, 60))),
+    ),
+    "view.removed": _simple("name"),
     "token.created": _simple("name", "prefix"),
     "token.revoked": _simple("name", "prefix"),
     "sign_in.succeeded": _signed_in,

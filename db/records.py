@@ -161,6 +161,19 @@ class UserTagRow(TableRow, frozen=True, kw_only=True):
     tag: str
 
 
+class SavedViewRow(TableRow, frozen=True, kw_only=True):
+    """`query`: the members of the Machines page's address that are no defaults; `shared`: everybody sees it."""
+
+    TABLE: ClassVar[str] = "saved_views"
+    id: int = 0
+    user_id: int
+    name: str
+    query: dict[str, Any]
+    shared: bool = False
+    created_at: datetime
+    updated_at: datetime
+
+
 class TokenRow(TableRow, frozen=True, kw_only=True):
     TABLE: ClassVar[str] = "tokens"
     id: int = 0

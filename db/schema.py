@@ -26,7 +26,8 @@ __all__ = [
     "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "backup_parts", "backup_restores",
     "commands", "counters", "device_timezones", "enrolment_codes", "enrolments", "events",
     "fleet_config", "machine_boots", "machine_configs",
-    "metadata", "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "sessions",
+    "metadata", "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "saved_views",
+    "sessions",
     "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs", "tokens",
     "user_machines", "user_tags", "users",
 ]  # fmt: skip
@@ -244,6 +245,20 @@ user_tags = sa.Table(
     metadata,
     sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("tag", sa.String(100), primary_key=True),
+)
+
+saved_views = sa.Table(
+    "saved_views",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", sa.String(40), nullable=False),
+    sa.Column("query", JSON, nullable=False),
+    sa.Column("shared", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("updated_at", UtcTimestamp, nullable=False),
+    sa.UniqueConstraint("user_id", "name"),
+    **NEVER_REUSED,
 )
 
 tokens = sa.Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import anyio
@@ -41,6 +42,8 @@ from hub.remote import page as remote_page
 from hub.remote import service as remote_service
 from hub.remote.recordings import api as recordings
 from hub.remote.recordings import page as recording_page
+from hub.saved_views import api as saved_views
+from hub.saved_views import page as views_page
 from hub.status import api as status
 from hub.system import api as system
 from hub.system import page as system_page
@@ -71,7 +74,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
     *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *health.OPERATIONS,
-    *system.OPERATIONS,
+    *saved_views.OPERATIONS, *system.OPERATIONS,
 )  # fmt: skip
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
@@ -139,7 +142,9 @@ def page_routes() -> list[BaseRoute]:
     overview = machines_page.Overview({"z": zone_card.card})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     listed = [
-        ("/", WebPage(machines_page.show_fleet, cost=OF_FLEET_PAGE)),
+        ("/", WebPage(partial(machines_page.show_fleet, saved=views_page.above_the_table), cost=OF_FLEET_PAGE)),
+        ("/views", WebPage(views_page.show_views, views_page.save_view, action="saved_view.keep")),
+        ("/views/{view_id}/{what:str}", WebPage(views_page.to_views, views_page.change_view, action="saved_view.keep")),
         ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
         ("/signin", WebPage(people_page.show_link, people_page.use_link, entrance=True)),
         ("/logout", WebPage(people_page.to_login, people_page.logout, open_to_all=True, action="account.sign_out")),

@@ -47,12 +47,13 @@ MOST_ASKED: Final = 3  # Administrators that are named
 MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
 
 
-async def show_fleet(visit: Visit) -> Response:
+async def show_fleet(visit: Visit, saved: Callable[[Visit], Awaitable[Any]]) -> Response:
+    """`saved`: the views that people keep."""
     async with visit.context[ReadBudget].turn(visit.user.actor):
-        return await _fleet(visit)
+        return await _fleet(visit, saved)
 
 
-async def _fleet(visit: Visit) -> Response:
+async def _fleet(visit: Visit, saved: Callable[[Visit], Awaitable[Any]]) -> Response:
     reach, digest = visit.user.machines, visit.context[FleetDigest]
     shown_views = await digest.views(reach)
     if not shown_views:
@@ -75,6 +76,7 @@ async def _fleet(visit: Visit) -> Response:
         heads=fleet.heads(in_order, shown, query.group, visit.reader),
         kiosk=fleet.kiosk(visit.request.query_params),
         tags=fleet.tag_counts(shown_views),
+        views=await saved(visit),
         counts=counts,
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
@@ -128,10 +130,8 @@ async def part_alarms(visit: Visit) -> dict[str, Any]:
 
 
 async def part_tags(visit: Visit) -> dict[str, Any]:
-    return {
-        "tags": fleet.tag_counts(await visit.context[FleetDigest].views(visit.user.machines)),
-        "query": fleet.FleetQuery(),
-    }
+    shown = await visit.context[FleetDigest].views(visit.user.machines)
+    return {"tags": fleet.tag_counts(shown), "query": fleet.FleetQuery()}
 
 
 def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:

@@ -76,6 +76,9 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "account.sign_out": _PEOPLE,
     "session.manage_own": _PEOPLE,
     "session.manage_all": _ADMIN,
+    "saved_view.keep": _PEOPLE,
+    # With everybody.
+    "saved_view.share": _ADMIN,
     "system.read": frozenset[Role]({"operator", "admin"}),
     "token.manage_own": _PEOPLE,
     "token.manage_all": _ADMIN,

@@ -47,6 +47,7 @@ BOUNDED: dict[str, str] = {
     "fleet_config": "one row",
     "machine_configs": "one row a machine",
     "reverse_vending_machines": "what administrators enrolled",
+    "saved_views": "hub.saved_views.rules.MAX_VIEWS a person",
     "user_machines": "a technician's machines",
     "user_tags": "a technician's tags, hub.model.tags.MAX_TAGS_OF_USER each",
     "users": "whom administrators added",

@@ -23,10 +23,11 @@ _UNSEEN = (
     r"\ufeff\uffa0\ufff0-\ufffb"
 )
 """Invisible, or turns the line around: two names could look the same."""
-_ONE_LINE = rf"^[^\x00-\x20\x7f{_UNSEEN}]([^\x00-\x1f\x7f{_UNSEEN}]*[^\x00-\x20\x7f{_UNSEEN}])?$(?!\n)"
+ONE_LINE = rf"^[^\x00-\x20\x7f{_UNSEEN}]([^\x00-\x1f\x7f{_UNSEEN}]*[^\x00-\x20\x7f{_UNSEEN}])?$(?!\n)"
 _NO_NUL = r"^[^\x00]*$(?![\n\x00])"
 
-Title = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_ONE_LINE, extra={"expect": "expect.title"})]
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=ONE_LINE, extra={"expect": "expect.title"})]
+Search = Annotated[str, msgspec.Meta(max_length=100, pattern=_NO_NUL, extra={"expect": "expect.search"})]
 Note = Annotated[str, msgspec.Meta(max_length=500, pattern=_NO_NUL, extra={"expect": "expect.note"})]
 DeviceId = Annotated[
     str,

@@ -35,6 +35,7 @@ MANAGE = row("role", "role", "role", "hidden", "role", "hidden", "ok")
 EVERYBODY = row("ok", "ok", "ok", "ok", "ok", "ok", "ok")
 PEOPLE = row("ok", "ok", "ok", "ok", "role", "role", "ok")
 OWN_TOKEN = row("hidden", "hidden", "hidden", "hidden", "role", "role", "hidden")
+NO_VIEW = OWN_TOKEN
 ADMIN = row("role", "role", "role", "role", "role", "role", "ok")
 DEVICES = row("who", "who", "who", "who", "ok", "ok", "who") | {"none": "ok"}  # it may still say `auth`
 MACHINES = row("who", "who", "who", "who", "ok", "ok", "who")  # the session is named in the first frame
@@ -69,6 +70,10 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/enrolments/reject": ADMIN,
     "POST /api/v2/enrolments/{enrolment_id}/approve": ADMIN | {"admin": "hidden"},
     "POST /api/v2/enrolments/{enrolment_id}/reject": ADMIN | {"admin": "hidden"},
+    "GET /api/v2/views": PEOPLE,
+    "POST /api/v2/views": PEOPLE,
+    "PATCH /api/v2/views/{view_id}": NO_VIEW,
+    "DELETE /api/v2/views/{view_id}": NO_VIEW,
     "GET /api/v2/rvms": EVERYBODY,
     "POST /api/v2/rvms": ADMIN,
     "POST /api/v2/machine-sheet": ADMIN,
@@ -187,6 +192,10 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /logout": ANYONE,
     "GET /preferences": ANYONE,
     "POST /preferences": ANYONE,
+    "GET /views": PAGE,
+    "POST /views": PAGE,
+    "GET /views/{view_id}/{what:str}": PAGE,
+    "POST /views/{view_id}/{what:str}": NO_PAGE,
     "GET /account": PAGE,
     "POST /account": PAGE,
     "GET /account/sessions": PAGE,

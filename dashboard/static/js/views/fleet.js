@@ -130,6 +130,11 @@ function remember() {
 
 /** Counters and tags lead to what they count, and from there back. */
 function links() {
+  for (const view of all("#views a")) {
+    if (view.dataset.save !== undefined) setAttribute(view, "href", address(query).replace("/", "/views"));
+    else if (view.getAttribute("href") === address(query)) setAttribute(view, "aria-current", "true");
+    else view.removeAttribute("aria-current");
+  }
   for (const link of all("[data-count], [data-tag]")) {
     const { count, tag } = link.dataset;
     const member = tag ? "tag" : count === "offline" || count === "never" ? "connection" : "status";

@@ -1,0 +1,1 @@
+"""Views of the Machines page that people keep by a name."""
