@@ -25,6 +25,8 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
     name: str
     location_description: str | None = None
     tags: tuple[str, ...] | None = None
+    latitude: float | None = None
+    longitude: float | None = None
     status: str = "active"
     special_status: str | None = None
     capacity: int = 0

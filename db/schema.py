@@ -53,6 +53,9 @@ reverse_vending_machines = sa.Table(
     sa.Column("location_description", sa.String(500)),
     # Words of the operator's own, each once, in alphabetical order: hub.model.tags.
     sa.Column("tags", JSON),
+    # WGS 84, both or none.
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
     sa.Column("status", sa.String(20), nullable=False, server_default="active"),
     sa.Column("special_status", sa.String(20)),
     sa.Column("capacity", sa.Integer, nullable=False, server_default="0"),

@@ -31,7 +31,7 @@ from hub.machine_settings import page as settings_page
 from hub.machine_settings import service as settings_handlers
 from hub.machines import api as rvms
 from hub.machines import handlers as machines_handlers
-from hub.machines import key_page, palette_page, sheet_api, tab
+from hub.machines import key_page, map_page, palette_page, sheet_api, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
 from hub.people import account_api, users_api, users_page
@@ -118,6 +118,7 @@ OF_FLEET = {
     "alarms": Part("alarms.html", machines_page.part_alarms),
     "fleet-tags": Part("fleet_tags.html", machines_page.part_tags),
 }
+OF_MAP = {"map": Part("map_drawn.html", map_page.part_map)}
 OF_SETTINGS = {
     "applied": Part("applied.html", settings_page.part_applied),
     "settings": Part("settings_form.html", settings_page.part_form),
@@ -143,6 +144,8 @@ def page_routes() -> list[BaseRoute]:
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     listed = [
         ("/", WebPage(partial(machines_page.show_fleet, saved=views_page.above_the_table), cost=OF_FLEET_PAGE)),
+        ("/map", WebPage(map_page.show_map)),
+        ("/map/parts", WebPage(drawn(OF_MAP), cost=OF_PARTS)),
         ("/views", WebPage(views_page.show_views, views_page.save_view, action="saved_view.keep")),
         ("/views/{view_id}/{what:str}", WebPage(views_page.to_views, views_page.change_view, action="saved_view.keep")),
         ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),

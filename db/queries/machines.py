@@ -26,7 +26,7 @@ from db.schema import reverse_vending_machines as machines
 
 _IDENTITY = (
     machines.c.id, machines.c.device_id, machines.c.name, machines.c.location_description, machines.c.tags,
-    machines.c.api_key, machines.c.api_key_prefix, machines.c.updated_at,
+    machines.c.latitude, machines.c.longitude, machines.c.api_key, machines.c.api_key_prefix, machines.c.updated_at,
 )  # fmt: skip
 _PULSE = sa.select(sa.func.count().label("count"), sa.func.max(machines.c.updated_at).label("newest")).select_from(
     machines
@@ -58,6 +58,8 @@ class Identity:
     name: str
     location_description: str | None
     tags: tuple[str, ...] | None
+    latitude: float | None
+    longitude: float | None
     api_key: str | None
     api_key_prefix: str | None
     updated_at: datetime

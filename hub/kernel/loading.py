@@ -156,7 +156,9 @@ class LifeSigns:
 
 
 ROWS_AT_ONCE: Final = 500
-EDITED: Final = ("device_id", "name", "location_description", "tags", "api_key", "api_key_prefix")
+EDITED: Final = (
+    "device_id", "name", "location_description", "tags", "latitude", "longitude", "api_key", "api_key_prefix",
+)  # fmt: skip
 
 
 class ForeignChanges:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from dashboard import site_map
 from dashboard.reader import Reader
 from dashboard.settings import applied
 from db.errors import Conflict
@@ -22,13 +23,13 @@ from hub.model.effective_settings import UNWRITTEN
 from hub.model.machine import Machine
 from hub.model.tags import typed
 from hub.web.api.endpoint import permit
-from hub.web.http.problems import Problem, Text
+from hub.web.http.problems import Problem, Text, one_wrong
 from hub.web.http.validation import validate
 from hub.web.shell.page import Visit, go, who
 
 MAX_FACTS = 12
 MAX_FACT = 120
-_FIELDS: Final = {"name": "name", "site": "location_description", "tags": "tags"}
+_FIELDS: Final = {"name": "name", "site": "location_description", "tags": "tags", "place": "place"}
 
 
 async def show_settings(visit: Visit) -> Response:
@@ -61,6 +62,8 @@ async def rename(visit: Visit) -> Response:
     if "tags" in form:
         wanted["tags"] = typed(given["tags"])
     try:
+        if "place" in form:
+            wanted |= _place(given["place"])
         if not visit.may("machine.manage"):
             return await _page(visit, found, FormState(403), given)
         await api.edit_machine(visit.call(validate(api.MachinePatch, wanted), machine=found))
@@ -69,6 +72,15 @@ async def rename(visit: Visit) -> Response:
     except Conflict:
         return await _page(visit, found, FormState(409, ("bad", visit.reader.t("fault.name_taken"))), given)
     return go(f"/machines/{found.id}/settings?notice=renamed")
+
+
+def _place(text: str) -> dict[str, float | None]:
+    if not text:
+        return {"latitude": None, "longitude": None}
+    place = site_map.typed(text)
+    if place is None:
+        raise one_wrong("place", "expect.coordinates")
+    return {"latitude": place[0], "longitude": place[1]}
 
 
 async def _undo_rename(visit: Visit, found: Machine) -> Response:
@@ -98,6 +110,7 @@ async def _page(
         "machine_settings.html", state.status, **values | {"m": head["m"]}, head_of=head,
         given=given or {
             "name": found.name, "site": found.row.location_description or "", "tags": ", ".join(found.row.tags or ()),
+            "place": site_map.place_words(head["m"]),
         },
         may_rename=visit.may("machine.manage"), hardware=hardware(visit, found), undo=undo,
     )  # fmt: skip

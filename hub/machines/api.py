@@ -20,8 +20,8 @@ from hub.status.api import HealthReasonView
 from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.auth.limits import ReadBudget
-from hub.web.http.problems import Problem, Text, not_found
-from hub.web.http.validation import DeviceId, Instant, Limit, Note, Offset, Tags, Title
+from hub.web.http.problems import Problem, Text, not_found, one_wrong
+from hub.web.http.validation import DeviceId, Instant, Latitude, Limit, Longitude, Note, Offset, Tags, Title
 from hub.web.shell.fleet_digest import in_slices
 from protocol.kinds import SpecialStatus, Status
 
@@ -141,20 +141,25 @@ class MachineQuery(msgspec.Struct):
 
 
 class NewMachine(msgspec.Struct):
-    """`tags`: kept in lower case, each once."""
+    """`tags`: kept in lower case, each once. `latitude` and `longitude`: degrees (WGS 84), both or none."""
 
     name: Title
     location_description: Note | None = None
     tags: Tags = []
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
     device_id: DeviceId | None = None
 
 
 class MachinePatch(msgspec.Struct):
-    """Only what is named changes. `tags`: all of them, kept in lower case, each once."""
+    """Only what is named changes. `tags`: all of them, kept in lower case, each once. `latitude` and `longitude`:
+    degrees (WGS 84), both or none."""
 
     name: Title | msgspec.UnsetType = msgspec.UNSET
     location_description: Note | msgspec.UnsetType | None = msgspec.UNSET
     tags: Tags | msgspec.UnsetType = msgspec.UNSET
+    latitude: Latitude | msgspec.UnsetType | None = msgspec.UNSET
+    longitude: Longitude | msgspec.UnsetType | None = msgspec.UNSET
     device_id: DeviceId | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -172,9 +177,10 @@ async def list_machines(call: Call) -> Answer:
 async def add_machine(call: Call) -> Answer:
     wanted: NewMachine = call.body
     _refuse_twins(call, wanted.name, wanted.device_id)
+    _refuse_half_a_place(wanted.latitude, wanted.longitude)
     secret, changes = rules.new_machine(
         wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now,
-        tags=tags_of(wanted.tags),
+        tags=tags_of(wanted.tags), place=(wanted.latitude, wanted.longitude),
     )  # fmt: skip
     await call.announce(*changes)
     machine = call.context.fleet.by_key_prefix(secret.prefix)
@@ -197,6 +203,7 @@ async def edit_machine(call: Call) -> Answer:
         patch["tags"] = tags_of(patch["tags"]) or None
     after = {k: v for k, v in patch.items() if v is not msgspec.UNSET and v != getattr(machine.row, k)}
     if after:
+        _refuse_half_a_place(*(after.get(name, getattr(machine.row, name)) for name in ("latitude", "longitude")))
         _refuse_twins(call, after.get("name"), after.get("device_id"), machine.id)
         before = {name: getattr(machine.row, name) for name in after}
         await call.context.announce(
@@ -249,6 +256,12 @@ def _refuse_twins(call: Call, name: str | None, device_id: str | None, own_id: i
     member = rules.taken((m.row for m in call.context.fleet.machines.values()), name, device_id, own_id)
     if member is not None:
         raise Problem("conflict", Text(f"taken.{member}"), errors={member: [Text(f"taken.{member}")]})
+
+
+def _refuse_half_a_place(latitude: float | None, longitude: float | None) -> None:
+    member = rules.half_a_place(latitude, longitude)
+    if member is not None:
+        raise one_wrong(member, "coordinates_both")
 
 
 def _event(call: Call, code: str, machine: Machine, **more: Any) -> EventHappened:

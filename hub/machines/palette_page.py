@@ -21,7 +21,7 @@ MOST_MACHINES: Final = 2000
 """Others are found on the Machines page."""
 PAGES: Final = (
     ("nav.machines", "/", ""), ("nav.jobs", "/jobs", ""), ("nav.events", "/events", ""),
-    ("views", "/views", "saved_view.keep"),
+    ("map", "/map", ""), ("views", "/views", "saved_view.keep"),
     ("users", "/admin/users", "user.manage"), ("tokens", "/admin/tokens", "token.manage_own"),
     ("fleet_settings", "/admin/settings", "fleet_config.read"), ("fleet_backups", "/admin/backups", "backup.read"),
     ("system", "/admin/system", "system.read"), ("add", "/machines/add", "machine.manage"),

@@ -86,6 +86,13 @@ def _folded(text: str) -> str:
     return " ".join(composed(text).casefold().split())
 
 
+def half_a_place(latitude: float | None, longitude: float | None) -> str | None:
+    """The member that is missing."""
+    if (latitude is None) == (longitude is None):
+        return None
+    return "latitude" if latitude is None else "longitude"
+
+
 def new_machine(
     name: str,
     device_id: str | None,
@@ -94,22 +101,25 @@ def new_machine(
     now: datetime,
     *,
     tags: tuple[str, ...] = (),
+    place: tuple[float | None, float | None] = (None, None),
     simulated: bool = False,
 ) -> tuple[credentials.Secret, list[Change]]:
     """The key is shown once; Changes have its hash."""
     secret, name = credentials.new_secret("key"), composed(name)
     row, added = machine_with(
-        secret.prefix, secret.hash, name, device_id, location, by, now, tags=tags, simulated=simulated
+        secret.prefix, secret.hash, name, device_id, location, by, now, tags=tags, place=place, simulated=simulated
     )
     known: dict[str, Any] = {"name": name, "device_id": row.device_id, "location_description": location}
     if tags:
         known["tags"] = list(tags)
+    if None not in place:
+        known |= {"latitude": place[0], "longitude": place[1]}
     return secret, [added, EventHappened(at=now, code="machine.added", actor=by, params=known, after=known)]
 
 
 def machine_with(
     key_prefix: str, key_hash: str, name: str, device_id: str | None, location: str | None, by: Actor, now: datetime,
-    *, tags: tuple[str, ...] = (), simulated: bool = False,
+    *, tags: tuple[str, ...] = (), place: tuple[float | None, float | None] = (None, None), simulated: bool = False,
 ) -> tuple[MachineRow, Put[MachineRow]]:  # fmt: skip
     """A new one with this key."""
     row = MachineRow(
@@ -117,6 +127,8 @@ def machine_with(
         name=name,
         location_description=location,
         tags=tags or None,
+        latitude=place[0],
+        longitude=place[1],
         api_key=key_hash,
         api_key_prefix=key_prefix,
         simulated=simulated,

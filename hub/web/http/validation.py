@@ -48,6 +48,8 @@ Tag = Annotated[
 ]
 Tags = Annotated[list[Tag], msgspec.Meta(max_length=MAX_TAGS, extra={"expect": "expect.tags"})]
 TagsOfUser = Annotated[list[Tag], msgspec.Meta(max_length=MAX_TAGS_OF_USER, extra={"expect": "expect.tags_of_user"})]
+Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90, extra={"expect": "expect.latitude"})]
+Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180, extra={"expect": "expect.longitude"})]
 Email = Annotated[
     str,
     msgspec.Meta(

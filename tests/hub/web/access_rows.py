@@ -192,6 +192,8 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /logout": ANYONE,
     "GET /preferences": ANYONE,
     "POST /preferences": ANYONE,
+    "GET /map": PAGE,
+    "GET /map/parts": PAGE,
     "GET /views": PAGE,
     "POST /views": PAGE,
     "GET /views/{view_id}/{what:str}": PAGE,

@@ -1,0 +1,63 @@
+"""Coordinates of machines: by REST, in a machine's settings, and on the map."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.api_hub import ApiHub
+from tests.support.page_visitor import browser
+
+
+async def test_a_machine_is_given_coordinates_both_or_none(any_hub: ApiHub) -> None:
+    path = "/api/v2/rvms/1"
+    async with any_hub.of("admin") as admin:
+        assert (await admin.get(path)).json()["data"]["latitude"] is None
+        edited = (await admin.patch(path, json={"latitude": -6.1754, "longitude": 106.8272})).json()["data"]
+        assert (edited["latitude"], edited["longitude"]) == (-6.1754, 106.8272)
+        assert (await admin.patch(path, json={"latitude": -7})).json()["data"]["latitude"] == -7
+        for wrong, field in (
+            ({"latitude": -91}, "latitude"), ({"longitude": 181}, "longitude"), ({"longitude": None}, "longitude"),
+            ({"latitude": "x"}, "latitude"),
+        ):  # fmt: skip
+            refused = await admin.patch(path, json=wrong)
+            assert (refused.status_code, list(refused.json()["errors"])) == (422, [field]), refused.text
+        assert (await admin.patch(path, json={"latitude": None, "longitude": None})).json()["data"]["latitude"] is None
+        refused = await admin.post("/api/v2/rvms", json={"name": "Half", "longitude": 1})
+        assert list(refused.json()["errors"]) == ["latitude"]
+        added = await admin.post("/api/v2/rvms", json={"name": "Whole", "latitude": 1.5, "longitude": 2})
+        assert (added.json()["data"]["latitude"], added.json()["data"]["longitude"]) == (1.5, 2)
+
+
+async def test_the_settings_page_takes_coordinates_as_people_copy_them(any_hub: ApiHub) -> None:
+    async with await browser(any_hub) as admin:
+        form = {"name": "one", "location_description": "", "tags": "", "place": " -6.1754, 106.8272 "}
+        assert (await admin.post("/machines/1/rename", data=form)).status_code == 303
+        assert 'value="-6.1754, 106.8272"' in (await admin.get("/machines/1/settings")).text
+        for wrong in ("Monas", "-6,17, 106,82", "-96.1, 106.8"):
+            refused = await admin.post("/machines/1/rename", data=form | {"place": wrong})
+            assert (refused.status_code, f'value="{wrong}"' in refused.text) == (422, True)
+        assert (await admin.post("/machines/1/rename", data=form | {"place": ""})).status_code == 303
+        assert any_hub.context.fleet.machines[1].row.latitude is None
+
+
+async def test_the_map_shows_the_machines_that_somebody_may_see(any_hub: ApiHub) -> None:
+    async with await browser(any_hub) as admin, await browser(any_hub, "technician", "id") as technician:
+        page = (await admin.get("/map")).text
+        assert "No machine has coordinates yet" in page
+        assert "<svg class=\"map" not in page
+        for number, place in ((1, (-6.1754, 106.8272)), (2, (-2.533, 140.717))):
+            at = {"latitude": place[0], "longitude": place[1]}
+            assert (await admin.patch(f"/api/v2/rvms/{number}", json=at)).is_success
+        page = (await admin.get("/map")).text
+        assert re.findall(r'<a href="(/machines/\d)" aria-label="(\w+)', page) == [
+            ("/machines/1", "one"), ("/machines/2", "two"),
+        ]  # fmt: skip
+        near = (await admin.get("/map?box=-7,106,-6,107")).text
+        assert "Show all" in near
+        assert "/machines/2" not in near
+        assert 'data-part="/map/parts?box=-7%2C106%2C-6%2C107"' in near
+        part = (await admin.get("/map/parts?box=-7%2C106%2C-6%2C107&of=map")).text
+        assert "/machines/1" in part
+        assert "/machines/2" not in part
+        assert "/machines/2" not in (await technician.get("/map")).text
+        assert "tidak ada" in (await technician.get("/map?box=1,1,2,2")).text.lower()
