@@ -71,7 +71,7 @@ class GridLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SiteMap:
-    """`meridians` and `parallels` at their `x` and `y`; `scale`: km and its length on the map; `whole`: all is in it."""
+    """`meridians` at their `x`, `parallels` at their `y`; `scale`: km, and their length; `whole`: all is in it."""
 
     box: Box
     places: Sequence[MapPlace]
@@ -87,16 +87,16 @@ def box_from(params: Mapping[str, str]) -> Box | None:
     if found is None:
         return None
     south, west, north, east = map(float, found.groups())
-    inside = -90 <= south < north <= 90 and -180 <= west < east <= 180
+    inside = -90 <= south <= north <= 90 and -180 <= west <= east <= 180
     return Box(south, west, north, east) if inside else None
 
 
-def around(views: Iterable[View]) -> Box:
-    """What shows all of them, with a margin, in the map's form. ValueError without any."""
+def edges(views: Iterable[View]) -> Box:
+    """ValueError without any."""
     where = [(view["latitude"], view["longitude"]) for view in views]
     south, north = min(at for at, _ in where), max(at for at, _ in where)
     west, east = min(at for _, at in where), max(at for _, at in where)
-    return formed(Box(south, west, north, east))
+    return Box(south, west, north, east)
 
 
 def formed(box: Box) -> Box:
@@ -112,8 +112,7 @@ def formed(box: Box) -> Box:
 def drawn(views: Iterable[View], troubled: AbstractSet[int], wanted: Box | None) -> SiteMap:
     """Of machines with coordinates; `wanted`: what of the map. ValueError without any."""
     listed = [view for view in views if is_placed(view)]
-    whole = around(listed)
-    box = whole if wanted is None else formed(wanted)
+    box = formed(edges(listed) if wanted is None else wanted)
     shown = [view for view in listed if _inside(view, box)]
     places = sorted(_places(shown, troubled, box), key=lambda place: (-place.troubled, natural(_first(place))))
     return SiteMap(
@@ -131,7 +130,7 @@ def _first(place: MapPlace) -> str:
 
 
 def _inside(view: View, box: Box) -> bool:
-    return box.south <= view["latitude"] <= box.north and box.west <= view["longitude"] <= box.east
+    return bool(box.south <= view["latitude"] <= box.north and box.west <= view["longitude"] <= box.east)
 
 
 def _xy(view: View, box: Box) -> tuple[float, float]:
@@ -177,8 +176,9 @@ def _address(views: Sequence[View], box: Box) -> str:
     """Of one machine its page; of several what shows them nearer, "" if they stand at one spot."""
     if len(views) == 1:
         return f"/machines/{views[0]['id']}"
-    nearer = around(views)
-    return nearer.address if nearer.east - nearer.west < (box.east - box.west) * 0.9 else ""
+    close = edges(views)
+    nearer = formed(close)
+    return close.address if nearer.east - nearer.west < (box.east - box.west) * 0.9 else ""
 
 
 def _lines(first: float, last: float, length: float) -> list[GridLine]:

@@ -8,7 +8,7 @@ from db.engine.store import Store
 from db.records import SavedViewRow, in_members, record
 from db.schema import saved_views, users
 
-_KEY = sa.bindparam("key")
+_KEY: sa.BindParameter[int] = sa.bindparam("key")
 _WITH_OWNER = sa.select(saved_views, users.c.name.label("owner")).join(users, users.c.id == saved_views.c.user_id)
 _BY_ID = _WITH_OWNER.where(saved_views.c.id == _KEY)
 _SEEN = _WITH_OWNER.where((saved_views.c.user_id == _KEY) | saved_views.c.shared).order_by(saved_views.c.id)

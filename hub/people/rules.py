@@ -54,9 +54,9 @@ def edit_user(
     user: UserRow, own: frozenset[int], values: Mapping[str, Any], machines: frozenset[int] | None, now: datetime,
     by: Actor, *, own_tags: frozenset[str] = frozenset(), tags: frozenset[str] | None = None, unchanged: bool = False,
 ) -> list[Change]:  # fmt: skip
-    """[] when nothing changes. `machines` replaces `own`, `tags` `own_tags`; None keeps them. A new password, a new role and disabling end every session
-    and token; a password or disabling also every open link. `unchanged`: Conflict "updated_at" once they differ from
-    this."""
+    """[] when nothing changes. `machines` replaces `own`, `tags` `own_tags`; None keeps them. A new password, a new
+    role and disabling end every session and token; a password or disabling also every open link. `unchanged`: Conflict
+    "updated_at" once they differ from this."""
     new = {name: value for name, value in values.items() if value != getattr(user, name)}
     machines, tags = _moved(own, machines), _moved(own_tags, tags)
     if not new and machines is None and tags is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -32,7 +33,7 @@ ViewSort = Annotated[
 ]
 
 
-class FleetFilter(msgspec.Struct):
+class FleetFilter(msgspec.Struct, kw_only=True):
     """As the address of the Machines page has it. `sort`: a column, with a hyphen before it in descending order."""
 
     q: Search = ""
@@ -43,12 +44,11 @@ class FleetFilter(msgspec.Struct):
     sort: ViewSort = "machine"
 
 
-class SavedView(msgspec.Struct):
+class SavedView(FleetFilter, kw_only=True):
     """`owner`: who keeps it; `shared`: everybody sees it; `address`: where the Machines page shows it."""
 
     id: int
     name: str
-    filter: FleetFilter
     address: str
     shared: bool
     mine: bool
@@ -57,11 +57,10 @@ class SavedView(msgspec.Struct):
     updated_at: Instant
 
 
-class NewView(msgspec.Struct):
+class NewView(FleetFilter, kw_only=True):
     """`shared`: with everybody; for administrators."""
 
     name: ViewName
-    filter: FleetFilter = msgspec.field(default_factory=FleetFilter)
     shared: bool = False
 
 
@@ -69,7 +68,12 @@ class ViewPatch(msgspec.Struct):
     """Only what is named changes."""
 
     name: ViewName | msgspec.UnsetType = msgspec.UNSET
-    filter: FleetFilter | msgspec.UnsetType = msgspec.UNSET
+    q: Search | msgspec.UnsetType = msgspec.UNSET
+    status: Status | msgspec.UnsetType | None = msgspec.UNSET
+    connection: Literal["offline", "late", "never"] | msgspec.UnsetType | None = msgspec.UNSET
+    tag: Search | msgspec.UnsetType | None = msgspec.UNSET
+    group: Literal["site", "tag", "status"] | msgspec.UnsetType | None = msgspec.UNSET
+    sort: ViewSort | msgspec.UnsetType = msgspec.UNSET
     shared: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -88,7 +92,12 @@ async def save_view(call: Call) -> Answer:
     _permit_sharing(call, wanted.shared)
     name = await _free_name(call, call.principal.id, wanted.name)
     made = rules.saved(
-        call.principal.id, name, _kept(wanted.filter), call.now, call.principal.actor, shared=wanted.shared
+        call.principal.id,
+        name,
+        _kept(msgspec.structs.asdict(wanted)),
+        call.now,
+        call.principal.actor,
+        shared=wanted.shared,
     )
     try:
         stored = await call.announce(*made)
@@ -104,8 +113,8 @@ async def edit_view(call: Call) -> Answer:
     values: dict[str, Any] = {}
     if patch.name is not msgspec.UNSET:
         values["name"] = await _free_name(call, view.user_id, patch.name, view.id)
-    if patch.filter is not msgspec.UNSET:
-        values["query"] = _kept(patch.filter)
+    given = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
+    values["query"] = _kept(query_of(view).members() | given)
     if patch.shared is not msgspec.UNSET and patch.shared != view.shared:
         _permit_sharing(call, patch.shared)
         values["shared"] = patch.shared
@@ -166,9 +175,8 @@ def _taken() -> Problem:
     return Problem("conflict", Text("taken.view_name"), errors={"name": [Text("taken.view_name")]})
 
 
-def _kept(filters: FleetFilter) -> dict[str, str]:
-    given = {name: value for name, value in msgspec.structs.asdict(filters).items() if value is not None}
-    return fleet.query_from(given).members()
+def _kept(given: Mapping[str, Any]) -> dict[str, str]:
+    return fleet.query_from({name: str(value) for name, value in given.items() if value is not None}).members()
 
 
 def _view(call: Call, view: SavedViewOfPerson) -> dict[str, Any]:
@@ -176,16 +184,14 @@ def _view(call: Call, view: SavedViewOfPerson) -> dict[str, Any]:
     known = query.members()
     return {
         "id": view.id, "name": view.name,
-        "filter": {
-            "q": query.text, "sort": known.get("sort", "machine"),
-            **{name: known.get(name) for name in ("status", "connection", "tag", "group")},
-        },
+        "q": query.text, "sort": known.get("sort", "machine"),
+        **{name: known.get(name) for name in ("status", "connection", "tag", "group")},
         "address": query.address(), "shared": view.shared, "mine": view.user_id == call.principal.id,
         "owner": view.owner, "created_at": rfc3339(view.created_at), "updated_at": rfc3339(view.updated_at),
     }  # fmt: skip
 
 
-_EXAMPLE = {"name": "Full in Jakarta", "filter": {"status": "full", "tag": "jakarta", "sort": "-capacity"}}
+_EXAMPLE = {"name": "Full in Jakarta", "status": "full", "tag": "jakarta", "sort": "-capacity"}
 _CONFLICTS: Final = (404, 409)
 
 OPERATIONS = (

@@ -1,4 +1,4 @@
-"""Shows `/views`: keeps what the Machines page shows by a name, and what is kept already. And the views above its table."""
+"""Shows `/views`: keeps what the Machines page shows by a name, lists what is kept. And the views above its table."""
 
 from __future__ import annotations
 
@@ -50,8 +50,7 @@ async def save_view(visit: Visit) -> Response:
     query = fleet.query_from(form)
     wanted: dict[str, Any] = {"name": rules.composed(form.get("name", "")), "shared": "shared" in form}
     try:
-        body = validate(api.NewView, wanted | {"filter": query.members()})
-        await api.save_view(visit.call(body))
+        await api.save_view(visit.call(validate(api.NewView, query.members() | wanted)))
     except Problem as refused:
         return await _page(visit, query, ("bad", visit.sentence(refused)), refused.status, given=wanted)
     return go(query.address())

@@ -35,12 +35,8 @@ def may_change(view: SavedViewRow, user_id: int, *, is_admin: bool) -> bool:
     return view.user_id == user_id or (view.shared and is_admin)
 
 
-def saved(
-    user_id: int, name: str, query: Mapping[str, str], now: datetime, by: Actor, *, shared: bool
-) -> list[Change]:
-    row = SavedViewRow(
-        user_id=user_id, name=name, query=dict(query), shared=shared, created_at=now, updated_at=now
-    )
+def saved(user_id: int, name: str, query: Mapping[str, str], now: datetime, by: Actor, *, shared: bool) -> list[Change]:
+    row = SavedViewRow(user_id=user_id, name=name, query=dict(query), shared=shared, created_at=now, updated_at=now)
     after = {"name": name, "query": dict(query), "shared": shared}
     return [Put(row), EventHappened(at=now, code="view.saved", actor=by, params={"name": name}, after=after)]
 

@@ -26,7 +26,7 @@ BARE: dict[str, Any] = {
     "by": "password", "failures": 2, "reason": "timed_out", "duration_s": 1800, "session_id": 4,
     "port": 5000, "path": "/var/log/x", "size": 10,
     "recording_id": 9, "mib_per_day": 64, "backup_id": 12, "backup_type": "full", "message": "cut", "damaged_id": 11,
-    "restore_id": 6, "uses": 2, "approval": "waiting", "fingerprint": "4F:1A", "board": "Orin NX, 1599",
+    "restore_id": 6, "view_id": 7, "uses": 2, "approval": "waiting", "fingerprint": "4F:1A", "board": "Orin NX, 1599",
     "rows": 1234, "made_at": "2026-11-24T07:00:00Z",
     "expires_at": "2026-11-24T07:00:00.000Z",
 }  # fmt: skip

@@ -24,6 +24,7 @@ from db.records import (
     UserRow,
     UserTagRow,
 )
+from db.schema import user_tags
 from tests.support.database_rows import NOW, add_machine, after
 
 
@@ -63,10 +64,12 @@ async def test_a_user_comes_back_with_the_machines_that_have_their_tags(store: S
         await store.write(update(MachineRow, ids[0], {"tags": tags}))
         found = await users.find_user(store, user_id)
         assert found is not None
-        assert (found.named, found.tags, found.machines) == ({ids[2]}, {"mall", "station"}, {ids[2], *by_tag})
+        assert found.named == {ids[2]}
+        assert found.tags == {"mall", "station"}
+        assert found.machines == {ids[2], *by_tag}
         assert await users.all_users(store) == [found, await users.find_user(store, other)]
     await store.write(delete(UserRow, user_id))
-    assert await store.fetch_all(sa.text("SELECT * FROM user_tags")) == []
+    assert await store.fetch_all(sa.select(user_tags)) == []
 
 
 async def test_an_address_belongs_to_one_user(store: Store) -> None:

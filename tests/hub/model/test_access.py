@@ -45,6 +45,7 @@ def test_a_viewer_only_reads(action: str) -> None:
         "feed.watch",
         "account.edit",
         "account.sign_out",
+        "saved_view.keep",
         "session.manage_own",
         "token.create",
         "token.manage_own",

@@ -176,14 +176,11 @@ def test_a_new_technician_has_tags() -> None:
 
 
 def test_what_gives_or_takes_machines_by_tag() -> None:
-    machine = MachineRow(
-        device_id="d", name="m", status_since=NOW, status_by="system", created_at=NOW, updated_at=NOW
-    )
+    machine = MachineRow(device_id="d", name="m", status_since=NOW, status_by="system", created_at=NOW, updated_at=NOW)
     tagged = Put(replace(machine, tags=("mall",)))
-    for change in (tagged, Patch(MachineRow, 1, {"tags": None}), Patch(MachineRow, 1, {"tags": ("mall",)})):
-        assert rules.moves_reach(change)
-    for change in (Put(machine), Patch(MachineRow, 1, {"name": "x"}), Patch(UserRow, 1, {}), Drop(MachineRow, 1)):
-        assert not rules.moves_reach(change)
+    moves = (tagged, Patch(MachineRow, 1, {"tags": None}), Patch(MachineRow, 1, {"tags": ("mall",)}))
+    others = (Put(machine), Patch(MachineRow, 1, {"name": "x"}), Patch(UserRow, 1, {}), Drop(MachineRow, 1))
+    assert [rules.moves_reach(change) for change in (*moves, *others)] == [True] * 3 + [False] * 4
     assert rules.edited_user(Drop(UserTagRow, where=(("user_id", "=", 4),))) == 4
 
 

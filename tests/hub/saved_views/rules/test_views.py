@@ -49,4 +49,4 @@ def test_each_act_has_its_change_and_one_event() -> None:
     assert drop == Drop(SavedViewRow, 4, must="id")
     events = [event for event in (saved, edited, removed) if isinstance(event, EventHappened)]
     assert [event.code for event in events] == ["view.saved", "view.edited", "view.removed"]
-    assert (edited.before, edited.after) == ({"name": "Penuh"}, {"name": "Baru"})  # type: ignore[union-attr]
+    assert (events[1].before, events[1].after) == ({"name": "Penuh"}, {"name": "Baru"})
