@@ -219,6 +219,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "from",
         "forced",
         "one_of_many",
+        "view.shared",
         "remote.claimed",
         "remote.for",
         "remote.site",
