@@ -248,7 +248,10 @@ def before_edit(machine: Machine, edit: EventRow, by: Actor, now: datetime) -> d
         return None
     after = edit.after or {}
     held = {name: getattr(machine.row, name, None) for name in after}
-    return edit.before if msgspec.json.decode(msgspec.json.encode(held)) == after else None
+    if msgspec.json.decode(msgspec.json.encode(held)) != after:
+        return None
+    # No tags are null in a row, and an empty list in a request.
+    return {name: [] if name == "tags" and value is None else value for name, value in (edit.before or {}).items()}
 
 
 def removed(rvm_id: int) -> list[Change]:

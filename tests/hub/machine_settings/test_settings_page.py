@@ -296,7 +296,7 @@ async def test_who_may_not_write_sees_it_locked_and_is_refused(hub: ApiHub, path
 
 async def test_a_new_name_and_site_are_taken_back_as_one(hub: ApiHub) -> None:
     async with await browser(hub) as client, await browser(hub, "operator") as other:
-        given = {"name": "Lobby", "location_description": "Lantai 1"}
+        given = {"name": "Lobby", "location_description": "Lantai 1", "tags": "solar", "place": "-6.2, 106.8"}
         saved = await client.post("/machines/1/rename", data=given)
         page = (await client.get(saved.headers["location"])).text
         assert '<input type="hidden" name="undo" value="1">' in page
@@ -308,7 +308,7 @@ async def test_a_new_name_and_site_are_taken_back_as_one(hub: ApiHub) -> None:
         assert "Taken back" in page
         assert 'name="undo"' not in page
     row = hub.context.fleet.machines[1].row
-    assert (row.name, row.location_description) == ("one", None)
+    assert (row.name, row.location_description, row.tags, row.latitude) == ("one", None, None, None)
 
 
 async def test_nothing_newer_than_the_own_edit_is_taken_back(hub: ApiHub) -> None:
