@@ -82,7 +82,7 @@ def picture(root: ThrowawayRoot) -> dict[str, object]:
 
 def moments(seen: str, first: int = 0) -> Iterator[int]:
     lines = seen.partition("SEEN\n")[2].splitlines()
-    inside = [number for number, line in enumerate(lines, 1) if "/releases/" in line]
+    inside = [number for number, line in enumerate(lines, 1) if "/releases/" in line or " /" not in line]  # of rmtree
     few = inside[:: max(1, len(inside) // INSIDE_A_RELEASE)]
     outside = [number for number in range(1, len(lines) + 1) if number not in inside]
     yield from sorted({*outside[first::EACH], *few})
