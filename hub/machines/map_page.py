@@ -31,7 +31,11 @@ async def part_map(visit: Visit) -> dict[str, Any]:
     return {
         "drawn": site_map.drawn(views, troubled, wanted) if placed else None,
         "parts_at": "/map/parts" + (f"?{urlencode({'box': visit.request.query_params['box']})}" if wanted else ""),
-        "total": len(views), "nowhere": sum(not site_map.is_placed(view) for view in views), "troubled": troubled,
-        "may_edit": visit.may("machine.manage"), "most": MOST_LISTED, "width": site_map.WIDTH,
+        "total": len(views),
+        "nowhere": sum(not site_map.is_placed(view) for view in views),
+        "troubled": troubled,
+        "may_edit": visit.may("machine.manage"),
+        "most": MOST_LISTED,
+        "width": site_map.WIDTH,
         "height": site_map.HEIGHT,
-    }  # fmt: skip
+    }
