@@ -1,4 +1,5 @@
-"""The small service of root's beside the agent: its program, its list of what is allowed, its socket."""
+"""What is beside the agent with other rights: the small service of root's (its program, its list of what is allowed),
+and the user of terminals and files."""
 
 from __future__ import annotations
 
@@ -8,11 +9,12 @@ from typing import Final
 
 from device.privileged import daemon, units
 from installer import service
-from installer.steps import Step, file, folder, gone
+from installer.steps import Step, file, folder, gone, group, no_group, no_user, user
 
 PROGRAM: Final = Path(units.PRIVILEGED_FILE)
 ALLOWED: Final = Path(units.ALLOWED_FILE)
 SERVICE: Final = "myrvm-privileged.service"
+SESSION_HOME: Final = Path("/var/lib/myrvm-session")
 
 
 def steps(machine_file: bytes) -> list[Step]:
@@ -26,7 +28,11 @@ def steps(machine_file: bytes) -> list[Step]:
         if not stop.is_done():
             stop.do()
 
+    session = units.SESSION_USER
     return [
+        group(session),
+        user(session, SESSION_HOME),
+        folder(SESSION_HOME, 0o700, (session, session)),
         folder(PROGRAM.parent, 0o755),
         written._replace(do=exchange),
         allowed._replace(is_done=ALLOWED.exists),
@@ -34,7 +40,9 @@ def steps(machine_file: bytes) -> list[Step]:
 
 
 def removal(*, purge: bool) -> list[Step]:
-    return [gone(PROGRAM.parent), *([gone(ALLOWED)] if purge else [])]
+    session = units.SESSION_USER
+    purged = [gone(ALLOWED), gone(SESSION_HOME), no_user(session), no_group(session)]
+    return [gone(PROGRAM.parent), *(purged if purge else ())]
 
 
 def _services(machine_file: bytes) -> list[str]:

@@ -15,7 +15,7 @@ from tests.support.throwaway_root import ThrowawayRoot, throwaway_root
 
 PLACES = (
     "opt/myrvm", "etc/myrvm", "var/lib/myrvm", "etc/systemd/system", "usr/local/bin/myrvm-agent", "usr/local/lib/myrvm",
-    "etc/myrvm-privileged.json", "etc/passwd", "etc/group",
+    "etc/myrvm-privileged.json", "var/lib/myrvm-session", "etc/passwd", "etc/group",
 )  # fmt: skip
 VICTIM = """
 import os, sys
