@@ -197,7 +197,9 @@ def test_it_obeys_the_agents_user_alone() -> None:
         code = (
             "import os,socket,sys; os.setgroups([]); os.setgid(12); os.setuid(1)\n"
             "s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
-            "print(s.recv(100))"
+            "m=b'{\"kind\": \"files\"}'; s.sendall(len(m).to_bytes(4, 'big') + m)\n"
+            "try: print(s.recv(100))\n"
+            "except ConnectionResetError: print(b'')"
         )
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, str(path)], check=True, capture_output=True, timeout=60
