@@ -1,0 +1,89 @@
+"""Needs attention in a real browser: each kind's cause and next step, one number everywhere, a machine that is off."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Page, expect
+
+from dashboard.texts import texts_in
+from protocol import messages as m
+from tests.browser.conftest import Stage
+from tests.support.browser import tab
+from tests.support.lively_machine import LivelyMachine, lively
+
+READINGS: Final[dict[str, dict[str, Any]]] = {
+    "hot": {"temperature": 86.0},
+    "disk": {"disk_usage": 97.0},
+}
+
+
+async def agree(page: Page, many: int) -> None:
+    """The list's head, the navigation and the title count the same."""
+    await expect(page.locator("[data-total]")).to_have_text(str(many))
+    await expect(page.locator("#alarms")).to_contain_text(str(many))
+    await expect(page).to_have_title(re.compile(rf"^\({many}\) "))
+
+
+async def shows(page: Page, rvm_id: int, cause: str, language: str = "en") -> None:
+    """Its line in the list: the cause, who acts, and the same next step as on its own page."""
+    t = texts_in(language)
+    line = page.locator(f"#needs li[data-key='{rvm_id}']")
+    await expect(line.locator("[data-words]")).to_contain_text(t(f"cause.{cause}", value="|").partition("|")[0])
+    await expect(line.locator(".todo")).to_contain_text(t(f"why.{cause}.next"))
+    await expect(line.locator(".todo b")).to_have_text(re.compile(r"^\S.*:$"))
+
+
+async def declare(machine: LivelyMachine, seq: int, status: Any, **members: Any) -> None:
+    await machine.say(m.StatusReport(seq=seq, status=status, **members))
+
+
+@pytest.mark.parametrize(("width", "language", "reading"), [(1440, "en", "hot"), (390, "id", "disk")])
+async def test_each_kind_says_what_to_do_and_all_count_alike(
+    stage: Stage, width: int, language: str, reading: str
+) -> None:
+    machine = stage.machine
+    look: dict[str, Any] = {"viewport": {"width": width, "height": 844}, "locale": language}
+    async with tab(stage.browser, stage.hub, **look) as page:
+        await page.open("/")
+        await page.live()
+        await shows(page.page, 2, "full", language)
+        await shows(page.page, 3, "never", language)
+        await agree(page.page, 2)
+        machine.members = READINGS[reading]
+        await shows(page.page, 1, reading, language)
+        await agree(page.page, 3)
+        await declare(machine, 1, "error", reason="belt")
+        await shows(page.page, 1, "error", language)
+        line = page.page.locator("#needs li[data-key='1']")
+        await expect(line).to_contain_text("belt")
+        await expect(page.page.locator('[data-count="error"]')).to_contain_text("1")
+        await agree(page.page, 3)
+        await page.open("/machines/1")
+        await expect(page.page.locator("#why")).to_contain_text(texts_in(language)("why.error.next"))
+        assert page.faults == []
+
+
+async def test_a_machine_that_is_off_is_in_the_list_and_shows_what_it_told_last_as_past(stage: Stage) -> None:
+    key = await stage.hub.add_machine("RVM-004")
+    async with tab(stage.browser, stage.hub) as page:
+        async with lively(stage.hub, key, status="active") as machine:
+            await page.open("/")
+            await page.live()
+            await expect(page.page.locator("tr[data-id='4'] .e")).to_have_text("Live")
+            await expect(page.page.locator('[data-count="offline"]')).to_contain_text("0")
+            machine.cpu = 30.0
+        await shows(page.page, 4, "offline")
+        await agree(page.page, 3)
+        await expect(page.page.locator('[data-count="offline"]')).to_contain_text("1")
+        await page.open("/machines/4")
+        await page.live()
+        head = page.page.locator("#head")
+        await expect(head).to_have_class(re.compile("past"))
+        await expect(page.page.locator("#status-known")).to_be_visible()
+        await expect(page.page.locator("[data-fact=time]")).to_have_text(re.compile(r"^last (today|yesterday) "))
+        await expect(page.page.locator(".tile[data-m=cpu_usage] [data-age]")).to_have_text(re.compile(r"\d"))
+        await expect(page.page.locator("#why")).to_contain_text(texts_in("en")("why.offline.next"))
+        assert page.faults == []
