@@ -70,6 +70,7 @@ def test_no_text_is_left_over() -> None:
         "remote_refusal.",
         "backup.",
         "restore.",
+        "privileges.",
         "times.",
     )
     alone = [
