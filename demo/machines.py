@@ -37,6 +37,7 @@ class DemoMachine(NamedTuple):
     role: str
     timezone: str = ""
     city: str = ""
+    at: tuple[float | None, float | None] = (None, None)
 
 
 class DemoFleet(NamedTuple):
@@ -97,8 +98,9 @@ async def enrol_fleet(opened: OpenData, folder: Path, count: int) -> DemoFleet:
             secret, more = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
         else:
             secret, more = rules.new_machine(
-                machine.name, machine.device_id, machine.location, actors.SYSTEM, now(), simulated=bool(machine.role)
-            )
+                machine.name, machine.device_id, machine.location, actors.SYSTEM, now(), place=machine.at,
+                simulated=bool(machine.role),
+            )  # fmt: skip
         keys[machine.device_id] = secret.text
         changes += more
     if changes:
@@ -138,6 +140,7 @@ def _simulated(index: int, count: int) -> DemoMachine:
         role_of(index, count),
         zone_of(place),
         city_of(place),
+        place.at,
     )
 
 
@@ -150,31 +153,34 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Site(NamedTuple):
+    """`at`: latitude and longitude in degrees."""
+
     name: str
     where: str
+    at: tuple[float, float]
 
 
 PLACES: Final = (
-    Site("Stasiun Gambir", "Jakarta Pusat, WIB"),
-    Site("Mall Kelapa Gading", "Jakarta Utara, WIB"),
-    Site("Terminal Blok M", "Jakarta Selatan, WIB"),
-    Site("Pasar Baru", "Bandung, WIB"),
-    Site("Simpang Lima", "Semarang, WIB"),
-    Site("Stasiun Tugu", "Yogyakarta, WIB"),
-    Site("Tunjungan Plaza", "Surabaya, WIB"),
-    Site("Alun-Alun Tugu", "Malang, WIB"),
-    Site("Lapangan Merdeka", "Medan, WIB"),
-    Site("Jembatan Ampera", "Palembang, WIB"),
-    Site("Pelabuhan Bakauheni", "Lampung, WIB"),
-    Site("Taman Alun Kapuas", "Pontianak, WIB"),
-    Site("Bandara Ngurah Rai", "Denpasar, WITA"),
-    Site("Pantai Losari", "Makassar, WITA"),
-    Site("Mega Mall", "Manado, WITA"),
-    Site("Islamic Center", "Mataram, WITA"),
-    Site("Pasar Terapung", "Banjarmasin, WITA"),
-    Site("Pelabuhan Semayang", "Balikpapan, WITA"),
-    Site("Pasar Mardika", "Ambon, WIT"),
-    Site("Mall Jayapura", "Jayapura, WIT"),
+    Site("Stasiun Gambir", "Jakarta Pusat, WIB", (-6.18, 106.83)),
+    Site("Mall Kelapa Gading", "Jakarta Utara, WIB", (-6.16, 106.91)),
+    Site("Terminal Blok M", "Jakarta Selatan, WIB", (-6.24, 106.8)),
+    Site("Pasar Baru", "Bandung, WIB", (-6.92, 107.6)),
+    Site("Simpang Lima", "Semarang, WIB", (-6.99, 110.42)),
+    Site("Stasiun Tugu", "Yogyakarta, WIB", (-7.79, 110.36)),
+    Site("Tunjungan Plaza", "Surabaya, WIB", (-7.26, 112.74)),
+    Site("Alun-Alun Tugu", "Malang, WIB", (-7.98, 112.63)),
+    Site("Lapangan Merdeka", "Medan, WIB", (3.59, 98.68)),
+    Site("Jembatan Ampera", "Palembang, WIB", (-2.99, 104.76)),
+    Site("Pelabuhan Bakauheni", "Lampung, WIB", (-5.87, 105.75)),
+    Site("Taman Alun Kapuas", "Pontianak, WIB", (-0.02, 109.34)),
+    Site("Bandara Ngurah Rai", "Denpasar, WITA", (-8.75, 115.17)),
+    Site("Pantai Losari", "Makassar, WITA", (-5.14, 119.41)),
+    Site("Mega Mall", "Manado, WITA", (1.48, 124.84)),
+    Site("Islamic Center", "Mataram, WITA", (-8.58, 116.1)),
+    Site("Pasar Terapung", "Banjarmasin, WITA", (-3.32, 114.59)),
+    Site("Pelabuhan Semayang", "Balikpapan, WITA", (-1.27, 116.8)),
+    Site("Pasar Mardika", "Ambon, WIT", (-3.69, 128.18)),
+    Site("Mall Jayapura", "Jayapura, WIT", (-2.54, 140.7)),
 )
 
 _ZONES: Final = {"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
@@ -206,7 +212,7 @@ def role_of(index: int, count: int) -> str:
 def place_of(index: int) -> Site:
     """Places repeat, numbered, when there are more machines."""
     place, again = PLACES[index % len(PLACES)], index // len(PLACES)
-    return place if again == 0 else Site(f"{place.name} {again + 1}", place.where)
+    return place if again == 0 else place._replace(name=f"{place.name} {again + 1}")
 
 
 def zone_of(place: Site) -> str:

@@ -65,6 +65,8 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/machines/{id}/backups/{backup_id}": ("/machines/{real}/backups/{backup}",),
     "/machines/{id}/backups/{backup_id}/restore": ("/machines/{real}/backups/{backup}/restore",),
     "/machines/{id}/restores/{restore_id}": ("/machines/{real}/restores/{restore}",),
+    "/map": ("/map",),
+    "/views": ("/views",),
     "/admin": ("/admin",),
     "/admin/system": ("/admin/system",),
     "/admin/backups": ("/admin/backups",),
@@ -93,7 +95,7 @@ def viewable() -> Iterator[str]:
     """Routes that draw something for a GET: what only takes a form leads elsewhere, parts stand inside pages."""
     for route in page_routes():
         page = getattr(route, "endpoint", None)
-        name = page.handlers["GET"].__qualname__ if isinstance(page, WebPage) else ""
+        name = getattr(page.handlers["GET"], "__qualname__", "") if isinstance(page, WebPage) else ""
         if not name.startswith(("to_", "home", "drawn.")):
             yield str(getattr(route, "path", ""))
 

@@ -18,7 +18,8 @@ from tests.support.browser import Tab, tab
 LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Listrik Umum (lama: RVM-0002)"
 PAGES: Final = (
     "/", "/?status=maintenance", "/?group=site", "/?kiosk=1", "/admin", "/admin/system", "/admin/users",
-    "/jobs", "/events", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol", "/machines/3/enrol",
+    "/jobs", "/events", "/map", "/views", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol",
+    "/machines/3/enrol",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1", "/machines/1", "/machines/1/remote",
     "/machines/1/backups", "/machines/1/events", "/machines/1/settings", "/machines/1/key", "/machines/1/remove",
     "/machines/1/do/reboot",
@@ -44,7 +45,7 @@ FAULTS: Final = (Path(__file__).parent / "whole_page.js").read_text(encoding="ut
 async def worst(stage: Stage) -> AsyncIterator[Stage]:
     """A machine in maintenance with a long reason, one with a very long name that is full, one that never connected."""
     async with stage.hub.client() as client:
-        named = {"name": LONG, "location_description": LONG}
+        named = {"name": LONG, "location_description": LONG, "latitude": -6.18, "longitude": 106.83}
         assert (await client.patch("/api/v2/rvms/2", json=named)).status_code == 200
         asked = {"status": "maintenance", "reason": f"{LONG}: sabuk pemisah macet"}
         assert (await client.patch("/api/v2/rvms/1/status?wait=10", json=asked)).status_code == 200
