@@ -19,7 +19,7 @@ LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Lis
 PAGES: Final = (
     "/", "/?status=maintenance", "/?group=site", "/?kiosk=1", "/admin", "/admin/system", "/admin/users",
     "/jobs", "/events", "/map", "/views", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol",
-    "/machines/3/enrol",
+    "/machines/3/enrol", "/machines/import",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1", "/machines/1", "/machines/1/remote",
     "/machines/1/backups", "/machines/1/events", "/machines/1/settings", "/machines/1/key", "/machines/1/remove",
     "/machines/1/do/reboot",
@@ -29,8 +29,8 @@ PAGES: Final = (
 ENTRANCES: Final = ("/login", "/signin")
 ELSEWHERE: Final = re.compile(
     r".*/parts|.*/charts\.json|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
-    r"|/machines/palette|/machines/\{id\}/(rename|release|zone|status|undo)|/machines/\{id\}/remote/.*|/recordings/.*"
-    r"|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
+    r"|/machines/palette|/machines/\{id\}/(rename|release|zone|status|undo|board)|/machines/\{id\}/remote/.*|/recordings/.*"
+    r"|/views/.*|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
 )
 """Parts, files, what only takes a form, and pages of something that this stage has not: their own tests open them."""
 

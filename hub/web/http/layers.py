@@ -71,7 +71,7 @@ class PageCompression:
 FILES: Final = "/static/"
 CALLED: Final = (
     "/api/", "/events/", "/jobs/", "/machines/", "/preferences", "/admin/settings", "/admin/settings/", "/admin/users/",
-    "/admin/system/", "/map/",
+    "/admin/system/", "/admin/enrol/", "/map/",
 )  # fmt: skip
 MACHINES_OWN: Final = "myrvm.machines_own"
 """Of `http.response.start`: a machine's page, with its own set."""

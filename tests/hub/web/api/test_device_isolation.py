@@ -134,8 +134,8 @@ async def test_whoever_a_key_says_is_there_the_answer_is_the_same(any_hub: ApiHu
     claims = [event["params"].get("claimed") for event in reversed(found)]
     assert claims == [hub.users["operator"], hub.users["viewer"], gone, 999_999, None]
     assert {event["params"]["holder"] for event in found} == {""}
-    assert "the machine says operator is there" in table
-    assert "the machine says user 999999 is there" in table
+    assert "according to the machine, operator is there" in table
+    assert "according to the machine, user 999999 is there" in table
 
 
 async def test_whom_a_key_names_has_no_session_by_it(hub: ApiHub) -> None:

@@ -10,7 +10,8 @@ import httpx
 import pytest_asyncio
 from starlette.routing import Route
 
-from hub.web.http.layers import policy
+from hub.routes import page_routes
+from hub.web.http.layers import CALLED, policy
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
 
 UNKNOWN = (
@@ -78,3 +79,14 @@ def test_a_policy_names_the_hub_as_it_was_called_and_nothing_that_is_no_name() -
     assert "'self'" not in named.replace("form-action 'self'", "")
     for hosts in (("[::1]:8001",), ("x; script-src *",), ("a", "b c"), ()):
         assert "script-src 'self';" in policy(hosts).decode()
+
+
+def test_every_part_of_a_page_may_be_fetched_by_it() -> None:
+    """A page whose parts are not named here looks alive and stays as it was."""
+    fetched = [
+        path
+        for route in page_routes()
+        if (path := str(getattr(route, "path", ""))).endswith(("/parts", "/lines", ".json"))
+    ]
+    assert "/admin/enrol/parts" in fetched
+    assert [path for path in fetched if not path.startswith(CALLED)] == []
