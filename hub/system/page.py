@@ -84,7 +84,7 @@ def _certificate(visit: Visit, found: Mapping[str, Any]) -> list[tuple[str, str]
     t, certificate, use = visit.reader.t, found["certificate"], found["authority"]
     shown = [
         (t("system.tls.names"), ", ".join(certificate["names"])),
-        (t("system.tls.until"), visit.reader.moment(epoch_ms(parse(certificate["not_after"])))),
+        (t("system.tls.until"), visit.reader.date(epoch_ms(parse(certificate["not_after"])))),
         (t("system.tls.issuer"), certificate["issuer"]),
         (t("system.tls.fingerprint"), certificate["fingerprint"][:16]),
     ]

@@ -10,6 +10,7 @@ import signal
 import ssl
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -191,10 +192,14 @@ async def test_the_hub_shows_its_certificate_and_hands_out_its_authority(tmp_pat
         async with httpx.AsyncClient(base_url=hub.url, verify=trust, trust_env=False) as client:
             shown = (await client.get("/api/v2/system", headers=headers)).json()["data"]
             given = (await client.get("/api/v2/authority")).json()["data"]
+            client.cookies.set("__Host-rvm_session", hub.admin.session)
+            page = (await client.get("/admin/system", headers={"Accept-Language": "en"})).text
         assert shown["certificate"]["names"] == ["localhost", "127.0.0.1"]
         assert shown["certificate"]["issuer"] == "Test"
         assert shown["certificate"]["refused"]
         assert shown["warnings"][0] == "certificate_refused"
+        until = datetime.fromisoformat(shown["certificate"]["not_after"].replace("Z", "+00:00"))
+        assert f"{until.astimezone(ZoneInfo('Asia/Jakarta')):%b %Y}" in page  # a day, not the hour alone
         assert given["fingerprints"] == list(read_bundle(authority.crt).fingerprints)
         fetched = await asyncio.to_thread(fetch_authority, hub.url, given["fingerprints"][0], 5.0)
         assert fetched.encode() == authority.pem
