@@ -118,7 +118,7 @@ def enrolment_steps() -> list[tuple[str, str, str, Any, str]]:
         return {"code": CODE, "key_prefix": f"rvmk_AAAAAAA{'ABCD'[number]}", "key_hash": f"{number:064d}"}
 
     return [
-        ("viewer", "save_view", "/v2/views", {"name": "Full ones", "query": "status=full"}, "view.saved"),
+        ("viewer", "save_view", "/v2/views", {"name": "Full ones", "status": "full"}, "view.saved"),
         ("viewer", "edit_view", "/v2/views/1", {"name": "Full"}, "view.edited"),
         ("viewer", "remove_view", "/v2/views/1", None, "view.removed"),
         ("admin", "make_enrolment_code", "/v2/enrolment-codes", {"uses": 2}, "enrolment.code_made"),
