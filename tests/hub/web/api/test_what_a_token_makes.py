@@ -3,13 +3,15 @@ once. Both are generated: an operation that answers a secret is found by the sha
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
-from db.records import UserRow
+from db.enrolment_records import EnrolmentCodeRow, EnrolmentRow
+from db.records import MachineRow, UserRow
 from hub.kernel.announce import Announcer
 from hub.model import changes as c
 from hub.model.access import ACTIONS, SIGNED_IN_ONLY
@@ -27,7 +29,8 @@ OF_WHO_PROVED_IT = frozenset({"sign_in", "edit_account"})
 """They answer a session for the password itself; a token sets none (below)."""
 OF_ONE_FILE = frozenset({"make_backup_download"})
 """A link to one archive, opened within a minute and only while who made it still might (tests/hub/backups)."""
-FILLED = {"{id}": "1", "{user_id}": "4", "{command_id}": "x", "{token_id}": "99", "{key}": "cpu_threshold"}
+FILLED = {"{id}": "1", "{user_id}": "4", "{command_id}": "x", "{token_id}": "99", "{key}": "cpu_threshold",
+          "{enrolment_id}": "1"}  # fmt: skip
 NEW = "quite another phrase 9"
 
 
@@ -83,6 +86,22 @@ def ending_first(hub: ApiHub, monkeypatch: pytest.MonkeyPatch, *ends: c.Change) 
     monkeypatch.setattr(Announcer, "__call__", late)
 
 
+async def somebody_at_the_door(hub: ApiHub) -> None:
+    """A machine that waits with its code, and another board with the first machine's key."""
+    now = hub.context.clock()
+    code = EnrolmentCodeRow(
+        hash="0" * 64, prefix="RVM-7K…", uses=4, approval="waiting", created_by="user:1", created_at=now,
+        expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    waits = EnrolmentRow(
+        code_id=1, state="waiting", key_prefix="rvmk_door", key_hash="1" * 64, created_at=now, last_seen_at=now
+    )
+    await hub.context.announce(
+        c.Put(code), c.Patch(MachineRow, 1, {"board_other": {"serial": "2"}, "board_other_at": now})
+    )
+    await hub.context.announce(c.Put(waits))
+
+
 WRITERS = [o for o in OPERATIONS if o.action in SIGNED_IN_ONLY and o.method != "GET" and o.name != "open_machine_page"]
 
 
@@ -92,6 +111,7 @@ async def test_nothing_that_lets_in_is_made_by_a_session_that_ends_meanwhile(
 ) -> None:
     hub, admin = any_hub, any_hub.users["admin"]
     path, route = filled(f"/api{operation.path}"), f"{operation.method} /api{operation.path}"
+    await somebody_at_the_door(hub)
     async with hub.of("admin") as client:
         ending_first(hub, monkeypatch, end_sessions(admin))
         body: Any = {"json": JSON.get(route, {})} if operation.body else {}
