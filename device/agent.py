@@ -255,7 +255,7 @@ class Agent:
                 {
                     **hardware.describe(self._root, self._settings.names("services")),
                     **self._rights,
-                    "remote": remote_facts(self._settings),
+                    "remote": remote_facts(self._configuration.settings),
                     "hub_tls": hub_tls_facts(self._settings),
                 }
             ),

@@ -204,10 +204,10 @@ async def test_on_a_phone_what_matters_comes_first_and_its_name_stays(stage: Sta
         await page.live()
         assert await top_of(page, ".tabs") < 430
         assert await top_of(page, "#why") < 500
-        name = page.page.locator(".top .where bdi")
+        name = page.page.locator(".top .whose bdi")
         shown = "e => getComputedStyle(e).opacity"
         assert await name.evaluate(shown) == "0", "its head is there"
         await page.page.evaluate("scrollTo(0, 400)")
-        await page.page.wait_for_function("getComputedStyle(document.querySelector('.where bdi')).opacity === '1'")
+        await page.page.wait_for_function("getComputedStyle(document.querySelector('.whose bdi')).opacity === '1'")
         await expect(name).to_have_text("RVM-002")
         assert page.faults == []
