@@ -22,7 +22,6 @@ from tests.support.until import wait_until
 
 ROOT, BUNDLE = os.environ.get("TEST_INSTALL_ROOT", ""), os.environ.get("TEST_INSTALL_BUNDLE", "")
 pytestmark = [
-    pytest.mark.skipif(not (ROOT and BUNDLE), reason="takes minutes: name TEST_INSTALL_ROOT and TEST_INSTALL_BUNDLE"),
     pytest.mark.timeout(1500),
 ]
 AGENT, HUB = "myrvm-agent.service", "myrvm-hub.service"

@@ -16,7 +16,6 @@ from tests.support.booted_root import BootedRoot, booted_root, missing
 
 LOWER = os.environ.get("TEST_INSTALL_ROOT", "")
 pytestmark = [
-    pytest.mark.skipif(not LOWER, reason="takes a minute: name TEST_INSTALL_ROOT"),
     pytest.mark.timeout(600),
 ]
 CODE = "/opt/code"
