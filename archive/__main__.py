@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -50,7 +50,7 @@ class _Report:
         self.line(event="progress", phase=phase, done=done, total=max(total, done))
 
     def line(self, **members: Any) -> None:
-        print(json.dumps(members), flush=True)
+        _tell(members)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -102,10 +102,18 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 def _failed(code: str, detail: str, path: str, archive: int | None) -> int:
     shown = printable(path[:1000])
-    print(
-        json.dumps({"event": "failed", "code": code, "detail": detail, "path": shown, "archive": archive}), flush=True
-    )
+    with contextlib.suppress(_Ended):
+        _tell({"event": "failed", "code": code, "detail": detail, "path": shown, "archive": archive})
     return 1
+
+
+def _tell(members: Mapping[str, Any]) -> None:
+    """Raises _Ended when whoever asked has died."""
+    try:
+        print(json.dumps(members), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+        raise _Ended from None
 
 
 def _opened(name: str) -> ChainLink:

@@ -114,3 +114,17 @@ def test_what_is_ended_from_outside_leaves_nothing(tmp_path: Path) -> None:
     os.close(writing)
     assert (code, lines[-1]["code"]) == (1, "interrupted")
     assert list(scratch.iterdir()) == []
+
+
+def test_it_ends_without_a_word_when_whoever_asked_has_died(tmp_path: Path) -> None:
+    first, second = chain(tmp_path)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = started("check", first, second, "--scratch", scratch)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(60) == 1
+    with process.stderr as told:
+        assert told.read() == ""
+    assert list(scratch.iterdir()) == []
