@@ -213,7 +213,7 @@ async def part_steps(visit: Visit) -> Mapping[str, Any]:
     until = None
     if usable and row is not None and late is not None:
         until = epoch_ms(row.expires_at if now >= late else late)
-    is_in = newest is not None and newest["state"] == "approved"
+    is_in = newest["state"] == "approved" if newest is not None else not usable
     return {
         "m": found.row, "code_id": "" if row is None else row.id, "usable": usable, "came": newest,
         "expires": None if row is None else epoch_ms(row.expires_at), "until": until,

@@ -161,3 +161,11 @@ async def test_a_different_board_is_told_accepted_or_refused(any_hub: ApiHub) ->
         events = (await admin.get(f"/api/v2/rvms/{rvm_id}/events")).json()["data"]
     told = [event["code"] for event in events if event["code"].startswith("machine.board")]
     assert told == ["machine.board_refused", "machine.board_changed", "machine.board_accepted", "machine.board_changed"]
+
+
+async def test_a_machine_without_a_code_is_told_nothing_of_one(hub: ApiHub) -> None:
+    machine = hub.context.fleet.machines[1]
+    async with await browser(hub) as page:
+        assert "used or over" not in shown(await page.get("/machines/1/enrol"))
+        machine.connection = "live"
+        assert "connected" in shown(await page.get("/machines/1/enrol/parts")).lower()
