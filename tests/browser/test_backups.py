@@ -302,7 +302,7 @@ async def test_times_are_the_sites_wherever_the_browser_is(vault: Vault, zone: s
         await page.page.reload()
         await page.live()
         assert await page.page.inner_text("#backup-plan .big-line") == words
-        assert "WIB" in words
+        assert "WIB" in words or "Due now" in words, "inside the window there is no time to show"
 
 
 async def test_a_real_machines_backup_shows_its_rate_and_its_files(tmp_path: Path, browser: Browser) -> None:
