@@ -50,7 +50,7 @@ class _Report:
         self.line(event="progress", phase=phase, done=done, total=max(total, done))
 
     def line(self, **members: Any) -> None:
-        _tell(members)
+        _write_line(members)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -103,11 +103,11 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 def _failed(code: str, detail: str, path: str, archive: int | None) -> int:
     shown = printable(path[:1000])
     with contextlib.suppress(_Ended):
-        _tell({"event": "failed", "code": code, "detail": detail, "path": shown, "archive": archive})
+        _write_line({"event": "failed", "code": code, "detail": detail, "path": shown, "archive": archive})
     return 1
 
 
-def _tell(members: Mapping[str, Any]) -> None:
+def _write_line(members: Mapping[str, Any]) -> None:
     """Raises _Ended when whoever asked has died."""
     try:
         print(json.dumps(members), flush=True)

@@ -208,6 +208,6 @@ async def test_on_a_phone_what_matters_comes_first_and_its_name_stays(stage: Sta
         shown = "e => getComputedStyle(e).opacity"
         assert await name.evaluate(shown) == "0", "its head is there"
         await page.page.evaluate("scrollTo(0, 400)")
-        await page.page.wait_for_function("getComputedStyle(document.querySelector('.whose bdi')).opacity === '1'")
+        await expect(name).to_have_css("opacity", "1")
         await expect(name).to_have_text("RVM-002")
         assert page.faults == []
