@@ -29,11 +29,10 @@ from xml.etree import ElementTree
 
 import bootstrap
 
-FAULTS = ("tests/faults", "tests/end_to_end")
 PROCESSES = ("tests/doors", "tests/browser")  # they start environments, hubs and a browser
 AGENTS = ("", "_configuration", "_faults", "_file_rights", "_killed", "_remote_access", "_status", "_timezone")
 WAITING = (
-    *FAULTS,
+    *(f"tests/{name}" for name in ("faults", "end_to_end")),
     *(f"tests/bench/test_{name}.py" for name in ("bare", "commands")),
     "tests/demo/test_fleet_simulator.py",
     *(f"tests/db/test_{name}_faults.py" for name in ("postgres", "sqlite")),
@@ -54,10 +53,9 @@ counts and names it. A fault of the product fails twice."""
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "tmp_path_retention_policy=failed")
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - pytest makes a folder of its own in it
 """Where unit tests keep their files if there is so much room: a flush that takes 5 ms on a disk takes 5 us there."""
-PHASE_S = 1500  # No phase takes so long: then it is interrupted.
+PHASE_S, PHASE_ENDS = 1500, ((0, signal.SIGINT), (60, signal.SIGKILL))  # No phase takes so long.
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py::\S+?(?:\[.*?\])?)(?: - .*)?$")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
-SLOWEST = 10
 # Debian's packages by a program each brings; then what only a whole run needs.
 DEBIAN_PACKAGES = {"dbus-daemon": "dbus", "pgbouncer": "pgbouncer"}
 DEBIAN_PACKAGES_OF_ALL = {
@@ -290,15 +288,17 @@ def run_pytest(command: list[str]) -> "tuple[bool, str, list[str]]":
     closing, failed = "no end", []
     colour = ["--color=yes"] if sys.stdout.isatty() else []
     with subprocess.Popen([*command, *colour], stdout=subprocess.PIPE, text=True, errors="replace") as process:
-        limit = threading.Timer(PHASE_S, process.send_signal, [signal.SIGINT])
-        limit.start()
+        limits = [threading.Timer(PHASE_S + late, process.send_signal, [end]) for late, end in PHASE_ENDS]
+        for limit in limits:
+            limit.start()
         for line in process.stdout or ():
             print(line, end="", flush=True)
             plain = re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
             closing = plain if CLOSING_LINE.match(plain) else closing
             failure = FAILURE.match(plain)
             failed += [failure[1]] if failure else []
-        limit.cancel()
+        for limit in limits:
+            limit.cancel()
     return process.returncode == 0, closing, failed
 
 
@@ -362,7 +362,7 @@ def slowest(times: "list[tuple[str, float]]") -> None:
         files[name] = files.get(name, 0.0) + seconds
     for what, timed in (("files", files.items()), ("tests", times)):
         heading(f"Slowest {what}")
-        for name, seconds in sorted(timed, key=lambda one: -one[1])[:SLOWEST]:
+        for name, seconds in sorted(timed, key=lambda one: -one[1])[:10]:
             print(f"  {seconds:7.1f} s  {name}")
 
 

@@ -202,7 +202,7 @@ async def test_a_reboot_begins_with_cancel_and_is_forced_only_while_somebody_is_
         await expect(dialog.locator("[data-force]")).to_be_visible()
         await page.page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
-        await page.page.wait_for_function("document.activeElement.matches('#acts summary')")
+        await expect(page.page.locator("#acts summary").first).to_be_focused()
         assert stage.machine.asked == []
         await choose(page, "reboot")
         await dialog.locator("button.danger").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,7 @@ def test_a_failure_that_does_not_come_again_is_named_and_passes(
 
 def test_a_phase_without_an_end_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_tests, "PHASE_S", 2)
+    monkeypatch.setattr(run_tests, "PHASE_ENDS", ((0, signal.SIGINT), (10, signal.SIGKILL)))
     (tmp_path / "test_it.py").write_text("import signal\ndef test_it(): signal.pause()\n")
     outcome = run_tests.pytest("Tests", ["-p", "no:timeout", "--rootdir", str(tmp_path), str(tmp_path)])
     assert not outcome.passed
