@@ -170,7 +170,7 @@ async def test_a_screen_on_the_wall_shows_a_clock_and_one_group_after_the_other(
     await tag(stage, 1, "Pasar Baru", "mall")
     async with tab(stage.browser, stage.hub, viewport=viewport, locale=language) as page:
         await page.open("/?group=site")
-        await page.page.locator(".kiosk-way a").click()
+        await page.page.locator(".kiosk-way a[href*=kiosk]").click()
         await page.page.wait_for_url("**/?group=site&kiosk=1")
         await expect(page.page.locator("body")).to_have_attribute("data-kiosk", "20")
         await page.open("/?group=site&kiosk=1&each=1")
