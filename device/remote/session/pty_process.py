@@ -67,7 +67,7 @@ class PtyProcess:
         cls, argv: Sequence[str], user: ServiceUser, environment: Mapping[str, str], size: tuple[int, int]
     ) -> PtyProcess:
         """In a terminal of (columns, rows). Raises OSError."""
-        _let_children_receive_sighup()
+        _let_children_receive_signals()
         terminal, inside = opened_terminal(user, size)
         try:
             drop: dict[str, object] = {}
@@ -203,10 +203,12 @@ def environment_of(user: ServiceUser, terminal: str, language: str) -> dict[str,
     }
 
 
-def _let_children_receive_sighup() -> None:
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        with contextlib.suppress(ValueError):  # not in the main thread: then the kill has to do
-            signal.signal(signal.SIGHUP, lambda *_: None)
+def _let_children_receive_signals() -> None:
+    """What an agent ignores (started by nohup, or behind `&`) its children would ignore as well, Ctrl-C included."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            with contextlib.suppress(ValueError):  # not in the main thread: then the kill has to do
+                signal.signal(number, lambda *_: None)
 
 
 def _now(call: Callable[..., T], *arguments: object) -> T | Literal[False] | None:
