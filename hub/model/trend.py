@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 STEP_MS: Final = 300_000
@@ -12,6 +13,7 @@ STEP_MS: Final = 300_000
 STEPS: Final = 48
 """Four hours."""
 METRICS: Final = ("cpu_usage", "memory_usage", "disk_usage", "gpu_usage", "temperature")
+_values: Final = attrgetter(*METRICS)
 _KINDS: Final = 3
 """Of each metric the lowest, the highest and the newest of a step."""
 _ROW: Final = len(METRICS) * _KINDS
@@ -40,13 +42,20 @@ class Trend:
     def add(self, at_ms: int, readings: Any) -> None:
         """The newest sample. What is dated later was of a clock that was ahead and has been put right."""
         step = at_ms // STEP_MS
-        if step > self._newest + 1:
-            self.complete = False  # what the machine kept meanwhile comes late, into the database alone
-        self._let_go(step)
-        for place, metric in enumerate(METRICS):
-            value = getattr(readings, metric)
+        if step != self._newest:
+            if step > self._newest + 1:
+                self.complete = False  # what the machine kept meanwhile comes late, into the database alone
+            self._let_go(step)
+        # Written out: this runs for every sample. An empty cell is NaN, which compares as neither.
+        cells, cell = self._cells, (step % STEPS) * _ROW
+        for value in _values(readings):
             if value is not None:
-                self._put(step, place, value, value, value)
+                if not cells[cell] <= value:
+                    cells[cell] = value
+                if not cells[cell + 1] >= value:
+                    cells[cell + 1] = value
+                cells[cell + 2] = value
+            cell += _KINDS
 
     def fill(self, at_ms: int, spreads: Mapping[str, tuple[float, float, float]]) -> None:
         """An older step, as the database has it: lowest, average and highest of each metric."""
