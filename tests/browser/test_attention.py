@@ -66,7 +66,7 @@ async def test_each_kind_says_what_to_do_and_all_count_alike(
         assert page.faults == []
 
 
-async def test_a_machine_that_is_off_shows_what_it_told_last_as_past(stage: Stage) -> None:
+async def test_an_offline_machine_shows_its_last_report_as_past(stage: Stage) -> None:
     """It stands in the list a minute later: tests/dashboard/test_decisions.py."""
     key = await stage.hub.add_machine("RVM-004")
     async with tab(stage.browser, stage.hub) as page:

@@ -37,7 +37,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
         "tests/hub/machines/test_attention.py::test_one_that_is_gone_is_in_the_list_within_a_minute"),
     5: ("tests/browser/test_silence.py::test_the_list_says_so_puts_an_age_on_each_machine_and_takes_fine_back",
         "tests/browser/test_links.py::test_a_terminal_says_how_long_nothing_answers"),
-    6: (f"{HERE}::test_what_a_machine_that_is_off_last_said_is_shown_as_past",),
+    6: (f"{HERE}::test_the_last_report_of_an_offline_machine_is_shown_as_past",),
     7: ("tests/browser/test_people.py::test_a_technician_is_invited_and_works_in_their_own_language",
         "tests/browser/test_people.py::test_what_is_taken_away_goes_at_once_and_what_is_given_comes"),
     8: ("tests/browser/test_phone_terminal.py::test_on_a_phone_it_is_two_taps_and_above_the_keyboard",
@@ -80,7 +80,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     33: ("tests/browser/test_touch_and_forms.py::test_with_forced_colours_only_the_current_page_is_marked",),
     34: ("tests/browser/test_touch_and_forms.py::test_everything_that_is_touched_has_44_pixels",),
     35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window",),
-    36: ("tests/browser/test_reading.py::test_the_hub_tells_of_itself_and_goes_on",),
+    36: ("tests/browser/test_reading.py::test_the_page_of_the_hub_shows_its_state_and_stays_current",),
     37: ("tests/dashboard/test_zone.py::test_how_far_a_sync_has_come_and_which_step_failed",),
     38: ("tests/dashboard/test_decisions.py::test_what_is_wrong_with_a_machine",),
     39: ("tests/browser/test_first_machine.py::test_the_block_that_is_shown_connects_the_machine",),
@@ -161,7 +161,7 @@ async def test_hot_though_in_maintenance_is_trouble_and_nothing_is_called_fine(s
 GREEN: Final = "getComputedStyle(document.querySelector('#link-chip .dot')).backgroundColor"
 
 
-async def test_what_a_machine_that_is_off_last_said_is_shown_as_past(stage: Stage) -> None:
+async def test_the_last_report_of_an_offline_machine_is_shown_as_past(stage: Stage) -> None:
     """Nothing ticks, nothing is called now, nothing is green."""
     async with lively(stage.hub, stage.keys[2], capabilities=[]) as machine, tab(stage.browser, stage.hub) as page:
         machine.members = {"uptime_s": 90_000.0}

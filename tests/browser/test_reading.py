@@ -150,7 +150,7 @@ async def test_charts_come_first_fit_what_they_show_and_share_the_pointer(stage:
 
 
 @pytest.mark.parametrize("viewport", SIZES)
-async def test_the_hub_tells_of_itself_and_goes_on(stage: Stage, viewport: dict[str, int]) -> None:
+async def test_the_page_of_the_hub_shows_its_state_and_stays_current(stage: Stage, viewport: dict[str, int]) -> None:
     async with tab(stage.browser, stage.hub, viewport=viewport) as page:
         await page.open("/admin")
         await page.page.get_by_role("link", name="Hub", exact=True).click()

@@ -79,7 +79,7 @@ def test_the_map_keeps_its_form_and_never_shows_less_than_some_streets() -> None
 
 
 @pytest.mark.parametrize("wanted", [None, Box(-6.2, 106.7, -6.1, 106.9), Box(-6.1751, 106.827, -6.1750, 106.8271)])
-def test_a_grid_and_a_scale_tell_how_large_it_is(wanted: Box | None) -> None:
+def test_a_grid_and_a_scale_show_its_size(wanted: Box | None) -> None:
     drawn = site_map.drawn([*JAKARTA, JAYAPURA], frozenset(), wanted)
     for lines, most in ((drawn.meridians, WIDTH), (drawn.parallels, HEIGHT)):
         assert 2 <= len(lines) <= 12

@@ -208,7 +208,7 @@ def verb(*words: str, environ: dict[str, str] | None = None) -> int:
         (("https://me:secret@hub.example", "--code", "-"), "secret_in_url", 3),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_sent(
+def test_impossible_arguments_are_refused_before_anything_is_sent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...],
     code: str, ends: int, language: str,
 ) -> None:  # fmt: skip

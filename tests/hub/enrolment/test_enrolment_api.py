@@ -169,7 +169,7 @@ async def test_two_who_decide_at_once_decide_once(any_hub: ApiHub) -> None:
     assert len([name for name in names if name.startswith("A ")]) <= 1
 
 
-async def test_a_machine_that_was_removed_or_has_another_key_is_told_that_it_is_out(hub: ApiHub) -> None:
+async def test_a_removed_machine_or_one_with_another_key_is_refused(hub: ApiHub) -> None:
     async with hub.of("admin") as admin:
         await enrol(hub, (await new_code(admin, approval="at_once"))["code"])
         (came,) = (await admin.get("/api/v2/enrolments")).json()["data"]

@@ -163,7 +163,7 @@ async def test_a_different_board_is_told_accepted_or_refused(any_hub: ApiHub) ->
     assert told == ["machine.board_refused", "machine.board_changed", "machine.board_accepted", "machine.board_changed"]
 
 
-async def test_a_machine_without_a_code_is_told_nothing_of_one(hub: ApiHub) -> None:
+async def test_the_page_of_a_machine_without_a_code_names_none(hub: ApiHub) -> None:
     machine = hub.context.fleet.machines[1]
     async with await browser(hub) as page:
         assert "used or over" not in shown(await page.get("/machines/1/enrol"))

@@ -74,7 +74,7 @@ def test_the_past_fills_only_what_is_empty() -> None:
     ]
 
 
-def test_of_a_machine_that_said_nothing_yet_the_past_comes_newest_first() -> None:
+def test_the_past_of_a_machine_without_a_report_comes_newest_first() -> None:
     trend = Trend()
     for steps in (2, 3, 1):
         trend.fill(NOW - steps * STEP_MS, {"gpu_usage": (1.0, float(steps), 9.0)})

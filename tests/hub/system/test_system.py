@@ -10,7 +10,7 @@ from hub.system.service import HubLoad, look_at_disk
 from tests.support.api_hub import ApiHub
 
 
-async def test_the_hub_tells_of_its_load_its_database_and_its_disk(any_hub: ApiHub) -> None:
+async def test_the_hub_reports_its_load_its_database_and_its_disk(any_hub: ApiHub) -> None:
     async with any_hub.of("operator") as operator:
         found = (await operator.get("/api/v2/system")).json()["data"]
         assert found["machines"] == {"live": 0, "late": 0, "offline": 0, "never": 2, "links": 0}

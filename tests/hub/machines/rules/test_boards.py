@@ -52,7 +52,7 @@ def test_a_system_installed_anew_and_a_new_name_are_the_same_board() -> None:
     assert introduced(renewed, board=FIRST_BOARD) == ({"board": rules.board_of(renewed)}, [])
 
 
-def test_without_a_serial_the_system_tells_boards_apart() -> None:
+def test_boards_without_a_serial_differ_by_their_system() -> None:
     one, other = ({"machine_id": mark * 64} for mark in "ab")
     assert rules.same_board(one, one)
     assert not rules.same_board(one, other)
