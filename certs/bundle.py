@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import ssl
-import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from certs.secret_file import MOST
+from certs.secret_file import read_guarded
 
 MAX_CERTIFICATES: Final = 8
 """Two of each of a few authorities while one is exchanged."""
@@ -70,18 +68,5 @@ def _der(pem: str) -> bytes:
 
 def read_bundle(path: Path) -> Bundle:
     """Raises AuthorityFileError, also for a file that others may write."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if stat.S_ISREG(mode) and mode & WRITABLE:
-                raise AuthorityFileError("writable", path)
-            content = file.read(MOST + 1)
-    except IsADirectoryError as error:
-        raise AuthorityFileError("folder", path) from error
-    except FileNotFoundError as error:
-        raise AuthorityFileError("missing", path, error.strerror or "") from error
-    except OSError as error:
-        raise AuthorityFileError("unreadable", path, error.strerror or "") from error
-    if len(content) > MOST:
-        raise AuthorityFileError("long", path)
+    content = read_guarded(path, WRITABLE, "writable", AuthorityFileError)
     return parse_bundle(content.decode("ascii", "replace"), path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,23 +42,30 @@ def read_secret(path: Path) -> str:
 
 def look_at(path: Path) -> bytes:
     """All of it, for a private key that a library reads itself. Raises SecretFileError."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            # What is not a plain file (a pipe from another program) is nobody else's.
-            if stat.S_ISREG(mode) and mode & LOOSE:
-                raise SecretFileError("exposed", path)
-            content = file.read(MOST + 1)
-    except IsADirectoryError as error:
-        raise SecretFileError("folder", path) from error
-    except FileNotFoundError as error:
-        raise SecretFileError("missing", path, error.strerror or "") from error
-    except OSError as error:
-        raise SecretFileError("unreadable", path, error.strerror or "") from error
-    if len(content) > MOST:
-        raise SecretFileError("long", path)
+    content = read_guarded(path, LOOSE, "exposed", SecretFileError)
     if content.startswith(_MARKS):
         raise SecretFileError("mark", path)
     if not content.strip():
         raise SecretFileError("empty", path)
+    return content
+
+
+def read_guarded(path: Path, rights: int, code: str, error: Callable[[str, Path, str], Exception]) -> bytes:
+    """At most MOST bytes. Raises `error(code, path, why)`: `code` when others have one of `rights`, else missing,
+    unreadable, folder, long."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            # What is not a plain file (a pipe from another program) is nobody else's.
+            if stat.S_ISREG(mode) and mode & rights:
+                raise error(code, path, "")
+            content = file.read(MOST + 1)
+    except IsADirectoryError as failure:
+        raise error("folder", path, "") from failure
+    except FileNotFoundError as failure:
+        raise error("missing", path, failure.strerror or "") from failure
+    except OSError as failure:
+        raise error("unreadable", path, failure.strerror or "") from failure
+    if len(content) > MOST:
+        raise error("long", path, "")
     return content
