@@ -6,11 +6,11 @@ import contextlib
 import io
 import json
 import os
-import signal
 import ssl
 import stat
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from certs.bundle import read_bundle
 from certs.folder import AUTHORITY, HUB, ISSUED, NEXT, OLD, REVOKED, TRUSTED, AuthorityFolder, Issued
 from certs.verbs import run
 from certs.words import FOLDER, read
+from tests.support.killed_at import killed_at
 from texts.catalogue import read as read_texts
 
 Certs = Callable[..., Any]
+CALLS = ("open", "fsync", "replace", "unlink", "mkdir", "fchmod")
 
 
 @pytest.fixture
@@ -213,7 +215,7 @@ def test_killed_at_any_step_it_leaves_the_old_or_the_new_and_can_be_run_again(
     kept = _files(folder)
     for step in range(1, 100):
         _restore(folder, kept)
-        ended = _killed_at(step, folder, call)
+        ended = killed_at(step, CALLS, partial(_run_in_silence, folder, call))
         _check_whole(folder)
         if step % 3 == 0 or ended:  # what is left can be finished by the same words
             again = certs(*call)
@@ -253,42 +255,11 @@ def _check_whole(folder: Path) -> None:
     assert isinstance(AuthorityFolder(folder).issued(), list)
 
 
-def _killed_at(step: int, folder: Path, call: tuple[str, ...]) -> bool:
-    """In a child that kills itself before its `step`-th call into the file system; True: it ended by itself."""
-    child = os.fork()
-    if child == 0:
-        _arm(step)
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 1)
-        os.dup2(devnull, 2)
-        code = 99
-        try:
-            code = run(read([call[0], "--dir", str(folder), *call[1:]]))
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return False
-    assert os.WEXITSTATUS(status) == 0
-    return True
-
-
-def _arm(step: int) -> None:
-    left = [step]
-
-    def armed(name: str) -> Callable[..., Any]:
-        real = getattr(os, name)
-
-        def call(*args: Any, **options: Any) -> Any:
-            left[0] -= 1
-            if left[0] <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **options)
-
-        return call
-
-    for name in ("open", "fsync", "replace", "unlink", "mkdir", "fchmod"):
-        setattr(os, name, armed(name))
+def _run_in_silence(folder: Path, call: tuple[str, ...]) -> int:
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    return run(read([call[0], "--dir", str(folder), *call[1:]]))
 
 
 def test_what_expired_two_years_ago_is_no_longer_noted(tmp_path: Path) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import ssl
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import pytest
 
 from certs.bundle import parse_bundle
 from device.kernel.tls import HubTrust, adopt
 from tests.support.certificates import TestAuthority, server_context
+from tests.support.killed_at import killed_at
 from tests.support.man_in_the_middle import man_in_the_middle
+
+CALLS: Final = ("open", "fdopen", "fsync", "replace", "close")
 
 
 def _trust(folder: Path, own: TestAuthority) -> HubTrust:
@@ -57,8 +57,12 @@ def test_killed_at_any_step_it_still_connects(tmp_path: Path) -> None:
     trust, both = _trust(tmp_path, old), (old.pem + new.pem).decode()
     with man_in_the_middle(server_context(old.hub())) as hub:
         url = f"https://127.0.0.1:{hub.port}"
+
+        def take() -> None:
+            adopt(trust, url, both, 5.0)
+
         for step in range(1, 50):
-            ended = _killed_at(step, trust, url, both)
+            ended = killed_at(step, CALLS, take)
             assert trust.bundle() in (parse_bundle(both), parse_bundle(old.pem.decode()))
             trust.context()
             if ended:
@@ -66,36 +70,3 @@ def test_killed_at_any_step_it_still_connects(tmp_path: Path) -> None:
             Path(trust.adopted).unlink(missing_ok=True)
         assert step > 4
         assert trust.bundle() == parse_bundle(both)
-
-
-def _killed_at(step: int, trust: HubTrust, url: str, pem: str) -> bool:
-    child = os.fork()
-    if child == 0:
-        _arm(step)
-        code = 1
-        try:
-            adopt(trust, url, pem, 5.0)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return False
-    assert os.WEXITSTATUS(status) == 0
-    return True
-
-
-def _arm(step: int) -> None:
-    left = [step]
-
-    def armed(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            left[0] -= 1
-            if left[0] <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **options)
-
-        return call
-
-    for name in ("open", "fdopen", "fsync", "replace", "close"):
-        setattr(os, name, armed(getattr(os, name)))
