@@ -23,8 +23,8 @@ from texts.catalogue import Forms
 from texts.languages import LANGUAGES
 
 PAGES = (
-    "fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups", "front",
-    "scan", "system",
+    "fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups", "drawn",
+    "scan",
 )  # fmt: skip
 LATER = {"fleet": ("bulk", "groups", "kiosk"), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""

@@ -28,7 +28,7 @@ BUDGET = {
     "recording.js": 6_144,
     "lease.js": 3_072,
     "backups.js": 12_288,
-    "front.js": 8_192,
+    "drawn.js": 8_192,
 }
 SPECIFICATION = {
     "light": "--bg:#f6f7f9;--surface:#fff;--surface-2:#eceff3;--text:#141a22;--muted:#4a5564;--border:#d3d9e1;"

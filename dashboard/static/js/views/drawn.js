@@ -1,4 +1,4 @@
-// The page for somebody in front of a machine, live: all of it is drawn by the hub.
+// A page that the hub draws whole, kept live: of somebody in front of a machine, of the map, of the hub itself.
 
 import { countJobs } from "../counts.js";
 import { Feed } from "../feed.js";
@@ -7,6 +7,7 @@ import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
 import { Parts } from "../parts.js";
 
+/** Of the page's machine; of no machine it is none. */
 const id = Number(document.body.dataset.id);
 
 const feed = new Feed(null, {
