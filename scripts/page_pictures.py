@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from playwright.async_api import Browser, BrowserContext, Page
 from playwright.async_api import TimeoutError as NotSeen
@@ -102,15 +102,16 @@ def viewable() -> Iterator[str]:
 
 class Look(NamedTuple):
     width: int
-    scheme: str
+    scheme: Literal["light", "dark"]
     language: str
 
     def __str__(self) -> str:
         return f"{self.width}_{self.scheme}_{self.language}"
 
 
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 LOOKS: Final = tuple(
-    Look(width, scheme, language) for width in (1440, 390) for scheme in ("light", "dark") for language in ("en", "id")
+    Look(width, scheme, language) for width in (1440, 390) for scheme in SCHEMES for language in ("en", "id")
 )
 FEW_LOOKS: Final = (Look(1440, "light", "en"), Look(390, "dark", "id"))
 LOCALES: Final = {"en": "en-GB", "id": "id-ID"}
@@ -215,7 +216,7 @@ class Photographer:
     @contextlib.asynccontextmanager
     async def _context(self, look: Look, state: Any = None) -> AsyncIterator[BrowserContext]:
         context = await self.browser.new_context(
-            viewport={"width": look.width, "height": HEIGHTS[look.width]}, color_scheme=look.scheme,  # type: ignore[arg-type]
+            viewport={"width": look.width, "height": HEIGHTS[look.width]}, color_scheme=look.scheme,
             locale=LOCALES[look.language], timezone_id=ZONE, storage_state=state, has_touch=look.width < 720,
             is_mobile=look.width < 720,
         )  # fmt: skip

@@ -4,7 +4,7 @@ than an administrator see."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 
@@ -36,7 +36,7 @@ OF_ROLES: Final = (
 """Drawn otherwise for them, or refused."""
 
 
-async def axe_faults(page: Tab, path: str, schemes: tuple[str, ...]) -> list[str]:
+async def axe_faults(page: Tab, path: str, schemes: tuple[Literal["light", "dark"], ...]) -> list[str]:
     """All rules in the first scheme, in others those of colours."""
     found: list[str] = []
     await page.page.emulate_media(color_scheme="light")
@@ -44,7 +44,7 @@ async def axe_faults(page: Tab, path: str, schemes: tuple[str, ...]) -> list[str
     await page.page.evaluate(AXE)
     await page.page.evaluate(UNFOLDED)
     for scheme in schemes:
-        await page.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        await page.page.emulate_media(color_scheme=scheme)
         only = [] if scheme == schemes[0] else ["color-contrast", "link-in-text-block"]
         found += [f"{path} {scheme}: {fault}" for fault in await page.page.evaluate(RUN, only)]
     return found
