@@ -67,7 +67,7 @@ class Product:
 
 AGENT: Final = Product(
     name="agent",
-    user="myrvm-service",
+    user=units.SERVICE_USER,
     home=Path("/opt/myrvm"),
     settings=Path("/etc/myrvm"),
     state=Path("/var/lib/myrvm"),

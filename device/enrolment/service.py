@@ -17,12 +17,11 @@ from device.api_client import ApiClient
 from device.enrolment import rules
 from device.enrolment.rules import PendingEnrolment
 from device.kernel import state_file
+from device.privileged.units import SERVICE_USER
 from device.system import hardware
 from protocol import enrolment
 from protocol.version import PRODUCT_VERSION
 
-SERVICE_USER: Final = "myrvm-service"
-"""Of an installed agent: the file is its own, whoever enrols."""
 AUTHORITY_FILE: Final = "hub_ca.pem"
 
 
@@ -104,7 +103,7 @@ class MachineEnrolment:
 
     def _write(self, path: Path, content: bytes) -> None:
         state_file.write_bytes(path, content)
-        if os.geteuid() == 0:
+        if os.geteuid() == 0:  # an installed agent's file is its own, whoever enrols
             with contextlib.suppress(KeyError):
                 owner = pwd.getpwnam(SERVICE_USER)
                 os.chown(path, owner.pw_uid, owner.pw_gid)

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from device.cli import enrol_verb
 from installer import plan, release
 from installer.plan import AGENT, HUB
 from installer.release import MARK, Release
 from installer.steps import InstallError
 from tests.installer.small_checkout import small_checkout
 from tests.support.import_laws import ROOMS
+
+
+def test_a_code_brings_the_file_to_where_the_installed_agent_reads_it() -> None:
+    assert AGENT.settings / "machine.json" == enrol_verb.INSTALLED
+    path_unit = plan.units_of(AGENT)["myrvm-agent.path"]
+    assert f"PathChanged={enrol_verb.INSTALLED}\n" in path_unit
 
 
 @pytest.mark.parametrize(("product", "rooms"), [(AGENT, ("run_device", "device")), (HUB, ("run_hub", "hub", "device"))])
