@@ -25,6 +25,8 @@ from archive.unpack import DiskRoom, Unpacked, unpack
 
 EVERY_S: Final = 0.25
 NICE: Final = 15
+WAKE_S: Final = 0.5
+"""How long a SIGTERM may go unheard: one that comes just before a read of a pipe would wait until the pipe has more."""
 RESERVE: Final = 64 * 1024 * 1024
 """Bytes of the scratch folder's disk that stay free whatever is unpacked."""
 
@@ -57,6 +59,8 @@ def main(argv: Sequence[str]) -> int:
     """0: done, 1: reported as failed, 2: wrong usage."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGALRM, _wake)
+    signal.setitimer(signal.ITIMER_REAL, WAKE_S, WAKE_S)
     with contextlib.suppress(OSError):
         os.nice(NICE)
     try:
@@ -98,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     raise _Ended
+
+
+def _wake(_number: int, _frame: FrameType | None) -> None:
+    """Ends a blocking call, so that Python looks for signals; it goes on with the call by itself."""
 
 
 def _failed(code: str, detail: str, path: str, archive: int | None) -> int:

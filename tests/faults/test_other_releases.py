@@ -23,7 +23,7 @@ FIRST_WORDS = ("auth", "auth_minimal", "hello", "hello_in_a_session", "hello_min
 LAST_WORDS = ("bye", "bye_reboot", "bye_update")
 CODES = {"ping": None, "set_status": None, "reboot": "not_permitted", "levitate": "unsupported"}
 """How the agent of this computer, which may not change it, ends what is asked; nobody knows how to levitate."""
-ENDS_THE_LINK = ("welcome", "welcome_minimal", "restarting")
+ENDS_THE_LINK = ("welcome", "welcome_authority", "welcome_minimal", "restarting")
 
 
 def recorded(release: str, speaker: str, without: tuple[str, ...]) -> list[Frame]:
