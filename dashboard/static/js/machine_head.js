@@ -50,6 +50,7 @@ export class MachineHead {
     mark(find("#head"), "past", !heard(m));
     show(find("#status-known"), !never && !heard(m));
     show(find("#status-since"), !never);
+    show(find("#connection"), !never);
     for (const name of all("h1 bdi, .whose bdi")) setText(name, m.name);
     setText(find("[data-f=location_description]"), m.location_description ?? "");
     const tags = find("#tags");
