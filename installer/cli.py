@@ -208,6 +208,7 @@ def _hub_arguments(install: argparse.ArgumentParser, texts: Texts) -> None:
         )
     for name in ("tls-cert", "tls-key"):
         install.add_argument(f"--{name}", type=Path, metavar="FILE", help=texts("help_tls", folder=hub.TLS))
+    install.add_argument("--tls-authority", type=Path, metavar="FILE", help=texts("help_tls_authority", folder=hub.TLS))
     install.add_argument("--backup-dir", type=Path, metavar="DIR", help=texts("help_backup_dir", folder=hub.BACKUPS))
     install.add_argument("--backup-days", type=int, metavar="DAYS", help=texts("help_backup_days"))
 

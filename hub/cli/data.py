@@ -137,6 +137,15 @@ def _holder(error: InUse) -> str:
     return sentence("in_use.holder", pid=holder.pid, host=holder.host, since=f"{holder.since:%Y-%m-%d %H:%M:%S}")
 
 
+def base_url(settings: Settings) -> str:
+    """How browsers reach the hub, as far as settings show."""
+    if settings.public_url:
+        return settings.public_url
+    host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.tls else 'http'}://{shown}:{settings.port}"
+
+
 def now() -> datetime:
     return datetime.now(timezone.utc)
 

@@ -1,18 +1,22 @@
-"""`machine add`, `machine list`, `machine key` and `machine remove`."""
+"""`machine add`, `machine list`, `machine code`, `machine key` and `machine remove`."""
 
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 
+from certs.bundle import AuthorityFileError, read_bundle
 from db.errors import Conflict
-from db.queries import machines
+from db.queries import enrolments, machines
 from db.records import MachineRow
 from hub.cli import data, output
-from hub.cli.data import OpenData, now, open_data, settings_of
+from hub.cli.data import OpenData, base_url, date_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
+from hub.enrolment import rules as enrolment_rules
 from hub.machines import rules
 from hub.model import actors
 from hub.model.changes import EventHappened, put_rows
+from hub.settings import Settings
 
 
 async def add(wanted: argparse.Namespace) -> None:
@@ -36,6 +40,36 @@ async def add(wanted: argparse.Namespace) -> None:
 def _taken(column: str) -> CliError:
     taken = sentence("machine.taken", column=column)
     return CliError(Exit.CONFLICT, f"{column}_taken", taken, sentence("machine.taken.fix"))
+
+
+async def code(wanted: argparse.Namespace) -> None:
+    """For new machines; it is stored as a hash."""
+    settings, moment = settings_of(wanted), now()
+    pinned = _pinned(settings)
+    async with open_data(settings, create=False) as opened:
+        if len(await enrolments.usable_codes(opened.store, moment)) >= enrolment_rules.MOST_CODES:
+            many = sentence("machine.codes.many", most=enrolment_rules.MOST_CODES)
+            raise CliError(Exit.CONFLICT, "too_many_codes", many, sentence("machine.codes.many.fix"))
+        secret, changes = enrolment_rules.new_code(
+            name=None if wanted.name is None else data.name(wanted.name), rvm_id=None, uses=wanted.uses,
+            approval="at_once" if wanted.at_once else "waiting", lifetime=timedelta(hours=wanted.hours),
+            by=actors.SYSTEM, now=moment,
+        )  # fmt: skip
+        await opened.commit(*changes)
+    until = moment + timedelta(hours=wanted.hours)
+    command = f"printf '%s\\n' {secret.text} | sudo myrvm-agent enrol {base_url(settings)} --code -{pinned}"
+    shown = {"code": secret.text, "uses": wanted.uses, "expires_at": output.instant(until), "command": command}
+    text = sentence("machine.code", count=wanted.uses, until=date_time(until), command=command)
+    output.answer(wanted.json, shown, text)
+
+
+def _pinned(settings: Settings) -> str:
+    """The words that pin the hub's own authority."""
+    try:
+        bundle = None if settings.tls_authority is None else read_bundle(settings.tls_authority)
+    except AuthorityFileError as wrong:
+        raise CliError(Exit.CONFIGURATION, "authority", str(wrong)) from wrong
+    return "" if bundle is None else f" --authority {bundle.fingerprints[0]}"
 
 
 async def new_key(wanted: argparse.Namespace) -> None:

@@ -102,6 +102,11 @@ def _machine(verbs: Any) -> None:
     add.add_argument("--device-id", metavar="ID", help=sentence("help.machine.add.device_id"))
     add.add_argument("--location", metavar="TEXT", help=sentence("help.machine.add.location"))
     _verb(nouns, "machine list", "machine.list")
+    code = _verb(nouns, "machine code", "machine.code", example="machine_code")
+    code.add_argument("--uses", type=_uses, default=1, metavar="N", help=_default("machine.code.uses", "1"))
+    code.add_argument("--hours", type=_hours, default=1, metavar="N", help=_default("machine.code.hours", "1"))
+    code.add_argument("--at-once", action="store_true", help=sentence("help.machine.code.at_once"))
+    code.add_argument("--name", metavar="TEXT", help=sentence("help.machine.code.name"))
     key = _verb(nouns, "machine key", "machine.key", example="machine_key")
     key.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
     remove = _verb(nouns, "machine remove", "machine.remove", example="machine_remove")
@@ -180,10 +185,22 @@ def _doctor(verbs: Any) -> None:
 
 
 def _days(text: str) -> int:
-    days = int(text)
-    if not 1 <= days <= 3650:
-        raise argparse.ArgumentTypeError("1 to 3650")
-    return days
+    return _between(text, 3650)
+
+
+def _uses(text: str) -> int:
+    return _between(text, 1000)
+
+
+def _hours(text: str) -> int:
+    return _between(text, 90 * 24)
+
+
+def _between(text: str, most: int) -> int:
+    count = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= count <= most:
+        raise argparse.ArgumentTypeError(f"1 … {most}")
+    return count
 
 
 def _noun(verbs: Any, name: str) -> Any:

@@ -15,14 +15,13 @@ from db.queries.machines import all_machines
 from db.queries.users import UserWithMachines
 from db.records import TokenRow, UserRow
 from hub.cli import data, output
-from hub.cli.data import OpenData, clock_time, date_time, now, open_data, settings_of
+from hub.cli.data import OpenData, base_url, clock_time, date_time, now, open_data, settings_of
 from hub.cli.machines import named as machine_named
 from hub.cli.output import CliError, Exit, sentence
 from hub.model import actors, credentials
 from hub.model.actors import row_id
 from hub.model.changes import EventHappened, Put, put_rows
 from hub.people import rules
-from hub.settings import Settings
 from texts.languages import LANGUAGES
 
 
@@ -188,15 +187,6 @@ async def link(wanted: argparse.Namespace) -> None:
     url = made.url(wanted.url or base_url(settings))
     shown = {"email": whose.email, "sign_in_link": url, "expires_at": output.instant(made.expires_at)}
     output.answer(wanted.json, shown, sentence("user.link", until=clock_time(made.expires_at), url=url))
-
-
-def base_url(settings: Settings) -> str:
-    """How browsers reach the hub, as far as settings show."""
-    if settings.public_url:
-        return settings.public_url
-    host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if settings.tls else 'http'}://{shown}:{settings.port}"
 
 
 def _taken(email: str) -> CliError:

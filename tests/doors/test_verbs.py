@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from certs.bundle import read_bundle
 from hub.cli.output import Exit
 from hub.model import credentials
 from tests.doors.conftest import Cli
+from tests.support.certificates import TestAuthority
 from tests.support.door_process import REPOSITORY
 from tests.support.s3_server import s3_server
 
@@ -44,6 +46,30 @@ def test_a_machine_gets_an_id_made_from_its_name_and_is_listed(cli: Cli) -> None
     listed = json.loads(cli("machine", "list", "--json").out)["machines"]
     assert [machine["name"] for machine in listed] == ["RVM-002 Mall Kelapa Gading"]
     assert "RVM-002 Mall Kelapa Gading" in cli("machine", "list").out
+
+
+def test_a_code_for_new_machines_is_printed_once_with_the_command_to_run(
+    cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("machine", "add", "RVM-001")
+    shown = cli("machine", "code").out
+    assert shown.startswith("A code for one machine, good until ")
+    assert "enrol http://127.0.0.1:8001 --code -\n" in shown
+    authority = TestAuthority(tmp_path / "certs")
+    monkeypatch.setenv("RVM_PUBLIC_URL", "https://hub.example.com")
+    monkeypatch.setenv("RVM_TLS_AUTHORITY", str(authority.crt))
+    words = ("--uses", "10", "--hours", "24", "--at-once", "--name", "Bandung", "--json")
+    made = json.loads(cli("machine", "code", *words).out)
+    pin = read_bundle(authority.crt).fingerprints[0]
+    assert made["command"] == (
+        f"printf '%s\\n' {made['code']} | sudo myrvm-agent enrol https://hub.example.com --code - --authority {pin}"
+    )
+    stored = rows(data, "SELECT hash, name, uses, approval, created_by FROM enrolment_codes ORDER BY id DESC LIMIT 1")
+    assert stored == [(credentials.hash_of(made["code"]), "Bandung", 10, "at_once", "system")]
+    assert made["code"].encode() not in b"".join(path.read_bytes() for path in data.iterdir())
+    assert rows(data, "SELECT code FROM events WHERE code LIKE 'enrol%'") == [("enrolment.code_made",)] * 2
+    for wrong in (("--uses", "0"), ("--hours", "2161"), ("--uses", "ten")):
+        assert cli("machine", "code", *wrong).code == Exit.USAGE
 
 
 def test_a_new_key_replaces_the_old_one_and_is_printed_once(cli: Cli, data: Path) -> None:
