@@ -30,8 +30,8 @@ from hub.machine_settings import api as config
 from hub.machine_settings import page as settings_page
 from hub.machine_settings import service as settings_handlers
 from hub.machines import api as rvms
+from hub.machines import find_page, key_page, sheet_api, tab
 from hub.machines import handlers as machines_handlers
-from hub.machines import key_page, map_page, palette_page, sheet_api, tab
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
 from hub.people import account_api, users_api, users_page
@@ -50,7 +50,7 @@ from hub.system import page as system_page
 from hub.timezone import api as timezone
 from hub.timezone import handlers as timezone_handlers
 from hub.timezone import page as zone_card
-from hub.web.api import health, openapi
+from hub.web.api import openapi
 from hub.web.api.endpoint import Endpoint, Nowhere
 from hub.web.api.operation import Operation
 from hub.web.auth.limits import OF_FLEET_PAGE, OF_PARTS
@@ -73,7 +73,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
-    *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS, *health.OPERATIONS,
+    *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS,
     *saved_views.OPERATIONS, *system.OPERATIONS,
 )  # fmt: skip
 
@@ -118,7 +118,7 @@ OF_FLEET = {
     "alarms": Part("alarms.html", machines_page.part_alarms),
     "fleet-tags": Part("fleet_tags.html", machines_page.part_tags),
 }
-OF_MAP = {"map": Part("map_drawn.html", map_page.part_map)}
+OF_MAP = {"map": Part("map_drawn.html", find_page.part_map)}
 OF_SETTINGS = {
     "applied": Part("applied.html", settings_page.part_applied),
     "settings": Part("settings_form.html", settings_page.part_form),
@@ -144,7 +144,7 @@ def page_routes() -> list[BaseRoute]:
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     listed = [
         ("/", WebPage(partial(machines_page.show_fleet, saved=views_page.above_the_table), cost=OF_FLEET_PAGE)),
-        ("/map", WebPage(map_page.show_map)),
+        ("/map", WebPage(find_page.show_map)),
         ("/map/parts", WebPage(drawn(OF_MAP), cost=OF_PARTS)),
         ("/views", WebPage(views_page.show_views, views_page.save_view, action="saved_view.keep")),
         ("/views/{view_id}/{what:str}", WebPage(views_page.to_views, views_page.change_view, action="saved_view.keep")),
@@ -167,7 +167,7 @@ def page_routes() -> list[BaseRoute]:
         ("/events", WebPage(events_page.show_events)),
         ("/events/lines", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),
-        ("/machines/palette", WebPage(palette_page.show_palette)),
+        ("/machines/palette", WebPage(find_page.show_palette)),
         ("/machines/import", WebPage(key_page.show_import, key_page.import_sheet)),
         ("/machines/parts", WebPage(drawn(OF_FLEET), cost=OF_PARTS)),
         ("/machines/{id}", WebPage(overview.show)),

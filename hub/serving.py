@@ -1,4 +1,5 @@
-"""The hub as a server: uvicorn with our connections, listening socket and end."""
+"""The hub as an application, every route and every layer around them, and as a server: uvicorn with our connections,
+listening socket and end."""
 
 from __future__ import annotations
 
@@ -9,22 +10,32 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import anyio
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from hub.app import create_app
 from hub.kernel.context import HubContext
-from hub.lifespan import StartFailedError
+from hub.lifespan import StartFailedError, hub_life
 from hub.links.links import Links
+from hub.links.socket import DeviceSocket
 from hub.log_format import configure
+from hub.remote.machine_pages import sandbox
+from hub.remote.machine_pages.own_host import PagesByHost, names_of
+from hub.remote.terminal.socket import terminal_socket
 from hub.remote.tunnel.registry import Tunnels
+from hub.remote.tunnel.socket import TunnelSocket
+from hub.routes import api_routes, page_routes
 from hub.server import process
 from hub.server.server import SPREAD_S, AcceptingServer, configuration, drain
 from hub.server.tls import HubTls
 from hub.settings import Settings
+from hub.web.http.layers import BodyLimit, PageCompression, SecurityHeaders
+from hub.web.sockets import dashboard_socket
 
 logger = logging.getLogger("myrvm.server")
 
@@ -158,3 +169,42 @@ async def _end_when_lost(server: HubServer, context: HubContext) -> None:
 def _give_up(sentence: str, code: int) -> int:
     print(sentence, file=sys.stderr)
     return code
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The lifespan opens the database and fills `app.state.hub`."""
+
+    def lifespan(app: Starlette) -> AbstractAsyncContextManager[None]:
+        return hub_life(app, settings)
+
+    return Starlette(routes=routes(), middleware=layers(settings), lifespan=lifespan)
+
+
+def routes() -> list[BaseRoute]:
+    return [
+        WebSocketRoute("/ws/device", DeviceSocket()),
+        WebSocketRoute("/ws/tunnel", TunnelSocket()),
+        WebSocketRoute("/ws/dashboard", dashboard_socket),
+        WebSocketRoute("/ws/terminal", terminal_socket),
+        WebSocketRoute(sandbox.PATH, sandbox.sandboxed_socket),
+        Route(sandbox.PATH, sandbox.SandboxedPages(), methods=list(sandbox.METHODS)),
+        Route(f"{sandbox.BELOW}{{rest:path}}", sandbox.NoPage()),
+        *api_routes(),
+        *page_routes(),
+    ]
+
+
+def layers(settings: Settings) -> list[Middleware]:
+    """Outermost first. Only the first touches a WebSocket."""
+    names = names_of(settings)
+    return [
+        Middleware(PagesByHost, names=names),
+        Middleware(
+            SecurityHeaders,
+            secure=settings.cookie_secure,
+            forms_to="" if names is None else names.source,
+            public_url=settings.public_url,
+        ),
+        Middleware(PageCompression),
+        Middleware(BodyLimit),
+    ]

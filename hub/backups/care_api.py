@@ -19,8 +19,7 @@ from hub.commands import service
 from hub.commands.api import CommandView
 from hub.commands.service import HEADER
 from hub.model import views
-from hub.model.backup_age import is_backed_up, is_late
-from hub.model.backups import holds_agent_alone, is_there, last_good, open_backup
+from hub.model.backups import holds_agent_alone, is_backed_up, is_late, is_there, last_good, open_backup
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.web.api.operation import Answer, Call, Operation

@@ -27,10 +27,9 @@ from hub.commands import rules as command_rules
 from hub.commands.rules import Refused
 from hub.commands.service import idempotency_key
 from hub.machines import tab
-from hub.model import backup_age
 from hub.model.access import role_needed
 from hub.model.actors import row_id
-from hub.model.backups import holds_agent_alone, last_good, newest, open_backup, was_cancelled
+from hub.model.backups import holds_agent_alone, is_late, last_good, newest, open_backup, was_cancelled
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms, machine_view
 from hub.web.api.endpoint import permit, why_not
@@ -185,7 +184,7 @@ def _plan(visit: Visit, found: Machine) -> ShownPlan:
         past = due.Past(found.row.created_at, *begun)
         at = epoch_ms(due.next_due(plan, past, visit.now))
         planned, until = _next_words(visit, found, at, plan.window), at if at > visit.reader.now else None
-    late = backup_age.is_late(found, visit.now)
+    late = is_late(found, visit.now)
     since = found.row.created_at if good is None else good.created_at
     return ShownPlan(
         planned, why,

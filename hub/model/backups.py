@@ -1,17 +1,24 @@
-"""What the hub remembers of a machine's backups: the open one, the last that ended, the last good one."""
+"""What the hub remembers of a machine's backups: the open one, the last that ended, the last good one, and
+when the next good one is overdue."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from db.backup_records import GOOD_BACKUP, BackupRow
 from db.records import is_open
+from hub.model.effective_settings import EffectiveSettings
+from hub.model.machine import Machine
 
 CANCELLED: Final = "cancelled"
 ONLY_AGENT: Final = "only_agent"
 """Counted in a report when only the agent's own file was there to save."""
+GRACE: Final = timedelta(days=1)
+MISSED: Final = 2
+"""Intervals."""
+COMMAND: Final = "start_backup"
 
 
 def is_there(row: BackupRow) -> bool:
@@ -68,6 +75,38 @@ def cancelled_at(backups: Mapping[int, BackupRow]) -> datetime | None:
 def drill_failed_at(backups: Mapping[int, BackupRow]) -> datetime | None:
     there = _last(filter(is_there, backups.values()))
     return None if there is None or there.drill_error is None else there.drill_at
+
+
+def interval_of(settings: EffectiveSettings) -> timedelta:
+    seconds = settings.values["backup_interval"]
+    return timedelta(seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0)
+
+
+def late_at(settings: EffectiveSettings, since: datetime) -> datetime | None:
+    """None: never. `since`: its last good backup, else enrolment."""
+    if not settings.on("backup_enabled"):
+        return None
+    return since + MISSED * interval_of(settings) + GRACE
+
+
+def is_backed_up(machine: Machine) -> bool:
+    """Whether it is asked for backups by schedule."""
+    is_able = COMMAND in machine.capabilities and not machine.row.simulated
+    return is_able and machine.effective_settings.on("backup_enabled")
+
+
+def late_of(machine: Machine) -> datetime | None:
+    """From when on a good backup is overdue; None: it makes none by schedule."""
+    if not is_backed_up(machine):
+        return None
+    good = last_good(machine.backups)
+    since = machine.row.created_at if good is None else good.completed_at or good.created_at
+    return late_at(machine.effective_settings, since)
+
+
+def is_late(machine: Machine, now: datetime) -> bool:
+    late = late_of(machine)
+    return late is not None and late <= now
 
 
 def _last(rows: Iterable[BackupRow]) -> BackupRow | None:

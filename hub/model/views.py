@@ -12,8 +12,15 @@ import msgspec
 
 from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
 from db.table_row import TableRow
-from hub.model.backup_age import late_of
-from hub.model.backups import cancelled_at, drill_failed_at, failed_at, holds_agent_alone, last_good, open_backup
+from hub.model.backups import (
+    cancelled_at,
+    drill_failed_at,
+    failed_at,
+    holds_agent_alone,
+    last_good,
+    late_of,
+    open_backup,
+)
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
 from hub.model.presence import counting

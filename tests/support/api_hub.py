@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 
 from db.records import MachineRow, SessionRow, StatusRow, UserRow
-from hub.app import create_app
 from hub.kernel.context import HubContext
 from hub.lifespan import hub_life
 from hub.model import changes, credentials
 from hub.people import rules
+from hub.serving import create_app
 from hub.settings import Settings
 from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.origin import new_csrf_token

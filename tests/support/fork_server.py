@@ -182,7 +182,7 @@ def _say(connection: socket.socket, text: str) -> None:
 if __name__ == "__main__":
     from device import agent  # noqa: F401 - imported once, for every child
     from device.cli import main as cli  # noqa: F401
-    from hub import app, serving  # noqa: F401
+    from hub import serving  # noqa: F401
 
     gc.collect()
     gc.freeze()  # what is here is every child's, and no child's collector need look at it

@@ -26,12 +26,11 @@ from starlette.applications import Starlette
 
 from db.engine.sqlite_files import path_of
 from hub import serving as hub_server
-from hub.app import create_app
 from hub.kernel.context import HubContext
 from hub.server.process import listen, url_of
 from hub.server.server import configuration
 from hub.server.websocket_protocol import WebSocketProtocol
-from hub.serving import HubServer
+from hub.serving import HubServer, create_app
 from hub.settings import Settings
 from tests.support.fork_server import Forked
 from tests.support.hub_people import MachineKey, People, Person

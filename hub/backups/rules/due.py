@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, time, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
-from hub.model.backup_age import interval_of, is_backed_up
+from hub.model.backups import interval_of, is_backed_up
 from hub.model.dating import UTC, find_zone
 from hub.model.machine import Machine
 from protocol.configuration import window_minutes

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
-from hub.model.backup_age import late_of
-from hub.model.backups import ONLY_AGENT, drill_failed_at, holds_agent_alone, is_good, is_there, last_good
+from hub.model.backups import ONLY_AGENT, drill_failed_at, holds_agent_alone, is_good, is_there, last_good, late_of
 from hub.model.machine import Machine
 
 DAY: Final = timedelta(days=1)

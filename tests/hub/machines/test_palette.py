@@ -6,7 +6,7 @@ import re
 
 import httpx
 
-from hub.machines.palette_page import PAGES
+from hub.machines.find_page import PAGES
 from tests.support.api_hub import ApiHub
 
 

@@ -24,7 +24,7 @@ from hub.backups.rules.due import (
     why_not,
     windows,
 )
-from hub.model.backup_age import is_backed_up, is_late, late_at, late_of
+from hub.model.backups import is_backed_up, is_late, late_at, late_of
 from hub.model.effective_settings import DesiredSettings, effective_of
 from protocol.configuration import defaults
 from tests.support.database_rows import backup_row

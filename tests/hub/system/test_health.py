@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from hub.web.api import health
+from hub.system import api
 from tests.support.api_hub import ApiHub
 
 
@@ -27,7 +27,7 @@ async def test_a_database_that_hangs_is_not_waited_for(hub: ApiHub, monkeypatch:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(hub.context.store, "fetch_one", hang)
-    monkeypatch.setattr(health, "READY_WITHIN_S", 0.05)
+    monkeypatch.setattr(api, "READY_WITHIN_S", 0.05)
     async with hub.client() as nobody:
         answer = await nobody.get("/api/ready")
     assert answer.status_code == 503

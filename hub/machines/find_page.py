@@ -1,22 +1,26 @@
-"""Shows `/machines/palette`: pages, actions and machines that somebody may go to, as links; a script finds in them.
-Knows the addresses of pages, not the pages."""
+"""Shows the ways to find a machine: `/map`, all of them by their coordinates, drawn without tiles of anybody, and
+`/machines/palette`, pages, actions and machines as links; a script finds in them. Knows the addresses of pages, not the
+pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from dashboard import actions, fleet
+from dashboard import actions, fleet, site_map
 from hub.machines import tab
 from hub.model import views
 from hub.model.actors import whole_number
 from hub.model.machine import Machine
 from hub.web.auth.limits import ReadBudget
-from hub.web.shell.fleet_digest import FleetDigest, in_slices
+from hub.web.shell.fleet_digest import FleetDigest, attention, in_slices
 from hub.web.shell.page import Visit
 
+MOST_LISTED: Final = 40
+"""Names of machines at one place; the others are counted."""
 MOST_MACHINES: Final = 2000
 """Others are found on the Machines page."""
 PAGES: Final = (
@@ -28,6 +32,31 @@ PAGES: Final = (
     ("menu.account", "/account", ""), ("nav.help", "/help", ""),
 )  # fmt: skip
 """Text, address, and the action that it needs."""
+
+
+async def show_map(visit: Visit) -> Response:
+    async with visit.context[ReadBudget].turn(visit.user.actor):
+        return visit.render("map.html", **await part_map(visit))
+
+
+async def part_map(visit: Visit) -> dict[str, Any]:
+    """`?box=south,west,north,east`: of a part of the map."""
+    shown = await visit.context[FleetDigest].views(visit.user.machines)
+    found = await attention(visit.context, visit.user, visit.reader.now)
+    wanted = site_map.box_from(visit.request.query_params)
+    placed = any(map(site_map.is_placed, shown))
+    troubled = {one.id for one in found.troubles}
+    return {
+        "drawn": site_map.drawn(shown, troubled, wanted) if placed else None,
+        "parts_at": "/map/parts" + (f"?{urlencode({'box': visit.request.query_params['box']})}" if wanted else ""),
+        "total": len(shown),
+        "nowhere": sum(not site_map.is_placed(view) for view in shown),
+        "troubled": troubled,
+        "may_edit": visit.may("machine.manage"),
+        "most": MOST_LISTED,
+        "width": site_map.WIDTH,
+        "height": site_map.HEIGHT,
+    }
 
 
 class PaletteEntry(NamedTuple):
