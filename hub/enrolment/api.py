@@ -103,13 +103,14 @@ async def make_code(call: Call) -> Answer:
             raise one_wrong("rvm_id", "enrolment.no_machine")
         if wanted.uses != 1:
             raise one_wrong("uses", "enrolment.one_use")
-    if len(await enrolments.usable_codes(call.context.store, call.now)) >= rules.MOST_CODES:
-        raise Problem("conflict", Text("enrolment.too_many", {"most": rules.MOST_CODES}))
     secret, made = rules.new_code(
         name=wanted.name, rvm_id=wanted.rvm_id, uses=wanted.uses, approval=wanted.approval,
         lifetime=timedelta(seconds=wanted.expires_in), by=call.principal.actor, now=call.now,
     )  # fmt: skip
-    row = next(put_rows(await call.announce(*made), EnrolmentCodeRow))
+    async with call.context.counting:
+        if len(await enrolments.usable_codes(call.context.store, call.now)) >= rules.MOST_CODES:
+            raise Problem("conflict", Text("enrolment.too_many", {"most": rules.MOST_CODES}))
+        row = next(put_rows(await call.announce(*made), EnrolmentCodeRow))
     return Answer(views.answer(NewEnrolmentCode, row, code=secret.text), 201, Text("enrolment.code_made"))
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+import anyio
+
 from db.engine.store import Store
 from hub.kernel.announce import Announcer
 from hub.kernel.feed import Feed
@@ -32,6 +34,8 @@ class HubContext:
     clock: Callable[[], datetime]
     epoch: str
     version: str
+    counting: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held from a count of stored rows to the commit of one more, so that two at once do not pass a limit."""
     _parts: dict[type, Any] = field(default_factory=dict)  # Bound: the parts that hub.lifespan makes, one a class
 
     def add(self, *parts: object) -> None:

@@ -242,14 +242,15 @@ async def list_tokens(call: Call) -> Answer:
 
 async def create_token(call: Call) -> Answer:
     wanted: NewToken = call.body
-    own = await credentials.tokens_of(call.context.store, call.principal.id)
-    if sum(is_live(token, call.now) for token in own) >= MAX_LIVE:
-        raise Problem("conflict", Text("too_many_tokens", {"most": MAX_LIVE}))
     secret = secrets.new_secret("token")
     days = wanted.expires_in_days
     expires_at = None if days is None else call.now + timedelta(days=days)
     made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
-    stored = await call.announce(*made)
+    async with call.context.counting:
+        own = await credentials.tokens_of(call.context.store, call.principal.id)
+        if sum(is_live(token, call.now) for token in own) >= MAX_LIVE:
+            raise Problem("conflict", Text("too_many_tokens", {"most": MAX_LIVE}))
+        stored = await call.announce(*made)
     created = next(put_rows(stored, TokenRow))
     return Answer(views.answer(CreatedToken, created, token=secret.text), 201, Text("token_created"))
 

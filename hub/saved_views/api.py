@@ -90,19 +90,15 @@ async def list_views(call: Call) -> Answer:
 async def save_view(call: Call) -> Answer:
     wanted: NewView = call.body
     _permit_sharing(call, wanted.shared)
-    name = await _free_name(call, call.principal.id, wanted.name)
-    made = rules.saved(
-        call.principal.id,
-        name,
-        _kept(msgspec.structs.asdict(wanted)),
-        call.now,
-        call.principal.actor,
-        shared=wanted.shared,
-    )
-    try:
-        stored = await call.announce(*made)
-    except Conflict as late:
-        raise _taken() from late
+    own, query = call.principal.id, _kept(msgspec.structs.asdict(wanted))
+    async with call.context.counting:
+        name = await _free_name(call, own, wanted.name)
+        try:
+            stored = await call.announce(
+                *rules.saved(own, name, query, call.now, call.principal.actor, shared=wanted.shared)
+            )
+        except Conflict as late:
+            raise _taken() from late
     view = await find(call, next(put_rows(stored, SavedViewRow)).id)
     return Answer(_view(call, view), 201, headers={"Location": f"/api/v2/views/{view.id}"})
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.enrolment import rules
 from hub.enrolment.service import Enrolments
 from hub.web.auth.limits import AddressLimiter
 from protocol.enrolment import fingerprint, key_hash
@@ -35,6 +36,13 @@ async def new_code(admin: httpx.AsyncClient, **wanted: Any) -> dict[str, Any]:
 async def enrol(hub: ApiHub, code: str, number: int = 0, address: str = "10.0.0.9", **facts: Any) -> httpx.Response:
     async with hub.client(address=address) as board:
         return await board.post("/api/v2/enrol", json=request(code, number, **facts))
+
+
+async def test_codes_made_at_once_stay_within_the_limit(any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "MOST_CODES", 2)
+    async with any_hub.of("admin") as admin:
+        asked = [admin.post("/api/v2/enrolment-codes", json={}) for _ in range(4)]
+        assert sorted(one.status_code for one in await asyncio.gather(*asked)) == [201, 201, 409, 409]
 
 
 async def test_a_machine_waits_is_approved_and_its_own_key_works(any_hub: ApiHub) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -78,6 +79,13 @@ async def test_tokens_are_bounded(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) 
     async with hub.of("viewer") as viewer:
         answers = [(await viewer.post("/api/v2/tokens", json={"name": "x"})).status_code for _ in range(2)]
     assert answers == [201, 409]
+
+
+async def test_tokens_made_at_once_are_bounded(any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_api, "MAX_LIVE", 3)
+    async with any_hub.of("viewer") as viewer:
+        asked = [viewer.post("/api/v2/tokens", json={"name": f"x{number}"}) for number in range(4)]
+        assert sorted(one.status_code for one in await asyncio.gather(*asked)) == [201, 201, 409, 409]
 
 
 async def test_a_machine_has_no_tokens(hub: ApiHub) -> None:

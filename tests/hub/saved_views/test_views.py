@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 
+import pytest
+
+from hub.saved_views import rules
 from hub.saved_views.rules import MAX_VIEWS
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
@@ -70,6 +74,14 @@ async def test_views_are_bounded_and_what_is_wrong_is_named(hub: ApiHub) -> None
         assert (taken.status_code, list(taken.json()["errors"])) == (409, ["name"])
         async with hub.of("operator") as other:
             assert (await other.post("/api/v2/views", json={"name": "View 1"})).status_code == 201
+
+
+async def test_views_at_once_stay_within_the_limit(any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "MAX_VIEWS", 2)
+    async with any_hub.of("viewer") as own:
+        asked = [own.post("/api/v2/views", json={"name": f"View {number}"}) for number in range(5)]
+        assert sorted(one.status_code for one in await asyncio.gather(*asked)) == [201, 201, 409, 409, 409]
+        assert len((await own.get("/api/v2/views")).json()["data"]) == 2
 
 
 async def test_views_stand_above_the_table_and_on_their_page(any_hub: ApiHub) -> None:
