@@ -116,7 +116,7 @@ class _Run:
             self._machine.finish(pending, standing.device_id, plain_http=plain, authority=authority)
         except NotJsonError as error:
             raise self._ended("enrol_not_json", BAD_CONFIGURATION) from error
-        return self._result(standing, OK, "enrol_done")
+        return self._result(standing, OK, "enrol_done_installed" if self._machine.config == INSTALLED else "enrol_done")
 
     def _authority(self, settings: AgentSettings) -> str:
         """Of the hub alone (PEM), before anything else is sent; "" for one that the system knows."""

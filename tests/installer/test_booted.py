@@ -116,7 +116,7 @@ def test_a_restart_and_a_loop_that_stands_still(computer: BootedRoot) -> None:
     wait_until(lambda: last_seen(computer) > before, within=60)
     first = computer.shown(AGENT, "MainPID")
     began = time.monotonic()
-    computer.answer("kill", "-STOP", first)
+    computer.answer("sh", "-c", f"kill -STOP {first}")
     wait_until(lambda: computer.shown(AGENT, "MainPID") not in (first, "0"), within=90)
     took = time.monotonic() - began
     print(f"stopped process restarted after {took:.1f} s")

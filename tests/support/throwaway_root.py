@@ -22,61 +22,66 @@ mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" root "$1/roo
 mount -t proc proc "$1/root/proc"
 mount --rbind /dev "$1/root/dev"
 mkdir -p "$1/root$3"; mount --bind "$3" "$1/root$3"; mount -o remount,bind,ro "$1/root$3"
+[ -z "$4" ] || echo "$4" > "$1/root/proc/sys/kernel/hostname"
 exec chroot "$1/root" sleep infinity
 """
+_LOOPBACK = """import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))"""
 
 
 class ThrowawayRoot:
-    """`pid`: of the process that holds its spaces."""
+    """`pid`: of the process that holds its spaces; `layer`: the folder that its files are mounted in."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, pid: int, layer: Path) -> None:
+        self.pid = pid
+        self.layer = layer
 
     @property
     def path(self) -> Path:
         """Its files, from here."""
-        return Path(f"/proc/{self._pid}/root")
+        return Path(f"/proc/{self.pid}/root")
 
-    def run(self, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        enter = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--root", "--wd=/"]
+    @property
+    def enter(self) -> list[str]:
+        """The words before a command that runs in it."""
+        return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--net", "--root", "--wd=/"]
+
+    def run(self, *command: str, given: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LANG": "C.UTF-8", **environ}
         return subprocess.run(
-            [*enter, *command],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=clean,
-            timeout=100,
-            stdin=subprocess.DEVNULL,
+            [*self.enter, *command], check=False, capture_output=True, text=True, env=clean, timeout=100, input=given
         )
 
 
 @contextmanager
-def throwaway_root(lower: Path = Path("/"), seen: Path = REPOSITORY) -> Iterator[ThrowawayRoot]:
-    """`lower`: whose files; `seen`: a folder of here that stands at its own path, read-only."""
+def throwaway_root(
+    lower: Path = Path("/"),
+    seen: Path = REPOSITORY,
+    *,
+    image: ThrowawayRoot | None = None,
+    site: ThrowawayRoot | None = None,
+    name: str = "",
+) -> Iterator[ThrowawayRoot]:
+    """`lower`: whose files; `seen`: a folder of here that stands at its own path, read-only. `image`: a copy of that
+    one, which has to stay as it is now. `name`: with a network of its own, or on that of `site`."""
     if os.geteuid() != 0:
         pytest.skip("an installation needs root")
     for program in ("unshare", "nsenter", "chroot"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on this computer")
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            _ENTER,
-            "sh",
-            folder,
-            str(lower),
-            str(seen),
-        ]
+        within = [] if image is None else ["nsenter", f"--target={image.pid}", "--mount"]
+        network = ["--uts", "--net"] if name and site is None else ["--uts"] if name else []
+        beside = [] if site is None else ["nsenter", f"--target={site.pid}", "--net"]
+        spaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *network]
+        files = lower if image is None else image.layer / "root"
+        command = [*within, *beside, *spaces, "sh", "-c", _ENTER, "sh", folder, str(files), str(seen), name]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as holder:
             try:
-                yield ThrowawayRoot(_child_in(holder))
+                root = ThrowawayRoot(_child_in(holder), Path(folder))
+                if "--net" in network:
+                    subprocess.run(["nsenter", f"--target={root.pid}", "--net", "python3", "-c", _LOOPBACK], check=True)
+                yield root
             finally:
                 holder.kill()
                 holder.wait()
