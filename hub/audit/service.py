@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv as spreadsheet
 import io
 import math
-import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from dashboard import formats, record
 from dashboard.event_lines import Names
 from dashboard.reader import Reader
+from dashboard.spreadsheet import json_cell, safe_cell
 from db.errors import StoreError
 from db.queries import users
 from db.queries.events import EventFilters, EventMark, EventPage, search
@@ -45,10 +45,6 @@ COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
 )  # fmt: skip
 SEPARATORS: Final = {"comma": ",", "semicolon": ";", "tab": "\t"}
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""Also in full width."""
-_AFTER_SEMICOLON: Final = re.compile('(;[\\s"]*)([=+\\-@\uff1d\uff0b\uff0d\uff20])')
-"""There a spreadsheet in Indonesian or German begins a new cell."""
 
 
 def is_csv_wanted(request: Request, chosen: str | None) -> bool:
@@ -57,11 +53,6 @@ def is_csv_wanted(request: Request, chosen: str | None) -> bool:
         return chosen == "csv"
     accepted = request.headers.get("accept", "")
     return MEDIA_TYPE in accepted and "json" not in accepted
-
-
-def safe_cell(cell: object) -> str:
-    text = _AFTER_SEMICOLON.sub(r"\1'\2", "" if cell is None else str(cell))
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 async def export(
@@ -164,8 +155,7 @@ def _last(sentence: str, mark: str) -> str:
 
 
 def _json(value: Any) -> str:
-    text = "" if value is None else msgspec.json.encode(value).decode()
-    return _AFTER_SEMICOLON.sub(lambda found: f"{found[1]}\\u{ord(found[2]):04x}", text)
+    return "" if value is None else json_cell(msgspec.json.encode(value).decode())
 
 
 def _rows(rows: Iterable[Sequence[object]], mark: str) -> str:

@@ -1,30 +1,36 @@
-"""/machine-sheet: machines as a CSV file, read back as it was written: all of it, or nothing."""
+"""/machine-sheet: machines as a CSV file, read back as it was written: all of it, or nothing. No cell is a formula."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.responses import Response
 
+from dashboard.spreadsheet import plain_cell, safe_cell
+from db.records import MachineRow
 from hub.machines import rules
 from hub.machines.api import NewMachine
-from hub.model.tags import tags_of
+from hub.model.tags import tags_of, typed
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.problems import Problem, Text, invalid
+from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from hub.web.http.validation import MAX_NAMED, validate
 
-COLUMNS: Final = ("name", "location_description", "device_id", "tags")
+COLUMNS: Final = ("name", "location_description", "device_id", "tags", "latitude", "longitude")
 MOST_ROWS: Final = 1000
 MAX_BYTES: Final = 400_000
+_NUMBER: Final = re.compile(r"[+-]?\d{1,3}(?:[.,]\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+"""Spreadsheets of some languages write a comma in it."""
 
 
 class MachineSheet(msgspec.Struct):
-    """`csv`: a first line with names of columns (`name`, and any of `location_description`, `device_id`, `tags`), then
-    a line a machine; `tags` with spaces between them. `dry_run`: look only."""
+    """`csv`: a first line with names of columns (`name`, and any of `location_description`, `device_id`, `tags`,
+    `latitude`, `longitude`), then a line a machine; `tags` with spaces between them, or with commas where one has a
+    space. `dry_run`: look only."""
 
     csv: Annotated[str, msgspec.Meta(max_length=MAX_BYTES)]
     dry_run: bool = False
@@ -54,7 +60,7 @@ async def import_machines(call: Call) -> Answer:
         for _, wanted in lines:
             _, made = rules.new_machine(
                 wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now,
-                tags=tags_of(wanted.tags),
+                tags=tags_of(wanted.tags), place=(wanted.latitude, wanted.longitude),
             )  # fmt: skip
             changes += made
         await call.announce(*changes)
@@ -69,11 +75,16 @@ def _read(call: Call, text: str) -> tuple[list[tuple[int, NewMachine]], dict[str
     taken = [machine.row for machine in call.context.fleet.machines.values()]
     named: set[str] = set()
     ids: set[str] = set()
-    for line, values in _rows(text):
+    for line, values in sheet_rows(text):
         if len(lines) + len(faults) >= MOST_ROWS:
             raise invalid({"csv": [Text("sheet.too_many", {"most": MOST_ROWS})]})
+        if values is None:
+            faults[f"line {line}"] = [Text("sheet.too_wide")]
+            continue
         try:
             wanted = validate(NewMachine, values)
+            if missing := rules.half_a_place(wanted.latitude, wanted.longitude):
+                raise one_wrong(missing, "coordinates_both")
         except Problem as wrong:
             faults[f"line {line}"] = [
                 Text("sheet.wrong", {"column": column, "why": whys[0]}) for column, whys in (wrong.errors or {}).items()
@@ -93,41 +104,65 @@ def _read(call: Call, text: str) -> tuple[list[tuple[int, NewMachine]], dict[str
     return lines, faults
 
 
-def _rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """By line of the file. Spreadsheets of some languages write semicolons, and a byte order mark."""
+def sheet_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """By line of the file, None: with more cells than columns. Spreadsheets of some languages write semicolons, and a
+    byte order mark."""
     text = text.removeprefix("\ufeff")
     head, _, _ = text.partition("\n")
     reader = csv.reader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",", strict=True)
+    line = 1
     try:
         columns = [name.strip().lower() for name in next(reader, [])]
         unknown = [name for name in columns if name not in COLUMNS]
         if "name" not in columns or unknown or len(set(columns)) < len(columns):
             raise invalid({"csv": [Text("sheet.columns", {"columns": list(COLUMNS)})]})
+        line = reader.line_num + 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                given = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-                values: dict[str, Any] = {name: value for name, value in given.items() if value}
-                if "tags" in values:
-                    values["tags"] = str(values["tags"]).split()
-                yield reader.line_num, values
+                given = dict(zip(columns, (plain_cell(cell.strip()) for cell in cells), strict=False))
+                is_longer = any(cell.strip() for cell in cells[len(columns) :])
+                yield line, None if is_longer else {name: _value(name, text) for name, text in given.items() if text}
+            line = reader.line_num + 1
     except csv.Error as wrong:
-        raise invalid({f"line {reader.line_num}": [Text("sheet.not_csv")]}) from wrong
+        raise invalid({f"line {line}": [Text("sheet.not_csv")]}) from wrong
+
+
+def _value(column: str, text: str) -> Any:
+    """What is no number stays as it is, for the sentence that refuses it."""
+    if column == "tags":
+        return typed(text) if "," in text else text.split()
+    is_number = column in ("latitude", "longitude") and _NUMBER.fullmatch(text)
+    return float(text.replace(",", ".")) if is_number else text
+
+
+def _tags(row: MachineRow) -> str:
+    tags = row.tags or ()
+    spaced = any(" " in tag for tag in tags)
+    return f"{', '.join(tags)}{',' if len(tags) == 1 else ''}" if spaced else " ".join(tags)
+
+
+def sheet_of(machines: Iterable[MachineRow]) -> str:
+    """What `sheet_rows` reads."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for row in machines:
+        cells = (row.name, row.location_description, row.device_id, _tags(row), row.latitude, row.longitude)
+        writer.writerow(map(safe_cell, cells))
+    return file.getvalue()
 
 
 async def export_machines(call: Call) -> Answer:
     """Those that the caller may see, by name."""
     reached = (m.row for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(COLUMNS)
-    for row in sorted(reached, key=lambda row: row.name.casefold()):
-        writer.writerow((row.name, row.location_description or "", row.device_id, " ".join(row.tags or ())))
+    text = sheet_of(sorted(reached, key=lambda row: row.name.casefold()))
     headers = {"Content-Disposition": 'attachment; filename="machines.csv"'}
-    return Answer(Response(file.getvalue().encode(), media_type="text/csv; charset=utf-8", headers=headers))
+    return Answer(Response(text.encode(), media_type="text/csv; charset=utf-8", headers=headers))
 
 
 _EXAMPLE: Final = {
-    "csv": "name,location_description,device_id,tags\nKantin Timur,Lantai 1,rvm-kt-01,bandung pilot\n",
+    "csv": "name,location_description,device_id,tags,latitude,longitude\n"
+    "Kantin Timur,Lantai 1,rvm-kt-01,bandung pilot,-6.9147,107.6098\n",
     "dry_run": True,
 }
 

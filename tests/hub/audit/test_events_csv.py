@@ -17,7 +17,7 @@ from db.errors import Unavailable
 from db.queries import events
 from db.queries.events import search
 from hub.audit import service
-from hub.audit.service import COLUMNS, safe_cell
+from hub.audit.service import COLUMNS
 from hub.model.changes import EventHappened
 from hub.web.http import download_slots
 from hub.web.http.download_slots import MOST, MOST_OF_MACHINES, DownloadSlots, EndedStream
@@ -212,11 +212,6 @@ async def test_the_removed_are_looked_up_once_for_a_file(hub: ApiHub, monkeypatc
     found = await rows(hub)
     assert {(row["actor_name"], row["machine"]) for row in found[1:]} == {("viewer (removed)", "two")}
     assert sorted(map(str, asked)) == ["('machine.removed',)", "('user.removed',)"]
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+62", "-2", "@x", "\tx", "\rx", "\nx", "＝1+1"])
-def test_no_cell_is_a_formula(text: str) -> None:
-    assert safe_cell(text) == f"'{text}"
 
 
 async def test_nothing_is_a_formula_where_a_semicolon_parts_the_cells(hub: ApiHub) -> None:

@@ -8,8 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hub.machines.api import NewMachine
+from hub.machines.sheet_api import sheet_of, sheet_rows
+from hub.model.tags import tags_of
+from hub.web.http.validation import validate
 from tests.support.api_hub import ApiHub, api_hub
+from tests.support.machines import machine
 from tests.support.page_visitor import browser
 
 SHEET = "/api/v2/machine-sheet"
@@ -93,3 +100,57 @@ async def test_the_page_checks_first_and_adds_then(hub: ApiHub, language: str) -
         added = await page.post("/machines/import", data={"csv": "name\nToko\n", "do": "add"})
         assert added.headers["location"] == "/"
         assert len(hub.context.fleet.machines) == 3
+
+
+PARTS = ["=", "+", "-", "@", "'", ";", '"', ",", " ", "a", "1", "\uff1d"]
+NAMES = st.text(alphabet=PARTS, min_size=1, max_size=10).map(str.strip).filter(bool)
+NOTES = st.text(alphabet=[*PARTS, "\n", "\t", "\r"], max_size=12).map(str.strip)
+TAGS = st.lists(st.text(alphabet=[each for each in PARTS if each != ","], max_size=6).filter(str.strip), max_size=3)
+PLACES = st.none() | st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+SHOWN = ("name", "location_description", "tags", "latitude", "longitude")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(NAMES, NOTES, TAGS, PLACES), min_size=1, max_size=4, unique_by=lambda one: one[0]))
+def test_hostile_values_come_back_from_our_own_file(rows: list[Any]) -> None:
+    kept = [
+        machine(
+            n, device_id=f"d{n}", name=name, location_description=note or None, tags=tags_of(tags) or None,
+            latitude=place and place[0], longitude=place and place[1],
+        ).row
+        for n, (name, note, tags, place) in enumerate(rows, 1)
+    ]  # fmt: skip
+    read = {values["device_id"]: validate(NewMachine, values) for _, values in sheet_rows(sheet_of(kept)) if values}
+    for row in kept:
+        found = read[row.device_id]
+        assert (found.name, found.location_description) == (row.name, row.location_description)
+        assert (tags_of(found.tags) or None, found.latitude, found.longitude) == (row.tags, row.latitude, row.longitude)
+
+
+async def test_coordinates_come_back_on_both_databases(any_hub: ApiHub) -> None:
+    text = 'name;latitude;longitude\nJakarta;"-6,1754";106.8272\nTimika;-4.5438;1.3689e2\n'
+    async with any_hub.of("admin") as admin:
+        assert (await send(admin, text)).status_code == 201
+        found = {one["name"]: one for one in (await admin.get("/api/v2/rvms")).json()["data"]}
+        assert (found["Jakarta"]["latitude"], found["Jakarta"]["longitude"]) == (-6.1754, 106.8272)
+        assert found["Timika"]["longitude"] == 136.89
+        exported = (await admin.get(SHEET)).text
+    assert "-6.1754,106.8272" in exported
+    assert "'-6" not in exported, "a number runs nothing"
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        ("90.1,0", "latitude"), ("0,-180.5", "longitude"), ("nan,1", "latitude"), ("1,inf", "longitude"),
+        ("south,1", "latitude"), ("1,", "longitude"), (",1", "latitude"), ("1_0,1", "latitude"), ("1,2,3", ""),
+    ],
+)  # fmt: skip
+async def test_a_wrong_coordinate_names_line_and_column(hub: ApiHub, cells: str, column: str, language: str) -> None:
+    async with hub.of("admin") as admin:
+        admin.headers["Accept-Language"] = language
+        wrong = await send(admin, f'name,location_description,latitude,longitude\n"Two\nlines",x,,\nToko,x,{cells}\n')
+        assert wrong.status_code == 422
+        assert list(wrong.json()["errors"]) == ["line 2", "line 4"], "a name of two lines is two lines of the file"
+        assert wrong.json()["errors"]["line 4"][0].startswith(column)
