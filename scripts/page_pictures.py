@@ -160,7 +160,7 @@ class Photographer:
         """Whose key is shown to this person."""
         await page.goto(f"{self.content.base}/machines/add")
         await page.fill("#name", {"en": "RVM-021 Stasiun Bogor", "id": "RVM-022 Stasiun Depok"}[language])
-        await page.locator("form[action='/machines/add'] button.main").click()
+        await page.locator("button[formaction='/machines/add']").click()
         await page.wait_for_url(re.compile("/key$"))
         if language == "en":
             asked = {"reason": "Sabuk pemisah macet", "duration": 1800}

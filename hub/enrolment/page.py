@@ -151,7 +151,8 @@ async def add_machine(visit: Visit) -> Response:
             known = isinstance(refused, Problem) and refused.status != 409
             fault = visit.sentence(refused) if known and isinstance(refused, Problem) else None
             return visit.render(
-                "add.html", refused.status if isinstance(refused, Problem) else 409, first=False, given=given,
+                "add.html", refused.status if isinstance(refused, Problem) else 409,
+                first=not visit.context.fleet.machines, given=given,
                 fault=fault or visit.reader.t("fault.name_taken"), may_add=True,
             )  # fmt: skip
         await _make_code(visit, answer.data["id"])

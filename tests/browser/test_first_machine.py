@@ -51,7 +51,7 @@ async def test_the_block_that_is_shown_connects_the_machine(stage: Stage, tmp_pa
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/machines/add")
         await page.page.fill("#name", "RVM-900")
-        await page.page.click("main form button")
+        await page.page.get_by_role("button", name="By hand, without a code").click()
         await expect(page.page.locator("#waiting")).to_contain_text("Waiting for the machine")
         async with pasted(await page.page.locator("#command").inner_text(), tmp_path, environ):
             await expect(page.page.locator("#waiting")).to_contain_text("Receiving data", timeout=60_000)
@@ -67,7 +67,7 @@ async def test_the_code_that_is_shown_brings_the_machine_in_and_two_pages_follow
         await room.live()
         await page.open("/machines/add")
         await page.page.fill("#name", "RVM-901")
-        await page.page.locator('[formaction="/admin/enrol/machine"]').click()
+        await page.page.keyboard.press("Enter")
         await page.live()
         steps = page.page.locator("#enrol-steps")
         await expect(steps).to_contain_text("Waiting for the machine")

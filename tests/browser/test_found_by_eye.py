@@ -130,11 +130,11 @@ async def test_the_key_of_the_first_machine_is_shown_though_the_feed_is_faster(
             await asyncio.sleep(0.5)  # what the page may do about it
             await route.fulfill(response=answer)
 
-        await page.page.route("**/machines/add", answer_late)
+        await page.page.route("**/admin/enrol/machine", answer_late)
         await page.page.fill("#name", "RVM-001")
         await page.page.click("main form button")
-        await page.page.wait_for_url("**/machines/1/key")
-        await expect(page.page.locator("#key")).to_have_text(re.compile("^rvmk_"))
+        await page.page.wait_for_url("**/machines/1/enrol")
+        await expect(page.page.locator("#code")).to_have_text(re.compile("^RVM-"))
         assert page.faults == []
 
 

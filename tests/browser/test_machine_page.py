@@ -198,7 +198,7 @@ async def test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key(s
     async with tab(stage.browser, stage.hub, accept_downloads=True) as page:
         await page.open("/machines/add")
         await page.page.fill("#name", "RVM-010")
-        await page.page.dblclick("main form button")
+        await page.page.dblclick("[formaction='/machines/add']")
         await expect(page.page.locator("#waiting")).to_contain_text("Waiting for the machine…")
         await page.live()
         key = await page.page.text_content("#key")
