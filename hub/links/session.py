@@ -135,20 +135,20 @@ class LinkSession:
         except RemoteProtocolError as error:
             self._spend(FRAME, at)
             self._refuse(error)
-            return self._may_go_on()
+            return self._may_go_on(at)
         machine = self._machine
         machine.seen_at = now = self._clock()
         if presence.received(machine, at):
             self._links.observer.look(machine)
         if type(message) is m.Metrics:
-            self._spend(Cost(frames=1, samples=len(message.samples)), at)
             if faults:
                 self._report_faults(message, list(faults))
-            self._metrics(message, now)
+            stored = self._metrics(message, now)
+            self._spend(Cost(1.0, len(message.samples), 0.0, 0.0, 0.0, ROW_BYTES * stored), at)
         else:
             self._spend(FRAME, at)
             self._queue(message, len(text))
-        return self._may_go_on()
+        return self._may_go_on(at)
 
     async def wait(self) -> None:
         """Slow a machine that sends too much, or more than can be stored."""
@@ -161,24 +161,26 @@ class LinkSession:
             self._moved = anyio.Event()
             await self._moved.wait()
 
-    def _may_go_on(self) -> bool:
+    def _may_go_on(self, at: float) -> bool:
         return (
-            self._slow_until <= time.monotonic()
+            self._slow_until <= at
             and len(self._inbox) < INBOX
             and len(self._early) < EARLY
             and self._lane.has_room(self._link)
             and not self._link.is_crowded
         )
 
-    def _metrics(self, frame: m.Metrics, now: datetime) -> None:
+    def _metrics(self, frame: m.Metrics, now: datetime) -> int:
+        """How many of its samples go to the lane now."""
         if not frame.live and (self._boot.id is None or self._early):
             # Also when the boot has just got its row: what came before it has to be handled first, or this frame would
             # raise the mark above samples that nobody stored.
             self._early.append(frame)
-        else:
-            self._take(frame, now)
+            return 0
+        return self._take(frame, now)
 
-    def _take(self, frame: m.Metrics, now: datetime) -> None:
+    def _take(self, frame: m.Metrics, now: datetime) -> int:
+        """How many of its samples went to the lane."""
         boot, machine = self._boot, self._machine
         if frame.live:
             taken = rules.take_live(machine, frame, now, self._context.zone)
@@ -187,21 +189,24 @@ class LinkSession:
                 taken = rules.take_kept(machine, boot, frame, now, self._context.zone)
             except RemoteProtocolError as error:
                 self._refuse(error, frame.seq)
-                return
+                return 0
             if frame.seq > boot.accepted:
                 boot.accepted = frame.seq
             self._lane.put(taken.rows, self._link, frame.seq)
-            self._spend(Cost(stored_bytes=ROW_BYTES * len(taken.rows)), time.monotonic())
         if taken.faults:
             self._report_faults(frame, taken.faults)
-        if taken.newest is None:
-            return
-        at = rules.newest_at(machine, boot.boot_id, frame.seq, taken.newest_at, now, live=frame.live)
+        if taken.newest is not None:
+            self._see(frame, taken.newest, taken.newest_at, now)
+        return len(taken.rows)
+
+    def _see(self, frame: m.Metrics, newest: m.Sample, taken_at: datetime, now: datetime) -> None:
+        """Unless the known readings are newer."""
+        boot_id, machine = self._boot.boot_id, self._machine
+        at = rules.newest_at(machine, boot_id, frame.seq, taken_at, now, live=frame.live)
         if at is not None:
             self._announce.see(
                 SampleSeen(
-                    rvm_id=machine.id, sample=taken.newest, taken_at=at, received_at=now, boot_id=boot.boot_id,
-                    seq=frame.seq,
+                    rvm_id=machine.id, sample=newest, taken_at=at, received_at=now, boot_id=boot_id, seq=frame.seq
                 )
             )  # fmt: skip
 
@@ -251,7 +256,8 @@ class LinkSession:
                     self._boot = self._machine.boots.get(message.boot_id, self._boot)
                     early, self._early = self._early, []
                     for frame in early:
-                        self._take(frame, self._clock())
+                        stored = self._take(frame, self._clock())
+                        self._spend(Cost(stored_bytes=ROW_BYTES * stored), time.monotonic())
                     await self._handlers.after_hello(self._context)
                 self._inbox.popleft()
                 self._moved.set()

@@ -52,7 +52,13 @@ class TokenBucket:
         return True
 
     def spend(self, now: float, amount: float = 1.0) -> float:
-        self._left, self._at = self.available(now) - amount, now
+        # `available`, written out: this runs for every sample, several times.
+        left, passed = self._left, now - self._at
+        if passed > 0.0:
+            left += passed * self.rate
+            if left > self.burst:
+                left = self.burst
+        self._left, self._at = left - amount, now
         return self._left
 
     def is_full(self, now: float) -> bool:
@@ -81,7 +87,12 @@ class TokenBuckets(Generic[K]):
         return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
 
     def spend(self, key: K, now: float, amount: float = 1.0) -> float:
-        return self._bucket(key, now).spend(now, amount)
+        """What is left; below zero: a debt."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return self._bucket(key, now).spend(now, amount)
+        self._buckets.move_to_end(key)
+        return bucket.spend(now, amount)
 
     def _bucket(self, key: K, now: float) -> TokenBucket:
         bucket = self._buckets.get(key)
