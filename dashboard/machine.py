@@ -61,6 +61,8 @@ def tiles(view: View, past: Past, limits: Mapping[str, float], now: int, gap: in
 
 def _tile(view: View, metric: str, past: Past, limit: float | None, over: bool, now: int, gap: int) -> Tile:
     if metric == "capacity":
+        if view["connection"] == "never":  # the row's 0 was never measured
+            return Tile(metric, None, "", None, None, None, False, "never")
         value = view["capacity"]
         return Tile(metric, value, "", None, None, None, value >= 95, None)
     readings = view["readings"] or {}

@@ -165,6 +165,17 @@ async def test_a_phone_shows_cards_and_never_scrolls_sideways(stage: Stage, sche
         assert "Perlu perhatian" in await page.page.inner_text("main")
 
 
+@pytest.mark.parametrize("path", ["/", "/?kiosk=1", "/?group=site"])
+async def test_a_machines_name_has_most_of_its_row_on_a_phone(stage: Stage, path: str) -> None:
+    async with tab(stage.browser, stage.hub, viewport={"width": 390, "height": 844}, has_touch=True) as page:
+        await page.open(path)
+        await page.live()
+        wide = "all => all.map(each => each.parentElement.clientWidth)"
+        names = await page.page.locator(".machines th.n > a").evaluate_all(wide)
+        assert len(names) == 3
+        assert min(names) >= 140, names
+
+
 async def test_without_script_the_pages_are_read_and_used(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub, java_script_enabled=False) as page:
         await page.open("/")

@@ -119,6 +119,9 @@ async def test_of_an_offline_machine_it_is_shown_before_the_click_when_it_will_h
         promise = "Offline: will run when it is back, until tomorrow"
         await expect(page.page.locator("#when-offline")).to_contain_text(promise)
         await expect(page.page.locator("#why")).to_contain_text("This machine has never connected.")
+        bin_of = page.page.locator('.tile[data-m="capacity"]')
+        await expect(bin_of.locator("[data-value]")).to_have_text("—")
+        await expect(bin_of.locator("[data-range]")).to_have_text("nothing received yet")
         await page.page.check('input[value="full"]', force=True)
         await page.page.click("[data-send]")
         await expect(page.page.locator(JOB)).to_contain_text("Queued. Runs when the machine is back")

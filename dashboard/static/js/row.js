@@ -31,7 +31,8 @@ export class Row {
     this.patchStatus(m);
     mark(this.node, "old", !heard(m));
     setAttribute(find(".c-cap .v", this.node), "width", `${m.capacity}%`);
-    setText(find(".c-cap b", this.node), reading("capacity", m.capacity, language));
+    const capacity = m.connection === "never" ? "—" : reading("capacity", m.capacity, language);
+    setText(find(".c-cap b", this.node), capacity);
     const over = new Set(heard(m) ? m.health_reasons.map((r) => r.code) : []);
     for (const cell of this.cells) this.patchReading(cell, m, over.has(cell.dataset.m));
     if (m.readings && m.readings.taken_at !== this.takenAt) {

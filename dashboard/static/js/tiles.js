@@ -12,6 +12,9 @@ const TOP = { temperature: 110 };
 /** @param {number} at */
 const stepOf = (at) => Math.floor(at / STEP_MS);
 
+/** The bin; nothing while the machine never told: the row's 0 was never measured. @param {Machine} m */
+const filled = (m) => (m.connection === "never" ? null : m.capacity);
+
 class Tile {
   /** @param {Part} node @param {number} now */
   constructor(node, now) {
@@ -31,7 +34,7 @@ class Tile {
   /** @param {Machine} m @param {boolean} over */
   patch(m, over) {
     const capacity = this.metric === "capacity";
-    const value = capacity ? m.capacity : (m.readings?.[/** @type {Metric} */ (this.metric)] ?? null);
+    const value = capacity ? filled(m) : (m.readings?.[/** @type {Metric} */ (this.metric)] ?? null);
     const big = find("[data-value]", this.node);
     const digits = value === null ? "—" : number(value, language, this.metric === "temperature" ? 1 : 0);
     const unit = value === null ? "" : ` ${this.metric === "temperature" ? "°C" : "%"}`;
@@ -47,8 +50,10 @@ class Tile {
       `${Math.round(Math.min(100, Math.max(0, ((value ?? 0) * 100) / this.top)))}%`,
     );
     mark(this.node, "old", !heard(m));
-    mark(this.node, "over", capacity ? m.capacity >= 95 : over);
-    if (!capacity) this.range(m, value);
+    mark(this.node, "over", capacity ? (value ?? 0) >= 95 : over);
+    if (capacity)
+      setText(find("[data-range]", this.node), value === null ? said("none.", "never") : t("tile.capacity"));
+    else this.range(m, value);
     this.limit(over);
   }
 
