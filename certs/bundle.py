@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import ssl
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from certs.expiry import ends_at
 from certs.secret_file import read_guarded
 
 MAX_CERTIFICATES: Final = 8
@@ -35,6 +37,11 @@ class Bundle(NamedTuple):
     pem: str
     fingerprints: tuple[str, ...]
 
+    @property
+    def ends_at(self) -> datetime:
+        """When the last of them ends: until then somebody is trusted. Raises ValueError."""
+        return max(ends_at(_der(pem)) for pem in _CERTIFICATE.findall(self.pem))
+
 
 def fingerprint(certificate: bytes) -> str:
     """Of a DER certificate, as this product writes it."""
@@ -56,6 +63,13 @@ def parse_bundle(text: str, path: Path | None = None) -> Bundle:
     except ssl.SSLError as error:
         raise AuthorityFileError("damaged", path, error.reason or str(error)) from error
     return Bundle(pem, tuple(map(fingerprint, found)))
+
+
+def first_ends_at(text: str) -> datetime:
+    """Of the file's own certificate, as servers and machines show it; keys beside it are not looked at. Raises
+    ValueError."""
+    found = _CERTIFICATE.search(text)
+    return ends_at(_der(found[0]) if found else b"")
 
 
 def _der(pem: str) -> bytes:

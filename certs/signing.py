@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from certs import expiry
 from certs.bundle import fingerprint
 
 AUTHORITY_DAYS: Final = 3650
@@ -139,6 +140,16 @@ def _read_key(content: bytes, passphrase: bytes | None) -> PrivateKeyTypes:
         raise SigningError("passphrase" if is_encrypted(content) else "damaged") from error
 
 
+def lists_end(content: bytes) -> datetime | None:
+    """When the first of these lists of revoked certificates (PEM) is out of date; None: never. Raises SigningError."""
+    end = b"-----END X509 CRL-----"
+    try:
+        found = [x509.load_pem_x509_crl(part + end) for part in content.split(end)[:-1]]
+    except ValueError as error:
+        raise SigningError("damaged", str(error)) from error
+    return min((each.next_update_utc for each in found if each.next_update_utc is not None), default=None)
+
+
 def common_name(certificate: x509.Certificate) -> str:
     found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[0].value) if found else ""
@@ -159,7 +170,7 @@ def fingerprint_of(certificate: x509.Certificate) -> str:
 
 def days_left(certificate: x509.Certificate, now: datetime) -> int:
     """Whole days; negative when it has expired."""
-    return (certificate.not_valid_after_utc - now + timedelta(seconds=1)).days  # certificates know no fractions
+    return expiry.days_left(certificate.not_valid_after_utc, now)
 
 
 def _issue(

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from certs.expiry import SOON
 from certs.secret_file import SecretFileError, read_secret
 from texts.catalogue import read as read_texts
 from texts.languages import from_environment
 
 FOLDER: Final = Path(__file__).parent / "locales"
 DEFAULT_DIR: Final = Path("certs/private")
-WITHIN_DAYS: Final = 30
+WITHIN_DAYS: Final = SOON.days
 
 
 class ExitCode(enum.IntEnum):

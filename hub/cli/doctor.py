@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from certs import expiry
 from certs.secret_file import LOOSE
 from dashboard import formats
 from db.queries import machines, users
@@ -28,6 +29,7 @@ from hub.cli.output import CliError, Exit, language, sentence
 from hub.kernel.objects.place import ObjectsError, ObjectsRefusedError
 from hub.kernel.objects.store import open_objects
 from hub.server import process
+from hub.server.tls import HubTls
 from hub.settings import LAST_BACKUP, Settings
 from protocol.version import PRODUCT_VERSION
 
@@ -159,6 +161,26 @@ def _hub_answers(settings: Settings) -> bool:
         return False
 
 
+def check_tls(settings: Settings) -> CheckResult:
+    """The files that the hub would start with, and how long each counts."""
+    if not settings.tls:
+        return CheckResult("ok", sentence("doctor.tls.proxy" if settings.behind_proxy else "doctor.tls.none"))
+    try:
+        own = HubTls(settings, now)
+    except OSError as wrong:
+        return CheckResult("fail", str(wrong), sentence("doctor.tls.wrong.fix"))
+    if not own.ends:
+        return CheckResult("ok", "")
+    shown = [
+        sentence(f"doctor.tls.{part}", until=f"{ends:%Y-%m-%d}", count=expiry.days_left(ends, now()))
+        for part, ends in own.ends.items()
+    ]
+    found = own.warnings(now())
+    fixes = dict.fromkeys(one.renew or sentence(f"doctor.tls.{one.part}.fix") for one in found)
+    has_expired = any(one.code.endswith("_expired") for one in found)
+    return CheckResult("fail" if has_expired else "warn" if found else "ok", "; ".join(shown), "; ".join(fixes))
+
+
 def check_public_url(settings: Settings) -> CheckResult:
     """Behind a proxy only the Host header shows how browsers reach the hub."""
     if settings.behind_proxy and not settings.public_url:
@@ -225,7 +247,7 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         "data": check_data_folder, "objects": lambda s: asyncio.run(check_objects(s)), "secrets": check_secret_files,
         "database": lambda s: asyncio.run(check_database(s)),
         "administrator": lambda s: asyncio.run(check_administrator(s)), "backup": check_backup, "port": check_port,
-        "public_url": check_public_url,
+        "public_url": check_public_url, "tls": check_tls,
     }  # fmt: skip
     failed = set()
     for name, check in on_settings.items():

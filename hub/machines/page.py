@@ -116,7 +116,8 @@ async def part_attention(visit: Visit) -> dict[str, Any]:
         "outages": found.outages,
         "troubles": listed,
         "unlisted": len(alone) - len(listed),
-        "troubled": len(found.troubles),
+        "troubled": found.alarms,
+        "of_hub": found.of_hub,
         "known": {one.id: visit.context.fleet.machines[one.id].row for one in listed},
         "who": await _who_acts(visit, listed),
         "attention_until": found.until,
@@ -126,7 +127,7 @@ async def part_attention(visit: Visit) -> dict[str, Any]:
 
 async def part_alarms(visit: Visit) -> dict[str, Any]:
     found = await attention(visit.context, visit.user, visit.reader.now)
-    return {"alarms": len(found.troubles), "alarms_until": found.until}
+    return {"alarms": found.alarms, "alarms_until": found.until}
 
 
 async def part_tags(visit: Visit) -> dict[str, Any]:
@@ -350,13 +351,9 @@ async def _band(visit: Visit, found: Machine) -> list[machine.Span]:
 
 async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) -> list[tuple[int, int]]:
     moves = await events.list_events(
-        visit.context.store,
-        limit=MAX_CONNECTION_EVENTS,
-        rvm_ids=[found.id],
-        codes=["connection.changed"],
-        start=start,
-        end=end,
-    )
+        visit.context.store, limit=MAX_CONNECTION_EVENTS, rvm_ids=[found.id], codes=["connection.changed"],
+        start=start, end=end,
+    )  # fmt: skip
     return away_spans(found, moves, visit.reader.now)
 
 

@@ -9,14 +9,15 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import anyio
 
-from certs import signing
+from certs import expiry, signing
 from certs.bundle import AuthorityFileError, Bundle, read_bundle
+from certs.folder import AUTHORITY
 from certs.secret_file import SecretFileError, look_at
 from certs.signing import MACHINE_URN
 from hub.settings import Settings
@@ -25,8 +26,6 @@ from protocol.limits import MAX_AUTHORITY
 logger = logging.getLogger("myrvm.tls")
 
 EVERY_S: Final = 10.0
-SOON: Final = timedelta(days=30)
-VERY_SOON: Final = timedelta(days=7)
 
 Mark = tuple[int, int, int]
 
@@ -45,6 +44,26 @@ class LoadedTls(NamedTuple):
     served: ServedCertificate
 
 
+TlsPart = Literal["certificate", "authority", "client_authority", "crl"]
+"""What ends some day: the hub's certificate, its private authority, the authority of machines' certificates, the list
+of revoked ones."""
+
+
+class TlsWarning(NamedTuple):
+    """`code`: PART_expired, PART_very_soon (7 days), PART_soon (30), or certificate_refused. `renew`: the command for
+    it; "": the hub cannot know it."""
+
+    code: str
+    part: TlsPart
+    since: datetime
+    ends_at: datetime
+    renew: str
+
+    @property
+    def is_urgent(self) -> bool:
+        return not self.code.endswith("_soon") or self.code.endswith("_very_soon")
+
+
 class HubTls:
     """`context` None: this hub speaks plain HTTP. `refused`: why the newest files are not in use; "": they are."""
 
@@ -54,8 +73,11 @@ class HubTls:
         self._clock = clock
         self._marks: dict[Path, Mark] = {}  # Bound: the files of the settings
         self._wake = anyio.Event()
-        self._level = ""
+        self._warned: set[str] = set()  # Bound: one a part
         self.refused = ""
+        self._refused_at = clock()
+        self.ends: dict[TlsPart, datetime] = {}  # Bound: the four parts
+        """When each part ends that these settings name."""
         self.authority: Bundle | None = None
         """The private one that machines trust; None: a public one, or a proxy's."""
         self._loaded: LoadedTls | None = None
@@ -70,16 +92,32 @@ class HubTls:
     def served(self) -> ServedCertificate | None:
         return None if self._loaded is None else self._loaded.served
 
-    def warning(self, now: datetime) -> str:
-        """certificate_expired, certificate_refused, certificate_very_soon (7 days), certificate_soon (30), or ""."""
-        left = None if self.served is None else self.served.not_after - now
-        if left is not None and left <= timedelta(0):
-            return "certificate_expired"
-        if self.refused:
-            return "certificate_refused"
-        if left is None or left > SOON:
+    def warnings(self, now: datetime) -> list[TlsWarning]:
+        """One a part at most, worst first."""
+        found = [
+            TlsWarning(f"{part}_{level}", part, expiry.since(ends, now), ends, self._renew(part))
+            for part, ends in sorted(self.ends.items(), key=lambda pair: pair[1])
+            if (level := expiry.expiry(ends, now))
+        ]
+        has_expired = any(one.code == "certificate_expired" for one in found)
+        if self.refused and self.served is not None and not has_expired:
+            others = [one for one in found if one.part != "certificate"]
+            ends = self.served.not_after
+            return [TlsWarning("certificate_refused", "certificate", self._refused_at, ends, ""), *others]
+        return found
+
+    def next_change(self, now: datetime) -> datetime | None:
+        """When time alone changes the warnings."""
+        moments = (expiry.next_change(ends, now) for ends in self.ends.values())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _renew(self, part: TlsPart) -> str:
+        """For files that this product's own authority made, in its folder or copied from there."""
+        cert = self._settings.tls_cert
+        folder = f" --dir {cert.parent}" if cert is not None and (cert.parent / AUTHORITY).exists() else ""
+        if part == "crl" or (part == "certificate" and self.authority is None and not folder):
             return ""
-        return "certificate_very_soon" if left <= VERY_SOON else "certificate_soon"
+        return f"python3 -m certs {'renew hub' if part == 'certificate' else 'authority --next'}{folder}"
 
     def offer(self, hardware: Mapping[str, Any] | None) -> str | None:
         """The authority (PEM) for a machine that pins others; None: it has this one, or pins none."""
@@ -97,7 +135,7 @@ class HubTls:
         try:
             self._load()
         except OSError as wrong:
-            self.refused = str(wrong)
+            self.refused, self._refused_at = str(wrong), self._clock()
             logger.warning("the changed TLS files are not used, the hub goes on with those it has: %s", wrong)
             return False
         self.refused = ""
@@ -120,11 +158,12 @@ class HubTls:
 
     def _warn(self) -> None:
         """Once for each state."""
-        level = self.warning(self._clock())
-        if level not in ("", "certificate_refused", self._level) and self.served is not None:
-            until = f"{self.served.not_after:%Y-%m-%d %H:%M} UTC"
-            logger.warning("the certificate is valid until %s: renew it (python3 -m certs renew)", until)
-        self._level = level
+        found = self.warnings(self._clock())
+        for one in found:
+            if one.code not in self._warned and one.code != "certificate_refused":
+                until, what = f"{one.ends_at:%Y-%m-%d %H:%M} UTC", one.part.replace("_", " ")
+                logger.warning("the %s is valid until %s: renew it (%s)", what, until, one.renew or "where it is made")
+        self._warned = {one.code for one in found}
 
     def _files(self) -> list[Path]:
         s = self._settings
@@ -140,9 +179,22 @@ class HubTls:
         try:
             bundle = None if authority is None else read_bundle(authority)
             loaded = None if self._settings.tls_cert is None else load_tls(self._settings)
-        except (AuthorityFileError, SecretFileError, signing.SigningError) as wrong:
+            ends = ends_of(self._settings, bundle, loaded)
+        except (ValueError, AuthorityFileError, SecretFileError, signing.SigningError) as wrong:
             raise OSError(str(wrong)) from wrong
-        self.authority, self._loaded = bundle, loaded
+        self.authority, self._loaded, self.ends = bundle, loaded, ends
+
+
+def ends_of(settings: Settings, authority: Bundle | None, loaded: LoadedTls | None) -> dict[TlsPart, datetime]:
+    """Raises OSError, ValueError, AuthorityFileError, SigningError."""
+    clients, crl = settings.tls_client_authority, settings.tls_client_crl
+    found: dict[TlsPart, datetime | None] = {
+        "certificate": None if loaded is None else loaded.served.not_after,
+        "authority": None if authority is None else authority.ends_at,
+        "client_authority": None if clients is None else read_bundle(clients).ends_at,
+        "crl": None if crl is None else signing.lists_end(crl.read_bytes()),
+    }
+    return {part: ends for part, ends in found.items() if ends is not None}
 
 
 def pinned_by(hardware: Mapping[str, Any] | None) -> list[Any] | None:

@@ -114,10 +114,21 @@ class AuthorityUse(msgspec.Struct):
     current: int
 
 
+class ExpiringPart(msgspec.Struct):
+    """`code` is among the warnings. `since`: when it began. `renew`: the command on the computer of the authority;
+    "": the hub cannot know it."""
+
+    code: str
+    part: Literal["certificate", "authority", "client_authority", "crl"]
+    since: Instant
+    not_after: Instant
+    renew: str
+
+
 class SystemReport(msgspec.Struct):
     """`warnings` are codes, worst first: database_away, certificate_expired, certificate_refused,
-    certificate_very_soon, certificate_soon, disk_low, queue_long, lagging, backups_full, never_backed_up,
-    backup_old."""
+    certificate_very_soon, certificate_soon (likewise of authority, client_authority, crl), disk_low, queue_long,
+    lagging, backups_full, never_backed_up, backup_old."""
 
     version: str
     started_at: Instant
@@ -131,6 +142,7 @@ class SystemReport(msgspec.Struct):
     recordings_mib_per_machine: int
     certificate: HubCertificate | None
     authority: AuthorityUse | None
+    expiring: list[ExpiringPart]
     warnings: list[str]
 
 
@@ -140,7 +152,7 @@ async def show_system(call: Call) -> Answer:
 
 async def report(call: Call) -> dict[str, Any]:
     context, load, tls = call.context, call.context[HubLoad], call.context[HubTls]
-    served = tls.served
+    served, expiring = tls.served, tls.warnings(call.now)
     disk = await anyio.to_thread.run_sync(look_at_disk, context.settings)
     lag, frames = call.request.app.state.loop_lag, load.per_second()
     counts = Counter(machine.connection for machine in context.fleet.machines.values())
@@ -155,7 +167,7 @@ async def report(call: Call) -> dict[str, Any]:
         total_bytes=disk.total_bytes,
         backed_up_at=None if made is None else made.made_at,
         full_at=full_at,
-        certificate=tls.warning(call.now),
+        tls=tuple(one.code for one in expiring),
     )
     return {
         "version": context.version,
@@ -184,6 +196,13 @@ async def report(call: Call) -> dict[str, Any]:
             "fingerprint": served.fingerprint, "refused": tls.refused,
         },
         "authority": _authority_use(context),
+        "expiring": [
+            {
+                "code": one.code, "part": one.part, "since": rfc3339(one.since), "not_after": rfc3339(one.ends_at),
+                "renew": one.renew,
+            }
+            for one in expiring
+        ],
         "warnings": rules.warnings(facts, call.now),
     }  # fmt: skip
 

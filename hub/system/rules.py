@@ -20,7 +20,7 @@ STALLED_S: Final = 3.0
 
 class SystemFacts(NamedTuple):
     """`free_bytes` None: not known. `backed_up_at`: the newest backup of the hub itself. `full_at`: when the backups of
-    machines reach their quota, if that is near. `certificate`: what is wrong with the hub's own, "": nothing."""
+    machines reach their quota, if that is near. `tls`: what is wrong with certificates of the hub."""
 
     lag_p95_s: float
     waiting: int
@@ -29,7 +29,7 @@ class SystemFacts(NamedTuple):
     total_bytes: int | None
     backed_up_at: datetime | None
     full_at: datetime | None
-    certificate: str = ""
+    tls: tuple[str, ...] = ()
 
 
 def warnings(facts: SystemFacts, now: datetime) -> list[str]:
@@ -37,8 +37,7 @@ def warnings(facts: SystemFacts, now: datetime) -> list[str]:
     found = []
     if facts.stalled_s > STALLED_S:
         found.append("database_away")
-    if facts.certificate:
-        found.append(facts.certificate)
+    found += facts.tls
     if facts.free_bytes is not None and facts.total_bytes is not None:
         least = max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * facts.total_bytes)
         found += ["disk_low"] if facts.free_bytes < least else []

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterable
+from datetime import datetime, timezone
 from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -20,6 +21,7 @@ from hub.model.access import Principal, may
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.views import machine_delta
+from hub.server.tls import HubTls
 
 MEMBERS: Final = (
     "name", "device_id", "location_description", "tags", "status_reason", "effective_status", "capacity",
@@ -30,19 +32,35 @@ MEMBERS: Final = (
 SLICE_S: Final = 0.001
 FRESH_S: Final = 1.0
 CLASSES: Final = 32
+AGAIN_MS: Final = 60_000
 
 T = TypeVar("T")
 
 
+class HubTrouble(NamedTuple):
+    """Of the hub's certificates: as hub.server.tls.TlsWarning. `since`: ms."""
+
+    code: str
+    part: str
+    since: int
+    renew: str
+    is_urgent: bool
+
+
 class Digest(NamedTuple):
     """Machines that need somebody, worst first; counts by state; `calm`: how the others are; `until`: epoch ms when
-    time changes them."""
+    time changes them; `of_hub`: what an administrator does for the hub itself."""
 
     troubles: list[MachineTrouble]
     outages: list[Outage]
     counts: dict[str, int]
     calm: dict[str, int]
     until: int | None
+    of_hub: tuple[HubTrouble, ...] = ()
+
+    @property
+    def alarms(self) -> int:
+        return len(self.troubles) + len(self.of_hub)
 
 
 class FleetDigest:
@@ -103,8 +121,21 @@ class FleetDigest:
 async def attention(context: HubContext, person: Principal, now_ms: int) -> Digest:
     """What needs this person: list, badge and title count it. With who waits for their approval."""
     digest = await context[FleetDigest].of(person.machines, now_ms)
+    if person.role == "admin":
+        digest = _with_hub(digest, context[HubTls], now_ms)
     waiting = [one for machine in context.fleet.machines.values() for one in _to_approve(machine, person)]
     return digest._replace(troubles=ordered([*digest.troubles, *waiting], now_ms)) if waiting else digest
+
+
+def _with_hub(digest: Digest, tls: HubTls, now_ms: int) -> Digest:
+    """The hub looks at its files without news of the feed: what is shown of them is asked for again."""
+    now = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
+    found = tuple(
+        HubTrouble(one.code, one.part, views.epoch_ms(one.since), one.renew, one.is_urgent) for one in tls.warnings(now)
+    )
+    changes = tls.next_change(now)
+    moments = [digest.until, now_ms + AGAIN_MS if found else None, None if changes is None else views.epoch_ms(changes)]
+    return digest._replace(of_hub=found, until=min((at for at in moments if at is not None), default=None))
 
 
 def _to_approve(machine: Machine, person: Principal) -> list[MachineTrouble]:

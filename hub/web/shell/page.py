@@ -114,7 +114,7 @@ class Visit:
         return PageFrame(
             user=self.principal, csrf=identify.csrf_token(self.context.settings, self.request),
             version=self.context.version, here=here(self.request),
-            alarms=0 if digest is None else len(digest.troubles),
+            alarms=0 if digest is None else digest.alarms,
             alarms_until=None if digest is None else digest.until, open_jobs=self._open_jobs(),
             lease=None if self.principal is None else own_session(self.context, self.principal, self.reader),
             assets=assets.load(), nav=shown,

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from certs import signing
 from certs.bundle import fingerprint, read_bundle
 from device.kernel.tls import fetch_authority
 from hub.server import tls
@@ -90,7 +91,7 @@ async def test_wrong_files_change_nothing_and_are_reported_until_they_are_right(
             assert not own.look()
         assert own.context is context
         assert own.refused
-        assert own.warning(datetime.now(timezone.utc)) == "certificate_refused"
+        assert codes(own, datetime.now(timezone.utc)) == ["certificate_refused"]
         assert "goes on with those it has" in caplog.text
         caplog.clear()
     pem.unlink()
@@ -103,7 +104,8 @@ async def test_wrong_files_change_nothing_and_are_reported_until_they_are_right(
     pem.chmod(0o600)
     os.utime(pem)
     assert own.look()
-    assert own.refused == own.warning(datetime.now(timezone.utc)) == ""
+    assert own.refused == ""
+    assert codes(own, datetime.now(timezone.utc)) == []
     assert own.context is not context
 
 
@@ -137,11 +139,11 @@ def test_it_warns_in_time_and_once_for_each_state(tmp_path: Path, caplog: pytest
     authority, now = TestAuthority(tmp_path / "own"), datetime.now(timezone.utc)
     moment = [now]
     own = HubTls(Settings.load({"data_dir": tmp_path, **_settings(authority)}, {}), lambda: moment[0])
-    states = {0: "", 59: "", 61: "certificate_soon", 84: "certificate_very_soon", 91: "certificate_expired"}
+    states = {0: [], 59: [], 61: ["certificate_soon"], 84: ["certificate_very_soon"], 91: ["certificate_expired"]}
     with caplog.at_level(logging.WARNING, "myrvm.tls"):
         for days, state in states.items():
             moment[0] = now + timedelta(days=days)
-            assert own.warning(moment[0]) == state
+            assert codes(own, moment[0]) == state
             own._warn()
             own._warn()
     assert caplog.text.count("renew it") == 3
@@ -152,7 +154,41 @@ def test_a_hub_without_tls_has_nothing_to_warn_of(tmp_path: Path) -> None:
     assert own.context is None
     assert own.served is None
     assert not own.look()
-    assert own.warning(datetime.now(timezone.utc)) == ""
+    assert own.warnings(datetime.now(timezone.utc)) == []
+    assert own.next_change(datetime.now(timezone.utc)) is None
+
+
+def test_each_part_that_ends_is_told_with_since_and_the_command_for_it(tmp_path: Path) -> None:
+    """The authority of the test has 2650 days left, its list of revoked certificates 20."""
+    authority, now = TestAuthority(tmp_path / "own"), datetime.now(timezone.utc)
+    crl = tmp_path / "own" / "revoked.crl"
+    short = signing.new_authority("Short", 20, now)
+    lists = [signing.revocation_list(one, {}, 1, now) for one in (authority.identity, short)]
+    crl.write_bytes(b"".join(lists))
+    more = {"tls_client_authority": authority.crt, "tls_client_crl": crl}
+    own = HubTls(Settings.load({"data_dir": tmp_path, **_settings(authority, **more)}, {}), lambda: now)
+    (listed,) = own.warnings(now)
+    ends = short.certificate.not_valid_after_utc
+    assert listed == ("crl_soon", "crl", ends - timedelta(days=30), ends, "")
+    assert not listed.is_urgent
+    assert own.next_change(now) == ends - timedelta(days=7)
+    found = {one.part: one for one in own.warnings(now + timedelta(days=2645))}
+    assert {part: one.code.removeprefix(f"{part}_") for part, one in found.items()} == {
+        "crl": "expired", "certificate": "expired", "authority": "very_soon", "client_authority": "very_soon",
+    }  # fmt: skip
+    assert all(one.is_urgent for one in found.values())
+    assert found["certificate"].renew == "python3 -m certs renew hub"
+    assert found["authority"].renew == "python3 -m certs authority --next"
+    (tmp_path / "own" / "authority.pem").touch()
+    assert own.warnings(now + timedelta(days=80))[1].renew == f"python3 -m certs renew hub --dir {tmp_path}/own"
+    pem = authority.hub()
+    public = HubTls(Settings.load({"data_dir": tmp_path, "tls_cert": pem, "tls_key": pem}, {}), lambda: now)
+    (tmp_path / "own" / "authority.pem").unlink()
+    assert [one.renew for one in public.warnings(now + timedelta(days=80))] == [""]
+
+
+def codes(own: HubTls, now: datetime) -> list[str]:
+    return [one.code for one in own.warnings(now)]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ WELL = SystemFacts(
         ({"backed_up_at": None}, ["never_backed_up"]),
         ({"backed_up_at": NOW - timedelta(days=8)}, ["backup_old"]),
         ({"full_at": NOW}, ["backups_full"]),
-        ({"certificate": "certificate_soon", "waiting": 20_001}, ["certificate_soon", "queue_long"]),
+        ({"tls": ("certificate_soon", "crl_soon"), "waiting": 20_001}, ["certificate_soon", "crl_soon", "queue_long"]),
         (
             {"stalled_s": 9.0, "waiting": 10**6, "backed_up_at": None},
             ["database_away", "queue_long", "never_backed_up"],
