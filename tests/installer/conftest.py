@@ -1,8 +1,12 @@
-"""The proof under a real systemd takes minutes, a Debian root and a bundle, which the environment names: it is run by
-hand."""
+"""The proofs under a real systemd and on many Pythons take minutes, a Debian root and a bundle, which the environment
+names: they are run by hand."""
 
 from __future__ import annotations
 
 import os
 
-collect_ignore = [] if all(map(os.environ.get, ("TEST_INSTALL_ROOT", "TEST_INSTALL_BUNDLE"))) else ["test_booted.py"]
+NEEDS = {
+    "test_booted.py": ("TEST_INSTALL_ROOT", "TEST_INSTALL_BUNDLE"),
+    "test_bundle_pythons.py": ("TEST_INSTALL_BUNDLE", "TEST_INSTALL_PYTHONS"),
+}
+collect_ignore = [name for name, wanted in NEEDS.items() if not all(map(os.environ.get, wanted))]

@@ -44,7 +44,7 @@ class ThrowawayRoot:
     @property
     def enter(self) -> list[str]:
         """The words before a command that runs in it."""
-        return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--net", "--root", "--wd=/"]
+        return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--net", "--root", "--wdns=/"]
 
     def run(self, *command: str, given: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LANG": "C.UTF-8", **environ}
