@@ -36,6 +36,7 @@ from device.kernel import tls
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends
 from device.kernel.worker_thread import WorkerThread
+from device.link.authority import AuthorityAdoption
 from device.link.connection import HubLink, LinkClosedError, open_link
 from device.link.duties import LinkDuties, LinkHandlers
 from device.link.reconnect import Reconnector
@@ -60,7 +61,6 @@ __all__ = ["Agent", "AlreadyRunningError", "run"]
 
 GOODBYE_S: Final = 2.0
 FLUSH_S: Final = 2.0
-ADOPT_S: Final = 5.0
 
 
 async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], stop: asyncio.Event) -> None:
@@ -126,6 +126,7 @@ class Agent:
         self._sampler = make_sampler(settings, disk, spool, log, self._wake, self._offer_live)
         self._uploader = make_uploader(settings, disk, spool, log, self._rules, self._is_live, self._reconnector.ended)
         self._configuration = SettingsKeeper(settings, disk, log, self._apply, self._configuration_taken)
+        self._authority = AuthorityAdoption(settings, log, self._reply)
         self.notify = ServiceNotify(environ, lambda: self._sampler.beats)
 
     async def start(self) -> None:
@@ -170,6 +171,7 @@ class Agent:
             ("timezone", self.timezone.run),
             ("status", self._status_watch.run),
             ("remote access", self.remote_access.run),
+            ("authority", self._authority.run),
             ("watchdog", self.notify.run),
         ]
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
@@ -205,35 +207,22 @@ class Agent:
         self._rules.went_live()
         self.remote_access.link_is_up()
         self._uploader.went_live.set()
-        handlers = LinkHandlers(self._router.offer, self._sampler.watch, self._error_received, self._config_received)
+        handlers = LinkHandlers(
+            self._router.offer, self._sampler.watch, self._error_received, self._config_received,
+            lambda message: self._authority.offer(message.certificates),
+        )  # fmt: skip
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, handlers)
-        await self._adopt(welcome.authority)
         self._link, self._duties, self._is_new_link = link, duties, True
         try:
             self._sampler.watch(welcome.live_interval)
             self._config_received(welcome.config)
+            self._authority.offer(welcome.authority)
             return await duties.serve()
         finally:
             self._link = self._duties = None
             self.remote_access.link_is_lost()
             self._sampler.watch(0.0)
             link.abort()
-
-    async def _adopt(self, authority: str | None) -> None:
-        """Of a machine that pins one; a refusal leaves everything as it is."""
-        trust = self._settings.hub_trust
-        if authority is None or not trust.authorities:
-            return
-        thread = WorkerThread("authority")
-        try:
-            adopted = await thread.call(tls.adopt, trust, self._settings.base_url, authority, ADOPT_S)
-        except OSError as error:
-            self._log("authority_refused", why=error)
-        else:
-            if adopted is not None:
-                self._log("authority_adopted", fingerprints=", ".join(each[:16] for each in adopted.fingerprints))
-        finally:
-            thread.stop()
 
     def _hello(self) -> m.Hello:
         state = self._keeper.state

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import anyio
 from starlette.applications import Starlette
@@ -211,7 +212,9 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
         settings=settings, store=engine.store, fleet=engine.fleet, announce=engine.announce, feed=feed,
         watching=Watching(), clock=engine.clock, epoch=epoch, version=PRODUCT_VERSION,
     )  # fmt: skip
-    context.add(engine.links, engine.tunnels, engine.remote_sessions, HubTls(settings, engine.clock))
+    tls = HubTls(settings, engine.clock)
+    tls.on_offer = partial(engine.links.offer_authority, tls.offer)
+    context.add(engine.links, engine.tunnels, engine.remote_sessions, tls)
     context.add(HubLoad(engine.links, engine.announce.lane, engine.clock))
     context.add(objects, recordings, Terminals(engine.fleet, engine.tunnels, recordings), OpenPages())
     backups = Backups(settings, engine.store, engine.fleet, engine.announce, objects, engine.clock)

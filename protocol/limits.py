@@ -20,6 +20,8 @@ MAX_NAME: Final = 100
 """Characters of a name, code, id or key."""
 MAX_AUTHORITY: Final = 16 * 1024
 """Characters of PEM in `welcome`: eight certificates of the usual kind."""
+MAX_AUTHORITIES: Final = 8
+"""Certificates of one bundle."""
 MAX_HARDWARE_BYTES: Final = 8 * 1024
 """Of `hardware` as JSON; a larger one is left out, and an `error` says so. Ours leave out what does not fit."""
 MAX_RESULT_BYTES: Final = 8 * 1024

@@ -200,6 +200,13 @@ class RemoteAccessReport(msgspec.Struct, kw_only=True, tag="remote_access", omit
     reason: kinds.Name | None = None
 
 
+class TrustReport(msgspec.Struct, kw_only=True, tag="trust"):
+    """The authorities that the machine pins from now on, by their SHA-256: said after it took others over from the hub
+    (`authority`, `welcome`). Not answered; the next `hello` names them, too."""
+
+    authorities: Annotated[list[kinds.Name], msgspec.Meta(max_length=limits.MAX_AUTHORITIES)]
+
+
 class Bye(msgspec.Struct, kw_only=True, tag="bye"):
     """A clean goodbye: the hub shows the machine offline at once."""
 
@@ -268,6 +275,13 @@ class Live(msgspec.Struct, kw_only=True, tag="live"):
     interval: kinds.Seconds
 
 
+class Authority(msgspec.Struct, kw_only=True, tag="authority"):
+    """The hub's private authorities were changed while the link was live: as `authority` in `welcome`, for a machine
+    that pins others. Answered by `trust` once they are taken over; refused ones come again."""
+
+    certificates: Annotated[str, msgspec.Meta(max_length=limits.MAX_AUTHORITY)]
+
+
 class Restarting(msgspec.Struct, kw_only=True, tag="restarting"):
     """The hub goes away for a moment: come back after a random time between the two numbers of seconds."""
 
@@ -292,10 +306,11 @@ MachineMessage = (
     | ConfigApplied
     | Event
     | RemoteAccessReport
+    | TrustReport
     | Bye
     | Error
 )
-HubMessage = Welcome | MetricsAck | Received | Command | Cancel | Config | Live | Restarting | Error
+HubMessage = Welcome | MetricsAck | Received | Command | Cancel | Config | Live | Authority | Restarting | Error
 Message = MachineMessage | HubMessage
 
 

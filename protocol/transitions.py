@@ -37,9 +37,9 @@ class State(enum.Enum):
 
 _MACHINE_LIVE: Final = (
     m.Metrics, m.StatusReport, m.CommandUpdate, m.TimezoneReport, m.ConfigApplied, m.Event,
-    m.RemoteAccessReport, m.Error,
+    m.RemoteAccessReport, m.TrustReport, m.Error,
 )  # fmt: skip
-_HUB_LIVE: Final = (m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Error)
+_HUB_LIVE: Final = (m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Authority, m.Error)
 
 TRANSITIONS: Final[Mapping[tuple[Role, State, type], State]] = {
     (Role.MACHINE, State.OPENED, m.Auth): State.GREETING,

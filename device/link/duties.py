@@ -39,6 +39,7 @@ class LinkHandlers:
     watch: Callable[[float], None]
     error: Callable[[m.Error], None]
     config: Callable[[m.Config], None]
+    authority: Callable[[m.Authority], None]
 
 
 class LinkDuties:
@@ -122,6 +123,8 @@ class LinkDuties:
             self._handlers.error(message)
         elif isinstance(message, m.Config):
             self._handlers.config(message)
+        elif isinstance(message, m.Authority):
+            self._handlers.authority(message)
 
     async def _send_all(self) -> None:
         while True:

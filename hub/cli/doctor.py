@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from certs import expiry
+from certs.bundle import AuthorityFileError, read_bundle
 from certs.secret_file import LOOSE
 from dashboard import formats
 from db.queries import machines, users
@@ -29,12 +30,13 @@ from hub.cli.output import CliError, Exit, language, sentence
 from hub.kernel.objects.place import ObjectsError, ObjectsRefusedError
 from hub.kernel.objects.store import open_objects
 from hub.server import process
-from hub.server.tls import HubTls
+from hub.server.tls import HubTls, pinned_by
 from hub.settings import LAST_BACKUP, Settings
 from protocol.version import PRODUCT_VERSION
 
 LEAST_FREE_BYTES = 500_000_000
 EARLIEST_YEAR = 2026
+NAMED = 10
 BACKUP_DAYS = 7
 """An older backup of the hub is a warning."""
 
@@ -125,6 +127,25 @@ async def check_administrator(settings: Settings) -> CheckResult:
         if person.role == "admin" and person.disabled_at is None and person.password_hash:
             return CheckResult("ok", person.email)
     return CheckResult("warn", sentence("doctor.administrator.none"), sentence("doctor.administrator.fix"))
+
+
+async def check_authority(settings: Settings, authority: Path) -> CheckResult:
+    """Which machines do not trust what the hub's own file has now: the next step of an exchange waits for them."""
+    try:
+        wanted = list(read_bundle(authority).fingerprints)
+    except AuthorityFileError as wrong:
+        return CheckResult("fail", str(wrong), sentence("doctor.authority.fix"))
+    async with open_data(settings, create=False) as opened:
+        fleet = await machines.all_machines(opened.store)
+    pinned = {row.name: has for row in fleet if (has := pinned_by(row.hardware)) is not None}
+    missing = [name for name, has in pinned.items() if has != wanted]
+    counts = {"current": len(pinned) - len(missing), "pinned": len(pinned)}
+    if not missing:
+        return CheckResult("ok", sentence("doctor.authority.detail", **counts))
+    named = ", ".join(missing[:NAMED] + (["..."] if len(missing) > NAMED else []))
+    return CheckResult(
+        "warn", sentence("doctor.authority.missing", names=named, **counts), sentence("doctor.authority.wait")
+    )
 
 
 def check_backup(settings: Settings) -> CheckResult:
@@ -249,9 +270,11 @@ def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:
         "administrator": lambda s: asyncio.run(check_administrator(s)), "backup": check_backup, "port": check_port,
         "public_url": check_public_url, "tls": check_tls,
     }  # fmt: skip
+    if (authority := settings.tls_authority) is not None:
+        on_settings["authority"] = lambda s: asyncio.run(check_authority(s, authority))
     failed = set()
     for name, check in on_settings.items():
-        if name == "administrator" and "database" in failed:
+        if name in ("administrator", "authority") and "database" in failed:
             continue  # the same answer twice
         found = _finding(name, check, settings)
         failed |= {name} if found.verdict == "fail" else set()

@@ -180,7 +180,7 @@ def _backup(verbs: Any) -> None:
 def _doctor(verbs: Any) -> None:
     doctor = _verb(verbs, "doctor", "doctor", example="doctor")
     doctor.add_argument("--report", metavar="FILE", help=sentence("help.doctor.report"))
-    for name in ("host", "port", "object_store"):
+    for name in ("host", "port", "object_store", "tls_authority"):
         _setting(doctor, name, default=argparse.SUPPRESS)
 
 

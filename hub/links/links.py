@@ -11,10 +11,10 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
@@ -206,6 +206,14 @@ class Links:
             link.send(messages.Live(interval=interval))
             if link.machine is not None:
                 self.observer.expect(link.machine, interval)
+
+    def offer_authority(self, offer: Callable[[Mapping[str, Any] | None], str | None]) -> None:
+        """To the live machines; `offer`: what a machine that reported this `hardware` lacks."""
+        for link in self.all():
+            live = link.machine is not None and link.session.state is State.LIVE
+            certificates = offer(link.machine.row.hardware) if live and link.machine is not None else None
+            if certificates is not None:
+                link.send(messages.Authority(certificates=certificates))
 
     def close(self, rvm_id: int, code: int, reason: str = "") -> None:
         link = self._links.get(rvm_id)

@@ -4,6 +4,7 @@ link was alive to the end: a machine whose network flaps is never quarantined. A
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -252,6 +253,16 @@ def report_event(
     params = {"code": report.code, "params": report.params}
     event = _event(machine, "machine.event", params, at)
     return [msgspec.structs.replace(event, boot_id=boot_id, seq=report.seq)]
+
+
+def report_trust(machine: Machine, authorities: Sequence[str], now: datetime) -> list[Change]:
+    """Into what its hello reported; [] when nothing is new, or for a machine that pins none."""
+    hardware = machine.row.hardware or {}
+    pinned = hardware.get("hub_tls")
+    if not isinstance(pinned, dict) or pinned.get("mode") != "pinned" or pinned.get("authorities") == [*authorities]:
+        return []
+    now_pinned = {**hardware, "hub_tls": {**pinned, "authorities": [*authorities]}}
+    return [Patch(MachineRow, machine.id, {"hardware": now_pinned, "updated_at": now})]
 
 
 def in_one_sentence(faults: list[RemoteProtocolError]) -> str:

@@ -28,6 +28,10 @@ async def introduce(context: MessageContext, hello: m.Hello) -> None:
     await context.commit(requests.unknown_here(context.machine, held or (), now))
 
 
+async def trust(context: MessageContext, report: m.TrustReport) -> None:
+    await context.commit(link_rules.report_trust(context.machine, report.authorities, context.clock()))
+
+
 async def status(context: MessageContext, report: m.StatusReport) -> None:
     machine, boot_id = context.machine, context.boot.boot_id
     if machine.reported is None or machine.reported[0] != boot_id:

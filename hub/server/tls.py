@@ -26,6 +26,8 @@ from protocol.limits import MAX_AUTHORITY
 logger = logging.getLogger("myrvm.tls")
 
 EVERY_S: Final = 10.0
+OFFER_EVERY_S: Final = 600.0
+"""A machine that could not take a new authority over is offered it again."""
 
 Mark = tuple[int, int, int]
 
@@ -78,6 +80,8 @@ class HubTls:
         self._refused_at = clock()
         self.ends: dict[TlsPart, datetime] = {}  # Bound: the four parts
         """When each part ends that these settings name."""
+        self.on_offer: Callable[[], None] | None = None
+        """Called when connected machines may lack the authority (`offer`)."""
         self.authority: Bundle | None = None
         """The private one that machines trust; None: a public one, or a proxy's."""
         self._loaded: LoadedTls | None = None
@@ -142,6 +146,7 @@ class HubTls:
         if self.served is not None:
             names, until = ", ".join(self.served.names), self.served.not_after
             logger.info("a new certificate is in use, for %s, valid until %s", names, f"{until:%Y-%m-%d}")
+        self._offer()
         return True
 
     def wake(self) -> None:
@@ -149,12 +154,19 @@ class HubTls:
         self._wake.set()
 
     async def run(self) -> None:
+        due = anyio.current_time() + OFFER_EVERY_S
         while True:
             self._warn()
             with anyio.move_on_after(EVERY_S):
                 await self._wake.wait()
             self._wake = anyio.Event()
-            self.look()
+            if not self.look() and anyio.current_time() >= due:
+                self._offer()
+                due = anyio.current_time() + OFFER_EVERY_S
+
+    def _offer(self) -> None:
+        if self.on_offer is not None and self.authority is not None:
+            self.on_offer()
 
     def _warn(self) -> None:
         """Once for each state."""

@@ -27,6 +27,8 @@ from hub.web.http.validation import Instant
 READY_WITHIN_S = 4.0
 RETRY_S = 5.0
 WRITES_STALL_AFTER_S = 3.0
+MOST_NAMED = 100
+"""Machines that lack the authority."""
 
 
 class ConnectedMachines(msgspec.Struct):
@@ -105,13 +107,23 @@ class AuthorityReport(msgspec.Struct):
     fingerprints: list[str]
 
 
+class MachineOfOtherAuthority(msgspec.Struct):
+    """It pins others than the hub's present ones. `connection`: one that is offline gets them when it comes back."""
+
+    id: int
+    device_id: str
+    name: str
+    connection: str
+
+
 class AuthorityUse(msgspec.Struct):
     """Of the machines that pin an authority of the hub, how many trust exactly its present ones. Before an exchange
-    goes on, all should."""
+    goes on, all should: `missing` names those that do not, 100 at most."""
 
     fingerprints: list[str]
     pinned: int
     current: int
+    missing: list[MachineOfOtherAuthority]
 
 
 class ExpiringPart(msgspec.Struct):
@@ -211,9 +223,14 @@ def _authority_use(context: HubContext) -> dict[str, Any] | None:
     bundle = context[HubTls].authority
     if bundle is None:
         return None
-    has = [pinned for one in context.fleet.machines.values() if (pinned := pinned_by(one.row.hardware)) is not None]
     wanted = list(bundle.fingerprints)
-    return {"fingerprints": wanted, "pinned": len(has), "current": has.count(wanted)}
+    has = [(one, own) for one in context.fleet.machines.values() if (own := pinned_by(one.row.hardware)) is not None]
+    missing = [one for one, own in has if own != wanted]
+    named = [
+        {"id": one.id, "device_id": one.row.device_id, "name": one.name, "connection": one.connection}
+        for one in sorted(missing, key=lambda one: one.id)[:MOST_NAMED]
+    ]
+    return {"fingerprints": wanted, "pinned": len(has), "current": len(has) - len(missing), "missing": named}
 
 
 async def show_authority(call: Call) -> Answer:

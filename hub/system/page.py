@@ -13,6 +13,8 @@ from hub.web.shell.page import Visit
 from protocol.instants import parse
 
 EVERY_MS: Final = 5000
+NAMED: Final = 10
+"""Machines that lack the authority; the others are counted."""
 ADMIN_PAGES: Final = (
     ("users", "/admin/users", "user.manage"), ("enrol", "/admin/enrol", "enrolment.read"),
     ("tokens", "/admin/tokens", "token.manage_own"), ("fleet_settings", "/admin/settings", "fleet_config.read"),
@@ -80,6 +82,16 @@ def _facts(visit: Visit, found: Mapping[str, Any]) -> list[tuple[str, list[tuple
     ]  # fmt: skip
 
 
+def _exchange(visit: Visit, use: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Whether the authority's exchange may go on, or for whom it has to wait."""
+    t, left = visit.reader.t, use["pinned"] - use["current"]
+    if not left:
+        return [(t("system.tls.exchange"), t("system.tls.safe"))]
+    named = [one["name"] for one in use["missing"][:NAMED]]
+    more = [t("system.tls.more", n=visit.reader.number(left - len(named)))] if left > len(named) else []
+    return [(t("system.tls.exchange"), t("system.tls.wait")), (t("system.tls.missing"), ", ".join(named + more))]
+
+
 def _certificate(visit: Visit, found: Mapping[str, Any]) -> list[tuple[str, str]]:
     t, certificate, use = visit.reader.t, found["certificate"], found["authority"]
     shown = [
@@ -91,4 +103,5 @@ def _certificate(visit: Visit, found: Mapping[str, Any]) -> list[tuple[str, str]
     if use is not None:
         current, pinned = (visit.reader.number(use[name]) for name in ("current", "pinned"))
         shown.append((t("system.tls.machines"), t("system.of", part=current, whole=pinned)))
+        shown += _exchange(visit, use) if use["pinned"] else []
     return [*shown, (t("system.tls.refused"), certificate["refused"])] if certificate["refused"] else shown

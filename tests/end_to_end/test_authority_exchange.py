@@ -1,4 +1,5 @@
-"""The private authority is exchanged under a real hub and a real agent, killed at each step: nobody visits it."""
+"""The private authority is exchanged under a real hub and a real agent, by one live link and killed at each step:
+nobody visits it."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import shutil
 import signal
 import ssl
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from certs.bundle import read_bundle
 from certs.verbs import run
 from certs.words import read
-from tests.device.agent_process import AgentProcess, running_agent
+from tests.device.agent_process import running_agent
 from tests.hub.server.test_tls import added
 from tests.support.hub_process import HubProcess, hub_process
 from tests.support.until import until_answered
@@ -25,37 +27,32 @@ class Exchange:
         self.folder = folder
         self.hub = hub
         self.rvm_id = rvm_id
-        self.adopted = 0
 
-    async def reported(self) -> list[str]:
-        """What the machine trusts, by its newest hello."""
+    async def asked(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The machine, and how its authorities are counted."""
         trust = ssl.create_default_context(cafile=str(self.folder / "authority.crt"))
         headers = {"Authorization": f"Bearer {self.hub.admin.session}"}
         async with httpx.AsyncClient(base_url=self.hub.url, headers=headers, verify=trust, trust_env=False) as client:
             found = (await client.get(f"/api/v2/rvms/{self.rvm_id}")).json()["data"]
             use = (await client.get("/api/v2/system")).json()["data"]["authority"]
-        trusted = list((found["hardware"] or {}).get("hub_tls", {}).get("authorities", []))
-        is_counted = (use["pinned"], use["current"], use["fingerprints"]) == (1, 1, trusted)
-        return trusted if found["connection"] == "live" and is_counted else []
+        return found, use
 
-    async def until_trusted(self, agent: AgentProcess) -> None:
-        """Exactly what the folder has now: an agent that took it over is killed and started."""
+    async def until_trusted(self) -> None:
+        """Exactly what the folder has now, known to the hub."""
 
         async def it_is() -> bool:
-            if await self.reported() == list(read_bundle(self.folder / "authority.crt").fingerprints):
-                return True
-            adopted = agent.log.count("new authority")
-            if adopted > self.adopted:  # its next hello shows that
-                self.adopted = adopted
-                await agent.kill()
-                await agent.start()
-            return False
+            found, use = await self.asked()
+            wanted = list(read_bundle(self.folder / "authority.crt").fingerprints)
+            pinned = (found["hardware"] or {}).get("hub_tls", {}).get("authorities")
+            assert len(use["missing"]) == use["pinned"] - use["current"]
+            return (found["connection"], pinned, use["fingerprints"], use["current"]) == ("live", wanted, wanted, 1)
 
-        await until_answered(it_is, every=0.5)
+        await until_answered(it_is, every=0.2)
 
 
 @pytest.mark.timeout(280)
-async def test_the_authority_is_exchanged_without_a_visit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, True], ids=["live", "killed"])
+async def test_the_authority_is_exchanged_without_a_visit(tmp_path: Path, killed: bool) -> None:
     folder = tmp_path / "private"
 
     def certs(*words: str) -> None:
@@ -71,20 +68,16 @@ async def test_the_authority_is_exchanged_without_a_visit(tmp_path: Path) -> Non
         exchange = Exchange(folder, hub, key.id)
         own = {"api_token": key.api_key, "rvm_id": key.device_id, "hub_ca": str(pinned)}
         async with running_agent(tmp_path, hub.url, **own) as agent:
-            await exchange.until_trusted(agent)
-            certs("authority", "--next")
-            await hub.end()
-            await hub.start()
-            await exchange.until_trusted(agent)
-            certs("authority", "--switch")
-            certs("renew", "hub")
-            os.kill(hub.pid, signal.SIGHUP)
-            await agent.kill()
-            await agent.start()
-            await exchange.until_trusted(agent)
-            certs("authority", "--drop-old")
-            await hub.end()
-            await hub.start()
-            await exchange.until_trusted(agent)
+            await exchange.until_trusted()
+            for step in ("authority --next", "authority --switch", "renew hub", "authority --drop-old"):
+                certs(*step.split())
+                os.kill(hub.pid, signal.SIGHUP)
+                if killed:
+                    await agent.kill()
+                    await hub.kill()
+                    await hub.start()
+                    await agent.start()
+                await exchange.until_trusted()
+            assert killed or agent.log.count("connected to the hub") == 1  # by one link, from the first to the last
     (new,) = read_bundle(crt).fingerprints
     assert read_bundle(pinned).fingerprints != (new,)  # nobody touched the machine's file

@@ -77,6 +77,7 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
         m.RemoteAccessReport, session_id=seqs, state=st.sampled_from(["active", "ended"]), at=timestamps,
         reason=optional | names,
     ),
+    st.builds(m.TrustReport, authorities=st.lists(names, max_size=2)),
     st.builds(m.Bye, reason=st.sampled_from(["shutdown", "reboot", "update"])),
     errors,
 )  # fmt: skip
@@ -90,6 +91,7 @@ hub_messages: st.SearchStrategy[m.HubMessage] = st.one_of(
     st.builds(m.Cancel, id=names),
     st.builds(m.Config, version=seqs, values=free_shapes),
     st.builds(m.Live, interval=seconds),
+    st.builds(m.Authority, certificates=texts),
     st.builds(m.Restarting, reconnect_in=st.tuples(seconds, seconds)),
     errors,
 )

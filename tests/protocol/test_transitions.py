@@ -19,9 +19,10 @@ UP = {
     m.ConfigApplied,
     m.Event,
     m.RemoteAccessReport,
+    m.TrustReport,
     m.Error,
 }
-DOWN = {m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Error}
+DOWN = {m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Authority, m.Error}
 
 # The page protocol.md, written a second time: what may be said, and where it leads.
 EXPECTED: dict[tuple[Role, State], dict[type, State]] = {
