@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -42,12 +43,13 @@ SOON_S: Final = 14 * 86400.0
 
 
 class Check(NamedTuple):
-    """`word`: ok, warn, fail or skip; `fix` "": nothing to do."""
+    """`word`: ok, warn, fail or skip; `fix` "": nothing to do; `facts`: for programs, beside it."""
 
     name: str
     word: str
     what: str
     fix: str = ""
+    facts: Mapping[str, str] = MappingProxyType({})
 
 
 def examine(config_file: Path | None, environ: Mapping[str, str], texts: Texts, *, as_json: bool) -> int:
@@ -79,7 +81,7 @@ def _checks(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     yield _spool(settings, texts)
     yield _backups(settings, texts)
     yield from _paths(settings, texts)
-    yield from (Check("check_privileges", *found) for found in privileges.privileges(settings, texts))
+    yield from _privileges(settings, texts)
     yield Check("check_sessions", *privileges.sessions(settings, texts))
     yield _sensors(settings, texts)
 
@@ -241,6 +243,14 @@ def _folders(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     yield from closed or [Check("check_folders", "ok", texts("folders_open", who=user.name))]
 
 
+def _privileges(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
+    proofs = privileges.privileges(settings, texts)
+    for verb, way, (word, what, fix) in proofs:
+        yield Check("check_privileges", word, f"{verb}: {what}", fix, {"verb": verb, "way": way})
+    if not proofs:
+        yield Check("check_privileges", "skip", texts("privileges_off"))
+
+
 def _sensors(settings: AgentSettings, texts: Texts) -> Check:
     monitor = SystemMonitor(Path(settings.text("sensor_root")), disk_path=Path(settings.text("disk_path")))
     monitor.prime()
@@ -270,7 +280,7 @@ def _finish(checks: list[Check], texts: Texts, as_json: bool, failed_code: int) 
     failed = sum(check.word == "fail" for check in checks)
     if as_json:
         shown = [
-            {"check": c.name.removeprefix("check_"), "result": c.word, "what": c.what, "fix": c.fix or None}
+            {"check": c.name.removeprefix("check_"), "result": c.word, "what": c.what, "fix": c.fix or None, **c.facts}
             for c in checks
         ]
         print(json.dumps({"ok": failed == 0, "checks": shown}))

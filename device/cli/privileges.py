@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from device.privileged.units import ALLOWED_FILE
 from device.remote.rules.folders import PathRefusedError
@@ -14,13 +14,14 @@ from device.remote.service_user import NoUserError
 from device.remote.session.file_process import FileProcess
 from device.remote.trusted_paths import terminal_user
 from device.settings import AgentSettings
-from device.system.bus import NotPermittedError, SystemBusError
+from device.system.bus import NotPermittedError, SystemBus, SystemBusError
 from device.system.hardware import timezone_name
-from device.system.privileged import LOOK_S, NOT_THERE, PrivilegedBus, request
-from device.system.systemd import can_reboot, full_name
+from device.system.privileged import LOOK_S, NOT_THERE, request
+from device.system.systemd import BusVerdict, full_name, permits
 from texts.catalogue import Texts
 
 _FIXES: Final = ("not_allowed", "wrong_user", "file")
+ProofWay = Literal["bus", "service", "none"]
 
 
 class RightsFinding(NamedTuple):
@@ -31,50 +32,81 @@ class RightsFinding(NamedTuple):
     fix: str = ""
 
 
-def privileges(settings: AgentSettings, texts: Texts) -> Iterator[RightsFinding]:
-    if not settings.switch("system_control"):
-        yield RightsFinding("skip", texts("privileges_off"))
-        return
-    yield from asyncio.run(_asked(settings, texts))
+class VerbProof(NamedTuple):
+    """Of one thing that needs root: how it stands, and by which way it would be done."""
+
+    verb: str
+    way: ProofWay
+    finding: RightsFinding
 
 
-async def _asked(settings: AgentSettings, texts: Texts) -> list[RightsFinding]:
-    answers = {" ".join(words).strip(): await _refusal(settings, *words) for words in wanted(settings)}
-    if any(isinstance(why, NotPermittedError) and why.code == NOT_THERE for why in answers.values()):
-        return [await _without(settings, texts)]
-    done = ", ".join(what for what, why in answers.items() if why is None)
-    held = [RightsFinding("ok", texts("privileges_held", verbs=done))] if done else []
-    return held + [_refused(why, texts) for why in answers.values() if why is not None]
+class WantedVerb(NamedTuple):
+    """`by_agent` False: the privileged service offers it to the machine's own software."""
+
+    verb: str
+    argument: str = ""
+    by_agent: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.argument}".strip()
 
 
-async def _refusal(settings: AgentSettings, verb: str, argument: str) -> NotPermittedError | SystemBusError | None:
+def privileges(settings: AgentSettings, texts: Texts) -> list[VerbProof]:
+    """Each without doing it. [] where nothing is to be done as root."""
+    return asyncio.run(_proven(settings, texts)) if settings.switch("system_control") else []
+
+
+async def _proven(settings: AgentSettings, texts: Texts) -> list[VerbProof]:
+    verbs = wanted(settings)
+    by_bus = await permits(SystemBus(), {one.verb for one in verbs}, is_root=is_root(), seconds=2 * LOOK_S)
+    return [await _proof(settings, one, by_bus[one.verb], texts) for one in verbs]
+
+
+async def _proof(settings: AgentSettings, wanted: WantedVerb, by_bus: BusVerdict, texts: Texts) -> VerbProof:
+    """The bus first, as the agent does."""
+    verb = str(wanted)
+    if by_bus == "yes":
+        return VerbProof(verb, "bus", RightsFinding("ok", texts("privileges_root" if is_root() else "privileges_bus")))
     try:
-        await request(settings.text("privileged_socket"), verb, argument, check=True, seconds=LOOK_S)
+        path = settings.text("privileged_socket")
+        await request(path, wanted.verb, wanted.argument, check=True, seconds=LOOK_S)
     except (NotPermittedError, SystemBusError) as refused:
-        return refused
-    return None
+        code = refused.code if isinstance(refused, NotPermittedError) else ""
+        if code == NOT_THERE:
+            why = texts("privileges_none", bus=texts(f"bus_{by_bus}"), socket=path or "-")
+            fix = texts("privileges_none_fix")
+        else:
+            why = refused.why if isinstance(refused, NotPermittedError) else str(refused)
+            fix = texts(f"privileges_{code if code in _FIXES else 'journal'}_fix", file=ALLOWED_FILE)
+        if not wanted.by_agent and code in (NOT_THERE, "not_allowed"):
+            return VerbProof(verb, "none", RightsFinding("skip", texts("privileges_unused", why=why)))
+        return VerbProof(verb, "none", RightsFinding("warn", why, fix))
+    return VerbProof(verb, "service", RightsFinding("ok", texts("privileges_service", bus=texts(f"bus_{by_bus}"))))
 
 
-def _refused(why: NotPermittedError | SystemBusError, texts: Texts) -> RightsFinding:
-    code = why.code if isinstance(why, NotPermittedError) and why.code in _FIXES else "journal"
-    what = why.why if isinstance(why, NotPermittedError) else str(why)
-    return RightsFinding("warn", what, texts(f"privileges_{code}_fix", file=ALLOWED_FILE))
+def is_root() -> bool:
+    return os.geteuid() == 0
 
 
-def wanted(settings: AgentSettings) -> list[tuple[str, str]]:
-    """Verbs and arguments that this machine's file and its hub may ask for."""
+def wanted(settings: AgentSettings) -> list[WantedVerb]:
+    """What this machine's file and its hub may ask for, then what the machine's own software may."""
     zone = timezone_name(Path(settings.text("sensor_root"))) or "Etc/UTC"
-    services = [("restart", full_name(name)) for name in settings.names("services")]
-    restored = [(verb, full_name(name)) for name in settings.names("backup_services") for verb in ("stop", "start")]
-    return [("reboot", ""), ("set-timezone", zone), *services, *restored]
+    services = [WantedVerb("restart", full_name(name)) for name in settings.names("services")]
+    restored = [
+        WantedVerb(verb, full_name(name)) for name in settings.names("backup_services") for verb in ("stop", "start")
+    ]
+    others = [WantedVerb("set-ntp", "on", by_agent=False), WantedVerb("shutdown", by_agent=False)]
+    mounts = [WantedVerb(verb, name, by_agent=False) for name in _mounts() for verb in ("mount", "unmount")]
+    return [WantedVerb("reboot"), WantedVerb("set-timezone", zone), *services, *restored, *others, *mounts]
 
 
-async def _without(settings: AgentSettings, texts: Texts) -> RightsFinding:
-    """No privileged service: by the bus, or not at all."""
-    if await can_reboot(PrivilegedBus(""), LOOK_S):
-        return RightsFinding("ok", texts("privileges_root" if os.geteuid() == 0 else "privileges_bus"))
-    what = texts("privileges_none", socket=settings.text("privileged_socket") or "-")
-    return RightsFinding("warn", what, texts("privileges_none_fix"))
+def _mounts() -> list[str]:
+    """Those that root's file declares; what is wrong with the file, the service says by itself."""
+    try:
+        declared = json.loads(Path(ALLOWED_FILE).read_text(encoding="utf-8"))["mounts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return sorted(declared) if isinstance(declared, dict) else []
 
 
 def sessions(settings: AgentSettings, texts: Texts) -> RightsFinding:

@@ -53,6 +53,11 @@ class BusSession:
     def __init__(self, router: DBusRouter) -> None:
         self._router = router
 
+    @property
+    def name(self) -> str:
+        """Ours on this bus."""
+        return str(self._router.unique_name)
+
     async def call(
         self, target: BusObject, method: str, signature: str | None = None, body: tuple[Any, ...] = ()
     ) -> Reply:

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from device.system.bus import BusObject, BusSession, NotPermittedError, SystemBus, SystemBusError, signal_content
 from device.system.hardware import timezone_name
@@ -103,6 +103,70 @@ async def can_reboot(bus: SystemBus, seconds: float) -> bool:
 
 
 TIMEDATED: Final = BusObject("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1")
+POLKIT: Final = BusObject(
+    "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority"
+)
+_PEER: Final = "org.freedesktop.DBus.Peer"
+BusVerdict = Literal["yes", "password", "no", "nobody", "silent"]
+"""Whether the bus does it without asking anybody: a password nobody can type, refused, no such service, no answer."""
+
+
+class _Question(NamedTuple):
+    """`asks`: a method of logind that answers it, or the action that polkit decides."""
+
+    service: BusObject
+    asks: str
+
+
+_UNITS: Final = _Question(SYSTEMD, "org.freedesktop.systemd1.manage-units")
+_QUESTIONS: Final[Mapping[str, _Question]] = {
+    "reboot": _Question(LOGIND, "CanReboot"),
+    "shutdown": _Question(LOGIND, "CanPowerOff"),
+    "set-timezone": _Question(TIMEDATED, "org.freedesktop.timedate1.set-timezone"),
+    "set-ntp": _Question(TIMEDATED, "org.freedesktop.timedate1.set-ntp"),
+    **dict.fromkeys(("restart", "start", "stop", "mount", "unmount"), _UNITS),
+}
+_LOGIND_SAYS: Final[Mapping[object, BusVerdict]] = {"yes": "yes", "challenge": "password"}
+
+
+async def permits(bus: SystemBus, verbs: Collection[str], *, is_root: bool, seconds: float) -> dict[str, BusVerdict]:
+    """By verb of the privileged daemon; nothing is done. Services ask polkit about everybody but root."""
+
+    async def ask(session: BusSession) -> dict[_Question, BusVerdict]:
+        questions = dict.fromkeys(_QUESTIONS[verb] for verb in verbs)
+        return {question: await _verdict(session, question, is_root) for question in questions}
+
+    try:
+        verdicts = await bus.during(ask, seconds)
+    except NotPermittedError:
+        return dict.fromkeys(verbs, "nobody")
+    except SystemBusError:
+        return dict.fromkeys(verbs, "silent")
+    return {verb: verdicts[_QUESTIONS[verb]] for verb in verbs}
+
+
+async def _verdict(session: BusSession, question: _Question, is_root: bool) -> BusVerdict:
+    try:
+        if question.service is LOGIND:
+            (answer,) = (await session.call(LOGIND, question.asks)).body
+            return _LOGIND_SAYS.get(answer, "no")
+        await session.call(question.service._replace(interface=_PEER), "Ping")
+    except NotPermittedError:
+        return "nobody"
+    return "yes" if is_root else await _polkit(session, question.asks)
+
+
+async def _polkit(session: BusSession, action: str) -> BusVerdict:
+    """Without it the services refuse. A rule for single units is not seen here: only they name the unit."""
+    us = ("system-bus-name", {"name": ("s", session.name)})
+    try:
+        reply = await session.call(POLKIT, "CheckAuthorization", "(sa{sv})sa{ss}us", (us, action, {}, 0, ""))
+    except NotPermittedError:
+        return "no"
+    ((is_authorized, wants_password, _),) = reply.body
+    return "yes" if is_authorized else "password" if wants_password else "no"
+
+
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _SERVICE: Final = "org.freedesktop.systemd1.Service"
 

@@ -73,6 +73,14 @@ class PrivateBus:
         """How services are, in systemd's words; of the others there is no file."""
         (self._folder / "states").write_text(json.dumps({f"{name}.service": how for name, how in states.items()}))
 
+    def permits(self, **moods: str) -> None:
+        """Otherwise than the mood: `set_timezone="deny"` for polkit's action of that name, `CanReboot="ask"`."""
+        names = {
+            "set_timezone": "org.freedesktop.timedate1.set-timezone", "set_ntp": "org.freedesktop.timedate1.set-ntp",
+            "manage_units": "org.freedesktop.systemd1.manage-units",
+        }  # fmt: skip
+        (self._folder / "permits").write_text(json.dumps({names.get(name, name): how for name, how in moods.items()}))
+
     @property
     def zone(self) -> str:
         """What timedated was last set to."""

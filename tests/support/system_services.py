@@ -1,7 +1,8 @@
 """The services of a private system bus, as a process: `python -m tests.support.system_services FOLDER`.
 
-systemd1 RestartUnit (with JobRemoved), login1 Reboot, timedate1 SetTimezone and its properties. The file `mood` says
-how to answer: obey, deny, ask (a password nobody can give), hang, fail; each request is a line of the file `calls`.
+systemd1 RestartUnit (with JobRemoved), login1 Reboot, timedate1 SetTimezone and its properties, polkit's
+CheckAuthorization. The file `mood` says how to answer: obey, deny, ask (a password nobody can give), hang, fail; the
+file `permits` says otherwise for single actions; each request that would do something is a line of the file `calls`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from jeepney import (
 )
 from jeepney.io.asyncio import DBusConnection, open_dbus_connection
 
-NAMES = ("org.freedesktop.systemd1", "org.freedesktop.login1", "org.freedesktop.timedate1")
+NAMES = (
+    "org.freedesktop.systemd1",
+    "org.freedesktop.login1",
+    "org.freedesktop.timedate1",
+    "org.freedesktop.PolicyKit1",
+)
 DAEMON = DBusAddress("/org/freedesktop/DBus", bus_name="org.freedesktop.DBus", interface="org.freedesktop.DBus")
 SYSTEMD = DBusAddress("/org/freedesktop/systemd1", interface="org.freedesktop.systemd1.Manager")
 ERRORS = {
@@ -60,8 +66,8 @@ class Services:
         if method == "ListUnitsByNames":
             await self._units(message)
             return
-        if method == "CanReboot":
-            await self._may_reboot(message)
+        if method in ("CanReboot", "CanPowerOff", "CheckAuthorization", "Ping"):
+            await self._permission(message, method)
             return
         if method == "Subscribe":
             await self._connection.send(new_method_return(message))
@@ -90,9 +96,22 @@ class Services:
             ended = (self._jobs, job, message.body[0], result)
             await self._connection.send(new_signal(SYSTEMD, "JobRemoved", "uoss", ended))
 
-    async def _may_reboot(self, message: Message) -> None:
-        mood = (self._folder / "mood").read_text()
-        if mood != "hang":
+    async def _permission(self, message: Message, method: str) -> None:
+        """Nothing is done."""
+        file = self._folder / "permits"
+        permits: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        asked = str(message.body[1]) if method == "CheckAuthorization" else method
+        mood = permits.get(asked, (self._folder / "mood").read_text())
+        if mood == "hang":
+            return
+        if method == "Ping":
+            await self._connection.send(new_method_return(message))
+        elif method == "CheckAuthorization":
+            kind, details = message.body[0]
+            assert (kind, details["name"]) == ("system-bus-name", ("s", message.header.fields[HeaderFields.sender]))
+            result: tuple[bool, bool, dict[str, str]] = (mood not in ("deny", "ask"), mood == "ask", {})
+            await self._connection.send(new_method_return(message, "(bba{ss})", (result,)))
+        else:
             answer = {"deny": "no", "ask": "challenge"}.get(mood, "yes")
             await self._connection.send(new_method_return(message, "s", (answer,)))
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import pwd
-import threading
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +13,11 @@ import pytest
 
 from device.cli.main import main
 from device.remote import service_user
-from tests.device import trees
-from tests.support.certificates import TestAuthority, server_context
+from tests.support.certificates import TestAuthority
 from tests.support.fake_hub import KEY
-from tests.support.privileged_daemon import ALLOWED, PrivilegedProcess, privileged_process
 from tests.support.session_units import session_units
+from tests.support.sick_hub import SickHub, examined, over_tls
 from tests.support.two_users import only_root, reachable_folder, visitor
-
-
-class SickHub:
-    """`paths` maps a path to a status; the Date header is `ahead` of the truth."""
-
-    def __init__(self) -> None:
-        self.paths: dict[str, int] = {"/ws/device": 401}
-        self.ahead = timedelta()
-        hub = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                body = b'{"success":true,"data":{}}'
-                self.send_response_only(hub.paths.get(self.path, 200))
-                self.send_header("Date", format_datetime(datetime.now(timezone.utc) + hub.ahead, usegmt=True))
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                """Quiet."""
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-
-@pytest.fixture
-def hub() -> Iterator[SickHub]:
-    sick = SickHub()
-    thread = threading.Thread(target=sick.server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield sick
-    sick.server.shutdown()
-    sick.server.server_close()
-    thread.join()
-
-
-def examined(
-    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], **members: Any
-) -> tuple[int, dict[str, dict[str, Any]]]:
-    root = trees.orin_nano_jetpack6(tmp_path / "root")
-    file = tmp_path / "machine.json"
-    url = f"http://127.0.0.1:{hub.server.server_address[1]}"
-    values = {"myrvm_base_url": url, "api_token": KEY, "rvm_id": 7, "sensor_root": str(root), **members}
-    file.write_text(json.dumps(values))
-    file.chmod(members.pop("mode", 0o600))
-    code = main(["doctor", "--json", "--config", str(file)], {})
-    out = capsys.readouterr().out
-    assert KEY not in out
-    return code, {check["check"]: check for check in json.loads(out)["checks"]}
 
 
 @pytest.mark.parametrize(
@@ -195,12 +139,6 @@ def test_a_file_others_can_read(tmp_path: Path, hub: SickHub, capsys: pytest.Cap
     assert f"perbaiki: chmod 600 {file}" in out
 
 
-def over_tls(hub: SickHub, pem: Path) -> str:
-    """Its address from now on."""
-    hub.server.socket = server_context(pem).wrap_socket(hub.server.socket, server_side=True)
-    return f"https://127.0.0.1:{hub.server.server_address[1]}"
-
-
 @pytest.mark.parametrize(
     ("names", "days", "ago", "trusted", "word", "what", "fix"),
     [
@@ -232,60 +170,6 @@ def test_a_hub_without_tls_is_named_as_that(tmp_path: Path, hub: SickHub, capsys
     assert "without encryption" in checks["tls"]["what"]
     _, checks = examined(tmp_path, hub, capsys)
     assert "tls" not in checks  # on this computer there is nothing to look at
-
-
-@pytest.fixture
-def service() -> Iterator[PrivilegedProcess]:
-    with privileged_process() as made:
-        made.start()
-        yield made
-
-
-def test_each_thing_that_needs_root_is_proven_without_doing_it(
-    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], service: PrivilegedProcess
-) -> None:
-    _, checks = examined(
-        tmp_path, hub, capsys, privileged_socket=str(service.socket), services=["camera", "panel.service"],
-        backup_services=["camera"],
-    )  # fmt: skip
-    assert checks["privileges"]["result"] == "ok"
-    for verb in ("reboot", "set-timezone", "restart camera.service", "restart panel.service", "stop camera.service"):
-        assert verb in checks["privileges"]["what"]
-    assert service.calls == []
-    assert service.journal.count("would do") == 6
-
-
-@pytest.mark.parametrize(
-    ("allowed", "what", "fix"),
-    [
-        ({"verbs": ["reboot", "set-timezone"]}, "restart is not among the allowed verbs", "add it to /etc/myrvm"),
-        ({"services": []}, "camera.service is not among the allowed services", "add it to /etc/myrvm"),
-        ({"more": 1}, "more is no key here", "as root, correct /etc/myrvm"),
-    ],
-)
-def test_what_the_privileged_service_would_refuse_has_its_fix(
-    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str], service: PrivilegedProcess,
-    allowed: dict[str, Any], what: str, fix: str,
-) -> None:  # fmt: skip
-    service.allow({**ALLOWED, **allowed})
-    _, checks = examined(tmp_path, hub, capsys, privileged_socket=str(service.socket), services=["camera"])
-    assert checks["privileges"]["result"] == "warn"
-    assert what in checks["privileges"]["what"]
-    assert fix in checks["privileges"]["fix"]
-
-
-@pytest.mark.usefixtures("no_bus")
-def test_where_nobody_does_it(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
-    _, checks = examined(tmp_path, hub, capsys, privileged_socket=str(tmp_path / "none"))
-    assert checks["privileges"]["result"] == "warn"
-    assert "myrvm-privileged.socket" in checks["privileges"]["fix"]
-    _, checks = examined(tmp_path, hub, capsys, system_control=False)
-    assert checks["privileges"]["result"] == "skip"
-
-
-@pytest.fixture
-def no_bus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
 
 
 @only_root

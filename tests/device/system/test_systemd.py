@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,31 @@ async def test_how_services_are_is_systemds_own_word(system: PrivateBus, tmp_pat
     system.mood = "hang"
     with pytest.raises(SystemBusError, match="timeout"):
         await systemd.states(SystemBus(), names, 0.5)
+
+
+ALL = ("reboot", "shutdown", "set-timezone", "set-ntp", "restart", "mount")
+
+
+async def test_what_the_bus_permits_is_asked_without_doing_it(system: PrivateBus) -> None:
+    permits = partial(systemd.permits, SystemBus(), ALL, seconds=5.0)
+    assert await permits(is_root=False) == dict.fromkeys(ALL, "yes")
+    system.mood = "deny"
+    assert await permits(is_root=False) == dict.fromkeys(ALL, "no")
+    system.mood = "ask"
+    assert await permits(is_root=False) == dict.fromkeys(ALL, "password")
+    system.permits(set_timezone="obey", manage_units="deny", CanReboot="obey")
+    assert await permits(is_root=False) == {
+        "reboot": "yes", "shutdown": "password", "set-timezone": "yes", "set-ntp": "password", "restart": "no",
+        "mount": "no",
+    }  # fmt: skip
+    as_root = await permits(is_root=True)
+    assert as_root == dict.fromkeys(ALL, "yes") | {"shutdown": "password"}, "services ask polkit about no root"
+    assert system.calls == []
+
+
+async def test_a_bus_that_answers_nothing_permits_nothing(system: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.mood = "hang"
+    found = await systemd.permits(SystemBus(), ALL, seconds=0.2, is_root=False)
+    assert found == dict.fromkeys(ALL, "silent")
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
+    assert await systemd.permits(SystemBus(), ALL, seconds=5.0, is_root=True) == dict.fromkeys(ALL, "nobody")
