@@ -61,6 +61,13 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGALRM, _wake)
     signal.setitimer(signal.ITIMER_REAL, WAKE_S, WAKE_S)
+    try:
+        return _run(arguments)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # Python's own end takes the handler away: an alarm then would kill it
+
+
+def _run(arguments: argparse.Namespace) -> int:
     with contextlib.suppress(OSError):
         os.nice(NICE)
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from archive import manifest
+from archive import manifest, tar_headers
 from archive.errors import DAMAGED, ArchiveError
 from archive.lone_links import with_lone_links
 from archive.manifest import Deleted, Entry, Header
@@ -111,6 +111,8 @@ def _same(entry: Entry, steps: Steps, tree: Tree, tick: Callable[[int], None]) -
         is_kind = stat.S_ISDIR(found.st_mode) if entry.kind == "dir" else stat.S_ISREG(found.st_mode)
         if not is_kind:
             raise ArchiveError(DAMAGED, f"is no {entry.kind}", path=entry.path)
+        if entry.kind != "hardlink" and not tree.has(entry.path, tar_headers.extended(entry)):
+            raise ArchiveError(DAMAGED, "has other extended attributes than listed", path=entry.path)
         if entry.kind != "file":
             return
         if found.st_size != entry.size:

@@ -64,7 +64,14 @@ def with_lone_links(
         file = files.get(line.link or "") if isinstance(line, Entry) and line.kind == "hardlink" else None
         if isinstance(line, Entry) and file is not None:
             yield msgspec.structs.replace(
-                line, kind="file", link=None, size=file.size, sha256=file.sha256, sparse=file.sparse
+                line,
+                kind="file",
+                link=None,
+                size=file.size,
+                sha256=file.sha256,
+                sparse=file.sparse,
+                attributes=file.attributes,
+                acl=file.acl,
             )
         else:
             yield line

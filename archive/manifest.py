@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Final, Literal
 
 import msgspec
 
+from archive import acl
 from archive.errors import DAMAGED, TOO_LARGE, UNKNOWN_FORMAT, UNSAFE, ArchiveError
 
 FORMAT: Final = 1
@@ -32,6 +34,8 @@ MAX_DEPTH: Final = 128
 """Steps of a path: each is a folder held open while what is in it is written."""
 MAX_EXTENTS: Final = 1000
 """Pieces of a sparse file; one with more is written in full."""
+MAX_ATTRIBUTES: Final = 8192
+"""Bytes of the extended attributes and ACLs of one path, names and values: twice what ext4 has room for."""
 MAX_CHAIN: Final = 64
 MAX_SOURCES: Final = 64
 MAX_SIZE: Final = 2**53 - 1
@@ -50,6 +54,8 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Sum = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Raw = Annotated[str, msgspec.Meta(max_length=4 * (MAX_PATH // 3 + 1))]
 Extent = tuple[Size, Size]
+USER_ATTRIBUTE: Final = re.compile(r"user\.[!-$&-<>-~]{1,250}\Z")
+"""The extended attributes that are kept: a tar has their names between `SCHILY.xattr.` and `=`."""
 SourceName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
 
 
@@ -83,7 +89,8 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, tag_f
 
     Names are as `os.fsdecode` gives them: bytes that are no UTF-8 travel in `raw` and `raw_link`. `link`: where a
     symbolic link leads, or what a hard link is of. `sparse`: the extents that hold data. `snapshot`: a database's
-    copy of itself. `mark`: changed while it was read three times, or listed without content.
+    copy of itself. `mark`: changed while it was read three times, or listed without content. `attributes`: `user.*`;
+    `acl`, `default_acl`: as text (archive.acl). Of files and folders.
     """
 
     path: str
@@ -102,6 +109,15 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, tag_f
     mark: Mark | None = None
     raw: Raw | None = None
     raw_link: Raw | None = None
+    attributes: dict[str, bytes] | None = None
+    acl: str | None = None
+    default_acl: str | None = None
+
+    @property
+    def extended_size(self) -> int:
+        """Bytes of its extended attributes and ACLs."""
+        size = sum(len(name) + len(value) for name, value in (self.attributes or {}).items())
+        return size + len(self.acl or "") + len(self.default_acl or "")
 
     @property
     def source(self) -> str:
@@ -315,7 +331,28 @@ def _check_entry(entry: Entry) -> Entry:
         if offset < behind or offset + length > entry.size:
             raise ArchiveError(DAMAGED, "the extents of a sparse file overlap or leave it", path=entry.path)
         behind = offset + length
+    if entry.attributes or entry.acl is not None or entry.default_acl is not None:
+        _check_extended(entry)
     return entry
+
+
+def _check_extended(entry: Entry) -> None:
+    if entry.extended_size > MAX_ATTRIBUTES:
+        detail = f"more than {MAX_ATTRIBUTES} bytes of extended attributes"
+        raise ArchiveError(TOO_LARGE, detail, path=entry.path)
+    if entry.kind not in ("file", "dir") or (entry.default_acl is not None and entry.kind != "dir"):
+        raise ArchiveError(
+            DAMAGED, "a link has no extended attributes, and only a folder a default ACL", path=entry.path
+        )
+    for name in entry.attributes or ():
+        if USER_ATTRIBUTE.match(name) is None:
+            raise ArchiveError(UNSAFE, f"no backup has the extended attribute {name[:100]!r}", path=entry.path)
+    try:
+        for text in (entry.acl, entry.default_acl):
+            if text is not None:
+                acl.parse(text)
+    except acl.AclError as wrong:
+        raise ArchiveError(DAMAGED, str(wrong), path=entry.path) from wrong
 
 
 def _carry(line: Entry | Deleted) -> Entry | Deleted:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from archive import manifest, packing
+from archive.attributes import inherit_nothing
 from archive.compare import Compared, compare, state
 from archive.errors import DAMAGED, WRONG_CHAIN, ArchiveError
 from archive.manifest import ArchiveSource, Entry, Header
@@ -70,6 +71,8 @@ def replay(
     """
     done: list[Unpacked] = []
     manifests: list[Path] = []
+    if owners is not None:
+        inherit_nothing(root)
     with contextlib.closing(Tree(root)) as tree:
         for number, archive in enumerate(archives):
             before = sum(each.size for each in done)

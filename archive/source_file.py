@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from archive.manifest import MAX_EXTENTS, Extent
+from archive.attributes import extended
+from archive.manifest import MAX_EXTENTS, Entry, Extent
 
 SQLITE: Final = b"SQLite format 3\0"
 _ZEROS: Final = bytes(1024 * 1024)
@@ -63,6 +64,10 @@ class SourceFile:
 
     def close(self) -> None:
         os.close(self._handle)
+
+    def described(self, entry: Entry) -> tuple[Entry, str]:
+        """With its extended attributes, and why some are left out."""
+        return extended(entry, self._handle)
 
     @property
     def stored(self) -> int:

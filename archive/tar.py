@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from archive.errors import DAMAGED, TOO_LARGE, UNKNOWN_FORMAT, UNSAFE, ArchiveError
-from archive.manifest import MAX_EXTENTS, MAX_SIZE, Extent, Kind
+from archive.manifest import MAX_ATTRIBUTES, MAX_EXTENTS, MAX_SIZE, USER_ATTRIBUTE, Extent, Kind
+from archive.tar_headers import ACL, ATTRIBUTE, DEFAULT_ACL
 
 BLOCK: Final = 512
 MAX_RECORDS: Final = 64 * 1024
 """Of the PAX records of one member: a path, a link and some numbers."""
 _KINDS: Final[dict[bytes, Kind]] = {b"0": "file", b"\0": "file", b"1": "hardlink", b"2": "symlink", b"5": "dir"}
 _OTHERS: Final = {b"3": "a character device", b"4": "a block device", b"6": "a FIFO"}
+_SET_BY_TAR: Final = ("SCHILY.xattr.", "SCHILY.acl.", "SCHILY.fflags", "LIBARCHIVE.xattr.", "RHT.security.")
 _NOTHING: Final = bytes(BLOCK)
 
 
@@ -28,6 +30,8 @@ class Member(NamedTuple):
     size: int
     link: str = ""
     sparse: tuple[Extent, ...] | None = None
+    extended: tuple[tuple[str, str], ...] = ()
+    """Records of extended attributes and ACLs, as `tar_headers.extended` has those of an entry."""
 
 
 class TarReader:
@@ -131,6 +135,7 @@ class TarReader:
         if prefix := _text(block[345:500]):
             name = f"{prefix}/{name}"
         path = records.get("GNU.sparse.name") or records.get("path", name)
+        extended = _extended(path, records)
         stored = _number(records["size"]) if "size" in records else _octal(block[124:136])
         self._left = stored if kind == "file" else 0
         if kind != "file" and stored:
@@ -139,10 +144,10 @@ class TarReader:
         if kind in ("symlink", "hardlink"):
             return Member(path, kind, 0, records.get("linkpath", _text(block[157:257])))
         if kind == "dir":
-            return Member(path.removesuffix("/"), kind, 0)
+            return Member(path.removesuffix("/"), kind, 0, extended=extended)
         if any(key.startswith("GNU.sparse.") for key in records):
-            return self._sparse(path, records)
-        return Member(path, kind, stored)
+            return self._sparse(path, records)._replace(extended=extended)
+        return Member(path, kind, stored, extended=extended)
 
     def _records(self, size: int) -> dict[str, str]:
         if size > MAX_RECORDS:
@@ -215,6 +220,17 @@ def _kind(flag: bytes) -> Kind:
         what = _OTHERS.get(flag, f"a member of type {flag!r}")
         raise ArchiveError(UNSAFE, f"{what} stands in the archive; a backup has files, folders and links")
     return kind
+
+
+def _extended(path: str, records: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """What `tar --xattrs --acls --selinux` would set; only what backups have of it is taken."""
+    found = [(key, value) for key, value in records.items() if key.startswith(_SET_BY_TAR)]
+    for key, _ in found:
+        if key not in (ACL, DEFAULT_ACL) and USER_ATTRIBUTE.match(key.removeprefix(ATTRIBUTE)) is None:
+            raise ArchiveError(UNSAFE, f"no backup has the extended attribute {key[:100]!r}", path=path[:200])
+    if sum(len(key) + len(value) for key, value in found) > 2 * MAX_ATTRIBUTES:
+        raise ArchiveError(TOO_LARGE, f"more than {MAX_ATTRIBUTES} bytes of extended attributes", path=path[:200])
+    return tuple(sorted(found))
 
 
 def _text(field: bytes) -> str:

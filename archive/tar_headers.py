@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+from archive import acl
 from archive.manifest import Entry, Extent
 
 BLOCK: Final = 512
@@ -17,6 +18,9 @@ END: Final = bytes(2 * BLOCK)
 MOST_SIZE: Final = 8**11 - 1
 """Eleven octal digits; likewise a time."""
 MOST_ID: Final = 8**7 - 1
+ATTRIBUTE: Final = "SCHILY.xattr."
+ACL: Final = "SCHILY.acl.access"
+DEFAULT_ACL: Final = "SCHILY.acl.default"
 _TYPES: Final = {"file": b"0", "hardlink": b"1", "symlink": b"2", "dir": b"5"}
 _USTAR: Final = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _SUM_AT: Final = 148
@@ -79,7 +83,19 @@ def _records(
     found += [(key, b"%d" % value) for key, value in ((b"uid", entry.uid), (b"gid", entry.gid)) if value > MOST_ID]
     if not 0 <= seconds <= MOST_SIZE:
         found.append((b"mtime", b"%d" % seconds))
+    found += [(os_bytes(key), os_bytes(value)) for key, value in extended(entry)]
     return found
+
+
+def extended(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """The records of extended attributes and ACLs, which `tar --xattrs --acls` takes as well; values as os_bytes has
+    them."""
+    if not entry.extended_size:
+        return ()
+    values = sorted((entry.attributes or {}).items())
+    found = [(ATTRIBUTE + name, value.decode("utf-8", "surrogateescape")) for name, value in values]
+    acls = ((ACL, entry.acl), (DEFAULT_ACL, entry.default_acl))
+    return tuple([(key, acl.numeric(text)) for key, text in acls if text] + found)
 
 
 def _is_utf8(text: bytes) -> bool:

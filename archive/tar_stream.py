@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from archive import manifest, tar_headers
+from archive.attributes import extended
 from archive.compress import BLOCK_SIZE
 from archive.describe import described
 from archive.errors import ArchiveError
@@ -163,18 +164,23 @@ class TarStream:
         path, real = planned.path, self._real(planned.path)
         found = os.lstat(real)
         if stat.S_ISDIR(found.st_mode):
-            return described(path, "dir", found), None
+            return self._noted(*extended(described(path, "dir", found), real)), None
         if stat.S_ISLNK(found.st_mode):
             return described(path, "symlink", found, link=str(Path(real).readlink())), None
         if planned.kind == "hardlink" and self._may_link(planned, found):
             return described(path, "hardlink", found, link=planned.link), None
         source = SourceFile(real, is_real=True)
         found = source.stat
+        entry = self._noted(*source.described(described(path, "file", found)))
         if self._snapshot is not None and source.begins_with(SQLITE):
             source = self._copy(path, real, source)
-        entry = described(path, "file", found)
         is_copy = source.stat is not found
         return msgspec.structs.replace(entry, size=source.size, sparse=source.extents, snapshot=is_copy), source
+
+    def _noted(self, entry: Entry, left_out: str) -> Entry:
+        if left_out:
+            self.at.report.add(entry.path, "attributes_left_out", left_out)
+        return entry
 
     def _copy(self, path: str, real: str, source: SourceFile) -> SourceFile:
         """A copy that a database made of itself, or the file as it is. Raises OSError for one to be left out."""

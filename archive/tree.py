@@ -16,6 +16,8 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 _OLD: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Steps = tuple[str, ...]
+Records = tuple[tuple[str, str], ...]
+"""Extended attributes and ACLs, as a tar has them (archive.tar_headers.extended)."""
 ENTRY_COST: Final = 4096
 """Bytes that an entry takes of a disk beside its content."""
 
@@ -31,9 +33,29 @@ class Tree:
         self.spent = 0
         """Bytes of the disk, less those of files that gave way: whoever writes counts them up, folders on the way count
         here."""
+        self._extended: dict[int, int] = {}
+        """Of each path with extended attributes, and of those. Bound: MAX_ENTRIES, two numbers each."""
 
     def close(self) -> None:
         self._shorten(0)
+
+    def note(self, path: str, extended: Records) -> None:
+        """What its archive says of a path beside content: set is nothing of it, this disk may take none."""
+        if extended:
+            self._extended[hash(path)] = hash(extended)
+        else:
+            self._extended.pop(hash(path), None)
+
+    def note_same(self, path: str, as_of: str) -> None:
+        found = self._extended.get(hash(as_of))
+        if found is None:
+            self._extended.pop(hash(path), None)
+        else:
+            self._extended[hash(path)] = found
+
+    def has(self, path: str, extended: Records) -> bool:
+        """Whether the archive said just that of it."""
+        return self._extended.get(hash(path)) == (hash(extended) if extended else None)
 
     def make_folder(self, steps: Steps) -> None:
         """What is there already stays; anything that is no folder gives way."""

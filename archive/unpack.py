@@ -19,8 +19,8 @@ from archive.manifest import Deleted, Entry, Extent, Header, Totals
 from archive.tar import Member, TarReader
 from archive.tree import ENTRY_COST, Tree, refusals
 
-_TAR_COST = 4096
-"""Bytes of tar that an entry may take beside its content: its header, PAX records."""
+_TAR_COST = 4096 + manifest.MAX_ATTRIBUTES
+"""Bytes of tar that an entry may take beside its content: its header, PAX records, extended attributes."""
 _SLACK = 64 * 1024 * 1024
 _MOST_BLOCK = 64 * 1024
 """A network's file system names a block that is larger than its disks have."""
@@ -193,9 +193,11 @@ class _Reading:
             member, steps = member._replace(path=place), manifest.check_path(place)
         elif member.kind != "hardlink":
             self._keep_content(self._tree, member.path)
-        self._spend(ENTRY_COST, member.path)
+        self._spend(ENTRY_COST + sum(len(value) for _, value in member.extended), member.path)
         with refusals(member.path):
             fd = self._make(self._tree, member, steps)
+        if member.kind != "hardlink":
+            self._tree.note(member.path, member.extended)
         if fd is not None:
             try:
                 self._fill(fd, member, tick)
@@ -208,6 +210,7 @@ class _Reading:
         if link is not None:
             with refusals(link):
                 tree.make_hard_link(manifest.check_path(link), manifest.check_path(path))
+            tree.note_same(link, path)
 
     def _make(self, tree: Tree, member: Member, steps: tuple[str, ...]) -> int | None:
         """A file is to be filled."""
@@ -216,7 +219,9 @@ class _Reading:
         if member.kind == "dir":
             tree.make_folder(steps)
         elif member.kind == "hardlink":
-            tree.make_hard_link(steps, manifest.check_path(self._lone_links.of(member.link)))
+            file = self._lone_links.of(member.link)
+            tree.make_hard_link(steps, manifest.check_path(file))
+            tree.note_same(member.path, file)
         else:
             self._check_link(member)
             tree.make_link(steps, member.link)

@@ -282,8 +282,8 @@ def report(r: Reader, b: Backup) -> tuple[list[NotedFile], int]:
 
 def _report_line(r: Reader, told: Mapping[str, Any]) -> NotedFile:
     code, text = str(told.get("code") or ""), str(told.get("text") or "")
-    known = f"backup.report.{code}"
-    return NotedFile(str(told.get("path") or ""), r.t(known) if known in r.t else text or code)
+    known = next((key for key in (f"backup.report.{code}.{text}", f"backup.report.{code}") if key in r.t), None)
+    return NotedFile(str(told.get("path") or ""), r.t(known) if known else text or code)
 
 
 def folders(path: str) -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ MARKS: Final = {"succeeded": "active", "failed": "error", "cancelled": "inactive
 COUNTS: Final = ("replaced", "added", "deleted", "same")
 IN_THE_WAY: Final = "in_the_way"
 """Among the examples of a preview: why the restore would be refused."""
+NOTED: Final = ("foreign", "unknown_owners", "set_id_removed", "without_attributes")
+"""What a restore could not do as it was, by the names of the machine's result."""
 FRESH_MS: Final = 3_600_000
 MOST_EXAMPLES: Final = 200
 MOST_PATHS: Final = 20
@@ -141,7 +143,14 @@ def _facts(r: Reader, one: Restore, result: Mapping[str, Any], place: str, zone:
         ("took", "" if end is None else r.span(max(0, end - one["created_at"]) / 1000), ""),
         ("finished", "" if end is None else r.stamp(end, zone), ""),
         ("services", ", ".join(restarted), ""),
+        *((name, _named(result.get(name)), "") for name in NOTED if not one["dry_run"] or name == "foreign"),
     ]
+
+
+def _named(told: Any) -> str:
+    """What the machine lists, as much of it as fits in a line."""
+    listed = [str(each)[:200] for each in told] if isinstance(told, (list, tuple)) else []
+    return ", ".join(listed[:MOST_PATHS]) + (" …" if len(listed) >= MOST_PATHS else "")
 
 
 def _ages(r: Reader, result: Mapping[str, Any], zone: str) -> str:

@@ -192,6 +192,7 @@ class Restores:
                 "backup_id": found.backup_id, "chain": list(found.chain), "created_at": found.created_at,
                 "files": found.files, "bytes": found.bytes, "classes": found.classes, "services": running,
                 "foreign": list(found.foreign), "unknown_owners": list(found.unknown_owners),
+                "set_id_removed": list(found.set_id_removed), "without_attributes": list(found.without_attributes),
             },
         )  # fmt: skip
         try:

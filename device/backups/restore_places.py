@@ -98,7 +98,8 @@ class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`foreign`: sources that this machine does not declare."""
+    """`foreign`: sources that this machine does not declare. `set_id_removed`: files that ran as somebody else;
+    `without_attributes`: paths whose extended attributes or ACLs this disk refuses; both: the first of them."""
 
     backup_id: int
     created_at: str
@@ -107,6 +108,8 @@ class StageResult(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     foreign: tuple[str, ...] = ()
     unknown_owners: tuple[str, ...] = ()
+    set_id_removed: tuple[str, ...] = ()
+    without_attributes: tuple[str, ...] = ()
     classes: dict[str, dict[str, int]] = {}
     preview: dict[str, Any] | None = None
 

@@ -87,6 +87,7 @@ def _staged(
         backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
         files=sum(each.compared.files for each in done), bytes=sum(each.compared.bytes for each in done),
         foreign=tuple(foreign), unknown_owners=tuple(owners.unknown), classes=owners.counts,
+        set_id_removed=tuple(owners.set_id), without_attributes=tuple(owners.without),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from archive import attributes
 from archive.source_file import SQLITE, SourceFile
 from device.backups.sources import excluder
 from device.backups.walk import COMPANIONS
@@ -78,7 +79,7 @@ class Staying:
             return 0
         os.mkdir(new, 0o700)  # noqa: PTH102 - likewise
         count = self.carry_over(old, new)
-        _dress(new, os.lstat(old))
+        _dress(new, old, os.lstat(old))
         return count
 
     def _is_left_out(self, path: bytes) -> bool:
@@ -131,12 +132,13 @@ def _link(old: bytes, new: bytes) -> int:
     if not is_folder(new):
         os.mkdir(new, 0o700)  # noqa: PTH102 - likewise
     count = sum(_link(old + b"/" + name, new + b"/" + name) for name in os.listdir(old))  # noqa: PTH208 - likewise
-    _dress(new, found)
+    _dress(new, old, found)
     return count
 
 
-def _dress(folder: bytes, found: os.stat_result) -> None:
+def _dress(folder: bytes, old: bytes, found: os.stat_result) -> None:
     if os.geteuid() == 0:
         os.chown(folder, found.st_uid, found.st_gid)
+    attributes.copy(old, folder)
     os.chmod(folder, stat.S_IMODE(found.st_mode))  # noqa: PTH101 - likewise
     os.utime(folder, ns=(found.st_atime_ns, found.st_mtime_ns))

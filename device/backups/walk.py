@@ -20,6 +20,9 @@ from device.backups.index import WHOLE, Group
 
 LARGE: Final = 4096
 BUCKETS: Final = 256
+_SPECIAL: Final = {
+    stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device",
+}  # fmt: skip
 _MOST_INODE: Final = 2**63 - 1
 COMPANIONS: Final = (b"-wal", b"-shm", b"-journal")
 """SQLite's, beside a database in use: in its snapshot, never copied."""
@@ -124,7 +127,7 @@ class Walk:
             elif kind == stat.S_IFDIR:
                 subfolders.append(entry.name)
             elif kind != stat.S_IFLNK:
-                self._notice(path + b"/" + entry.name, "special", "")
+                self._notice(path + b"/" + entry.name, "special", _SPECIAL.get(kind, ""))
                 continue
             names.append(entry.name)
             facts.extend(

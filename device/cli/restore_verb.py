@@ -56,6 +56,7 @@ def restore(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> 
     """0; or 1, and then nothing is left behind."""
     into = Into.beside(arguments.into)
     files: list[Path] = arguments.files
+    owners = Owners()
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         paths = tuple(path.strip("/") for path in arguments.path or ())
@@ -63,7 +64,7 @@ def restore(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> 
         identities = age.read_identities(arguments.identity) if arguments.identity else ()
         files = in_order(files, identities)
         with staging(into) as work:
-            done = _unpack(work, files, identities, selection)
+            done = _unpack(work, files, identities, selection, owners)
             if paths and not (done.compared.files or done.compared.links or done.compared.folders):
                 return complain("restore_no_such_path", FAILED, texts("restore_no_such_path", path=", ".join(paths)))
             (work / "tree").rename(into.folder)
@@ -75,7 +76,7 @@ def restore(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> 
         return complain("interrupted", CTRL_C, texts("restore_interrupted"))
     finally:
         signal.signal(signal.SIGTERM, before)
-    return _show(done, into, texts, as_json=arguments.json)
+    return _show(done, into, texts, owners, as_json=arguments.json)
 
 
 def in_order(files: Sequence[Path], identities: Sequence[str]) -> list[Path]:
@@ -123,7 +124,9 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise _Stopped
 
 
-def _unpack(work: Path, files: Sequence[Path], identities: Sequence[str], selection: Selection) -> Replayed:
+def _unpack(
+    work: Path, files: Sequence[Path], identities: Sequence[str], selection: Selection, owners: Owners
+) -> Replayed:
     (work / "tree").mkdir(0o755)
     room = DiskRoom(_most(work))
     chain = [ChainLink(partial(_opened, file)) for file in files]
@@ -131,7 +134,7 @@ def _unpack(work: Path, files: Sequence[Path], identities: Sequence[str], select
     root = os.open(work / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         done = replay(
-            chain, root, work, identities=identities, selection=selection, room=room, owners=Owners(),
+            chain, root, work, identities=identities, selection=selection, room=room, owners=owners,
             phase=_Percent(total).show,
         )  # fmt: skip
         make_durable(root)
@@ -171,17 +174,24 @@ def _refused(error: OSError, into: Into, texts: Texts) -> tuple[str, int, str]:
     return WRITE_FAILED, FAILED, texts("restore_unwritable", path=where, why=error.strerror or error)
 
 
-def _show(done: Replayed, into: Into, texts: Texts, *, as_json: bool) -> int:
+def _show(done: Replayed, into: Into, texts: Texts, owners: Owners, *, as_json: bool) -> int:
     newest, compared = done.newest, done.compared
+    noted = {
+        "unknown_owners": owners.unknown, "set_id_removed": owners.set_id, "without_attributes": owners.without,
+    }  # fmt: skip
     if as_json:
         print(json.dumps({
             "into": str(into.folder), "backup_id": newest.backup_id, "chain": list(newest.chain),
             "created_at": newest.created_at, "device_id": newest.device_id, "files": compared.files,
             "bytes": compared.bytes, "links": compared.links, "folders": compared.folders,
+            **{name: [printable(each) for each in listed] for name, listed in noted.items()},
         }))  # fmt: skip
     else:
         print(texts(
             "restore_done", count=compared.files, bytes=compared.bytes, folder=into.folder, id=newest.backup_id,
             machine=printable(newest.device_id), at=printable(newest.created_at),
         ))  # fmt: skip
+        for name, listed in noted.items():
+            if listed:
+                print(texts(f"restore_{name}", what=", ".join(map(printable, listed))))
     return OK

@@ -128,3 +128,12 @@ def test_it_ends_without_a_word_when_whoever_asked_has_died(tmp_path: Path) -> N
     with process.stderr as told:
         assert told.read() == ""
     assert list(scratch.iterdir()) == []
+
+
+def test_no_alarm_is_left_for_the_end_of_python(tmp_path: Path) -> None:
+    """Whose handlers are gone by then: it would kill a process that has done everything."""
+    line = "import signal, archive.__main__ as m; m.main(['manifest', 'none', 'm.gz']); print(signal.getitimer(0))"
+    ran = subprocess.run(
+        [sys.executable, "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )  # fmt: skip
+    assert ran.stdout.splitlines()[-1] == "(0.0, 0.0)"

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -340,14 +341,20 @@ def test_a_disk_that_fills_meanwhile_is_reported_with_the_figure_and_gone_on_fro
         assert first.data + b"".join(part.data for part in rest) == whole
 
 
-def test_sockets_are_left_out_and_named(tmp_path: Path) -> None:
+def test_pipes_sockets_and_devices_are_left_out_and_named(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(root / "s"))
+        os.mkfifo(root / "p")
+        if os.geteuid() == 0:
+            os.mknod(root / "d", stat.S_IFCHR | 0o600, os.makedev(1, 3))
         found = scan(header({"data": root}), tmp_path / "work", None)
-    assert found.report.counts == {"special": 1}
-    assert "data/s" not in read(archive_of(tmp_path / "work", {"data": root}).data).entries
+    noted = {line.path: (line.code, line.text) for line in found.report.lines}
+    kinds = {"data/p": "pipe", "data/s": "socket"} | ({"data/d": "device"} if os.geteuid() == 0 else {})
+    assert noted == {path: ("special", kind) for path, kind in kinds.items()}
+    assert found.report.counts == {"special": len(kinds)}
+    assert set(read(archive_of(tmp_path / "work", {"data": root}).data).entries) == {"data"}
 
 
 _HUNGRY = """

@@ -169,3 +169,30 @@ def test_a_preview_shows_ages_in_the_machines_zone() -> None:
     }  # fmt: skip
     shown = restores.shown(reader(), one, by="Sari", zone=ZONE, job=None, place="")
     assert shown.ages.startswith("Newest on the machine now: 23 Nov 2026 18:00:00 WITA.")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_called_what_it_is_in_both_languages(kind: str) -> None:
+    told = {"lines": [{"path": "app/x", "code": "special", "text": kind}, {"path": "app/y", "code": "special"}]}
+    found, _ = backups.report(reader(), BACKUP | {"report": told})
+    assert [line.what for line in found] == [f"not kept: a {kind}", reader().t("backup.report.special")]
+    (indonesian, _), _ = backups.report(reader("id"), BACKUP | {"report": told})
+    assert indonesian.what.startswith("tidak disimpan: sebuah ")
+
+
+def test_a_restore_names_what_is_not_as_it_was() -> None:
+    result = {
+        "classes": {}, "foreign": ["old"], "unknown_owners": ["kiosk"], "set_id_removed": ["app/su"] * 20,
+        "without_attributes": "nonsense",
+    }  # fmt: skip
+    one: dict[str, Any] = {
+        "id": 1, "backup_id": 2, "dry_run": False, "state": "succeeded", "created_at": NOW, "reason": None,
+        "result": result, "error": None, "classes": None, "paths": None, "safety_backup_id": None,
+        "finished_at": NOW, "command_id": None, "requested_by": "user:2",
+    }  # fmt: skip
+    facts = {
+        name: value for name, value, _ in restores.shown(reader(), one, by="", zone=ZONE, job=None, place="").facts
+    }
+    assert (facts["foreign"], facts["unknown_owners"]) == ("old", "kiosk")
+    assert facts["set_id_removed"] == ", ".join(["app/su"] * 20) + " …"
+    assert "without_attributes" not in facts

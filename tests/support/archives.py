@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from archive import manifest
+from archive import manifest, tar_headers
 from archive.manifest import ArchiveSource, Deleted, Entry, Header, Totals
 
 SOURCES = {
@@ -38,7 +38,9 @@ class Item(NamedTuple):
 
     @property
     def member(self) -> tuple[tarfile.TarInfo, bytes]:
-        return tar_info(self.entry.path, self.entry.kind, self.content, self.entry.link or ""), self.content
+        info = tar_info(self.entry.path, self.entry.kind, self.content, self.entry.link or "")
+        info.pax_headers = dict(records_of(self.entry))
+        return info, self.content
 
 
 def file(path: str, content: bytes = b"content", **changes: Any) -> Item:
@@ -56,6 +58,11 @@ def symlink(path: str, link: str) -> Item:
 
 def hardlink(path: str, link: str) -> Item:
     return Item(Entry(path=path, kind="hardlink", link=link))
+
+
+def records_of(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """Of its extended attributes and ACLs, in the tar."""
+    return tar_headers.extended(entry)
 
 
 def replaced(entry: Entry, **changes: Any) -> Entry:

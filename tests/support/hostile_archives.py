@@ -210,6 +210,37 @@ def _honest(how: str = "gzip") -> bytes:
     return archive(header(), [folder("app"), file("app/a", text), file("app/b", text * 3)], how=how)
 
 
+def _extended(**records: str) -> bytes:
+    """A member with records that a tar would set beside its content; the manifest lists none."""
+    info = tar_info("app/a", "file", b"x")
+    info.pax_headers = {key.replace("__", "."): value for key, value in records.items()}
+    item = file("app/a", b"x")
+    return packed(tar_archive(header(), [item], members=[(info, b"x")]))
+
+
+def _attributes() -> Iterator[Hostile]:
+    """What would make a program more than it is, or the system believe something else of a file."""
+    for key in (
+        "SCHILY__xattr__security__capability", "SCHILY__xattr__security__selinux", "SCHILY__xattr__trusted__overlay",
+        "SCHILY__xattr__system__posix_acl_access", "SCHILY__xattr__user__", "SCHILY__xattr__", "SCHILY__acl__ace",
+        "RHT__security__selinux", "LIBARCHIVE__xattr__user__a", "SCHILY__fflags",
+    ):  # fmt: skip
+        yield Hostile(f"attribute {key}", _given(_extended(**{key: "1"})), frozenset({UNSAFE}))
+    yield Hostile(
+        "attributes that are huge", _given(_extended(SCHILY__xattr__user__a="x" * 60_000)), frozenset({TOO_LARGE})
+    )
+    many = {f"SCHILY__xattr__user__a{number}": "x" * 100 for number in range(300)}
+    yield Hostile("attributes without number", _given(_extended(**many)), frozenset({TOO_LARGE}))
+    for key in ("SCHILY__xattr__user__a", "SCHILY__acl__access", "SCHILY__acl__default"):
+        yield Hostile(f"unlisted {key}", _given(_extended(**{key: "1"})), frozenset({DAMAGED}))
+    one = file("app/a", b"x", attributes={"user.a": b"1"}, acl="user::rw-,group::r--,other::r--")
+    bare = tar_archive(header(), [], members=[file("app/a", b"x").member], listed=[one.entry])
+    yield Hostile("attributes that only the manifest has", _given(packed(bare)), frozenset({DAMAGED}))
+    for honest, lie, code in ((b'"user.a"', b'"evil.a"', UNSAFE), (b'"MQ=="', b'"M==="', DAMAGED)):
+        forged = tar_archive(header(), [one]).replace(honest, lie)
+        yield Hostile(f"a manifest with {lie!r}", _given(packed(forged)), frozenset({code}))
+
+
 def _given(data: bytes) -> Callable[[Path], bytes]:
     return lambda _: data
 
@@ -284,7 +315,7 @@ def _large() -> Iterator[Hostile]:
 
 
 CORPUS: tuple[Hostile, ...] = (
-    *_unsafe(), *_damaged(), *_lying(), *_large(),
+    *_unsafe(), *_attributes(), *_damaged(), *_lying(), *_large(),
     Hostile("encrypted to somebody else", lambda _: packed(
         tar_archive(header(), [folder("app")]), recipients=[SOMEBODY],
     ), frozenset({WRONG_KEY})),

@@ -51,7 +51,7 @@ def is_pure(name: str) -> bool:
     """Whether a module decides or is what is decided about: the wire, records, the model, what is called `rules`."""
     parts = name.split(".")
     in_rules = parts[0] in ("hub", "device") and bool({"rules", "model"} & set(parts[2:]))
-    values = (["hub", "model"], ["archive", "manifest"], ["archive", "errors"])
+    values = (["hub", "model"], ["archive", "manifest"], ["archive", "acl"], ["archive", "errors"])
     return parts[0] == "protocol" or parts[:2] in values or name in RECORDS or in_rules
 
 

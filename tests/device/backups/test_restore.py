@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from archive import age
+from archive.attributes import ACCESS, DEFAULT
 from archive.manifest import MANIFEST
 from device.backups import exchange, restore, restore_places
 from device.backups.control import IDENTITY
@@ -24,6 +25,7 @@ from device.commands.jobs import WorkCancelledError, WorkFailedError
 from device.settings import load
 from tests.support.archives import archive, file, folder, header, symlink
 from tests.support.backup_archives import read
+from tests.support.extended_files import FOR_A_USER, INHERITED, acl_of, extended_folder, extended_picture, set_acl
 from tests.support.restored_machine import OLD, RestoredMachine, abandon, left_over
 from tests.support.system_bus import PrivateBus, needs_bus
 from tests.support.until import until
@@ -371,3 +373,28 @@ def killed_at(world: RestoredMachine, backup: int, number: int) -> int:
     world.restores = world.agent()
     asyncio.run(world.restore(backup))
     os._exit(0)
+
+
+async def test_extended_attributes_and_acls_are_back_and_set_id_bits_are_named(world: RestoredMachine) -> None:
+    app = world.roots["app"]
+    extended_folder(app / "more")
+    (app / "tool").write_bytes(b"#!/bin/sh")
+    (app / "tool").chmod(0o4755)
+    before = extended_picture(app / "more")
+    backup = world.back_up()
+    set_acl(app / "more" / "plain.json", FOR_A_USER)
+    os.removexattr(app / "more" / "weights.json", ACCESS)
+    result = await world.restore(backup)
+    assert extended_picture(app / "more") == before
+    assert (app / "tool").stat().st_mode & 0o7777 == 0o755
+    assert (result["set_id_removed"], result["without_attributes"]) == (["app/tool"], [])
+
+
+async def test_a_folder_made_for_what_stays_keeps_its_acl(world: RestoredMachine) -> None:
+    backup = world.back_up()
+    folder = world.roots["app"] / "later"
+    folder.mkdir()
+    set_acl(folder, INHERITED, DEFAULT)
+    (folder / "x.tmp").write_bytes(b"stays")
+    await world.restore(backup)
+    assert (acl_of(folder, DEFAULT), (folder / "x.tmp").read_bytes()) == (INHERITED, b"stays")

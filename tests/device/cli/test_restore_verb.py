@@ -207,3 +207,21 @@ def test_what_cannot_be_shown_is_reported(tmp_path: Path, capsys: pytest.Capture
     assert run("backup", "show", tmp_path / "a") == 1
     assert run("backup", "show", tmp_path / "none") == 1
     assert str(tmp_path / "none") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "no longer run as another user"), ("id", "tidak lagi berjalan sebagai pengguna lain")],
+)
+def test_it_names_what_does_not_come_back_as_it_was(
+    language: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "su.tar.gz"
+    made.write_bytes(archive(header(), [folder("app"), file("app/su\x1b[2J", mode=0o4755)]))
+    assert run("restore", made, "--into", tmp_path / "new", language=language) == 0
+    shown = capsys.readouterr().out
+    assert sentence in shown
+    assert "app/su?[2J" in shown
+    assert run("restore", "--json", made, "--into", tmp_path / "again") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["set_id_removed"], told["without_attributes"], told["unknown_owners"]) == (["app/su?[2J"], [], [])
