@@ -64,7 +64,8 @@ def _archive(options: Namespace, stage: scene.Scene) -> None:
     root, work, out = stage.folder / "root", stage.folder / "work", stage.folder / "ours.tar.gz"
     size = make_folder(root, options.megabytes)
     figures: Figures = {}
-    for _ in range(options.repeat):
+    for turn in range(options.repeat):
+        report.step(f"archive, {turn + 1} of {options.repeat}")
         _note(figures, "tar -cz", _shell(f"tar -C {root} -cz . > {stage.folder}/tar.gz"))
         sums = f"find {root} -type f -print0 | xargs -0 sha256sum > {stage.folder}/sums"
         _note(figures, "tar -cz and sha256sum", _shell(f"tar -C {root} -cz . > {stage.folder}/tar.gz; {sums}"))
@@ -88,10 +89,13 @@ def _archive(options: Namespace, stage: scene.Scene) -> None:
 
 def _unchanged(options: Namespace, stage: scene.Scene) -> None:
     root, full = stage.folder / "root", stage.folder / "full"
+    report.step(f"making {options.files:,} files")
     make_many(root, options.files)
+    report.step("scanning them for a full backup")
     _half("scan", root, full)
     figures: Figures = {}
-    for _ in range(options.repeat):
+    for turn in range(options.repeat):
+        report.step(f"find and incremental scan, {turn + 1} of {options.repeat}")
         before = _children_cpu_s()
         _note(figures, "find -ls", _shell(f"find {root} -ls > {os.devnull}"))
         _note(figures, "find CPU", _children_cpu_s() - before)
@@ -110,6 +114,7 @@ def _unchanged(options: Namespace, stage: scene.Scene) -> None:
 
 
 def _upload(options: Namespace, stage: scene.Scene) -> None:
+    report.step(f"making an archive of {options.megabytes} MB")
     payload = Payload(_packed(stage.folder, options.megabytes))
     running = stage.hub(options.machines + 2 * options.repeat)
     upload = stage.bare("upload")
@@ -123,8 +128,10 @@ def _upload(options: Namespace, stage: scene.Scene) -> None:
             "form": partial(as_form, running, machine + 1, payload),
         }
         for name, send in sends.items():
+            report.step(f"upload to {name}, {turn + 1} of {options.repeat}")
             rest(running.server)
             sent[name].append(send())
+    report.step("uploads beside others' samples")
     with ThreadPoolExecutor(1) as pool:
         beside = pool.submit(_acks, running, options, "beside")
         machine = 0
@@ -181,11 +188,15 @@ def make_folder(root: Path, megabytes: int) -> int:
 
 def make_many(root: Path, files: int) -> None:
     """Empty ones, a thousand a folder."""
-    for number in range(files):
-        if number % 1000 == 0:
-            folder = root / f"{number // 1000:05}"
-            folder.mkdir(parents=True)
-        (folder / f"photo-{number:08}.jpg").touch()
+    for first in range(0, files, 1000):
+        folder = root / f"{first // 1000:05}"
+        folder.mkdir(parents=True)
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        for number in range(first, min(first + 1000, files)):
+            os.close(os.open(f"photo-{number:08}.jpg", os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=inside))
+        os.close(inside)
+        if first % 100_000 == 0 and first:
+            report.step(f"{first:,} files")
 
 
 def _packed(folder: Path, megabytes: int) -> Path:

@@ -19,6 +19,11 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def step(what: str) -> None:
+    """What takes long, on standard error: whoever waits sees that it goes on."""
+    print(f"  … {what}", file=sys.stderr, flush=True)
+
+
 def row(name: str, values: Sequence[float], unit: str = "", digits: int = 1) -> None:
     """A figure: median (least to most)."""
     middle, least, most = meter.median(values), min(values), max(values)
