@@ -24,6 +24,10 @@ MAX_AUTHORITIES: Final = 8
 """Certificates of one bundle."""
 MAX_HARDWARE_BYTES: Final = 8 * 1024
 """Of `hardware` as JSON; a larger one is left out, and an `error` says so. Ours leave out what does not fit."""
+MAX_BOARD_PARTS: Final = 40
+"""Rails, sensors, throttles, fans or disks of one board, each."""
+BOARD_INTERVAL_S: Final = 60.0
+"""Between two `board` of one link, however much changes."""
 MAX_RESULT_BYTES: Final = 8 * 1024
 """Of the `result` of a command as JSON; the command ends all the same, without it."""
 MAX_REMOTE_SESSIONS: Final = 100

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from protocol import kinds, limits
+from protocol.board import Board
 
 
 class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -207,6 +208,14 @@ class TrustReport(msgspec.Struct, kw_only=True, tag="trust"):
     authorities: Annotated[list[kinds.Name], msgspec.Meta(max_length=limits.MAX_AUTHORITIES)]
 
 
+class BoardReport(msgspec.Struct, kw_only=True, tag="board"):
+    """What the board is made of and how it fares. Sent after every `welcome` and when it has changed, once a minute at
+    most; never answered, the newest counts. A hub that does not know it answers `error` (`unsupported`): then it is
+    sent no more on this link."""
+
+    board: Board
+
+
 class Bye(msgspec.Struct, kw_only=True, tag="bye"):
     """A clean goodbye: the hub shows the machine offline at once."""
 
@@ -307,6 +316,7 @@ MachineMessage = (
     | Event
     | RemoteAccessReport
     | TrustReport
+    | BoardReport
     | Bye
     | Error
 )

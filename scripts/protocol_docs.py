@@ -17,7 +17,7 @@ import msgspec
 import msgspec.inspect as look
 
 from hub.server.websocket_protocol import MAX_CONTROL_FRAMES_PER_S, MAX_FRAGMENTS
-from protocol import commands, limits, transitions, version
+from protocol import board, commands, limits, transitions, version
 from protocol import messages as m
 from protocol.errors import CloseCode
 from protocol.transitions import TRANSITIONS, Role, State
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "protocol.md"
 GOLDEN = ROOT / "tests" / "protocol" / "fixtures" / version.PRODUCT_VERSION
 
+SHAPES = (m.Sample, m.Progress, m.Failure, m.Configuration, *board.SHAPES)
 CLOSE_CODES = {
     CloseCode.NORMAL: "a goodbye that was said",
     CloseCode.UNSUPPORTED_DATA: "a binary frame",
@@ -100,7 +101,7 @@ def page() -> str:
         "## The link as a table\n\n" + _states() + "\n" + _table(),
         "## Machine to hub\n\n" + "\n".join(_message(kind, "machine") for kind in get_args(m.MachineMessage)),
         "## Hub to machine\n\n" + "\n".join(_message(kind, "hub") for kind in get_args(m.HubMessage)),
-        "## Shapes inside messages\n\n" + "\n".join(map(_shape, (m.Sample, m.Progress, m.Failure, m.Configuration))),
+        "## Shapes inside messages\n\n" + "\n".join(map(_shape, SHAPES)),
         "## Commands\n\n" + _commands(),
         tunnel_docs.chapter(_rows, lambda kind: f"{_docstring(kind)}\n\n{_members(kind)}"),
         "## Close codes\n\n" + _rows(("code", "when"), ((f"{c.value}", CLOSE_CODES[c]) for c in CloseCode)),

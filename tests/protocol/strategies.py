@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from protocol import kinds, limits
 from protocol import messages as m
+from protocol.board import Board, BoardDisk, BoardRail
 
 _CHARACTERS = st.characters(codec="utf-8", exclude_characters="\x00")
 names = st.text(_CHARACTERS, min_size=1, max_size=limits.MAX_NAME)
@@ -45,6 +46,14 @@ _capacities = st.integers(0, 100)
 _configurations = st.builds(m.Configuration, version=seqs, values=free_shapes)
 errors = st.builds(m.Error, code=names, message=texts, ref=optional | refs)
 
+_amounts = optional | st.floats(0, 1e6)
+_boards = st.builds(
+    Board, jetpack=optional | names, unified_memory=optional | st.booleans(), gpu_memory_bytes=optional | seqs,
+    rails=st.lists(st.builds(BoardRail, name=names, watts=_amounts, limit_w=_amounts, reason=optional | names), max_size=2),
+    disks=st.lists(st.builds(BoardDisk, name=names, kind=names, worn=_amounts, reason=optional | names), max_size=2),
+    reasons=st.dictionaries(names, names, max_size=2),
+)  # fmt: skip
+
 machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
     st.builds(m.Auth, token=names, rvm_id=optional | refs),
     st.builds(
@@ -78,6 +87,7 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
         reason=optional | names,
     ),
     st.builds(m.TrustReport, authorities=st.lists(names, max_size=2)),
+    st.builds(m.BoardReport, board=_boards),
     st.builds(m.Bye, reason=st.sampled_from(["shutdown", "reboot", "update"])),
     errors,
 )  # fmt: skip

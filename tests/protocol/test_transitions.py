@@ -20,6 +20,7 @@ UP = {
     m.Event,
     m.RemoteAccessReport,
     m.TrustReport,
+    m.BoardReport,
     m.Error,
 }
 DOWN = {m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Authority, m.Error}
