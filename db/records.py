@@ -46,6 +46,8 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
     boot_id: str | None = None
     capabilities: tuple[str, ...] | None = None
     hardware: dict[str, Any] | None = None
+    board_report: dict[str, Any] | None = None
+    board_report_at: datetime | None = None
     timezone: str | None = None
     config_version: int = 0
     config_errors: dict[str, Any] | None = None

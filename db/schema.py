@@ -79,6 +79,9 @@ reverse_vending_machines = sa.Table(
     sa.Column("boot_id", sa.String(100)),
     sa.Column("capabilities", JSON),
     sa.Column("hardware", JSON),
+    # The newest report of its board (protocol/board.py), and when it came.
+    sa.Column("board_report", JSON),
+    sa.Column("board_report_at", UtcTimestamp),
     sa.Column("timezone", sa.String(100)),
     # The version of the configuration that the machine runs, and what of it it could not take: {key: why}.
     sa.Column("config_version", sa.BigInteger, nullable=False, server_default="0"),

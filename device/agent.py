@@ -52,6 +52,7 @@ from device.system import clock, hardware, systemd
 from device.system.clock import utc_now
 from device.system.privileged import PrivilegedBus
 from device.system.systemd import ServiceNotify, SystemTimezone
+from device.system_monitor.board_watch import BoardWatch
 from device.timezone.facts import ZoneFacts
 from device.timezone.sync import TimezoneSyncClient
 from protocol import messages as m
@@ -124,6 +125,8 @@ class Agent:
         policy = RetryPolicy(settings.number("retry_delay"), random.random)
         self._reconnector = Reconnector(self._attempt, policy, self._rules, log)
         self._sampler = make_sampler(settings, disk, spool, log, self._wake, self._offer_live)
+        self._board = BoardWatch(self._root, self._reply, lambda: self._sampler.is_watched, WorkerThread("board"))
+        self._board.set_enabled(settings.switch("monitoring_enabled"))
         self._uploader = make_uploader(settings, disk, spool, log, self._rules, self._is_live, self._reconnector.ended)
         self._configuration = SettingsKeeper(settings, disk, log, self._apply, self._configuration_taken)
         self._authority = AuthorityAdoption(settings, log, self._reply)
@@ -167,6 +170,7 @@ class Agent:
             ("commands", self._router.run),
             ("uploads", self._uploader.run),
             ("samples", self._sampler.run),
+            ("board", self._board.run),
             ("configuration", self._configuration.run),
             ("timezone", self.timezone.run),
             ("status", self._status_watch.run),
@@ -213,6 +217,7 @@ class Agent:
         )  # fmt: skip
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, handlers)
         self._link, self._duties, self._is_new_link = link, duties, True
+        self._board.link_is_up()
         try:
             self._sampler.watch(welcome.live_interval)
             self._config_received(welcome.config)
@@ -221,6 +226,7 @@ class Agent:
         finally:
             self._link = self._duties = None
             self.remote_access.link_is_lost()
+            self._board.link_is_lost()
             self._sampler.watch(0.0)
             link.abort()
 
@@ -299,6 +305,7 @@ class Agent:
     def _apply(self, settings: AgentSettings) -> None:
         """While everything runs; the spool is not touched."""
         self._sampler.set_monitoring(settings.switch("monitoring_enabled"), settings.number("metrics_interval"))
+        self._board.set_enabled(settings.switch("monitoring_enabled"))
         self._uploader.set_interval(settings.number("upload_interval"))
         self.timezone.configure(settings)
         self.remote_access.configure(settings)
@@ -314,4 +321,6 @@ class Agent:
             self._duties.offer_live(sample)
 
     def _error_received(self, error: m.Error) -> None:
+        if error.code == "unsupported":
+            self._board.link_is_lost()  # an older hub does not know the message
         self._log("hub_error", code=error.code, message=error.message)

@@ -64,6 +64,7 @@ HANDLERS: Final = MessageHandlers(
         m.CommandUpdate: commands_handlers.update, m.ConfigApplied: settings_handlers.config_applied,
         m.TimezoneReport: timezone_handlers.timezone, m.RemoteAccessReport: remote_service.remote_access,
         m.TrustReport: machines_handlers.trust,
+        m.BoardReport: machines_handlers.board,
     },
     after_hello=commands_handlers.check_waiting,
 )  # fmt: skip

@@ -1,8 +1,8 @@
 """What a machine's board is made of and how it fares: shapes beside the samples, which change slowly.
 
-A value that is absent is None, and `reason` has a word for programs: `absent` (this board has none), `offline` (switched
-off), `unreadable` (it does not answer), `not_permitted` (only root may ask), `not_reported` (the part does not tell) or
-`impossible` (what it says cannot be). More words may come.
+A value that is absent is None, and `reason` has a word for programs: `absent` (this board has none), `offline` (it is
+switched off), `unreadable` (it does not answer), `not_permitted` (only root may ask), `not_reported` (the part does not
+tell) or `impossible` (what it says cannot be). More words may come.
 """
 
 from __future__ import annotations

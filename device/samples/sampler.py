@@ -72,6 +72,10 @@ class Sampler:
         self._requested = interval
         self._watch(interval if self._monitors else 0.0)
 
+    @property
+    def is_watched(self) -> bool:
+        return self._requested > 0
+
     def set_monitoring(self, enabled: bool, interval: float) -> None:
         """Disabled: reads no sensor, also not live."""
         if enabled and not self._monitors:

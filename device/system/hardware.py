@@ -12,13 +12,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from device.system_monitor import board, sensors
+from device.system_monitor import board, jetson, sensors
 from device.system_monitor.reading import text_of
 from protocol import free_shape
 from protocol.limits import MAX_HARDWARE_BYTES, MAX_NAME
 
 _NO_MODEL: Final = frozenset({"", "none", "default string", "to be filled by o.e.m.", "system product name"})
-_L4T: Final = re.compile(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)")
 _MACHINE_ID: Final = re.compile(r"^[0-9a-f]{32}$")
 _ZONE: Final = re.compile(r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")
 
@@ -45,7 +44,7 @@ def describe(root: Path, services: Collection[str] = ()) -> dict[str, Any]:
         "os": _os_name(root),
         "kernel": platform.release(),
         "architecture": platform.machine(),
-        "l4t": l4t(root),
+        "l4t": jetson.l4t(root),
         "hostname": socket.gethostname(),
         "python": platform.python_version(),
         "services": sorted(services)[:MAX_SERVICES],
@@ -85,12 +84,6 @@ def machine_id(root: Path) -> str | None:
     """A hash of the system's own, which must not leave the machine (machine-id(5))."""
     own = text_of(root / "etc/machine-id") or ""
     return hashlib.sha256(f"myrvm machine {own}".encode()).hexdigest() if _MACHINE_ID.match(own) else None
-
-
-def l4t(root: Path) -> str | None:
-    """NVIDIA's release as in "36.3.0", None off a Jetson."""
-    match = _L4T.search(text_of(root / "etc/nv_tegra_release") or "")
-    return f"{match[1]}.{match[2]}" if match else None
 
 
 def timezone_name(root: Path) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from protocol.board import ABSENT, IMPOSSIBLE, NOT_PERMITTED, OFFLINE, UNREADABLE
 
 
 class SensorReading(NamedTuple):
@@ -15,6 +18,38 @@ class SensorReading(NamedTuple):
 
 def absent(reason: str) -> SensorReading:
     return SensorReading(None, reason)
+
+
+_WHY: Final = {
+    errno.ENOENT: ABSENT,
+    errno.ENOTDIR: ABSENT,
+    errno.EACCES: NOT_PERMITTED,
+    errno.EPERM: NOT_PERMITTED,
+    errno.EAGAIN: OFFLINE,  # a Tegra's sensor whose part of the chip is switched off
+}
+
+
+def why_not(error: OSError) -> str:
+    """A reason of `protocol.board`."""
+    return _WHY.get(error.errno or 0, UNREADABLE)
+
+
+class FoundNumber(NamedTuple):
+    """Or None and a reason of `protocol.board`."""
+
+    value: int | None
+    reason: str | None = None
+
+
+def number_or_why(path: Path) -> FoundNumber:
+    try:
+        text = path.read_bytes()[:64]
+    except OSError as error:
+        return FoundNumber(None, why_not(error))
+    try:
+        return FoundNumber(int(text.strip(b" \t\r\n\x00")))
+    except ValueError:
+        return FoundNumber(None, IMPOSSIBLE if text.strip() else UNREADABLE)
 
 
 def text_of(path: Path) -> str | None:

@@ -11,8 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from device.system_monitor.reading import SensorReading, absent, listed, number_of, percent, text_of
-from protocol.limits import TEMPERATURE_MAX_C, TEMPERATURE_MIN_C
+from device.system_monitor.reading import (
+    SensorReading,
+    absent,
+    listed,
+    number_of,
+    number_or_why,
+    percent,
+    text_of,
+)
+from protocol.board import IMPOSSIBLE, OFFLINE, BoardSensor
+from protocol.limits import MAX_NAME, TEMPERATURE_MAX_C, TEMPERATURE_MIN_C
 
 
 class CpuTimes(NamedTuple):
@@ -134,6 +143,24 @@ def _zones(root: Path) -> Iterator[tuple[str, float]]:
         # The PMIC zone reports a constant 50 or 100 degrees, whatever the truth.
         if value is not None and "pmic" not in name.lower():
             yield name, value
+
+
+def each_sensor(root: Path) -> Iterator[BoardSensor]:
+    """Every thermal zone, in the kernel's order, the switched-off ones too."""
+    for zone in sorted(listed(root / "sys/class/thermal", "thermal_zone*"), key=_number_at_end):
+        name = (text_of(zone / "type") or zone.name)[:MAX_NAME]
+        milli, reason = number_or_why(zone / "temp")
+        if "pmic" in name.lower():
+            continue
+        value = _plausible(milli)
+        if milli is not None and value is None:
+            reason = OFFLINE if milli in (OFFLINE_C, OFFLINE_C * 1000) else IMPOSSIBLE
+        yield BoardSensor(name=name, celsius=value, reason=reason)
+
+
+def _number_at_end(path: Path) -> int:
+    digits = re.search(r"\d+\Z", path.name)
+    return int(digits[0]) if digits else 0
 
 
 def _hwmon(root: Path) -> Iterator[tuple[str, float]]:

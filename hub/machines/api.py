@@ -23,6 +23,7 @@ from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
 from hub.web.http.validation import DeviceId, Instant, Latitude, Limit, Longitude, Note, Offset, Tags, Title
 from hub.web.shell.fleet_digest import in_slices
+from protocol.board import Board
 from protocol.kinds import SpecialStatus, Status
 
 
@@ -79,7 +80,8 @@ class BackupBrief(msgspec.Struct):
 @of_record(MachineRow, without=views.HIDDEN)
 class MachineSummary(msgspec.Struct):
     """`commands`: those that its software supports; `config_refused`: how many settings it refused; `lasting`: readings
-    beyond their limits for a while; `zone_wrong`: since when its time zone is."""
+    beyond their limits for a while; `zone_wrong`: since when its time zone is; `disk_worn`: percent of the life of its
+    most worn disk, where one tells."""
 
     status: Status
     special_status: SpecialStatus | None
@@ -97,6 +99,7 @@ class MachineSummary(msgspec.Struct):
     commands: list[str]
     zone_wrong: Instant | None
     model: str | None
+    disk_worn: float | None
     config_wanted: int
     config_refused: int
     busy: bool
@@ -106,10 +109,11 @@ class MachineSummary(msgspec.Struct):
 
 
 class MachineView(MachineSummary):
-    """All the hub knows of a machine now, its own texts included."""
+    """All the hub knows of a machine now, its own texts included. `board_report`: as of `board_report_at`."""
 
     capabilities: list[str]
     hardware: dict[str, Any] | None
+    board_report: Board | None
     config_errors: dict[str, str] | None
 
 

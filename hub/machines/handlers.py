@@ -1,4 +1,4 @@
-"""Handles what a machine reports of itself: who it is (hello), what it is (status)."""
+"""Handles what a machine reports of itself: who it is (hello), what it is (status), how its board fares."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import msgspec
 from db.queries import machines
 from hub.links import rules as link_rules
 from hub.links.session import MessageContext
+from hub.machines import rules
 from hub.remote.rules import life, requests
 from protocol import free_shape
 from protocol import messages as m
@@ -42,3 +43,8 @@ async def status(context: MessageContext, report: m.StatusReport) -> None:
             return
         machine.reported = (boot_id, report.seq)
     context.link.send(m.Received(ref=report.seq))
+
+
+async def board(context: MessageContext, report: m.BoardReport) -> None:
+    """Never answered: it comes again with each link."""
+    await context.commit(rules.board_reported(context.machine, report, context.clock()), m.type_of(report))

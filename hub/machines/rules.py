@@ -18,6 +18,7 @@ from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.machine import Machine
 from hub.model.tags import normalised
 from hub.status.rules import UNDO
+from protocol.messages import BoardReport
 
 Connection = Literal["live", "late", "offline", "never"]
 
@@ -183,6 +184,12 @@ def board_seen(row: MachineRow, hardware: Mapping[str, Any] | None, now: datetim
     if row.board_other is not None and same_board(row.board_other, board):
         return {}
     return {"board_other": board, "board_other_at": now}
+
+
+def board_reported(machine: Machine, report: BoardReport, now: datetime) -> list[Change]:
+    """The newest report counts."""
+    values = {"board_report": msgspec.to_builtins(report.board), "board_report_at": now}
+    return [Patch(MachineRow, machine.id, values)]
 
 
 def is_refused(row: MachineRow, hardware: Mapping[str, Any] | None) -> bool:

@@ -58,6 +58,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "capabilities": ("commands", "backup"),
     "backup_full_at": ("backup",),
     "hardware": ("model",),
+    "board_report": ("disk_worn",),
     "config_errors": ("config_refused",),
     "config_own": (),
     "board": (),

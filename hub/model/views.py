@@ -129,7 +129,7 @@ def _column(name: str, is_instant: bool) -> Callable[[Machine, Stamp], Any]:
 
 HIDDEN = frozenset(
     {"status_before", "api_key", "tags", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
-     "board", "board_other",
+     "board", "board_other", "board_report",
      "connection_epoch"}
 )  # fmt: skip
 """Columns that the view lacks, or has in another form."""
@@ -152,6 +152,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "zone_wrong": lambda m, stamp: _maybe(stamp, m.zone_wrong_since),
     "commands": lambda m, _: sorted(ARGUMENTS.keys() & set(m.capabilities)),
     "model": lambda m, _: _model(m.row.hardware or {}),
+    "disk_worn": lambda m, _: _disk_worn(m.row.board_report or {}),
     "config_wanted": lambda m, _: m.effective_settings.version,
     "config_refused": lambda m, _: len(m.row.config_errors or ()),
     "busy": lambda m, _: m.busy,
@@ -162,6 +163,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
 _DETAILS: dict[str, Callable[[Machine], Any]] = {
     "capabilities": lambda m: list(m.capabilities),
     "hardware": lambda m: m.row.hardware,
+    "board_report": lambda m: m.row.board_report,
     "config_errors": lambda m: m.row.config_errors,
 }
 """A machine's own texts, kilobytes: only where one machine is asked for."""
@@ -171,6 +173,11 @@ MEMBERS = frozenset(_MEMBERS)
 def _model(hardware: dict[str, Any]) -> str | None:
     named = hardware.get("model") or hardware.get("machine")
     return named[:MAX_NAME] if isinstance(named, str) else None
+
+
+def _disk_worn(board_report: dict[str, Any]) -> float | None:
+    """Of the most worn."""
+    return max((disk["worn"] for disk in board_report.get("disks", ()) if disk["worn"] is not None), default=None)
 
 
 def session_view(session: RemoteSessionRow, recordings: int = 0, *, device_id: str) -> dict[str, Any]:

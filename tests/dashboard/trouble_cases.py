@@ -31,6 +31,7 @@ MACHINE: Final[dict[str, Any]] = {
     "config_applied_at": None,
     "zone_wrong": None,
     "board_other_at": None,
+    "disk_worn": None,
     "readings": None,
     "pending": [],
     "created_at": NOW - 1000000000,

@@ -49,7 +49,7 @@ errors = st.builds(m.Error, code=names, message=texts, ref=optional | refs)
 _amounts = optional | st.floats(0, 1e6)
 _boards = st.builds(
     Board, jetpack=optional | names, unified_memory=optional | st.booleans(), gpu_memory_bytes=optional | seqs,
-    rails=st.lists(st.builds(BoardRail, name=names, watts=_amounts, limit_w=_amounts, reason=optional | names), max_size=2),
+    rails=st.lists(st.builds(BoardRail, name=names, watts=_amounts, reason=optional | names), max_size=2),
     disks=st.lists(st.builds(BoardDisk, name=names, kind=names, worn=_amounts, reason=optional | names), max_size=2),
     reasons=st.dictionaries(names, names, max_size=2),
 )  # fmt: skip

@@ -36,15 +36,15 @@ def test_a_reason_of_a_later_release_is_kept() -> None:
 @pytest.mark.parametrize(
     ("board", "field"),
     [
-        ({"rails": [{"name": "VDD_IN", "watts": -1}]}, "board.rails[0].watts"),
-        ({"rails": [{"name": "VDD_IN"}] * (limits.MAX_BOARD_PARTS + 1)}, "board.rails"),
-        ({"sensors": [{"name": "cpu", "celsius": -256}]}, "board.sensors[0].celsius"),
-        ({"disks": [{"name": "nvme0"}]}, "board.disks[0]"),
-        ({"gpu_memory_bytes": 2**64}, "board.gpu_memory_bytes"),
+        ({"rails": [{"name": "VDD_IN", "watts": -1}]}, "watts"),
+        ({"rails": [{"name": "VDD_IN"}] * (limits.MAX_BOARD_PARTS + 1)}, "rails"),
+        ({"sensors": [{"name": "cpu", "celsius": -256}]}, "celsius"),
+        ({"disks": [{"name": "nvme0"}]}, "disks"),
+        ({"gpu_memory_bytes": 2**64}, "gpu_memory_bytes"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_name(board: dict[str, Any], field: str) -> None:
     with pytest.raises(RemoteProtocolError) as refused:
         decoded(board)
     assert (refused.value.code, refused.value.close) == ("invalid", None)
-    assert field.split(".")[-1].split("[")[0] in f"{refused.value.field} {refused.value.detail}"
+    assert field in f"{refused.value.field} {refused.value.detail}"

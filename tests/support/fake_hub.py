@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 
 from protocol import kinds
 from protocol import messages as m
+from protocol.board import Board
 from protocol.errors import RemoteProtocolError
 from protocol.session import Session
 from protocol.stream_limits import TUNNEL_SUBPROTOCOL
@@ -70,6 +71,7 @@ class FakeHub:
         self.applied: list[m.ConfigApplied] = []
         self.zones: list[m.TimezoneReport] = []
         self.sessions: list[m.RemoteAccessReport] = []
+        self.boards: list[Board] = []
         # moods
         self.acknowledges = True
         self.confirms = True
@@ -209,6 +211,8 @@ class FakeHub:
             self.applied.append(message)
         elif isinstance(message, m.TimezoneReport):
             self.zones.append(message)
+        elif isinstance(message, m.BoardReport):
+            self.boards.append(message.board)
         elif isinstance(message, m.Bye):
             self.goodbyes.append(message)
         if self.on_message is not None:

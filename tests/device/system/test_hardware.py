@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from device.system import hardware
+from device.system_monitor import jetson
 from protocol import free_shape
 from protocol.limits import MAX_HARDWARE_BYTES
 from tests.device import trees
@@ -21,7 +22,7 @@ def test_an_orin(tmp_path: Path) -> None:
 
 
 def test_older_and_other_machines(tmp_path: Path) -> None:
-    assert hardware.l4t(trees.agx_orin_jetpack5(tmp_path / "a")) == "35.4.1"
+    assert jetson.l4t(trees.agx_orin_jetpack5(tmp_path / "a")) == "35.4.1"
     pc = hardware.describe(trees.ordinary_pc(tmp_path / "b"), ["door.service", "camera"])
     assert pc["services"] == ["camera", "door.service"]
     assert "services" not in hardware.describe(tmp_path)

@@ -69,6 +69,8 @@ SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
             {
                 "agent_version",
                 "board",
+                "board_report",
+                "board_report_at",
                 "boot_id",
                 "capabilities",
                 "clock_offset_s",
