@@ -112,7 +112,7 @@ def whys(view: View, now: int) -> list[Why]:
         found.append(Why(status, view["status_since"]))
     if status != "error" and view["error_since"] is not None:
         found.append(Why("error", view["error_since"]))
-    found += [Why(one.cause, one.since, one.value) for one in (*health_causes(view), *settings_causes(view))]
+    found += [Why(one.cause, one.since, one.value) for one in (*health_causes(view), *settings_causes(view, now))]
     clock = clock_cause(view)
     if clock is not None:
         found.append(Why(clock, None, view["clock_offset_s"]))

@@ -44,7 +44,7 @@ class Reader:
         return formats.amount(size, self.language)
 
     def worth(self, cause: str, value: float | None) -> str:
-        if cause == "backup_quota":
+        if cause == "backup_quota" or cause.startswith("certificate"):
             return formats.age(max(0.0, ((value or 0) - self.now) / 1000), self.language)
         if cause.startswith("backup"):
             return self.age(int(value or 0))

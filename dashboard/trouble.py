@@ -24,15 +24,16 @@ HEALTH_CAUSES = {
 }
 READINGS_OF = {cause: reading for reading, cause in HEALTH_CAUSES.items()}
 RANKS = {
-    "quarantined": 0, "board": 1, "error": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6,
-    "hot": 7, "throttled": 8, "disk": 9, "backup_drill": 10, "backup_late": 11, "backup_full": 12, "backup_quota": 13,
-    "nearly_full": 14, "clock": 15, "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21,
-    "unknown": 22,
+    "quarantined": 0, "board": 1, "error": 1, "certificate_expired": 1, "certificate_very_soon": 1, "approval": 2,
+    "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7, "throttled": 8, "disk": 9, "backup_drill": 10,
+    "backup_late": 11, "backup_full": 12, "backup_quota": 13, "nearly_full": 14, "certificate_soon": 14, "clock": 15,
+    "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
 }  # fmt: skip
 WHO = {
     **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
     **dict.fromkeys(("error", "hot", "throttled", "clock", "never", "unknown"), "technician"),
     **dict.fromkeys(("quarantined", "board", "refused", "backup_full", "backup_quota"), "admin"),
+    **dict.fromkeys(("certificate_soon", "certificate_very_soon", "certificate_expired"), "admin"),
     "approval": "you",
 }
 """Who acts; an operator where nobody is named."""
@@ -128,7 +129,7 @@ def trouble(view: View, now: int) -> MachineTrouble | None:
 
 def causes(view: View, now: int) -> list[MachineTrouble]:
     """Out of service, a machine may be switched off and worked on; what is wrong with it stays wrong."""
-    found = [*_declared(view, now), *settings_causes(view)]
+    found = [*_declared(view, now), *settings_causes(view, now)]
     if view["effective_status"] in RESTING:
         return found + [one for one in health_causes(view) if one.cause == "hot"]
     if view["connection"] == "offline":
@@ -153,16 +154,29 @@ def _declared(view: View, now: int) -> list[MachineTrouble]:
     return found
 
 
-def settings_causes(view: View) -> list[MachineTrouble]:
-    """Which board uses its key; what it does not take from us: settings, its time zone."""
+def settings_causes(view: View, now: int) -> list[MachineTrouble]:
+    """Which board uses its key, how long its certificate counts, what it does not take from us: settings, its zone."""
     found = []
     if view["board_other_at"] is not None:
         found.append(MachineTrouble(view["id"], "board", None, view["board_other_at"]))
+    if (certificate := certificate_cause(view, now)) is not None:
+        found.append(certificate)
     if view["config_refused"]:
         found.append(MachineTrouble(view["id"], "refused", view["config_refused"], view["config_applied_at"]))
     if view["zone_wrong"] is not None:
         found.append(MachineTrouble(view["id"], "zone", None, view["zone_wrong"]))
     return found
+
+
+def certificate_cause(view: View, now: int) -> MachineTrouble | None:
+    """The value is when it ends."""
+    ends = view.get("certificate") or {}
+    for level in ("ends", "very_soon", "soon"):
+        since = ends.get(f"{level}_at")
+        if since is not None and since <= now:
+            cause = "certificate_expired" if level == "ends" else f"certificate_{level}"
+            return MachineTrouble(view["id"], cause, ends["ends_at"], since)
+    return None
 
 
 def _of_readings(view: View) -> list[MachineTrouble]:
@@ -202,8 +216,8 @@ def other_at(view: View, now: int) -> int | None:
 
 def moments(view: View) -> tuple[int, ...]:
     """When time may change it, whatever the connection."""
-    backup = view.get("backup") or {}
-    known = (view.get("quarantined_until"), backup.get("late_at"), backup.get("full_at"))
+    backup, certificate = view.get("backup") or {}, view.get("certificate") or {}
+    known = (view.get("quarantined_until"), backup.get("late_at"), backup.get("full_at"), *certificate.values())
     return tuple(at for at in known if at is not None)
 
 

@@ -143,11 +143,16 @@ def remote_facts(settings: AgentSettings) -> dict[str, Any]:
 
 
 def hub_tls_facts(settings: AgentSettings) -> dict[str, Any]:
-    """How it reaches the hub: `plain` (unencrypted beyond this computer), `loopback`, `public` or `pinned`."""
+    """How it reaches the hub: `plain` (unencrypted beyond this computer), `loopback`, `public` or `pinned`; and until
+    when its own certificate counts."""
     if not settings.base_url.startswith("https:"):
         return {"mode": "plain" if settings.is_plain else "loopback"}
     trust = settings.hub_trust
     facts: dict[str, Any] = {"mode": trust.mode, "client_certificate": bool(trust.certificate)}
+    with contextlib.suppress(OSError, ValueError):
+        ends = trust.certificate_ends_at()
+        if ends is not None:
+            facts["client_certificate_until"] = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
     with contextlib.suppress(AuthorityFileError):
         pinned = trust.bundle()
         facts["authorities"] = [] if pinned is None else list(pinned.fingerprints)

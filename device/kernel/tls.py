@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from certs.bundle import AuthorityFileError, Bundle, parse_bundle, read_bundle
+from certs.bundle import AuthorityFileError, Bundle, first_ends_at, parse_bundle, read_bundle
 from device.kernel import state_file
 
 WRITTEN: Final = datetime(2026, 11, 1, tzinfo=timezone.utc).timestamp()
@@ -69,6 +69,10 @@ class HubTrust(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         kept = state_file.read_value(Path(self.adopted), AdoptedAuthority) if self.adopted else None
         # Whoever writes another file means it: what was given instead of the former one is over.
         return own if kept is None or kept.instead_of != own.pem else parse_bundle(kept.pem)
+
+    def certificate_ends_at(self) -> datetime | None:
+        """Of the machine's own certificate; None: it has none. Raises OSError, ValueError."""
+        return first_ends_at(Path(self.certificate).read_text("ascii", "replace")) if self.certificate else None
 
     def context(self, instead: str = "") -> ssl.SSLContext:
         """`instead`: authorities (PEM) in place of the files'. Raises OSError (ssl.SSLError is one): never a context

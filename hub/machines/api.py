@@ -77,11 +77,19 @@ class BackupBrief(msgspec.Struct):
     open_type: str | None
 
 
+class CertificateEnd(msgspec.Struct):
+    """`soon_at`, `very_soon_at`: from when its end is worth a warning."""
+
+    soon_at: Instant
+    very_soon_at: Instant
+    ends_at: Instant
+
+
 @of_record(MachineRow, without=views.HIDDEN)
 class MachineSummary(msgspec.Struct):
     """`commands`: those that its software supports; `config_refused`: how many settings it refused; `lasting`: readings
-    beyond their limits for a while; `zone_wrong`: since when its time zone is; `disk_worn`: percent of the life of its
-    most worn disk, where one tells."""
+    beyond their limits for a while; `zone_wrong`: since when its time zone is; `certificate`: of its own, where it
+    reported one; `disk_worn`: percent of the life of its most worn disk, where one tells."""
 
     status: Status
     special_status: SpecialStatus | None
@@ -97,6 +105,7 @@ class MachineSummary(msgspec.Struct):
     lasting: list[LastingView]
     readings: Readings | None
     commands: list[str]
+    certificate: CertificateEnd | None
     zone_wrong: Instant | None
     model: str | None
     disk_worn: float | None

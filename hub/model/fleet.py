@@ -57,7 +57,7 @@ DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "api_key": (),
     "capabilities": ("commands", "backup"),
     "backup_full_at": ("backup",),
-    "hardware": ("model",),
+    "hardware": ("model", "certificate"),
     "board_report": ("disk_worn",),
     "config_errors": ("config_refused",),
     "config_own": (),

@@ -20,6 +20,7 @@ from hub.model.effective_settings import (
     reported_settings_of,
 )
 from hub.model.trend import Trend
+from protocol.instants import parse
 from protocol.messages import Sample
 
 UNSET_ZONES: Final = frozenset(
@@ -182,6 +183,17 @@ class Machine:
         if zone is None or zone.system_timezone is None or zone.system_timezone == self.wanted_zone:
             return None
         return zone.updated_at
+
+    @property
+    def certificate_ends_at(self) -> datetime | None:
+        """Of its own certificate, as it reported; None: it has none, or does not say."""
+        reported = (self.row.hardware or {}).get("hub_tls")
+        until = reported.get("client_certificate_until") if isinstance(reported, dict) else None
+        try:
+            ends = parse(until) if isinstance(until, str) else None
+        except (ValueError, OverflowError):
+            return None
+        return ends if ends is not None and ends.tzinfo is not None else None
 
     @property
     def returns_to(self) -> str | None:

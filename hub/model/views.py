@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from certs.expiry import SOON, VERY_SOON
 from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
 from db.table_row import TableRow
 from hub.model.backups import (
@@ -114,6 +115,14 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
     }
 
 
+def _certificate(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
+    """When its own certificate ends, and from when that is worth a warning."""
+    ends = machine.certificate_ends_at
+    return None if ends is None else {
+        "soon_at": stamp(ends - SOON), "very_soon_at": stamp(ends - VERY_SOON), "ends_at": stamp(ends),
+    }  # fmt: skip
+
+
 def _columns(record: type[TableRow], hidden: frozenset[str]) -> dict[str, bool]:
     return {f.name: "datetime" in str(f.type) for f in msgspec.structs.fields(record) if f.name not in hidden}
 
@@ -149,6 +158,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "health_reasons": lambda m, _: [reason._asdict() for reason in m.health_reasons],
     "lasting": lambda m, stamp: [{"code": code, "since": stamp(since)} for code, since in counting(m.lasting)],
     "readings": _readings,
+    "certificate": _certificate,
     "zone_wrong": lambda m, stamp: _maybe(stamp, m.zone_wrong_since),
     "commands": lambda m, _: sorted(ARGUMENTS.keys() & set(m.capabilities)),
     "model": lambda m, _: _model(m.row.hardware or {}),

@@ -32,6 +32,7 @@ MACHINE: Final[dict[str, Any]] = {
     "zone_wrong": None,
     "board_other_at": None,
     "disk_worn": None,
+    "certificate": None,
     "readings": None,
     "pending": [],
     "created_at": NOW - 1000000000,
@@ -254,6 +255,37 @@ CASES: Final = [
         None,
         ["offline", "unknown"],
     ),
+    Case(
+        "its certificate ends soon",
+        {"id": 40, "certificate": {"soon_at": NOW - 5, "very_soon_at": NOW + 5, "ends_at": NOW + 10}},
+        ("certificate_soon", NOW + 10, NOW - 5),
+        ["certificate_soon"],
+    ),
+    Case(
+        "its certificate ends very soon",
+        {"id": 41, "certificate": {"soon_at": NOW - 9, "very_soon_at": NOW - 5, "ends_at": NOW + 10}},
+        ("certificate_very_soon", NOW + 10, NOW - 5),
+        ["certificate_very_soon"],
+    ),
+    Case(
+        "its certificate has expired, and it is away for it",
+        {
+            "id": 42,
+            "connection": "offline",
+            "connection_since": NOW - 70000,
+            "certificate": {"soon_at": NOW - 90, "very_soon_at": NOW - 50, "ends_at": NOW},
+        },
+        ("certificate_expired", NOW, NOW),
+        ["offline", "certificate_expired"],
+    ),
+    Case(
+        "its certificate counts for long",
+        {"id": 43, "certificate": {"soon_at": NOW + 1, "very_soon_at": NOW + 5, "ends_at": NOW + 10}},
+        None,
+        [],
+    ),
     Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
-ORDER: Final = [18, 19, 33, 2, 4, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 32, 31, 14, 21, 22, 38, 37, 15, 16]
+ORDER: Final = [
+    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 32, 31, 40, 14, 21, 22, 38, 37, 15, 16,
+]  # fmt: skip

@@ -1,5 +1,5 @@
-"""What may stand in the middle (protocol/, archive/manifest, db/records, hub/model, rules), by a list of what may be
-imported.
+"""What may stand in the middle (protocol/, archive/manifest, certs/expiry, db/records, hub/model, rules), by a list of
+what may be imported.
 
 What is not on the list is not imported: so a library that waits, reads or is random fails without being known here.
 Names are followed through the imports that bind them, however they are renamed.
@@ -42,7 +42,7 @@ WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpo
 
 PURE_LAW = (
     "what decides takes values and `now`: no await, socket, thread, clock, randomness, file or environment in "
-    "protocol/, archive/manifest, db/records, hub/model and rules; they import each other and what "
+    "protocol/, archive/manifest, certs/expiry, db/records, hub/model and rules; they import each other and what "
     "tests/support/pure_laws.py allows"
 )
 
@@ -51,7 +51,8 @@ def is_pure(name: str) -> bool:
     """Whether a module decides or is what is decided about: the wire, records, the model, what is called `rules`."""
     parts = name.split(".")
     in_rules = parts[0] in ("hub", "device") and bool({"rules", "model"} & set(parts[2:]))
-    values = (["hub", "model"], ["archive", "manifest"], ["archive", "acl"], ["archive", "errors"])
+    archive = (["archive", "manifest"], ["archive", "acl"], ["archive", "errors"])
+    values = (["hub", "model"], ["certs", "expiry"], *archive)
     return parts[0] == "protocol" or parts[:2] in values or name in RECORDS or in_rules
 
 
@@ -65,7 +66,7 @@ def purity(house: House) -> Iterator[str]:
 def _outside(module: Module) -> Iterator[tuple[int, str]]:
     for imported in module.imports:
         is_ours = imported.name in OF_THE_DATABASE or (
-            is_pure(imported.name) and imported.name.partition(".")[0] in (module.room, "protocol", "archive")
+            is_pure(imported.name) and imported.name.partition(".")[0] in (module.room, "protocol", "archive", "certs")
         )
         if not is_ours and imported.name not in ALLOWED and imported.name not in ALSO.get(module.name, ()):
             yield imported.line, f"imports {imported.name}"

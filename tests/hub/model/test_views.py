@@ -54,6 +54,23 @@ def test_a_machine_that_does_not_report_its_model_has_none(hardware: dict[str, o
     assert machine_view(machine(hardware=hardware))["model"] is None
 
 
+@pytest.mark.parametrize(
+    "reported",
+    [None, {}, "plain", {"client_certificate_until": 5}, {"client_certificate_until": "soon"},
+     {"client_certificate_until": "2026-12-01T00:00:00"}],
+)  # fmt: skip
+def test_a_machine_that_does_not_say_when_its_certificate_ends_has_none(reported: object) -> None:
+    assert machine_view(machine(hardware={"hub_tls": reported}))["certificate"] is None
+
+
+def test_a_machines_certificate_has_the_moments_of_its_warnings() -> None:
+    reported = {"mode": "pinned", "client_certificate_until": "2026-12-31T08:00:00Z"}
+    assert machine_view(machine(hardware={"hub_tls": reported}))["certificate"] == {
+        "soon_at": "2026-12-01T08:00:00.000Z", "very_soon_at": "2026-12-24T08:00:00.000Z",
+        "ends_at": "2026-12-31T08:00:00.000Z",
+    }  # fmt: skip
+
+
 def test_a_session_a_command_and_an_event_are_shown_with_their_times_as_asked() -> None:
     shown = session_view(session(ports=(5000,)), 2, device_id="orin-7")
     assert (shown["start_time"], shown["ports"], shown["end_time"]) == ("2026-11-23T09:00:00.000Z", [5000], None)

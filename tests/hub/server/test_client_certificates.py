@@ -11,6 +11,8 @@ import pytest
 import websockets
 
 from certs import signing
+from dashboard.trouble import trouble
+from hub.model.views import epoch_ms, machine_view, rfc3339
 from protocol import messages as m
 from protocol.errors import CloseCode
 from tests.device.agent_process import running_agent
@@ -130,7 +132,7 @@ async def test_a_real_agent_shows_its_certificate_and_reports_how_it_comes(tmp_p
     people = _trusting(authority)
     async with hub_here(tmp_path, **_settings(authority)) as hub:
         key = await added(hub, people, "rvm-1")
-        pem = authority.client(key.device_id)
+        pem = authority.client(key.device_id, days=6)
         files = {"hub_ca": str(authority.crt), "client_cert": str(pem), "client_key": str(pem)}
         machine = hub.context.fleet.machines[key.id]
         async with running_agent(tmp_path, hub.url, api_token=key.api_key, rvm_id=key.device_id, **files):
@@ -138,3 +140,12 @@ async def test_a_real_agent_shows_its_certificate_and_reports_how_it_comes(tmp_p
         assert machine.row.hardware is not None
         assert machine.row.hardware["hub_tls"]["mode"] == "pinned"
         assert machine.row.hardware["hub_tls"]["client_certificate"] is True
+        ends = signing.read_certificates(pem.read_bytes())[0].not_valid_after_utc
+        assert machine.certificate_ends_at == ends
+        headers = {"Authorization": f"Bearer {hub.admin.session}"}
+        async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=people, trust_env=False) as admin:
+            (shown,) = (await admin.get("/api/v2/rvms")).json()["data"]
+        assert shown["certificate"]["ends_at"] == rfc3339(ends)
+        found = trouble(machine_view(machine, times="ms"), epoch_ms(hub.context.clock()))
+        assert found is not None
+        assert (found.cause, found.who) == ("certificate_very_soon", "admin")
