@@ -82,11 +82,11 @@ class Assets:
         return self.page_words[page, language]
 
 
-@cache
-def assets() -> Assets:
-    """The first call takes 0.25 s."""
-    bundles = esbuild.bundles(ENTRIES)
-    ours = _as_they_are() if bundles is None else _named(bundles)
+@cache  # Bound: one a base path; a process has one hub, a test's a few
+def assets(base_path: str = "") -> Assets:
+    """The first call takes 0.25 s. `base_path`: as of the hub's settings, for scripts (addresses are without it)."""
+    bundles = esbuild.bundles(ENTRIES, base_path)
+    ours = _as_they_are(base_path) if bundles is None else _named(bundles)
     page_words = {
         (page, language): _words(ours, page, language, bundled=bundles is not None)
         for page in PAGES
@@ -99,10 +99,10 @@ def assets() -> Assets:
 _lock = threading.Lock()
 
 
-def load() -> Assets:
+def load(base_path: str = "") -> Assets:
     """Thread-safe."""
     with _lock:
-        return assets()
+        return assets(base_path)
 
 
 def ready() -> bool:
@@ -119,10 +119,14 @@ def plotly_file() -> Path:
     return Path(package.origin).parent / "package_data" / "plotly.min.js"
 
 
-def _as_they_are() -> dict[str, Asset]:
+def _as_they_are(base_path: str) -> dict[str, Asset]:
     """Also by name; one fingerprint for all, as they import each other."""
     paths = sorted(path for path in STATIC.rglob("*") if path.suffix in (".js", ".css"))
-    files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in paths}
+    written = json.dumps(base_path).encode()
+    files = {
+        path.relative_to(STATIC).as_posix(): path.read_bytes().replace(esbuild.BASE_PATH.encode(), written)
+        for path in paths
+    }
     mark = _mark(b"".join(name.encode() + b"\0" + content for name, content in files.items()))
     every = {name: _packed(f"/static/{mark}/{name}", content) for name, content in files.items()}
     return {**every, **{name: every[path.relative_to(STATIC).as_posix()] for name, path in ENTRIES.items()}}

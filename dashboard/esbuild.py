@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import tempfile
@@ -23,6 +24,10 @@ OPTIONS = (
 )  # fmt: skip
 
 
+BASE_PATH = "BASE_PATH"
+"""In a script: the path below which the hub stands, "" at the root of its site; a bundle has it written out."""
+
+
 class BundleError(Exception):
     pass
 
@@ -36,22 +41,23 @@ class _Meta(msgspec.Struct):
     outputs: dict[str, _Output]
 
 
-def bundles(entries: Mapping[str, Path]) -> dict[str, bytes] | None:
+def bundles(entries: Mapping[str, Path], base_path: str = "") -> dict[str, bytes] | None:
     program = next(PACKAGES.glob("*/bin/esbuild"), None)
     if program is None:
         logger.info("esbuild is not installed: scripts and style sheets are sent as they are")
         return None
     try:
         with tempfile.TemporaryDirectory(prefix="rvm-esbuild-") as folder:
-            return _run(program, entries, Path(folder))
+            return _run(program, entries, base_path, Path(folder))
     except (BundleError, OSError, ValueError) as problem:
         logger.warning("esbuild made no bundles, so scripts and style sheets are sent as they are: %s", problem)
         return None
 
 
-def _run(program: Path, entries: Mapping[str, Path], folder: Path) -> dict[str, bytes]:
+def _run(program: Path, entries: Mapping[str, Path], base_path: str, folder: Path) -> dict[str, bytes]:
     named = [f"{name.rpartition('.')[0]}={path}" for name, path in entries.items()]
-    command = [str(program), *named, *OPTIONS, f"--outdir={folder}", f"--metafile={folder / 'meta.json'}"]
+    command = [str(program), *named, *OPTIONS, f"--define:{BASE_PATH}={json.dumps(base_path)}"]
+    command += [f"--outdir={folder}", f"--metafile={folder / 'meta.json'}"]
     with (folder / "errors").open("w+b") as errors:  # no pipe: nothing that a killed child leaves behind can be awaited
         try:
             code = subprocess.run(  # noqa: S603 - our own files and fixed options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,12 @@ from dashboard.happenings import LIMITS
 from dashboard.reader import Reader
 from dashboard.trouble import freshness, is_connected
 
+ADDRESSES = (
+    "href", "src", "action", "formaction", "data-part", "data-src", "data-plain", "data-badge", "data-hands",
+    "data-lease", "data-palette", "data-session", "data-xterm", "data-xterm-css", "data-fit",
+)  # fmt: skip
+"""Attributes that hold one of the hub's."""
+_ADDRESS = re.compile(rf""" (?:{"|".join(ADDRESSES)})="(?=/(?!/))""")
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -57,3 +64,9 @@ def ready() -> bool:
 def pieces(template: str, reader: Reader, **values: Any) -> Iterator[str]:
     """Piece by piece. A missing value is an error, never a blank."""
     return environment().get_template(template).generate(r=reader, t=reader.t, **values)
+
+
+def below(html: str, base_path: str) -> str:
+    """Templates and their values know the hub's own addresses; browsers reach them below the path. A quote in a
+    value is escaped, so an attribute is where it looks like one."""
+    return _ADDRESS.sub(lambda found: found[0] + base_path, html) if base_path else html

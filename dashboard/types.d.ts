@@ -1,6 +1,9 @@
 // What the scripts hold in their hands, for the type checker alone: nothing of this is sent to a browser.
 // The frames are those of hub/model/views.py with `times="ms"`; the parts of a page are those of dashboard/templates.
 
+/** The path below which the hub stands, "" at the root of its site: written into the scripts as they are made. */
+declare const BASE_PATH: string;
+
 type Language = "en" | "id";
 type Metric = "cpu_usage" | "memory_usage" | "disk_usage" | "gpu_usage" | "temperature";
 /** What came as JSON of no fixed shape: arguments, results and errors of commands. */

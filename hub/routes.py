@@ -285,7 +285,7 @@ def _of_remote_sessions() -> list[tuple[str, WebPage]]:
 
 
 async def static_file(request: Request) -> Response:
-    made = await anyio.to_thread.run_sync(assets.load)
+    made = await anyio.to_thread.run_sync(assets.load, request.app.state.hub.settings.base_path)
     asset = made.by_address.get(request.scope["path"])
     if asset is None:
         return Response("", 404)

@@ -34,7 +34,7 @@ from hub.server import process
 from hub.server.server import SPREAD_S, AcceptingServer, configuration, drain
 from hub.server.tls import HubTls
 from hub.settings import Settings
-from hub.web.http.layers import BodyLimit, PageCompression, SecurityHeaders
+from hub.web.http.layers import BasePath, BodyLimit, PageCompression, SecurityHeaders
 from hub.web.sockets import dashboard_socket
 
 logger = logging.getLogger("myrvm.server")
@@ -204,7 +204,9 @@ def layers(settings: Settings) -> list[Middleware]:
             secure=settings.cookie_secure,
             forms_to="" if names is None else names.source,
             public_url=settings.public_url,
+            base_path=settings.base_path,
         ),
+        Middleware(BasePath, base_path=settings.base_path),
         Middleware(PageCompression),
         Middleware(BodyLimit),
     ]

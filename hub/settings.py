@@ -4,7 +4,7 @@ setting, why it is wrong, and the fix. Opens nothing."""
 from __future__ import annotations
 
 import difflib
-import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,11 +22,13 @@ LAST_BACKUP: Final = "last_backup.json"
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
 """The command lines', not the hub's."""
 
-_HANDED_OUT = frozenset(
-    ("ac", "ad", "biz", "co", "com", "desa", "edu", "go", "gob", "gouv", "gov", "gr", "ltd", "mil", "my", "ne", "net",
-     "nom", "or", "org", "plc", "ponpes", "sch", "web")
+
+_BASE_PATH: Final = re.compile(r"(?=.{2,100}\Z)(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
+OWN_PLACES: Final = frozenset(
+    ("account", "admin", "api", "bulk", "events", "help", "jobs", "labels", "login", "logout", "m", "machines", "map",
+     "preferences", "recordings", "remote", "scan", "signin", "static", "views", "ws")
 )  # fmt: skip
-"""Before a country's two letters where names are handed out one part further down: `co.id`, `com.au`."""
+"""Where the hub's own addresses begin: a base path that began so could not be told from them."""
 
 
 class SettingsError(Exception):
@@ -76,6 +78,8 @@ class Settings:
     bus_url: str = "local"
     public_url: str | None = None
     """As browsers see the hub; without it the Origin is held against the Host header."""
+    base_path: str = ""
+    """`/rvm`: browsers and machines reach the hub below this path of a site; empty: at its root."""
     pages_url: str | None = None
     """`https://pages.example.com`: machines' pages stand below it, each under its own name. Empty: on the hub's own
     address, without an origin."""
@@ -105,6 +109,11 @@ class Settings:
 
     warnings: tuple[str, ...] = ()
     """For the log."""
+
+    @property
+    def public_address(self) -> str | None:
+        """`public_url`, with the path below which the hub stands."""
+        return self.public_url + self.base_path if self.public_url else None
 
     @property
     def tls(self) -> bool:
@@ -204,7 +213,7 @@ def _with_folders(values: dict[str, Any]) -> dict[str, Any]:
     if store.startswith("file://"):
         store = store.removeprefix("file://")
     values["object_store"] = store if "://" in store else str(Path(store).expanduser().absolute())
-    for name in ("public_url", "pages_url"):
+    for name in ("public_url", "pages_url", "base_path"):
         if values.get(name):
             values[name] = values[name].rstrip("/")
     return values
@@ -287,7 +296,7 @@ def _check_stores(s: Settings) -> None:
 
 def _check_proxies(s: Settings) -> None:
     for address in s.behind_proxy:
-        if not _is_network(address):
+        if not addresses.is_network(address):
             raise SettingsError(
                 "--behind-proxy", "'{value}' is not an address or network",
                 "List the proxy's addresses, like 127.0.0.1,10.0.0.0/24", value=address,
@@ -296,6 +305,7 @@ def _check_proxies(s: Settings) -> None:
         raise SettingsError(
             "--public-url", "'{value}' is not an origin", "Use https://NAME or http://NAME:PORT", value=s.public_url
         )
+    _check_base_path(s.base_path)
     if s.pages_url is not None and not _can_hold_names(s.pages_url):
         raise SettingsError(
             "--pages-url", "'{value}' is no address below which names can stand",
@@ -307,6 +317,18 @@ def _check_proxies(s: Settings) -> None:
         _check_sites(s.public_url, urlsplit(s.pages_url).hostname or "")
 
 
+def _check_base_path(path: str) -> None:
+    if path and not _BASE_PATH.fullmatch(path):
+        raise SettingsError(
+            "--base-path", "'{value}' is not a path below which the hub can stand",
+            "Use one like /rvm: letters, digits, '-', '_' and '.', and a slash before each part", value=path,
+        )  # fmt: skip
+    if path[1:].partition("/")[0] in OWN_PLACES:
+        raise SettingsError(
+            "--base-path", "'{value}' begins like an address of the hub's own", "Use another, like /rvm", value=path
+        )
+
+
 def _check_sites(public_url: str | None, pages: str) -> None:
     """A machine's page may set cookies for its site: the hub has to be on another."""
     if public_url is None and pages.rpartition(".")[2] != "localhost":
@@ -315,7 +337,7 @@ def _check_sites(public_url: str | None, pages: str) -> None:
             "Give --public-url as well",
         )  # fmt: skip
     hub = (urlsplit(public_url).hostname or "") if public_url else "localhost"
-    if one_site(hub, pages):
+    if addresses.one_site(hub, pages):
         raise SettingsError(
             "--pages-url", "{pages} belongs to the same site as the hub, {hub}: a machine's page could lock people out",
             "Use a name below another registered domain, or leave it away: pages are sandboxed on the hub's address",
@@ -323,34 +345,10 @@ def _check_sites(public_url: str | None, pages: str) -> None:
         )  # fmt: skip
 
 
-def one_site(one: str, other: str) -> bool:
-    """Whether pages of both hosts may set cookies for each other. Errs to the safe side where a registry hands names
-    out below an unusual part."""
-    if _is_network(one.strip("[]")) or _is_network(other.strip("[]")):
-        return False
-    pairs = list(zip(reversed(_parts(one)), reversed(_parts(other)), strict=False))
-    shared = next((number for number, (mine, its) in enumerate(pairs) if mine != its), len(pairs))
-    top = [mine for mine, _ in pairs[:2]]
-    below_country = len(top) == 2 and len(top[0]) == 2 and top[1] in _HANDED_OUT
-    return shared >= (3 if below_country else 2)
-
-
-def _parts(name: str) -> list[str]:
-    return name.lower().rstrip(".").split(".")
-
-
 def _can_hold_names(url: str) -> bool:
     name = (urlsplit(url).hostname or "") if _is_origin(url) else ""
     letters = all(part.replace("-", "").isalnum() for part in name.split("."))
     return name.isascii() and letters and not name.replace(".", "").isdigit()
-
-
-def _is_network(address: str) -> bool:
-    try:
-        ipaddress.ip_network(address, strict=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_origin(url: str) -> bool:

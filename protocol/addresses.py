@@ -1,4 +1,4 @@
-"""IP addresses as values: one form for each, and which networks hold it.
+"""IP addresses as values: one form for each, and which networks hold it; names that share a site.
 
 An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`, an IPv4 peer of a socket for both families) is the IPv4 address, in
 networks too."""
@@ -55,3 +55,34 @@ def _holds(text: str, address: Address) -> bool:
         if mapped is not None:
             network = ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
     return address in network
+
+
+_HANDED_OUT = frozenset(
+    ("ac", "ad", "biz", "co", "com", "desa", "edu", "go", "gob", "gouv", "gov", "gr", "ltd", "mil", "my", "ne", "net",
+     "nom", "or", "org", "plc", "ponpes", "sch", "web")
+)  # fmt: skip
+"""Before a country's two letters where names are handed out one part further down: `co.id`, `com.au`."""
+
+
+def one_site(one: str, other: str) -> bool:
+    """Whether pages of both hosts may set cookies for each other. Errs to the safe side where a registry hands names
+    out below an unusual part."""
+    if is_network(one.strip("[]")) or is_network(other.strip("[]")):
+        return False
+    pairs = list(zip(reversed(_parts(one)), reversed(_parts(other)), strict=False))
+    shared = next((number for number, (mine, its) in enumerate(pairs) if mine != its), len(pairs))
+    top = [mine for mine, _ in pairs[:2]]
+    below_country = len(top) == 2 and len(top[0]) == 2 and top[1] in _HANDED_OUT
+    return shared >= (3 if below_country else 2)
+
+
+def _parts(name: str) -> list[str]:
+    return name.lower().rstrip(".").split(".")
+
+
+def is_network(address: str) -> bool:
+    try:
+        ipaddress.ip_network(address, strict=False)
+    except ValueError:
+        return False
+    return True

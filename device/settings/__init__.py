@@ -165,7 +165,7 @@ def _check_url(values: Mapping[str, Value]) -> None:
     if parts.username is not None or parts.password is not None:
         raise AgentSettingsError("secret_in_url", key)
     if parts.scheme == "http" and not addresses.names_this_computer(host) and not values["allow_plain_http"]:
-        raise AgentSettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}")
+        raise AgentSettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}{parts.path}")
 
 
 def _check_trust(trust: HubTrust) -> None:

@@ -142,7 +142,8 @@ async def make_link(call: Call) -> Answer:
     await call.announce(life.downloaded(row, call.principal.actor, call.now))
     token = call.context[DownloadLinks].make(row.id, call.principal.id)
     ends = rfc3339(call.now + timedelta(seconds=OPEN_WITHIN_S))
-    return Answer({"url": f"/api/v2/backup-downloads/{token}", "expires_at": ends}, 201)
+    url = f"{call.context.settings.base_path}/api/v2/backup-downloads/{token}"
+    return Answer({"url": url, "expires_at": ends}, 201)
 
 
 async def use_link(call: Call) -> Answer:

@@ -139,11 +139,11 @@ def _holder(error: InUse) -> str:
 
 def base_url(settings: Settings) -> str:
     """How browsers reach the hub, as far as settings show."""
-    if settings.public_url:
-        return settings.public_url
+    if settings.public_address:
+        return settings.public_address
     host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
     shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if settings.tls else 'http'}://{shown}:{settings.port}"
+    return f"{'https' if settings.tls else 'http'}://{shown}:{settings.port}{settings.base_path}"
 
 
 def now() -> datetime:

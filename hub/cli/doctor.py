@@ -206,7 +206,7 @@ def check_public_url(settings: Settings) -> CheckResult:
     """Behind a proxy only the Host header shows how browsers reach the hub."""
     if settings.behind_proxy and not settings.public_url:
         return CheckResult("warn", sentence("doctor.public_url.unset"), sentence("doctor.public_url.fix"))
-    return CheckResult("ok", settings.public_url or "")
+    return CheckResult("ok", settings.public_address or "")
 
 
 def check_plotly() -> CheckResult:

@@ -12,7 +12,8 @@ from hub.cli.output import CliError, Exit, sentence
 
 DATA_FLAGS = ("data_dir", "database_url")
 SERVE_FLAGS = (
-    "host", "port", "public_url", "object_store", "bus_url", "behind_proxy", "tls_cert", "tls_key", "tls_authority",
+    "host", "port", "public_url", "base_path", "object_store", "bus_url", "behind_proxy", "tls_cert", "tls_key",
+    "tls_authority",
     "tls_client_authority", "tls_client_crl", "tls_client_required", "log_format",
     "admin_email", "admin_password_file", "record_input", "recording_retention_days", "samples_retention_days",
     "pages_url", "default_timezone", "live", "device_frames_per_second", "device_frames_burst",
@@ -29,7 +30,8 @@ DEFAULTS = {
     "backup_scratch_gib": "40", "tls_client_required": "yes",
 }  # fmt: skip
 METAVARS = {
-    "host": "ADDRESS", "port": "PORT", "public_url": "URL", "object_store": "STORE", "bus_url": "URL",
+    "host": "ADDRESS", "port": "PORT", "public_url": "URL", "base_path": "PATH", "object_store": "STORE",
+    "bus_url": "URL",
     "log_format": "FORMAT", "behind_proxy": "ADDRESSES", "tls_cert": "FILE", "tls_key": "FILE",
     "tls_authority": "FILE", "tls_client_authority": "FILE", "tls_client_crl": "FILE", "tls_client_required": "YES|NO",
     "admin_email": "EMAIL", "admin_password_file": "FILE", "data_dir": "DIR", "database_url": "URL",

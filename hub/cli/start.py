@@ -90,7 +90,7 @@ def check_address(settings: Settings) -> None:
 def show_start(
     settings: Settings, url: str, link: SignInLink | None, *, open_browser: bool = False, machines: str = ""
 ) -> None:
-    base = settings.public_url or url
+    base = settings.public_address or url + settings.base_path
     lines = [(sentence("start.open"), base + "/")]
     if link is not None:
         until = sentence("start.sign_in_note", until=clock_time(link.expires_at))

@@ -68,7 +68,7 @@ async def open_page(call: Call) -> Answer:
     context[OpenPages].purge(partial(proxy_request.alive, context))
     names = names_of(context.settings)
     if names is None:
-        url = f"{BELOW}{context[OpenPages].capability(page)}/"
+        url = f"{context.settings.base_path}{BELOW}{context[OpenPages].capability(page)}/"
         return Answer(_view(page, "sandbox", url), 201)
     label = context[OpenPages].label(page)
     origin = names.origin(label)

@@ -6,6 +6,8 @@ import test from "node:test";
 import { follows, fresh } from "../../dashboard/static/js/event_list.js";
 import { EventNews, linesAddress, mayMatch } from "../../dashboard/static/js/event_news.js";
 
+Object.assign(globalThis, { BASE_PATH: "" });
+
 /** @returns {any} */
 const line = (id, at = id) => ({ id, at });
 /** @returns {Happened} */

@@ -11,6 +11,8 @@ import { grouped } from "../../dashboard/static/js/groups.js";
 import * as order from "../../dashboard/static/js/order.js";
 import { t, useTexts } from "../../dashboard/static/js/texts.js";
 
+Object.assign(globalThis, { BASE_PATH: "" });
+
 const table = (name) =>
   JSON.parse(readFileSync(new URL(`../dashboard/fixtures/${name}.json`, import.meta.url), "utf-8"));
 const words = (code) =>

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.addresses import is_loopback, is_within, normalise_address
+from protocol.addresses import is_loopback, is_within, normalise_address, one_site
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,21 @@ def test_not_held(address: str) -> None:
 def test_all_of_ipv6_holds_no_ipv4() -> None:
     assert not is_within("::ffff:10.0.0.1", ["::/0"])
     assert is_within("::ffff:10.0.0.1", ["0.0.0.0/0"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("hub.example.com", "pages.example.com", True), ("example.com", "pages.example.com", True),
+        ("HUB.Example.com.", "pages.example.COM", True), ("a.site.lan", "pages.site.lan", True),
+        ("hub.example.co.id", "pages.example.co.id", True), ("hub.example.id", "pages.example.id", True),
+        ("hub.example.com", "pages.example.net", False), ("hub.example.com", "pages.other.com", False),
+        ("hub.one.co.id", "pages.two.co.id", False), ("hub.one.com.au", "pages.two.com.au", False),
+        ("localhost", "pages.localhost", False), ("hub.local", "pages.local", False),
+        ("127.0.0.1", "pages.example.com", False), ("10.0.0.1", "10.0.0.1", False), ("[::1]", "pages.x.y", False),
+        ("hub.internal", "pages.hub.internal", True),
+    ],
+)  # fmt: skip
+def test_what_is_one_site(one: str, other: str, same: bool) -> None:
+    assert one_site(one, other) is same
+    assert one_site(other, one) is same

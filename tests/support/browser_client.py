@@ -11,6 +11,7 @@ from typing import Any
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from hub.web.auth.identify import session_cookie_name
 from tests.support.hub_people import Person
 from tests.support.hub_process import Hub
 
@@ -96,5 +97,4 @@ def origin(hub: Hub) -> websockets.Origin:
 
 
 def cookie(hub: Hub, person: Person) -> dict[str, str]:
-    name = "__Host-rvm_session" if hub.settings.cookie_secure else "rvm_session"
-    return {"Cookie": f"{name}={person.session}"}
+    return {"Cookie": f"{session_cookie_name(hub.settings)}={person.session}"}

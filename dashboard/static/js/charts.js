@@ -82,7 +82,7 @@ export class Charts {
 
   async load() {
     try {
-      const answer = await fetch(`/machines/${this.id}/charts.json?theme=${this.theme}`, {
+      const answer = await fetch(`${BASE_PATH}/machines/${this.id}/charts.json?theme=${this.theme}`, {
         credentials: "same-origin",
       });
       if (!answer.ok) throw new Error(String(answer.status));

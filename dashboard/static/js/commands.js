@@ -52,5 +52,5 @@ export function askStatus(id, body) {
   const given = Object.fromEntries(
     Object.entries(body).filter(([, value]) => value !== "" && value !== null && value !== undefined),
   );
-  return patch(`/api/v2/rvms/${id}/status`, given);
+  return patch(`${BASE_PATH}/api/v2/rvms/${id}/status`, given);
 }

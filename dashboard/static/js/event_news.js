@@ -21,7 +21,7 @@ export function linesAddress(asked, rvm, more = {}) {
   const query = new URLSearchParams(
     /** @type {Record<string, string>} */ ({ ...asked, ...(rvm === undefined ? {} : { rvm }), ...more }),
   );
-  return `/events/lines?${query}`;
+  return `${BASE_PATH}/events/lines?${query}`;
 }
 
 export class EventNews {

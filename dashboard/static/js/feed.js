@@ -29,7 +29,8 @@ export class Feed {
     this.paused = false;
     this.hidden = false;
     this.leases = false;
-    const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/dashboard`;
+    const url =
+      world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${BASE_PATH}/ws/dashboard`;
     this.socket = new Socket(
       url,
       {

@@ -38,7 +38,7 @@ export class FilesPanel {
 
   /** @param {string} what @param {string} [query] */
   address(what, query = "") {
-    return `/api/v2/rvms/${this.machine}/remote-access/files/${what}${query}`;
+    return `${BASE_PATH}/api/v2/rvms/${this.machine}/remote-access/files/${what}${query}`;
   }
 
   /** @param {string} path */

@@ -53,7 +53,7 @@ async function cancel(event, job) {
   const button = find(".confirm button", job);
   if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
   setAttribute(button, "aria-busy", "true");
-  const answer = await sendCommand(`/api/v2/commands/${job.dataset.job}/cancel`, {});
+  const answer = await sendCommand(`${BASE_PATH}/api/v2/commands/${job.dataset.job}/cancel`, {});
   button.removeAttribute("aria-busy");
   const fault = find("[data-job-fault]", job);
   setText(fault, answer.ok ? "" : answer.message || t("fault.unknown"));

@@ -20,9 +20,9 @@ export function keyboard(actions) {
   /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const every = {
     "?": () => find("#shortcuts")?.showModal(),
-    "g m": () => location.assign("/"),
-    "g j": () => location.assign("/jobs"),
-    "g e": () => location.assign("/events"),
+    "g m": () => location.assign(`${BASE_PATH}/`),
+    "g j": () => location.assign(`${BASE_PATH}/jobs`),
+    "g e": () => location.assign(`${BASE_PATH}/events`),
     "[": () => palette("-1"),
     "]": () => palette("1"),
     ...actions,

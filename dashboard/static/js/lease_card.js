@@ -68,7 +68,7 @@ export class LeaseCard {
     const given = { session_id: Number(form.elements.session_id.value) };
     if (form.elements.duration) given.duration = Number(form.elements.duration.value);
     if (form.elements.reason?.value) given.reason = form.elements.reason.value;
-    const answer = await sendCommand(`/api/v2/rvms/${this.id}/remote-access/${form.dataset.ask}`, given);
+    const answer = await sendCommand(`${BASE_PATH}/api/v2/rvms/${this.id}/remote-access/${form.dataset.ask}`, given);
     button.removeAttribute("aria-busy");
     const fault = find("#lease-fault");
     setText(find("span", fault), answer.ok ? "" : answer.message || t("fault.unknown"));

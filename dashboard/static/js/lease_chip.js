@@ -16,7 +16,7 @@ export function drawChip(machines, person, now) {
   const chip = find("#lease-chip");
   show(chip, own !== null);
   if (!own) return;
-  setAttribute(chip, "href", `/machines/${own.m.id}/remote`);
+  setAttribute(chip, "href", `${BASE_PATH}/machines/${own.m.id}/remote`);
   setText(find("bdi", chip), own.m.name);
   fill(chip, own.lease, now);
 }

@@ -44,7 +44,8 @@ export class LinkState {
     if (state === "live") {
       if (was === "lost" && !this.bar.hidden && !this.action) this.back();
       this.lostAt = null;
-    } else if (state === "refused") this.tell(t("session_over"), t("sign_in"), () => location.assign("/login"));
+    } else if (state === "refused")
+      this.tell(t("session_over"), t("sign_in"), () => location.assign(`${BASE_PATH}/login`));
     else {
       this.lostAt ??= this.feed.clock.now();
       this.timer = setTimeout(() => this.lost(), BAR_AFTER_MS);

@@ -95,7 +95,7 @@ export class MachineActions {
     if (!this.keys.has(name)) this.keys.set(name, newKey());
     setAttribute(button, "aria-busy", "true");
     const answer = await sendCommand(
-      `/api/v2/rvms/${this.id}/commands`,
+      `${BASE_PATH}/api/v2/rvms/${this.id}/commands`,
       wanted(name, /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(/** @type {any} */ (form))))),
       this.keys.get(name),
     );

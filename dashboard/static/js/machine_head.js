@@ -56,7 +56,7 @@ export class MachineHead {
     const tags = find("#tags");
     if (tags.textContent !== m.tags.join(""))
       tags.replaceChildren(
-        ...m.tags.map((tag) => make("a", { class: "tag", href: `/?tag=${encodeURIComponent(tag)}` }, tag)),
+        ...m.tags.map((tag) => make("a", { class: "tag", href: `${BASE_PATH}/?tag=${encodeURIComponent(tag)}` }, tag)),
       );
     show(find("#busy"), m.busy === true && heard(m));
     if (m.agent_version) fact("agent", m.agent_version);

@@ -18,7 +18,7 @@ export function machineFeed(wanted, id, parts, draw) {
   const feed = new Feed(wanted, {
     /** @param {number[]} ids @param {number[]} removed */
     changed(ids, removed) {
-      if (removed.includes(id)) return location.assign("/");
+      if (removed.includes(id)) return location.assign(`${BASE_PATH}/`);
       countJobs(feed);
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
       return undefined;

@@ -37,13 +37,13 @@ export function queryFrom(search) {
 }
 
 /** The address of the page with some members changed; what is default is left out. @param {Query} query @param {Partial<Query>} [changes] */
-export function address(query, changes = {}) {
+export function address(query, changes = {}, page = "") {
   const wanted = { ...query, ...changes };
   const params = new URLSearchParams();
   if (wanted.text) params.set("q", wanted.text);
   for (const name of FILTERS) if (wanted[name]) params.set(name, wanted[name]);
   if (wanted.sort !== "machine" || wanted.descending) params.set("sort", (wanted.descending ? "-" : "") + wanted.sort);
-  return String(params) ? `/?${params}` : "/";
+  return `${BASE_PATH}/${page}${String(params) && `?${params}`}`;
 }
 
 /** What a click on a column head leads to. @param {Query} query @param {string} column */

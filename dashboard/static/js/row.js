@@ -25,7 +25,7 @@ export class Row {
   /** @param {Machine} m @param {number} now */
   patch(m, now) {
     setText(this.link.firstElementChild, m.name);
-    setAttribute(this.link, "href", `/machines/${m.id}`);
+    setAttribute(this.link, "href", `${BASE_PATH}/machines/${m.id}`);
     setAttribute(find(".x input", this.node), "aria-label", t("bulk.select", { name: m.name }));
     setText(this.site, m.location_description ?? "");
     this.patchStatus(m);

@@ -18,7 +18,8 @@ export class Socket {
     this.open = world.open ?? ((address) => /** @type {Line} */ (/** @type {unknown} */ (new WebSocket(address))));
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     this.cancel = world.cancel ?? ((timer) => clearTimeout(timer));
-    this.signedIn = world.signedIn ?? (() => fetch("/api/v2/auth/me").then((answer) => answer.status !== 401));
+    this.signedIn =
+      world.signedIn ?? (() => fetch(`${BASE_PATH}/api/v2/auth/me`).then((answer) => answer.status !== 401));
     this.state = "connecting";
     this.backoff = new Backoff(world);
     /** @type {Timer | undefined} */

@@ -35,7 +35,8 @@ export class TerminalView {
     /** A paste is under way. */
     this.pasting = false;
     this.silent = false;
-    const url = world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/terminal`;
+    const url =
+      world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${BASE_PATH}/ws/terminal`;
     this.link = new TerminalLink(
       url,
       session,

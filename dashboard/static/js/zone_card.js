@@ -21,8 +21,8 @@ async function submit(event, id) {
   setAttribute(button, "aria-busy", "true");
   const answer =
     request === "sync"
-      ? await sendCommand("/api/v2/timezone/sync/manual", { device_id: id })
-      : await patch(`/api/v2/rvms/${id}/config/pinned_timezone`, {
+      ? await sendCommand(`${BASE_PATH}/api/v2/timezone/sync/manual`, { device_id: id })
+      : await patch(`${BASE_PATH}/api/v2/rvms/${id}/config/pinned_timezone`, {
           value: request === "pin" ? form.elements.zone.value : null,
         });
   button.removeAttribute("aria-busy");

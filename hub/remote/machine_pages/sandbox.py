@@ -114,8 +114,14 @@ def _own_headers(connection: HTTPConnection) -> headers.Headers:
     return headers.of_sandbox(headers.bases("https" if secure else "http", hosts, f"{_prefix(connection)}/"))
 
 
-def _prefix(connection: HTTPConnection) -> str:
+def _place(connection: HTTPConnection) -> str:
     return f"{BELOW}{connection.path_params['capability']}"
+
+
+def _prefix(connection: HTTPConnection) -> str:
+    """As the browser has it."""
+    base_path: str = connection.app.state.hub.settings.base_path
+    return base_path + _place(connection)
 
 
 def _request_for(context: HubContext, connection: HTTPConnection, page: OpenPage) -> ProxyRequest:
@@ -123,7 +129,7 @@ def _request_for(context: HubContext, connection: HTTPConnection, page: OpenPage
     return ProxyRequest(
         connect=proxy_request.connect(context, page),
         port=page.port,
-        target=target_of(connection.scope, _prefix(connection)),
+        target=target_of(connection.scope, _place(connection)),
         prefix=_prefix(connection),
         ours=_own_headers(connection),
         jar=shared.jar(page.port),

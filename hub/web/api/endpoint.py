@@ -34,6 +34,7 @@ from hub.web.auth.limits import ReadBudget
 from hub.web.auth.passwords import TooBusy
 from hub.web.auth.state import AuthState
 from hub.web.http import request_body
+from hub.web.http.layers import outward
 from hub.web.http.problems import Problem, Text, language_of, not_found, one_wrong, respond, texts_in, translator
 from hub.web.http.validation import validate
 from texts.languages import DEFAULT
@@ -79,7 +80,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        answer = await self.answer(request)
+        answer = outward(await self.answer(request), request.app.state.hub.settings.base_path)
         await answer(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
@@ -89,7 +90,7 @@ class Endpoint:
         operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             wrong = Problem("method-not-allowed", Text("method", {"allow": self.allow}), headers={"Allow": self.allow})
-            return seal(respond(wrong, translator(language_of(request, None))))
+            return seal(respond(wrong, translator(language_of(request, None)), context.settings.base_path))
         answered = seal(await _run(context, request, operation))
         if context[AuthState].uses:
             answered.background = BackgroundTask(identify.write_uses, context)
@@ -99,7 +100,8 @@ class Endpoint:
 class Nowhere:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        answer = seal(respond(not_found(), translator(language_of(request, None))))
+        base_path = request.app.state.hub.settings.base_path
+        answer = seal(respond(not_found(), translator(language_of(request, None)), base_path))
         await (without_body(answer) if request.method == "HEAD" else answer)(scope, receive, send)
 
 
@@ -117,7 +119,8 @@ async def _run(context: HubContext, request: Request, operation: Operation) -> R
         answer = await operation.handler(call)
         return _enveloped(context, answer, call.language)
     except Exception as error:  # noqa: BLE001 - one of the three named boundaries (architecture.md, Concurrency)
-        return respond(_problem(error, operation), translator(language_of(request, principal)))
+        translate = translator(language_of(request, principal))
+        return respond(_problem(error, operation), translate, context.settings.base_path)
 
 
 async def _prepare(context: HubContext, request: Request, operation: Operation, principal: Principal | None) -> Call:

@@ -57,19 +57,21 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
-    @cache  # Bound: one document
-    def encoded() -> bytes:
-        return msgspec.json.encode(document(described))
+    @cache  # Bound: one document of each hub in this process
+    def encoded(base_path: str) -> bytes:
+        return msgspec.json.encode(document(described, base_path))
 
-    async def show_document(_call: Call) -> Answer:
-        return Answer(Response(await to_thread.run_sync(encoded), media_type="application/json"))
+    async def show_document(call: Call) -> Answer:
+        encoded_here = await to_thread.run_sync(encoded, call.context.settings.base_path)
+        return Answer(Response(encoded_here, media_type="application/json"))
 
-    @cache  # Bound: one a language
-    def page(language: str) -> str:
-        return docs_page(described, language)
+    @cache  # Bound: one a language of each hub in this process
+    def page(language: str, base_path: str) -> str:
+        return docs_page(described, language, base_path)
 
     async def show_page(call: Call) -> Answer:
-        return Answer(HTMLResponse(await to_thread.run_sync(page, language_of(call.request, call.caller))))
+        language = language_of(call.request, call.caller)
+        return Answer(HTMLResponse(await to_thread.run_sync(page, language, call.context.settings.base_path)))
 
     return (
         Operation(
@@ -83,7 +85,7 @@ def operations(described: Sequence[Operation]) -> tuple[Operation, ...]:
     )  # fmt: skip
 
 
-def document(described: Sequence[Operation]) -> dict[str, Any]:
+def document(described: Sequence[Operation], base_path: str = "") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     types = _types(described)
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
@@ -109,7 +111,7 @@ def document(described: Sequence[Operation]) -> dict[str, Any]:
             "description": "Times are RFC 3339 in UTC. `{id}` is a machine's integer id or its device_id. Messages "
             "come in the language of Accept-Language (en, id).",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base_path or "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(o.tag for o in described)],
         **found,
     }
@@ -256,8 +258,8 @@ _PAGES = jinja2.Environment(
 )  # fmt: skip
 
 
-def docs_page(described: Sequence[Operation], language: str) -> str:
-    api = document(described)
+def docs_page(described: Sequence[Operation], language: str, base_path: str = "") -> str:
+    api = document(described, base_path)
     translate = translator(language)
     sections = [
         {
@@ -273,7 +275,7 @@ def docs_page(described: Sequence[Operation], language: str) -> str:
     schemas = {name: _pretty(schema) for name, schema in sorted(api["components"]["schemas"].items())}
     return _PAGES.get_template("docs.html").render(
         language=language, version=api["info"]["version"], about=api["info"]["description"],
-        sections=sections, problems=problems, schemas=schemas, words=_words(language),
+        sections=sections, problems=problems, schemas=schemas, words=_words(language), base_path=base_path,
     )  # fmt: skip
 
 

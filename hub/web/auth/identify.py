@@ -116,21 +116,31 @@ def address_of(context: HubContext, connection: HTTPConnection) -> str:
 
 
 def session_cookie_name(settings: Settings) -> str:
-    """`__Host-` binds it to this host and to TLS."""
-    return "__Host-rvm_session" if settings.cookie_secure else "rvm_session"
+    """`__Host-` binds it to this host, all of it, and to TLS; below a path of a site, `__Secure-` to TLS alone."""
+    if not settings.cookie_secure:
+        return "rvm_session"
+    return "__Secure-rvm_session" if settings.base_path else "__Host-rvm_session"
+
+
+def cookie_path(settings: Settings) -> str:
+    return settings.base_path or "/"
 
 
 def set_session_cookie(response: Response, settings: Settings, session_text: str) -> None:
     """Lax: a link in a message must open the page signed in; csrf guards changes."""
     response.set_cookie(
-        session_cookie_name(settings), session_text, max_age=int(ABSOLUTE_S), path="/", secure=settings.cookie_secure,
-        httponly=True, samesite="lax",
+        session_cookie_name(settings), session_text, max_age=int(ABSOLUTE_S), path=cookie_path(settings),
+        secure=settings.cookie_secure, httponly=True, samesite="lax",
     )  # fmt: skip
 
 
 def clear_session_cookie(response: Response, settings: Settings) -> None:
     response.delete_cookie(
-        session_cookie_name(settings), path="/", secure=settings.cookie_secure, httponly=True, samesite="lax"
+        session_cookie_name(settings),
+        path=cookie_path(settings),
+        secure=settings.cookie_secure,
+        httponly=True,
+        samesite="lax",
     )
 
 

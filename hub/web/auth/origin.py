@@ -62,7 +62,7 @@ def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
     if origin is None or reached is None or origin[1] != reached[1] or same_origin(connection, settings):
         return None
     if settings.public_url:
-        return Text("csrf_elsewhere", {"url": settings.public_url})
+        return Text("csrf_elsewhere", {"url": settings.public_address})
     return Text("csrf_host", {"origin": origins[0], "host": hosts[0]})
 
 

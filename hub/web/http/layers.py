@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -96,12 +96,15 @@ HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
 
 class SecurityHeaders:
     """`secure`: HTTPS only. `forms_to`: where our forms may lead. `public_url`: as browsers call us, unless a proxy
-    says."""
+    says. `base_path`: below which they do."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool, forms_to: str = "", public_url: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, secure: bool, forms_to: str = "", public_url: str | None = None, base_path: str = ""
+    ) -> None:
         self.app = app
         self._headers = (*_ALWAYS, _HSTS) if secure else _ALWAYS
         self._forms_to = forms_to
+        self._base_path = base_path
         self._known = [urlsplit(public_url).netloc] if public_url else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,18 +124,18 @@ class SecurityHeaders:
 
     def _policy(self, scope: Scope) -> bytes:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        return policy(tuple(dict.fromkeys([*hosts, *self._known])), self._forms_to)
+        return policy(tuple(dict.fromkeys([*hosts, *self._known])), self._forms_to, self._base_path)
 
 
 @lru_cache(maxsize=64)
-def policy(hosts: tuple[str, ...], forms_to: str = "") -> bytes:
+def policy(hosts: tuple[str, ...], forms_to: str = "", base_path: str = "") -> bytes:
     """It cannot name an IPv6 address: then it is everything of ours."""
     named = hosts if all(map(HOST.match, hosts)) else ()
 
     def below(*paths: str) -> str:
-        return " ".join(f"{host}{path}" for host in named for path in paths) or "'self'"
+        return " ".join(f"{host}{base_path}{path}" for host in named for path in paths) or "'self'"
 
-    sockets = " ".join(f"{scheme}://{host}/ws/" for host in named for scheme in ("ws", "wss"))
+    sockets = " ".join(f"{scheme}://{host}{base_path}/ws/" for host in named for scheme in ("ws", "wss"))
     return "; ".join(
         (
             "default-src 'none'",
@@ -148,3 +151,41 @@ def policy(hosts: tuple[str, ...], forms_to: str = "") -> bytes:
             " ".join(filter(None, ("form-action 'self'", forms_to))),
         )
     ).encode()
+
+
+class BasePath:
+    """Below a path of a site, what comes loses the path here; the hub's routes know their own addresses alone. A proxy
+    may pass the path on, or take it away itself."""
+
+    def __init__(self, app: ASGIApp, *, base_path: str) -> None:
+        self._app = app
+        self._base_path = base_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        base_path = self._base_path
+        if base_path and scope["type"] in ("http", "websocket"):
+            path: str = scope["path"]
+            if path == base_path and scope["type"] == "http":
+                query = scope["query_string"].decode("latin-1")
+                await RedirectResponse(f"{base_path}/?{query}".removesuffix("?"), 308)(scope, receive, send)
+                return
+            if path.startswith(f"{base_path}/"):
+                scope = {**scope, "path": path.removeprefix(base_path)}
+                if scope.get("raw_path"):
+                    scope["raw_path"] = scope["raw_path"].removeprefix(base_path.encode())
+        await self._app(scope, receive, send)
+
+
+_LEADING: Final = (("location", ""), ("link", "<"))
+"""Headers that hold an address, and what stands before it."""
+
+
+def outward(response: Response, base_path: str) -> Response:
+    """Addresses in its headers, as browsers have them. Twice is once: no address of the hub's begins with the path
+    (`hub.settings.OWN_PLACES`)."""
+    if base_path:
+        for name, mark in _LEADING:
+            held = response.headers.get(name, "")
+            if held.startswith(f"{mark}/") and not held.startswith((f"{mark}//", f"{mark}{base_path}/")):
+                response.headers[name] = f"{mark}{base_path}{held.removeprefix(mark)}"
+    return response

@@ -73,11 +73,11 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
     code: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def respond(problem: Problem, translate: Translate) -> Response:
+def respond(problem: Problem, translate: Translate, base_path: str = "") -> Response:
     detail = translate(problem.detail)
     document = ProblemDocument(
-        success=False, message=detail, type=TYPES_AT + problem.kind, title=translate(Text(f"title.{problem.kind}")),
-        status=problem.status, detail=detail,
+        success=False, message=detail, type=base_path + TYPES_AT + problem.kind,
+        title=translate(Text(f"title.{problem.kind}")), status=problem.status, detail=detail,
     )  # fmt: skip
     if problem.errors:
         document.errors = {field: [translate(why) for why in whys] for field, whys in problem.errors.items()}

@@ -37,6 +37,7 @@ from hub.web.auth.limits import OF_PAGE, ReadBudget
 from hub.web.auth.origin import is_under_foreign_name, same_origin
 from hub.web.auth.passwords import TooBusy
 from hub.web.http import request_body
+from hub.web.http.layers import outward
 from hub.web.http.problems import Problem, Text, language_of, not_found, translator
 from hub.web.shell.fleet_digest import OwnSession, attention, in_slices, own_session
 from texts.languages import LANGUAGES
@@ -117,7 +118,7 @@ class Visit:
             alarms=0 if digest is None else digest.alarms,
             alarms_until=None if digest is None else digest.until, open_jobs=self._open_jobs(),
             lease=None if self.principal is None else own_session(self.context, self.principal, self.reader),
-            assets=assets.load(), nav=shown,
+            assets=assets.load(self.context.settings.base_path), nav=shown,
         )  # fmt: skip
 
     def _open_jobs(self) -> int:
@@ -137,7 +138,8 @@ class Rendering(HTMLResponse):
         async with nullcontext() if visit.principal is None else visit.context[ReadBudget].turn(visit.principal.actor):
             frame = await visit.frame()
             written = pages.pieces(self._template, visit.reader, frame=frame, **self._values)
-            self.body = "".join([piece async for piece in in_slices(written)]).encode()
+            page = "".join([piece async for piece in in_slices(written)])
+            self.body = pages.below(page, visit.context.settings.base_path).encode()
         self.headers["Content-Length"] = str(len(self.body))
 
 
@@ -170,13 +172,14 @@ class WebPage:
         response = await self.answer(request)
         if request.method == "HEAD":
             response.body = b""
+        outward(response, request.app.state.hub.settings.base_path)
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
         """The request boundary: every exception becomes a page, the unforeseen also a log line."""
         context: HubContext = request.app.state.hub
         visit = Visit(context, request, reader_for(context, request, None), None, {})
-        await _load()
+        await _load(context.settings)
         try:
             visit = await self._visit(visit)
             response = await self.handlers[request.method](visit)
@@ -191,7 +194,7 @@ class WebPage:
     async def _visit(self, visit: Visit) -> Visit:
         context, request = visit.context, visit.request
         if is_under_foreign_name(request, context.settings):
-            raise Problem("forbidden", Text("misdirected", {"url": context.settings.public_url}))
+            raise Problem("forbidden", Text("misdirected", {"url": context.settings.public_address}))
         if request.method not in self.handlers:
             raise Problem("method-not-allowed", Text("method", {"allow": ", ".join(self.handlers)}))
         visit.principal = await identify.identify(context, request)
@@ -213,10 +216,10 @@ class WebPage:
         return visit
 
 
-async def _load() -> None:
+async def _load(settings: Settings) -> None:
     """The first page waits for files and templates, nothing else does."""
     if not assets.ready():
-        await anyio.to_thread.run_sync(assets.load)
+        await anyio.to_thread.run_sync(assets.load, settings.base_path)
     if not pages.ready():
         await anyio.to_thread.run_sync(pages.load)
 
@@ -253,10 +256,11 @@ def local(address: str | None) -> str:
 
 def base_url(visit: Visit) -> str:
     settings = visit.context.settings
-    if settings.public_url:
-        return settings.public_url
+    if settings.public_address:
+        return settings.public_address
     scheme = "https" if settings.cookie_secure else "http"
-    return f"{scheme}://{visit.request.headers.get('host', f'{settings.host}:{settings.port}')}"
+    host = visit.request.headers.get("host", f"{settings.host}:{settings.port}")
+    return f"{scheme}://{host}{settings.base_path}"
 
 
 def go(address: str) -> RedirectResponse:
@@ -290,7 +294,7 @@ def error_page(visit: Visit, error: Exception) -> Response:
 
 async def refusal_page(call: Call, refused: Problem, missing: str = "404") -> Response:
     """Of an operation of the API, for a person; `missing`: the words where there is nothing."""
-    await _load()
+    await _load(call.context.settings)
     principal = await identify.identify(call.context, call.request)
     principal = principal if principal is not None and principal.is_signed_in else None
     visit = Visit(call.context, call.request, reader_for(call.context, call.request, principal), principal, {})
@@ -352,8 +356,9 @@ def remember(response: Response, settings: Settings, *, language: str | None, th
     for name, value, known in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
         if value in known:
             response.set_cookie(
-                name, str(value), max_age=KEPT_S, path="/", secure=settings.cookie_secure, httponly=True, samesite="lax"
-            )
+                name, str(value), max_age=KEPT_S, path=identify.cookie_path(settings), secure=settings.cookie_secure,
+                httponly=True, samesite="lax",
+            )  # fmt: skip
 
 
 class Part(NamedTuple):
@@ -372,7 +377,7 @@ def drawn(parts: Mapping[str, Part]) -> Show:
                 values = await parts[name].values(visit)
                 written = pages.pieces(parts[name].template, visit.reader, frame=SimpleNamespace(csrf=""), **values)
                 pieces += [piece async for piece in in_slices(written)]
-        body = "".join(pieces).encode()
+        body = pages.below("".join(pieces), visit.context.settings.base_path).encode()
         headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'}
         if visit.request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)

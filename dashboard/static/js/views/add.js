@@ -21,7 +21,7 @@ const feed = new Feed(id ? { machine: id, rate: 1 } : null, {
     if (m) draw(m);
     // Somebody else, or the command line, added a machine: this page becomes the list. What this page itself adds comes
     // with the answer, which a reload would cut off, and with it the key.
-    else if (!id && !sending && feed.fleet.machines.size && location.pathname === "/") location.reload();
+    else if (!id && !sending && feed.fleet.machines.size && location.pathname === `${BASE_PATH}/`) location.reload();
   },
   link: (state) => link.set(state),
   version: (name) => link.version(name),

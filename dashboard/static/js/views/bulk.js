@@ -105,7 +105,7 @@ async function send(event) {
     machines().filter((m) => !can(action.name, m)),
   ];
   const answer = await sendCommand(
-    "/api/v2/commands",
+    `${BASE_PATH}/api/v2/commands`,
     { name: action.name, args: action.args, rvms: able.map((m) => m.id), ...(reason ? { reason } : {}) },
     key,
   );
@@ -125,7 +125,7 @@ function tell({ group_id: group, total, results }) {
   const undo = find("form", result);
   show(undo, action.name === "set_status" && refused.length < total);
   undo.elements.group.value = group;
-  setAttribute(find("a", result), "href", `/jobs?${new URLSearchParams({ group })}`);
+  setAttribute(find("a", result), "href", `${BASE_PATH}/jobs?${new URLSearchParams({ group })}`);
   setText(
     find("[data-refused]", result),
     refused.length ? t("bulk.refused", { n: number(refused.length, language) }) : "",

@@ -13,7 +13,7 @@ const id = Number(document.body.dataset.id);
 const feed = new Feed(null, {
   /** @param {number[]} _ids @param {number[]} removed */
   changed(_ids, removed) {
-    if (removed.includes(id)) return location.assign("/");
+    if (removed.includes(id)) return location.assign(`${BASE_PATH}/`);
     countJobs(feed);
     return undefined;
   },

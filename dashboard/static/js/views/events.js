@@ -27,7 +27,7 @@ const follows = node.dataset.live === "1";
 const feed = new Feed(null, {
   /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
   changed(ids, removed, whole) {
-    if (id && removed.includes(id)) return location.assign("/");
+    if (id && removed.includes(id)) return location.assign(`${BASE_PATH}/`);
     countJobs(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     // A new picture after a gap: events may have been missed.

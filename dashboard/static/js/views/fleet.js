@@ -131,7 +131,7 @@ function remember() {
 /** Counters and tags lead to what they count, and from there back. */
 function links() {
   for (const view of all("#views a")) {
-    if (view.dataset.save !== undefined) setAttribute(view, "href", address(query).replace("/", "/views"));
+    if (view.dataset.save !== undefined) setAttribute(view, "href", address(query, {}, "views"));
     else if (view.getAttribute("href") === address(query)) setAttribute(view, "aria-current", "true");
     else view.removeAttribute("aria-current");
   }
@@ -179,7 +179,7 @@ document.addEventListener("click", (event) => {
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
   event.preventDefault();
   if (to.closest("#none")) tools.elements.q.value = "";
-  go(to.getAttribute("href") ?? "/");
+  go(to.getAttribute("href") ?? `${BASE_PATH}/`);
 });
 tools.addEventListener("submit", (event) => event.preventDefault());
 tools.elements.q.addEventListener("input", () =>

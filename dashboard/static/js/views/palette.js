@@ -11,7 +11,9 @@ const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 /** @returns {Promise<Part | null>} */
 async function bring() {
-  const answer = await fetch(`/machines/palette?rvm=${body.dataset.id ?? ""}`, { credentials: "same-origin" });
+  const answer = await fetch(`${BASE_PATH}/machines/palette?rvm=${body.dataset.id ?? ""}`, {
+    credentials: "same-origin",
+  });
   if (!answer.ok || answer.redirected) return null;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   return find("#palette", fresh);
@@ -74,8 +76,10 @@ async function step(way) {
   const ids = all("[data-machine]", dialog ?? document).map(({ dataset }) => dataset.machine);
   const here = body.dataset.id ?? "";
   const next = ids[ids.indexOf(here) + way];
-  const tab = location.pathname.match(/^\/machines\/[^/]+(\/(?:remote|backups|events|settings))?/)?.[1] ?? "";
-  if (next && ids.includes(here)) location.assign(`/machines/${next}${tab}`);
+  const tab =
+    location.pathname.slice(BASE_PATH.length).match(/^\/machines\/[^/]+(\/(?:remote|backups|events|settings))?/)?.[1] ??
+    "";
+  if (next && ids.includes(here)) location.assign(`${BASE_PATH}/machines/${next}${tab}`);
 }
 
 /** @param {string} wanted */

@@ -16,7 +16,7 @@ const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence)
 const feed = new Feed(null, {
   /** @param {number[]} ids @param {number[]} removed */
   changed(ids, removed) {
-    if (removed.includes(id)) return location.assign("/");
+    if (removed.includes(id)) return location.assign(`${BASE_PATH}/`);
     countJobs(feed);
     if (ids.includes(id)) requestAnimationFrame(draw);
     return undefined;

@@ -18,7 +18,7 @@ const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence)
 const feed = new Feed(null, {
   /** @param {number[]} ids @param {number[]} removed */
   changed(ids, removed) {
-    if (id && removed.includes(id)) return location.assign("/");
+    if (id && removed.includes(id)) return location.assign(`${BASE_PATH}/`);
     countJobs(feed);
     if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
     return undefined;
