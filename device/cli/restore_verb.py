@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -20,6 +22,7 @@ from archive import age
 from archive.errors import WRITE_FAILED, ArchiveError
 from archive.owners import Owners
 from archive.replay import UNPACKING, ChainLink, Replayed, header_of, make_durable, numbered, replay
+from archive.source_file import NotRegularError
 from archive.unpack import DiskRoom, Selection
 from device.cli.exit_codes import CTRL_C, FAILED, OK, WRONG_USAGE, Complain
 from texts.catalogue import Texts
@@ -80,9 +83,11 @@ def restore(texts: Texts, arguments: argparse.Namespace, complain: Complain) -> 
 
 
 def in_order(files: Sequence[Path], identities: Sequence[str]) -> list[Path]:
-    """Oldest first. Raises ArchiveError, whose `archive` is the place in `files`."""
+    """Oldest first. Raises ArchiveError, whose `archive` is the place in `files`; OSError."""
     places = []
     for number, file in enumerate(files):
+        if not stat.S_ISREG(file.stat().st_mode):  # read twice; and no SIGTERM ends the wait for a pipe's writer
+            raise NotRegularError(errno.EINVAL, "no regular file", str(file))
         with numbered(number), file.open("rb", buffering=0) as raw:
             places.append((len(header_of(raw, identities).chain), number))
     return [files[number] for _, number in sorted(places)]
@@ -170,6 +175,8 @@ def _refused(error: OSError, into: Into, texts: Texts) -> tuple[str, int, str]:
         return "restore_not_empty", WRONG_USAGE, texts("restore_not_empty", folder=into.folder)
     if isinstance(error, BlockingIOError):
         return "restore_running", FAILED, texts("restore_running", folder=into.folder)
+    if isinstance(error, NotRegularError):
+        return "restore_no_file", FAILED, texts("restore_no_file", path=error.filename)
     where = error.filename or into.folder
     return WRITE_FAILED, FAILED, texts("restore_unwritable", path=where, why=error.strerror or error)
 

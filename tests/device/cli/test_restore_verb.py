@@ -225,3 +225,15 @@ def test_it_names_what_does_not_come_back_as_it_was(
     assert run("restore", "--json", made, "--into", tmp_path / "again") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["set_id_removed"], told["without_attributes"], told["unknown_owners"]) == (["app/su?[2J"], [], [])
+
+
+@pytest.mark.parametrize(("language", "sentence"), [("en", "Save it to a file first"), ("id", "Simpan dahulu")])
+def test_a_pipe_and_a_folder_are_no_archive(
+    language: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe that nobody writes would hold it for ever; one that somebody does was called damaged."""
+    os.mkfifo(tmp_path / "pipe")
+    for file_ in (tmp_path / "pipe", tmp_path):
+        assert run("restore", file_, "--into", tmp_path / "new", language=language) == 1
+        assert sentence in capsys.readouterr().err
+    assert names(tmp_path) == ["pipe"]
