@@ -36,7 +36,7 @@ class Rejected(StoreError):  # noqa: N818 - likewise
 
 
 class Unsuitable(StoreError):  # noqa: N818 - likewise
-    """`code`: encoding, pooling, read_only, standby, version; `facts` fill the sentence."""
+    """`code`: encoding, pooling, read_only, sqlite, standby, version; `facts` fill the sentence."""
 
     def __init__(self, code: str, why: str, **facts: object) -> None:
         super().__init__(why)

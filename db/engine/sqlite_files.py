@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from db.errors import Conflict, Rejected, StoreError, Unavailable
+from db.errors import Conflict, Rejected, StoreError, Unavailable, Unsuitable
 
 _AWAY = (
     "locked", "full", "disk i/o", "interrupted", "unable to open", "readonly", "read-only", "malformed",
@@ -34,6 +34,17 @@ def from_sqlite(error: Exception) -> StoreError:
     if isinstance(error, sqlite3.DatabaseError) and any(word in text.lower() for word in _AWAY):
         return Unavailable(text)
     return StoreError(text)
+
+
+LEAST_VERSION = (3, 35, 0)
+"""With RETURNING. Ubuntu 20.04 has 3.31, Debian 11 has 3.34."""
+
+
+def check_library(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> None:
+    """Before anything is written. Raises Unsuitable."""
+    if version < LEAST_VERSION:
+        shown, least = (".".join(map(str, each)) for each in (version, LEAST_VERSION))
+        raise Unsuitable("sqlite", f"SQLite {shown} is older than {least}", version=shown, least=least)
 
 
 BUSY_MS = 4000

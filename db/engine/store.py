@@ -107,6 +107,10 @@ async def open_store(url: str, owner: Owner | None = None) -> Store:
         from db.engine.postgres_checks import check
 
         await check(url)
+    else:
+        from db.engine.sqlite_files import check_library
+
+        check_library()
     writer = _writer(dialect, url, owner)
     try:
         await writer.open()

@@ -18,16 +18,24 @@ import pytest
 import sqlalchemy as sa
 
 from db.engine.row_writes import insert
-from db.engine.sqlite_files import ReadConnection, open_for_writing
+from db.engine.sqlite_files import ReadConnection, check_library, open_for_writing
 from db.engine.statements import Statement, Write, WriteResult
 from db.engine.store import Store, open_store
-from db.errors import Unavailable
+from db.errors import Unavailable, Unsuitable
 from db.records import EventRow
 from db.schema import events as events_table
 from db.schema import reverse_vending_machines
 from tests.support.database_rows import NOW, add_machine, machine
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_a_library_that_is_too_old_is_refused_before_anything_is_written() -> None:
+    check_library((3, 35, 0))
+    with pytest.raises(Unsuitable) as refused:
+        check_library((3, 34, 1))
+    assert (refused.value.code, refused.value.facts) == ("sqlite", {"version": "3.34.1", "least": "3.35.0"})
+
 
 # Writes pairs and samples from several tasks, and says what it was told is stored.
 WRITES_FOR_EVER = """
