@@ -106,11 +106,12 @@ async def show_key(visit: Visit) -> Response:
 
 
 def block(config: str) -> str:
-    """What to paste into a terminal of a fresh Ubuntu or Debian, in the program's folder. Nobody else may read the file
-    from its first byte on; what the doctor finds comes before the agent's own lines."""
+    """What to paste into a terminal of a fresh Ubuntu or Debian, in the program's folder; root there may have no sudo.
+    Nobody else may read the file from its first byte on; what the doctor finds comes before the agent's own lines."""
     return "\n".join(
         (
-            "python3 -c 'import ensurepip, venv' || { sudo apt-get update && sudo apt-get install -y python3-venv; }",
+            "python3 -c 'import ensurepip, venv' 2>/dev/null ||",
+            "  $(command -v sudo) sh -c 'apt-get update && apt-get install -y python3-venv'",
             f"(umask 077; cat > {CONFIG_FILE} <<'END'",
             config,
             "END",

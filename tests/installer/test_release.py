@@ -29,6 +29,21 @@ def test_a_release_has_every_room_that_its_process_imports(product: plan.Product
     assert all((plan.SOURCE / part).exists() for part in product.parts)
 
 
+@pytest.mark.parametrize(("version", "steps"), [("245", 0), ("249", 0), ("252", 0), ("254", 2), ("257", 2)])
+def test_restarts_slow_down_where_this_computers_systemd_can(
+    version: str, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "systemd {version} ({version}.4-4ubuntu3)"\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for product, unit in ((AGENT, "myrvm-agent.service"), (HUB, "myrvm-hub.service")):
+        lines = plan.units_of(product)[unit].splitlines()
+        assert "Restart=always" in lines
+        assert len([line for line in lines if line.startswith(("RestartSteps=", "RestartMaxDelaySec="))]) == steps
+        assert ("RestartSec=2" if steps else "RestartSec=5") in lines
+
+
 def release_of(checkout: Path, **units: str) -> Release:
     return Release(checkout / "opt", checkout, "device", AGENT.parts, units, None)
 
