@@ -33,6 +33,10 @@ class ApiError(Exception):
         self.code = code
 
 
+class NoHubError(ApiError):
+    """Somebody answered who is no hub: a page, or the way to another address."""
+
+
 class HubUnreachableError(Exception): ...
 
 
@@ -144,9 +148,20 @@ class ApiClient:
             return False
         return True
 
+    def machine(self) -> dict[str, Any]:
+        """All the hub knows of this machine."""
+        return self._data(self._request("GET", self._machine))
+
     def hub_time(self) -> datetime | None:
-        """Of the hub's `Date` header (whole seconds); None without one."""
-        response = self._request("GET", "/api/health", attempts=1)
+        """Of the hub's `Date` header (whole seconds); None without one. Raises NoHubError too."""
+        try:
+            response = self._request("GET", "/api/health", attempts=1)
+        except ApiError as refused:
+            if not 300 <= refused.status < 400:
+                raise
+            raise NoHubError(refused.status, str(refused)) from refused
+        if not _is_hub(response):
+            raise NoHubError(response.status_code, "the answer is not the hub's")
         try:
             return parsedate_to_datetime(response.headers.get("Date", ""))
         except ValueError:
@@ -209,6 +224,13 @@ class ApiClient:
         except (ValueError, AttributeError) as error:
             raise ApiError(response.status_code, "the answer is not the hub's") from error
         return data if isinstance(data, dict) else {}
+
+
+def _is_hub(response: httpx.Response) -> bool:
+    try:
+        return response.json()["success"] is True
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _member(response: httpx.Response, name: str) -> str:

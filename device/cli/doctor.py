@@ -3,26 +3,18 @@ link: that would replace the running agent's."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import socket
-import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Final
 
-from device.api_client import ApiClient, ApiError, HubUnreachableError
 from device.backups.sources import default_sources
-from device.cli import privileges
+from device.cli import privileges, reach
+from device.cli.reach import Check
 from device.cli.settings_verb import settings_sentence
-from device.kernel import tls
-from device.link.connection import probe_upgrade
 from device.remote.folders import DeclaredFolders
 from device.remote.rules.folders import PathRefusedError
 from device.remote.service_user import NoUserError
@@ -31,25 +23,10 @@ from device.remote.trusted_paths import visitor, weak_paths
 from device.settings import AgentSettings, AgentSettingsError, exposed, load
 from device.settings.backup_values import backup_sources
 from device.system_monitor import SystemMonitor
-from protocol.limits import MAX_CLOCK_AHEAD_S
 from texts.catalogue import Texts
 
-CLOCK_WARN_S: Final = 5.0
 LEAST_FREE_MIB: Final = 128
-CHECK_TIMEOUT_S: Final = 10.0
 _LOOK_APART_S: Final = 0.2
-SOON_S: Final = 14 * 86400.0
-"""A certificate with less left is a warning."""
-
-
-class Check(NamedTuple):
-    """`word`: ok, warn, fail or skip; `fix` "": nothing to do; `facts`: for programs, beside it."""
-
-    name: str
-    word: str
-    what: str
-    fix: str = ""
-    facts: Mapping[str, str] = MappingProxyType({})
 
 
 def examine(config_file: Path | None, environ: Mapping[str, str], texts: Texts, *, as_json: bool) -> int:
@@ -72,12 +49,7 @@ def _checks(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     yield _config(settings, texts)
     count = sum(origin != "default" for origin in settings.origins.values())
     yield Check("check_keys", "ok", texts("keys_known", count=count))
-    client = ApiClient.of(settings, timeout=CHECK_TIMEOUT_S, attempts=1)
-    try:
-        yield from _tls(settings, texts)
-        yield from _hub(settings, client, texts)
-    finally:
-        client.close()
+    yield from reach.checks(settings, texts)
     yield _spool(settings, texts)
     yield _backups(settings, texts)
     yield from _paths(settings, texts)
@@ -94,88 +66,6 @@ def _config(settings: AgentSettings, texts: Texts) -> Check:
         fix = texts("config_exposed_fix", file=file)
         return Check("check_config", "warn", texts("config_exposed", file=file), fix)
     return Check("check_config", "ok", str(file))
-
-
-def _tls(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
-    """Verified as the agent does; a hub on this computer needs none."""
-    parts = urlsplit(settings.base_url)
-    if settings.is_plain:
-        yield Check("check_tls", "warn", texts("tls_plain", url=settings.base_url), texts("tls_plain_fix"))
-    if parts.scheme != "https" or not parts.hostname:
-        return
-    try:
-        with (
-            socket.create_connection((parts.hostname, parts.port or 443), CHECK_TIMEOUT_S) as raw,
-            settings.hub_trust.context().wrap_socket(raw, server_hostname=parts.hostname) as secure,
-        ):
-            ends, version = (secure.getpeercert() or {}).get("notAfter"), secure.version()
-    except OSError as error:
-        yield _tls_fault(error, parts.hostname, texts)
-        return
-    left = ssl.cert_time_to_seconds(str(ends)) - time.time()
-    until = f"{datetime.now(timezone.utc) + timedelta(seconds=left):%Y-%m-%d}"
-    what = texts(f"tls_{settings.hub_trust.mode}", version=version, until=until)
-    yield Check("check_tls", "ok" if left > SOON_S else "warn", what, texts("tls_soon_fix"))
-
-
-def _tls_fault(error: OSError, host: str, texts: Texts) -> Check:
-    code, now = tls.fault(error), f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    if code == "other":
-        return Check("check_tls", "skip", texts("needs_hub"))
-    why = getattr(error, "verify_message", "") or getattr(error, "reason", "")
-    what = texts(f"tls_{code}", host=host, why=why, now=now)
-    return Check("check_tls", "fail", what, texts(f"tls_{'expired' if code == 'early' else code}_fix", host=host))
-
-
-def _hub(settings: AgentSettings, client: ApiClient, texts: Texts) -> Iterator[Check]:
-    began = time.monotonic()
-    try:
-        hub_time = client.hub_time()
-    except ApiError as error:
-        what = texts("hub_strange", url=settings.base_url, status=error.status)
-        yield Check("check_hub", "fail", what, texts("hub_silent_fix"))
-        yield from (Check(name, "skip", texts("needs_hub")) for name in ("check_clock", "check_key", "check_socket"))
-        return
-    except HubUnreachableError as error:
-        what = texts("hub_silent", url=settings.base_url, why=error)
-        yield Check("check_hub", "fail", what, texts("hub_silent_fix"))
-        yield from (Check(name, "skip", texts("needs_hub")) for name in ("check_clock", "check_key", "check_socket"))
-        return
-    took = int((time.monotonic() - began) * 1000)
-    yield Check("check_hub", "ok", texts("hub_answers", url=settings.base_url, milliseconds=took))
-    yield _clock(hub_time, texts)
-    yield _key(settings, client, texts)
-    why = asyncio.run(probe_upgrade(settings.socket_url, CHECK_TIMEOUT_S, settings.hub_trust.context))
-    if why is None:
-        yield Check("check_socket", "ok", texts("socket_passes"))
-    else:
-        yield Check("check_socket", "fail", texts("socket_blocked", why=why), texts("socket_blocked_fix"))
-
-
-def _clock(hub_time: datetime | None, texts: Texts) -> Check:
-    if hub_time is None:
-        return Check("check_clock", "skip", texts("needs_hub"))
-    offset = (datetime.now(timezone.utc) - hub_time).total_seconds() - 0.5  # the hub's time is in whole seconds
-    if abs(offset) <= CLOCK_WARN_S:
-        return Check("check_clock", "ok", texts("clock_fits", offset=f"{offset:+.1f}"))
-    word = "warn" if abs(offset) < MAX_CLOCK_AHEAD_S else "fail"
-    return Check("check_clock", word, texts("clock_off", offset=f"{offset:+.0f}"), texts("clock_fix"))
-
-
-def _key(settings: AgentSettings, client: ApiClient, texts: Texts) -> Check:
-    try:
-        client.get_status()
-    except ApiError as error:
-        if error.code.startswith("certificate_"):
-            return Check("check_key", "fail", texts(error.code), texts("tls_client_fix"))
-        if error.status in (403, 404):
-            what = texts("key_other", device_id=settings.device_id)
-            return Check("check_key", "fail", what, texts("key_other_fix"))
-        return Check("check_key", "fail", texts("key_refused", status=error.status), texts("key_refused_fix"))
-    except HubUnreachableError as error:
-        what = texts("hub_silent", url=settings.base_url, why=error)
-        return Check("check_key", "fail", what, texts("hub_silent_fix"))
-    return Check("check_key", "ok", texts("key_accepted", device_id=settings.device_id))
 
 
 def _spool(settings: AgentSettings, texts: Texts) -> Check:

@@ -103,7 +103,7 @@ def test_alive_means_it_answers() -> None:
 
 @pytest.mark.parametrize(("header", "year"), [({"Date": "Mon, 23 Nov 2026 09:00:00 GMT"}, 2026), ({}, None)])
 def test_the_hubs_clock(header: dict[str, str], year: int | None) -> None:
-    client = Hub(httpx.Response(200, headers=header)).client()
+    client = Hub(httpx.Response(200, headers=header, json={"success": True})).client()
     try:
         found = client.hub_time()
         assert (found.year if found else None) == year

@@ -18,20 +18,25 @@ from tests.support.fake_hub import KEY
 
 
 class SickHub:
-    """`paths` maps a path to a status; the Date header is `ahead` of the truth."""
+    """`paths` maps a path to a status; the Date header is `ahead` of the truth. `machine`: what it says of any machine;
+    `page`: what it answers to everything, as a login page does."""
 
     def __init__(self) -> None:
         self.paths: dict[str, int] = {"/ws/device": 401}
         self.ahead = timedelta()
+        self.machine: dict[str, Any] = {}
+        self.page = ""
         hub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                body = b'{"success":true,"data":{}}'
+                body = (hub.page or json.dumps({"success": True, "data": hub.machine})).encode()
                 self.send_response_only(hub.paths.get(self.path, 200))
                 self.send_header("Date", format_datetime(datetime.now(timezone.utc) + hub.ahead, usegmt=True))
+                if hub.page:
+                    self.send_header("Location", "/login")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
