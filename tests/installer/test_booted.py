@@ -83,6 +83,14 @@ def test_a_hub_and_its_machine(computer: BootedRoot) -> None:
         assert (code, "nothing was changed" in said) == (0, True), said
 
 
+def test_a_changed_setting_restarts_the_hub(computer: BootedRoot) -> None:
+    first = computer.shown(HUB, "MainPID")
+    for changes in (True, False):
+        code, said = installed(computer, "run_hub.py", "first", "install", "--admin-email", "sari@example.com")
+        assert (code, "nothing was changed" in said) == (0, not changes), said
+        assert (computer.shown(HUB, "ActiveState"), computer.shown(HUB, "MainPID") != first) == ("active", True)
+
+
 def test_the_helper_answers_the_agents_user_and_nobody_else(computer: BootedRoot) -> None:
     ask = """import socket
 s = socket.socket(socket.AF_UNIX); s.connect("/run/myrvm-privileged.sock")

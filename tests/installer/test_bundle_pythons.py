@@ -61,6 +61,15 @@ def test_an_older_python_is_refused_in_both_languages(python: Path) -> None:
         assert (done.returncode, words in done.stderr) == (3, True), done.stderr
 
 
+@pytest.mark.parametrize("python", OLD, ids=version)
+def test_an_older_python_gives_the_installation_to_a_newer_one_beside_it(python: Path, tmp_path: Path) -> None:
+    newer = tmp_path / f"python{'.'.join(version(NEW[0]).split('.')[:2])}"
+    newer.symlink_to(NEW[0].resolve())
+    command = [str(python), str(BUNDLE / "run_device.py"), "install", "--help"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env={"PATH": str(tmp_path)})
+    assert (done.returncode, "--dry-run" in done.stdout) == (0, True), done.stderr
+
+
 @pytest.mark.parametrize("python", NEW, ids=version)
 def test_an_agent_from_the_bundle_connects_without_a_network(python: Path, tmp_path: Path) -> None:
     copy = tmp_path / "bundle"

@@ -167,6 +167,15 @@ def test_ten_machines_come_in_by_the_lines_of_the_document_and_come_back(
         wait_until(lambda: server.connected() == names, within=120)
 
 
+def test_a_renewed_certificate_is_taken_over_while_the_hub_runs(server: Server) -> None:
+    served = 'import ssl; print(ssl.get_server_certificate(("hub.example.com", 443)))'
+    before = server.root.run("python3", "-c", served).stdout
+    server.type("python3 -m certs renew --within 90")
+    server.type(next(line for line in lines_of(0) if "run_hub.py install" in line))
+    wait_until(lambda: server.root.run("python3", "-c", served).stdout not in (before, ""), within=60)
+    assert server.ask("GET", "/rvms?limit=1") is not None
+
+
 def test_one_machine_is_approved_by_its_fingerprint_and_removed_without_a_trace(server: Server, checkout: Path) -> None:
     code = server.ask("POST", "/enrolment-codes", uses=1, approval="waiting")["code"]
     pin = server.printed[0].split()[-1]

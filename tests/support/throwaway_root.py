@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,10 @@ mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" root "$1/root"
 mount -t proc proc "$1/root/proc"
 mount --rbind /dev "$1/root/dev"
-mkdir -p "$1/root$3"; mount --bind "$3" "$1/root$3"; mount -o remount,bind,ro "$1/root$3"
-[ -z "$4" ] || echo "$4" > "$1/root/proc/sys/kernel/hostname"
-exec chroot "$1/root" sleep infinity
+[ -z "$3" ] || echo "$3" > "$1/root/proc/sys/kernel/hostname"
+root="$1/root"; shift 3
+for seen; do mkdir -p "$root$seen"; mount --bind "$seen" "$root$seen"; mount -o remount,bind,ro "$root$seen"; done
+exec chroot "$root" sleep infinity
 """
 _LOOPBACK = """import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))"""
@@ -75,7 +77,7 @@ def throwaway_root(
         beside = [] if site is None else ["nsenter", f"--target={site.pid}", "--net"]
         spaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *network]
         files = lower if image is None else image.layer / "root"
-        command = [*within, *beside, *spaces, "sh", "-c", _ENTER, "sh", folder, str(files), str(seen), name]
+        command = [*within, *beside, *spaces, "sh", "-c", _ENTER, "sh", folder, str(files), name, str(seen), *_python()]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as holder:
             try:
                 root = ThrowawayRoot(_child_in(holder), Path(folder))
@@ -85,6 +87,12 @@ def throwaway_root(
             finally:
                 holder.kill()
                 holder.wait()
+
+
+def _python() -> list[str]:
+    """What the tests run with, where it is not among this computer's own files (a volume of its own)."""
+    own = Path("/").stat().st_dev
+    return [path for path in {sys.prefix, sys.base_prefix} if Path(path).stat().st_dev != own]
 
 
 def _child_in(holder: subprocess.Popen[str]) -> int:
