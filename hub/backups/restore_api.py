@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from archive.errors import ArchiveError
+from archive.manifest import check_path
 from db.backup_records import RestoreRow
 from db.queries import backups as rows
 from db.queries import commands
@@ -62,6 +64,8 @@ async def restore_backup(call: Call) -> Answer:
     row, wanted = await find(call), call.body
     if not wanted.dry_run and not is_name(wanted.confirm or "", call.machine.name):
         raise one_wrong("confirm", "restore.confirm", name=call.machine.name)
+    for path in wanted.paths or ():
+        _check(path)
     asked = RestoreAsked(
         wanted.dry_run, None if wanted.classes is None else tuple(dict.fromkeys(wanted.classes)),
         None if wanted.paths is None else tuple(dict.fromkeys(wanted.paths)), wanted.reason,
@@ -75,6 +79,13 @@ async def restore_backup(call: Call) -> Answer:
         raise Problem("conflict", Text(f"refused.{refused.code}"), code=refused.code) from refused
     location = {"Location": f"/api/v2/rvms/{call.machine.id}/restores/{restore.id}"}
     return Answer(restore_view(restore, await _command(call, restore)), 202, headers=location)
+
+
+def _check(path: str) -> None:
+    try:
+        check_path(path)
+    except ArchiveError as wrong:
+        raise one_wrong("paths", "restore.path", path=path[:200]) from wrong
 
 
 async def find_restore(call: Call) -> RestoreRow:

@@ -174,6 +174,12 @@ async def test_one_at_a_time_online_confirmed_and_of_what_is_there(
         assert machine(any_hub).name in refused["errors"]["confirm"][0]
     problem(await people.post(address, json={"classes": ["everything"]}), 422)
     problem(await people.post(address, json={"paths": []}), 422)
+    for language, said in (("en", "as the backup's list of files shows it"), ("id", "seperti pada daftar berkas")):
+        for wrong in ("../x", "/etc/passwd", "data//x", "data/./x", "data/../../x"):
+            asked = {"paths": ["data/a", wrong]}
+            refused = problem(await people.post(address, json=asked, headers={"Accept-Language": language}), 422)
+            assert f"{wrong}: " in refused["errors"]["paths"][0]
+            assert said in refused["errors"]["paths"][0]
     problem(await people.post(path(any_hub, 999), json={}), 404)
     await end_of_backup_commands(any_hub)
     started = await client.start()
