@@ -33,6 +33,8 @@ SHAPES: Final = {
 _TROUBLE: Final = frozenset(
     {
         "machine.board_changed",
+        "machine.board_held",
+        "machine.board_cloned",
         "machine.quarantined",
         "machine.certificate_refused",
         "timezone.failed",
@@ -320,6 +322,8 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "machine.enrolled": _enrolled,
     "machine.introduced": _simple("agent_version", most=60),
     "machine.board_changed": _simple("board", "was"),
+    "machine.board_held": _simple("board", "was"),
+    "machine.board_cloned": _simple("board", "was"),
     "machine.board_accepted": _simple("board", "was"),
     "machine.board_refused": _simple("board", "was"),
     "machine.quarantined": _quarantined,

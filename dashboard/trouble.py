@@ -24,19 +24,21 @@ HEALTH_CAUSES = {
 }
 READINGS_OF = {cause: reading for reading, cause in HEALTH_CAUSES.items()}
 RANKS = {
-    "quarantined": 0, "board": 1, "error": 1, "certificate_expired": 1, "certificate_very_soon": 1, "approval": 2,
-    "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7, "throttled": 8, "disk": 9, "backup_drill": 10,
-    "backup_late": 11, "backup_full": 12, "backup_quota": 13, "nearly_full": 14, "certificate_soon": 14, "clock": 15,
-    "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
+    "quarantined": 0, "copy": 1, "board": 1, "board_waits": 1, "error": 1, "certificate_expired": 1,
+    "certificate_very_soon": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7,
+    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_late": 11, "backup_full": 12, "backup_quota": 13,
+    "nearly_full": 14, "certificate_soon": 14, "clock": 15, "zone": 16, "refused": 17, "memory": 18, "cpu": 19,
+    "gpu": 20, "never": 21, "unknown": 22,
 }  # fmt: skip
 WHO = {
     **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
     **dict.fromkeys(("error", "hot", "throttled", "clock", "never", "unknown"), "technician"),
-    **dict.fromkeys(("quarantined", "board", "refused", "backup_full", "backup_quota"), "admin"),
+    **dict.fromkeys(("quarantined", "copy", "board", "board_waits", "refused", "backup_full", "backup_quota"), "admin"),
     **dict.fromkeys(("certificate_soon", "certificate_very_soon", "certificate_expired"), "admin"),
     "approval": "you",
 }
 """Who acts; an operator where nobody is named."""
+BOARD_CAUSES = {"waits": "board_waits", "copy": "copy"}
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
 """Years behind: no battery, no time server."""
@@ -158,7 +160,8 @@ def settings_causes(view: View, now: int) -> list[MachineTrouble]:
     """Which board uses its key, how long its certificate counts, what it does not take from us: settings, its zone."""
     found = []
     if view["board_other_at"] is not None:
-        found.append(MachineTrouble(view["id"], "board", None, view["board_other_at"]))
+        cause = BOARD_CAUSES.get(view["board_question"], "board")
+        found.append(MachineTrouble(view["id"], cause, None, view["board_other_at"]))
     if (certificate := certificate_cause(view, now)) is not None:
         found.append(certificate)
     if view["config_refused"]:

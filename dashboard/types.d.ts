@@ -93,6 +93,7 @@ interface Machine {
   config_version: number;
   config_wanted: number;
   config_refused: number;
+  board_question: "connected" | "waits" | "copy" | null;
   config_applied_at: number | null;
   clock_offset_s: number | null;
   ntp: boolean | null;

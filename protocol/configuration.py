@@ -1,7 +1,7 @@
 """The dynamic settings of a machine as one table for both ends: block, kind, default and bounds of every key.
 
-Keys and defaults are the requirements' (section 4); `pinned_timezone`, `remote_access_approval` and
-`remote_page_names` are ours. Any
+Keys and defaults are the requirements' (section 4); `pinned_timezone`, `remote_access_approval`,
+`remote_page_names` and `new_board_approval` are ours. Any
 further key is allowed (`is_free`): its first value decides its kind."""
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "session_timeout": Setting("remote_access", "number", 3600.0, 1, 86400, "s"),
     "max_concurrent_sessions": Setting("remote_access", "whole", 1, 1, 100),
     "remote_access_approval": Setting("remote_access", "switch", False),
+    "new_board_approval": Setting("remote_access", "switch", False),
     "remote_page_names": Setting("remote_access", "page_names", []),
     "default_timezone": Setting("timezone", "zone", "Asia/Jakarta"),
     "pinned_timezone": Setting("timezone", "zone_or_none", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 
 class CloseCode(enum.IntEnum):
@@ -20,6 +21,10 @@ class CloseCode(enum.IntEnum):
     REVOKED = 4403
     REPLACED = 4409
     NO_COMMON_VERSION = 4426
+
+
+BOARD_WAITS: Final = "board_waits"
+"""Code of the error for a board that may not connect before an administrator accepts it."""
 
 
 class WireError(Exception):

@@ -114,6 +114,8 @@ MEANING: Final[dict[str, str]] = {
     "max_concurrent_sessions": "More are refused.",
     "default_timezone": "Taken by a machine that knows nothing better.",
     "remote_access_approval": "A second person has to agree before a session begins.",
+    "new_board_approval": "Another board with the machine's key may not connect before an administrator accepts it. "
+    "As written at the hub; the machine's own file has no say.",
     "pinned_timezone": "The zone of this site; beats every look-up. Empty: none.",
     "auto_sync_enabled": "Look the zone up at start and every `sync_interval`.",
     "sync_interval": "Between two automatic look-ups, s, give or take a tenth.",

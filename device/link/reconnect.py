@@ -10,7 +10,7 @@ from typing import Final
 from device.kernel.log import Log
 from device.link.connection import LinkClosedError
 from device.link.rules import REFUSED, REPLACED, End, FallbackRules, Kind, RetryPolicy
-from protocol.errors import CloseCode
+from protocol.errors import BOARD_WAITS, CloseCode
 
 _KEY_REFUSED: Final = REFUSED - {429}
 WRONG_MACHINE: Final = "wrong_machine"
@@ -61,6 +61,8 @@ class Reconnector:
             return self._log.why("why_upgrade_failed", detail=end.detail)
         if end.code == CloseCode.REVOKED and WRONG_MACHINE in end.detail:
             return self._log.why("why_wrong_machine")
+        if BOARD_WAITS in end.detail:
+            return self._log.why("why_board_waits")
         if end.code in _KEY_REFUSED:
             return self._log.why("why_key_refused", detail=end.detail)
         if end.code in REPLACED:

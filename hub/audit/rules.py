@@ -36,6 +36,8 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "machine.enrolled": EventMembers(("name", "device_id", "fingerprint")),
     "machine.introduced": EventMembers(("agent_version",)),
     "machine.board_changed": EventMembers(("board", "was")),
+    "machine.board_held": EventMembers(("board", "was")),
+    "machine.board_cloned": EventMembers(("board", "was")),
     "machine.board_accepted": EventMembers(("board", "was")),
     "machine.board_refused": EventMembers(("board", "was")),
     "machine.quarantined": EventMembers(("takeovers", "addresses")),

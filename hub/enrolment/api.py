@@ -25,7 +25,6 @@ from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
 from hub.web.http.validation import Note, Row, Title
 from protocol import enrolment
-from protocol.errors import CloseCode
 
 _LEAST_S: Final = 60
 _MOST_S: Final = int(rules.LONGEST.total_seconds())
@@ -243,12 +242,17 @@ async def _named(call: Call) -> EnrolmentRow:
 
 
 async def accept_board(call: Call) -> Answer:
-    return await _decide_board(call, accept=True)
+    lost = call.machine.row.board if (call.machine.row.board_other or {}).get("held") == "clone" else None
+    answer = await _decide_board(call, accept=True)
+    if lost is not None:
+        call.context[Links].close_board(call.machine.id, lost, "the board was refused")
+    return answer
 
 
 async def refuse_board(call: Call) -> Answer:
+    other = call.machine.row.board_other or {}
     answer = await _decide_board(call, accept=False)
-    call.context[Links].close(call.machine.id, CloseCode.REVOKED, "the board was refused")
+    call.context[Links].close_board(call.machine.id, other, "the board was refused")
     return answer
 
 

@@ -19,7 +19,7 @@ from hub.machines import api as machines
 from hub.machines import rules as machine_rules
 from hub.model.actors import row_id
 from hub.model.machine import Machine
-from hub.model.views import epoch_ms
+from hub.model.views import epoch_ms, machine_view
 from hub.server.tls import HubTls
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
@@ -94,10 +94,13 @@ async def decide(visit: Visit) -> Response:
     done, _, one = visit.form.get("do", "").partition(" ")
     chosen = [one] if one else [text for name, text in visit.fields if name == "enrolment"]
     ids = [number for text in chosen if (number := row_id(text)) is not None]
+    back = visit.form.get("back") or HERE
+    if not ids and back == HERE:
+        return await _enrolment(visit, visit.reader.t("enrol.nobody_chosen"), 422)
     if ids and done in ("approve", "reject"):
         handler = api.approve_many if done == "approve" else api.reject_many
         await handler(visit.call(validate(api.ManyEnrolments, {"ids": ids[:500]})))
-    return go(visit.form.get("back") or HERE)
+    return go(back)
 
 
 async def part_lists(visit: Visit) -> dict[str, Any]:
@@ -177,7 +180,13 @@ async def show_machine(visit: Visit) -> Response:
     found = visit.machine()
     code = visit.context[FreshSecrets].find(visit.user, _place(found.id))
     boards = (machine_rules.board_words(found.row.board), machine_rules.board_words(found.row.board_other))
-    return visit.render("machine_enrol.html", boards=boards, **_shown_code(visit, code), **await part_steps(visit))
+    return visit.render(
+        "machine_enrol.html",
+        boards=boards,
+        question=machine_view(found)["board_question"],
+        **_shown_code(visit, code),
+        **await part_steps(visit),
+    )
 
 
 async def decide_board(visit: Visit) -> Response:

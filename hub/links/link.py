@@ -30,15 +30,16 @@ class MachineLink:
     """Single-use. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
 
     __slots__ = (
-        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "bye_reason", "delivered",
-        "epoch", "machine", "replaced_by", "reported", "scope", "sending_since", "session", "since", "stopped",
-        "unchecked", "waiting",
+        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "board", "bye_reason",
+        "delivered", "epoch", "machine", "replaced_by", "reported", "scope", "sending_since", "session", "since",
+        "stopped", "unchecked", "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
         self.session = session
         self.address = address
         self.machine: Machine | None = None
+        self.board: dict[str, str] | None = None  # As its hello names it
         self.since = time.monotonic()
         self.reported = asyncio.Event()  # Set when the machine has reported its own settings
         self.epoch = 0

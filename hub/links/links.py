@@ -16,13 +16,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from db.errors import StoreError
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer, PendingEvents
 from hub.kernel.retry import RetryUntilAvailable
+from hub.links import rules
 from hub.links.key_conflicts import KeyConflicts, replaces_key
 from hub.links.link import MachineLink
+from hub.machines.rules import same_board
 from hub.model import actors
 from hub.model.budgets import MachineBudget, ReportedEvents
 from hub.model.changes import Change, EventHappened, Move, drops, moved_rows, patches, put_rows
@@ -31,7 +34,7 @@ from hub.model.machine import Machine, has_left
 from hub.model.presence import Watching
 from hub.remote.rules.life import START
 from protocol import messages
-from protocol.errors import CloseCode
+from protocol.errors import BOARD_WAITS, CloseCode
 from protocol.stream_limits import TICKET_S
 from protocol.transitions import State
 
@@ -146,6 +149,28 @@ class Links:
                 self.key_conflicts.replaced(link.machine)
             older.close(CloseCode.REPLACED, "replaced by a newer connection", at_once=True)
         return older
+
+    async def hold_copy(self, older: MachineLink) -> bool:
+        """`older` was alive when a newer link took over. True: that is of another board, and a copy of its key waits
+        for a decision from now on; False: it may be the same machine twice."""
+        newer, machine = self._links.get(older.rvm_id), older.machine
+        if newer is None or machine is None or not older.board or not newer.board:
+            return False
+        if same_board(older.board, newer.board):
+            return False
+        try:
+            await self._announce(*rules.cloned(machine, older.board, newer.board, self._clock()))
+        except StoreError as error:
+            logger.warning("machine %d: two boards use its key, which cannot be recorded: %s", machine.id, error)
+            return False
+        newer.close(CloseCode.REVOKED, BOARD_WAITS, at_once=True)
+        return True
+
+    def close_board(self, rvm_id: int, board: Mapping[str, object], reason: str) -> None:
+        """The link of this board, or of one that does not name itself."""
+        link = self._links.get(rvm_id)
+        if link is not None and (link.board is None or same_board(link.board, board)):
+            link.close(CloseCode.REVOKED, reason, at_once=True)
 
     def is_current(self, link: MachineLink) -> bool:
         return self._links.get(link.rvm_id) is link

@@ -4,7 +4,7 @@ link was alive to the end: a machine whose network flaps is never quarantined. A
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from hub.model.dating import AHEAD, OLDEST, UndatableError, date, read, settle
 from hub.model.machine import Boot, Machine
 from hub.status import rules as status_rules
 from protocol import messages
-from protocol.errors import CloseCode, RemoteProtocolError
+from protocol.errors import BOARD_WAITS, CloseCode, RemoteProtocolError
 from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S
 from protocol.version import SUPPORTED_VERSIONS
 from protocol.zones import is_zone
@@ -185,6 +185,41 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
         raise RemoteProtocolError(
             "wrong_machine", "this board may not use the machine's key", field="hardware", close=CloseCode.REVOKED
         )
+    if machine_rules.is_held(machine.row, hello.hardware, wait=wants_approval(machine)):
+        # A changed Jetson comes again within a minute, a copy seldom: it would use up what the machine's key may ask.
+        is_copy = (machine.row.board_other or {}).get("held") == "clone"
+        raise RemoteProtocolError(
+            BOARD_WAITS, "this board waits until an administrator accepts it", field="hardware",
+            close=CloseCode.REVOKED if is_copy else CloseCode.OVERLOADED,
+        )  # fmt: skip
+
+
+def wants_approval(machine: Machine) -> bool:
+    """As written at the hub: the machine's own file decides nothing about its board."""
+    return machine.effective_settings.written.get("new_board_approval") is True
+
+
+def held_board(machine: Machine, hello: messages.Hello, now: datetime) -> list[Change]:
+    """What to store of a board that `check_hello` is about to hold; []: nothing new."""
+    row, wait = machine.row, wants_approval(machine)
+    if machine_rules.is_refused(row, hello.hardware) or not machine_rules.is_held(row, hello.hardware, wait=wait):
+        return []
+    values = machine_rules.board_held(row, hello.hardware, now)
+    return _board_changes(machine, "machine.board_held", values, row.board, now)
+
+
+def cloned(machine: Machine, first: Mapping[str, Any], second: Mapping[str, Any], now: datetime) -> list[Change]:
+    """Two boards were connected at once."""
+    return _board_changes(machine, "machine.board_cloned", machine_rules.board_cloned(first, second, now), first, now)
+
+
+def _board_changes(
+    machine: Machine, code: str, values: dict[str, Any], was: Mapping[str, Any] | None, now: datetime
+) -> list[Change]:
+    if not values:
+        return []
+    params = {"board": machine_rules.board_words(values["board_other"]), "was": machine_rules.board_words(was)}
+    return [Patch(MachineRow, machine.id, {**values, "updated_at": now}), _event(machine, code, params, now)]
 
 
 def introduce(
@@ -223,7 +258,7 @@ def introduce(
     if (machine.row.agent_version, machine.row.boot_id) != (hello.agent_version, hello.boot_id):
         params = {"agent_version": hello.agent_version, "boot_id": hello.boot_id}
         changes.append(_event(machine, "machine.introduced", params, now))
-    if "board_other" in board:
+    if "board_other_at" in board:
         params = {
             "board": machine_rules.board_words(board["board_other"]),
             "was": machine_rules.board_words(machine.row.board),

@@ -15,12 +15,14 @@ import anyio
 from anyio.abc import TaskGroup
 from starlette.requests import HTTPConnection
 
+from db.errors import StoreError
 from db.records import MachineRow
 from hub.kernel.context import HubContext
 from hub.links.link import MachineLink
 from hub.links.links import Links
-from hub.links.rules import check_hello, last_contact
+from hub.links.rules import check_hello, held_board, last_contact
 from hub.links.session import LinkSession, MessageHandlers, refuse
+from hub.machines.rules import board_of
 from hub.model import effective_settings
 from hub.model.budgets import LINK, Cost
 from hub.model.changes import Patch
@@ -154,6 +156,7 @@ class _LinkSocket:
         hello = await self._first(HELLO_TIMEOUT_S, CloseCode.PROTOCOL_ERROR, "no hello came")
         if not isinstance(hello, messages.Hello):
             return
+        await self._record_held_board(hello)
         session = self._welcome(hello, tasks)
         receive = self._receive
         await session.wait()
@@ -176,8 +179,9 @@ class _LinkSocket:
         last: Message = {}
         with anyio.move_on_after(CLOSE_TIMEOUT_S):
             last = await self._receive()
-        if last.get("answered"):
-            await self._context[Links].key_conflicts.contested(link.machine, link.address, link.replaced_by)
+        links = self._context[Links]
+        if last.get("answered") and not await links.hold_copy(link):
+            await links.key_conflicts.contested(link.machine, link.address, link.replaced_by)
 
     async def _authenticate(self) -> bool:
         auth = await self._first(AUTH_TIMEOUT_S, CloseCode.NOT_AUTHENTICATED, "no credential came")
@@ -218,6 +222,16 @@ class _LinkSocket:
         first: messages.Message = self._link.session.receive(text).message
         return first
 
+    async def _record_held_board(self, hello: messages.Hello) -> None:
+        """Before `check_hello` refuses it, so that somebody can decide."""
+        machine = self._link.machine
+        changes = [] if machine is None else held_board(machine, hello, self._context.clock())
+        try:
+            if changes:
+                await self._context.announce(*changes)
+        except StoreError as error:
+            logger.warning("machine %d: a board that waits cannot be recorded: %s", self._link.rvm_id, error)
+
     def _welcome(self, hello: messages.Hello, tasks: TaskGroup) -> LinkSession:
         context, link, machine = self._context, self._link, self._link.machine
         if machine is None or context.fleet.machines.get(machine.id) is not machine:
@@ -226,6 +240,7 @@ class _LinkSocket:
         budget = context[Links].budget
         self._admit(machine, budget.of_boot(machine.id, hello.boot_id, machine.boots))
         budget.paid_boot(machine.id, hello.boot_id)
+        link.board = board_of(hello.hardware)
         link.epoch = machine.epoch = machine.epoch + 1
         older = context[Links].register(link)
         settings = context.settings

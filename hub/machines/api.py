@@ -88,7 +88,8 @@ class CertificateEnd(msgspec.Struct):
 @of_record(MachineRow, without=views.HIDDEN)
 class MachineSummary(msgspec.Struct):
     """`commands`: those that its software supports; `config_refused`: how many settings it refused; `lasting`: readings
-    beyond their limits for a while; `zone_wrong`: since when its time zone is; `certificate`: of its own, where it
+    beyond their limits for a while; `board_question`: a different board is connected, waits, or waits because it used
+    the key at the same time; `zone_wrong`: since when its time zone is; `certificate`: of its own, where it
     reported one; `disk_worn`: percent of the life of its most worn disk, where one tells."""
 
     status: Status
@@ -106,6 +107,7 @@ class MachineSummary(msgspec.Struct):
     readings: Readings | None
     commands: list[str]
     certificate: CertificateEnd | None
+    board_question: Literal["connected", "waits", "copy"] | None
     zone_wrong: Instant | None
     model: str | None
     disk_worn: float | None

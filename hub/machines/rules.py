@@ -182,7 +182,8 @@ def board_seen(row: MachineRow, hardware: Mapping[str, Any] | None, now: datetim
     if row.board is None or same_board(row.board, board):
         return {"board": board}
     if row.board_other is not None and same_board(row.board_other, board):
-        return {}
+        # Approval is no longer asked for: it is let in, and stays to be decided on.
+        return {"board_other": board} if row.board_other.get("held") == "approval" else {}
     return {"board_other": board, "board_other_at": now}
 
 
@@ -190,6 +191,27 @@ def board_reported(machine: Machine, report: BoardReport, now: datetime) -> list
     """The newest report counts."""
     values = {"board_report": msgspec.to_builtins(report.board), "board_report_at": now}
     return [Patch(MachineRow, machine.id, values)]
+
+
+def is_held(row: MachineRow, hardware: Mapping[str, Any] | None, *, wait: bool) -> bool:
+    """A different board that may not connect before somebody decides. `wait`: none may."""
+    board, other = board_of(hardware), row.board_other or {}
+    if board is None or row.board is None or same_board(row.board, board):
+        return False
+    return wait or (other.get("held") == "clone" and same_board(other, board))
+
+
+def board_held(row: MachineRow, hardware: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    """Columns that a board changes which begins to wait; {}: it waits already."""
+    board, other = board_of(hardware) or {}, row.board_other or {}
+    if "held" in other and same_board(other, board):
+        return {}
+    return {"board_other": {**board, "held": "approval"}, "board_other_at": now}
+
+
+def board_cloned(first: Mapping[str, Any], second: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Columns when two boards were connected at once: whichever was there first goes on."""
+    return {"board": dict(first), "board_other": {**second, "held": "clone"}, "board_other_at": now}
 
 
 def is_refused(row: MachineRow, hardware: Mapping[str, Any] | None) -> bool:
@@ -206,9 +228,11 @@ def board_words(board: Mapping[str, Any] | None) -> str:
 def decide_board(row: MachineRow, by: Actor, now: datetime, *, accept: bool) -> list[Change]:
     """The different board becomes the machine's, or may not use its key. Conflict "board_other_at":
     decided meanwhile."""
-    other = {name: value for name, value in (row.board_other or {}).items() if name != "refused"}
+    other = {name: value for name, value in (row.board_other or {}).items() if name not in ("refused", "held")}
     values: dict[str, Any] = {"board_other_at": None, "updated_at": now}
-    values |= {"board": other, "board_other": None} if accept else {"board_other": {**other, "refused": True}}
+    # Of two that were connected at once, the other may not use the key any more.
+    lost = {**(row.board or {}), "refused": True} if (row.board_other or {}).get("held") == "clone" else None
+    values |= {"board": other, "board_other": lost} if accept else {"board_other": {**other, "refused": True}}
     code = "machine.board_accepted" if accept else "machine.board_refused"
     params = {"board": board_words(other), "was": board_words(row.board)}
     where = (("board_other_at", "=", row.board_other_at),)

@@ -159,6 +159,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "lasting": lambda m, stamp: [{"code": code, "since": stamp(since)} for code, since in counting(m.lasting)],
     "readings": _readings,
     "certificate": _certificate,
+    "board_question": lambda m, _: _board_question(m.row),
     "zone_wrong": lambda m, stamp: _maybe(stamp, m.zone_wrong_since),
     "commands": lambda m, _: sorted(ARGUMENTS.keys() & set(m.capabilities)),
     "model": lambda m, _: _model(m.row.hardware or {}),
@@ -178,6 +179,13 @@ _DETAILS: dict[str, Callable[[Machine], Any]] = {
 }
 """A machine's own texts, kilobytes: only where one machine is asked for."""
 MEMBERS = frozenset(_MEMBERS)
+
+
+def _board_question(row: MachineRow) -> str | None:
+    """`connected`, `waits`, or `copy`: of a different board that nobody has decided on."""
+    if row.board_other_at is None:
+        return None
+    return {"approval": "waits", "clone": "copy"}.get((row.board_other or {}).get("held", ""), "connected")
 
 
 def _model(hardware: dict[str, Any]) -> str | None:

@@ -33,6 +33,7 @@ MACHINE: Final[dict[str, Any]] = {
     "board_other_at": None,
     "disk_worn": None,
     "certificate": None,
+    "board_question": None,
     "readings": None,
     "pending": [],
     "created_at": NOW - 1000000000,

@@ -27,7 +27,8 @@ MEMBERS: Final = (
     "name", "device_id", "location_description", "tags", "status_reason", "effective_status", "capacity",
     "status_since", "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
     "quarantined_until", "clock_offset_s", "backup", "created_at", "lasting", "error_since", "config_refused",
-    "config_applied_at", "zone_wrong", "board_other_at", "certificate", "disk_worn", "latitude", "longitude",
+    "config_applied_at", "zone_wrong", "board_other_at", "board_question", "certificate", "disk_worn", "latitude",
+    "longitude",
 )  # fmt: skip
 SLICE_S: Final = 0.001
 FRESH_S: Final = 1.0
