@@ -14,6 +14,7 @@ from dashboard.trouble import (
     clock_cause,
     gone_expectedly,
     health_causes,
+    is_worn,
     moments,
     other_moment,
     quarantined,
@@ -113,6 +114,8 @@ def whys(view: View, now: int) -> list[Why]:
     if status != "error" and view["error_since"] is not None:
         found.append(Why("error", view["error_since"]))
     found += [Why(one.cause, one.since, one.value) for one in (*health_causes(view), *settings_causes(view, now))]
+    if is_worn(view):
+        found.append(Why("worn", None, view["disk_worn"]))
     clock = clock_cause(view)
     if clock is not None:
         found.append(Why(clock, None, view["clock_offset_s"]))

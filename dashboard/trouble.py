@@ -27,18 +27,20 @@ RANKS = {
     "quarantined": 0, "copy": 1, "board": 1, "board_waits": 1, "error": 1, "certificate_expired": 1,
     "certificate_very_soon": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7,
     "throttled": 8, "disk": 9, "backup_drill": 10, "backup_late": 11, "backup_full": 12, "backup_quota": 13,
-    "nearly_full": 14, "certificate_soon": 14, "clock": 15, "zone": 16, "refused": 17, "memory": 18, "cpu": 19,
-    "gpu": 20, "never": 21, "unknown": 22,
+    "nearly_full": 14, "certificate_soon": 14, "worn": 14, "clock": 15, "zone": 16, "refused": 17, "memory": 18,
+    "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
 }  # fmt: skip
 WHO = {
     **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
-    **dict.fromkeys(("error", "hot", "throttled", "clock", "never", "unknown"), "technician"),
+    **dict.fromkeys(("error", "hot", "throttled", "worn", "clock", "never", "unknown"), "technician"),
     **dict.fromkeys(("quarantined", "copy", "board", "board_waits", "refused", "backup_full", "backup_quota"), "admin"),
     **dict.fromkeys(("certificate_soon", "certificate_very_soon", "certificate_expired"), "admin"),
     "approval": "you",
 }
 """Who acts; an operator where nobody is named."""
 BOARD_CAUSES = {"waits": "board_waits", "copy": "copy"}
+WORN = 90.0
+"""Percent of a disk's life: it is replaced before that ends."""
 CLOCK_OFF_S = 300
 CLOCK_UNSET_S = 365 * 86_400
 """Years behind: no battery, no time server."""
@@ -156,6 +158,10 @@ def _declared(view: View, now: int) -> list[MachineTrouble]:
     return found
 
 
+def is_worn(view: View) -> bool:
+    return view["disk_worn"] is not None and bool(view["disk_worn"] >= WORN)
+
+
 def settings_causes(view: View, now: int) -> list[MachineTrouble]:
     """Which board uses its key, how long its certificate counts, what it does not take from us: settings, its zone."""
     found = []
@@ -186,6 +192,8 @@ def _of_readings(view: View) -> list[MachineTrouble]:
     found = health_causes(view)
     if view["capacity"] >= NEARLY_FULL and view["effective_status"] != "full":
         found.append(MachineTrouble(view["id"], "nearly_full", view["capacity"], None))
+    if is_worn(view):
+        found.append(MachineTrouble(view["id"], "worn", view["disk_worn"], None))
     if clock_cause(view):
         found.append(MachineTrouble(view["id"], "clock", view["clock_offset_s"], None))
     return found

@@ -109,6 +109,7 @@ OF_MACHINE = {
     "lease-place": Part("lease_place.html", remote_page.part_place),
     "past": Part("lease_past.html", recording_page.part_past),
     "zone": Part("zone_card.html", zone_card.part),
+    "board": Part("board_card.html", tab.part_board),
     "backup-plan": Part("backup_plan.html", backups_page.part_plan),
     "backup-history": Part("backup_history.html", backups_page.part_history),
     "restore-history": Part("restore_history.html", backups_page.part_restores),
@@ -142,7 +143,7 @@ OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 def page_routes() -> list[BaseRoute]:
     """Put last: the final one takes every address."""
-    overview = machines_page.Overview({"z": zone_card.card})
+    overview = machines_page.Overview({"z": zone_card.card, "b": tab.board})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     listed = [
         ("/", WebPage(partial(machines_page.show_fleet, saved=views_page.above_the_table), cost=OF_FLEET_PAGE)),

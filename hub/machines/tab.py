@@ -1,4 +1,4 @@
-"""The head of every tab of `/machines/{id}`: name, status, connection, facts, tabs, a key conflict."""
+"""The head of every tab of `/machines/{id}`: name, status, connection, facts, tabs, a key conflict. The board card."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from dashboard import actions, backups
+from dashboard import board as board_card
 from dashboard.reader import Reader
 from dashboard.trouble import is_connected, quarantined
 from db.queries import events, users
@@ -132,6 +133,25 @@ def is_unencrypted(hardware: Mapping[str, Any] | None) -> bool:
     """Whether the machine reported that its key crosses a network unencrypted."""
     reported = (hardware or {}).get("hub_tls")
     return isinstance(reported, dict) and reported.get("mode") == "plain"
+
+
+async def board(visit: Visit, found: Machine) -> dict[str, Any] | None:
+    """For `board_card.html`; None: it has never reported its board."""
+    row, reader = found.row, visit.reader
+    if row.board_report is None or row.board_report_at is None:
+        return None
+    at = views.epoch_ms(row.board_report_at)
+    return {
+        "card": board_card.card(reader, row.board_report),
+        "at": reader.day(at, zone_of(reader, found)),
+        "age": reader.age(at),
+        "away": found.connection in ("offline", "never"),
+    }
+
+
+async def part_board(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    return {"m": views.machine_view(found, times="ms"), "b": await board(visit, found)}
 
 
 def _of_now(reader: Reader, view: Mapping[str, Any], value: str) -> str:

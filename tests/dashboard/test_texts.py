@@ -51,6 +51,8 @@ def test_no_text_is_left_over() -> None:
         "help.",
         "who.",
         "fact.",
+        "hardware.disk.",
+        "hardware.none.",
         "keys.",
         "error.",
         "unit.",

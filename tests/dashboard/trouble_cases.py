@@ -285,8 +285,10 @@ CASES: Final = [
         None,
         [],
     ),
+    Case("its disk wears out", {"id": 44, "disk_worn": 90.0}, ("worn", 90.0, None), ["worn"]),
+    Case("its disk will do", {"id": 45, "disk_worn": 80.0}, None, []),
     Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
 ORDER: Final = [
-    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 32, 31, 40, 14, 21, 22, 38, 37, 15, 16,
+    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 32, 31, 40, 14, 44, 21, 22, 38, 37, 15, 16,
 ]  # fmt: skip
