@@ -235,12 +235,12 @@ def has_pip(python: str) -> bool:
 
 
 def run(command: "list[str]") -> "tuple[bool, str]":
-    """Whether it worked, and the end of what it said."""
+    """Whether it worked, and the end of what it wrote."""
     result = subprocess.run(
         command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    said = result.stdout.decode(errors="replace").strip().splitlines()
-    return result.returncode == 0, "\n".join("  " + line for line in said[-15:])
+    written = result.stdout.decode(errors="replace").strip().splitlines()
+    return result.returncode == 0, "\n".join("  " + line for line in written[-15:])
 
 
 def create(folder: str, python: str, version: str, wheels: str = "") -> None:
@@ -277,9 +277,9 @@ def install(folder: str, lock: str, wheels: str = "") -> None:
         return
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
     has_pip(python)
-    worked, said = run([python, "-m", "pip", "install", *options, "--require-hashes", "-r", lock])
+    worked, detail = run([python, "-m", "pip", "install", *options, "--require-hashes", "-r", lock])
     if not worked:
-        raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=said))
+        raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=detail))
 
 
 def install_wheels(python: str, lock: str, wheels: str) -> None:
@@ -289,9 +289,9 @@ def install_wheels(python: str, lock: str, wheels: str) -> None:
         raise SetUpError(text("no_wheels", folder=wheels))
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-index", "--no-cache-dir"]
     program = [python, "-I", os.path.join(wheels, pips[-1], "pip"), "install"]
-    worked, said = run([*program, *options, "--find-links", wheels, "--require-hashes", "-r", lock])
+    worked, detail = run([*program, *options, "--find-links", wheels, "--require-hashes", "-r", lock])
     if not worked:
-        raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=said))
+        raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=detail))
 
 
 def add_browser_parts(folder: str, circle: str) -> None:

@@ -95,8 +95,8 @@ class Decrypted:
                 pyrage.decrypt_io(cast("BinaryIO", reader), cast("BinaryIO", _PipeWriter(writer)), self._keys)
         except pyrage.DecryptError as wrong:
             code = WRONG_KEY if "No matching keys" in str(wrong) else DAMAGED
-            said = "no identity at hand opens it" if code == WRONG_KEY else f"it cannot be decrypted: {wrong}"
-            self._failure = ArchiveError(code, said)
+            detail = "no identity at hand opens it" if code == WRONG_KEY else f"it cannot be decrypted: {wrong}"
+            self._failure = ArchiveError(code, detail)
         except BrokenPipeError:
             pass  # closed by who read it
         except (OSError, ValueError) as error:

@@ -67,11 +67,11 @@ def state(r: Reader, b: Backup) -> BackupState:
     name, why = _state(b)
     if name == "cancelled":
         return BackupState(name, "inactive", r.t("backup.state.cancelled"), r.t("backup.state.cancelled.why"))
-    told = b["drill_error"] if name == "broken" else b["error"] if name == "failed" else None
+    error = b["drill_error"] if name == "broken" else b["error"] if name == "failed" else None
     mark = {"verified": "active", "broken": "error", "failed": "error", "pending": "late", "uploading": "auto"}
     if name in ("verified", "untried") and b["only_agent"]:
         return BackupState(name, "warn", r.t(f"backup.state.{name}"), r.t("backup.report.only_agent"))
-    return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), jobs.why(r, told) if why else "")
+    return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), jobs.why(r, error) if why else "")
 
 
 def _state(b: Backup) -> tuple[str, bool]:
@@ -270,20 +270,20 @@ def facts(r: Reader, b: Backup, zone: str) -> list[tuple[str, str]]:
 
 def report(r: Reader, b: Backup) -> tuple[list[NotedFile], int]:
     """And how many more. The machine made it: nothing in it is trusted."""
-    told = b["report"] if isinstance(b["report"], Mapping) else {}
-    listed = told.get("lines", told.get("report", ()))
+    report = b["report"] if isinstance(b["report"], Mapping) else {}
+    listed = report.get("lines", report.get("report", ()))
     lines = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, (list, tuple)) else []
     shown = [_report_line(r, each) for each in lines[:MOST_LINES]]
-    counts = told.get("counts")
+    counts = report.get("counts")
     numbers = counts.values() if isinstance(counts, Mapping) else ()
     total = sum(n for n in numbers if isinstance(n, int) and not isinstance(n, bool) and n > 0)
     return shown, max(0, max(total, len(lines)) - len(shown))
 
 
-def _report_line(r: Reader, told: Mapping[str, Any]) -> NotedFile:
-    code, text = str(told.get("code") or ""), str(told.get("text") or "")
+def _report_line(r: Reader, report: Mapping[str, Any]) -> NotedFile:
+    code, text = str(report.get("code") or ""), str(report.get("text") or "")
     known = next((key for key in (f"backup.report.{code}.{text}", f"backup.report.{code}") if key in r.t), None)
-    return NotedFile(str(told.get("path") or ""), r.t(known) if known else text or code)
+    return NotedFile(str(report.get("path") or ""), r.t(known) if known else text or code)
 
 
 def folders(path: str) -> list[tuple[str, str]]:

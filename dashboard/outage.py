@@ -33,7 +33,7 @@ class Outage:
 
 
 def gone_of(view: View, now: int) -> Gone | None:
-    """None for a machine that is there, out of service, or said that it goes."""
+    """None for a machine that is there, out of service, or reported that it goes."""
     if view["connection"] != "offline" or view["effective_status"] in RESTING or gone_expectedly(view, now):
         return None
     since = view["connection_since"] or view["last_seen_at"]

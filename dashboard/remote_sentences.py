@@ -52,8 +52,8 @@ def _extended(e: EventReading) -> _Parts:
 def _ended(e: EventReading) -> _Parts:
     why = e.r.text_of("lease.end_reason", plain(str(e.params.get("reason") or NOTHING), 100))
     note = e.params.get("note")
-    said = e.words("reason", reason=value(e.r, note)) if note else ""
-    return e.words("remote.ended", why=why), [_holder(e), said]
+    reason = e.words("reason", reason=value(e.r, note)) if note else ""
+    return e.words("remote.ended", why=why), [_holder(e), reason]
 
 
 def _refused(e: EventReading) -> _Parts:

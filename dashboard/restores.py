@@ -160,8 +160,8 @@ def _ages(r: Reader, result: Mapping[str, Any], zone: str) -> str:
 
 
 def _rows(r: Reader, result: Mapping[str, Any], columns: Sequence[str]) -> list[RestoredClass]:
-    told = result.get("classes")
-    classes = told if isinstance(told, Mapping) else {}
+    classes_given = result.get("classes")
+    classes = classes_given if isinstance(classes_given, Mapping) else {}
     listed = [name for name in CLASSES if name in classes] + [name for name in classes if name not in CLASSES]
     return [
         RestoredClass(r.text_of("restore.class", str(name)), tuple(_cells(r, classes[name], columns)))
@@ -176,15 +176,15 @@ def _cells(r: Reader, of: Mapping[str, Any], columns: Sequence[str]) -> list[Res
     return [_cell(r, of.get(name)) for name in columns]
 
 
-def _cell(r: Reader, told: Any) -> RestoreCell:
-    counts = told if isinstance(told, Mapping) else {}
+def _cell(r: Reader, given: Any) -> RestoreCell:
+    counts = given if isinstance(given, Mapping) else {}
     count, size = _whole(counts.get("count")), _whole(counts.get("bytes"))
     return RestoreCell("—" if not count else r.number(count), "" if not size else r.amount(size))
 
 
 def _examples(result: Mapping[str, Any]) -> list[tuple[str, list[str], int]]:
-    told, classes = result.get("examples"), result.get("classes")
-    examples, found = told if isinstance(told, Mapping) else {}, []
+    examples_given, classes = result.get("examples"), result.get("classes")
+    examples, found = examples_given if isinstance(examples_given, Mapping) else {}, []
     groups = [of for of in classes.values() if isinstance(of, Mapping)] if isinstance(classes, Mapping) else []
     for name in (IN_THE_WAY, *COUNTS[:3]):
         listed = examples.get(name)

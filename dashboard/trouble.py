@@ -71,7 +71,7 @@ class MachineTrouble:
 
 
 def is_connected(view: View) -> bool:
-    """What it told is of now."""
+    """What it reported is of now."""
     return view["connection"] in ("live", "late")
 
 

@@ -3,11 +3,11 @@
 States of a link, seen alike by both ends:
 
     OPENED     the socket is up; the machine is not known (no valid Authorization header)
-    GREETING   the machine is known and has not said hello
-    WELCOMING  hello was said, welcome not yet; the hub's turn to speak
-    LIVE       hello and welcome were said
-    CLOSING    goodbye was said (bye or restarting); only what is already under way may still arrive
-    CLOSED     nothing may be said
+    GREETING   the machine is known and has not sent hello
+    WELCOMING  hello was sent, welcome not yet; the hub's turn to speak
+    LIVE       hello and welcome were sent
+    CLOSING    goodbye was sent (bye or restarting); only what is already under way may still arrive
+    CLOSED     nothing may be sent
 
 One look-up decides legality; a missing entry is a protocol error that names state, role and message.
 """
@@ -55,11 +55,11 @@ TRANSITIONS: Final[Mapping[tuple[Role, State, type], State]] = {
     # After a goodbye what was already on its way still counts: acknowledgements down, results and samples up.
     **{(Role.MACHINE, State.CLOSING, kind): State.CLOSING for kind in (*_MACHINE_LIVE, m.Bye)},
     **{(Role.HUB, State.CLOSING, kind): State.CLOSING for kind in (*_HUB_LIVE, m.Restarting)},
-    # A refusal may be said as soon as there is a link.
+    # A refusal may be sent as soon as there is a link.
     **{(Role.HUB, state, m.Error): state for state in (State.OPENED, State.GREETING, State.WELCOMING)},
 }
 
 
 def follow(role: Role, state: State, kind: type) -> State | None:
-    """The state after `role` said a message of type `kind` in `state`; None when it may not."""
+    """The state after `role` sent a message of type `kind` in `state`; None when it may not."""
     return TRANSITIONS.get((role, state, kind))

@@ -79,7 +79,7 @@ class AgentSettings:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the key crosses a network unencrypted: the file said so in words."""
+        """Whether the key crosses a network unencrypted: the file allows it in words."""
         parts = urlsplit(self.base_url)
         return parts.scheme == "http" and not addresses.names_this_computer(parts.hostname or "")
 

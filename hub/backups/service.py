@@ -114,20 +114,20 @@ class Backups:
         await self.discard(row.file_path, row.upload_id)
         return next(moved_rows(stored, BackupRow))
 
-    def assemble(self, row: BackupRow, said: Archive, parts: Sequence[tuple[int, str]]) -> None:
+    def assemble(self, row: BackupRow, declared: Archive, parts: Sequence[tuple[int, str]]) -> None:
         """Begin to join the parts; the row shows the outcome. Nothing happens while it is joining already."""
         if row.id not in self._assembling and self._tasks is not None:
             self._assembling.add(row.id)
-            self._tasks.start_soon(self._assemble, row, said, parts)
+            self._tasks.start_soon(self._assemble, row, declared, parts)
 
-    async def _assemble(self, row: BackupRow, said: Archive, parts: Sequence[tuple[int, str]]) -> None:
+    async def _assemble(self, row: BackupRow, declared: Archive, parts: Sequence[tuple[int, str]]) -> None:
         try:
-            found = await self._joined(row, said.size, parts)
-            if found is None or said.sha256 not in ("", found):
+            found = await self._joined(row, declared.size, parts)
+            if found is None or declared.sha256 not in ("", found):
                 code = "incomplete" if found is None else "damaged"
                 await self.end(row, life.failed(row, code, actors.SYSTEM, self._clock()))
                 return
-            whole = said._replace(sha256=found, minio_path=self.minio_path(row.file_path or ""))
+            whole = declared._replace(sha256=found, minio_path=self.minio_path(row.file_path or ""))
             await self.announce(*life.completed(row, whole, self._clock()))
         except Conflict as ended:
             logger.info("backup %d ended while it was put together: %s", row.id, ended)

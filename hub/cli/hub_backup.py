@@ -232,8 +232,8 @@ def _explain(settings: Settings, shown: dict[str, Any]) -> None:
         first = ", ".join(missing[:_SHOWN])
         output.note(sentence("hub_backup.objects.missing", missing=len(missing), count=count, first=first))
     if shown["settings"]:
-        told = ", ".join(f"{name} = {output.clean(value)}" for name, value in shown["settings"].items())
-        output.note(sentence("hub_backup.settings", settings=told))
+        listed = ", ".join(f"{name} = {output.clean(value)}" for name, value in shown["settings"].items())
+        output.note(sentence("hub_backup.settings", settings=listed))
 
 
 def _bytes(count: int) -> str:

@@ -56,9 +56,9 @@ class Throughputs:
 
     def on_commit(self, changes: Sequence[Change]) -> None:
         for command in moved_rows(changes, CommandRow):
-            told = command.progress or {}
-            if command.state == "running" and told.get("done") is not None:
-                self._note(command.id, told["phase"], told["done"])
+            progress = command.progress or {}
+            if command.state == "running" and progress.get("done") is not None:
+                self._note(command.id, progress["phase"], progress["done"])
 
     def of(self, command: CommandRow) -> jobs.Throughput | None:
         known = self._of.get(command.id)

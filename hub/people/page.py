@@ -158,8 +158,8 @@ def _status(refused: SignInRefused) -> int:
 async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
     """By way of their tokens when some were made since."""
     made = await credentials.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
-    told = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
-    answer = go(f"/admin/tokens?{urlencode(told)}" if made else local(then))
+    query = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
+    answer = go(f"/admin/tokens?{urlencode(query)}" if made else local(then))
     identify.set_session_cookie(answer, visit.context.settings, signed.secret)
     return answer
 
@@ -251,8 +251,8 @@ def zone_shown(stored: str | None) -> dict[str, str]:
 
 async def show_account(visit: Visit) -> Response:
     notice = visit.request.query_params.get("notice")
-    said = {"password": "password.done", "saved": "users.saved", "ended": "users.ended"}
-    return await _account(visit, ("good", visit.reader.t(said[notice])) if notice in said else None)
+    notices = {"password": "password.done", "saved": "users.saved", "ended": "users.ended"}
+    return await _account(visit, ("good", visit.reader.t(notices[notice])) if notice in notices else None)
 
 
 async def save_account(visit: Visit) -> Response:

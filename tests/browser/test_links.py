@@ -118,7 +118,7 @@ async def test_a_terminal_says_how_long_nothing_answers(room: Room) -> None:
     async with tab(room.browser, room.hub) as page:
         await room.open(page, "/machines/1/remote")
         await connect(page.page)
-        told = page.page.locator("[data-term=told]")
+        told = page.page.locator("[data-term=notice]")
         room.network.stall()
         await expect(told).to_have_text(re.compile(r"No answer for \d+\ss"), timeout=8000)
         room.network.flow()
@@ -152,7 +152,7 @@ async def test_a_paste_of_10_mb_arrives_whole_with_its_progress_also_across_a_de
         room.network.uplink_bytes_s = 0
         await page.page.evaluate(BACK_AGAIN)
         await expect(pasting).to_be_hidden(timeout=60_000)
-        await expect(page.page.locator("[data-term=told]")).to_contain_text("All of it is pasted")
+        await expect(page.page.locator("[data-term=notice]")).to_contain_text("All of it is pasted")
         await page.page.keyboard.press("Control+d")
         await expect(screen(page.page)).to_contain_text(hashlib.sha256(sent).hexdigest(), timeout=60_000)
         assert page.faults == []

@@ -44,9 +44,9 @@ function news(answers, { known = [], last = null } = {}) {
   const asked = [];
   const timers = [];
   const put = [];
-  const told = [];
+  const reported = [];
   const list = { known: new Set(known), last, put: (lines) => put.push(...lines) };
-  const made = new EventNews(list, { asked: {}, rvm: undefined }, (...what) => told.push(what), {
+  const made = new EventNews(list, { asked: {}, rvm: undefined }, (...what) => reported.push(what), {
     get: async (address) => {
       asked.push(address);
       const answer = answers.shift();
@@ -55,45 +55,45 @@ function news(answers, { known = [], last = null } = {}) {
     },
     later: (fn) => timers.push(fn),
   });
-  return { made, asked, timers, put, told };
+  return { made, asked, timers, put, reported };
 }
 
 test("many events are one question at a time, and nothing is put in before it is asked for", async () => {
-  const { made, asked, timers, put, told } = news(
+  const { made, asked, timers, put, reported } = news(
     [
       { lines: [line(5), line(4)], onward: 4 },
       { lines: [line(6), line(5), line(4)], onward: 4 },
     ],
     { known: [4], last: line(4) },
   );
-  for (let n = 0; n < 20; n += 1) made.heard(event("status.changed"));
+  for (let n = 0; n < 20; n += 1) made.receive(event("status.changed"));
   await settle();
   assert.equal(asked.length, 1);
-  assert.deepEqual(told, [[1, true]]);
+  assert.deepEqual(reported, [[1, true]]);
   assert.deepEqual(put, []);
   timers.shift()();
   await settle();
   assert.equal(asked.length, 2);
-  assert.deepEqual(told.at(-1), [2, true]);
+  assert.deepEqual(reported.at(-1), [2, true]);
   assert.equal(made.show(), true);
   assert.deepEqual(put, [line(6), line(5)]);
-  assert.deepEqual(told.at(-1), [0, true]);
+  assert.deepEqual(reported.at(-1), [0, true]);
 });
 
 test("more than one page of news has to be loaded anew", async () => {
-  const { made, told } = news([{ lines: [line(9), line(8)], onward: 8 }], { known: [4], last: line(4) });
-  made.heard(event("a.b"));
+  const { made, reported } = news([{ lines: [line(9), line(8)], onward: 8 }], { known: [4], last: line(4) });
+  made.receive(event("a.b"));
   await settle();
-  assert.deepEqual(told, [[2, false]]);
+  assert.deepEqual(reported, [[2, false]]);
   assert.equal(made.show(), false);
 });
 
 test("a hub that is away is asked again later", async () => {
   const { made, asked, timers } = news([]);
-  made.heard(event("a.b"));
+  made.receive(event("a.b"));
   await settle();
   timers.shift()();
-  made.heard(event("a.b"));
+  made.receive(event("a.b"));
   await settle();
   assert.equal(asked.length, 2);
 });

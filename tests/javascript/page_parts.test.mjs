@@ -140,16 +140,16 @@ test("a person's zoom pauses the window and is kept until they go back", () => {
 });
 
 test("one sentence in five seconds, many grouped into one", () => {
-  const said = [];
+  const spoken = [];
   const timers = [];
   const announcer = new Announcer(
-    (sentence) => said.push(sentence),
+    (sentence) => spoken.push(sentence),
     (fn) => timers.push(fn),
   );
   for (const sentence of ["a", "b", "c", "d"]) announcer.add(sentence);
   timers.shift()();
   timers.shift()();
-  assert.deepEqual(said, ["a", "3 machines changed"]);
+  assert.deepEqual(spoken, ["a", "3 machines changed"]);
 });
 
 test("until tomorrow is seven o'clock where the machine stands", () => {

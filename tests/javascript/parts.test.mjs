@@ -76,12 +76,12 @@ const delta = (id, members) => ({ type: "delta", seq: 1, t: 1, m: [{ id, ...memb
 
 test("only what a part tells of makes it stale, and one moment is one fetch", async () => {
   const { made, parts, pass } = stage([ZONE, JOBS]);
-  parts.heard(delta(7, { capacity: 3 }));
-  parts.heard(delta(8, { timezone: "UTC" }));
+  parts.receive(delta(7, { capacity: 3 }));
+  parts.receive(delta(8, { timezone: "UTC" }));
   await pass(5000);
   assert.deepEqual(made.asked, []);
-  parts.heard(delta(7, { timezone: "UTC", pending: [] }));
-  parts.heard(/** @type {any} */ ({ type: "event", rvm_id: 7, code: "timezone.reported" }));
+  parts.receive(delta(7, { timezone: "UTC", pending: [] }));
+  parts.receive(/** @type {any} */ ({ type: "event", rvm_id: 7, code: "timezone.reported" }));
   await pass(100);
   assert.deepEqual(made.asked, ["/machines/7/parts?of=zone+jobs"]);
   assert.deepEqual(made.put, ["zone,jobs"]);
@@ -89,7 +89,7 @@ test("only what a part tells of makes it stale, and one moment is one fetch", as
 
 test("an answer that never comes is not waited for", async () => {
   const { made, parts, pass } = stage([ZONE], ["nothing"]);
-  parts.heard(delta(7, { timezone: "UTC" }));
+  parts.receive(delta(7, { timezone: "UTC" }));
   await pass(7000);
   assert.equal(made.asked.length, 1);
   await pass(8000);
@@ -100,7 +100,7 @@ test("an answer that never comes is not waited for", async () => {
 test("news while one is under way bring one more, after a rest", async () => {
   const { made, parts, pass } = stage([ZONE]);
   for (let news = 0; news < 20; news += 1) {
-    parts.heard(delta(7, { timezone: String(news) }));
+    parts.receive(delta(7, { timezone: String(news) }));
     await pass(100);
   }
   assert.ok(made.asked.length >= 3 && made.asked.length <= 4, String(made.asked.length));
@@ -121,17 +121,17 @@ test("other codes are news within a second; values alone fetch nothing and are d
     { lasting: [] },
   ];
   for (const [at, members] of news.entries()) {
-    parts.heard(delta(1, members));
+    parts.receive(delta(1, members));
     await pass(1000);
     assert.equal(made.asked.length, 2 * at + 2, JSON.stringify(members));
   }
   const before = made.asked.length;
   made.drawn = 0;
-  parts.heard(delta(1, { lasting: [{ code: "cpu_usage", since: 1 }] }));
+  parts.receive(delta(1, { lasting: [{ code: "cpu_usage", since: 1 }] }));
   await pass(1000);
   assert.equal(made.drawn, 3, "as told, and again over what was fetched");
   for (const members of [{ lasting: [{ code: "cpu_usage", since: 1 }] }, { capacity: 50 }, { clock_offset_s: 9 }])
-    parts.heard(delta(1, members));
+    parts.receive(delta(1, members));
   assert.equal(made.drawn, 6);
   await pass(60000);
   assert.equal(made.asked.length, before + 2);
@@ -155,9 +155,9 @@ test("a whole picture makes everything stale; the same answer is only named", as
   const { made, parts, pass } = stage([ZONE, JOBS]);
   /** @type {any} */
   const whole = { type: "snapshot", epoch: "a", seq: 1, machines: [] };
-  parts.heard(whole);
+  parts.receive(whole);
   await pass(1000);
-  parts.heard(whole);
+  parts.receive(whole);
   await pass(1000);
   assert.deepEqual(made.asked, ["/machines/7/parts?of=zone+jobs", '/machines/7/parts?of=zone+jobs "a"']);
 });
@@ -165,22 +165,22 @@ test("a whole picture makes everything stale; the same answer is only named", as
 test("who does not look asks for nothing, and at once when they come back", async () => {
   const { made, parts, pass } = stage([ZONE]);
   made.feed.hidden = true;
-  parts.heard(delta(7, { timezone: "UTC" }));
+  parts.receive(delta(7, { timezone: "UTC" }));
   await pass(60000);
   assert.deepEqual(made.asked, []);
   made.feed.hidden = false;
-  parts.heard(/** @type {any} */ ({ type: "snapshot", epoch: "a", seq: 1, machines: [] }));
+  parts.receive(/** @type {any} */ ({ type: "snapshot", epoch: "a", seq: 1, machines: [] }));
   await pass(700);
   assert.equal(made.asked.length, 1);
 });
 
 test("a hub that is away is asked again, less and less often, and a refusal is not", async () => {
   const { made, parts, pass } = stage([ZONE], [new Error("away"), 503, 429, 200, 404]);
-  parts.heard(delta(7, { timezone: "UTC" }));
+  parts.receive(delta(7, { timezone: "UTC" }));
   await pass(20000);
   assert.equal(made.asked.length, 4);
   assert.deepEqual(made.put, ["zone"]);
-  parts.heard(delta(7, { timezone: "UTC" }));
+  parts.receive(delta(7, { timezone: "UTC" }));
   await pass(60000);
   assert.equal(made.asked.length, 5);
 });
@@ -204,14 +204,14 @@ test("what is seen from outside is fetched while nobody looks, now and then; wha
   const { made, parts, pass } = stage([LIST, alarms]);
   made.feed.hidden = true;
   for (let news = 0; news < 20; news += 1) {
-    parts.heard(delta(1, { lasting: [{ code: String(news), since: 1 }] }));
+    parts.receive(delta(1, { lasting: [{ code: String(news), since: 1 }] }));
     await pass(100);
   }
   assert.deepEqual(made.asked, ["/machines/attention?of=alarms"]);
   await pass(2000);
   assert.equal(made.asked.length, 2);
   made.feed.hidden = false;
-  parts.heard(delta(1, { lasting: [] }));
+  parts.receive(delta(1, { lasting: [] }));
   await pass(200);
   assert.equal(made.asked[2], "/machines/attention?of=list+alarms");
 });

@@ -36,12 +36,12 @@ test("numbers and readings are written as their readers write them", () => {
 });
 
 test("a machine's backups in a word", () => {
-  for (const { about, backup, code, mark, ...said } of table("backups").briefs) {
+  for (const { about, backup, code, mark, ...texts } of table("backups").briefs) {
     assert.equal(briefCode(backup, NOW), code, about);
     assert.equal(MARKS[code], mark);
     for (const lang of ["en", "id"]) {
       useTexts(words(lang), lang);
-      assert.equal(backupShort(backup, NOW).replaceAll("\u202f", " "), said[lang], about);
+      assert.equal(backupShort(backup, NOW).replaceAll("\u202f", " "), texts[lang], about);
     }
   }
 });

@@ -13,7 +13,7 @@ useTexts(JSON.parse(readFileSync(new URL("../../dashboard/locales/en.json", impo
 
 /** A link with sockets and timers that the test moves. */
 function world() {
-  const said = [];
+  const happened = [];
   /** @type {any[]} */
   const sockets = [];
   /** @type {any[]} */
@@ -22,11 +22,11 @@ function world() {
     "ws://hub/ws/terminal",
     7,
     {
-      ready: (frame, again, missing) => said.push(["ready", frame.user, again, ...(missing ? [missing] : [])]),
-      bytes: (bytes) => said.push(["bytes", Buffer.from(bytes).toString()]),
+      ready: (frame, again, missing) => happened.push(["ready", frame.user, again, ...(missing ? [missing] : [])]),
+      bytes: (bytes) => happened.push(["bytes", Buffer.from(bytes).toString()]),
       moved: () => {},
-      lost: () => said.push(["lost"]),
-      over: (code, exit, missing) => said.push(["over", code, exit, ...(missing ? [missing] : [])]),
+      lost: () => happened.push(["lost"]),
+      over: (code, exit, missing) => happened.push(["over", code, exit, ...(missing ? [missing] : [])]),
     },
     {
       open: () => {
@@ -64,14 +64,14 @@ function world() {
     delete timers[at];
     act();
   };
-  return { link, said, sockets, timers, fire, ready, frame, bytes };
+  return { link, happened, sockets, timers, fire, ready, frame, bytes };
 }
 
 /** A hub that has taken nothing yet, of which pieces and window are small. */
 const LIMITS = { typed: 0, passed: 0, max_bytes: 4000, window: 8000 };
 
 test("a terminal opens with its size, types bytes and is told a new size", () => {
-  const { link, said, sockets, ready, bytes } = world();
+  const { link, happened, sockets, ready, bytes } = world();
   link.start(80, 24);
   const [socket] = sockets;
   assert.equal(link.type("x"), false, "nothing is typed before the hub is ready");
@@ -82,25 +82,25 @@ test("a terminal opens with its size, types bytes and is told a new size", () =>
   link.resize(100, 30);
   bytes(socket, "hello");
   assert.deepEqual(socket.sent.slice(1), ["é", { type: "resize", cols: 100, rows: 30 }]);
-  assert.deepEqual(said, [
+  assert.deepEqual(happened, [
     ["ready", "svc", false],
     ["bytes", "hello"],
   ]);
 });
 
 test("a lost connection comes back to the same shell and says how much it has", () => {
-  const { link, said, sockets, fire, ready, bytes } = world();
+  const { link, happened, sockets, fire, ready, bytes } = world();
   link.start(80, 24);
   sockets[0].onopen();
   ready(sockets[0]);
   bytes(sockets[0], "12345");
   sockets[0].onclose({ code: 1006 });
-  assert.deepEqual(said.at(-1), ["lost"]);
+  assert.deepEqual(happened.at(-1), ["lost"]);
   assert.equal(link.type("x"), false);
   link.resize(90, 20);
   fire();
   sockets[1].onclose({ code: 1006 });
-  assert.equal(said.filter(([what]) => what === "lost").length, 1, "it is said once");
+  assert.equal(happened.filter(([what]) => what === "lost").length, 1, "it is reported once");
   link.retry();
   sockets[2].onopen();
   assert.deepEqual(sockets[2].sent, [{ type: "attach", terminal: "t1", received: 5 }]);
@@ -113,7 +113,7 @@ test("a lost connection comes back to the same shell and says how much it has", 
 });
 
 test("silence is asked about; a line that does not answer is lost, and so is one that cannot be made again", () => {
-  const { link, said, sockets, fire, ready, frame } = world();
+  const { link, happened, sockets, fire, ready, frame } = world();
   link.start(80, 24);
   sockets[0].onopen();
   ready(sockets[0]);
@@ -123,7 +123,7 @@ test("silence is asked about; a line that does not answer is lost, and so is one
   link.retry();
   assert.deepEqual(sockets[0].sent.at(-1), { type: "ping", n: 2 }, "who comes back asks at once");
   fire();
-  assert.deepEqual([sockets[0].closed, said.at(-1)], [true, ["lost"]]);
+  assert.deepEqual([sockets[0].closed, happened.at(-1)], [true, ["lost"]]);
   fire();
   fire();
   assert.equal(sockets[1].closed, true);
@@ -133,7 +133,7 @@ test("silence is asked about; a line that does not answer is lost, and so is one
 });
 
 test("keys that did not arrive are counted and not typed later; those that did are not counted", () => {
-  const { link, said, sockets, ready, frame } = world();
+  const { link, happened, sockets, ready, frame } = world();
   link.start(80, 24);
   sockets[0].onopen();
   ready(sockets[0]);
@@ -145,16 +145,16 @@ test("keys that did not arrive are counted and not typed later; those that did a
   link.retry();
   sockets[1].onopen();
   ready(sockets[1], "t1", { typed: 6, passed: 3 });
-  assert.deepEqual(said.at(-1), ["ready", "svc", true, 6], "the hub has `cd `; /tmp/\u00e9 is missing");
+  assert.deepEqual(happened.at(-1), ["ready", "svc", true, 6], "the hub has `cd `; /tmp/\u00e9 is missing");
   link.type("x");
   assert.equal(sockets[1].sent.at(-1), "x");
   assert.deepEqual([link.input.passed, link.input.sent], [3, 7]);
   frame(sockets[1], { type: "ended", code: "exited" });
-  assert.deepEqual(said.at(-1), ["over", "exited", null, 4]);
+  assert.deepEqual(happened.at(-1), ["over", "exited", null, 4]);
 });
 
 test("a paste goes in pieces as the hub takes them, and goes on after a loss without a byte too many or too few", () => {
-  const { link, said, sockets, ready, frame } = world();
+  const { link, happened, sockets, ready, frame } = world();
   const text = Array.from({ length: 9000 }, (_, i) => `${i}\u00e9`).join();
   const whole = Buffer.from(text);
   link.start(80, 24);
@@ -177,7 +177,7 @@ test("a paste goes in pieces as the hub takes them, and goes on after a loss wit
   sockets[1].onopen();
   const second = raw(sockets[1]);
   ready(sockets[1], "t1", { typed: 8000, passed: 5000 });
-  assert.deepEqual(said.at(-1), ["ready", "svc", true], "nothing is missing");
+  assert.deepEqual(happened.at(-1), ["ready", "svc", true], "nothing is missing");
   for (let passed = 8000; passed < whole.length; passed += 4000) frame(sockets[1], { type: "passed", bytes: passed });
   frame(sockets[1], { type: "passed", bytes: whole.length });
   assert.ok(Buffer.concat([...first.slice(0, 2), ...second]).equals(whole));
@@ -198,11 +198,11 @@ test("a paste that is stopped ends at a whole character and leaves no paste mode
 });
 
 test("what the hub does not take ends the terminal, and is not tried again", () => {
-  const { link, said, sockets, timers, ready } = world();
+  const { link, happened, sockets, timers, ready } = world();
   link.start(80, 24);
   ready(sockets[0]);
   sockets[0].onclose({ code: 4400 });
-  assert.deepEqual(said.at(-1), ["over", "not_taken", null]);
+  assert.deepEqual(happened.at(-1), ["over", "not_taken", null]);
   assert.equal(timers.filter(Boolean).length, 0);
 });
 
@@ -225,19 +225,19 @@ test("what is over stays over, and says why", () => {
     [(socket) => socket.onclose({ code: 1006 }), ["over", "no_answer", null]],
   ];
   for (const [how, expected] of endings) {
-    const { link, said, sockets, timers } = world();
+    const { link, happened, sockets, timers } = world();
     link.start(80, 24);
     sockets[0].onopen();
     sockets[0].onmessage({ data: "not json" });
     how(sockets[0]);
     sockets[0].onclose({ code: 1006 });
-    assert.deepEqual(said, [expected]);
+    assert.deepEqual(happened, [expected]);
     assert.equal(timers.filter(Boolean).length, 0, "nothing tries again");
   }
 });
 
 test("a closed terminal can be opened anew", () => {
-  const { link, said, sockets, ready } = world();
+  const { link, happened, sockets, ready } = world();
   link.start(80, 24);
   ready(sockets[0]);
   link.end();
@@ -245,7 +245,7 @@ test("a closed terminal can be opened anew", () => {
   sockets[1].onopen();
   assert.equal(sockets[1].sent[0].type, "open");
   ready(sockets[1], "t2");
-  assert.deepEqual(said.at(-1), ["ready", "svc", false]);
+  assert.deepEqual(happened.at(-1), ["ready", "svc", false]);
 });
 
 test("the keys a phone lacks are what a terminal expects", () => {

@@ -254,6 +254,11 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
         "hub/a.py:2 _limits_in_force: not in_force but effective",
     ),
     (name_laws.words, {"db/a.py": "class LimitsInForce: ..."}, "db/a.py:1 LimitsInForce"),
+    (
+        name_laws.script_words,
+        {"dashboard/static/js/a.js": '// what it said\nfind("[data-said]");\n/* told\n*/ const told = 1;'},
+        "dashboard/static/js/a.js:4 told",
+    ),
     (name_laws.words, {"hub/doorkeeper_of_links.py": DOC}, "doorkeeper_of_links: not doorkeeper but key conflicts"),
     (
         role_laws.pages,

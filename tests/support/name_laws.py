@@ -95,4 +95,19 @@ def names_of(module: Module) -> Iterator[Named]:
                 yield Named(node.name, f"{module.shown}:{node.lineno}")
 
 
-LAWS = (classes, words)
+_NO_NAME = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.DOTALL)
+"""Comments and texts of a script."""
+_SPOKEN = re.compile(r"\b(hear|heard|say|said|tell|told)\b")
+
+
+def script_words(house: House) -> Iterator[str]:
+    """Names of the pages' scripts, locals too: what a machine or the hub sends is received, not heard."""
+    for path in sorted((house.root / "dashboard/static/js").rglob("*.js")):
+        code = _NO_NAME.sub(lambda found: "\n" * found[0].count("\n"), path.read_text(encoding="utf-8"))
+        for number, line in enumerate(code.splitlines(), 1):
+            for found in _SPOKEN.finditer(line):
+                place = f"{path.relative_to(house.root)}:{number}"
+                yield f"{place} {found[0]}: not that but {NOT_SAID[found[0]]}; the law: {WORD_LAW}"
+
+
+LAWS = (classes, words, script_words)

@@ -5,9 +5,9 @@ import { t } from "./texts.js";
 const PAUSE_MS = 5000;
 
 export class Announcer {
-  /** @param {(sentence: string) => void} say @param {(fn: () => void, ms: number) => void} [later] */
-  constructor(say, later = (fn, ms) => setTimeout(fn, ms)) {
-    this.say = say;
+  /** @param {(sentence: string) => void} speak @param {(fn: () => void, ms: number) => void} [later] */
+  constructor(speak, later = (fn, ms) => setTimeout(fn, ms)) {
+    this.speak = speak;
     this.later = later;
     /** @type {string[]} */
     this.waiting = [];
@@ -23,7 +23,7 @@ export class Announcer {
   flush() {
     if (!this.waiting.length) return;
     const count = this.waiting.length;
-    this.say(count <= 2 ? this.waiting.join(". ") : t("said.many", { n: count, count }));
+    this.speak(count <= 2 ? this.waiting.join(". ") : t("said.many", { n: count, count }));
     this.waiting = [];
     this.resting = true;
     this.later(() => {

@@ -3,7 +3,7 @@
 
 import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
 import { age, clock, day, reading, span, zoneAhead, zoneLabel } from "./format.js";
-import { heard } from "./freshness.js";
+import { isCurrent } from "./freshness.js";
 import { LiveRange, utc } from "./live_range.js";
 import { Series, WINDOW_MS } from "./series.js";
 import { language, t } from "./texts.js";
@@ -234,10 +234,10 @@ export class Charts {
 
   /** What it shows is not of now. */
   get past() {
-    return !this.machine || !heard(this.machine);
+    return !this.machine || !isCurrent(this.machine);
   }
 
-  /** Of one that is away, what it told last. @param {Free} trace @param {(amount: number) => string} value @param {number} now */
+  /** Of one that is away, what it reported last. @param {Free} trace @param {(amount: number) => string} value @param {number} now */
   nothing(trace, value, now) {
     const { name } = trace;
     const readings = this.past ? this.machine?.readings : null;
@@ -268,11 +268,11 @@ export class Charts {
   /** @param {number} now */
   chips(now) {
     const behind = this.live.behind(now);
-    const told = this.machine?.readings?.taken_at ?? this.machine?.last_seen_at;
+    const reportedAt = this.machine?.readings?.taken_at ?? this.machine?.last_seen_at;
     const live = !this.past
       ? t("chart.live")
-      : told
-        ? t("chart.until", { time: day(told, now, this.zone, language) })
+      : reportedAt
+        ? t("chart.until", { time: day(reportedAt, now, this.zone, language) })
         : t("connection.never");
     const words = !this.live.paused
       ? live

@@ -21,13 +21,13 @@ async function ask(method, address, body, key = newKey()) {
       },
       body: JSON.stringify(body),
     });
-    const said = await answer.json();
+    const found = await answer.json();
     return {
       ok: answer.ok,
       status: answer.status,
-      data: said.data,
-      message: said.detail ?? "",
-      errors: said.errors ?? {},
+      data: found.data,
+      message: found.detail ?? "",
+      errors: found.errors ?? {},
     };
   } catch {
     return { ok: false, status: 0, data: null, message: t("fault.network"), errors: {} };

@@ -27,13 +27,13 @@ export function linesAddress(asked, rvm, more = {}) {
 export class EventNews {
   /**
    * @param {Pick<import("./event_list.js").EventList, "known" | "last" | "put">} list @param {{asked: Record<string, string>, rvm?: string}} page
-   * @param {(count: number, whole: boolean) => void} tell how many wait; `whole` false: there are more than were fetched
+   * @param {(count: number, whole: boolean) => void} report how many wait; `whole` false: there are more than were fetched
    * @param {{get?: typeof linesAt, later?: (act: () => void, ms: number) => void}} [world]
    */
-  constructor(list, page, tell, world = {}) {
+  constructor(list, page, report, world = {}) {
     this.list = list;
     this.page = page;
-    this.tell = tell;
+    this.report = report;
     this.get = world.get ?? linesAt;
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     /** @type {EventLine[]} */
@@ -44,7 +44,7 @@ export class EventNews {
   }
 
   /** An event came by the feed. @param {Happened} event */
-  heard(event) {
+  receive(event) {
     if (mayMatch(event, this.page.asked, this.page.rvm)) this.look();
   }
 
@@ -71,7 +71,7 @@ export class EventNews {
   take(page) {
     this.waiting = fresh(page.lines, this.list.known, this.list.last);
     this.whole = this.waiting.length < page.lines.length || page.onward === null;
-    this.tell(this.waiting.length, this.whole);
+    this.report(this.waiting.length, this.whole);
   }
 
   /** Put in what waits. False: there is more than that, the page has to be loaded anew. */
@@ -79,7 +79,7 @@ export class EventNews {
     if (!this.whole) return false;
     this.list.put(this.waiting, "fresh");
     this.waiting = [];
-    this.tell(0, true);
+    this.report(0, true);
     return true;
   }
 }

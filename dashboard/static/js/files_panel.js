@@ -66,13 +66,13 @@ export class FilesPanel {
   row(entry) {
     const path = joined(this.path, entry.name);
     if (isFolder(entry) && !entry.unreachable) return this.folderRow(entry.name, path);
-    const told = entry.unreachable ? [make("div", { class: "muted" }, t("files.unreachable"))] : [];
+    const note = entry.unreachable ? [make("div", { class: "muted" }, t("files.unreachable"))] : [];
     const take = entry.unreachable ? [] : [this.takeForm(path, entry.name)];
     const when = entry.mtime ? day(entry.mtime * 1000, this.now(), this.zone, language) : "";
     return make(
       "tr",
       {},
-      make("td", {}, make("bdi", {}, entry.name), ...told),
+      make("td", {}, make("bdi", {}, entry.name), ...note),
       make("td", { class: "num" }, amount(entry.size ?? 0)),
       make("td", {}, when),
       make("td", { class: "end" }, ...take),

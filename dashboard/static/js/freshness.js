@@ -5,15 +5,15 @@ import { language, t } from "./texts.js";
 
 const EXPECTED_BACK_MS = 10 * 60000;
 
-/** Nothing comes from the hub: whatever it told last is of the past. */
+/** Nothing comes from the hub: whatever it sent last is of the past. */
 let silent = false;
 /** @param {boolean} on */
 export const doubt = (on) => (silent = on);
 
 /** @param {Machine} m */
 const there = (m) => m.connection === "live" || m.connection === "late";
-/** What it told is of now. @param {Machine} m */
-export const heard = (m) => !silent && there(m);
+/** What it reported is of now. @param {Machine} m */
+export const isCurrent = (m) => !silent && there(m);
 /** It is late, or nobody knows: each value needs its age. @param {Machine} m */
 export const aging = (m) => m.connection === "late" || (silent && there(m));
 

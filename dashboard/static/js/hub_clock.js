@@ -1,4 +1,4 @@
-// What time it is on the hub. The browser is only asked how much time has passed since the hub last told its own, a moment
+// What time it is on the hub. The browser is only asked how much time has passed since the hub last sent its own, a moment
 // ago: by the longer of two clocks, since one stands still while the computer sleeps.
 
 export class HubClock {

@@ -27,11 +27,11 @@ export class Jobs {
     const before = this.open;
     this.open = this.standing();
     for (const node of all("[data-job]"))
-      if (before.has(node.dataset.job) && !this.open.has(node.dataset.job)) this.tell(node);
+      if (before.has(node.dataset.job) && !this.open.has(node.dataset.job)) this.announce(node);
   }
 
   /** @param {Part} node */
-  tell(node) {
+  announce(node) {
     /** @param {string} part */
     const words = (part) => find(part, node)?.textContent ?? "";
     const name = words("[data-job-machine]") || (find("#head h1")?.textContent ?? "");

@@ -45,7 +45,7 @@ export class LinkState {
       if (was === "lost" && !this.bar.hidden && !this.action) this.back();
       this.lostAt = null;
     } else if (state === "refused")
-      this.tell(t("session_over"), t("sign_in"), () => location.assign(`${BASE_PATH}/login`));
+      this.notify(t("session_over"), t("sign_in"), () => location.assign(`${BASE_PATH}/login`));
     else {
       this.lostAt ??= this.feed.clock.now();
       this.timer = setTimeout(() => this.lost(), BAR_AFTER_MS);
@@ -54,7 +54,7 @@ export class LinkState {
   }
 
   lost() {
-    this.tell(t("lost", { time: this.time() }), t("retry_now"), null);
+    this.notify(t("lost", { time: this.time() }), t("retry_now"), null);
     mark(this.bar, "bad", true);
   }
 
@@ -65,10 +65,10 @@ export class LinkState {
     this.timer = setTimeout(() => show(this.bar, false), BACK_FOR_MS);
   }
 
-  /** @param {string} said @param {string} button @param {(() => void) | null} action */
-  tell(said, button, action) {
+  /** @param {string} sentence @param {string} button @param {(() => void) | null} action */
+  notify(sentence, button, action) {
     this.action = action;
-    setText(find("[data-said]", this.bar), said);
+    setText(find("[data-said]", this.bar), sentence);
     setText(find("[data-retry]", this.bar), button);
     show(find("[data-retry]", this.bar), true);
     show(this.bar, true);
@@ -76,7 +76,7 @@ export class LinkState {
 
   /** Another version answers than the one that made this page; never reloads by itself. @param {string} name */
   version(name) {
-    if (name !== document.body.dataset.version) this.tell(t("updated"), t("reload"), () => location.reload());
+    if (name !== document.body.dataset.version) this.notify(t("updated"), t("reload"), () => location.reload());
   }
 
   time() {

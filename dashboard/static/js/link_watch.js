@@ -40,7 +40,7 @@ export class LinkWatch {
   }
 
   /** A frame came. One that was under way before a check began does not answer it. */
-  heard() {
+  received() {
     if (this.checking) return;
     this.news();
     this.cancel(this.timer);
@@ -62,7 +62,7 @@ export class LinkWatch {
   answered(n) {
     if (n !== this.n) return;
     this.checking = false;
-    this.heard();
+    this.received();
   }
 
   /** Something may have cut the connection, or surely has (`doubt`): ask at once. */

@@ -13,8 +13,8 @@ const COMMANDS = ["ping", "set_status", "sync_timezone", "restart_service", "reb
  * @param {string} name @param {Machine} m
  */
 export function can(name, m) {
-  const told = m.commands.filter((each) => COMMANDS.includes(each));
-  return !told.length || told.includes(name);
+  const reported = m.commands.filter((each) => COMMANDS.includes(each));
+  return !reported.length || reported.includes(name);
 }
 
 /**

@@ -3,7 +3,7 @@
 import { backupShort } from "./backup_brief.js";
 import { all, find, make, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, clock, day, offset, span, zoneLabel } from "./format.js";
-import { freshness, heard, quarantined } from "./freshness.js";
+import { freshness, isCurrent, quarantined } from "./freshness.js";
 import { language, t } from "./texts.js";
 
 /** `user:3` as a name, `machine:7` as "the machine". @param {string} actor @param {Record<string, string>} names */
@@ -28,8 +28,8 @@ function fact(name, text) {
   setText(find(`[data-fact=${name}] bdi`), text);
 }
 
-/** A value of one that tells nothing now is past. @param {Machine} m @param {string} value */
-const ofNow = (m, value) => (heard(m) ? value : t("past_value", { value }));
+/** A value of one that reports nothing now is past. @param {Machine} m @param {string} value */
+const ofNow = (m, value) => (isCurrent(m) ? value : t("past_value", { value }));
 
 export class MachineHead {
   /** @param {import("./announcer.js").Announcer} spoken */
@@ -47,8 +47,8 @@ export class MachineHead {
     const never = m.connection === "never";
     setText(find("#status-pill [data-said]"), t(never ? "connection.never" : `status.${m.effective_status}`));
     setIcon(find("#status-pill .i"), never ? "never" : m.effective_status);
-    mark(find("#head"), "past", !heard(m));
-    show(find("#status-known"), !never && !heard(m));
+    mark(find("#head"), "past", !isCurrent(m));
+    show(find("#status-known"), !never && !isCurrent(m));
     show(find("#status-since"), !never);
     show(find("#connection"), !never);
     for (const name of all("h1 bdi, .whose bdi")) setText(name, m.name);
@@ -58,12 +58,12 @@ export class MachineHead {
       tags.replaceChildren(
         ...m.tags.map((tag) => make("a", { class: "tag", href: `${BASE_PATH}/?tag=${encodeURIComponent(tag)}` }, tag)),
       );
-    show(find("#busy"), m.busy === true && heard(m));
+    show(find("#busy"), m.busy === true && isCurrent(m));
     if (m.agent_version) fact("agent", m.agent_version);
     if (m.last_ip) fact("ip", m.last_ip);
     if (m.clock_offset_s !== null) fact("clock", ofNow(m, offset(m.clock_offset_s, language)));
     this.tick(m, now);
-    this.tell(m);
+    this.announce(m);
   }
 
   /** What grows by itself. @param {Machine} m @param {number} now */
@@ -86,13 +86,13 @@ export class MachineHead {
     if (locked)
       setText(find("#quarantine [data-until]"), t("quarantine.until", { when: when(m.quarantined_until ?? now) }));
     if (m.readings?.uptime_s) {
-      const since = m.connection === "live" && heard(m) ? (now - m.readings.taken_at) / 1000 : 0;
+      const since = m.connection === "live" && isCurrent(m) ? (now - m.readings.taken_at) / 1000 : 0;
       fact("uptime", ofNow(m, span(m.readings.uptime_s + since, language)));
     }
     fact("backup", backupShort(m.backup, now));
     if (m.clock_offset_s !== null) {
       const ahead = m.clock_offset_s * 1000;
-      const ticks = m.connection === "live" && heard(m);
+      const ticks = m.connection === "live" && isCurrent(m);
       fact(
         "time",
         ticks
@@ -103,7 +103,7 @@ export class MachineHead {
   }
 
   /** Status and connection are spoken when they change. @param {Machine} m */
-  tell(m) {
+  announce(m) {
     const is = `${m.effective_status} ${m.connection}`;
     if (this.before && this.before !== is) {
       const [status] = this.before.split(" ");

@@ -23,7 +23,7 @@ export function machineFeed(wanted, id, parts, draw) {
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
       return undefined;
     },
-    news: (frame) => parts().heard(frame),
+    news: (frame) => parts().receive(frame),
     link: (state) => link.set(state),
     version: (name) => link.version(name),
   });

@@ -70,17 +70,17 @@ export class Parts {
   }
 
   /** A frame of the feed, after it was taken in. @param {Frame} frame */
-  heard(frame) {
+  receive(frame) {
     if (frame.type === "job") {
       moved(frame);
-      this.told(frame.rvm_id, ["job"]);
-    } else if (frame.type === "event") this.told(frame.rvm_id, [`event:${frame.code.split(".")[0]}`]);
+      this.changed(frame.rvm_id, ["job"]);
+    } else if (frame.type === "event") this.changed(frame.rvm_id, [`event:${frame.code.split(".")[0]}`]);
     else if (frame.type === "snapshot") {
       for (const m of frame.machines) this.judged(m);
       for (const { id } of this.list()) this.need(id, 0, WHOLE_SPREAD_MS, WHOLE_LEAST_MS);
     } else if (frame.type === "delta") {
-      for (const m of frame.m) this.told(m.id, [...Object.keys(m), ...(this.judged(m) ? ["codes"] : [])]);
-      for (const id of frame.removed ?? []) this.told(id, ["removed"]);
+      for (const m of frame.m) this.changed(m.id, [...Object.keys(m), ...(this.judged(m) ? ["codes"] : [])]);
+      for (const id of frame.removed ?? []) this.changed(id, ["removed"]);
       if (!this.feed.paused && !this.feed.hidden) this.values();
     }
   }
@@ -97,7 +97,7 @@ export class Parts {
   }
 
   /** @param {number | null} rvm @param {string[]} names */
-  told(rvm, names) {
+  changed(rvm, names) {
     for (const part of this.list()) {
       if (part.of && part.of !== rvm) continue;
       if (part.on.some((name) => names.includes(name)))

@@ -3,9 +3,9 @@
 import { briefCode, MARKS } from "./backup_brief.js";
 import { all, find, icon, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, reading } from "./format.js";
-import { freshness, heard } from "./freshness.js";
+import { freshness, isCurrent } from "./freshness.js";
 import { Sparkline } from "./sparkline.js";
-import { language, said, t } from "./texts.js";
+import { language, t, textOf } from "./texts.js";
 
 export class Row {
   /** @param {Part} node @param {number} now */
@@ -29,11 +29,11 @@ export class Row {
     setAttribute(find(".x input", this.node), "aria-label", t("bulk.select", { name: m.name }));
     setText(this.site, m.location_description ?? "");
     this.patchStatus(m);
-    mark(this.node, "old", !heard(m));
+    mark(this.node, "old", !isCurrent(m));
     setAttribute(find(".c-cap .v", this.node), "width", `${m.capacity}%`);
     const capacity = m.connection === "never" ? "—" : reading("capacity", m.capacity, language);
     setText(find(".c-cap b", this.node), capacity);
-    const over = new Set(heard(m) ? m.health_reasons.map((r) => r.code) : []);
+    const over = new Set(isCurrent(m) ? m.health_reasons.map((r) => r.code) : []);
     for (const cell of this.cells) this.patchReading(cell, m, over.has(cell.dataset.m));
     if (m.readings && m.readings.taken_at !== this.takenAt) {
       this.takenAt = m.readings.taken_at;
@@ -67,7 +67,7 @@ export class Row {
     const metric = /** @type {Metric} */ (cell.dataset.m);
     const value = m.readings?.[metric] ?? null;
     setText(find("b", cell), value === null ? "—" : reading(metric, value, language));
-    const reason = value === null && m.readings ? said("none.", m.readings.reasons[metric] ?? "unknown") : "";
+    const reason = value === null && m.readings ? textOf("none.", m.readings.reasons[metric] ?? "unknown") : "";
     if ((cell.getAttribute("title") ?? "") !== reason) cell.setAttribute("title", reason);
     mark(cell, "over", over);
     const glyph = find(".i", cell);

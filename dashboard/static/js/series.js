@@ -55,7 +55,7 @@ export class Series {
 
   /**
    * Whether nothing came between two neighbours when something should have: the machine was offline, a kept sample is
-   * missing, or this page was watching and heard nothing for a while.
+   * missing, or this page was watching and received nothing for a while.
    * @param {number} from @param {number} to
    */
   broken(from, to) {

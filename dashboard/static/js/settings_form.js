@@ -87,13 +87,13 @@ export class SettingsForm {
     }
     if (!this.bar) return;
     const count = this.count();
-    this.say(count ? t("settings.unsaved", { n: number(count, language), count }) : "");
+    this.notify(count ? t("settings.unsaved", { n: number(count, language), count }) : "");
     show(find("[data-discard]", this.bar), count > 0);
     mark(this.bar, "waiting", count > 0);
   }
 
   /** @param {string} words */
-  say(words) {
+  notify(words) {
     if (this.bar) setText(find("[data-said]", this.bar), words);
   }
 
@@ -109,7 +109,7 @@ export class SettingsForm {
     event.preventDefault();
     const button = find("[data-send]", this.bar);
     if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
-    if (!this.count()) return this.say(t("settings.nothing"));
+    if (!this.count()) return this.notify(t("settings.nothing"));
     setAttribute(button, "aria-busy", "true");
     this.sending = true;
     const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {any} */ (this.form))));
@@ -121,7 +121,7 @@ export class SettingsForm {
       }
       this.refused(answer.redirected ? t("session_over") : t("fault.unknown"), await answer.text());
     } catch {
-      this.say(t("fault.network"));
+      this.notify(t("fault.network"));
     }
     button.removeAttribute("aria-busy");
     this.sending = false;
@@ -134,7 +134,7 @@ export class SettingsForm {
     const fresh = find("#settings", page);
     const words = find("main > div.note", page)?.textContent.trim() ?? otherwise;
     if (fresh) this.become(() => morph(this.form, fresh));
-    this.say(words);
+    this.notify(words);
     const first = all("[data-fault]:not([hidden])", this.form)[0];
     if (!first) return;
     const folded = first.closest("details");
@@ -171,9 +171,9 @@ export class SettingsForm {
     for (const [node, why] of faults)
       if (mine.has(node) || (node.dataset.new !== undefined && plain(this.form.elements["add.key"].value)))
         this.note(node, why);
-    if (this.form.elements.version.value === version) return this.say(words);
+    if (this.form.elements.version.value === version) return this.notify(words);
     const clash = [...this.clashes].some((key) => !before.has(key));
-    this.say(t(clash ? "settings.stale" : "settings.news", { who: this.form.dataset.by ?? "" }));
+    this.notify(t(clash ? "settings.stale" : "settings.news", { who: this.form.dataset.by ?? "" }));
     return undefined;
   }
 }

@@ -35,7 +35,7 @@ export class Socket {
     const link = this.open(this.url);
     this.link = link;
     // Every callback first asks whether it still speaks for the newest link: a late close must not undo a new open.
-    link.onmessage = (event) => this.link === link && this.heard(event.data);
+    link.onmessage = (event) => this.link === link && this.receive(event.data);
     link.onclose = (event) => this.link === link && this.gone(event.code);
     link.onerror = () => {};
     this.watch.opening();
@@ -69,8 +69,8 @@ export class Socket {
   }
 
   /** @param {string} text */
-  heard(text) {
-    this.watch.heard();
+  receive(text) {
+    this.watch.received();
     let message;
     try {
       message = JSON.parse(text);

@@ -3,7 +3,7 @@
 import { askStatus } from "./commands.js";
 import { all, find, make, setAttribute, setText, show } from "./dom.js";
 import { nextDayAt, number } from "./format.js";
-import { heard } from "./freshness.js";
+import { isCurrent } from "./freshness.js";
 import { language, t } from "./texts.js";
 
 /** Below it the bin itself does not look full. */
@@ -128,10 +128,10 @@ export class StatusControl {
   option(label, m) {
     const input = find("input", label);
     const is = input.value === m.effective_status;
-    const told = is && m.connection !== "never";
-    if (!told) find(".now", label)?.remove();
+    const known = is && m.connection !== "never";
+    if (!known) find(".now", label)?.remove();
     else if (!find(".now", label)) label.append(make("span", { class: "now" }));
-    if (told) setText(find(".now", label), t(heard(m) ? "status.now" : "last_known"));
+    if (known) setText(find(".now", label), t(isCurrent(m) ? "status.now" : "last_known"));
     // Somebody who is choosing keeps the choice; otherwise the control shows what is.
     if (is && !this.touched && !input.checked) {
       input.checked = true;

@@ -1,6 +1,6 @@
 // Why there is no terminal, or no more: a code as what happened and what to do, in the reader's language.
 
-import { said, t } from "./texts.js";
+import { t, textOf } from "./texts.js";
 
 /** Codes of the hub and of the machine that mean the same to a person. @type {Record<string, string>} */
 const SAME = {
@@ -40,12 +40,12 @@ const AGAIN = [
 /** @param {string} code @param {number | null} exit @returns {{code: string, what: string, hint: string, again: boolean}} */
 export function explain(code, exit = null) {
   const known = Object.hasOwn(SAME, code) ? SAME[code] : String(code);
-  const what = said("term_over.", known, t("term_over.internal"));
+  const what = textOf("term_over.", known, t("term_over.internal"));
   const ended = known === "exited" && exit !== null && exit !== 0 ? t("term.exit", { code: exit }) : what;
   return {
     code: known,
     what: ended,
-    hint: said("term_hint.", known, t("term_hint.internal")),
+    hint: textOf("term_hint.", known, t("term_hint.internal")),
     again: AGAIN.includes(known),
   };
 }

@@ -37,14 +37,14 @@ export class TerminalLink {
     this.confirmed = 0;
     this.drawn = 0;
     this.input = new TypedInput();
-    /** What the hub takes in a frame, and before it passed some on: it says so in `ready`. */
+    /** What the hub takes in a frame, and before it passed some on: it reports that in `ready`. */
     this.most = 0;
     this.window = 0;
     this.open = world.open ?? ((address) => /** @type {Line} */ (/** @type {unknown} */ (new WebSocket(address))));
     this.later = world.later ?? ((fn, ms) => setTimeout(fn, ms));
     this.cancel = world.cancel ?? ((timer) => clearTimeout(timer));
     this.backoff = new Backoff(world);
-    this.watch = new LinkWatch({ ping: (n) => this.say({ type: "ping", n }), dead: () => this.dead() }, world);
+    this.watch = new LinkWatch({ ping: (n) => this.send({ type: "ping", n }), dead: () => this.dead() }, world);
     /** @type {Timer | undefined} */
     this.timer = undefined;
     /** @type {Line | undefined} */
@@ -78,15 +78,15 @@ export class TerminalLink {
             : { type: "attach", terminal: this.terminal, received: this.received },
         ),
       );
-    link.onmessage = (event) => this.link === link && this.heard(event.data);
+    link.onmessage = (event) => this.link === link && this.receive(event.data);
     link.onclose = (event) => this.link === link && this.gone(event.code);
     link.onerror = () => {};
     this.watch.opening(this.terminal === null ? OPEN_MS : undefined);
   }
 
   /** @param {string | ArrayBuffer} data */
-  heard(data) {
-    this.watch.heard();
+  receive(data) {
+    this.watch.received();
     if (typeof data !== "string") {
       const bytes = new Uint8Array(data);
       this.received += bytes.length;
@@ -113,11 +113,11 @@ export class TerminalLink {
     this.confirm();
   }
 
-  /** Tell the hub what arrived, unless the screen is far behind: then the shell waits for it. */
+  /** Report to the hub what arrived, unless the screen is far behind: then the shell waits for it. */
   confirm() {
     if (this.received - this.confirmed < CONFIRM_BYTES || this.received - this.drawn > UNDRAWN_BYTES) return;
     this.confirmed = this.received;
-    this.say({ type: "received", bytes: this.received });
+    this.send({ type: "received", bytes: this.received });
   }
 
   /** @param {Free} frame */
@@ -131,9 +131,9 @@ export class TerminalLink {
     // What is kept no more was drawn over: the count goes on from where the hub goes on.
     this.drawn += frame.from - this.received;
     this.received = this.confirmed = frame.from;
-    this.say({ type: "received", bytes: this.received });
+    this.send({ type: "received", bytes: this.received });
     this.on.ready(frame, again, this.input.resume(frame.passed, frame.typed));
-    if (again) this.say({ type: "resize", cols: this.size[0], rows: this.size[1] });
+    if (again) this.send({ type: "resize", cols: this.size[0], rows: this.size[1] });
     this.pump();
   }
 
@@ -194,12 +194,12 @@ export class TerminalLink {
 
   /** The person closes it. */
   end() {
-    this.say({ type: "close" });
+    this.send({ type: "close" });
     this.finish("closed", null);
   }
 
   /** @param {object} message */
-  say(message) {
+  send(message) {
     if (this.state === "ready" && this.link?.readyState === 1) this.link.send(JSON.stringify(message));
   }
 
@@ -231,6 +231,6 @@ export class TerminalLink {
   /** @param {number} cols @param {number} rows */
   resize(cols, rows) {
     this.size = [cols, rows];
-    this.say({ type: "resize", cols, rows });
+    this.send({ type: "resize", cols, rows });
   }
 }

@@ -17,21 +17,21 @@ const INTERRUPT = "\x03";
 
 export class TerminalView {
   /**
-   * `now()` is the hub's time, `say(sentence)` speaks it.
+   * `now()` is the hub's time, `announce(sentence)` lets a screen reader speak it.
    * @param {Part} root
-   * @param {{session: number, zone: string, now: () => number, say: (sentence: string) => void, world?: World}} about
+   * @param {{session: number, zone: string, now: () => number, announce: (sentence: string) => void, world?: World}} about
    */
-  constructor(root, { session, zone, now, say, world = {} }) {
+  constructor(root, { session, zone, now, announce, world = {} }) {
     this.root = root;
     this.zone = zone;
     this.now = now;
-    this.say = say;
+    this.announce = announce;
     /** @type {any} */
     this.screen = null;
     /** @type {any} */
     this.fitting = undefined;
     /** @type {Timer | undefined} */
-    this.telling = undefined;
+    this.noticed = undefined;
     /** A paste is under way. */
     this.pasting = false;
     this.silent = false;
@@ -148,7 +148,7 @@ export class TerminalView {
   type(text) {
     // Behind a paste an interrupt would come when all of it has been typed.
     if (text === INTERRUPT) this.stop();
-    if (text && !this.link.type(text)) this.tell(t("term.not_typed"));
+    if (text && !this.link.type(text)) this.notify(t("term.not_typed"));
     this.screen?.scrollToBottom();
   }
 
@@ -157,7 +157,7 @@ export class TerminalView {
     const { paste, passed } = this.link.input;
     show(this.part("pasting"), paste !== null);
     if (!paste) {
-      if (this.pasting && this.link.state === "ready") this.tell(t("term.pasted"));
+      if (this.pasting && this.link.state === "ready") this.notify(t("term.pasted"));
       this.pasting = false;
       return;
     }
@@ -200,10 +200,10 @@ export class TerminalView {
     setText(this.part("user"), frame.user ?? "");
     setText(this.part("size"), `${this.screen.cols}×${this.screen.rows}`);
     this.screen.options.disableStdin = false;
-    const told = this.missing(t(again ? "term.back" : "term.open", { time: this.time() }), missing);
-    if (again) this.line(told);
+    const sentence = this.missing(t(again ? "term.back" : "term.open", { time: this.time() }), missing);
+    if (again) this.line(sentence);
     else this.screen.focus();
-    this.say(told);
+    this.announce(sentence);
   }
 
   /** Whether the hub answers stands in the head of an open shell: what it shows may be of the past. */
@@ -211,8 +211,8 @@ export class TerminalView {
     const { state, watch } = this.link;
     const silence = watch.silence();
     const silent = state === "ready" && (watch.doubt || silence >= QUIET_MS);
-    if (silent) setText(this.part("told"), t("term.silent", { age: age(silence / 1000, language) }));
-    else if (this.silent) setText(this.part("told"), "");
+    if (silent) setText(this.part("notice"), t("term.silent", { age: age(silence / 1000, language) }));
+    else if (this.silent) setText(this.part("notice"), "");
     this.silent = silent;
     this.root.toggleAttribute("data-silent", silent);
   }
@@ -234,7 +234,7 @@ export class TerminalView {
     show(this.part("pasting"), false);
     show(find("[data-key-row]", this.root), false);
     this.note({ ...why, hint: this.missing(why.hint.replace(/\.$/, ""), missing) });
-    this.say(this.missing(why.what, missing));
+    this.announce(this.missing(why.what, missing));
   }
 
   /** A line of ours on the screen, set apart from what the machine wrote. @param {string} words */
@@ -280,12 +280,12 @@ export class TerminalView {
         this.screen.focus();
         return document.execCommand("copy");
       }));
-    this.tell(text === "" ? t("term.copy.nothing") : done ? t("copied") : t("term.copy.failed"));
+    this.notify(text === "" ? t("term.copy.nothing") : done ? t("copied") : t("term.copy.failed"));
   }
 
   async paste() {
     const text = await clipboardText();
-    if (text === null) this.tell(t("term.paste.failed"));
+    if (text === null) this.notify(t("term.paste.failed"));
     else if (text) this.screen.paste(text);
     this.screen.focus();
   }
@@ -311,9 +311,9 @@ export class TerminalView {
   }
 
   /** @param {string} words */
-  tell(words) {
-    setText(this.part("told"), words);
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => setText(this.part("told"), ""), 4000);
+  notify(words) {
+    setText(this.part("notice"), words);
+    clearTimeout(this.noticed);
+    this.noticed = setTimeout(() => setText(this.part("notice"), ""), 4000);
   }
 }

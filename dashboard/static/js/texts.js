@@ -33,6 +33,6 @@ export function t(key, params = {}) {
  * The text of a code that came from outside, or the code itself.
  * @param {string} group like "status." @param {string} code
  */
-export function said(group, code, otherwise = code) {
+export function textOf(group, code, otherwise = code) {
   return group + code in words ? t(group + code) : otherwise;
 }

@@ -2,9 +2,9 @@
 
 import { all, find, icon, mark, setAttribute, setText } from "./dom.js";
 import { age, number } from "./format.js";
-import { aging, heard } from "./freshness.js";
+import { aging, isCurrent } from "./freshness.js";
 import { Sparkline, STEP_MS, STEPS } from "./sparkline.js";
-import { language, said, t } from "./texts.js";
+import { language, t, textOf } from "./texts.js";
 
 /** @type {Record<string, number>} */
 const TOP = { temperature: 110 };
@@ -49,10 +49,10 @@ class Tile {
       "width",
       `${Math.round(Math.min(100, Math.max(0, ((value ?? 0) * 100) / this.top)))}%`,
     );
-    mark(this.node, "old", !heard(m));
+    mark(this.node, "old", !isCurrent(m));
     mark(this.node, "over", capacity ? (value ?? 0) >= 95 : over);
     if (capacity)
-      setText(find("[data-range]", this.node), value === null ? said("none.", "never") : t("tile.capacity"));
+      setText(find("[data-range]", this.node), value === null ? textOf("none.", "never") : t("tile.capacity"));
     else this.range(m, value);
     this.limit(over);
   }
@@ -71,7 +71,7 @@ class Tile {
     }
     const node = find("[data-range]", this.node);
     if (value === null)
-      return setText(node, said("none.", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
+      return setText(node, textOf("none.", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
     const values = [...this.spread.values()].flat();
     if (values.length)
       setText(
@@ -113,7 +113,7 @@ export class Tiles {
 
   /** @param {Machine} m */
   patch(m) {
-    const over = new Set(heard(m) ? m.health_reasons.map((r) => r.code) : []);
+    const over = new Set(isCurrent(m) ? m.health_reasons.map((r) => r.code) : []);
     for (const tile of this.tiles) tile.patch(m, over.has(tile.metric));
   }
 

@@ -45,10 +45,10 @@ export function upload(address, file, on, request = new XMLHttpRequest()) {
 /** @param {string} text */
 function detail(text) {
   try {
-    const said = JSON.parse(text);
+    const body = JSON.parse(text);
     // Of a path the hub speaks to programs; the page has words for what it shows.
-    if (said.code) return t(`files.refused.${said.code}`);
-    return Object.values(said.errors ?? {}).flat()[0] ?? said.detail ?? "";
+    if (body.code) return t(`files.refused.${body.code}`);
+    return Object.values(body.errors ?? {}).flat()[0] ?? body.detail ?? "";
   } catch {
     return "";
   }

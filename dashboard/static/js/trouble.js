@@ -8,7 +8,7 @@ const NEARLY_FULL = 95;
 const CLOCK_OFF_S = 300;
 const CLOCK_UNSET_S = 365 * 86400;
 
-/** What was told of a machine, each with the codes it means: other codes are other troubles. @param {Partial<Machine>} m */
+/** What was reported of a machine, each with the codes it means: other codes are other troubles. @param {Partial<Machine>} m */
 export function codes({ lasting, capacity, clock_offset_s }) {
   /** @type {[string, string][]} */
   const found = [];

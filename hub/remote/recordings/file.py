@@ -56,9 +56,9 @@ class Cast:
         text = self._streams[kind].decode(data, final)
         return self._event(at, kind, text) if text else b""
 
-    def _event(self, at: float, kind: str, said: str) -> bytes:
+    def _event(self, at: float, kind: str, text: str) -> bytes:
         self._at = max(self._at, round(at, 6))
-        return _line([self._at, kind, said])
+        return _line([self._at, kind, text])
 
 
 class Extent(NamedTuple):

@@ -74,22 +74,22 @@ def declared_ports(machine: Machine) -> tuple[int, ...]:
 
 def declared_pages(machine: Machine) -> tuple[MachinePage, ...]:
     remote = (machine.row.hardware or {}).get("remote")
-    told: dict[str, Any] = remote if isinstance(remote, dict) else {}
-    names = _page_names(machine, told.get("names"))
-    control = told.get("control") or CONTROL_PORT
+    reported: dict[str, Any] = remote if isinstance(remote, dict) else {}
+    names = _page_names(machine, reported.get("names"))
+    control = reported.get("control") or CONTROL_PORT
     return tuple(
         MachinePage(port, _name(names.get(str(port))), _PAGE_KINDS.get(port) if port != control else "control")
         for port in declared_ports(machine)
     )
 
 
-def _page_names(machine: Machine, told: object) -> dict[str, Any]:
-    """From its settings; else what it told in its hello, which an older agent's file names."""
+def _page_names(machine: Machine, reported: object) -> dict[str, Any]:
+    """From its settings; else what it reported in its hello, which an older agent's file names."""
     settings = machine.effective_settings
     known = configuration.page_names(settings.values["remote_page_names"])
     if known or "remote_page_names" in settings.written:
         return dict(known)
-    return told if isinstance(told, dict) else {}
+    return reported if isinstance(reported, dict) else {}
 
 
 def _name(given: object) -> str | None:

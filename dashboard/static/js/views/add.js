@@ -31,16 +31,16 @@ const link = new LinkState(feed);
 /** @param {Machine} m */
 function draw(m) {
   if (m.connection === "never" && !m.last_seen_at) return;
-  const heard = m.readings !== null;
-  setIcon(find("#waiting .i"), heard ? "active" : "live");
+  const receiving = m.readings !== null;
+  setIcon(find("#waiting .i"), receiving ? "active" : "live");
   setText(
     find("#waiting [data-said]"),
-    heard ? t("waiting.receiving") : t("waiting.contacted", { ip: m.last_ip ?? "?" }),
+    receiving ? t("waiting.receiving") : t("waiting.contacted", { ip: m.last_ip ?? "?" }),
   );
   setText(find("#facts"), [m.last_ip, plain(m.model), m.agent_version].filter(Boolean).join(" · "));
   show(find("#facts"), true);
   show(find("#problems"), false);
-  find("#open").classList.toggle("main", heard);
+  find("#open").classList.toggle("main", receiving);
 }
 
 if (id) setTimeout(() => show(find("#problems"), feed.fleet.machines.get(id)?.connection === "never"), PATIENCE_MS);

@@ -57,14 +57,14 @@ function foretell() {
     else counts[m.connection === "offline" || m.connection === "never" ? "wait" : "now"] += 1;
   }
   /** @param {string} name @param {string} words */
-  const say = (name, words) => {
+  const put = (name, words) => {
     setText(find(`[data-${name}] span`, ask), words);
     show(find(`[data-${name}]`, ask), counts[name] > 0);
   };
   find("[data-go]", ask).disabled = counts.now + counts.wait === 0;
-  say("now", t("bulk.now", { count: counts.now, n: number(counts.now, language) }));
-  say("wait", t("bulk.wait", { count: counts.wait, n: number(counts.wait, language), until: ask.dataset.until }));
-  say("cannot", t("bulk.cannot", { count: counts.cannot, n: number(counts.cannot, language) }));
+  put("now", t("bulk.now", { count: counts.now, n: number(counts.now, language) }));
+  put("wait", t("bulk.wait", { count: counts.wait, n: number(counts.wait, language), until: ask.dataset.until }));
+  put("cannot", t("bulk.cannot", { count: counts.cannot, n: number(counts.cannot, language) }));
 }
 
 /** @param {string} name */
@@ -112,11 +112,11 @@ async function send(event) {
   button.removeAttribute("aria-busy");
   if (!answer.ok) return fault(answer.message || t("fault.unknown"));
   const left = unable.map((m) => ({ rvm_id: m.id, refused: { message: t("locked.unsupported") } }));
-  return tell({ ...answer.data, total: answer.data.total + left.length, results: [...answer.data.results, ...left] });
+  return report({ ...answer.data, total: answer.data.total + left.length, results: [...answer.data.results, ...left] });
 }
 
 /** @param {{group_id: string, total: number, results: Free[]}} answer */
-function tell({ group_id: group, total, results }) {
+function report({ group_id: group, total, results }) {
   const refused = results.filter((row) => row.refused);
   setText(
     find("[data-sent]", result),

@@ -17,7 +17,7 @@ const feed = new Feed(null, {
     countJobs(feed);
     return undefined;
   },
-  news: (frame) => parts.heard(frame),
+  news: (frame) => parts.receive(frame),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });

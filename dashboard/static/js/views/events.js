@@ -21,7 +21,7 @@ const id = Number(rvm ?? 0);
 const pill = find("#news");
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 const list = new EventList(node);
-const news = new EventNews(list, { asked, rvm }, told);
+const news = new EventNews(list, { asked, rvm }, showCount);
 const follows = node.dataset.live === "1";
 
 const feed = new Feed(null, {
@@ -34,8 +34,8 @@ const feed = new Feed(null, {
     if (whole && follows) news.look();
     return undefined;
   },
-  news: (frame) => parts.heard(frame),
-  event: (event) => follows && !feed.paused && news.heard(event),
+  news: (frame) => parts.receive(frame),
+  event: (event) => follows && !feed.paused && news.receive(event),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });
@@ -49,7 +49,7 @@ function draw() {
 }
 
 /** @param {number} count @param {boolean} whole */
-function told(count, whole) {
+function showCount(count, whole) {
   const n = String(count);
   const text = whole ? t("events.new", { n }) : t("events.new.many", { n });
   setText(find("[data-said]", pill), text);

@@ -33,7 +33,7 @@ const feed = new Feed(
       due = true;
       requestAnimationFrame(draw);
     },
-    news: (frame) => parts.heard(frame),
+    news: (frame) => parts.receive(frame),
     link: (state) => link.set(state),
     version: (name) => link.version(name),
   },
@@ -60,7 +60,7 @@ function draw() {
   table.patch(machines, touched, now);
   for (const id of touched) {
     const machine = machines.get(id);
-    if (machine) tell(machine);
+    if (machine) announce(machine);
   }
   touched = new Set();
   around(machines);
@@ -90,7 +90,7 @@ function around(machines) {
 }
 
 /** Status and connection are spoken when they change; numbers never are. @param {Machine} m */
-function tell(m) {
+function announce(m) {
   const was = before.get(m.id);
   before.set(m.id, `${m.effective_status} ${m.connection}`);
   if (was === undefined) return;

@@ -16,7 +16,7 @@ import { language, t } from "../texts.js";
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 const feed = new Feed(null, {
   changed: () => countJobs(feed),
-  news: (frame) => parts.heard(frame),
+  news: (frame) => parts.receive(frame),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });

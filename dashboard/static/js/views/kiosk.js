@@ -7,7 +7,7 @@ import { language, t } from "../texts.js";
 const { body } = document;
 let at = -1;
 
-/** The newest sign of life of any machine tells how fresh the page is. */
+/** The newest sign of life of any machine shows how fresh the page is. */
 function tick() {
   const { feed } = body;
   if (!feed) return;

@@ -21,7 +21,7 @@ const feed = new Feed(null, {
     if (ids.includes(id)) requestAnimationFrame(draw);
     return undefined;
   },
-  news: (frame) => top.parts.heard(frame),
+  news: (frame) => top.parts.receive(frame),
   link: (state) => link.set(state),
   version: (name) => link.version(name),
 });

@@ -14,11 +14,11 @@ const zone = body.dataset.zone ?? "";
 // The page that fetched this script has a feed.
 const now = () => /** @type {import("../feed.js").Feed} */ (body.feed).clock.now();
 /** @param {string} sentence */
-const say = (sentence) => setText(find("#announcer"), sentence);
+const announce = (sentence) => setText(find("#announcer"), sentence);
 
 const terminal = find("#terminal");
 const files = find("#files");
-const view = terminal && new TerminalView(terminal, { session, zone, now, say });
+const view = terminal && new TerminalView(terminal, { session, zone, now, announce });
 if (files) new FilesPanel(files, { machine: Number(body.dataset.id), session, zone, now });
 let warned = false;
 
@@ -31,14 +31,14 @@ function tick() {
   const soon = left > 0 && left < SOON_MS;
   const warning = find("[data-soon]", work);
   show(warning, soon);
-  if (soon && !warned) say(t("lease.soon"));
+  if (soon && !warned) announce(t("lease.soon"));
   warned = soon;
 }
 
 tick();
 setInterval(tick, 1000);
 if (location.hash === "#pages") find("#pages")?.scrollIntoView();
-// Who came for the terminal has given the reason for it and was told that it is recorded.
+// Who came for the terminal has given the reason for it and was informed that it is recorded.
 if (view && location.hash === "#terminal") {
   history.replaceState(null, "", location.pathname);
   terminal.scrollIntoView();
