@@ -101,7 +101,7 @@ async def test_a_certificate_that_ends_needs_an_administrator(
         assert f'data-key="hub-{code}"' in page
         assert re.search(rf"expires within {7 if days < 7 else 30} days", page)
         assert (
-            "<b>Administrator:</b> On the computer that holds the authority’s key: python3 -m certs renew hub" in page
+            "<b>Administrator:</b> On the computer that holds the authority’s key: “python3 -m certs renew hub”" in page
         )
         assert '<section class="card calm" id="calm" tabindex="-1" hidden>' in page
         assert re.search(r'data-on="[^"]*"[^>]* data-until="\d+"', page)
@@ -110,7 +110,7 @@ async def test_a_certificate_that_ends_needs_an_administrator(
         assert int(alarms) == len(re.findall('<li data-key="', page))
         assert "python3 -m certs renew hub" in (await admin.get("/admin/system")).text
         admin.headers["Accept-Language"] = "id"
-        assert "Di komputer yang menyimpan kunci otoritas: python3 -m certs renew hub" in (await admin.get("/")).text
+        assert "Di komputer yang menyimpan kunci otoritas: “python3 -m certs renew hub”" in (await admin.get("/")).text
     async with hub.browser(await hub.add_session("viewer")) as viewer:
         assert "hub-certificate" not in (await viewer.get("/")).text
 
