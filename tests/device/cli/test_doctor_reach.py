@@ -92,6 +92,7 @@ def test_two_machines_with_one_key_and_another_board(
         (("127.0.0.1",), 90, 0, False, "fail", "authority", "set hub_ca"),
         (("hub.example",), 90, 0, True, "fail", "not for 127.0.0.1", "certs hub 127.0.0.1"),
         (("127.0.0.1",), 30, 60, True, "fail", "expired", "certs renew"),
+        (("127.0.0.1",), 90, -5, True, "fail", "not valid yet, or this clock is wrong", "timedatectl set-ntp true"),
     ],
 )
 def test_the_hubs_certificate_is_looked_at_as_the_agent_does(
