@@ -137,7 +137,7 @@ def test_in_indonesian(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     file = tmp_path / "machine.json"
     file.write_text(json.dumps({"myrvm_base_url": "http://127.0.0.1:1", "api_token": KEY}))
     main(["doctor", "--config", str(file)], {"RVM_LANG": "id"})
-    assert "tidak ada yang mendengarkan di port 1" in capsys.readouterr().out
+    assert "tidak ada yang menerima sambungan di port 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("language", "guide"), [("en", "field_guide.md"), ("id", "panduan_lapangan.md")])
