@@ -72,20 +72,19 @@ def _rail(r: Reader, rail: Mapping[str, Any]) -> BoardLine:
 
 
 def _throttling(r: Reader, found: Iterable[Mapping[str, Any]]) -> list[BoardLine]:
-    """What slows it down now, what was counted, and that nothing else does."""
-    lines, idle = [], 0
+    """What slows it down now, or that nothing does; then what was counted since the start."""
+    now, counted, known = [], [], False
     for each in found:
         if each["events"] is not None:
             name = r.t(f"hardware.{each['name']}") if each["name"] in _OVER_CURRENT else each["name"]
             words = r.t("hardware.events", n=r.number(each["events"]), count=each["events"])
-            lines.append(BoardLine(name, words, marked=each["events"] > 0))
+            counted.append(BoardLine(name, words, marked=each["events"] > 0))
         elif each["active"]:
-            lines.append(BoardLine(each["name"], r.t("hardware.active"), marked=True))
-        else:
-            idle += 1
-    if idle:
-        lines.append(BoardLine(r.t("hardware.others"), r.t("hardware.idle", n=r.number(idle), count=idle)))
-    return lines
+            now.append(BoardLine(each["name"], r.t("hardware.active"), marked=True))
+        known = known or each["active"] is not None
+    if known and not now:
+        now.append(BoardLine(r.t("hardware.now"), r.t("hardware.idle")))
+    return [*now, *counted]
 
 
 def _fan(r: Reader, fan: Mapping[str, Any]) -> BoardLine:

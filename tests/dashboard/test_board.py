@@ -56,6 +56,8 @@ def test_what_was_counted_and_what_slows_it_down_is_marked() -> None:
     assert lines(made)["gpu-throttle-alert"] == "slows it down now"
     assert marked(made) == {"Supply voltage too low", "gpu-throttle-alert"}
     assert marked(recorded("orin_nano_jetpack6")) == {"Current too high for a moment"}
+    assert "Now" not in lines(made)
+    assert lines(recorded("orin_nano_jetpack6"))["Now"] == "nothing slows it down"
     assert plain(lines(made)["Memory used by the GPU"]) == "537 MB"
 
 
