@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from device.api_client import ApiClient, ApiError, HubUnreachableError, NoHubErr
 from device.kernel import tls
 from device.link.connection import probe_upgrade
 from device.settings import AgentSettings
+from device.system import hardware
 from protocol.instants import parse
 from protocol.limits import MAX_CLOCK_AHEAD_S
 from texts.catalogue import Texts
@@ -27,6 +29,8 @@ from texts.catalogue import Texts
 CLOCK_WARN_S: Final = 5.0
 CHECK_TIMEOUT_S: Final = 10.0
 _PORTS: Final = {"https": 443, "http": 80}
+_BOARDS: Final = {"connected": "warn", "waits": "fail", "copy": "fail"}
+"""What the hub asks about a different board; a held one does not connect."""
 _BEHIND: Final = ("check_hub", "check_clock", "check_key", "check_socket")
 
 
@@ -199,7 +203,7 @@ def _key(settings: AgentSettings, client: ApiClient, texts: Texts) -> Iterator[C
         yield Check("check_key", "fail", what, texts("hub_silent_fix"))
         return
     yield Check("check_key", "ok", texts("key_accepted", device_id=settings.device_id))
-    yield from _board(machine, texts)
+    yield from _board(machine, hardware.board_serial(Path(settings.text("sensor_root"))), texts)
 
 
 def _key_refused(settings: AgentSettings, error: ApiError, texts: Texts) -> Check:
@@ -213,14 +217,17 @@ def _key_refused(settings: AgentSettings, error: ApiError, texts: Texts) -> Chec
     return Check("check_key", "fail", texts("key_refused", status=error.status), texts("hub_silent_fix"))
 
 
-def _board(machine: Mapping[str, Any], texts: Texts) -> Iterator[Check]:
-    """Two machines with one key, or another board than the hub knows."""
-    until = _instant(machine.get("quarantined_until"))
+def _board(machine: Mapping[str, Any], serial: str | None, texts: Texts) -> Iterator[Check]:
+    """Two machines with one key, or another board than the hub knows; `serial`: of this one."""
+    until, question = _instant(machine.get("quarantined_until")), machine.get("board_question")
+    newest = (machine.get("hardware") or {}).get("board_serial")
     if until is not None and until > datetime.now(timezone.utc):
         what = texts("key_twice", until=f"{until:%Y-%m-%d %H:%M} UTC")
         yield Check("check_board", "fail", what, texts("key_twice_fix"))
-    elif machine.get("board_other_at") is not None:
-        yield Check("check_board", "warn", texts("board_other"), texts("board_other_fix"))
+    elif question in _BOARDS:
+        yield Check("check_board", _BOARDS[question], texts(f"board_{question}"), texts("board_fix"))
+    elif serial and newest and serial != newest:
+        yield Check("check_board", "warn", texts("board_elsewhere", serial=serial, newest=newest), texts("board_fix"))
 
 
 def _instant(text: object) -> datetime | None:

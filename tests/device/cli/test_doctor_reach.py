@@ -73,14 +73,27 @@ def test_two_machines_with_one_key_and_another_board(
     tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
     until = datetime.now(timezone.utc) + timedelta(minutes=5)
-    hub.machine = {"quarantined_until": f"{until:%Y-%m-%dT%H:%M:%SZ}", "board_other_at": None}
+    hub.machine = {"quarantined_until": f"{until:%Y-%m-%dT%H:%M:%SZ}", "board_question": None}
     code, checks = examined(tmp_path, hub, capsys)
     assert (code, checks["board"]["result"]) == (1, "fail")
     assert f"keeps both out until {until:%Y-%m-%d %H:%M} UTC" in checks["board"]["what"]
-    hub.machine = {"quarantined_until": "2026-11-01T00:00:00Z", "board_other_at": "2026-11-29T00:00:00Z"}
+    for question, word in (("connected", "warn"), ("waits", "fail"), ("copy", "fail")):
+        hub.machine = {"quarantined_until": "2026-11-01T00:00:00Z", "board_question": question}
+        _, checks = examined(tmp_path, hub, capsys)
+        assert (checks["board"]["result"], "Settings, Enrolment" in checks["board"]["fix"]) == (word, True)
+    hub.machine = {"quarantined_until": "soon", "hardware": None}
+    assert "board" not in examined(tmp_path, hub, capsys)[1]
+
+
+def test_a_board_that_was_refused(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.machine = {"hardware": {"board_serial": "1422"}}
+    assert "board" not in examined(tmp_path, hub, capsys)[1], "this board does not tell its serial"
+    serial = tmp_path / "root/proc/device-tree/serial-number"
+    serial.parent.mkdir(parents=True, exist_ok=True)
+    serial.write_text("1423\0")
     _, checks = examined(tmp_path, hub, capsys)
-    assert (checks["board"]["result"], "Settings, Enrolment" in checks["board"]["fix"]) == ("warn", True)
-    hub.machine = {"quarantined_until": "soon"}
+    assert (checks["board"]["result"], "1422, this one 1423" in checks["board"]["what"]) == ("warn", True)
+    hub.machine = {"hardware": {"board_serial": "1423"}}
     assert "board" not in examined(tmp_path, hub, capsys)[1]
 
 
