@@ -15,7 +15,7 @@ from tests.support.forked_hub import forked_hub
 
 BYTES_S = 256_000 / 8
 ACK_S = 5.0
-SIZE = 800_000
+SIZE = 480_000
 
 
 @pytest.mark.timeout(240)
