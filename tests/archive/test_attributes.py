@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import sqlite3
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from archive.replay import ChainLink, Replayed, replay
 from archive.unpack import EVERYTHING, Selection
 from device.backups.scan import scan
 from tests.support import archives
-from tests.support.backup_archives import Machine, archive_of, header, plain, read
+from tests.support.backup_archives import Machine, archive_of, as_nobody, header, open_to_all, plain, read
 from tests.support.extended_files import FOR_A_USER, INHERITED, acl_of, extended_folder, extended_picture, set_acl
 
 HELD = "user::rw-,user:joe:rw-:1000,group::r--,mask::rw-,other::---"
@@ -95,6 +96,37 @@ def test_a_changed_attribute_is_a_change(tree: Path, tmp_path: Path) -> None:
     assert {"data/weights.json", "data/plain.json", "data/shared"} <= read(second.data).entries.keys()
     restored(tmp_path / "out", [first, second.data], owners=Owners())
     assert extended_picture(tmp_path / "out" / "data") == extended_picture(tree)
+
+
+def test_databases_and_files_with_holes_have_theirs(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with contextlib.closing(sqlite3.connect(root / "x.db")) as database:
+        database.execute("CREATE TABLE t(a)")
+    with (root / "holes").open("wb") as holes:
+        holes.truncate(3_000_000)
+    for path in (root / "x.db", root / "holes"):
+        os.setxattr(path, "user.kind", b"kept")
+        set_acl(path, FOR_A_USER)
+    before = extended_picture(root)
+    made = full(root, tmp_path)
+    assert read(made).entries["data/x.db"].snapshot
+    assert read(made).entries["data/holes"].sparse == ()
+    restored(tmp_path / "out", [made], owners=Owners())
+    assert extended_picture(tmp_path / "out" / "data") == before
+
+
+def test_whoever_is_not_root_keeps_and_gets_them(tmp_path: Path) -> None:
+    open_to_all(tmp_path)
+
+    def keep() -> None:
+        tree = extended_folder(tmp_path / "tree")
+        before, owners = extended_picture(tree), Owners()
+        restored(tmp_path / "out", [full(tree, tmp_path)], owners=owners)
+        assert extended_picture(tmp_path / "out" / "data") == before
+        assert (owners.is_root, owners.without) == (False, [])
+
+    as_nobody(keep)
 
 
 def test_a_hard_link_alone_has_those_of_its_file(tree: Path, tmp_path: Path) -> None:
