@@ -89,9 +89,9 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 _COOKIES: Final = re.compile(rb"\ncookie[ \t]*:", re.IGNORECASE)
 _TOO_LARGE: Final = b"""<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">\
 <title>431</title><h1>431</h1><p lang="en">Your browser sent more cookies or a longer address than the hub takes.
-The cookies of this site are cleared now: <a href="/">open it again</a>. Should this page come back, clear them by hand.
+The cookies of this site are cleared now: <a href="?">open it again</a>. Should this page come back, clear them by hand.
 <p lang="id">Peramban Anda mengirim cookie lebih banyak atau alamat lebih panjang daripada yang diterima hub.
-Cookie situs ini sudah dihapus: <a href="/">buka lagi</a>. Bila halaman ini muncul lagi, hapus cookie itu sendiri.
+Cookie situs ini sudah dihapus: <a href="?">buka lagi</a>. Bila halaman ini muncul lagi, hapus cookie itu sendiri.
 """
 _TOO_LARGE_HEADERS: Final = (
     (b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(_TOO_LARGE)).encode()),

@@ -19,9 +19,10 @@ from websockets.asyncio.client import ClientConnection
 from protocol import messages as m
 from tests.support.browser_client import cookie
 from tests.support.certificates import TestAuthority
+from tests.support.forked_hub import forked_hub
 from tests.support.free_ports import free_port
 from tests.support.hub_people import MachineKey
-from tests.support.hub_process import HubProcess, hub_process
+from tests.support.hub_process import HubProcess
 from tests.support.machine_client import MachineClient
 from tests.support.proxies import BASE_PATH, PROXIES, program, proxy
 from tests.support.remote_machine import remote_machine
@@ -64,7 +65,7 @@ async def site(folder: Path, name: str, base_path: str) -> AsyncIterator[Site]:
     port, authority = free_port(), TestAuthority(folder / "own")
     url, trust = f"https://localhost:{port}", ssl.create_default_context(cafile=str(authority.crt))
     async with (
-        hub_process(folder, behind_proxy="127.0.0.1", public_url=url, base_path=base_path) as hub,
+        forked_hub(folder, behind_proxy="127.0.0.1", public_url=url, base_path=base_path) as hub,
         proxy(folder / name, name, hub, authority, port),
     ):
         yield Site(hub, url + base_path, authority, trust)

@@ -98,8 +98,8 @@ def document(described: Sequence[Operation], base_path: str = "") -> dict[str, A
         "bearer": {"type": "http", "scheme": "bearer", "description": "A user's token, or a machine's api_key."},
         "session": {
             "type": "apiKey", "in": "cookie", "name": "rvm_session",
-            "description": "The dashboard's cookie (`__Host-rvm_session` under TLS); changes also need the header "
-            f"{CSRF_HEADER.title()} and our own Origin.",
+            "description": "The dashboard's cookie (`__Host-rvm_session` under TLS, `__Secure-rvm_session` below a "
+            f"path of a site); changes also need the header {CSRF_HEADER.title()} and our own Origin.",
         },
     }  # fmt: skip
     return {

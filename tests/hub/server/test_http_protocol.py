@@ -173,6 +173,7 @@ async def test_cookies_without_end_are_answered_so_that_a_browser_clears_them(se
     answer = await ask(server.port, GET + planted)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b'clear-site-data: "cookies"\r\n' in answer
+    assert b'href="/' not in answer, "it does not know the path below which the hub stands"
     assert b"frame-ancestors 'none'" in answer
     other = await ask(server.port, GET + planted.replace(b"Cookie", b"X-Own"))
     assert other.startswith(b"HTTP/1.1 431 ")
