@@ -87,7 +87,8 @@ def _read(call: Call, text: str) -> tuple[list[tuple[int, NewMachine]], dict[str
                 raise one_wrong(missing, "coordinates_both")
         except Problem as wrong:
             faults[f"line {line}"] = [
-                Text("sheet.wrong", {"column": column, "why": whys[0]}) for column, whys in (wrong.errors or {}).items()
+                Text("sheet.wrong", {"column": column, "why": _of_a_cell(whys[0])})
+                for column, whys in (wrong.errors or {}).items()
             ]
             continue
         twin = rules.taken(taken, wanted.name, wanted.device_id)
@@ -125,6 +126,12 @@ def sheet_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | None]]:
             line = reader.line_num + 1
     except csv.Error as wrong:
         raise invalid({f"line {line}": [Text("sheet.not_csv")]}) from wrong
+
+
+def _of_a_cell(why: Text) -> Text:
+    """A cell is empty, and never null."""
+    other = why.params.get("other")
+    return why.params["one"] if isinstance(other, Text) and other.key == "expect.null" else why
 
 
 def _value(column: str, text: str) -> Any:

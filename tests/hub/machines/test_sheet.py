@@ -153,4 +153,6 @@ async def test_a_wrong_coordinate_names_line_and_column(hub: ApiHub, cells: str,
         wrong = await send(admin, f'name,location_description,latitude,longitude\n"Two\nlines",x,,\nToko,x,{cells}\n')
         assert wrong.status_code == 422
         assert list(wrong.json()["errors"]) == ["line 2", "line 4"], "a name of two lines is two lines of the file"
-        assert wrong.json()["errors"]["line 4"][0].startswith(column)
+        (why,) = wrong.json()["errors"]["line 4"]
+        assert why.startswith(column)
+        assert "null" not in why, "a cell is empty, and never null"
