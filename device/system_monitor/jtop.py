@@ -1,10 +1,11 @@
-"""Reads the jetson-stats service; no value when stale. Its client repeats the last values when the service dies, so
-the last change is timed."""
+"""Reads the jetson-stats service; no value when stale. Its client repeats the last values under a new time when the
+service dies, and tells of them as of fresh ones, but only after a wait: what comes late is stale."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from device.system_monitor.reading import SensorReading, absent
@@ -13,25 +14,32 @@ STALE_AFTER_S: Final = 2.5
 RETRY_AFTER_S: Final = 20.0
 
 
-def open_client() -> Any:
+Connect = Callable[[Callable[[], None]], Any]
+"""To be told of each update, in the client's own thread."""
+
+
+def open_client(on_update: Callable[[], None]) -> Any:
     """Raises whatever jetson-stats raises."""
     from jtop import jtop
 
     client = jtop(interval=1.0)
-    client.start()
+    client.attach(lambda _: on_update())
+    # In a thread of its own: multiprocessing keeps one connection a thread and address, also when it is dead, and so
+    # no second client of a thread would ever reach a service that was started anew.
+    with ThreadPoolExecutor(max_workers=1) as once:
+        once.submit(client.start).result()
     return client
 
 
 class JtopAdapter:
     """`now`: monotonic."""
 
-    def __init__(self, now: Callable[[], float], connect: Callable[[], Any] = open_client) -> None:
+    def __init__(self, now: Callable[[], float], connect: Connect = open_client) -> None:
         self._now = now
         self._connect = connect
         self._client: Any = None
         self._tried_at: float | None = None
-        self._stamp: object = None
-        self._stamped_at = 0.0
+        self._updated_at = self._fresh_at = 0.0
         self._why = "jtop was not asked yet"
 
     def gpu(self) -> SensorReading:
@@ -67,10 +75,7 @@ class JtopAdapter:
             self._why = "jtop failed"
             self.close()
             return None
-        stamp = stats.get("time")
-        if stamp != self._stamp:
-            self._stamp, self._stamped_at = stamp, now
-        elif now - self._stamped_at > STALE_AFTER_S:
+        if now - self._fresh_at > STALE_AFTER_S:
             self._why = "jtop has stopped answering"
             self.close()
             return None
@@ -81,10 +86,16 @@ class JtopAdapter:
             return False
         self._tried_at = now
         try:
-            self._client = self._connect()
+            self._client = self._connect(self._updated)
+            self._updated_at = self._fresh_at = self._now()
         except ImportError:
             self._why = "jetson-stats is not installed"
         except Exception:  # noqa: BLE001 - foreign client, see _fresh
             self._why = "the jtop service does not answer"
-        self._stamped_at = now
         return self._client is not None
+
+    def _updated(self) -> None:
+        now = self._now()
+        if now - self._updated_at <= STALE_AFTER_S:
+            self._fresh_at = now
+        self._updated_at = now

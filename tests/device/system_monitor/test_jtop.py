@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from device.system_monitor.jtop import RETRY_AFTER_S, STALE_AFTER_S, JtopAdapter
@@ -15,14 +16,17 @@ class FakeService:
         self.refuse: Exception | None = None
         self.stats: Any = {"time": 0, "GPU": 40, "Power TOT": 7500}
         self.started = self.closed = 0
+        self.on_update: Callable[[], None] = lambda: None
 
     def clock(self) -> float:
         return self.now
 
-    def connect(self) -> FakeService:
+    def connect(self, on_update: Callable[[], None]) -> FakeService:
         if self.refuse is not None:
             raise self.refuse
         self.started += 1
+        self.on_update = on_update
+        on_update()
         return self
 
     def close(self) -> None:
@@ -31,7 +35,7 @@ class FakeService:
 
     def tick(self, seconds: float = 1.0) -> None:
         self.now += seconds
-        self.stats = {**self.stats, "time": self.now}
+        self.on_update()
 
 
 def test_fresh_values_are_read() -> None:
@@ -51,9 +55,19 @@ def test_a_dead_service_serves_no_stale_value_and_comes_back() -> None:
     assert adapter.gpu().reason == "jtop has stopped answering"
     assert service.closed == 1
     service.now += RETRY_AFTER_S
-    service.tick()
     assert adapter.gpu().value == 40.0
     assert service.now < 30, "within half a minute"
+
+
+def test_old_values_that_are_repeated_after_a_wait_are_stale() -> None:
+    service = FakeService()
+    adapter = JtopAdapter(service.clock, service.connect)
+    for _ in range(5):
+        assert adapter.gpu().value == 40.0
+        service.tick()
+    for _ in range(2):  # as the client does when its service died: three intervals, then the same again
+        service.tick(3.0)
+        assert adapter.gpu().value is None
 
 
 def test_another_version_or_none_is_an_absent_reading_not_an_error() -> None:
@@ -76,6 +90,7 @@ def test_a_refusing_service_is_not_asked_again_at_once() -> None:
     adapter.gpu()
     service.refuse = None
     assert adapter.gpu().value is None
+    service.on_update = lambda: None
     service.tick(RETRY_AFTER_S)
     assert adapter.gpu().value == 40.0
 

@@ -84,7 +84,7 @@ def test_jtop_is_asked_only_for_what_the_kernel_does_not_show(tmp_path: Path) ->
         stats: ClassVar = {"time": 1, "GPU": 55, "Power TOT": 9000}
 
     clock = Clock()
-    adapter = JtopAdapter(clock, connect=Client)
+    adapter = JtopAdapter(clock, lambda _: Client())
     on_jetson = monitor(trees.orin_nano_jetpack6(tmp_path / "a"), clock, jtop=adapter).collect_metrics()
     assert (on_jetson.gpu_usage, on_jetson.power_w) == (23.7, 7.056)
     elsewhere = monitor(trees.linux(tmp_path / "b"), clock, jtop=adapter).collect_metrics()
