@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +51,26 @@ def zone(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def stage(tmp_path: Path, browser: Browser) -> AsyncIterator[Stage]:
+@asynccontextmanager
+async def staged(folder: Path, browser: Browser) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
-        hub = await stack.enter_async_context(forked_hub(tmp_path))
+        hub = await stack.enter_async_context(forked_hub(folder))
         keys = [await hub.add_machine(f"RVM-00{number}") for number in (1, 2, 3)]
         machine = await stack.enter_async_context(lively(hub, keys[0], capabilities=CAPABILITIES))
         await stack.enter_async_context(lively(hub, keys[1], status="full", capacity=100))
         async with BrowserClient.open(hub) as page:
             await page.shows(lambda: all(page.machines[key.id]["readings"] for key in keys[:2]), 20)
         yield Stage(hub, browser, keys, machine)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(tmp_path: Path, browser: Browser) -> AsyncIterator[Stage]:
+    async with staged(tmp_path, browser) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def seen_stage(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> AsyncIterator[Stage]:
+    """One for all tests of a file that only look at it."""
+    async with staged(tmp_path_factory.mktemp("seen"), browser) as made:
+        yield made

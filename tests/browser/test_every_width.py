@@ -34,22 +34,25 @@ ELSEWHERE: Final = re.compile(
 )
 """Parts, files, what only takes a form, and pages of something that this stage has not: their own tests open them."""
 
-PHONE_WIDTHS: Final = ((320, 640), (390, 844), (844, 390), (768, 1024))
-DESK_WIDTHS: Final = (640, 720, 800, 899, 900, 1024, 1079, 1080, 1199, 1200, 1280, 1359, 1440, 2560)
+PHONE_SIZES: Final = ((320, 640), (390, 844), (844, 390), (768, 1024))
+DESK_SIZES: Final = tuple(
+    (width, 900) for width in (640, 720, 800, 899, 900, 1024, 1079, 1080, 1199, 1200, 1280, 1359, 1440, 2560)
+)
+"""640 and 720 px are also what a laptop has left at 200 %."""
 
 FAULTS: Final = (Path(__file__).parent / "whole_page.js").read_text(encoding="utf-8")
 """What somebody would see to be wrong. A text that ends in dots by intention, or scrolls, is none of it."""
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def worst(stage: Stage) -> AsyncIterator[Stage]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def worst(seen_stage: Stage) -> AsyncIterator[Stage]:
     """A machine in maintenance with a long reason, one with a very long name that is full, one that never connected."""
-    async with stage.hub.client() as client:
+    async with seen_stage.hub.client() as client:
         named = {"name": LONG, "location_description": LONG, "latitude": -6.18, "longitude": 106.83}
         assert (await client.patch("/api/v2/rvms/2", json=named)).status_code == 200
         asked = {"status": "maintenance", "reason": f"{LONG}: sabuk pemisah macet"}
         assert (await client.patch("/api/v2/rvms/1/status?wait=10", json=asked)).status_code == 200
-    yield stage
+    yield seen_stage
 
 
 async def faults(page: Tab, path: str, sizes: tuple[tuple[int, int], ...]) -> list[str]:
@@ -88,18 +91,15 @@ def test_no_page_is_left_out() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("language", ["en-GB", "id-ID"])
-async def test_nothing_is_cut_off_on_a_phone(worst: Stage, language: str) -> None:
-    """Upright and lying, and a tablet; what is touched is coarse."""
-    look = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "locale": language}
-    assert "\n".join(await every_page(worst, look, PHONE_WIDTHS)) == ""
+async def test_nothing_is_cut_off_on_a_phone(worst: Stage) -> None:
+    """Upright and lying, and a tablet; what is touched is coarse. In Indonesian: tests.browser.test_every_page."""
+    look = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "locale": "en-GB"}
+    assert "\n".join(await every_page(worst, look, PHONE_SIZES)) == ""
 
 
-@pytest.mark.parametrize("language", ["en-GB", "id-ID"])
-async def test_nothing_is_cut_off_in_a_window(worst: Stage, language: str) -> None:
-    """640 and 720 px are also what a laptop has left at 200 %."""
-    sizes = tuple((width, 900) for width in DESK_WIDTHS)
-    assert "\n".join(await every_page(worst, {"locale": language}, sizes)) == ""
+async def test_nothing_is_cut_off_in_a_window(worst: Stage) -> None:
+    """In English: tests.browser.test_every_page."""
+    assert "\n".join(await every_page(worst, {"locale": "id-ID"}, DESK_SIZES)) == ""
 
 
 LOADED: Final = """words => {
@@ -114,10 +114,10 @@ LOADED: Final = """words => {
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
-async def test_the_header_is_whole_with_everything_in_it(stage: Stage, language: str) -> None:
+async def test_the_header_is_whole_with_everything_in_it(worst: Stage, language: str) -> None:
     words = texts_in(language)("chip.lost")
     locale = {"en": "en-GB", "id": "id-ID"}[language]
-    async with tab(stage.browser, stage.hub, locale=locale) as page:
+    async with tab(worst.browser, worst.hub, locale=locale) as page:
         await page.open("/help")
         await page.open("/machines/3/events")
         await page.page.evaluate(LOADED, words)

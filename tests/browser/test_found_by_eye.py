@@ -27,6 +27,7 @@ LOOKS: Final[tuple[dict[str, Any], ...]] = (
 PHONE, DESK = LOOKS[0], LOOKS[-1]
 HERE: Final = "tests/browser/test_found_by_eye.py"
 WIDTHS: Final = "tests/browser/test_every_width.py"
+EVERY: Final = "tests/browser/test_every_page.py"
 HELD: Final[dict[int, tuple[str, ...]]] = {
     1: (f"{HERE}::test_the_key_of_the_first_machine_is_shown_though_the_feed_is_faster",
         "tests/browser/test_machine_page.py::test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key"),
@@ -49,7 +50,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     12: ("tests/dashboard/test_happenings.py::test_a_job_grows_in_its_line",
          "tests/dashboard/test_happenings.py::test_a_bin_is_shown_when_it_crosses_a_limit",
          "tests/dashboard/test_happenings.py::test_nothing_english_stands_in_a_list_in_indonesian"),
-    13: (f"{WIDTHS}::test_nothing_is_cut_off_on_a_phone",),
+    13: (f"{WIDTHS}::test_nothing_is_cut_off_on_a_phone", f"{EVERY}::test_every_page_of_an_administrator"),
     14: ("tests/browser/test_undo.py::test_a_status_is_confirmed_beside_its_button_and_taken_back_there",
          "tests/browser/test_parts.py::test_a_row_stays_until_its_trouble_is_over_and_a_second_press_asks_nothing",
          "tests/hub/status/test_undo.py::test_the_attention_list_invents_no_reason"),
@@ -75,11 +76,11 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     29: ("tests/hub/audit/test_events_csv.py::test_a_first_line_names_the_separator_for_spreadsheets",),
     30: ("tests/hub/status/test_undo.py::test_full_is_asked_for_once_more_when_the_bin_says_otherwise",),
     31: ("tests/browser/test_settings_and_zone.py::test_what_somebody_else_saved_is_shown_and_what_was_typed_stays",),
-    32: ("tests/browser/test_touch_and_forms.py::test_names_heads_and_links_are_what_a_screen_reader_needs",
+    32: (f"{EVERY}::test_every_page_of_an_administrator",
          "tests/browser/test_touch_and_forms.py::test_a_missing_reason_is_tied_to_its_field"),
     33: ("tests/browser/test_touch_and_forms.py::test_with_forced_colours_only_the_current_page_is_marked",),
-    34: ("tests/browser/test_touch_and_forms.py::test_everything_that_is_touched_has_44_pixels",),
-    35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window",),
+    34: (f"{EVERY}::test_every_page_of_an_administrator",),
+    35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window", f"{EVERY}::test_every_page_of_an_administrator"),
     36: ("tests/browser/test_reading.py::test_the_page_of_the_hub_shows_its_state_and_stays_current",),
     37: ("tests/dashboard/test_zone.py::test_how_far_a_sync_has_come_and_which_step_failed",),
     38: ("tests/dashboard/test_decisions.py::test_what_is_wrong_with_a_machine",),
