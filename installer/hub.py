@@ -14,7 +14,7 @@ from installer.steps import ROOT, InstallError, Step, file, folder
 FILE: Final = HUB.settings / "hub.env"
 TLS: Final = HUB.settings / "tls"
 AUTHORITY: Final = TLS / "authority.crt"
-FLAGS: Final = ("host", "port", "public_url", "behind_proxy", "admin_email")
+FLAGS: Final = ("host", "port", "public_url", "base_path", "behind_proxy", "admin_email")
 """Settings that the command line takes over into the file."""
 BACKUPS: Final = Path("/var/backups/myrvm-hub")
 _ODD: Final = frozenset('"\\$`\n\r\0')

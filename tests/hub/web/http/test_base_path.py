@@ -17,6 +17,7 @@ from hub.serving import routes
 from hub.settings import OWN_PLACES
 from hub.web.http.layers import outward
 from tests.support.api_hub import PASSWORD, ApiHub, api_hub
+from tests.support.backup_client import BackupClient, good
 from tests.support.machine_pages import Asked, machine_server, pages_hub
 
 BASE = "/rvm"
@@ -127,6 +128,37 @@ async def test_signing_in_leads_back_to_where_one_wanted_to_be(below: ApiHub) ->
     async with below.client() as nobody:
         sent = await nobody.get("/rvm/events?kind=status")
     assert sent.headers["location"] == "/rvm/login?next=%2Fevents%3Fkind%3Dstatus"
+
+
+async def test_labels_commands_and_links_for_others_have_it(below: ApiHub) -> None:
+    """What leaves the hub on paper, in a shell and in a message."""
+    session = await below.add_session("admin")
+    async with below.browser(session) as browser:
+        assert "http://hub.test/rvm/m/dev-one<" in (await browser.get("/rvm/machines/1/label")).text
+        form = {"csrf_token": browser.headers["X-CSRF-Token"]}
+        made = await browser.post("/rvm/machines/1/enrol", data=form)
+        assert re.search(
+            r"run_device.py enrol http://hub.test/rvm\b", (await browser.get(made.headers["location"])).text
+        )
+        invited = await browser.post(f"/rvm/admin/users/{below.users['viewer']}/link", data=form)
+        assert "http://hub.test/rvm/signin#rvml_" in (await browser.get(invited.headers["location"])).text
+
+
+async def test_a_download_once_stands_below_it_by_rest_and_on_its_page(tmp_path: Path, sqlite_url: str) -> None:
+    async with api_hub(tmp_path, database_url=sqlite_url, base_path=BASE, backup_scratch_gib=0) as hub:
+        await hub.add_everybody()
+        async with hub.of("one") as machine:
+            client = BackupClient(machine, hub.machines["one"])
+            good(await client.made(b"\x1f\x8b" + b"x" * 100))
+            number = (await client.status())["backup_id"]
+        async with hub.of("admin") as admin:
+            made = await admin.post(f"/rvm/api/v2/rvms/1/backups/{number}/download")
+            assert (url := made.json()["data"]["url"]).startswith("/rvm/api/v2/backup-downloads/")
+            assert (await admin.get(url)).status_code == 200
+        async with hub.browser(await hub.add_session("admin")) as browser:
+            form = {"csrf_token": browser.headers["X-CSRF-Token"]}
+            sent = await browser.post(f"/rvm/machines/1/backups/{number}/download", data=form)
+        assert re.match("/rvm/api/v2/backup-downloads/", sent.headers["location"])
 
 
 async def test_a_machines_page_stands_below_it(tmp_path: Path, sqlite_url: str) -> None:
