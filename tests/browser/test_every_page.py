@@ -42,7 +42,7 @@ TOO_SMALL: Final = """() => {
   const inText = (e) => e.tagName === "A" && !e.classList.length && e.closest("p, dd, li, td, h3, .crumb, small, .list") && getComputedStyle(e).display === "inline";
   const touched = "a, button, summary, select, textarea, input:not([type=hidden]), label:has(input[type=checkbox], input[type=radio])";
   for (const e of document.querySelectorAll(touched)) {
-    if (!e.checkVisibility({visibilityProperty: true}) || e.closest(".vh, .skip, .xterm")) continue;
+    if (!e.checkVisibility({visibilityProperty: true}) || e.closest(".vh, .skip, .xterm, svg")) continue;
     if (e.matches("input[type=checkbox], input[type=radio]") && e.closest("label")) continue;
     if (inText(e) || e.closest(".events")) continue;
     let box = e.getBoundingClientRect();
@@ -54,7 +54,8 @@ TOO_SMALL: Final = """() => {
   return [...new Set(found)];
 }"""  # noqa: E501
 """Buttons, links that stand alone, fields; a link inside a sentence, and one in the dense list of
-events (24 px), is no target of that kind (WCAG 2.5.8)."""
+events (24 px), is no target of that kind (WCAG 2.5.8); nor is a point of the map, whose place stands in the list below
+it as well."""
 
 UNNAMED: Final = """() => {
   const found = [];
