@@ -17,6 +17,7 @@ ENDED = ("succeeded", "failed", "rejected", "expired", "cancelled")
 KINDS = (
     "set_status", "sync_timezone", "restart_service", "reboot", "ping", "start_remote_access", "stop_remote_access",
     "extend_remote_access", "start_backup", "restore_backup", "verify_backup",
+    "renew_key",
 )  # fmt: skip
 BYTE_PHASES = frozenset({"sending", "downloading", "unpacking", "comparing"})
 WINDOW_S = 30.0

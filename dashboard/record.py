@@ -291,6 +291,10 @@ def _enrolled(e: EventReading) -> _Parts:
     return e.words(e.code, **names), _place(e)
 
 
+def _key_words(e: EventReading, of: Mapping[str, Any]) -> _Parts:
+    return e.words(e.code, prefix=value(e.r, of.get("api_key_prefix"))), []
+
+
 def _asks_for_place(e: EventReading) -> _Parts:
     return e.words(e.code, fingerprint=e.param("fingerprint", 30)), _place(e)
 
@@ -315,10 +319,10 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "machine.added": _simple("name", "device_id"),
     "machine.edited": _edited,
     "machine.removed": _simple("name", "device_id"),
-    "machine.key_rotated": lambda e: (
-        e.words("machine.key_rotated", prefix=value(e.r, e.after.get("api_key_prefix"))),
-        [],
-    ),
+    "machine.key_rotated": lambda e: _key_words(e, e.after),
+    "machine.key_offered": lambda e: _key_words(e, e.after),
+    "machine.key_renewed": lambda e: _key_words(e, e.after),
+    "machine.key_withdrawn": lambda e: _key_words(e, e.before),
     "machine.enrolled": _enrolled,
     "machine.introduced": _simple("agent_version", most=60),
     "machine.board_changed": _simple("board", "was"),

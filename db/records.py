@@ -15,9 +15,10 @@ from db.table_row import R, TableRow
 
 
 class MachineRow(TableRow, frozen=True, kw_only=True):
-    """`api_key`: the key's hash; `config_own`: what its own file and environment set; `error_since`: of an error that
-    goes on, also out of service; `board`: whose key it is, `board_other`: a different one that used it, to be decided
-    on since `board_other_at`."""
+    """`api_key`: the key's hash; `next_api_key`: of one that the machine made over its link at `next_api_key_at`, valid
+    beside the old one until it is used; `config_own`: what its own file and environment set; `error_since`: of an error
+    that goes on, also out of service; `board`: whose key it is, `board_other`: a different one that used it, to be
+    decided on since `board_other_at`."""
 
     TABLE: ClassVar[str] = "reverse_vending_machines"
     id: int = 0
@@ -38,6 +39,9 @@ class MachineRow(TableRow, frozen=True, kw_only=True):
     error_since: datetime | None = None
     api_key: str | None = None
     api_key_prefix: str | None = None
+    next_api_key: str | None = None
+    next_api_key_prefix: str | None = None
+    next_api_key_at: datetime | None = None
     board: dict[str, Any] | None = None
     board_other: dict[str, Any] | None = None
     board_other_at: datetime | None = None

@@ -69,6 +69,10 @@ reverse_vending_machines = sa.Table(
     sa.Column("error_since", UtcTimestamp),
     sa.Column("api_key", sa.String(64), unique=True),
     sa.Column("api_key_prefix", sa.String(20), unique=True),
+    # Of a key that is being renewed over the link: valid beside the one before until it is used.
+    sa.Column("next_api_key", sa.String(64)),
+    sa.Column("next_api_key_prefix", sa.String(20)),
+    sa.Column("next_api_key_at", UtcTimestamp),
     # The board that the key belongs to, and a different one that used it:
     # {serial, machine_id, model, hostname, refused}.
     sa.Column("board", JSON),

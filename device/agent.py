@@ -8,6 +8,7 @@ import gc
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,6 +32,7 @@ from device.commands.router import CommandRouter
 from device.commands.steps import remote_access_steps
 from device.commands.work import CommandWork
 from device.control_page.service import ControlPageService, Sources
+from device.enrolment.key_renewal import KeyRenewal
 from device.journal.keeper import StateKeeper
 from device.kernel import tls
 from device.kernel.log import Log
@@ -40,7 +42,7 @@ from device.link.authority import AuthorityAdoption
 from device.link.connection import HubLink, LinkClosedError, open_link
 from device.link.duties import LinkDuties, LinkHandlers
 from device.link.reconnect import Reconnector
-from device.link.rules import End, FallbackRules, HubClock, RetryPolicy
+from device.link.rules import KEY_REFUSED, End, FallbackRules, HubClock, Kind, RetryPolicy
 from device.remote.folders import DeclaredFolders
 from device.samples.spool import SampleSpool
 from device.settings import AgentSettings, exposed
@@ -110,6 +112,9 @@ class Agent:
             self._effective_settings, disk, self._bus, log, lambda: disk.call(self._session.is_open),
             self.backups.staged, self.backups.turn,
         )  # fmt: skip
+        self._key_renewal = KeyRenewal(
+            settings, disk, log, self.backups.turn, self._reply, self._use_key, self._reconnect
+        )
         self._work = CommandWork(self._keeper, spool.boot, log, self._reply, self._work_handlers())
         self._page = ControlPageService(self._page_sources(), log)
         self._folders = DeclaredFolders(
@@ -138,6 +143,7 @@ class Agent:
         await self.timezone.open()
         await self._configuration.open()
         await self._restores.recover()
+        await self._key_renewal.open()
         await self._work.settle_interrupted()
         await self.remote_access.open()
         await look_at_paths(self._settings, self._folders, self._disk, self._log)
@@ -176,6 +182,7 @@ class Agent:
             ("status", self._status_watch.run),
             ("remote access", self.remote_access.run),
             ("authority", self._authority.run),
+            ("key renewal", self._key_renewal.run),
             ("watchdog", self.notify.run),
         ]
         await until_one_ends(*(self._for_ever(name, loop) for name, loop in loops))
@@ -201,7 +208,16 @@ class Agent:
             await asyncio.sleep(1.0)
 
     async def _attempt(self) -> End:
-        settings = self._settings
+        """One link, from opening to end."""
+        try:
+            end = await self._serve_link(self._settings)
+        except LinkClosedError as closed:
+            end = closed.end
+        if end.code in KEY_REFUSED and self._key_renewal.refused():
+            return End(Kind.RENEWED, end.detail, live_s=end.live_s)
+        return end
+
+    async def _serve_link(self, settings: AgentSettings) -> End:
         link, welcome = await open_link(
             settings.socket_url, settings.api_token, settings.number("connection_timeout"), self._hello,
             tls_context=settings.hub_trust.context,
@@ -213,7 +229,7 @@ class Agent:
         self._uploader.went_live.set()
         handlers = LinkHandlers(
             self._router.offer, self._sampler.watch, self._error_received, self._config_received,
-            lambda message: self._authority.offer(message.certificates),
+            lambda message: self._authority.offer(message.certificates), self._key_renewal.answered,
         )  # fmt: skip
         duties = LinkDuties(link, self._spool, self._disk, self._keeper, handlers)
         self._link, self._duties, self._is_new_link = link, duties, True
@@ -222,6 +238,7 @@ class Agent:
             self._sampler.watch(welcome.live_interval)
             self._config_received(welcome.config)
             self._authority.offer(welcome.authority)
+            self._key_renewal.linked(settings.api_token)
             return await duties.serve()
         finally:
             self._link = self._duties = None
@@ -267,6 +284,7 @@ class Agent:
             "sync_timezone": sync_timezone_handler(self.timezone),
             **self.backups.handlers(),
             "restore_backup": self._restores.handler(),
+            "renew_key": self._key_renewal.handler(),
         }
 
     def _effective_settings(self) -> AgentSettings:
@@ -320,7 +338,17 @@ class Agent:
         if self._duties is not None:
             self._duties.offer_live(sample)
 
+    def _use_key(self, key: str) -> None:
+        self._settings = replace(self._settings, api_token=key)
+        self._configuration.use_key(key)
+        self._uploader.use_key(key)
+
+    def _reconnect(self) -> None:
+        if self._duties is not None:
+            self._duties.leave()
+
     def _error_received(self, error: m.Error) -> None:
         if error.code == "unsupported":
             self._board.link_is_lost()  # an older hub does not know the message
+        self._key_renewal.answered(error.ref, error.message)
         self._log("hub_error", code=error.code, message=error.message)

@@ -167,6 +167,10 @@ class ApiClient:
         except ValueError:
             return None
 
+    def use_key(self, api_token: str) -> None:
+        """For each request from now on."""
+        self._api_token = api_token
+
     def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
@@ -182,7 +186,7 @@ class ApiClient:
             left -= 1
             why: Exception
             try:
-                response = self._opened().request(method, self._base_url + path, json=body)
+                response = self._opened().request(method, self._base_url + path, json=body, headers=self._credential())
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 why = HubUnreachableError(str(error) or type(error).__name__)
             else:
@@ -204,7 +208,7 @@ class ApiClient:
 
         if self._client is None:
             self._client = httpx.Client(
-                headers={"Accept": "application/json", **self._credential()},
+                headers={"Accept": "application/json"},
                 timeout=self._timeout,
                 transport=self._transport,
                 verify=self._tls_context() if self._base_url.startswith("https:") else True,

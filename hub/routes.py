@@ -63,8 +63,8 @@ HANDLERS: Final = MessageHandlers(
         m.Hello: machines_handlers.introduce, m.StatusReport: machines_handlers.status, m.Event: audit_service.event,
         m.CommandUpdate: commands_handlers.update, m.ConfigApplied: settings_handlers.config_applied,
         m.TimezoneReport: timezone_handlers.timezone, m.RemoteAccessReport: remote_service.remote_access,
-        m.TrustReport: machines_handlers.trust,
         m.BoardReport: machines_handlers.board,
+        m.TrustReport: machines_handlers.trust, m.KeyOffer: machines_handlers.key_offer,
     },
     after_hello=commands_handlers.check_waiting,
 )  # fmt: skip

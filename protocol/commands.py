@@ -123,6 +123,14 @@ class Reboot(msgspec.Struct, kw_only=True, omit_defaults=True):
     force: bool = False
 
 
+class RenewKey(msgspec.Struct, kw_only=True):
+    """Make a new key, offer it (`key_offer`), use it once the hub has committed it, and connect with it: `succeeded`
+    when the hub has confirmed the new key on a link of its own. The old one ends there and then.
+
+    Phase: `offering`.
+    """
+
+
 class Ping(msgspec.Struct, kw_only=True):
     pass
 
@@ -138,6 +146,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     "verify_backup": VerifyBackup,
     "restart_service": RestartService,
     "reboot": Reboot,
+    "renew_key": RenewKey,
     "ping": Ping,
 }
 DESIRED_STATE = frozenset({"set_status", "sync_timezone", "start_backup"})

@@ -13,6 +13,7 @@ import msgspec
 
 from protocol import kinds, limits
 from protocol.board import Board
+from protocol.enrolment import KeyPrefix, Sha256
 
 
 class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -201,6 +202,20 @@ class RemoteAccessReport(msgspec.Struct, kw_only=True, tag="remote_access", omit
     reason: kinds.Name | None = None
 
 
+class KeyOffer(msgspec.Struct, kw_only=True, tag="key_offer"):
+    """A new key that the machine has made for itself on `command` (`renew_key`): its prefix and the SHA-256 of the
+    whole. The key itself never travels but as a credential.
+
+    Answered by `received` with the prefix once it is committed: from then on old and new are both valid, until a link
+    is opened with the new one. Sent again on each link until then; on the link that the new key has opened, `received`
+    means that the old one is over. An `error` with the prefix: not wanted, or not any more; the old key stays.
+    """
+
+    command: kinds.Name
+    key_prefix: KeyPrefix
+    key_hash: Sha256
+
+
 class TrustReport(msgspec.Struct, kw_only=True, tag="trust"):
     """The authorities that the machine pins from now on, by their SHA-256: said after it took others over from the hub
     (`authority`, `welcome`). Not answered; the next `hello` names them, too."""
@@ -248,7 +263,7 @@ class MetricsAck(msgspec.Struct, kw_only=True, tag="metrics_ack"):
 
 class Received(msgspec.Struct, kw_only=True, tag="received"):
     """The `status` or `event` with this `seq`, the final `command_update` with this `id`, or the end of the remote
-    access session n (`session-n`) is committed."""
+    access session n (`session-n`) is committed; or the `key_offer` with this prefix."""
 
     ref: kinds.Ref
 
@@ -317,6 +332,7 @@ MachineMessage = (
     | RemoteAccessReport
     | TrustReport
     | BoardReport
+    | KeyOffer
     | Bye
     | Error
 )

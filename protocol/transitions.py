@@ -37,7 +37,7 @@ class State(enum.Enum):
 
 _MACHINE_LIVE: Final = (
     m.Metrics, m.StatusReport, m.CommandUpdate, m.TimezoneReport, m.ConfigApplied, m.Event,
-    m.RemoteAccessReport, m.TrustReport, m.BoardReport, m.Error,
+    m.RemoteAccessReport, m.TrustReport, m.BoardReport, m.KeyOffer, m.Error,
 )  # fmt: skip
 _HUB_LIVE: Final = (m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Authority, m.Error)
 

@@ -26,7 +26,8 @@ from db.schema import reverse_vending_machines as machines
 
 _IDENTITY = (
     machines.c.id, machines.c.device_id, machines.c.name, machines.c.location_description, machines.c.tags,
-    machines.c.latitude, machines.c.longitude, machines.c.api_key, machines.c.api_key_prefix, machines.c.updated_at,
+    machines.c.latitude, machines.c.longitude, machines.c.api_key, machines.c.api_key_prefix,
+    machines.c.next_api_key, machines.c.next_api_key_prefix, machines.c.next_api_key_at, machines.c.updated_at,
 )  # fmt: skip
 _PULSE = sa.select(sa.func.count().label("count"), sa.func.max(machines.c.updated_at).label("newest")).select_from(
     machines
@@ -62,6 +63,9 @@ class Identity:
     longitude: float | None
     api_key: str | None
     api_key_prefix: str | None
+    next_api_key: str | None
+    next_api_key_prefix: str | None
+    next_api_key_at: datetime | None
     updated_at: datetime
 
 

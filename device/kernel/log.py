@@ -19,7 +19,7 @@ class Log:
 
     def __init__(self, texts: Texts, secret: str, environ: Mapping[str, str], stream: TextIO | None = None) -> None:
         self._texts = texts
-        self._secret = secret
+        self._secrets = {secret} - {""}  # Bound: the machine's keys of this life, one more a renewal
         self._stream = stream or sys.stderr
         self._stamped = "JOURNAL_STREAM" not in environ
         self.recent: deque[str] = deque(maxlen=MAX_RECENT)
@@ -27,14 +27,18 @@ class Log:
 
     def __call__(self, code: str, /, **values: Value) -> None:
         line = clean(self._texts(code, **values))
-        if self._secret:
-            line = line.replace(self._secret, "[api_token]")
+        for secret in self._secrets:
+            line = line.replace(secret, "[api_token]")
         stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} "
         self.recent.append(f"{stamp}{line}")
         try:
             print(f"{stamp}{line}" if self._stamped else line, file=self._stream, flush=True)
         except (OSError, ValueError):  # nobody reads our errors any more; the machine goes on
             return
+
+    def hide(self, secret: str) -> None:
+        """From now on, too."""
+        self._secrets.add(secret)
 
     def why(self, code: str, /, **values: Value) -> str:
         return self._texts(code, **values)

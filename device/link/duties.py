@@ -40,6 +40,8 @@ class LinkHandlers:
     error: Callable[[m.Error], None]
     config: Callable[[m.Config], None]
     authority: Callable[[m.Authority], None]
+    received: Callable[[int | str], None]
+    """What is no entry of the outbox."""
 
 
 class LinkDuties:
@@ -63,6 +65,7 @@ class LinkDuties:
         self._backlog_at = 0.0
         self._come_back_at: float | None = None
         self._sending_since: float | None = None
+        self._is_leaving = False
 
     def wake(self) -> None:
         self._wake.set()
@@ -82,9 +85,17 @@ class LinkDuties:
         self._replies.append(message)
         self.wake()
 
+    def leave(self) -> None:
+        """To connect anew at once."""
+        self._is_leaving = True
+        self.wake()
+
     async def serve(self) -> End:
         try:
             await until_one_ends(self._receive_all(), self._send_all())
+            if self._is_leaving:
+                await self._link.close()
+                return End(Kind.RENEWED, "with another key", live_s=self._link.live_s)
         except LinkClosedError as closed:
             end = closed.end
         else:
@@ -113,6 +124,8 @@ class LinkDuties:
             if self._keeper.memory.outbox.received(message.ref):
                 self._received.append(message.ref)
                 self._sent.pop(message.ref, None)
+            else:
+                self._handlers.received(message.ref)
         elif isinstance(message, (m.Command, m.Cancel)):
             self._handlers.command(message)
         elif isinstance(message, m.Live):
@@ -127,7 +140,8 @@ class LinkDuties:
             self._handlers.authority(message)
 
     async def _send_all(self) -> None:
-        while True:
+        """Returns when we leave."""
+        while not self._is_leaving:
             self._wake.clear()
             await self._settle()
             message = self._next_message()

@@ -9,10 +9,9 @@ from typing import Final
 
 from device.kernel.log import Log
 from device.link.connection import LinkClosedError
-from device.link.rules import REFUSED, REPLACED, End, FallbackRules, Kind, RetryPolicy
+from device.link.rules import KEY_REFUSED, REPLACED, End, FallbackRules, Kind, RetryPolicy
 from protocol.errors import BOARD_WAITS, CloseCode
 
-_KEY_REFUSED: Final = REFUSED - {429}
 WRONG_MACHINE: Final = "wrong_machine"
 """The hub's code: the key belongs to another machine than the one introduced."""
 
@@ -55,6 +54,8 @@ class Reconnector:
     def _why(self, end: End) -> str:
         if end.kind is Kind.RESTARTING:
             return self._log.why("why_restarting")
+        if end.kind is Kind.RENEWED:
+            return self._log.why("why_renewed")
         if end.kind is Kind.UNREACHABLE:
             return self._log.why("why_unreachable", detail=end.detail)
         if end.kind is Kind.UPGRADE_FAILED:
@@ -63,7 +64,7 @@ class Reconnector:
             return self._log.why("why_wrong_machine")
         if BOARD_WAITS in end.detail:
             return self._log.why("why_board_waits")
-        if end.code in _KEY_REFUSED:
+        if end.code in KEY_REFUSED:
             return self._log.why("why_key_refused", detail=end.detail)
         if end.code in REPLACED:
             return self._log.why("why_replaced")

@@ -24,6 +24,7 @@ RESET_AFTER_S: Final = 30.0
 MIN_SPACING_S: Final = 1.0
 """No machine tries more often."""
 REPLACED: Final = frozenset({int(CloseCode.REPLACED)})
+KEY_REFUSED: Final = frozenset({401, 403, int(CloseCode.NOT_AUTHENTICATED), int(CloseCode.REVOKED)})
 REFUSED: Final = frozenset({401, 403, 429, int(CloseCode.NOT_AUTHENTICATED), int(CloseCode.REVOKED)})
 
 
@@ -37,6 +38,8 @@ class Kind(enum.Enum):
     """`code`: the close code; None: the link broke."""
     RESTARTING = "restarting"
     """The hub named when to come back (`wait_s`)."""
+    RENEWED = "renewed"
+    """We closed it, to connect with another key at once."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class RetryPolicy:
         return max(delay, MIN_SPACING_S - since_attempt_s, 0.0)
 
     def _delay(self, end: End) -> float:
-        if end.kind is Kind.RESTARTING:
+        if end.kind in (Kind.RESTARTING, Kind.RENEWED):
             self._failures = 0
             return min(end.wait_s or 0.0, SLOW_CAP_S)
         if end.code == CloseCode.NO_COMMON_VERSION:

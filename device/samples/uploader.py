@@ -62,6 +62,9 @@ class Uploader:
             self._interval = seconds
             self._changed.set()
 
+    def use_key(self, key: str) -> None:
+        self._client.use_key(key)
+
     async def run(self) -> None:
         await until_one_ends(self._fall_back(), self._clear_leftovers())
 

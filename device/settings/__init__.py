@@ -19,6 +19,7 @@ from certs.bundle import AuthorityFileError, read_bundle
 from certs.secret_file import SecretFileError, look_at, read_secret
 from device.kernel.tls import HubTrust
 from device.settings.backup_values import backup_sources, nested
+from device.settings.machine_key import renewed_key
 from device.settings.table import KEYS, Value
 from device.settings.values import AgentSettingsError, from_text, typed
 from protocol import addresses
@@ -42,6 +43,8 @@ class AgentSettings:
     config_file: Path | None
     api_token: str = field(repr=False)
     key_file: Path | None = None
+    written_key: str = field(default="", repr=False)
+    """As file or environment have it; `api_token` is the one to use (`device.settings.machine_key`)."""
 
     def text(self, key: str) -> str:
         return str(self.values[key])
@@ -82,6 +85,12 @@ class AgentSettings:
         """Whether the key crosses a network unencrypted: the file allows it in words."""
         parts = urlsplit(self.base_url)
         return parts.scheme == "http" and not addresses.names_this_computer(parts.hostname or "")
+
+    @property
+    def key_place(self) -> Path | None:
+        """The file that the key stands in; None: the environment has it."""
+        in_environment = self.origins.get("api_token", "").startswith("environment")
+        return self.key_file or (None if in_environment else self.config_file)
 
     @property
     def hub_trust(self) -> HubTrust:
@@ -125,7 +134,8 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> AgentSettings:
     _check_url(values)
     _check_backups(values)
     token, key_file = _secret(str(values.pop("api_token")), environ, config_file)
-    settings = AgentSettings(values, origins, config_file, token, key_file)
+    settings = AgentSettings(values, origins, config_file, token, key_file, token)
+    settings = replace(settings, api_token=renewed_key(token, settings.state_dir).in_use(token))
     _check_trust(settings.hub_trust)
     return settings
 

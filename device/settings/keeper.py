@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,9 @@ class SettingsKeeper:
         if cached is not None:
             self._on_disk = cached
             self._take(cached)
+
+    def use_key(self, key: str) -> None:
+        self._own, self.settings = replace(self._own, api_token=key), replace(self.settings, api_token=key)
 
     def offer(self, version: int, values: Mapping[str, Any]) -> None:
         """Never waits. Newer ones replace those not applied yet."""

@@ -158,6 +158,7 @@ class LifeSigns:
 ROWS_AT_ONCE: Final = 500
 EDITED: Final = (
     "device_id", "name", "location_description", "tags", "latitude", "longitude", "api_key", "api_key_prefix",
+    "next_api_key", "next_api_key_prefix", "next_api_key_at",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from db.records import MachineRow
 from hub.kernel.announce import Announcer
 from hub.links import rules
 from hub.links.rules import Takeovers
+from hub.machines.rules import is_renewal
 from hub.model import actors
 from hub.model.changes import Change, Patch, drops, patches
 from hub.model.fleet import Fleet
@@ -94,4 +95,5 @@ class KeyConflicts:
 
 
 def replaces_key(patch: Patch) -> bool:
-    return patch.of is MachineRow and "api_key" in patch.values
+    """By another that the machine does not have yet."""
+    return patch.of is MachineRow and "api_key" in patch.values and not is_renewal(patch)

@@ -31,8 +31,8 @@ class MachineLink:
 
     __slots__ = (
         "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "board", "bye_reason",
-        "delivered", "epoch", "machine", "replaced_by", "reported", "scope", "sending_since", "session", "since",
-        "stopped", "unchecked", "waiting",
+        "delivered", "epoch", "key_hash", "machine", "replaced_by", "reported", "scope", "sending_since", "session",
+        "since", "stopped", "unchecked", "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
@@ -43,6 +43,8 @@ class MachineLink:
         self.since = time.monotonic()
         self.reported = asyncio.Event()  # Set when the machine has reported its own settings
         self.epoch = 0
+        self.key_hash = ""
+        """Of the key that opened it."""
         self.bye_reason: str | None = None
         # Bound: the open commands of the machine.
         self.delivered: set[str] = set()  # Commands sent on this link, or asked to stop; in `stopped` the latter

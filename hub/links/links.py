@@ -23,7 +23,7 @@ from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer, PendingEvents
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links import rules
-from hub.links.key_conflicts import KeyConflicts, replaces_key
+from hub.links.key_conflicts import KeyConflicts
 from hub.links.link import MachineLink
 from hub.machines.rules import same_board
 from hub.model import actors
@@ -93,6 +93,7 @@ logger = logging.getLogger("myrvm.links")
 
 MIN_SPREAD_S = 20.0  # Many machines reconnect over at least this long (reliability.md, bar 7)
 MANY = 20
+KEY_MEMBERS: Final = frozenset({"api_key", "next_api_key"})
 
 
 class Links:
@@ -270,13 +271,19 @@ class Links:
         for drop in drops(changes, MachineRow):
             self.close(drop.key, CloseCode.REVOKED, "the machine was removed")
         for patch in patches(changes, MachineRow):
-            if replaces_key(patch):
-                self.close(patch.key, CloseCode.REVOKED, "the key was replaced")
+            if not KEY_MEMBERS.isdisjoint(patch.values):
+                self._close_other_key(patch.key)
             if patch.values.get("quarantined_until") is not None:
                 self.close(patch.key, CloseCode.REPLACED, "quarantined")
             if "quarantined_until" in patch.values:
                 self._look_again(patch.key)
         self.key_conflicts.on_commit(changes)
+
+    def _close_other_key(self, rvm_id: int) -> None:
+        link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
+        row = None if machine is None else machine.row
+        if link is not None and row is not None and link.key_hash not in (row.api_key, row.next_api_key):
+            link.close(CloseCode.REVOKED, "the key was replaced", at_once=True)
 
     def send_restarting(self, spread: float) -> int:
         """Asks all to reconnect within `spread` s (at least 20 for many), then closes with 1012. Returns how many."""

@@ -34,6 +34,7 @@ from hub.web.auth.identify import address_of, certificate_fault, machine_by_key,
 from hub.web.auth.limits import PendingSocket
 from hub.web.auth.state import AuthState
 from protocol import messages
+from protocol.enrolment import key_hash
 from protocol.errors import CloseCode, RemoteProtocolError
 from protocol.limits import AUTH_TIMEOUT_S, HELLO_TIMEOUT_S
 from protocol.session import Session
@@ -113,6 +114,8 @@ class _LinkSocket:
         self._send = send
         self._link = MachineLink(send, Session(Role.HUB, authenticated=machine is not None), address)
         self._link.machine = machine
+        if machine is not None:
+            self._link.key_hash = key_hash(_bearer(connection) or "")
 
     async def run(self, offered: list[str]) -> None:
         context, link = self._context, self._link
@@ -196,7 +199,7 @@ class _LinkSocket:
             await note_certificate_fault(self._context, self._upgrade, machine, fault)
             raise RemoteProtocolError(fault, CERTIFICATE_FAULTS[fault], close=CloseCode.NOT_AUTHENTICATED)
         self._admit(machine, LINK)
-        self._link.machine = machine
+        self._link.machine, self._link.key_hash = machine, key_hash(auth.token)
         if self._pending is not None:
             self._pending.leave()
         return True
@@ -322,10 +325,15 @@ def budget_refusal(context: HubContext, machine: Machine, cost: Cost) -> LinkRef
     return LinkRefusal("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
 
 
-def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
+def _bearer(connection: HTTPConnection) -> str | None:
     headers = connection.headers.getlist("authorization")
     scheme, _, key = headers[0].partition(" ")
-    principal = machine_by_key(context, key.strip()) if len(headers) == 1 and scheme.lower() == "bearer" else None
+    return key.strip() if len(headers) == 1 and scheme.lower() == "bearer" else None
+
+
+def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machine | None:
+    key = _bearer(connection)
+    principal = None if key is None else machine_by_key(context, key)
     return None if principal is None else context.fleet.machines.get(principal.id)
 
 

@@ -8,6 +8,8 @@ import msgspec
 
 from db.records import MachineRow
 from db.rows import SampleRow
+from hub.commands import rules as command_rules
+from hub.commands import service
 from hub.commands.api import CommandView
 from hub.links import rules as link_rules
 from hub.machines import rules
@@ -143,6 +145,24 @@ class NewKey(msgspec.Struct):
     api_key_prefix: str
 
 
+class KeyRenewalView(msgspec.Struct):
+    """`prefix`: what the new key begins with; null: the machine has not made it yet. `since`: when it was made, or
+    asked for. `command`: the open one, or null."""
+
+    prefix: str | None
+    since: Instant
+    command: str | None
+
+
+class MachineKeyView(msgspec.Struct):
+    """`renewal`: a new key is on its way over the link; old and new are valid until the new one has opened a link."""
+
+    id: int
+    device_id: str
+    api_key_prefix: str | None
+    renewal: KeyRenewalView | None
+
+
 class MachineQuery(msgspec.Struct):
     """`status`: the effective one; `q`: in name, device_id, location and tags."""
 
@@ -252,6 +272,27 @@ async def rotate_key(call: Call) -> Answer:
     return Answer(data, 201, Text("key_rotated"))
 
 
+async def show_key(call: Call) -> Answer:
+    return Answer(rules.key_view(call.machine))
+
+
+async def renew_key(call: Call) -> Answer:
+    if rules.key_view(call.machine)["renewal"] is not None:
+        raise Problem("conflict", Text("refused.renewal_open"), code="renewal_open")
+    command = await service.issue(call, rules.RENEW_KEY, {})
+    headers = {"Location": f"/api/v2/commands/{command.id}"}
+    return Answer(views.command_view(command), 202, service.state_text(command), headers)
+
+
+async def withdraw_key(call: Call) -> Answer:
+    if call.machine.row.next_api_key is None:
+        raise Problem("conflict", Text("refused.no_renewal"), code="no_renewal")
+    machine, asked = call.machine, rules.renewal_asked(call.machine)
+    stop = [] if asked is None else command_rules.cancel(machine, asked, call.principal.actor, call.now)
+    await call.announce(*rules.withdrawn_key(machine.row, call.principal.actor, call.now), *stop)
+    return Answer(rules.key_view(call.machine))
+
+
 async def release_machine(call: Call) -> Answer:
     changes = link_rules.release(call.machine, call.principal.actor, call.now)
     if not changes:
@@ -323,6 +364,23 @@ OPERATIONS = (
         summary="Replace the machine's key; the new one is shown once", action="machine.key",
         answers={201: NewKey}, refusals=(409,),
         description="The old key is dead at once and the link it opened is closed with 4403. A quarantine ends.",
+    ),
+    Operation(
+        name="show_key", method="GET", path="/v2/rvms/{id}/key", handler=show_key, tag="Machines",
+        summary="What the machine's key begins with, and whether it is being renewed", action="machine.key",
+        answers={200: MachineKeyView},
+    ),
+    Operation(
+        name="renew_key", method="POST", path="/v2/rvms/{id}/key/renewal", handler=renew_key, tag="Machines",
+        summary="Have the machine renew its key over its link", action="machine.key", answers={202: CommandView},
+        refusals=(409,),
+        description="The machine makes the new key and sends its hash; both keys are valid until the new one has "
+        "opened a link, and the old one ends then. Nobody sees it. 409: offline, or one is open (`renewal_open`).",
+    ),
+    Operation(
+        name="withdraw_key", method="DELETE", path="/v2/rvms/{id}/key/renewal", handler=withdraw_key, tag="Machines",
+        summary="Give a renewal up: the new key, not used yet, is void", action="machine.key",
+        answers={200: MachineKeyView}, refusals=(409,),
     ),
     Operation(
         name="release_machine", method="POST", path="/v2/rvms/{id}/release", handler=release_machine, tag="Machines",

@@ -17,6 +17,8 @@ from protocol.limits import MAX_HARDWARE_BYTES
 async def introduce(context: MessageContext, hello: m.Hello) -> None:
     link = context.link
     now, held = context.clock(), hello.remote_session
+    if link.key_hash and link.key_hash == context.machine.row.next_api_key:
+        await context.commit(rules.renewed_key(context.machine.row, now))
     if not free_shape.fits(hello.hardware, MAX_HARDWARE_BYTES):
         why = f"hardware: left out, more than {MAX_HARDWARE_BYTES} bytes as JSON"
         link.send(m.Error(code="invalid", message=why, ref=m.type_of(hello)))
@@ -27,6 +29,21 @@ async def introduce(context: MessageContext, hello: m.Hello) -> None:
         over + link_rules.introduce(context.machine, hello, link.epoch, link.address, now, context.zone)
     )
     await context.commit(requests.unknown_here(context.machine, held or (), now))
+
+
+async def key_offer(context: MessageContext, offer: m.KeyOffer) -> None:
+    row = context.machine.row
+    fault, fresh = None, offer.key_hash not in (row.api_key, row.next_api_key)
+    if fresh:
+        taken = context.announce.fleet.by_key_prefix(offer.key_prefix) is not None
+        fault = rules.key_fault(context.machine, offer, taken=taken)
+    if fresh and fault is None:
+        outcome = await context.attempt(rules.offered_key(row, offer, context.clock()), offer.key_prefix)
+        fault = None if outcome == "committed" else "another new key was committed"
+    if fault is None:
+        context.link.send(m.Received(ref=offer.key_prefix))
+    else:
+        context.link.send(m.Error(code="key_refused", message=fault, ref=offer.key_prefix))
 
 
 async def trust(context: MessageContext, report: m.TrustReport) -> None:

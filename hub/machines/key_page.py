@@ -4,9 +4,10 @@ that made it, for a quarter of an hour. And labels to print, which lead a phone 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -18,9 +19,12 @@ from starlette.responses import Response
 from dashboard import fleet
 from dashboard.foreign_text import plain
 from db.errors import Conflict
+from hub.commands.rules import Refused
 from hub.machines import api, rules, sheet_api, tab
 from hub.model import credentials
 from hub.model.machine import Machine
+from hub.model.views import epoch_ms
+from hub.web.api.operation import Answer, Call
 from hub.web.http.layers import CAMERA_HERE
 from hub.web.http.problems import Problem, Text, not_found, translator
 from hub.web.http.validation import validate
@@ -102,7 +106,18 @@ async def show_key(visit: Visit) -> Response:
         plain_http=_is_plain(address),
         command=block(config_text(address, found, key)) if key else "",
         is_new=found.last_seen_at is None,
+        renewal=_renewal(visit, found),
     )
+
+
+def _renewal(visit: Visit, machine: Machine) -> dict[str, Any]:
+    """Of the key over the link: whether it can be asked for, is asked for, or waits for its first use."""
+    r, row, asked = visit.reader, machine.row, rules.renewal_asked(machine)
+    waits = ""
+    if row.next_api_key_prefix is not None and row.next_api_key_at is not None:
+        made = r.ago(epoch_ms(row.next_api_key_at))
+        waits = r.t("key.renew.waits", prefix=row.next_api_key_prefix, time=made)
+    return {"may": machine.linked, "job": None if asked is None else asked.id, "waits": waits}
 
 
 def block(config: str) -> str:
@@ -136,10 +151,24 @@ async def download_config(visit: Visit) -> Response:
 async def new_key(visit: Visit) -> Response:
     found = visit.machine()
     _must_manage(visit)
+    if (does := _OVER_THE_LINK.get(visit.form.get("do", ""))) is not None:
+        return await _over_the_link(visit, does)
     async with visit.context[FreshSecrets].lock:
         if visit.form.get("instead_of", "") == (found.row.api_key_prefix or ""):
             answer = await api.rotate_key(visit.call(machine=found))
             visit.context[FreshSecrets].keep(visit.user, key_place(found.id), answer.data["api_key"])
+    return go(key_place(found.id))
+
+
+_OVER_THE_LINK: Final = {"renew": api.renew_key, "withdraw": api.withdraw_key}
+
+
+async def _over_the_link(visit: Visit, does: Callable[[Call], Awaitable[Answer]]) -> Response:
+    found = visit.machine()
+    with contextlib.suppress(Conflict, Problem, Refused):  # the page shows what is so by now
+        answer = await does(visit.call(machine=found))
+        if answer.status == 202:
+            return go(f"/jobs/{answer.data['id']}")
     return go(key_place(found.id))
 
 

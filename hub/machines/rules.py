@@ -10,15 +10,17 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
-from db.records import EventRow, MachineRow, StatusRow, ZoneRow, ZoneSyncRow
+from db.records import CommandRow, EventRow, MachineRow, StatusRow, ZoneRow, ZoneSyncRow
 from db.table_row import TableRow
 from hub.model import credentials
 from hub.model.actors import Actor
+from hub.model.actors import machine as machine_actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put
 from hub.model.machine import Machine
 from hub.model.tags import normalised
+from hub.model.views import rfc3339
 from hub.status.rules import UNDO
-from protocol.messages import BoardReport
+from protocol.messages import BoardReport, KeyOffer
 
 Connection = Literal["live", "late", "offline", "never"]
 
@@ -156,6 +158,80 @@ def new_key(rvm_id: int, old_prefix: str | None, by: Actor, now: datetime) -> tu
     return secret, [replaced_key(rvm_id, secret.prefix, secret.hash, now), event]
 
 
+RENEW_KEY: Final = "renew_key"
+NEXT_KEY: Final = "next_api_key"
+
+
+def renewal_asked(machine: Machine) -> CommandRow | None:
+    """The open command."""
+    return next((command for command in machine.pending.values() if command.name == RENEW_KEY), None)
+
+
+def key_view(machine: Machine) -> dict[str, Any]:
+    """As REST shows it."""
+    row, asked = machine.row, renewal_asked(machine)
+    renewal = None
+    if row.next_api_key_at is not None or asked is not None:
+        since = row.next_api_key_at if asked is None else row.next_api_key_at or asked.issued_at
+        renewal = {
+            "prefix": row.next_api_key_prefix, "since": None if since is None else rfc3339(since),
+            "command": None if asked is None else asked.id,
+        }  # fmt: skip
+    return {"id": machine.id, "device_id": row.device_id, "api_key_prefix": row.api_key_prefix, "renewal": renewal}
+
+
+def key_fault(machine: Machine, offer: KeyOffer, *, taken: bool) -> str | None:
+    """Why the hub does not want the key that a machine offers; None: it may be committed. `taken`: its prefix is
+    another key's."""
+    command = machine.pending.get(offer.command)
+    if command is None or command.name != RENEW_KEY or command.cancel_at is not None:
+        return "nobody asks for a new key any more"
+    if machine.row.next_api_key is not None:
+        return "another new key waits for its first use"
+    return "the key begins like another one" if taken else None
+
+
+def offered_key(row: MachineRow, offer: KeyOffer, now: datetime) -> list[Change]:
+    """Valid beside the present one from now on. Conflict "next_api_key": there is one already."""
+    values = {
+        "next_api_key": offer.key_hash, "next_api_key_prefix": offer.key_prefix, "next_api_key_at": now,
+        "updated_at": now,
+    }  # fmt: skip
+    event = EventHappened(
+        at=now, code="machine.key_offered", actor=machine_actor(row.id), rvm_id=row.id,
+        after={"api_key_prefix": offer.key_prefix},
+    )  # fmt: skip
+    return [Patch(MachineRow, row.id, values, where=(("next_api_key", "=", None),), must=NEXT_KEY), event]
+
+
+_NO_NEXT: Final = dict.fromkeys(("next_api_key", "next_api_key_prefix", "next_api_key_at"))
+
+
+def renewed_key(row: MachineRow, now: datetime) -> list[Change]:
+    """The new key opened a link: the old one is over. Conflict "next_api_key": it was taken back meanwhile."""
+    values = {"api_key": row.next_api_key, "api_key_prefix": row.next_api_key_prefix, **_NO_NEXT, "updated_at": now}
+    event = EventHappened(
+        at=now, code="machine.key_renewed", actor=machine_actor(row.id), rvm_id=row.id,
+        before={"api_key_prefix": row.api_key_prefix}, after={"api_key_prefix": row.next_api_key_prefix},
+    )  # fmt: skip
+    return [Patch(MachineRow, row.id, values, where=(("next_api_key", "=", row.next_api_key),), must=NEXT_KEY), event]
+
+
+def is_renewal(patch: Patch) -> bool:
+    """The machine itself goes on with a new key: who holds its link, tunnels and sessions stays the same."""
+    return "api_key" in patch.values and any(name == NEXT_KEY for name, _, _ in patch.where)
+
+
+def withdrawn_key(row: MachineRow, by: Actor, now: datetime) -> list[Change]:
+    """The new key, not used yet, is void. Conflict "next_api_key": it was used meanwhile."""
+    where = (("next_api_key", "=", row.next_api_key),)
+    event = EventHappened(
+        at=now, code="machine.key_withdrawn", actor=by, rvm_id=row.id,
+        before={"api_key_prefix": row.next_api_key_prefix},
+    )  # fmt: skip
+    return [Patch(MachineRow, row.id, {**_NO_NEXT, "updated_at": now}, where=where, must=NEXT_KEY), event]
+
+
 BOARD_MEMBERS: Final = ("board", "board_other", "board_other_at")
 """A new key belongs to the board that uses it first."""
 
@@ -245,7 +321,7 @@ def decide_board(row: MachineRow, by: Actor, now: datetime, *, accept: bool) -> 
 def replaced_key(rvm_id: int, key_prefix: str, key_hash: str, now: datetime) -> Patch:
     # Whoever fought for the old key has nothing to fight for.
     values = {
-        "api_key": key_hash, "api_key_prefix": key_prefix, "quarantined_until": None, "updated_at": now,
+        "api_key": key_hash, "api_key_prefix": key_prefix, "quarantined_until": None, "updated_at": now, **_NO_NEXT,
         **dict.fromkeys(BOARD_MEMBERS),
     }  # fmt: skip
     return Patch(MachineRow, rvm_id, values, must="id")

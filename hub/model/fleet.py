@@ -49,12 +49,13 @@ MOST_OF_A_REASON: Final = 200
 _READINGS: Final = frozenset(Sample.__struct_fields__) - {"timestamp", "reasons"}
 
 
-INDEXED: Final = frozenset({"device_id", "api_key_prefix"})
+INDEXED: Final = frozenset({"device_id", "api_key_prefix", "next_api_key_prefix"})
 DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "status": ("status", "effective_status"),
     "special_status": ("special_status", "effective_status"),
     "status_before": ("returns_to",),
     "api_key": (),
+    **dict.fromkeys(("next_api_key", "next_api_key_prefix", "next_api_key_at"), ()),
     "capabilities": ("commands", "backup"),
     "backup_full_at": ("backup",),
     "hardware": ("model", "certificate"),
@@ -94,7 +95,7 @@ class Fleet:
         self.open: dict[str, CommandRow] = {}
         """Bound: MAX_PENDING a machine, each to its deadline."""
         self._by_device_id: dict[str, Machine] = {}  # Bound: one a machine
-        self._by_key_prefix: dict[str, Machine] = {}  # Bound: one a machine
+        self._by_key_prefix: dict[str, Machine] = {}  # Bound: two a machine
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
             c.Put: self._row_changed,
             c.Patch: self._patched,
@@ -161,16 +162,15 @@ class Fleet:
         self.machines[machine.id] = machine
         self._settle(machine)
         self._by_device_id[machine.row.device_id] = machine
-        if machine.row.api_key_prefix is not None:
-            self._by_key_prefix[machine.row.api_key_prefix] = machine
+        self._by_key_prefix.update(dict.fromkeys(_key_prefixes(machine.row), machine))
         self.open.update(machine.pending)
 
     def drop(self, rvm_id: int) -> Machine | None:
         machine = self.machines.pop(rvm_id, None)
         if machine is not None:
             self._by_device_id.pop(machine.row.device_id, None)
-            if machine.row.api_key_prefix is not None:
-                self._by_key_prefix.pop(machine.row.api_key_prefix, None)
+            for prefix in _key_prefixes(machine.row):
+                self._by_key_prefix.pop(prefix, None)
             for command_id in machine.pending:
                 self.open.pop(command_id, None)
         return machine
@@ -324,6 +324,10 @@ class Fleet:
             over = {reason.code for reason in machine.health_reasons}
             machine.lasting = tuple(one for one in machine.lasting if one.code in over)
         return SETTINGS_MEMBERS
+
+
+def _key_prefixes(row: MachineRow) -> list[str]:
+    return [prefix for prefix in (row.api_key_prefix, row.next_api_key_prefix) if prefix is not None]
 
 
 def _with_short_reasons(sample: Sample) -> Sample:

@@ -138,7 +138,7 @@ def _column(name: str, is_instant: bool) -> Callable[[Machine, Stamp], Any]:
 
 HIDDEN = frozenset(
     {"status_before", "api_key", "tags", "capabilities", "hardware", "config_errors", "config_own", "close_reason",
-     "board", "board_other", "board_report",
+     "board", "board_other", "board_report", "next_api_key", "next_api_key_prefix", "next_api_key_at",
      "connection_epoch"}
 )  # fmt: skip
 """Columns that the view lacks, or has in another form."""

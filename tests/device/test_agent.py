@@ -16,8 +16,8 @@ from tests.device.agent_process import AgentProcess, running_agent
 from tests.support.fake_hub import KEY, FakeHub, fake_hub
 
 COMMANDS = [
-    "extend_remote_access", "ping", "reboot", "restart_service", "restore_backup", "set_status", "start_backup",
-    "start_remote_access", "stop_remote_access", "sync_timezone", "verify_backup",
+    "extend_remote_access", "ping", "reboot", "renew_key", "restart_service", "restore_backup", "set_status",
+    "start_backup", "start_remote_access", "stop_remote_access", "sync_timezone", "verify_backup",
 ]  # fmt: skip
 
 

@@ -86,6 +86,9 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
         m.RemoteAccessReport, session_id=seqs, state=st.sampled_from(["active", "ended"]), at=timestamps,
         reason=optional | names,
     ),
+    st.builds(
+        m.KeyOffer, command=names, key_prefix=st.just("rvmk_ABCDEFGH"), key_hash=st.just("0" * 64),
+    ),
     st.builds(m.TrustReport, authorities=st.lists(names, max_size=2)),
     st.builds(m.BoardReport, board=_boards),
     st.builds(m.Bye, reason=st.sampled_from(["shutdown", "reboot", "update"])),

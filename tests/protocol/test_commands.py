@@ -49,6 +49,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     "restart_service": [{"service": "myrvm-app"}],
     "reboot": [{"delay": 5}, {}],
     "ping": [{}, {"unknown": "members are ignored"}],
+    "renew_key": [{}],
 }
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("set_status", {}),

@@ -21,6 +21,7 @@ UP = {
     m.RemoteAccessReport,
     m.TrustReport,
     m.BoardReport,
+    m.KeyOffer,
     m.Error,
 }
 DOWN = {m.MetricsAck, m.Received, m.Command, m.Cancel, m.Config, m.Live, m.Authority, m.Error}

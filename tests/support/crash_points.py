@@ -96,11 +96,39 @@ def arm_agent(folder: Path) -> None:
         if isinstance(message, m.CommandUpdate):
             come_by("end told" if message.state in kinds.TERMINAL_UPDATES else f"{message.state} told", message.id)
 
+    _arm_renewal(plan)
     _wrap(duties.LinkDuties, "_handle", before=hear)
     _wrap(keeper.Journal, "append", before=journals, after=journaled)
     _wrap_async(connection.HubLink, "send", after=said)
     for module, name in ((systemd, "reboot"), (systemd, "restart")):
         _wrap_async(module, name, after=lambda *_, **__: plan.come_by("effect done"))
+
+
+def _arm_renewal(plan: Plan) -> None:
+    """Where the machine keeps a key, and writes it into its file."""
+    from device.enrolment import key_renewal
+
+    def stage(kept: Any) -> str:
+        if kept.adopted:
+            return "adopted"
+        return "offered" if kept.offered else "confirmed" if kept.current else "written"
+
+    _wrap(
+        key_renewal, "keep",
+        before=lambda _, kept: plan.come_by(f"{stage(kept)} to keep"),
+        after=lambda _, kept: plan.come_by(f"{stage(kept)} kept"),
+    )  # fmt: skip
+    _wrap(
+        key_renewal, "write_into",
+        before=lambda *_: plan.come_by("file to write"), after=lambda *_: plan.come_by("file written"),
+    )  # fmt: skip
+
+
+def _come_by_renewal(plan: Plan, changes: Any, moment: str) -> None:
+    from hub.model.changes import Patch
+
+    for patch in (change for change in changes if isinstance(change, Patch) and "next_api_key" in change.values):
+        plan.come_by(f"{'renewal' if 'api_key' in patch.values else 'offer'} {moment}")
 
 
 def arm_hub(folder: Path) -> None:
@@ -120,10 +148,12 @@ def arm_hub(folder: Path) -> None:
         return [command.name for command in found if states is None or command.state in states]
 
     def commits(_: Any, changes: Any, __: Any) -> None:
+        _come_by_renewal(plan, changes, "to commit")
         for name in names(changes, c.Put):
             plan.come_by("asked", name)
 
     def committed(_: Any, changes: Any) -> None:
+        _come_by_renewal(plan, changes, "committed")
         for name in names(changes, c.Put):
             plan.come_by("recorded", name)
         for name in names(changes, c.Move, TERMINAL):
@@ -149,6 +179,8 @@ def arm_hub(folder: Path) -> None:
                 plan.come_by("told", said["name"])
             elif said.get("type") == "received" and said["ref"] in told:
                 plan.come_by("confirmed", told[said["ref"]])
+            elif said.get("type") == "received" and str(said["ref"]).startswith("rvmk_"):
+                plan.come_by("key received")
 
         link._send = send
 
@@ -157,6 +189,12 @@ def arm_hub(folder: Path) -> None:
     _wrap(Announcer, "_on_commit", before=committed)
     _wrap(command_rules, "moved", before=hears)
     _wrap(MachineLink, "__init__", after=link_made)
+    _take_patience(folder)
+
+
+def _take_patience(folder: Path) -> None:
+    from hub.commands import rules as command_rules
+
     patience = folder / "test-patience"
     if patience.exists():
         command_rules.DESIRED_STATE_LIFETIME = command_rules.IMMEDIATE_LIFETIME = timedelta(

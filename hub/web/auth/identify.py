@@ -93,7 +93,9 @@ def machine_by_key(context: HubContext, key: str) -> Principal | None:
     if shape is None or shape.kind != "key":
         return None
     machine = context.fleet.by_key_prefix(shape.prefix)
-    if machine is None or not credentials.same_hash(shape.hash, machine.row.api_key):
+    if machine is None or not any(
+        credentials.same_hash(shape.hash, own) for own in (machine.row.api_key, machine.row.next_api_key)
+    ):
         return None
     return Principal(
         kind="machine", id=machine.id, name=machine.name, role="machine", machines=frozenset({machine.id}), via="key",

@@ -51,7 +51,7 @@ class Bench:
 
     async def connect(self) -> LinkDuties:
         link, _ = await open_link(socket_url(self.hub.port), KEY, 5.0, hello)
-        handlers = LinkHandlers(*[self.heard.append] * 5)
+        handlers = LinkHandlers(*[self.heard.append] * 6)
         self.duties = LinkDuties(link, self.spool, self.disk, self.keeper, handlers)
         self.served = asyncio.ensure_future(self.duties.serve())
         return self.duties

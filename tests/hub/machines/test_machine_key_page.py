@@ -13,8 +13,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from db.records import MachineRow
 from device import settings as agent_settings
 from hub.machines.key_page import config_text
+from hub.model.changes import Patch
 from tests.support.api_hub import ORIGIN, ApiHub, api_hub
 from tests.support.machines import machine
 from tests.support.page_visitor import browser
@@ -138,3 +140,31 @@ def test_the_agent_takes_the_file_as_it_stands(tmp_path: Path, address: str) -> 
     file.write_text(config_text(address, machine(device_id="mall-7"), "rvmk_" + "a" * 40), "utf-8")
     found = agent_settings.load(file, {})
     assert (found.base_url, found.device_id) == (address, "mall-7")
+
+
+async def test_a_key_is_renewed_over_the_link_and_the_renewal_can_be_given_up(hub: ApiHub) -> None:
+    found = hub.context.fleet.machines[1]
+    found.seen_at = now = hub.context.clock()
+    async with await browser(hub) as client:
+        assert "only while it is" in (await client.get("/machines/1/key")).text  # not connected
+        assert (await client.post("/machines/1/key", data={"do": "renew"})).headers["location"] == "/machines/1/key"
+        found.linked = True
+        assert 'value="renew"' in (await client.get("/machines/1/key")).text
+        job = (await client.post("/machines/1/key", data={"do": "renew"})).headers["location"]
+        (command,) = found.pending.values()
+        assert (job, command.name, command.args) == (f"/jobs/{command.id}", "renew_key", {})
+        page = (await client.get("/machines/1/key")).text
+        assert job in page
+        assert 'value="renew"' not in page
+        assert "Renew the machine’s key" in html.unescape((await client.get(job)).text)
+        made = {"next_api_key": "1" * 64, "next_api_key_prefix": "rvmk_ABCDEFGH", "next_api_key_at": now}
+        await hub.context.announce(Patch(MachineRow, 1, {**made, "updated_at": now}))
+        page = (await client.get("/machines/1/key")).text
+        assert "rvmk_ABCDEFGH" in page
+        assert "1" * 64 not in page
+        assert (await client.post("/machines/1/key", data={"do": "withdraw"})).status_code == 303
+        assert found.row.next_api_key is None
+        assert found.pending == {}  # it never left, and nobody asks for a key any more
+    async with hub.of("admin") as admin:
+        shown = (await admin.get("/api/v2/rvms/1")).json()["data"]
+        assert not {name for name in shown if name.startswith("next_api_key")}

@@ -18,6 +18,23 @@ from protocol.errors import CloseCode, RemoteProtocolError
 from tests.support.machines import NOW, hello, machine, metrics, sample
 
 
+@pytest.mark.parametrize(
+    ("hardware", "news"),
+    [
+        ({"model": "x", "hub_tls": {"mode": "pinned", "authorities": ["a"]}}, True),
+        ({"hub_tls": {"mode": "pinned"}}, True), ({"hub_tls": {"mode": "pinned", "authorities": ["a", "b"]}}, False),
+        ({"hub_tls": {"mode": "public"}}, False), ({"hub_tls": "pinned"}, False), ({}, False), (None, False),
+    ],
+)  # fmt: skip
+def test_what_a_machine_pins_is_known_at_once(hardware: dict[str, Any] | None, news: bool) -> None:
+    changes = rules.report_trust(machine(hardware=hardware), ["a", "b"], NOW)
+    assert bool(changes) == news
+    for patch in patches(changes, MachineRow):
+        assert patch.values["hardware"] == {
+            **(hardware or {}), "hub_tls": {"mode": "pinned", "authorities": ["a", "b"]}
+        }  # fmt: skip
+
+
 def boot(accepted: int = -1) -> Boot:
     return Boot("boot-a", 31, accepted)
 

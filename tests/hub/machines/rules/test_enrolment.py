@@ -52,6 +52,7 @@ def test_another_key_says_which_was_there_before() -> None:
     assert edited.values == {
         "api_key": secret.hash, "api_key_prefix": secret.prefix, "quarantined_until": None, "updated_at": NOW,
         "board": None, "board_other": None, "board_other_at": None,
+        "next_api_key": None, "next_api_key_prefix": None, "next_api_key_at": None,
     }  # fmt: skip
     assert event(changes).before == {"api_key_prefix": "rvmk_OLD"}
     assert hides(secret, changes)

@@ -88,6 +88,8 @@ def mutations(viewer: int, operator: int) -> list[tuple[str, str, str, Any, str]
         ("admin", "refuse_board", "/v2/rvms/2/board/refuse", None, "machine.board_refused"),
         ("operator", "start_backup", "/v2/rvms/1/backup/start", {}, "command.issued"),
         ("one", "begin_backup_upload", "/v2/rvms/1/backups/1/upload", {}, ""),
+        ("admin", "renew_key", "/v2/rvms/1/key/renewal", None, "command.issued"),
+        ("admin", "withdraw_key", "/v2/rvms/2/key/renewal", None, "machine.key_withdrawn"),
         ("admin", "rotate_key", "/v2/rvms/1/key", None, "machine.key_rotated"),
         ("admin", "remove_machine", "/v2/rvms/2", None, "machine.removed"),
         ("technician", "play_recording", "/v2/recordings/1/play", None, "recording.played"),
@@ -165,6 +167,7 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
         Put(command("queued", id="never-left", name="ping", args={}, rvm_id=1, expires_at=now + timedelta(hours=1))),
         Put(command("sent", id="left", rvm_id=1, expires_at=now + timedelta(hours=1))),
         Patch(MachineRow, 1, {"quarantined_until": now + timedelta(minutes=5), "updated_at": now}),
+        Patch(MachineRow, 2, {"next_api_key": "0" * 64, "next_api_key_prefix": "rvmk_BAAAAAAA"}),
         *(Patch(MachineRow, rvm_id, {"board_other": {"serial": "2"}, "board_other_at": now}) for rvm_id in (1, 2)),
         Put(
             EnrolmentCodeRow(
