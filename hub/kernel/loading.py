@@ -215,6 +215,8 @@ class ForeignChanges:
 
 
 def difference(machine: Machine, row: Identity) -> Patch | None:
+    if row.updated_at < machine.row.updated_at:
+        return None  # read before what the hub itself has committed since
     values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine.row, name)}
     if "api_key" in values:
         values["quarantined_until"] = None
