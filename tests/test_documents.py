@@ -90,6 +90,7 @@ def test_the_overview_links_to_every_way_and_each_is_short() -> None:
     rest = {
         "configuration",
         "field_guide",
+        "jetson",
         "machine_software",
         "operating",
         "panduan_lapangan",
