@@ -116,6 +116,7 @@ def test_databases_and_files_with_holes_have_theirs(tmp_path: Path) -> None:
     assert extended_picture(tmp_path / "out" / "data") == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_whoever_is_not_root_keeps_and_gets_them(tmp_path: Path) -> None:
     open_to_all(tmp_path)
 
