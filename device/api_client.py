@@ -143,10 +143,9 @@ class ApiClient:
     def is_alive(self) -> bool:
         """By plain HTTP; one attempt."""
         try:
-            self._request("GET", "/api/health", attempts=1)
+            return _is_hub(self._request("GET", "/api/health", attempts=1))
         except (ApiError, HubUnreachableError):
             return False
-        return True
 
     def machine(self) -> dict[str, Any]:
         """All the hub knows of this machine."""

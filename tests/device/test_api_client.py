@@ -99,6 +99,7 @@ def test_alive_means_it_answers() -> None:
     assert Hub(OK).client().is_alive()
     assert not Hub(httpx.ConnectError("no")).client().is_alive()
     assert not Hub(httpx.Response(404)).client().is_alive()
+    assert not Hub(httpx.Response(200, text="<h1>Welcome to our hotspot</h1>")).client().is_alive()
 
 
 @pytest.mark.parametrize(("header", "year"), [({"Date": "Mon, 23 Nov 2026 09:00:00 GMT"}, 2026), ({}, None)])
