@@ -41,7 +41,8 @@ class BootedRoot:
 
 @contextmanager
 def booted_root(lower: Path, seen: Path) -> Iterator[BootedRoot]:
-    """`seen`: a folder that stands at /bundle, read-only."""
+    """`seen`: a folder that stands at /bundle, read-only. One at a time: two share the control groups below /payload,
+    and a service of the one fails (219/CGROUP) when the other removes its own of that name."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _shell(f"mount -t tmpfs -o mode=0755 layer {folder}")
