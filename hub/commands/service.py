@@ -44,8 +44,12 @@ def require_reason(call: Call, name: str, args: Mapping[str, Any], reason: str |
         raise one_wrong("reason", "reason_wanted")
 
 
-async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None = None) -> CommandRow:
-    """Committed, or the one of the same Idempotency-Key. Raises Refused."""
+async def issue(
+    call: Call, name: str, args: dict[str, Any], reason: str | None = None, *, signed_in: bool = False
+) -> CommandRow:
+    """Committed, or the one of the same Idempotency-Key. `signed_in`: unless the session ended meanwhile, then the 401.
+    Raises Refused."""
+    announce = call.announce if signed_in else call.context.announce
     args, reason = rules.reasoned(name, args, reason)
     key = idempotency_key(call)
     tries = 3
@@ -56,7 +60,7 @@ async def issue(call: Call, name: str, args: dict[str, Any], reason: str | None 
                 return _same(before, name, args, call.principal.actor)
         changes = rules.draft(call.machine, name, args, call.principal.actor, call.now, key, reason=reason)
         try:
-            stored = await call.context.announce(*changes)
+            stored = await announce(*changes)
         except Conflict as late:
             # Between our look and our write somebody else used the key, or an older request that this one stands for
             # ended otherwise: look again.

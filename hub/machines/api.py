@@ -279,7 +279,7 @@ async def show_key(call: Call) -> Answer:
 async def renew_key(call: Call) -> Answer:
     if rules.key_view(call.machine)["renewal"] is not None:
         raise Problem("conflict", Text("refused.renewal_open"), code="renewal_open")
-    command = await service.issue(call, rules.RENEW_KEY, {})
+    command = await service.issue(call, rules.RENEW_KEY, {}, signed_in=True)
     headers = {"Location": f"/api/v2/commands/{command.id}"}
     return Answer(views.command_view(command), 202, service.state_text(command), headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import os
 import signal
@@ -180,8 +181,11 @@ def test_only_its_own_leavings_are_removed(tmp_path: Path) -> None:
 
 
 def _children(pid: int | None = None) -> set[int]:
-    task = Path(f"/proc/{pid or os.getpid()}/task")
-    return {int(word) for thread in task.iterdir() for word in (thread / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since
+            found.update(int(word) for word in (thread / "children").read_text().split())
+    return found
 
 
 def _is_alive(pid: int) -> bool:

@@ -86,9 +86,11 @@ def ending_first(hub: ApiHub, monkeypatch: pytest.MonkeyPatch, *ends: c.Change) 
     monkeypatch.setattr(Announcer, "__call__", late)
 
 
-async def somebody_at_the_door(hub: ApiHub) -> None:
-    """A machine that waits with its code, and another board with the first machine's key."""
+async def somebody_at_the_door(hub: ApiHub, operation: Operation) -> None:
+    """A machine that waits with its code, and another board with the first machine's key, which is linked."""
     now = hub.context.clock()
+    hub.context.fleet.machines[1].linked = True
+    offered: dict[str, Any] = {"next_api_key": "2" * 64, "next_api_key_prefix": "rvmk_BAAAAAAA", "next_api_key_at": now}
     code = EnrolmentCodeRow(
         hash="0" * 64, prefix="RVM-7K…", uses=4, approval="waiting", created_by="user:1", created_at=now,
         expires_at=now + timedelta(hours=1),
@@ -97,7 +99,9 @@ async def somebody_at_the_door(hub: ApiHub) -> None:
         code_id=1, state="waiting", key_prefix="rvmk_door", key_hash="1" * 64, created_at=now, last_seen_at=now
     )
     await hub.context.announce(
-        c.Put(code), c.Patch(MachineRow, 1, {"board_other": {"serial": "2"}, "board_other_at": now})
+        c.Put(code),
+        c.Patch(MachineRow, 1, {"board_other": {"serial": "2"}, "board_other_at": now}),
+        *([c.Patch(MachineRow, 1, offered)] if operation.name == "withdraw_key" else ()),
     )
     await hub.context.announce(c.Put(waits))
 
@@ -111,7 +115,7 @@ async def test_nothing_that_lets_in_is_made_by_a_session_that_ends_meanwhile(
 ) -> None:
     hub, admin = any_hub, any_hub.users["admin"]
     path, route = filled(f"/api{operation.path}"), f"{operation.method} /api{operation.path}"
-    await somebody_at_the_door(hub)
+    await somebody_at_the_door(hub, operation)
     async with hub.of("admin") as client:
         ending_first(hub, monkeypatch, end_sessions(admin))
         body: Any = {"json": JSON.get(route, {})} if operation.body else {}
