@@ -52,7 +52,7 @@ def installed(environment: Path) -> Path:
     python = environment / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     wanted = [JETSON_STATS, f"msgspec=={msgspec.__version__}"]
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", *wanted]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", *wanted]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"{JETSON_STATS} could not be installed: {done.stderr.strip()[-300:]}")
