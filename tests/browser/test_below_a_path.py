@@ -127,6 +127,7 @@ async def test_what_people_do_stays_inside(below: Below) -> None:
         await below.page.live()
     await page.keyboard.press("Control+k")
     await page.locator("#palette input").fill("RVM-002")
+    await expect(page.locator("#palette li:not([hidden])")).to_have_count(1)
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(f"{below.url}/machines/2")
     await below.page.live()
