@@ -195,7 +195,7 @@ def routes() -> list[BaseRoute]:
 
 
 def layers(settings: Settings) -> list[Middleware]:
-    """Outermost first. Only the first touches a WebSocket."""
+    """Outermost first. Only the first and that of the base path touch a WebSocket."""
     names = names_of(settings)
     return [
         Middleware(PagesByHost, names=names),
@@ -206,7 +206,7 @@ def layers(settings: Settings) -> list[Middleware]:
             public_url=settings.public_url,
             base_path=settings.base_path,
         ),
-        Middleware(BasePath, base_path=settings.base_path),
+        *([Middleware(BasePath, base_path=settings.base_path)] if settings.base_path else []),
         Middleware(PageCompression),
         Middleware(BodyLimit),
     ]

@@ -154,8 +154,8 @@ def policy(hosts: tuple[str, ...], forms_to: str = "", base_path: str = "") -> b
 
 
 class BasePath:
-    """Below a path of a site, what comes loses the path here; the hub's routes know their own addresses alone. A proxy
-    may pass the path on, or take it away itself."""
+    """Below a path of a site, what comes loses the path here, and the hub's routes know their own addresses alone. A
+    hub at the root has no such layer. A proxy may pass the path on, or take it away itself."""
 
     def __init__(self, app: ASGIApp, *, base_path: str) -> None:
         self._app = app
@@ -163,7 +163,7 @@ class BasePath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         base_path = self._base_path
-        if base_path and scope["type"] in ("http", "websocket"):
+        if scope["type"] in ("http", "websocket"):
             path: str = scope["path"]
             if path == base_path and scope["type"] == "http":
                 query = scope["query_string"].decode("latin-1")
