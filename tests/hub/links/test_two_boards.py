@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from websockets.exceptions import ConnectionClosed
 
 from hub.links import rules
 from hub.links.links import Links
@@ -51,7 +52,7 @@ async def board(hub: HubHere, key: MachineKey, number: int, *, known: bool = Tru
 async def kept_out(hub: HubHere, key: MachineKey, number: int, close: int) -> None:
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         said = {"hardware": BOARDS[number], "boot_id": f"boot-{number}"}
-        with pytest.raises(Exception):  # noqa: B017, PT011 - the socket closes instead of a welcome
+        with pytest.raises(ConnectionClosed):  # instead of a welcome
             await machine.say_hello(**said)
         assert await machine.closed() == close
 
@@ -146,11 +147,15 @@ async def test_in_a_strict_fleet_a_different_board_waits_and_disturbs_nobody(hub
     await kept_out(hub, key, 1, 4403)
 
 
-async def test_what_waits_comes_in_once_it_is_accepted_with_its_history(hub: HubHere, key: MachineKey) -> None:
+async def another_waits(hub: HubHere, key: MachineKey) -> None:
     await strict(hub)
     async with board(hub, key, 0):
         pass
     await kept_out(hub, key, 1, 1013)
+
+
+async def test_what_waits_comes_in_once_it_is_accepted_with_its_history(hub: HubHere, key: MachineKey) -> None:
+    await another_waits(hub, key)
     async with hub.client() as admin:
         before = (await admin.get(f"/api/v2/rvms/{key.id}/status-history")).json()
     await decide(hub, key, "accept")
@@ -163,10 +168,7 @@ async def test_what_waits_comes_in_once_it_is_accepted_with_its_history(hub: Hub
 
 
 async def test_when_approval_is_asked_for_no_longer_what_waited_is_let_in(hub: HubHere, key: MachineKey) -> None:
-    await strict(hub)
-    async with board(hub, key, 0):
-        pass
-    await kept_out(hub, key, 1, 1013)
+    await another_waits(hub, key)
     async with hub.client() as admin:
         assert (await admin.patch("/api/v2/config", json={"new_board_approval": False})).status_code == 200
     async with board(hub, key, 1) as other:
