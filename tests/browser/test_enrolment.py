@@ -219,7 +219,7 @@ async def test_a_changed_jetson_is_asked_about_and_keeps_its_history(stage: Stag
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=LOOK_NAMES)
-async def test_a_strict_fleet_asks_first_and_a_copy_is_told_as_one(stage: Stage, look: dict[str, Any]) -> None:
+async def test_a_strict_fleet_asks_first_and_a_copy_is_named_as_one(stage: Stage, look: dict[str, Any]) -> None:
     words, third = WORDS[look["locale"]], stage.keys[2]
     async with tab(stage.browser, stage.hub, **look) as page, lively(stage.hub, third, **board("1424")) as first:
         copy = asyncio.ensure_future(_until_out(stage, board("1599")))

@@ -37,7 +37,7 @@ def plain(text: str) -> str:
     return text.replace("\u202f", " ")
 
 
-def test_a_board_that_works_hard_tells_its_power_against_the_limit() -> None:
+def test_a_board_that_works_hard_shows_its_power_against_the_limit() -> None:
     made = lines(recorded("orin_nano_jetpack6"))
     assert (made["JetPack"], made["Power mode"], made["Memory"]) == (
         "6.2.1", "MAXN_SUPER", "shared by processor and GPU",

@@ -77,7 +77,7 @@ async def test_an_agent_reports_its_board_on_every_link(hub: FakeHub, tmp_path: 
         await hub.until(lambda: len(hub.boards) == 2)
 
 
-async def test_an_older_hub_is_told_no_more_and_the_link_stays(hub: FakeHub, tmp_path: Path) -> None:
+async def test_an_older_hub_gets_no_more_reports_and_the_link_stays(hub: FakeHub, tmp_path: Path) -> None:
     async with running_agent(tmp_path, hub.url) as agent:
         link = await hub.connected()
         await hub.until(lambda: hub.boards)

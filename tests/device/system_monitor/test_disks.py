@@ -47,7 +47,7 @@ def test_the_wear_of_an_emmc_is_at_least_what_it_says(
     assert emmc(tmp_path, life_time, pre_eol) == BoardDisk(name="mmcblk0", kind="emmc", worn=worn, reason=reason)
 
 
-def test_a_card_does_not_tell_and_a_part_of_a_disk_is_none(tmp_path: Path) -> None:
+def test_a_card_reports_nothing_and_a_part_of_a_disk_is_none(tmp_path: Path) -> None:
     for name in ("mmcblk1", "mmcblk1boot0", "sda", "loop0", "zram0"):
         write(tmp_path / f"sys/block/{name}/device", {"type": "SD\n"})
     assert one(tmp_path) == BoardDisk(name="mmcblk1", kind="sd", reason="not_reported")

@@ -89,7 +89,7 @@ def test_the_gpu_has_a_part_of_the_memory(text: str, expected: GpuMemory, tmp_pa
         (errno.EIO, "unreadable"),
     ],
 )
-def test_why_a_file_cannot_be_read_is_told(
+def test_why_a_file_cannot_be_read_is_reported(
     error: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: Path) -> bytes:

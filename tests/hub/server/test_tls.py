@@ -158,7 +158,7 @@ def test_a_hub_without_tls_has_nothing_to_warn_of(tmp_path: Path) -> None:
     assert own.next_change(datetime.now(timezone.utc)) is None
 
 
-def test_each_part_that_ends_is_told_with_since_and_the_command_for_it(tmp_path: Path) -> None:
+def test_each_part_that_ends_is_named_with_since_and_the_command_for_it(tmp_path: Path) -> None:
     """The authority of the test has 2650 days left, its list of revoked certificates 20."""
     authority, now = TestAuthority(tmp_path / "own"), datetime.now(timezone.utc)
     crl = tmp_path / "own" / "revoked.crl"

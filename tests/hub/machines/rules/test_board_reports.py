@@ -24,7 +24,7 @@ def reported(*worn: float | None) -> Board:
 
 
 @pytest.mark.parametrize(("worn", "expected"), [((), None), ((None,), None), ((10.0, None, 90.0), 90.0)])
-def test_the_most_worn_disk_is_told_of_every_machine(worn: tuple[float | None, ...], expected: float | None) -> None:
+def test_the_most_worn_disk_stands_for_every_machine(worn: tuple[float | None, ...], expected: float | None) -> None:
     one = machine(7)
     (change,) = rules.board_reported(one, BoardReport(board=reported(*worn)), NOW)
     assert isinstance(change, Patch)

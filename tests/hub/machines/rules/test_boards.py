@@ -117,7 +117,7 @@ def test_a_board_waits_where_the_hub_wants_it_and_the_machines_file_has_no_say()
     link_rules.check_hello(unknown, hello(hardware=FIRST))
 
 
-def test_a_board_that_waits_is_told_once() -> None:
+def test_a_board_that_waits_is_reported_once() -> None:
     strict = with_written(machine(7, board=FIRST_BOARD), new_board_approval=True)
     patch, event = link_rules.held_board(strict, hello(hardware=OTHER), NOW)
     assert isinstance(patch, Patch)
