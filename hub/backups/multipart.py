@@ -152,7 +152,7 @@ class Sink:
         self.key = ""
         self.size = 0
         self._backups = backups
-        self._stem = f"{PREFIX}{rvm_id}/{backup_id}-{credentials.random_text(8, '0123456789abcdef')}"
+        self._stem = f"{PREFIX}{rvm_id}/{backup_id}-{credentials.random_hex(8)}"
         self._upload_id = ""
         self._parts: list[tuple[int, str]] = []  # Bound: as many as the largest backup has
         self._head = bytearray()  # Bound: _HEAD and a piece

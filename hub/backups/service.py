@@ -101,7 +101,7 @@ class Backups:
         if life.goes_on(row, announced):
             changes = life.announced_again(row, announced, parent)
             return next(moved_rows(await self.announce(*changes), BackupRow), row) if changes else row
-        key = life.key_of(row, announced, credentials.random_text(8, "0123456789abcdef"))
+        key = life.key_of(row, announced, credentials.random_hex(8))
         upload_id = await self.objects.begin(key)
         begun = life.begun(
             row, announced, parent, key=key, upload_id=upload_id, part_size=PART_SIZE, now=self._clock()

@@ -131,7 +131,7 @@ def _issued(command: CommandRow) -> EventHappened:
 
 def new_id(now: datetime) -> str:
     """Sortable, unguessable: 11 hex digits of ms, 16 random."""
-    return f"{int(now.timestamp() * 1000):011x}-{credentials.random_text(16, '0123456789abcdef')}"
+    return f"{int(now.timestamp() * 1000):011x}-{credentials.random_hex(16)}"
 
 
 def wire(command: CommandRow) -> messages.Command:

@@ -45,6 +45,11 @@ def random_text(count: int, letters: str) -> str:
     return "".join(secrets.choice(letters) for _ in range(count))
 
 
+def random_hex(count: int) -> str:
+    """`count` digits, an even number; in one draw."""
+    return secrets.token_hex(count // 2)
+
+
 def new_secret(kind: Kind) -> Secret:
     prefix = f"{_MARKS[kind]}_{random_text(enrolment.KEY_PUBLIC, _BASE32)}"
     text = f"{prefix}_{random_text(enrolment.KEY_SECRET, _BASE62)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -96,6 +97,7 @@ def test_what_is_delivered_after_a_reconnect_is_everything_open_oldest_first_and
 def test_ids_sort_by_time_and_are_never_the_same() -> None:
     ids = [rules.new_id(NOW + timedelta(milliseconds=number)) for number in range(50)]
     assert ids == sorted(set(ids))
+    assert all(re.fullmatch(r"[0-9a-f]{11}-[0-9a-f]{16}", made) for made in ids)
 
 
 def drafted_of(changes: list[Change]) -> CommandRow:
