@@ -15,9 +15,18 @@ from functools import partial
 import anyio
 from starlette.applications import Starlette
 
+from db.backup_records import BackupRow
 from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
 from db.errors import StoreError
+from db.records import (
+    CommandRow,
+    FleetSettingsRow,
+    MachineRow,
+    MachineSettingsRow,
+    RemoteSessionRow,
+    SignInFailureRow,
+)
 from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
 from hub.backups.files_api import FileLists
@@ -38,10 +47,11 @@ from hub.kernel.samples_lane import SamplesLane
 from hub.links.links import Links, end_stale_watches
 from hub.machine_settings.service import SettingsPush
 from hub.model.budgets import MachineBudget
-from hub.model.changes import Change
+from hub.model.changes import Change, EventHappened
 from hub.model.effective_settings import base_of
 from hub.model.fleet import Fleet, Touched
 from hub.model.presence import Watching
+from hub.people.rules import RIGHTS
 from hub.remote.machine_pages.open_pages import OpenPages
 from hub.remote.recordings.service import RecordingKeeper, Recordings
 from hub.remote.service import RemoteSessions
@@ -109,16 +119,17 @@ async def open_engine(
             mib_per_day=settings.device_mib_per_day,
         )
         links = Links(fleet, announce, observer, clock, budget)
-        announce.listen(links.on_commit)
-        announce.listen(SettingsPush(fleet, links, announce).on_commit)
+        announce.listen(links.on_commit, CommandRow, MachineRow)
+        push = SettingsPush(fleet, links, announce)
+        announce.listen(push.on_commit, FleetSettingsRow, MachineRow, MachineSettingsRow)
         tunnels = Tunnels(links.tickets)
-        announce.listen(tunnels.on_commit)
+        announce.listen(tunnels.on_commit, MachineRow, RemoteSessionRow)
         remote_sessions = RemoteSessions(store, fleet, announce, clock)
-        announce.listen(remote_sessions.on_commit)
+        announce.listen(remote_sessions.on_commit, RemoteSessionRow, *RIGHTS)
         tunnels.on_fault = remote_sessions.end
         sweeper = Sweeper(store, fleet, announce, links, observer, clock, remote_sessions)
         retention = Retention(store, announce, clock, timedelta(days=settings.samples_retention_days))
-        announce.listen(retention.on_commit)
+        announce.listen(retention.on_commit, MachineRow)
         observer.start(was_live(fleet).__contains__)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lane.run)
@@ -172,14 +183,8 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         ):
             up = True
             app.state.hub = context = _context(settings, engine, feeds[0], epoch)
-            engine.announce.listen(context[AuthState].on_commit)
-            engine.announce.listen(context[AuthState].budgets.on_commit)
-            engine.announce.listen(context[Terminals].on_commit)
-            engine.announce.listen(context[Backups].on_commit)
+            _listen(context)
             await context[Backups].load()
-            engine.announce.listen(context[Throughputs].on_commit)
-            engine.announce.listen(context[Drills].on_commit)
-            engine.announce.listen(context[BackupRestores].on_commit)
             app.state.loop_lag = lag = LoopLag()
             own.start_soon(lag.run)
             own.start_soon(context[HubLoad].run)
@@ -200,6 +205,17 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         if isinstance(error, InUse):
             raise StartFailedError(f"The hub cannot start: {error}.", in_use=True) from error
         raise StartFailedError(f"The database cannot be opened: {error}") from error
+
+
+def _listen(context: HubContext) -> None:
+    listen = context.announce.listen
+    listen(context[AuthState].on_commit, SignInFailureRow, *RIGHTS)
+    listen(context[AuthState].budgets.on_commit, EventHappened)
+    listen(context[Terminals].on_commit, RemoteSessionRow)
+    listen(context[Backups].on_commit, CommandRow)
+    listen(context[Throughputs].on_commit, CommandRow)
+    listen(context[Drills].on_commit, BackupRow, CommandRow)
+    listen(context[BackupRestores].on_commit, BackupRow, CommandRow)
 
 
 def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubContext:

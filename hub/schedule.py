@@ -24,7 +24,7 @@ from hub.kernel.loading import ForeignChanges, ForeignEvents, LifeSigns
 from hub.kernel.observer import Observer
 from hub.kernel.retry import RetryUntilAvailable
 from hub.links.links import Links
-from hub.model.changes import Change, Put, RowsExpired, drops
+from hub.model.changes import Change, EventHappened, Put, RowsExpired, drops
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT
 from hub.people import rules
@@ -63,7 +63,7 @@ class Sweeper:
         self._foreign = ForeignChanges(store, fleet, announce, observer)
         self._foreign_events = ForeignEvents(store, announce)
         self._life_signs = LifeSigns(announce, clock)
-        announce.listen(self._foreign_events.on_commit)
+        announce.listen(self._foreign_events.on_commit, EventHappened)
 
     async def run(self) -> None:
         async with anyio.create_task_group() as tasks:

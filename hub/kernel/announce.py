@@ -43,7 +43,8 @@ class Announcer:
         self.lane = lane
         self._commits = commits
         self._publisher = publisher
-        self._listeners: list[Listener] = []  # Bound: the parts of the hub, wired at the start
+        # Bound: the parts of the hub, wired at the start
+        self._listeners: list[tuple[Listener, frozenset[type]]] = []
 
     @property
     def stalled_s(self) -> float:
@@ -51,8 +52,9 @@ class Announcer:
         since = self.lane.writing_since
         return max(self._commits.stalled_s, time.monotonic() - since if since is not None else 0.0)
 
-    def listen(self, listener: Listener) -> None:
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, *about: type) -> None:
+        """Called after every commit; with `about`, after those of which a Change is about one of these."""
+        self._listeners.append((listener, frozenset(about)))
 
     async def __call__(self, *changes: Change) -> list[Change]:
         """Commit all in one transaction, apply, publish; returns them as stored.
@@ -86,8 +88,10 @@ class Announcer:
 
     def _on_commit(self, changes: list[Change]) -> None:
         self._publisher.publish(changes, self.fleet.apply_all(changes))
-        for listener in self._listeners:
-            listener(changes)
+        about = {change.about for change in changes}
+        for listener, wanted in self._listeners:
+            if not wanted or not wanted.isdisjoint(about):
+                listener(changes)
 
 
 async def announce_each(announce: Announcer, things: Sequence[T], changes_of: Callable[[T], Sequence[Change]]) -> None:

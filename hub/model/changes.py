@@ -16,7 +16,10 @@ from protocol.messages import Sample
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    pass
+    @property
+    def about(self) -> type:
+        """The record that changes, else its own class: listeners name what they wait for by it."""
+        return type(self)
 
 
 class Put(Change, Generic[R], frozen=True):
@@ -29,6 +32,10 @@ class Put(Change, Generic[R], frozen=True):
     once: bool = False
     must: str | None = None
     along: tuple[TableRow, ...] = ()
+
+    @property
+    def about(self) -> type:
+        return type(self.row)
 
 
 class Patch(Change, frozen=True):
@@ -44,6 +51,10 @@ class Patch(Change, frozen=True):
     while_open: bool = False
     must: str | None = None
 
+    @property
+    def about(self) -> type:
+        return self.of
+
 
 class Move(Change, Generic[R], frozen=True):
     """`row` after a move, of a table whose rows end once (`db.records.OPEN`): only `members` differ, and only while
@@ -51,6 +62,10 @@ class Move(Change, Generic[R], frozen=True):
 
     row: R
     members: tuple[str, ...]
+
+    @property
+    def about(self) -> type:
+        return type(self.row)
 
 
 class Drop(Change, frozen=True):
@@ -61,6 +76,10 @@ class Drop(Change, frozen=True):
     key: Any = None
     where: Where = ()
     must: str | None = None
+
+    @property
+    def about(self) -> type:
+        return self.of
 
 
 class Observed(Change, frozen=True):

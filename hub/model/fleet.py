@@ -153,7 +153,7 @@ class Fleet:
             touched = self.apply(change)
             if touched is not None:
                 found.append(touched)
-            elif any(c.put_rows([change], FleetSettingsRow)) or any(c.patches([change], FleetSettingsRow)):
+            elif change.about is FleetSettingsRow:
                 found += [Touched(rvm_id, SETTINGS_MEMBERS) for rvm_id in self.machines]
         return found
 

@@ -170,6 +170,10 @@ def is_token_revoked(change: Change) -> bool:
     )
 
 
+RIGHTS: Final = (MachineRow, SessionRow, TokenRow, UserMachineRow, UserRow, UserTagRow)
+"""What a Change is about that may move somebody's rights: what the functions around this look at."""
+
+
 def edited_user(change: Change) -> int | None:
     if isinstance(change, Patch) and change.of is UserRow:
         return int(change.key) if change.values else None
