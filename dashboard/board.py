@@ -95,9 +95,13 @@ def _fan(r: Reader, fan: Mapping[str, Any]) -> BoardLine:
 
 def _disk(r: Reader, disk: Mapping[str, Any]) -> BoardLine:
     name = f"{disk['name']} ({r.text_of('hardware.disk', disk['kind'])})"
-    if disk["worn"] is None:
-        return BoardLine(name, _absent(r, disk["reason"]))
-    return BoardLine(name, r.t("hardware.worn", value=r.percent(disk["worn"])), marked=disk["worn"] >= WORN)
+    # An older agent reports neither of the two, and its report may be a stored one.
+    spare, celsius = disk.get("spare"), disk.get("celsius")
+    known = [] if disk["worn"] is None else [r.t("hardware.worn", value=r.percent(disk["worn"]))]
+    known += [] if spare is None else [r.t("hardware.spare", value=r.percent(spare))]
+    known += [] if celsius is None else [r.reading("temperature", celsius)]
+    marked = disk["worn"] is not None and disk["worn"] >= WORN
+    return BoardLine(name, ", ".join(known) or _absent(r, disk["reason"]), marked=marked)
 
 
 def _sensor(r: Reader, sensor: Mapping[str, Any]) -> BoardLine:

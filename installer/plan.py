@@ -136,8 +136,9 @@ def _command(product: Product) -> str:
 
 
 def enabled_of(product: Product, names: Iterable[str]) -> list[str]:
-    """What starts with the computer: its own, and the sockets beside it."""
-    return [*product.enabled, *sorted(name for name in names if name.endswith(".socket"))]
+    """What starts with the computer: its own, and the sockets and timers beside it."""
+    beside = sorted(name for name in names if name.endswith((".socket", ".timer")) and name not in product.enabled)
+    return [*product.enabled, *beside]
 
 
 def running(product: Product, made: Release, *, configured: bool, report: Report) -> None:

@@ -1,5 +1,5 @@
 """What is beside the agent with other rights: the small service of root's (its program, its list of what is allowed),
-and the user of terminals and files."""
+the program that writes down how worn the disks are, and the user of terminals and files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Final
 
-from device.privileged import daemon, units
+from device.privileged import daemon, disk_health, units
 from installer import service
 from installer.steps import Step, file, folder, gone, group, no_group, no_user, user
 
 PROGRAM: Final = Path(units.PRIVILEGED_FILE)
+DISK_HEALTH: Final = Path(units.DISK_HEALTH_FILE)
 ALLOWED: Final = Path(units.ALLOWED_FILE)
 SERVICE: Final = "myrvm-privileged.service"
 SESSION_HOME: Final = Path("/var/lib/myrvm-session")
@@ -35,6 +36,7 @@ def steps(machine_file: bytes) -> list[Step]:
         folder(SESSION_HOME, 0o700, (session, session)),
         folder(PROGRAM.parent, 0o755),
         written._replace(do=exchange),
+        file(DISK_HEALTH, Path(disk_health.__file__).read_bytes(), 0o755),
         allowed._replace(is_done=ALLOWED.exists),
     ]
 
@@ -42,7 +44,8 @@ def steps(machine_file: bytes) -> list[Step]:
 def removal(*, purge: bool) -> list[Step]:
     session = units.SESSION_USER
     purged = [gone(ALLOWED), gone(SESSION_HOME), no_user(session), no_group(session)]
-    return [gone(PROGRAM.parent), *(purged if purge else ())]
+    written = Path("/run", disk_health.FOLDER)
+    return [gone(PROGRAM.parent), gone(written), *(purged if purge else ())]
 
 
 def _services(machine_file: bytes) -> list[str]:

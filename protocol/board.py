@@ -61,11 +61,14 @@ class BoardFan(msgspec.Struct, kw_only=True):
 
 
 class BoardDisk(msgspec.Struct, kw_only=True):
-    """`kind`: nvme, emmc or sd. `worn`: percent of its life that is used, as it reports itself; may exceed 100."""
+    """`kind`: nvme, emmc or sd. `worn`: percent of its life that is used, as it reports itself; may exceed 100.
+    `spare`: percent of its spare blocks that are left. `celsius`: its own temperature."""
 
     name: kinds.Name
     kind: kinds.Name
     worn: kinds.NonNegative | None = None
+    spare: kinds.Percent | None = None
+    celsius: kinds.TemperatureC | None = None
     reason: kinds.Name | None = None
 
 

@@ -22,7 +22,7 @@ from device.remote.session.file_process import FileProcess
 from device.remote.trusted_paths import visitor, weak_paths
 from device.settings import AgentSettings, AgentSettingsError, exposed, load
 from device.settings.backup_values import backup_sources
-from device.system_monitor import SystemMonitor
+from device.system_monitor import SystemMonitor, disks
 from texts.catalogue import Texts
 
 LEAST_FREE_MIB: Final = 128
@@ -56,6 +56,7 @@ def _checks(settings: AgentSettings, texts: Texts) -> Iterator[Check]:
     yield from _privileges(settings, texts)
     yield Check("check_sessions", *privileges.sessions(settings, texts))
     yield _sensors(settings, texts)
+    yield _disks(settings, texts)
 
 
 def _config(settings: AgentSettings, texts: Texts) -> Check:
@@ -155,6 +156,21 @@ def _sensors(settings: AgentSettings, texts: Texts) -> Check:
         return Check("check_sensors", "fail", texts("sensors_none"), texts("sensors_fix"))
     what = texts("sensors_some", found=", ".join(found), missing=", ".join(missing))
     return Check("check_sensors", "warn", what, texts("sensors_fix"))
+
+
+def _disks(settings: AgentSettings, texts: Texts) -> Check:
+    """How worn they are, by the same way as the agent."""
+    root = Path(settings.text("sensor_root"))
+    found, noted = list(disks.disks(root)), disks.noted_by_root(root)
+    if not found:
+        return Check("check_disks", "skip", texts("disks_none"))
+    told = []
+    for disk in found:
+        key = "disk_worn_root" if disk.kind == "nvme" and disk.name not in noted else "disk_worn"
+        key = f"disk_{disk.reason}" if disk.worn is None else key
+        told.append(texts(key, name=disk.name, worn=f"{disk.worn or 0:.0f}"))
+    silent = any(disk.kind == "nvme" and disk.worn is None for disk in found)
+    return Check("check_disks", "warn" if silent else "ok", "; ".join(told), texts("disks_fix"))
 
 
 def _show(number: int, check: Check, texts: Texts, as_json: bool) -> None:

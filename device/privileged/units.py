@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from device.privileged import disk_health
+
 SERVICE_USER: Final = "myrvm-service"
 SESSION_USER: Final = "myrvm-session"
 PRIVILEGED_SOCKET: Final = "/run/myrvm-privileged.sock"
@@ -16,6 +18,8 @@ PRIVILEGED_SOCKET: Final = "/run/myrvm-privileged.sock"
 SESSION_SOCKET: Final = "/run/myrvm-session.sock"
 PRIVILEGED_FILE: Final = "/usr/local/lib/myrvm/privileged.py"
 """A copy of `daemon.py` that no release changes."""
+DISK_HEALTH_FILE: Final = "/usr/local/lib/myrvm/disk_health.py"
+"""A copy of `disk_health.py`."""
 ALLOWED_FILE: Final = "/etc/myrvm-privileged.json"
 """In /etc itself, where nobody but root can put another in its place."""
 SYSTEM_PYTHON: Final = "/usr/bin/python3"
@@ -31,6 +35,8 @@ def rendered(*, python: str, code: str) -> dict[str, str]:
         "PRIVILEGED_SOCKET": PRIVILEGED_SOCKET,
         "SESSION_SOCKET": SESSION_SOCKET,
         "PRIVILEGED_FILE": PRIVILEGED_FILE,
+        "DISK_HEALTH_FILE": DISK_HEALTH_FILE,
+        "DISK_HEALTH_FOLDER": disk_health.FOLDER,
         "ALLOWED_FILE": ALLOWED_FILE,
         "SYSTEM_PYTHON": SYSTEM_PYTHON,
         "SERVICE_USER": SERVICE_USER,

@@ -14,6 +14,7 @@ import msgspec
 
 from device.kernel.tasks import wait_at_most
 from device.kernel.worker_thread import WorkerThread
+from device.privileged import disk_health
 from device.system_monitor import board, disks, jetson, sensors
 from protocol.board import Board
 from protocol.limits import BOARD_INTERVAL_S, MAX_BOARD_PARTS
@@ -22,7 +23,7 @@ from protocol.messages import BoardReport
 SELDOM_S: Final = 600.0
 
 
-def look(root: Path, ask: disks.Ask | None = None) -> Board:
+def look(root: Path, ask: disks.Ask = disk_health.health_log) -> Board:
     """Blocks."""
     jetpack, mode, memory = jetson.jetpack(root), jetson.power_mode(root), jetson.gpu_memory(root)
     whys = {"jetpack": jetpack.reason, "power_mode": mode.reason, "gpu_memory_bytes": memory.reason}
@@ -59,6 +60,7 @@ def _lasting(seen: Board) -> Board:
         rails=[replace(rail, watts=None, limit_w=None) for rail in seen.rails],
         sensors=[replace(sensor, celsius=None) for sensor in seen.sensors],
         fans=[replace(fan, percent=None, rpm=None) for fan in seen.fans],
+        disks=[replace(disk, celsius=None) for disk in seen.disks],
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from dashboard import board
 from dashboard.board import BoardCard
 from dashboard.reader import Reader
-from protocol.board import REASONS, Board
+from protocol.board import REASONS, Board, BoardDisk
 from tests.device import board_trees
 
 NOW = 1795413731000
@@ -66,6 +66,24 @@ def test_a_worn_disk_is_marked() -> None:
     assert plain(lines(made)["mmcblk0 (eMMC)"]) == "90 % of its life used"
     assert marked(made) == {"mmcblk0 (eMMC)"}
     assert lines(made)["CV0-therm"] == "— (switched off)"
+
+
+NVME = [BoardDisk(name="nvme0", kind="nvme", worn=93.0, spare=8.0, celsius=61.0)]
+
+
+def test_an_nvme_shows_what_its_health_log_has() -> None:
+    made = card(Board(disks=NVME))
+    assert plain(lines(made)["nvme0 (NVMe)"]) == "93 % of its life used, 8 % spare left, 61.0 °C"
+    assert marked(made) == {"nvme0 (NVMe)"}
+    indonesian = card(Board(disks=NVME), "id")
+    assert plain(lines(indonesian)["nvme0 (NVMe)"]) == "93 % umurnya terpakai, sisa cadangan 8 %, 61,0 °C"
+
+
+def test_a_disk_of_an_older_agent_knows_neither_spare_nor_degrees() -> None:
+    disk = {"name": "nvme0", "kind": "nvme", "worn": 3.0, "reason": None}
+    report = msgspec.to_builtins(Board()) | {"disks": [disk]}
+    made = board.card(Reader(language="en", theme="light", zone="Asia/Jakarta", now=NOW), report)
+    assert plain(lines(made)["nvme0 (NVMe)"]) == "3 % of its life used"
 
 
 def test_indonesian_reads_like_indonesian() -> None:

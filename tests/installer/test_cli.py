@@ -37,7 +37,10 @@ def test_a_dry_run_shows_every_change_and_makes_none(tmp_path: Path, capsys: pyt
     assert {"user", "release", "current", "unit", "enable"} <= set(steps)
     written = [change["path"] for change in shown["changes"] if change["step"] == "file"]
     assert written[:2] == ["/etc/myrvm/machine.key", "/etc/myrvm/machine.json"]
-    assert {"/usr/local/lib/myrvm/privileged.py", "/etc/myrvm-privileged.json"} <= set(written)
+    assert {f"/usr/local/lib/myrvm/{name}.py" for name in ("privileged", "disk_health")} <= set(written)
+    assert "/etc/myrvm-privileged.json" in written
+    enabled = [change["path"] for change in shown["changes"] if change["step"] == "enable"]
+    assert "/etc/systemd/system/timers.target.wants/myrvm-disk-health.timer" in enabled
     assert not Path("/opt/myrvm").exists()
 
 

@@ -23,7 +23,7 @@ def test_a_machine_of_any_kind_may_report_nothing_at_all() -> None:
 
 def test_absent_values_travel_as_null_with_their_reason() -> None:
     report = BoardReport(board=Board(disks=[BoardDisk(name="nvme0", kind="nvme", reason="not_permitted")]))
-    assert '"worn":null,"reason":"not_permitted"' in codec.encode(report)
+    assert '"worn":null,"spare":null,"celsius":null,"reason":"not_permitted"' in codec.encode(report)
     assert codec.decode_from_machine(codec.encode(report)).message == report
 
 

@@ -148,3 +148,13 @@ def privileged_process() -> Iterator[PrivilegedProcess]:
             yield found
         finally:
             found.stop()
+
+
+def interpreters() -> list[str]:
+    """This one, and others of the computer: a shim is there for some that are not."""
+    named = filter(None, map(shutil.which, ("python3.8", "python3.9", "python3.10", "python3.12")))
+    return [sys.executable] + [
+        python
+        for python in named
+        if not subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode
+    ]

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from device.cli.main import main
+from device.privileged import disk_health
 from device.remote import service_user
+from tests.device.trees import write
 from tests.support.fake_hub import KEY
 from tests.support.session_units import session_units
 from tests.support.sick_hub import SickHub, examined
@@ -42,12 +44,29 @@ def test_what_backups_would_read(
 
 def test_a_healthy_machine(tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]) -> None:
     code, checks = examined(tmp_path, hub, capsys, system_control=False)
-    names = "config keys name port hub clock key socket spool backups paths privileges sessions sensors"
+    names = "config keys name port hub clock key socket spool backups paths privileges sessions sensors disks"
     assert list(checks) == names.split()
     others = {name: check["result"] for name, check in checks.items() if check["result"] != "ok"}
     own = {} if os.geteuid() == 0 else {"sessions": "warn"}
-    assert others == {"privileges": "skip", "sensors": "fail", **own}
+    assert others == {"privileges": "skip", "sensors": "fail", "disks": "skip", **own}
     assert code == 1, "the tree's processor counters stand still"
+
+
+def test_how_worn_the_disks_are_and_what_is_missing_for_it(
+    tmp_path: Path, hub: SickHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "disks"
+    write(root, {"proc/uptime": "700.0 1.0\n", "sys/block/nvme0n1/size": "1\n"})
+    _, checks = examined(tmp_path, hub, capsys, sensor_root=str(root))
+    assert checks["disks"]["result"] == "warn"
+    assert "only root may read it" in checks["disks"]["what"]
+    assert "systemctl enable --now myrvm-disk-health.timer" in checks["disks"]["fix"]
+    (root / "run" / disk_health.FOLDER).mkdir(parents=True)
+    noted = {"uptime_s": 690.0, "disks": {"nvme0": {"worn": 3}}}
+    (root / "run" / disk_health.FOLDER / disk_health.FILE).write_text(json.dumps(noted))
+    (root / "run" / disk_health.FOLDER / disk_health.FILE).chmod(0o644)
+    _, checks = examined(tmp_path, hub, capsys, sensor_root=str(root))
+    assert (checks["disks"]["result"], checks["disks"]["what"]) == ("ok", "nvme0: 3 % of its life used")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from device.privileged import units
+from device.privileged import disk_health, units
 from tests.device.agent_process import ROOT
 from tests.support.booted_root import BootedRoot, booted_root, missing
+from tests.support.until import wait_until
 
 LOWER = os.environ.get("TEST_INSTALL_ROOT", "")
 pytestmark = [
@@ -44,12 +45,14 @@ def computer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BootedRoot]:
         for line in (
             "useradd --system --user-group --no-create-home myrvm-service",
             "useradd --system --user-group --create-home --home-dir /var/lib/myrvm-session myrvm-session",
-            f"mkdir {CODE} && cp -r /bundle/device /bundle/protocol {CODE}/ && cp /bundle/*.s* /etc/systemd/system/",
+            f"mkdir {CODE} && cp -r /bundle/device /bundle/protocol {CODE}/ && cp /bundle/*.[st]* /etc/systemd/system/",
             f"install -D -m 0755 /bundle/device/privileged/daemon.py {units.PRIVILEGED_FILE}",
+            f"install -m 0755 /bundle/device/privileged/disk_health.py {units.DISK_HEALTH_FILE}",
             f"install -m 0644 /bundle/allowed.json {units.ALLOWED_FILE}",
             "install -d -m 0700 -o myrvm-service /var/lib/myrvm && install -d -m 0750 /etc/myrvm",
             "install -m 0600 -o myrvm-service /dev/null /var/lib/myrvm/key && echo secret > /var/lib/myrvm/key",
             "systemctl daemon-reload && systemctl enable --now myrvm-privileged.socket myrvm-session.socket",
+            "systemctl enable --now myrvm-disk-health.timer",
         ):
             root.answer("sh", "-c", line)
         yield root
@@ -76,3 +79,15 @@ def test_the_agents_user_has_the_zone_set_and_a_service_restarted_and_no_other(c
     other = ("setpriv", "--reuid=myrvm-session", "--regid=myrvm-session", "--clear-groups")
     done = computer.run(*other, "python3", "-c", ASK, units.PRIVILEGED_SOCKET, '{"verb": "reboot"}')
     assert "PermissionError" in done.stderr
+
+
+def test_the_timer_writes_down_the_disks_for_the_agents_user_and_only_that(computer: BootedRoot) -> None:
+    """This computer has none: what is shown is that the unit starts with what it may, and ends well."""
+    file = f"/run/{disk_health.FOLDER}/{disk_health.FILE}"
+    wait_until(lambda: computer.run("test", "-e", file).returncode == 0, within=60)
+    assert computer.shown("myrvm-disk-health.service", "Result") == "success"
+    assert computer.answer("stat", "-c", "%a %U", file) == "644 root"
+    assert json.loads(computer.answer(*AS_AGENT, "cat", file))["disks"] == {}
+    computer.answer("systemctl", "restart", "myrvm-disk-health.service")
+    assert computer.answer("ls", "-A", f"/run/{disk_health.FOLDER}") == disk_health.FILE
+    assert "starts this" in computer.run("python3", units.DISK_HEALTH_FILE).stderr

@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,14 @@ from pathlib import Path
 import pytest
 
 from device.privileged import daemon
-from tests.support.privileged_daemon import ACTIVATOR, ALLOWED, FILE, PrivilegedProcess, privileged_process
+from tests.support.privileged_daemon import (
+    ACTIVATOR,
+    ALLOWED,
+    FILE,
+    PrivilegedProcess,
+    interpreters,
+    privileged_process,
+)
 from tests.support.until import wait_until
 
 DONE = {"ok": True}
@@ -92,16 +98,6 @@ def test_systemd_starts_it_when_somebody_asks() -> None:
 
 def works(python: str) -> bool:
     return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
-
-
-def interpreters() -> list[str]:
-    """This one, and others of the computer: a shim is there for some that are not."""
-    named = filter(None, map(shutil.which, ("python3.8", "python3.9", "python3.10", "python3.12")))
-    return [sys.executable] + [
-        python
-        for python in named
-        if not subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode
-    ]
 
 
 @pytest.mark.parametrize("python", interpreters(), ids=os.path.basename)

@@ -56,7 +56,8 @@ async def test_rest_has_the_report_and_the_list_how_worn_the_disk_is(hub: ApiHub
     async with hub.of("admin") as admin:
         one = (await admin.get("/api/v2/rvms/1")).json()["data"]
         listed = (await admin.get("/api/v2/rvms")).json()["data"]
-    assert one["board_report"]["disks"] == [{"name": "mmcblk0", "kind": "emmc", "worn": 90.0, "reason": None}]
+    absent = {"spare": None, "celsius": None, "reason": None}
+    assert one["board_report"]["disks"] == [{"name": "mmcblk0", "kind": "emmc", "worn": 90.0, **absent}]
     assert one["board_report_at"] is not None
     assert [(row["id"], row["disk_worn"]) for row in listed if row["disk_worn"]] == [(1, 90.0)]
     assert all("board_report" not in row for row in listed)
