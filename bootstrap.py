@@ -5,6 +5,7 @@ A stamp, written last, says what an environment holds; without it the environmen
 """
 
 import contextlib
+import glob
 import hashlib
 import importlib.util
 import json
@@ -16,6 +17,7 @@ import sys
 import time
 from typing import Iterator
 
+ROOT = os.path.dirname(os.path.abspath(__file__))
 CIRCLES = ("device", "hub", "test")  # each contains the ones before it
 NPM_TIMEOUT_S = 60.0
 NPM_RETRY_S = 3600.0
@@ -24,7 +26,8 @@ CONFIGURATION = 3  # the exit code of run_hub.py --help for a computer that is n
 TEXTS = {
     "en": {
         "old": "MyRVM needs Python 3.10 or newer; this is {version} ({python}).\n"
-        "Fix: install a newer Python (Debian 12 and Ubuntu 22.04 have it as python3) and use it: python3.11 {script}",
+        "Fix: install a newer Python (Debian 12 and Ubuntu 22.04 have it as python3) and use it: python3.11 {script}\n"
+        "JetPack 5: install from a bundle that has a Python (run_hub.py bundle FOLDER --with-python ARCHIVE).",
         "making": "First start: making the environment {folder} for Python {version}, about a minute ...",
         "updating": "Bringing the environment {folder} up to date ...",
         "ready": "Environment ready after {seconds:.0f} s.",
@@ -42,7 +45,8 @@ TEXTS = {
     },
     "id": {
         "old": "MyRVM memerlukan Python 3.10 atau lebih baru; ini {version} ({python}).\n"
-        "Perbaikan: pasang Python yang lebih baru (python3 di Debian 12 dan Ubuntu 22.04): python3.11 {script}",
+        "Perbaikan: pasang Python yang lebih baru (python3 di Debian 12 dan Ubuntu 22.04): python3.11 {script}\n"
+        "JetPack 5: pasang dari bundel yang berisi Python (run_hub.py bundle FOLDER --with-python ARCHIVE).",
         "making": "Mulai pertama: menyiapkan lingkungan {folder} untuk Python {version}, sekitar satu menit ...",
         "updating": "Memperbarui lingkungan {folder} ...",
         "ready": "Lingkungan siap setelah {seconds:.0f} dtk.",
@@ -87,16 +91,20 @@ def refuse_old_python(version: "tuple[int, ...]") -> None:
 
 
 def use_newer_python() -> None:
-    """An installation that was begun with an old system Python goes on with a newer one that stands beside it."""
+    """An installation that was begun with an old system Python goes on with a newer one that stands beside it, or that
+    its bundle carries."""
     found = (shutil.which("python3.%d" % minor) for minor in range(13, 9, -1))
     newer = next(filter(None, found), None)
-    if newer and sys.argv[1:2] in (["install"], ["uninstall"]):
+    if sys.argv[1:2] not in (["install"], ["uninstall"]):
+        return
+    if newer:
         os.execv(newer, [newer] + sys.argv)  # noqa: RUF005 - old Pythons come by here
+    if os.path.isdir(os.path.join(ROOT, "pythons")) or glob.glob("/opt/myrvm*/python/*"):
+        carried = os.path.join(ROOT, "installer", "carried_python.py")
+        os.execv(sys.executable, [sys.executable, "-I", "-B", carried] + sys.argv)  # noqa: RUF005
 
 
 refuse_old_python(sys.version_info[:3])
-
-ROOT = os.path.dirname(os.path.abspath(__file__))
 
 
 def enter(circle: str) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from installer import python_archive
+from installer.carried_python import BUNDLE, FOLDER, Entry, name_of
 from installer.plan import AGENT, HUB, SOURCE
 from installer.release import below
 from installer.steps import InstallError, Report, Step, attempt, last_lines, write
@@ -24,17 +26,23 @@ PROCESSORS: Final = ("aarch64", "x86_64")
 NEWEST_GLIBC: Final = 31
 """2.31 of Ubuntu 20.04, the oldest system; wheels that need a newer one are not taken."""
 PIP: Final = "pip==25.3"
-MARK: Final = "bundle.json"
 _SUMS: Final = "SHA256SUMS"
 
 
 def make(
-    folder: Path, pythons: Sequence[str] | None, processors: Sequence[str] | None, circle: str, report: Report
+    folder: Path,
+    pythons: Sequence[str] | None,
+    processors: Sequence[str] | None,
+    circle: str,
+    report: Report,
+    archives: Sequence[Path] = (),
 ) -> dict[str, object]:
-    """Beside `folder` and then in its place; one that is there has to be a bundle. Raises InstallError."""
-    if folder.exists() and not (folder / MARK).exists():
+    """Beside `folder` and then in its place; one that is there has to be a bundle. `archives`: of Pythons that it
+    carries. Raises InstallError."""
+    if folder.exists() and not (folder / BUNDLE).exists():
         raise InstallError("no_bundle", 3, folder=folder)
     pythons, processors = pythons or PYTHONS, processors or PROCESSORS
+    carried = carry(archives, pythons, processors)
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     wheels = new / "wheels"
@@ -48,13 +56,36 @@ def make(
             report(Step("step.wheels", {"python": python, "processor": processor}, bool, bool))
             lock = (SOURCE / "locks" / f"{circle}-{python}.txt").read_text(encoding="utf-8")
             _fetch(pip, wheels, requirements(lock, environment(python, processor)), target(python, processor))
-    facts = {"version": PRODUCT_VERSION, "circle": circle, "pythons": [*pythons], "processors": [*processors]}
+    for archive, each in zip(archives, carried, strict=True):
+        report(Step("step.carried", {"version": each["version"], "processor": each["processor"]}, bool, bool))
+        (new / FOLDER).mkdir(exist_ok=True)
+        shutil.copyfile(archive, new / FOLDER / each["file"])
+    facts = {
+        "version": PRODUCT_VERSION, "circle": circle, "pythons": [*pythons], "processors": [*processors],
+        "carried": carried,
+    }  # fmt: skip
     write_sums(new)
-    write(new / MARK, json.dumps(facts).encode(), 0o644)
+    write(new / BUNDLE, json.dumps(facts).encode(), 0o644)
     shutil.rmtree(folder, ignore_errors=True)
     new.replace(folder)
     size = sum(path.stat().st_size for path in below(folder))
     return {"megabytes": f"{size / 1e6:.0f}", "pythons": ", ".join(pythons), "processors": ", ".join(processors)}
+
+
+def carry(archives: Sequence[Path], pythons: Sequence[str], processors: Sequence[str]) -> list[Entry]:
+    """One Python for a processor, of a version that the bundle has wheels for. Raises InstallError."""
+    found: list[Entry] = []
+    for path in archives:
+        entry = python_archive.entry(path)
+        version = ".".join(entry["version"].split(".")[:2])
+        if version not in pythons or entry["processor"] not in processors:
+            raise InstallError("python_wheels", 3, path=path, python=version, processor=entry["processor"])
+        if entry["glibc"] > NEWEST_GLIBC:
+            raise InstallError("python_glibc", 3, path=path, needs=entry["glibc"], oldest=NEWEST_GLIBC)
+        if any(entry["processor"] == other["processor"] for other in found):
+            raise InstallError("python_twice", 3, path=path, processor=entry["processor"])
+        found.append({**entry, "file": f"{name_of(entry)}-{entry['processor']}"})
+    return found
 
 
 def _copy_code(new: Path, circle: str) -> None:

@@ -89,17 +89,18 @@ class Output:
 
 def install_agent(wanted: argparse.Namespace, out: Output) -> int:
     with _alone(out):
-        release.check_python()
-        made = plan.release_of(AGENT, wanted.wheels)
+        python, carried = release.carried(AGENT.home, plan.SOURCE)
+        release.check_python(python)
+        made = plan.release_of(AGENT, wanted.wheels, python)
         file = AGENT.settings / "machine.json"
         own = _machine_file(wanted.config) if wanted.config is not None else plan.kept_settings(AGENT)
         source = wanted.config or (file if file.exists() else None)
         own += privileges.steps(plan.read(source) if source is not None else b"")
-        carry_out(plan.files(AGENT, made, own), out.step, dry_run=out.dry_run)
+        carry_out(plan.files(AGENT, made, [*own, *carried]), out.step, dry_run=out.dry_run)
         configured = file.exists()
         if service.runs() and not out.dry_run:
             plan.running(AGENT, made, configured=configured, report=out.step)
-        carry_out([release.retire(AGENT.home, made.name)], out.step, dry_run=out.dry_run)
+        carry_out(release.retired(AGENT.home, made.name), out.step, dry_run=out.dry_run)
     key = "agent_enrol" if not configured else "agent_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=AGENT.command, name=AGENT.service)
 
@@ -125,12 +126,13 @@ def _machine_file(path: Path) -> list[Step]:
 
 def install_hub(wanted: argparse.Namespace, out: Output) -> int:
     with _alone(out):
-        release.check_python()
-        made = plan.release_of(HUB, wanted.wheels)
-        carry_out(plan.files(HUB, made, hub.settings(wanted)), out.step, dry_run=out.dry_run)
+        python, carried = release.carried(HUB.home, plan.SOURCE)
+        release.check_python(python)
+        made = plan.release_of(HUB, wanted.wheels, python)
+        carry_out(plan.files(HUB, made, [*hub.settings(wanted), *carried]), out.step, dry_run=out.dry_run)
         if service.runs() and not out.dry_run:
             plan.running(HUB, made, configured=True, report=out.step)
-        carry_out([release.retire(HUB.home, made.name)], out.step, dry_run=out.dry_run)
+        carry_out(release.retired(HUB.home, made.name), out.step, dry_run=out.dry_run)
     key = "hub_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=HUB.command, name=HUB.service)
 
@@ -146,7 +148,9 @@ def _uninstall(product: Product) -> Callable[[argparse.Namespace, Output], int]:
 
 
 def _bundle(wanted: argparse.Namespace, out: Output) -> int:
-    facts = bundle.make(wanted.folder.absolute(), wanted.python, wanted.processor, wanted.circle, out.step)
+    facts = bundle.make(
+        wanted.folder.absolute(), wanted.python, wanted.processor, wanted.circle, out.step, wanted.with_python
+    )
     return out.end("bundled", folder=wanted.folder, **facts)
 
 
@@ -217,5 +221,8 @@ def _bundle_arguments(verb: argparse.ArgumentParser, texts: Texts) -> None:
     verb.set_defaults(verb=_bundle)
     verb.add_argument("folder", type=Path, metavar="FOLDER", help=texts("help_bundle_folder"))
     verb.add_argument("--python", action="append", choices=bundle.PYTHONS, help=texts("help_bundle_python"))
+    verb.add_argument(
+        "--with-python", action="append", default=[], type=Path, metavar="ARCHIVE", help=texts("help_bundle_carried")
+    )
     verb.add_argument("--processor", action="append", choices=bundle.PROCESSORS, help=texts("help_bundle_processor"))
     verb.add_argument("--circle", choices=("device", "hub"), default="device", help=texts("help_bundle_circle"))

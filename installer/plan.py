@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from device.privileged import units
-from installer import privileges, service
+from installer import carried_python, privileges, service
 from installer.release import Release
 from installer.steps import (
     ROOT,
@@ -103,10 +103,10 @@ def units_of(product: Product) -> dict[str, str]:
     return own | beside
 
 
-def release_of(product: Product, wheels: Path | None) -> Release:
+def release_of(product: Product, wheels: Path | None, python: str) -> Release:
     beside = SOURCE / "wheels"
     chosen = wheels.absolute() if wheels is not None else beside if beside.is_dir() else None
-    return Release(product.home, SOURCE, product.circle, product.parts, units_of(product), chosen)
+    return Release(product.home, SOURCE, product.circle, product.parts, units_of(product), chosen, python)
 
 
 def files(product: Product, made: Release, own: Sequence[Step]) -> list[Step]:
@@ -159,12 +159,21 @@ def removal(product: Product, *, purge: bool) -> list[Step]:
         *map(emptied, service.wants_folders(enabled_of(product, names))),
         service.reload(names),
         gone(product.command),
-        gone(product.home),
+        gone(product.home / "current"),
+        gone(product.home / "releases"),
         *(privileges.removal(purge=purge) if product is AGENT else ()),
     ]
     if purge:
         steps += [gone(product.settings), gone(product.state), no_user(product.user), no_group(product.user)]
-    return steps
+    return [*steps, gone_python(product.home / "python"), gone(product.home)]  # last: this may be run by it
+
+
+def gone_python(top: Path) -> Step:
+    def remove() -> None:
+        for path in [*top.iterdir(), top]:
+            carried_python.remove(path)
+
+    return Step("step.gone", {"path": top}, lambda: not top.is_dir(), remove)
 
 
 def given_settings(product: Product, source: Path, others: Mapping[str, bytes]) -> list[Step]:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from installer import carried_python
 from installer.steps import InstallError, Step, attempt, flush, last_lines, link, read_link, write
 from protocol.version import PRODUCT_VERSION
 
@@ -26,7 +27,7 @@ _LEFT_OUT: Final = frozenset({"__pycache__", "tests"})
 
 @dataclass(frozen=True)
 class Release:
-    """Of one checkout or bundle, for the Python that runs this. `circle`: of packages, as in locks/."""
+    """Of one checkout or bundle. `circle`: of packages, as in locks/. `python`: whose environment it gets."""
 
     home: Path
     source: Path
@@ -34,10 +35,11 @@ class Release:
     parts: Sequence[str]
     units: Mapping[str, str]
     wheels: Path | None
+    python: str
 
     @cached_property
     def name(self) -> str:
-        digest = hashlib.sha256(f"{sys.version_info[:2]} {base_python()}".encode())
+        digest = hashlib.sha256(f"{sys.version_info[:2]} {self.python}".encode())
         for path in self._files():
             digest.update(f"\0{path.relative_to(self.source)}\0".encode() + path.read_bytes())
         for name, text in sorted(self.units.items()):
@@ -72,12 +74,12 @@ class Release:
         self._make_environment(folder)
         _open_to_read(folder)
         os.sync()
-        write(folder / MARK, json.dumps({"circle": self.circle, "python": base_python()}).encode(), 0o644)
+        write(folder / MARK, json.dumps({"circle": self.circle, "python": self.python}).encode(), 0o644)
 
     def _make_environment(self, folder: Path) -> None:
-        """By the release's own bootstrap.py, with this Python."""
+        """By the release's own bootstrap.py."""
         wheels = ["--wheels", str(self.wheels)] if self.wheels is not None else []
-        made = attempt(base_python(), "-I", str(folder / "bootstrap.py"), self.circle, *wheels, timeout=1800.0)
+        made = attempt(self.python, "-I", str(folder / "bootstrap.py"), self.circle, *wheels, timeout=1800.0)
         if made.returncode:
             raise InstallError("environment_failed", 3, detail=last_lines(made.stdout))
         python = str(folder / ".venv" / "bin" / "python")
@@ -117,6 +119,10 @@ def current(home: Path) -> str:
     return Path(read_link(home / "current")).name
 
 
+def retired(home: Path, name: str) -> list[Step]:
+    return [retire(home, name), retire_pythons(home)]
+
+
 def retire(home: Path, name: str) -> Step:
     """Older releases, and those that were begun and left."""
 
@@ -139,9 +145,46 @@ def base_python() -> str:
     return str(Path(getattr(sys, "_base_executable", None) or sys.executable).resolve())
 
 
-def check_python() -> None:
+def check_python(python: str) -> None:
     """A service's user has to reach it. Raises InstallError."""
-    python = Path(base_python())
-    closed = next((place for place in python.parents if not place.stat().st_mode & stat.S_IXOTH), None)
+    there = [place for place in Path(python).parents if place.exists()]
+    closed = next((place for place in there if not place.stat().st_mode & stat.S_IXOTH), None)
     if closed is not None:
         raise InstallError("python_closed", 3, python=python, folder=closed)
+
+
+def carried(home: Path, source: Path) -> tuple[str, list[Step]]:
+    """What releases stand on: this Python, or the place below `home` that the bundle's own one gets, and its step."""
+    running = Path(base_python()).parent.parent
+    entry = carried_python.marked(running)
+    if not entry:
+        return base_python(), []
+    folder = home / "python" / carried_python.name_of(entry)
+    archive = carried_python.archive_of(source, entry)
+    if running != folder and not archive.exists():
+        raise InstallError("python_of_another", 3, python=running)
+
+    def make() -> None:
+        try:
+            carried_python.unpack(archive, entry, folder, stays=True)
+        except carried_python.CarriedPythonError as error:
+            raise InstallError(error.code, 3, **error.values) from error
+
+    values = {"path": folder, "version": entry["version"]}
+    is_done = (folder / carried_python.MARK).exists
+    return str(carried_python.program(folder, entry)), [Step("step.python", values, is_done, make)]
+
+
+def retire_pythons(home: Path) -> Step:
+    """Carried Pythons that no release stands on, and those that were begun and left."""
+    top = home / "python"
+
+    def old() -> list[Path]:
+        used = {Path(json.loads((path / MARK).read_text())["python"]).parent.parent for path in complete(home)}
+        return sorted(set(top.iterdir()) - used) if top.is_dir() else []
+
+    def remove() -> None:
+        for path in old():
+            carried_python.remove(path)
+
+    return Step("step.retire_python", {"path": top}, lambda: not old(), remove)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 NEEDS = {
+    "test_aarch64.py": ("TEST_AARCH64_ROOT", "TEST_INSTALL_BUNDLE"),
     "test_booted.py": ("TEST_INSTALL_ROOT", "TEST_INSTALL_BUNDLE"),
     "test_bundle_pythons.py": ("TEST_INSTALL_BUNDLE", "TEST_INSTALL_PYTHONS"),
 }

@@ -17,7 +17,7 @@ from installer import cli, plan, release
 @pytest.fixture(autouse=True)
 def system_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of a checkout may stand in somebody's home."""
-    monkeypatch.setattr(release, "check_python", lambda: None)
+    monkeypatch.setattr(release, "check_python", lambda python: None)
     monkeypatch.setenv("RVM_LANG", "en")
 
 

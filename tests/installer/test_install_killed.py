@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from installer import carried_python
+from tests.installer.python_tar import carry, packed_python
 from tests.installer.small_checkout import small_checkout
 from tests.support.throwaway_root import ThrowawayRoot, throwaway_root
 
@@ -36,10 +39,14 @@ if killed_at == 0:
     print("SEEN", *seen, sep="\\n")
 sys.exit(code)
 """
+INSIDE = re.compile(r"/releases/|/opt/myrvm/python/| (?!/)")
+"""Of a release or a Python, also by rmtree, which names files without their folder."""
 INSIDE_A_RELEASE = 3
-"""Of its hundreds of files so many moments are tried."""
+"""Of their hundreds of files so many moments are tried."""
 EACH = 1 if os.environ.get("TEST_EVERY_MOMENT") else 5
 """Of the others every fifth one, begun elsewhere in the removal; TEST_EVERY_MOMENT takes all (minutes)."""
+SELDOM = 1 if EACH == 1 else 30
+"""With a Python to unpack each one takes seconds."""
 
 
 @pytest.fixture
@@ -50,15 +57,25 @@ def checkout(tmp_path: Path) -> Path:
     return small
 
 
-def start(root: ThrowawayRoot, checkout: Path, killed_at: int, *words: str) -> str:
-    command = ["python3", "-B", "-I", "-c", VICTIM, str(checkout), str(killed_at), *words]
+@pytest.fixture(params=["system", "carried"])
+def python(request: pytest.FixtureRequest, checkout: Path, tmp_path: Path) -> str:
+    """What the installation is run by: the system's, or one that the bundle carries and that is installed with it."""
+    if request.param == "system":
+        return "python3"
+    entry = carry(checkout, packed_python(tmp_path / "python.tar"))
+    carried_python.unpack(carried_python.archive_of(checkout, entry), entry, checkout / "running")
+    return str(carried_python.program(checkout / "running", entry))
+
+
+def start(root: ThrowawayRoot, checkout: Path, python: str, killed_at: int, *words: str) -> str:
+    command = [python, "-B", "-I", "-c", VICTIM, str(checkout), str(killed_at), *words]
     done = root.run(*command)
     assert done.returncode in (0, -9, 137), done.stdout + done.stderr
     return done.stdout
 
 
-def changed(root: ThrowawayRoot, checkout: Path, *words: str) -> list[object]:
-    done = root.run("python3", "-B", str(checkout / "run_device.py"), *words, "--json")
+def changed(root: ThrowawayRoot, checkout: Path, python: str, *words: str) -> list[object]:
+    done = root.run(python, "-B", str(checkout / "run_device.py"), *words, "--json")
     assert done.returncode == 0, done.stderr
     changes: list[object] = json.loads(done.stdout)["changes"]
     return changes
@@ -80,42 +97,42 @@ def picture(root: ThrowawayRoot) -> dict[str, object]:
     return found
 
 
-def moments(seen: str, first: int = 0) -> Iterator[int]:
+def moments(seen: str, python: str, first: int = 0) -> Iterator[int]:
     lines = seen.partition("SEEN\n")[2].splitlines()
-    inside = [number for number, line in enumerate(lines, 1) if "/releases/" in line or " /" not in line]  # of rmtree
+    inside = [number for number, line in enumerate(lines, 1) if INSIDE.search(line)]
     few = inside[:: max(1, len(inside) // INSIDE_A_RELEASE)]
     outside = [number for number in range(1, len(lines) + 1) if number not in inside]
-    yield from sorted({*outside[first::EACH], *few})
+    yield from sorted({*outside[first :: EACH if python == "python3" else SELDOM], *few})
 
 
 @pytest.mark.timeout(240 if EACH > 1 else 1500)
-def test_an_installation_killed_anywhere_is_finished_by_the_next(checkout: Path) -> None:
+def test_an_installation_killed_anywhere_is_finished_by_the_next(checkout: Path, python: str) -> None:
     words = ("install", "--config", str(checkout / "machine.json"))
     with throwaway_root(seen=checkout) as root:
         before = picture(root)
-        seen = start(root, checkout, 0, *words)
+        seen = start(root, checkout, python, 0, *words)
         whole = picture(root)
-        assert changed(root, checkout, *words) == []
-        assert changed(root, checkout, "uninstall", "--purge") != []
+        assert changed(root, checkout, python, *words) == []
+        assert changed(root, checkout, python, "uninstall", "--purge") != []
         assert picture(root) == before
-        tried = list(moments(seen))
-        assert len(tried) > 10, seen
+        tried = list(moments(seen, python))
+        assert len(tried) > 5, seen
         for moment in tried:
-            start(root, checkout, moment, *words)
-            start(root, checkout, 10**6, *words)
+            start(root, checkout, python, moment, *words)
+            start(root, checkout, python, 10**6, *words)
             assert picture(root) == whole, f"killed at {moment}: {seen.splitlines()[moment]}"
-            assert changed(root, checkout, "uninstall", "--purge") != []
+            assert changed(root, checkout, python, "uninstall", "--purge") != []
 
 
 @pytest.mark.timeout(240 if EACH > 1 else 1500)
-def test_a_removal_killed_anywhere_is_finished_by_the_next(checkout: Path) -> None:
+def test_a_removal_killed_anywhere_is_finished_by_the_next(checkout: Path, python: str) -> None:
     words = ("install", "--config", str(checkout / "machine.json"))
     with throwaway_root(seen=checkout) as root:
         before = picture(root)
-        start(root, checkout, 0, *words)
-        seen = start(root, checkout, 0, "uninstall", "--purge")
-        for moment in moments(seen, first=1):
-            start(root, checkout, 0, *words)
-            start(root, checkout, moment, "uninstall", "--purge")
-            start(root, checkout, 10**6, "uninstall", "--purge")
+        start(root, checkout, python, 0, *words)
+        seen = start(root, checkout, python, 0, "uninstall", "--purge")
+        for moment in moments(seen, python, first=1):
+            start(root, checkout, python, 0, *words)
+            start(root, checkout, python, moment, "uninstall", "--purge")
+            start(root, checkout, python, 10**6, "uninstall", "--purge")
             assert picture(root) == before, f"killed at {moment}: {seen.splitlines()[moment]}"

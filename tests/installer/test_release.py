@@ -45,7 +45,7 @@ def test_restarts_slow_down_where_this_computers_systemd_can(
 
 
 def release_of(checkout: Path, **units: str) -> Release:
-    return Release(checkout / "opt", checkout, "device", AGENT.parts, units, None)
+    return Release(checkout / "opt", checkout, "device", AGENT.parts, units, None, release.base_python())
 
 
 def test_its_name_follows_from_what_goes_in_and_from_nothing_else(tmp_path: Path) -> None:
@@ -77,10 +77,9 @@ def test_the_one_to_go_back_to_is_kept_and_what_was_begun_is_not(tmp_path: Path)
     assert release.former(tmp_path / "nowhere", "new") == ""
 
 
-def test_a_python_in_somebodys_home_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_in_somebodys_home_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    monkeypatch.setattr(release, "base_python", lambda: str(tmp_path / "bin" / "python3"))
     (tmp_path / "bin").mkdir()
     with pytest.raises(InstallError) as refused:
-        release.check_python()
+        release.check_python(str(tmp_path / "bin" / "python3"))
     assert (refused.value.code, refused.value.values["folder"]) == ("python_closed", tmp_path)

@@ -32,11 +32,13 @@ fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))"""
 
 
 class ThrowawayRoot:
-    """`pid`: of the process that holds its spaces; `layer`: the folder that its files are mounted in."""
+    """`pid`: of the process that holds its spaces; `layer`: the folder that its files are mounted in; `timeout`: of a
+    command."""
 
     def __init__(self, pid: int, layer: Path) -> None:
         self.pid = pid
         self.layer = layer
+        self.timeout = 100.0
 
     @property
     def path(self) -> Path:
@@ -51,7 +53,13 @@ class ThrowawayRoot:
     def run(self, *command: str, given: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LANG": "C.UTF-8", **environ}
         return subprocess.run(
-            [*self.enter, *command], check=False, capture_output=True, text=True, env=clean, timeout=100, input=given
+            [*self.enter, *command],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=clean,
+            timeout=self.timeout,
+            input=given,
         )
 
 
@@ -100,7 +108,8 @@ def _child_in(holder: subprocess.Popen[str]) -> int:
     children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
     while holder.poll() is None:
         for child in children.read_text().split():
-            if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"):
+            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            if words[-3:] == [b"sleep", b"infinity", b""] and words[0] != b"chroot":  # an emulator stands before it
                 return int(child)
     reason = holder.stderr.read() if holder.stderr is not None else ""
     pytest.skip(f"no root to throw away can be made here: {reason.strip()}")

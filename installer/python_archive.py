@@ -1,0 +1,70 @@
+"""Looks into the archive of a relocatable Python before a bundle takes it: for which processor, which version, and how
+new a C library it needs."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from installer.carried_python import CarriedPythonError, Entry, digest, members
+from installer.steps import InstallError
+
+_ELF: Final = b"\x7fELF\x02\x01"
+"""Of 64 bits, the low byte first, as both processors are."""
+_MACHINES: Final = {62: "x86_64", 183: "aarch64"}
+_GLIBC: Final = re.compile(rb"\0GLIBC_2\.(\d+)(?:\.\d+)?(?=\0)")
+"""In an ELF file's names: the versions of the C library that it asks for."""
+_PATCHLEVEL: Final = re.compile(rb'#define\s+PY_VERSION\s+"(3\.\d+\.\d+)')
+
+
+class _Found(NamedTuple):
+    programs: set[str]
+    processors: set[str]
+    glibc: int
+    """The minor number; -1: no file asks for one, so that it is made for another C library."""
+    patchlevel: str
+
+
+def entry(archive: Path) -> Entry:
+    """What the bundle's list says of it. Raises InstallError."""
+    try:
+        with tarfile.open(archive) as opened:
+            found = _read(opened)
+        sha256 = digest(archive)
+    except CarriedPythonError as error:
+        raise InstallError(error.code, 3, path=archive, **error.values) from error
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise InstallError("python_unreadable", 3, path=archive, why=error) from error
+    if len(found.programs) != 1 or len(found.processors) != 1:
+        raise InstallError("python_odd", 3, path=archive)
+    (version,), (processor,) = found.programs, found.processors
+    if found.glibc < 0:
+        raise InstallError("python_libc", 3, path=archive)
+    version = found.patchlevel if found.patchlevel.startswith(f"{version}.") else version
+    return {
+        "file": archive.name, "processor": processor, "version": version, "glibc": found.glibc, "sha256": sha256,
+    }  # fmt: skip
+
+
+def _read(archive: tarfile.TarFile) -> _Found:
+    programs, processors, glibc, patchlevel = set[str](), set[str](), -1, ""
+    for path, member in members(archive):
+        content = b""
+        if member.isreg() and (opened := archive.extractfile(member)) is not None:
+            content = opened.read(len(_ELF))
+            content += opened.read() if content == _ELF or path.endswith("/patchlevel.h") else b""
+        if path.endswith("/patchlevel.h"):
+            patchlevel = next(_texts(_PATCHLEVEL, content), patchlevel)
+        if content.startswith(_ELF):
+            processors.add(_MACHINES.get(int.from_bytes(content[18:20], "little"), "?"))
+            glibc = max(glibc, *map(int, _texts(_GLIBC, content)), -1)
+            if program := re.fullmatch(r"bin/python(3\.\d+)", path):
+                programs.add(program[1])
+    return _Found(programs, processors, glibc, patchlevel)
+
+
+def _texts(pattern: re.Pattern[bytes], content: bytes) -> Iterator[str]:
+    return (found.decode() for found in pattern.findall(content))
