@@ -54,6 +54,12 @@ LISTS = (
     ("<i data-key=a></i><b data-key=b></b>", "<b data-key=a></b><i data-key=b></i>"),
     ("<ul id=o><li data-key=1>1</ul><ul id=e></ul>", "<ul id=o></ul><ul id=e><li data-key=1>over</ul>"),
     ("<ul id=o></ul><ul id=e><li data-key=1>1</ul>", "<ul id=o><li data-key=1>x</ul><ul id=e></ul>"),
+    (
+        "<ul><li data-key=1>1<li data-key=2>2</ul>",
+        "<ul><li data-key=3>3</ul><details><ul><li data-key=1>1<li data-key=2>x</ul></details>",
+    ),
+    ("<i data-key=1></i><b data-key=2></b>", "<p><i data-key=1></i></p><b data-key=2></b>"),
+    ("<ul><li data-key=1>1</ul><ol><li data-key=1>1</ol>", "<ul></ul><ol><li data-key=1>1</ol>"),
 )
 
 
@@ -111,6 +117,11 @@ async def test_under_a_hand_nothing_moves_and_everything_is_true(page: Page) -> 
     assert await page.evaluate("document.querySelector('[inert]')") is None, "it is back"
     assert await morph(page, fresh)
     assert await page.evaluate("document.querySelectorAll('ol li').length") == 1
+    folded = "<div><ul><li data-key=3>3</ul><details><ul><li data-key=1>one</ul></details></div>"
+    assert not await morph(page, folded, still=True)
+    assert await page.evaluate("document.querySelectorAll('[data-key=\"1\"]').length") == 1, "not in both lists"
+    assert await morph(page, folded)
+    assert await page.evaluate("document.querySelectorAll('details [data-key]').length") == 1
 
 
 async def test_a_part_follows_the_hub_while_somebody_is_in_it(stage: Stage) -> None:

@@ -48,7 +48,7 @@ class Morph {
         continue;
       }
       rest.delete(same);
-      if (!same) this.add(old, next, at);
+      if (!same) at = this.add(old, next, at);
       else if (same === at) at = at.nextSibling;
       else if (this.still && keyOf(same)) this.whole = false;
       else move(old, same, at);
@@ -57,11 +57,28 @@ class Morph {
     for (const node of rest) this.leave(node);
   }
 
-  /** @param {any} old @param {any} next @param {any} at */
+  /** Where to go on. @param {any} old @param {any} next @param {any} at */
   add(old, next, at) {
     const later = this.still && at !== null && keyOf(next);
     if (later) this.whole = false;
-    old.insertBefore(document.importNode(next, true), later ? null : at);
+    const made = document.importNode(next, true);
+    old.insertBefore(made, later ? null : at);
+    if (made.nodeType === 1) this.movedInto(made);
+    return at === null || at.parentNode === old ? at : made.nextSibling;
+  }
+
+  /** Of what stands in a new list nothing stays in the old one as well. @param {any} made */
+  movedInto(made) {
+    for (const [key, copy] of keysIn(made)) {
+      const known = this.old.get(key);
+      if (!made.contains(copy) || known?.nodeName !== copy.nodeName || known.contains(made)) continue;
+      if (this.still) this.whole = false;
+      else {
+        move(copy.parentNode, known, copy);
+        this.node(known, copy);
+      }
+      copy.remove();
+    }
   }
 
   /** The old node that `next` is. @param {Set<any>} rest @param {any} at @param {any} next */
@@ -83,7 +100,7 @@ class Morph {
       this.whole = false;
       if (elsewhere) this.node(node, elsewhere);
       else node.setAttribute("inert", "");
-    } else if (!elsewhere) node.remove();
+    } else if (!elsewhere || this.old.get(keyOf(node)) !== node) node.remove();
   }
 }
 
