@@ -30,8 +30,8 @@ CAPABILITIES: Final = [
     "until",
 ]
 METRICS_INTERVAL_S: Final = 300.0
-PAST_S: Final = 3600.0
-"""Samples from before the start, so that a page has something to draw."""
+PAST_S: Final = 4 * 3600.0
+"""Samples from before the start: as long as the little line beside a number is."""
 OVERRIDDEN: Final = "metrics_interval"
 
 

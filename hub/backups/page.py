@@ -102,6 +102,7 @@ async def part_history(visit: Visit) -> dict[str, Any]:
         "wanted": [(name, role) for name, role in roles(visit, found).items() if role],
         "older": shown[PAGE - 1].id if len(shown) > PAGE else None,
         "before": before,
+        "may_start": visit.may("backup.start", found.id) and not _cannot(found),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
 from tests.support.forked_hub import forked_hub
 from tests.support.lively_machine import lively
+from tests.support.machine_client import MachineClient
 
 LOOKS: Final[tuple[dict[str, Any], ...]] = (
     {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "timezone_id": "Asia/Jakarta"},
@@ -33,6 +35,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
         "tests/browser/test_machine_page.py::test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key"),
     2: ("tests/browser/test_first_machine.py::test_the_block_that_is_shown_connects_the_machine",),
     3: (f"{HERE}::test_hot_though_in_maintenance_is_trouble_and_nothing_is_called_fine",
+        f"{HERE}::test_a_machine_that_never_connected_is_called_so_and_nothing_else",
         "tests/hub/machines/test_attention.py::test_all_are_fine_only_when_every_machine_is_live_and_was_connected_once"),
     4: ("tests/hub/machines/test_attention.py::test_many_that_went_together_are_one_line_at_once_and_all_counted",
         "tests/hub/machines/test_attention.py::test_one_that_is_gone_is_in_the_list_within_a_minute"),
@@ -57,7 +60,8 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     15: ("tests/hub/status/test_undo.py::test_the_hub_wants_a_reason_of_a_person_at_the_dashboard",),
     16: (f"{HERE}::test_on_a_phone_what_matters_comes_first_and_its_name_stays",),
     17: ("tests/browser/test_reading.py::test_charts_come_first_fit_what_they_show_and_share_the_pointer",),
-    18: ("tests/dashboard/test_sparkline.py::test_a_machine_that_keeps_samples_more_rarely_has_no_gap_between_them",),
+    18: (f"{HERE}::test_the_range_of_the_last_hours_is_the_hubs_however_old_the_newest_sample_is",
+         "tests/dashboard/test_sparkline.py::test_a_machine_that_keeps_samples_more_rarely_has_no_gap_between_them",),
     19: ("tests/browser/test_front_page.py::test_pages_are_called_by_name_from_the_label_to_the_open_page",),
     20: ("tests/browser/test_remote_access.py::test_a_remote_session_from_its_start_to_its_end",
          "tests/hub/remote/test_remote_files.py::test_a_refusal_of_the_machine_is_a_sentence"),
@@ -184,8 +188,41 @@ async def test_the_last_report_of_an_offline_machine_is_shown_as_past(stage: Sta
             await expect(main.locator("[data-fact=uptime]")).to_have_text(re.compile("^last 1"))
             await expect(main.locator("[data-chart=load] [data-live]")).to_have_text(re.compile("^Until today"))
             await expect(main.locator("[data-chart=load] [data-caption]")).not_to_contain_text("now")
-            pill = "getComputedStyle(document.querySelector('#status-pill .i')).color"
+            pill = "getComputedStyle(document.querySelector('.pill .i')).color"
             assert await page.page.evaluate(pill) != await page.page.evaluate(GREEN)
+            await page.open("/m/3")
+            await page.live()
+            await expect(page.page.locator("#front-state")).to_contain_text("last known since today")
+            assert await page.page.evaluate(pill) != await page.page.evaluate(GREEN)
+            assert page.faults == []
+
+
+async def test_a_machine_that_never_connected_is_called_so_and_nothing_else(stage: Stage) -> None:
+    for look in LOOKS:
+        async with tab(stage.browser, stage.hub, **look) as page:
+            for path, state in (("/machines/3", "#head .state-line"), ("/m/3", "#front-state")):
+                await page.open(path)
+                await page.live()
+                await expect(page.page.locator(state)).to_contain_text("Not connected yet")
+                await expect(page.page.locator(state)).not_to_contain_text("Active")
+            assert page.faults == []
+
+
+async def test_the_range_of_the_last_hours_is_the_hubs_however_old_the_newest_sample_is(stage: Stage) -> None:
+    """Its newest sample is of an earlier five minutes than the page."""
+    kept = [m.Sample(timestamp=time.time() - ago, cpu_usage=cpu) for ago, cpu in ((3600, 10), (1200, 90), (900, 30))]
+    async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
+        await machine.say_hello()
+        await machine.say(m.Metrics(seq=3, samples=kept))
+        await machine.hear(m.MetricsAck)
+        async with tab(stage.browser, stage.hub) as page:
+            await page.open("/machines/3")
+            await page.live()
+            tile = page.page.locator(".tile[data-m=cpu_usage]")
+            await expect(tile.locator("[data-value]")).to_contain_text("30")
+            await expect(tile.locator("[data-range]")).to_have_text("10 – 90 in 4\u202fh")
+            await machine.say(m.Metrics(seq=4, samples=[m.Sample(timestamp=time.time(), cpu_usage=95.0)]))
+            await expect(tile.locator("[data-range]")).to_have_text("10 – 95 in 4\u202fh")
             assert page.faults == []
 
 

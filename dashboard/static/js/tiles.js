@@ -24,10 +24,12 @@ class Tile {
     this.line = find(".spark path", node);
     this.spark =
       this.line && new Sparkline(this.line.getAttribute("d") ?? "", now, this.top, Number(this.line.dataset.gap));
-    // What the hub knew of the last hours counts as seen now: the range must not begin anew with the page.
+    // What the hub knew of the last hours counts as of the first reading's time: the range must not begin anew with the page.
     const { low, high } = find("[data-range]", node).dataset;
+    /** @type {[number, number] | null} */
+    this.known = low ? [Number(low), Number(high)] : null;
     /** The lowest and the highest of each step. @type {Map<number, [number, number]>} */
-    this.spread = new Map(low ? [[stepOf(now), [Number(low), Number(high)]]] : []);
+    this.spread = new Map();
     this.takenAt = 0;
   }
 
@@ -65,7 +67,8 @@ class Tile {
       const step = stepOf(at);
       // Later ones are of a clock that was ahead and has been set back.
       for (const other of this.spread.keys()) if (other > step || other <= step - STEPS) this.spread.delete(other);
-      const [low, high] = this.spread.get(step) ?? [value, value];
+      const [low, high] = this.spread.get(step) ?? this.known ?? [value, value];
+      this.known = null;
       this.spread.set(step, [Math.min(low, value), Math.max(high, value)]);
       this.spark.add(at, value);
     }

@@ -56,6 +56,8 @@ async def test_a_machine_without_backups_says_what_to_do(hub: ApiHub, language: 
     page = await page_of(hub, language=language)
     for said in words:
         assert said in page, said
+    assert 'href="#now"' in page
+    assert 'href="#now"' not in await page_of(hub, "viewer", language), "who may not start one is not led there"
 
 
 async def test_the_green_mark_is_for_what_was_restored_and_compared(hub: ApiHub) -> None:
