@@ -22,6 +22,8 @@ OUTWARD_LINK: Final = "outward_link"
 """A symbolic link that leads out of its source, where the caller does not want such."""
 WRITE_FAILED: Final = "write_failed"
 """The file system refuses what is unpacked: a name it cannot hold, a device that fails."""
+INTERRUPTED: Final = "interrupted"
+"""What an earlier process began cannot be gone on with. Whoever writes begins anew: nobody reads it."""
 CODES: Final = (
     DAMAGED,
     UNSAFE,

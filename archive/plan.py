@@ -1,6 +1,7 @@
 """The folder of a backup under way: what is to be written, what was, and what was noticed.
 
-Lists and no data, but one snapshot of a database at a time. Whoever goes on with a backup finds it.
+Lists, the key where it is encrypted, and no data but one snapshot of a database at a time. Whoever goes on with a
+backup finds it.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Work:
         """What was written so far, as the last manifest has it."""
         self.index = folder / "index"
         self.snapshot = folder / "snapshot"
+        self.key = folder / "key"
+        """Of an encrypted archive, while it is written (`archive.stream_key`)."""
 
     def save(self, scan: Scan) -> None:
         self.scan.write_bytes(msgspec.json.encode(scan))

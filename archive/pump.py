@@ -1,7 +1,7 @@
 """The bytes of a backup as parts of exactly 8 MiB, each with a checkpoint from which another process goes on.
 
-`Pump(folder, roots).parts()` reads, compresses on `workers` threads, and writes nothing but lists to the disk. An
-encrypted stream has no checkpoints, since its key dies with the process: it begins anew.
+`Pump(folder, roots).parts()` reads, compresses on `workers` threads, and writes nothing but lists to the disk; of an
+encrypted archive its key, too, and the sum of each part before it is given out (`archive.stream_key`).
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ import io
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from archive.compress import compressor, in_order
-from archive.errors import ArchiveError
+from archive.errors import INTERRUPTED, ArchiveError
 from archive.manifest import Compression
 from archive.plan import NoRoomError, Report, Work
 from archive.position import Block, TarPosition
 from archive.tar_stream import Snapshot, TarStream
+
+if TYPE_CHECKING:
+    from archive.stream_key import StreamKeyFile
 
 PART_SIZE: Final = 8 * 1024 * 1024
 CHILD_ENVIRONMENT: Final = {"MALLOC_MMAP_THRESHOLD_": "262144"}
@@ -59,7 +62,17 @@ class _Checkpoint(msgspec.Struct, array_like=True):
     parts: int
     position: TarPosition
     carry: bytes
-    """Compressed bytes behind the last part: less than a block makes."""
+    """Bytes of the archive behind the last part: less than a block makes."""
+    sealed: Sealed | None = None
+    """Of an encrypted archive."""
+
+
+class Sealed(msgspec.Struct, array_like=True):
+    """Where an encrypted stream stands: its nonce, the chunks so far, and compressed bytes that are in none yet."""
+
+    nonce: bytes
+    count: int
+    rest: bytes
 
 
 class Pump:
@@ -92,7 +105,7 @@ class Pump:
     def summary(self) -> Summary:
         """After the last part."""
         if self._stream is None:
-            raise ArchiveError("interrupted", "nothing was written")
+            raise ArchiveError(INTERRUPTED, "nothing was written")
         totals, at = self._stream.totals, self._stream.at
         report = self._scan.report.copy()
         report.merge(at.report)
@@ -102,12 +115,13 @@ class Pump:
         )  # fmt: skip
 
     def parts(self, checkpoint: bytes | None = None) -> Generator[ArchivePart, None, None]:
-        """Raises ArchiveError for a checkpoint that fits nothing here, NoRoomError when the lists have no room."""
+        """Raises ArchiveError (`interrupted`) where nobody can go on from the checkpoint, NoRoomError when the lists
+        have no room."""
         begin = self._begin(checkpoint)
         try:
             with closing(TarStream(self._work, self._roots, begin.position, self._snapshot)) as stream:
                 self._stream = stream
-                yield from self._encrypted(stream) if self._recipients else self._plain(stream, begin.carry)
+                yield from self._encrypted(stream, begin) if self._recipients else self._plain(stream, begin.carry)
         except OSError as wrong:
             if wrong.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoRoomError.of(self._work.folder) from wrong
@@ -119,9 +133,9 @@ class Pump:
         try:
             begin = msgspec.msgpack.decode(saved, type=_Checkpoint)
         except msgspec.DecodeError as wrong:
-            raise ArchiveError("interrupted", f"the checkpoint cannot be read: {wrong}") from wrong
-        if self._recipients or begin.compression != self._compression:
-            raise ArchiveError("interrupted", "an encrypted archive, or one compressed otherwise, begins anew")
+            raise ArchiveError(INTERRUPTED, f"the checkpoint cannot be read: {wrong}") from wrong
+        if bool(self._recipients) != bool(begin.sealed) or begin.compression != self._compression:
+            raise ArchiveError(INTERRUPTED, "an archive that is encrypted or compressed otherwise begins anew")
         self._parts, self._size, self._is_whole = begin.parts, begin.parts * PART_SIZE, False
         return begin
 
@@ -132,18 +146,39 @@ class Pump:
                 yield self._part(data, last=False, checkpoint=self._checkpoint(stream, position, parts.rest))
         yield self._part(parts.rest, last=True, checkpoint=None)
 
-    def _checkpoint(self, stream: TarStream, position: TarPosition, carry: bytes) -> bytes:
+    def _checkpoint(
+        self, stream: TarStream, position: TarPosition, carry: bytes, sealed: Sealed | None = None
+    ) -> bytes:
         stream.sync()
-        return msgspec.msgpack.encode(_Checkpoint(self._compression, self._parts + 1, position, carry))
+        return msgspec.msgpack.encode(_Checkpoint(self._compression, self._parts + 1, position, carry, sealed))
 
-    def _encrypted(self, stream: TarStream) -> Iterator[ArchivePart]:
-        from archive.encrypt import encrypted  # few machines encrypt: the others do without the package
+    def _encrypted(self, stream: TarStream, begin: _Checkpoint) -> Iterator[ArchivePart]:
+        from archive.encrypt import Sealer  # few machines encrypt: the others do without the packages
 
-        parts = _Cutter(b"")
-        for made in encrypted((made for made, _ in self._compressed(stream)), self._recipients):
-            for data in parts.add(made):
-                yield self._part(data, last=False, checkpoint=None)
-        yield self._part(parts.rest, last=True, checkpoint=None)
+        with closing(self._key_file(begin.sealed)) as key_file:
+            key, at = key_file.key, begin.sealed
+            sealer = Sealer(key, at.count, at.rest) if at else Sealer(key)
+            parts = _Cutter(begin.carry if at else key.prefix)
+            for made, position in self._compressed(stream):
+                for data in parts.add(sealer.add(made)):
+                    sealed = Sealed(key.nonce, sealer.count, sealer.rest)
+                    checkpoint = self._checkpoint(stream, position, parts.rest, sealed)
+                    yield self._admitted(key_file, data, last=False, checkpoint=checkpoint)
+            for data in parts.add(sealer.finish()):
+                yield self._admitted(key_file, data, last=False, checkpoint=None)  # cut within the last chunk
+            yield self._admitted(key_file, parts.rest, last=True, checkpoint=None)
+
+    def _key_file(self, sealed: Sealed | None) -> StreamKeyFile:
+        from archive.stream_key import StreamKeyFile
+
+        if sealed is None:
+            return StreamKeyFile.begin(self._work.key, self._recipients)
+        return StreamKeyFile.go_on(self._work.key, sealed.nonce)
+
+    def _admitted(self, key_file: StreamKeyFile, data: bytes, *, last: bool, checkpoint: bytes | None) -> ArchivePart:
+        part = self._part(data, last=last, checkpoint=checkpoint)
+        key_file.admit(part.number, part.sha256)
+        return part
 
     def _compressed(self, stream: TarStream) -> Iterator[tuple[bytes, TarPosition]]:
         compress = compressor(self._compression)

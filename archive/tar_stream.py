@@ -19,7 +19,7 @@ from archive import manifest, tar_headers
 from archive.attributes import extended
 from archive.compress import BLOCK_SIZE
 from archive.describe import described
-from archive.errors import ArchiveError
+from archive.errors import INTERRUPTED, ArchiveError
 from archive.manifest import BEGIN, MANIFEST, Entry, Totals
 from archive.plan import Work
 from archive.position import MAX_RETRIES, MAX_UNLINKED, Block, Current, Retry, TarPosition
@@ -51,7 +51,7 @@ class TarStream:
         self._spool = work.entries.open("r+b" if at.listed else "wb")
         if self._spool.seek(0, os.SEEK_END) < at.listed:
             self._spool.close()
-            raise ArchiveError("interrupted", "the list of what was written is shorter than what is known of it")
+            raise ArchiveError(INTERRUPTED, "the list of what was written is shorter than what is known of it")
         self._spool.truncate(at.listed)
         self._spool.seek(at.listed)
 
@@ -313,7 +313,7 @@ class TarStream:
 def _entry(line: bytes) -> Entry:
     entry = manifest.decode(line)
     if not isinstance(entry, Entry):
-        raise ArchiveError("interrupted", "the checkpoint holds no entry where one belongs")
+        raise ArchiveError(INTERRUPTED, "the checkpoint holds no entry where one belongs")
     return entry
 
 

@@ -4,7 +4,7 @@
 
 archive    a folder (half photographs, a quarter logs, a quarter small JSON) into an archive: scan and pump beside
            `tar -cz`, and beside `tar -cz` with every file's `sha256sum`, which is what ours also knows; compared again
-           (`python -m archive check`) beside `tar -xz` and `sha256sum`
+           (`python -m archive check`) beside `tar -xz` and `sha256sum`; and what it costs more when it is encrypted
 unchanged  an incremental scan of files that nobody touched, beside `find -ls`
 upload     an archive in parts by the agent's form and in one multipart form, beside the fewest lines that stream a body
            to the disk; meanwhile other machines send samples, whose acknowledgements are timed
@@ -31,6 +31,7 @@ from typing import Any
 
 import msgspec
 
+from archive.age import make_identity
 from archive.pump import CHILD_ENVIRONMENT
 from bench import report, scene
 from bench.backup_upload import Payload, Sent, as_form, rest, to_bare, to_hub
@@ -72,6 +73,9 @@ def _archive(options: Namespace, stage: scene.Scene) -> None:
         scanned, pumped = _half("scan", root, work), _half("pump", root, work, "--out", str(out))
         _note(figures, "scan and pump", scanned["seconds"] + pumped["seconds"])
         _note(figures, "MiB", max(scanned["rss_mib"], pumped["rss_mib"]))
+        sealed = _half("pump", root, work, *(f"--recipient={make_identity()[1]}" for _ in range(2)))
+        _note(figures, "encrypted MiB", sealed["rss_mib"])
+        _note(figures, "encrypted CPU", (sealed["cpu_s"] - pumped["cpu_s"]) / (pumped["size"] / 1e9))
         _note(figures, "packed", pumped["size"] / (stage.folder / "tar.gz").stat().st_size)
         figures.setdefault("check", []).append(_check(out, stage.folder / "scratch"))
         unpacked = f"mkdir {stage.folder}/x && tar -C {stage.folder}/x -xzf {stage.folder}/tar.gz"
@@ -80,6 +84,8 @@ def _archive(options: Namespace, stage: scene.Scene) -> None:
     for name in ("tar -cz", "tar -cz and sha256sum", "scan and pump", "tar -xz and sha256sum", "check"):
         report.row(name, [size / 1e6 / seconds for seconds in figures[name]], "MB/s", 0)
     report.row("pump: most memory", figures["MiB"], "MiB", 0)
+    report.row("encrypted: most memory", figures["encrypted MiB"], "MiB", 0)
+    report.row("encrypted: CPU more", figures["encrypted CPU"], "s a GB of archive", 2)
     report.row("size of ours / tar's", figures["packed"], "x", 2)
     report.ratio("speed: scan and pump / tar -cz", figures["tar -cz"], figures["scan and pump"], ">= 0.8")
     both = figures["tar -cz and sha256sum"]

@@ -1,6 +1,7 @@
 """One half of a backup in a process of its own, as an agent runs it; says what it cost.
 
     python -m bench.backup_pump scan|pump ROOT WORK [--index FILE] [--compression gzip] [--workers 2] [--out FILE]
+                                [--recipient age1...]
 
 prints {"seconds", "cpu_s", "rss_mib", "size", "files", "bytes", "entries"}.
 """
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--compression", choices=("gzip", "zstd", "none"), default="gzip")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(os.devnull))
+    parser.add_argument("--recipient", action="append", default=[])
     options = parser.parse_args(argv)
     began = time.monotonic()
     if options.half == "scan":
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 def _pump(options: argparse.Namespace) -> dict[str, int]:
     pump = Pump(
         options.work, {"data": options.root}, compression=options.compression, workers=options.workers,
-        snapshot=snapshot,
+        snapshot=snapshot, recipients=options.recipient,
     )  # fmt: skip
     with options.out.open("wb") as out, contextlib.closing(pump.parts()) as parts:
         for part in parts:

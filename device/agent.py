@@ -143,6 +143,7 @@ class Agent:
         await self.timezone.open()
         await self._configuration.open()
         await self._restores.recover()
+        await self.backups.open()
         await self._key_renewal.open()
         await self._work.settle_interrupted()
         await self.remote_access.open()

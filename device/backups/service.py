@@ -17,7 +17,7 @@ import msgspec
 from device.backups.control import FOLDER, IDENTITY, Assignment, ChildReport, HubAddress, Yielding
 from device.backups.process import Child
 from device.backups.restore_places import StageResult, StageWanted
-from device.backups.rules import ControlWatch, fitting_result, prolonged_s
+from device.backups.rules import MAX_RUN_S, ControlWatch, fitting_result, prolonged_s
 from device.commands.jobs import Job, Result, WorkCancelledError, WorkFailedError, WorkHandler, WorkRejectedError
 from device.kernel.log import Log
 from device.kernel.tasks import until_one_ends, wait_at_most
@@ -59,6 +59,10 @@ class BackupClient:
     @property
     def _folder(self) -> Path:
         return self._settings().state_dir / FOLDER
+
+    async def open(self) -> None:
+        """Remove what an earlier life left of a backup that cannot go on any more: its lists, and its key."""
+        await self._disk.call(drop_ended, self._folder, time.time())
 
     def handlers(self) -> dict[str, WorkHandler]:
         return {
@@ -229,6 +233,13 @@ def prepare(folder: Path, backup_id: int) -> None:
 
 def drop_work(folder: Path, backup_id: int) -> None:
     shutil.rmtree(folder / str(backup_id), ignore_errors=True)
+
+
+def drop_ended(folder: Path, now: float) -> None:
+    """Backups that began longer ago than the hub waits for any. They go with the next one otherwise (`prepare`)."""
+    for task in folder.glob("*/task"):
+        if task.parent.name.isdigit() and now - task.stat().st_mtime > MAX_RUN_S:
+            shutil.rmtree(task.parent, ignore_errors=True)
 
 
 def workers() -> int:

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from archive.errors import ArchiveError
+from archive.errors import INTERRUPTED, ArchiveError
 from archive.manifest import FORMAT, Compression, Header
-from archive.plan import NoRoomError, Scan
+from archive.plan import NoRoomError, Scan, Work
 from archive.pump import Pump, Summary
 from device.backups.control import Assignment, ChildFailedError, ChildReport, Control
 from device.backups.index import DamagedIndexError, Indexes
@@ -80,6 +80,7 @@ class BackupUpload:
         self._control = control
         self._args = msgspec.convert(assignment.args, BackupArgs)
         self._folder = Path(assignment.folder) / str(assignment.backup_id)
+        self._task = self._folder / "task"
         self._work = self._folder / "work"
         self._checkpoint = self._folder / "checkpoint"
         self._indexes = Indexes(Path(assignment.folder) / "index")
@@ -88,9 +89,7 @@ class BackupUpload:
 
     def run(self) -> dict[str, Any]:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        task = state_file.read_value(self._folder / "task", Task)
-        if task is not None and task.recipients and task.summary is None:
-            task = None  # the key of an encrypted stream died with its process
+        task = state_file.read_value(self._task, Task)
         if task is None:
             answer, task = self._begun()
         else:
@@ -98,10 +97,13 @@ class BackupUpload:
             refuse(answer)
         if answer.data.get("upload_status") in COMPLETED:
             return self._completed(task, answer.data)
-        if task.summary is None:
-            task.summary = self._sent(task, parts_of(answer))
-            state_file.write_value(self._folder / "task", task)
-        return self._completed(task, self._finish(task.summary))
+        summary = task.summary
+        if summary is None:
+            task, summary = self._sent(task, answer)
+            task.summary = summary
+            state_file.write_value(self._task, task)
+            Work(self._work).key.unlink(missing_ok=True)  # nothing is encrypted any more
+        return self._completed(task, self._finish(summary))
 
     def _begun(self) -> tuple[HubAnswer, Task]:
         """Ask whether it is wanted, scan, ask again with its size."""
@@ -123,7 +125,7 @@ class BackupUpload:
         estimate = {"bytes": found.bytes, "files": found.files}
         answer = self._hub.begin({**announced(task.header), "estimate": estimate})
         refuse(answer)
-        state_file.write_value(self._folder / "task", task)
+        state_file.write_value(self._task, task)
         return answer, task
 
     def _scan(self, task: Task, rvm_id: int) -> Scan:
@@ -175,25 +177,40 @@ class BackupUpload:
             self._scanned_at = now
             self._control.progress("scanning", files)
 
-    def _sent(self, task: Task, have: dict[int, str]) -> dict[str, Any]:
+    def _sent(self, task: Task, answer: HubAnswer) -> tuple[Task, dict[str, Any]]:
+        """What was sent, and its summary. Begins anew where nobody can go on: the key is gone, or sources changed."""
+        saved = self._checkpoint.read_bytes() if self._checkpoint.exists() else None
+        try:
+            return task, self._pumped(task, parts_of(answer), saved)
+        except ArchiveError as wrong:
+            if wrong.code != INTERRUPTED or saved is None:
+                raise
+        self._task.unlink(missing_ok=True)  # first, so that a life that is cut now begins anew as well
+        answer, task = self._begun()
+        return task, self._pumped(task, parts_of(answer), None)
+
+    def _pumped(self, task: Task, have: dict[int, str], saved: bytes | None) -> dict[str, Any]:
         header = task.header
         roots = {name: place_of(source) for name, source in header.sources.items()}
         pump = Pump(
             self._work, roots, compression=header.compression, recipients=task.recipients,
             workers=self._args.workers, snapshot=snapshot,
         )  # fmt: skip
-        saved = self._checkpoint.read_bytes() if self._checkpoint.exists() and not task.recipients else None
         sender = PartSender(self._assignment, self._control, announced(header), have, self._confirmed)
         before: int | None = None if saved else 0
-        for part in pump.parts(saved):
-            if before is None:
+        try:
+            for part in pump.parts(saved):
+                if before is None:
+                    before = pump.done_bytes
+                    sender.begins_at(before)
+                sender.total_bytes = max(pump.total_bytes, pump.done_bytes)
+                sender.send(part, pump.done_bytes - before)
                 before = pump.done_bytes
-                sender.begins_at(before)
-            sender.total_bytes = max(pump.total_bytes, pump.done_bytes)
-            sender.send(part, pump.done_bytes - before)
-            before = pump.done_bytes
-            del part  # the next one is made while it travels: three at a time are in memory, not four
-            self._control.gate.wait()
+                del part  # the next one is made while it travels: three at a time are in memory, not four
+                self._control.gate.wait()
+        except ArchiveError:
+            sender.finish()  # none of its parts may arrive among those of the archive that begins then
+            raise
         sender.finish()
         made = pump.summary
         if not self._args.sources and set(header.sources) == {AGENT}:

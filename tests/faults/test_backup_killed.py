@@ -195,20 +195,57 @@ async def until_taken(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Re
             assert answer.json()["code"] == "store_away", answer.text
 
 
-@pytest.mark.timeout(120)
-async def test_an_encrypted_one_begins_anew_with_the_agent_and_leaves_nothing(tmp_path: Path) -> None:
-    """The key of its stream died with the archiving process: what was sent is sent again, as another archive."""
+@pytest.mark.timeout(300)
+async def test_an_encrypted_one_goes_on_whoever_is_killed(tmp_path: Path, database_url: str) -> None:
+    """Agent, hub and both at once, each time in the middle of a part: the parts that were there are not sent again,
+    the machine verifies it, and the operator's identity opens it."""
+    identity, recipient = make_identity()
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(forked_hub(tmp_path, database_url=database_url))
+        machine = await stack.enter_async_context(slow_machine(tmp_path, hub, backup_public_key=recipient))
+        backup_id = await machine.ask()
+        kept: dict[int, str] = {}
+        for turn, size in enumerate(range(1, 6)):
+            await machine.uploaded(size * SIZE // 6)
+            before, kept = kept, await parts_at_the_hub(machine, backup_id)
+            assert not kept or kept.items() >= before.items(), "a part that was confirmed came again as another"
+            if turn % 3 != 1:
+                await kill_agent(machine, boots=turn > 2)
+            if turn % 3 != 0:
+                await machine.hub.kill()
+                await machine.hub.start()
+        status = await machine.ended()
+        assert status["upload_status"] in ("completed", "verified"), status
+        await machine.check(backup_id, status, identity)
+        shown = await machine.verified(backup_id)
+        assert (shown["upload_status"], shown["drill_error"]) == ("verified", None)
+        assert "Traceback" not in machine.hub.log + machine.agent.log
+
+
+async def parts_at_the_hub(machine: BackedUpMachine, backup_id: int) -> dict[int, str]:
+    """As the machine itself asks for them. Empty once they are one archive."""
+    async with machine.hub.client(machine.key.api_key) as client:
+        answer = await client.post(
+            f"/api/v2/rvms/{machine.key.id}/backups/{backup_id}/upload",
+            json={"backup_type": "full", "compression": "gzip", "encrypted": True},
+        )
+    return {part["number"]: part["sha256"] for part in good(answer)["parts"]}
+
+
+@pytest.mark.timeout(300)
+async def test_an_encrypted_one_whose_sources_changed_meanwhile_begins_anew_and_leaves_nothing(tmp_path: Path) -> None:
+    """One key never meets two contents: what was sent is sent again, as another archive."""
     identity, recipient = make_identity()
     async with backed_up(tmp_path, backup_public_key=recipient) as machine:
         backup_id = await machine.ask()
-        await machine.uploaded(SIZE // 3)
-        await machine.hub.kill()
-        await machine.hub.start()
         await machine.uploaded(SIZE * 2 // 3)
+        children = children_of(machine.agent.pid)
+        await machine.agent.kill()
+        await until(lambda: not any(map(is_running, children)))
         for name in ("1.jpg", "2.jpg", "3.jpg"):  # the second archive has fewer parts than came of the first
             (tmp_path / "site" / "photos" / name).unlink()
             del machine.content[f"photos/{name}"]
-        await kill_agent(machine)
+        await machine.agent.start()
         status = await machine.ended()
         assert status["upload_status"] in ("completed", "verified"), status
         await machine.check(backup_id, status, identity)

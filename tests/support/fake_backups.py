@@ -19,11 +19,13 @@ _PATH = re.compile(r".*/api/v2/rvms/([^/]+)/backups/(\d+)/(upload|complete|archi
 
 
 class FakeBackup:
-    """What the hub has of one backup. `deliveries` counts bodies that came whole, by number."""
+    """What the hub has of one backup. `deliveries` counts bodies that came whole, by number; `replaced`: what other
+    bodies of that number took the place of."""
 
     def __init__(self) -> None:
         self.parts: dict[int, bytes] = {}
         self.deliveries: Counter[int] = Counter()
+        self.replaced: dict[int, bytes] = {}
         self.begun: list[dict[str, Any]] = []
         self.summary: dict[str, Any] | None = None
 
@@ -87,6 +89,8 @@ class FakeBackups:
             if kind == "complete":
                 return self._completed(backup, json.loads(body))
             assert hashlib.sha256(body).hexdigest() == sha256
+            if backup.parts.get(number, body) != body:
+                backup.replaced[number] = backup.parts[number]
             backup.parts[number] = body
             backup.deliveries[number] += 1
             self.requests.notify_all()

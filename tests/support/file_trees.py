@@ -59,3 +59,18 @@ def shake(root: Path, dice: random.Random) -> None:
             path.rename(folder / f"m{dice.randrange(10**9)}")
         elif not os.path.lexists(path) or (path.is_file() and not path.is_symlink()):
             path.write_bytes(dice.randbytes(dice.choice((0, 10, 1000))))
+
+
+def five_parts(root: Path) -> Path:
+    """Five parts of a backup in what does not get smaller, in files of all sizes."""
+    dice = random.Random(2)
+    root.mkdir()
+    for number in range(60):
+        (root / f"{number}").write_bytes(dice.randbytes(dice.choice((0, 100, 512, 5000, 1_000_000))))
+    for number in range(3):
+        (root / f"video-{number}").write_bytes(dice.randbytes(7_000_000 + number))
+    with (root / "sparse").open("wb") as file:
+        for piece in range(8):
+            file.seek(piece * 4_000_000)
+            file.write(dice.randbytes(500_000))
+    return root

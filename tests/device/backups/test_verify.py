@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,6 @@ from device.backups.control import FOLDER, IDENTITY
 from device.commands.jobs import WorkFailedError
 from tests.device.backups.client_bench import MIB, ClientBench, client_bench
 from tests.device.backups.test_service import unpacked
-from tests.support.until import until
 
 
 @pytest.fixture
@@ -66,14 +62,3 @@ async def test_an_encrypted_one_is_read_by_the_operator_and_by_the_machine_alone
     with pytest.raises(WorkFailedError) as found:
         await bench.verify(1)
     assert found.value.failure.code == "wrong_key"
-
-
-async def test_an_encrypted_one_that_is_cut_begins_anew(bench: ClientBench) -> None:
-    """The key of its stream died with the process; the hub takes other parts under the same numbers."""
-    bench.set(backup_public_key=str(pyrage.x25519.Identity.generate().to_public()))
-    bench.fill("a.jpg", 40 * MIB)
-    running = asyncio.ensure_future(bench.back_up())
-    await until(lambda: len(bench.hub.backup(1).parts) >= 2, 30)
-    os.kill(bench.client.pid or 0, signal.SIGKILL)
-    await running
-    assert (await bench.verify(1))["bytes"] == 40 * MIB
