@@ -227,13 +227,12 @@ def _svg(height: int, title: str, description: str, drawn: list[str]) -> str:
     )
 
 
-def pictures(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
+def pictures(house: House) -> Iterator[tuple[Path, str]]:
     """Each file with what belongs into it now."""
-    house = read_house(root)
     yield PICTURES / "rooms.svg", rooms(house)
     yield PICTURES / "subjects.svg", subjects(house)
 
 
 if __name__ == "__main__":
-    for path, text in pictures():
+    for path, text in pictures(read_house(ROOT)):
         path.write_text(text, encoding="utf-8")

@@ -46,8 +46,8 @@ def test_our_house_keeps_the_law(law: Law, our_house: House) -> None:
     assert not broken, "\n" + "\n".join(broken)
 
 
-def test_the_committed_pictures_are_those_of_the_source() -> None:
-    for path, text in architecture_picture.pictures():
+def test_the_committed_pictures_are_those_of_the_source(our_house: House) -> None:
+    for path, text in architecture_picture.pictures(our_house):
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m scripts.architecture_picture"
 
 

@@ -77,7 +77,7 @@ def tables(house: House) -> Iterator[str]:
 def stored_tables(house: House) -> Iterator[tuple[str, Module, int]]:
     """Every table of the metadata: its name, and where it stands. Migrations make them as they once were."""
     for module in house.product():
-        for node in ast.walk(module.tree) if module.room == "db" and not module.within("db.migrations") else ():
+        for node in module.nodes if module.room == "db" and not module.within("db.migrations") else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Table":
                 yield ast.literal_eval(node.args[0]), module, node.lineno
 
@@ -106,7 +106,7 @@ def _beside(lines: list[str], first: int, last: int) -> str:
 def _growing(module: Module) -> Iterator[tuple[str, int, int]]:
     """Name, first and last line of what a module, a class or an object of a class holds and fills."""
     yield from _held(module.tree.body, "")
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ClassDef) and not _is_value(node):
             yield from _held(node.body, f"{node.name}.")
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -85,8 +85,8 @@ def docstrings(house: House) -> Iterator[str]:
 
 def tasks(house: House) -> Iterator[str]:
     for module in house.written_like_the_product():
-        thrown_away = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(module.tree):
+        thrown_away = {id(node.value) for node in module.nodes if isinstance(node, ast.Expr)}
+        for node in module.nodes:
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func).rpartition(".")[2]
@@ -107,7 +107,7 @@ def broad_handlers(module: Module) -> Iterator[tuple[str, ast.ExceptHandler | as
     """Handlers that catch everything and do not raise it on, each with the innermost function it stands in; likewise
     `contextlib.suppress`."""
     spans = [(f.lineno, f.end_lineno or f.lineno, name) for name, f in module.functions()]
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and module.resolve(node.func) == "contextlib.suppress":
             caught: list[ast.expr | None] = list(node.args)
         elif isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise):
@@ -121,7 +121,7 @@ def broad_handlers(module: Module) -> Iterator[tuple[str, ast.ExceptHandler | as
 
 def asserts(house: House) -> Iterator[str]:
     for module in house.written_like_the_product():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Assert) and not ast.unparse(node.test).startswith("isinstance("):
                 yield f"{module.shown}:{node.lineno}; the law: {ASSERT_LAW}"
 

@@ -86,7 +86,7 @@ def _writing_functions(house: House) -> Iterator[str]:
 
 
 def _store_writes(module: Module, may: tuple[str, ...]) -> Iterator[str]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Attribute) or node.attr in may:
             continue
         owner = ast.unparse(node.value).rpartition(".")[2]
@@ -106,7 +106,7 @@ def fleet_writers(house: House) -> Iterator[str]:
 def written_members(house: House, module: Module) -> Iterator[tuple[str, int]]:
     """Members named like those of a Machine or a Boot that a module sets or changes in place, except its own."""
     members = frozenset(_members(house))
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
             target = node.value if isinstance(node, ast.Subscript) else node
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGE_IN_PLACE:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ class Module(NamedTuple):
     path: Path
     shown: str
     tree: ast.Module
+    nodes: tuple[ast.AST, ...]
+    """Of the whole tree, walked once: each law goes over all of them."""
     lines: int
     imports: tuple[Import, ...]
     aliases: Mapping[str, str]
@@ -47,7 +50,7 @@ class Module(NamedTuple):
     def names(self) -> Iterator[tuple[str, int]]:
         """Everything imported that is looked at, under its own dotted name however it was imported or renamed
         (`time.monotonic` for `from time import monotonic as m; m`), with the line."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, (ast.Name, ast.Attribute)):
                 name = self.resolve(node)
                 if name:
@@ -90,7 +93,13 @@ def read_house(root: Path) -> House:
     for room in PRODUCT + AROUND:
         paths += sorted((root / room).rglob("*.py"))
     names = {_dotted(path, root): path for path in paths}
-    return House(root, {name: _read(name, path, root, frozenset(names)) for name, path in names.items()})
+    collecting = gc.isenabled()
+    gc.disable()  # a million nodes that all stay: looking for those that do not takes as long as reading
+    try:
+        return House(root, {name: _read(name, path, root, frozenset(names)) for name, path in names.items()})
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _dotted(path: Path, root: Path) -> str:
@@ -102,14 +111,15 @@ def _read(name: str, path: Path, root: Path, known: frozenset[str]) -> Module:
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text, filename=str(path))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    imports = tuple(_imports(tree, package, known))
-    aliases = dict(_aliases(tree, package))
-    return Module(name, path, str(path.relative_to(root)), tree, len(text.splitlines()), imports, aliases)
+    nodes = tuple(ast.walk(tree))
+    imports = tuple(_imports(nodes, package, known))
+    aliases = dict(_aliases(nodes, package))
+    return Module(name, path, str(path.relative_to(root)), tree, nodes, len(text.splitlines()), imports, aliases)
 
 
-def _imports(tree: ast.Module, package: str, known: frozenset[str]) -> Iterator[Import]:
+def _imports(nodes: Iterable[ast.AST], package: str, known: frozenset[str]) -> Iterator[Import]:
     """Also those inside functions and behind TYPE_CHECKING: what is hidden is still imported."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(alias.name, node.lineno)
@@ -118,19 +128,26 @@ def _imports(tree: ast.Module, package: str, known: frozenset[str]) -> Iterator[
             for alias in node.names:
                 precise = f"{base}.{alias.name}"
                 yield Import(precise if precise in known else base, node.lineno)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("importlib.import_module", "__import__"):
+        elif isinstance(node, ast.Call) and _name(node.func) in ("importlib.import_module", "__import__"):
             first = node.args[0] if node.args else None
             yield Import(str(first.value) if isinstance(first, ast.Constant) else "a computed name", node.lineno)
 
 
-def _aliases(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
+def _aliases(nodes: Iterable[ast.AST], package: str) -> Iterator[tuple[str, str]]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield (alias.asname, alias.name) if alias.asname else (alias.name.partition(".")[0],) * 2
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 yield alias.asname or alias.name, f"{_base(node, package)}.{alias.name}"
+
+
+def _name(called: ast.expr) -> str:
+    """`name` or `owner.name`; empty for what is longer or computed."""
+    if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+        return f"{called.value.id}.{called.attr}"
+    return called.id if isinstance(called, ast.Name) else ""
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:

@@ -71,7 +71,7 @@ def rooms(house: House) -> Iterator[str]:
 
 def _named(house: House, module: Module) -> Iterator[tuple[str, int]]:
     """Modules that a string names, alone (`-m x.y`) or before a colon (`x.y:app`), of a room that must not be known."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             name = node.value.partition(":")[0]
             room = name.partition(".")[0]

@@ -66,7 +66,7 @@ def classes(house: House) -> Iterator[str]:
 def duplicate_classes(house: House) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for module in house.product():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(f"{module.shown}:{node.lineno}")
     return {name: places for name, places in found.items() if len(places) > 1}
@@ -90,7 +90,7 @@ def names_of(module: Module) -> Iterator[Named]:
     """The module's own name, and those of its classes and functions."""
     if not module.within("db.migrations"):
         yield Named(module.name.rpartition(".")[2], module.shown)
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
                 yield Named(node.name, f"{module.shown}:{node.lineno}")
 

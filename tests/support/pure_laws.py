@@ -73,7 +73,7 @@ def _outside(module: Module) -> Iterator[tuple[int, str]]:
     for name, line in module.names():
         if name in CLOCKS:
             yield line, f"looks at a clock ({name})"
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)):
             yield node.lineno, "awaits"
         elif isinstance(node, ast.Name) and node.id in WORLD and isinstance(node.ctx, ast.Load):

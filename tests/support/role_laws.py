@@ -57,7 +57,7 @@ def sql_in_strings(house: House) -> Iterator[str]:
     for module in house.product():
         if module.room == "db":
             continue
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.match(node.value):
                 yield f"{module.shown}:{node.lineno} {node.value.strip()[:40]!r}; the law: {SQL_LAW}"
 

@@ -45,7 +45,7 @@ def _files(root: Path) -> Iterator[tuple[str, Catalogue, Catalogue]]:
 def _tables(house: House) -> Iterator[tuple[str, Catalogue, Catalogue]]:
     """Literals like `{"en": {"key": "text"}, "id": {"key": "teks"}}`."""
     for module in house.modules.values():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Dict) and [ast.unparse(key) for key in node.keys if key] == ["'en'", "'id'"]:
                 english, indonesian = node.values
                 if isinstance(english, ast.Dict) and isinstance(indonesian, ast.Dict):
