@@ -1,6 +1,7 @@
-"""Places machines on a plain map by their coordinates: what it shows, near ones together, a grid of degrees. Pure.
+"""Places machines on a map by their coordinates: what it shows, near ones together, a grid of degrees. Pure.
 
-A degree of longitude is drawn as long as it is in the middle of the map. Nothing is drawn across the date line."""
+The map is Mercator's, as the tiles of web maps are (`map_tiles`): one drawing, with them and without. Nothing is drawn
+across the date line."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ MARGIN: Final = 0.12
 """Around what is shown, as a share of it."""
 LEAST_DEGREES: Final = 0.004
 """Nothing is shown larger: half a kilometre is as wide as the map."""
+LAST_PARALLEL: Final = math.degrees(math.atan(math.sinh(math.pi)))
+"""Where the map's square ends, north and south; what lies nearer a pole stands there."""
 KM_PER_DEGREE: Final = 111.2
 GRID_STEPS: Final = (30.0, 10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 GRID_LINES: Final = 3
@@ -39,9 +42,14 @@ class Box(NamedTuple):
     east: float
 
     @property
-    def stretch(self) -> float:
-        """How much shorter a degree of longitude is than one of latitude."""
-        return max(0.05, math.cos(math.radians((self.south + self.north) / 2)))
+    def across(self) -> tuple[float, float]:
+        """West and east edge on the world's square."""
+        return self.west / 360 + 0.5, self.east / 360 + 0.5
+
+    @property
+    def down(self) -> tuple[float, float]:
+        """North and south edge on the world's square."""
+        return _down(self.north), _down(self.south)
 
     @property
     def address(self) -> str:
@@ -100,13 +108,32 @@ def edges(views: Iterable[View]) -> Box:
 
 
 def formed(box: Box) -> Box:
-    """At least so large, with a margin, as wide and high as the map is."""
-    high = max(box.north - box.south, LEAST_DEGREES) * (1 + 2 * MARGIN)
-    wide = max(box.east - box.west, LEAST_DEGREES) * (1 + 2 * MARGIN)
-    wide = max(wide, high / box.stretch * WIDTH / HEIGHT)
-    high = max(high, wide * box.stretch * HEIGHT / WIDTH)
-    middle_y, middle_x = (box.south + box.north) / 2, (box.west + box.east) / 2
-    return Box(middle_y - high / 2, middle_x - wide / 2, middle_y + high / 2, middle_x + wide / 2)
+    """At least so large, with a margin, as wide and high as the map is; within the world, as far as it fits."""
+    (west, east), (north, south) = box.across, (_down(_held(edge)) for edge in (box.north, box.south))
+    wide = max(east - west, LEAST_DEGREES / 360) * (1 + 2 * MARGIN)
+    high = max(south - north, LEAST_DEGREES / 360) * (1 + 2 * MARGIN)
+    wide = max(wide, high * WIDTH / HEIGHT)
+    high = wide * HEIGHT / WIDTH
+    x, y = _within((west + east) / 2, wide), _within((north + south) / 2, high)
+    return Box(_latitude(y + high / 2), (x - wide / 2 - 0.5) * 360, _latitude(y - high / 2), (x + wide / 2 - 0.5) * 360)
+
+
+def _within(middle: float, length: float) -> float:
+    """So that neither end leaves the world; the world's own middle where that cannot be."""
+    return 0.5 if length >= 1 else min(max(middle, length / 2), 1 - length / 2)
+
+
+def _held(latitude: float) -> float:
+    return min(max(latitude, -LAST_PARALLEL), LAST_PARALLEL)
+
+
+def _down(latitude: float) -> float:
+    """From the world's northern edge, 0, to its southern, 1."""
+    return 0.5 - math.asinh(math.tan(math.radians(latitude))) / math.tau
+
+
+def _latitude(down: float) -> float:
+    return math.degrees(math.atan(math.sinh((0.5 - down) * math.tau)))
 
 
 def drawn(views: Iterable[View], troubled: AbstractSet[int], wanted: Box | None) -> SiteMap:
@@ -116,8 +143,7 @@ def drawn(views: Iterable[View], troubled: AbstractSet[int], wanted: Box | None)
     shown = [view for view in listed if _inside(view, box)]
     places = sorted(_places(shown, troubled, box), key=lambda place: (-place.troubled, natural(_first(place))))
     return SiteMap(
-        box, places, _lines(box.west, box.east, WIDTH), _lines(box.north, box.south, HEIGHT), _scale(box),
-        len(shown) == len(listed),
+        box, places, _meridians(box), _parallels(box), _scale(box), len(shown) == len(listed),
     )  # fmt: skip
 
 
@@ -130,13 +156,18 @@ def _first(place: MapPlace) -> str:
 
 
 def _inside(view: View, box: Box) -> bool:
-    return bool(box.south <= view["latitude"] <= box.north and box.west <= view["longitude"] <= box.east)
+    x, y = _xy(view, box)
+    return 0 <= x <= WIDTH and 0 <= y <= HEIGHT
 
 
 def _xy(view: View, box: Box) -> tuple[float, float]:
     across = (view["longitude"] - box.west) / (box.east - box.west)
-    down = (box.north - view["latitude"]) / (box.north - box.south)
-    return across * WIDTH, down * HEIGHT
+    return across * WIDTH, _y(_held(view["latitude"]), box)
+
+
+def _y(latitude: float, box: Box) -> float:
+    north, south = box.down
+    return (_down(latitude) - north) / (south - north) * HEIGHT
 
 
 def _places(views: Sequence[View], troubled: AbstractSet[int], box: Box) -> list[MapPlace]:
@@ -181,21 +212,28 @@ def _address(views: Sequence[View], box: Box) -> str:
     return close.address if nearer.east - nearer.west < (box.east - box.west) * 0.9 else ""
 
 
-def _lines(first: float, last: float, length: float) -> list[GridLine]:
-    """From `first` at 0 to `last` at `length`."""
-    low, high = min(first, last), max(first, last)
+def _meridians(box: Box) -> list[GridLine]:
+    listed, decimals = _degrees(max(box.west, -180), min(box.east, 180))
+    wide = box.east - box.west
+    return [GridLine(round((at - box.west) / wide * WIDTH, 1), at, decimals) for at in listed]
+
+
+def _parallels(box: Box) -> list[GridLine]:
+    listed, decimals = _degrees(max(box.south, -LAST_PARALLEL), min(box.north, LAST_PARALLEL))
+    return [GridLine(round(_y(at, box), 1), at, decimals) for at in listed]
+
+
+def _degrees(low: float, high: float) -> tuple[list[float], int]:
+    """Round ones, and the decimals that they need."""
     step = next((each for each in GRID_STEPS if (high - low) / each >= GRID_LINES), GRID_STEPS[-1])
-    decimals = max(0, -math.floor(math.log10(step)))
-    return [
-        GridLine(round((at - first) / (last - first) * length, 1), at, decimals)
-        for number in range(math.ceil(low / step), math.floor(high / step) + 1)
-        for at in (number * step,)
-    ]
+    listed = [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return listed, max(0, -math.floor(math.log10(step)))
 
 
 def _scale(box: Box) -> tuple[float, float]:
-    """The longest of 1, 2, 5, 10, ... km that is no longer than a fifth of the map."""
-    whole_km = (box.east - box.west) * box.stretch * KM_PER_DEGREE
+    """The longest of 1, 2, 5, 10, ... km that is no longer than a fifth of the map, in its middle."""
+    middle = math.cos(math.radians(_latitude(sum(box.down) / 2)))
+    whole_km = (box.east - box.west) * middle * KM_PER_DEGREE
     power = 10.0 ** math.floor(math.log10(whole_km / 5))
     km = next(power * each for each in (5, 2, 1) if power * each <= whole_km / 5)
     return km, round(km / whole_km * WIDTH, 1)

@@ -196,7 +196,7 @@ def routes() -> list[BaseRoute]:
 
 def layers(settings: Settings) -> list[Middleware]:
     """Outermost first. Only the first and that of the base path touch a WebSocket."""
-    names = names_of(settings)
+    names, tiles = names_of(settings), settings.map_tiles
     return [
         Middleware(PagesByHost, names=names),
         Middleware(
@@ -205,6 +205,7 @@ def layers(settings: Settings) -> list[Middleware]:
             forms_to="" if names is None else names.source,
             public_url=settings.public_url,
             base_path=settings.base_path,
+            images_of={} if tiles is None else {"/map": tiles.origin},
         ),
         *([Middleware(BasePath, base_path=settings.base_path)] if settings.base_path else []),
         Middleware(PageCompression),

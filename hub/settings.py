@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from certs.bundle import AuthorityFileError, read_bundle
+from dashboard.map_tiles import TileSource, TileSourceError, tile_source
 from hub.kernel.objects.place import FORM, ObjectPlaceError, S3Place, s3_place
 from protocol import addresses
 from protocol.zones import is_zone
@@ -106,6 +107,9 @@ class Settings:
     """False: no live samples (links paid by the byte)."""
     default_timezone: str = "Asia/Jakarta"
     """Of naive times, and of what stands at no machine's site."""
+    map_tiles_url: str = field(default="", repr=False)
+    """`https://NAME/{z}/{x}/{y}.png`: the map's background, from others; may hold a key. Empty: none."""
+    map_tiles_attribution: str = ""
 
     warnings: tuple[str, ...] = ()
     """For the log."""
@@ -137,6 +141,10 @@ class Settings:
     @property
     def s3(self) -> S3Place | None:
         return s3_place(self.object_store)
+
+    @property
+    def map_tiles(self) -> TileSource | None:
+        return tile_source(self.map_tiles_url, self.map_tiles_attribution)
 
     @staticmethod
     def load(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -236,6 +244,7 @@ def _check(s: Settings) -> None:
     _check_proxies(s)
     _check_tls(s)
     _check_exposure(s)
+    _check_map(s)
     if s.admin_password_file is not None and not s.admin_password_file.is_file():
         file = s.admin_password_file
         raise SettingsError("--admin-password-file", "there is no file {value}", "Create it, mode 0600", value=file)
@@ -301,12 +310,12 @@ def _check_proxies(s: Settings) -> None:
                 "--behind-proxy", "'{value}' is not an address or network",
                 "List the proxy's addresses, like 127.0.0.1,10.0.0.0/24", value=address,
             )  # fmt: skip
-    if s.public_url is not None and not _is_origin(s.public_url):
+    if s.public_url is not None and not addresses.is_origin(s.public_url):
         raise SettingsError(
             "--public-url", "'{value}' is not an origin", "Use https://NAME or http://NAME:PORT", value=s.public_url
         )
     _check_base_path(s.base_path)
-    if s.pages_url is not None and not _can_hold_names(s.pages_url):
+    if s.pages_url is not None and not addresses.can_hold_names(s.pages_url):
         raise SettingsError(
             "--pages-url", "'{value}' is no address below which names can stand",
             "Use https://NAME[:PORT], with every name below NAME leading to the hub", value=s.pages_url,
@@ -345,16 +354,11 @@ def _check_sites(public_url: str | None, pages: str) -> None:
         )  # fmt: skip
 
 
-def _can_hold_names(url: str) -> bool:
-    name = (urlsplit(url).hostname or "") if _is_origin(url) else ""
-    letters = all(part.replace("-", "").isalnum() for part in name.split("."))
-    return name.isascii() and letters and not name.replace(".", "").isdigit()
-
-
-def _is_origin(url: str) -> bool:
-    parts = urlsplit(url)
-    bare = not (parts.path or parts.query or parts.fragment or "@" in url)
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and bare
+def _check_map(s: Settings) -> None:
+    try:
+        tile_source(s.map_tiles_url, s.map_tiles_attribution)
+    except TileSourceError as wrong:
+        raise SettingsError(_flag(wrong.name), *wrong.sentences, z="{z}", x="{x}", y="{y}") from wrong
 
 
 def _check_tls(s: Settings) -> None:
@@ -383,15 +387,10 @@ def _check_authority(flag: str, path: Path) -> None:
 
 
 def _check_exposure(s: Settings) -> None:
-    if is_loopback(s.host) or s.tls or s.behind_proxy:
+    if addresses.names_this_computer(s.host) or s.tls or s.behind_proxy:
         return
     raise SettingsError(
         "--host", "on {value} passwords and keys would cross the network unencrypted",
         "Give --tls-cert and --tls-key, or put a TLS proxy in front and name it with --behind-proxy ADDRESS",
         value=s.host,
     )  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    """An empty host means every interface."""
-    return addresses.names_this_computer(host)

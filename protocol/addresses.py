@@ -1,4 +1,4 @@
-"""IP addresses as values: one form for each, and which networks hold it; names that share a site.
+"""IP addresses as values: one form for each, and which networks hold it; names that share a site; origins.
 
 An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`, an IPv4 peer of a socket for both families) is the IPv4 address, in
 networks too."""
@@ -6,6 +6,7 @@ networks too."""
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -86,3 +87,18 @@ def is_network(address: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_ORIGIN = re.compile(r"https?://(?P<host>[^\s:/?#@\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+
+
+def is_origin(url: str) -> bool:
+    return _ORIGIN.fullmatch(url) is not None
+
+
+def can_hold_names(url: str) -> bool:
+    """Whether other names can stand below the origin's: it is a name, no address."""
+    found = _ORIGIN.fullmatch(url)
+    name = found["host"] if found else ""
+    letters = all(part.replace("-", "").isalnum() for part in name.split("."))
+    return name.isascii() and letters and not name.replace(".", "").isdigit()

@@ -1,6 +1,6 @@
-"""Shows the ways to find a machine: `/map`, all of them by their coordinates, drawn without tiles of anybody, and
-`/machines/palette`, pages, actions and machines as links; a script finds in them. Knows the addresses of pages, not the
-pages."""
+"""Shows the ways to find a machine: `/map`, all of them by their coordinates, on tiles of others where the settings
+name them, and `/machines/palette`, pages, actions and machines as links; a script finds in them. Knows the addresses of
+pages, not the pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from dashboard import actions, fleet, site_map
+from dashboard import actions, fleet, map_tiles, site_map
 from hub.machines import tab
 from hub.model import views
 from hub.model.actors import whole_number
@@ -23,6 +23,8 @@ MOST_LISTED: Final = 40
 """Names of machines at one place; the others are counted."""
 MOST_MACHINES: Final = 2000
 """Others are found on the Machines page."""
+SHEETS: Final = (("wide", 0), ("narrow", 1))
+"""Of tiles: which the page's style shows on such a screen, and how much coarser they are."""
 PAGES: Final = (
     ("nav.machines", "/", ""), ("nav.jobs", "/jobs", ""), ("nav.events", "/events", ""),
     ("map", "/map", ""), ("views", "/views", "saved_view.keep"),
@@ -46,8 +48,17 @@ async def part_map(visit: Visit) -> dict[str, Any]:
     wanted = site_map.box_from(visit.request.query_params)
     placed = any(map(site_map.is_placed, shown))
     troubled = {one.id for one in found.troubles}
+    drawn = site_map.drawn(shown, troubled, wanted) if placed else None
+    source = visit.context.settings.map_tiles
+    sheets = (
+        ()
+        if drawn is None or source is None
+        else tuple((name, map_tiles.tiles(source, drawn.box, coarser=coarser)) for name, coarser in SHEETS)
+    )
     return {
-        "drawn": site_map.drawn(shown, troubled, wanted) if placed else None,
+        "drawn": drawn,
+        "sheets": sheets,
+        "credits": source.credits if sheets and source is not None else (),
         "parts_at": "/map/parts" + (f"?{urlencode({'box': visit.request.query_params['box']})}" if wanted else ""),
         "total": len(shown),
         "nowhere": sum(not site_map.is_placed(view) for view in shown),

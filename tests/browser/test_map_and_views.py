@@ -28,13 +28,13 @@ async def test_the_map_follows_the_feed_and_leads_to_a_machine(
     look: dict[str, Any] = {"viewport": {"width": width, "height": 844}, "timezone_id": zone, "locale": locale}
     async with tab(stage.browser, stage.hub, **look) as page:
         await page.open("/map")
-        await expect(page.page.locator("svg.map")).to_have_count(0)
+        await expect(page.page.locator(".map")).to_have_count(0)
         await placed(stage, 1, -6.18, 106.83, location_description="Gambir")
-        circles = page.page.locator("svg.map a")
+        circles = page.page.locator(".marks a")
         await expect(circles).to_have_count(1, timeout=NEWS_MS)
         await placed(stage, 2, -7.26, 112.74)  # full: it needs attention
         await expect(circles).to_have_count(2)
-        await expect(page.page.locator("svg.map")).to_contain_text("1!")
+        await expect(page.page.locator(".map")).to_contain_text("1!")
         await expect(page.page.locator("#map li", has_text="Gambir")).to_contain_text("RVM-001")
         await page.page.locator("#map li", has_text="Gambir").get_by_role("link", name="RVM-001").click()
         await page.page.wait_for_url("**/machines/1")
@@ -47,7 +47,7 @@ async def test_a_place_of_several_is_looked_at_closer_by_keyboard(stage: Stage) 
     await placed(stage, 3, 3.59, 98.68)
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/map")
-        await page.page.locator('svg.map a[aria-label^="2 "]').focus()
+        await page.page.locator('.marks a[aria-label^="2 "]').focus()
         await page.page.keyboard.press("Enter")
         await page.page.wait_for_url(re.compile(r"/map\?box="))
         away = page.page.locator("#map li[id]", has_text="RVM-003")

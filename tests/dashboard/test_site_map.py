@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -73,9 +74,39 @@ def test_what_is_no_part_of_the_map_shows_all(box: str) -> None:
 def test_the_map_keeps_its_form_and_never_shows_less_than_some_streets() -> None:
     for box in (Box(-6, 106, -6, 106), Box(-10, 95, 6, 141), Box(60, 0, 61, 1), Box(-89, 0, 89, 1)):
         formed = site_map.formed(box)
-        wide = (formed.east - formed.west) * formed.stretch
-        assert wide / (formed.north - formed.south) == pytest.approx(WIDTH / HEIGHT)
-        assert formed.north - formed.south >= site_map.LEAST_DEGREES
+        (west, east), (north, south) = formed.across, formed.down
+        assert (east - west) / (south - north) == pytest.approx(WIDTH / HEIGHT)
+        assert south - north >= site_map.LEAST_DEGREES / 360
+        assert site_map.formed(formed).across[0] <= west, "what is shown is within what is shown with a margin"
+
+
+@pytest.mark.parametrize("place", [(0, 179.9999), (0, -180), (85, 0), (-90, 12), (90, 180)])
+def test_the_map_ends_where_the_world_does(place: tuple[float, float]) -> None:
+    """Neither beyond the date line nor beyond the poles: there are no tiles, and no machines."""
+    drawn = site_map.drawn([view(1, *place)], frozenset(), None)
+    (west, east), (north, south) = drawn.box.across, drawn.box.down
+    assert all(-1e-9 <= edge <= 1 + 1e-9 for edge in (west, east, north, south))
+    (spot,) = drawn.places
+    assert (0 <= spot.x <= WIDTH, 0 <= spot.y <= HEIGHT) == (True, True)
+    assert drawn.whole
+
+
+def test_machines_all_over_the_world_are_on_it_and_its_grid_ends_at_the_date_line() -> None:
+    drawn = site_map.drawn([view(1, 84, -179), view(2, -84, 179), view(3, -90, 0)], frozenset(), None)
+    assert (drawn.whole, len(drawn.places)) == (True, 3)
+    assert all(-180 <= line.degrees <= 180 for line in drawn.meridians)
+    assert all(-85.06 < line.degrees < 85.06 for line in drawn.parallels)
+
+
+def test_a_machine_stands_where_mercator_puts_it() -> None:
+    drawn = site_map.drawn([view(1, -6.1754, 106.8272), view(2, -8.65, 115.22)], frozenset(), Box(-9, 106, -6, 116))
+    (west, east), (north, south) = drawn.box.across, drawn.box.down
+    for spot in drawn.places:
+        latitude, longitude = spot.machines[0]["latitude"], spot.machines[0]["longitude"]
+        y = (1 - math.log(math.tan(math.radians(latitude)) + 1 / math.cos(math.radians(latitude))) / math.pi) / 2
+        x = (longitude + 180) / 360
+        assert spot.x == pytest.approx((x - west) / (east - west) * WIDTH, abs=0.06)
+        assert spot.y == pytest.approx((y - north) / (south - north) * HEIGHT, abs=0.06)
 
 
 @pytest.mark.parametrize("wanted", [None, Box(-6.2, 106.7, -6.1, 106.9), Box(-6.1751, 106.827, -6.1750, 106.8271)])

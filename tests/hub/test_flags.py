@@ -43,6 +43,8 @@ GIVEN = {
     "backup_scratch_dir": "/srv/scratch",
     "backup_scratch_gib": "0",
     "tls_client_required": "no",
+    "map_tiles_url": "https://tiles.example/{z}/{x}/{y}.png",
+    "map_tiles_attribution": "© [Makers](https://makers.example)",
 }
 FILES = (
     "tls_cert", "tls_key", "tls_authority", "tls_client_authority", "tls_client_crl", "admin_password_file",
@@ -81,6 +83,8 @@ WRONG = {
     "backups_at_once": "0",
     "backup_download": "mailed",
     "backup_scratch_gib": "-1",
+    "map_tiles_url": "https://tiles.example/",
+    "map_tiles_attribution": "Makers",
 }
 """One value each that is refused; what is not here takes any."""
 
@@ -120,8 +124,9 @@ def test_the_defaults_of_the_help_are_those_of_the_settings() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(GIVEN) - {"bus_url"}))
 def test_a_flag_reaches_the_settings(name: str, tmp_path: Path, clean: pytest.MonkeyPatch) -> None:
-    common = ["--data-dir", str(tmp_path), "--public-url", "https://hub.example.com", "--behind-proxy", "10.0.0.1"]
-    flag = [] if name in ("public_url", "behind_proxy") else [_flag(name), GIVEN[name]]
+    pairs = ("public_url", "behind_proxy", "map_tiles_url", "map_tiles_attribution")
+    common = ["--data-dir", str(tmp_path), *(word for pair in pairs for word in (_flag(pair), GIVEN[pair]))]
+    flag = [] if name in pairs else [_flag(name), GIVEN[name]]
     settings = settings_of(parser.read([*common, *flag]))
     plain = settings_of(parser.read(common[:2]))
     assert getattr(settings, name) != getattr(plain, name)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hub.cli.output import FOLDER
-from hub.settings import Settings, SettingsError, is_loopback
+from hub.settings import Settings, SettingsError
 from texts.catalogue import read
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +69,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"behind_proxy": "nginx"}, "--behind-proxy", "not an address"),
     ({"public_url": "hub.example"}, "--public-url", "not an origin"),
     ({"public_url": "https://hub.example/path"}, "--public-url", "not an origin"),
+    ({"public_url": "https://hub.example:port"}, "--public-url", "not an origin"),
+    ({"public_url": "https://[::1"}, "--public-url", "not an origin"),
+    ({"public_url": "https://me@hub.example"}, "--public-url", "not an origin"),
     ({"base_path": "rvm"}, "--base-path", "not a path"),
     ({"base_path": "/r vm"}, "--base-path", "not a path"),
     ({"base_path": "/a/../b"}, "--base-path", "not a path"),
@@ -88,6 +91,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"record_input": "some"}, "--record-input", "not yes or no"),
     ({"live": "perhaps"}, "--live", "not yes or no"),
     ({"default_timezone": "Asia/Djakarta"}, "--default-timezone", "no time zone"),
+    ({"map_tiles_url": "https://t.example/{z}/{x}.png"}, "--map-tiles-url", "{z}, {x} and {y}"),
+    ({"map_tiles_url": "https://t.example/{z}/{x}/{y}.png"}, "--map-tiles-attribution", "who made"),
+    ({"map_tiles_attribution": "[a](https://a.example)"}, "--map-tiles-attribution", "no tiles"),
     ({"database_url": "mysql://{x}/%s"}, "--database-url", "SQLite and PostgreSQL"),
     ({"public_url": "{0}{value}"}, "--public-url", "'{0}{value}' is not an origin"),
 ]
@@ -102,12 +108,15 @@ def test_a_wrong_value_is_refused_with_its_name_a_reason_and_a_fix(given: dict[s
     assert refused.value.fix
 
 
-@pytest.mark.parametrize("file", ["hub/settings.py", "hub/kernel/objects/place.py"])
+REFUSALS = ("SettingsError", "ObjectPlaceError", "TileSourceError", "_wrong_url")
+
+
+@pytest.mark.parametrize("file", ["hub/settings.py", "hub/kernel/objects/place.py", "dashboard/map_tiles.py"])
 def test_every_reason_and_fix_is_there_in_both_languages(file: str) -> None:
     """Found in the source: each text with a blank in it that a refusal may be made of."""
     found = set()
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
-        calls = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("SettingsError", "ObjectPlaceError")
+        calls = isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSALS
         pairs = isinstance(node, ast.Tuple) and len(node.elts) == 2
         texts = getattr(node, "args" if calls else "elts", []) if calls or pairs else []
         literals = [text.value for text in texts if isinstance(text, ast.Constant)]
@@ -143,7 +152,6 @@ def test_beyond_loopback_with_tls_or_behind_a_proxy_is_fine(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
 def test_loopback_needs_nothing(host: str) -> None:
-    assert is_loopback(host)
     assert load(host=host).host == host
 
 

@@ -4,7 +4,9 @@ Machines' pages stand on the same address below `/remote/`, so the content polic
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -96,15 +98,23 @@ HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
 
 class SecurityHeaders:
     """`secure`: HTTPS only. `forms_to`: where our forms may lead. `public_url`: as browsers call us, unless a proxy
-    says. `base_path`: below which they do."""
+    says. `base_path`: below which they do. `images_of`: of a page, another host whose images it shows."""
 
     def __init__(
-        self, app: ASGIApp, *, secure: bool, forms_to: str = "", public_url: str | None = None, base_path: str = ""
+        self,
+        app: ASGIApp,
+        *,
+        secure: bool,
+        forms_to: str = "",
+        public_url: str | None = None,
+        base_path: str = "",
+        images_of: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.app = app
         self._headers = (*_ALWAYS, _HSTS) if secure else _ALWAYS
         self._forms_to = forms_to
         self._base_path = base_path
+        self._images_of = images_of
         self._known = [urlsplit(public_url).netloc] if public_url else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,11 +134,12 @@ class SecurityHeaders:
 
     def _policy(self, scope: Scope) -> bytes:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        return policy(tuple(dict.fromkeys([*hosts, *self._known])), self._forms_to, self._base_path)
+        images = self._images_of.get(scope["path"].removeprefix(self._base_path), "")
+        return policy(tuple(dict.fromkeys([*hosts, *self._known])), self._forms_to, self._base_path, images)
 
 
 @lru_cache(maxsize=64)
-def policy(hosts: tuple[str, ...], forms_to: str = "", base_path: str = "") -> bytes:
+def policy(hosts: tuple[str, ...], forms_to: str = "", base_path: str = "", images: str = "") -> bytes:
     """It cannot name an IPv6 address: then it is everything of ours."""
     named = hosts if all(map(HOST.match, hosts)) else ()
 
@@ -143,7 +154,7 @@ def policy(hosts: tuple[str, ...], forms_to: str = "", base_path: str = "") -> b
             # plotly.js sets style attributes, and xterm.js adds a sheet; nothing else is let in from anywhere.
             f"style-src {below(FILES)} 'unsafe-inline'",
             f"connect-src {' '.join(filter(None, (below(FILES, *CALLED), sockets)))}",
-            f"img-src {below(FILES)} data: blob:",
+            " ".join(filter(None, (f"img-src {below(FILES)} data: blob:", images))),
             f"font-src {below(FILES)}",
             f"manifest-src {below(FILES)}",
             "frame-ancestors 'none'",
