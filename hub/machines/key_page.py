@@ -306,7 +306,7 @@ async def show_label(visit: Visit) -> Response:
     found = visit.machine()
     head = await tab.head(visit, found)
     labels = [label(base_url(visit), found.row.name, found.row.device_id)]
-    return visit.render("labels.html", m=head["m"], labels=labels, following=None)
+    return visit.render("labels.html", m=head["m"], labels=labels, following=None, **_reach(visit))
 
 
 async def show_labels(visit: Visit) -> Response:
@@ -317,7 +317,14 @@ async def show_labels(visit: Visit) -> Response:
     first = (query.page - 1) * ON_PAGE
     labels = await _labels(visit, in_order[first : first + ON_PAGE])
     following = query.address(page=query.page + 1) if len(in_order) > first + ON_PAGE else None
-    return visit.render("labels.html", m=None, labels=labels, following=following and f"/labels{following[1:]}")
+    onward = following and f"/labels{following[1:]}"
+    return visit.render("labels.html", m=None, labels=labels, following=onward, **_reach(visit))
+
+
+def _reach(visit: Visit) -> dict[str, Any]:
+    """Whether phones would follow the labels to themselves."""
+    address = base_url(visit)
+    return {"address": address, "here_only": _is_here(address)}
 
 
 async def _labels(visit: Visit, views: Iterable[Mapping[str, Any]]) -> list[Label]:

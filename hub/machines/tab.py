@@ -136,13 +136,16 @@ def is_unencrypted(hardware: Mapping[str, Any] | None) -> bool:
 
 
 async def board(visit: Visit, found: Machine) -> dict[str, Any] | None:
-    """For `board_card.html`; None: it has never reported its board."""
+    """For `board_card.html`; None: it has never reported its board, or there is nothing to say of it, as of a PC's."""
     row, reader = found.row, visit.reader
     if row.board_report is None or row.board_report_at is None:
         return None
+    card = board_card.card(reader, row.board_report)
+    if not card.facts and not card.parts:
+        return None
     at = views.epoch_ms(row.board_report_at)
     return {
-        "card": board_card.card(reader, row.board_report),
+        "card": card,
         "at": reader.day(at, zone_of(reader, found)),
         "age": reader.age(at),
         "away": found.connection in ("offline", "never"),

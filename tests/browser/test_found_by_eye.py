@@ -41,7 +41,8 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
         "tests/hub/machines/test_attention.py::test_one_that_is_gone_is_in_the_list_within_a_minute"),
     5: ("tests/browser/test_silence.py::test_the_list_says_so_puts_an_age_on_each_machine_and_takes_fine_back",
         "tests/browser/test_links.py::test_a_terminal_says_how_long_nothing_answers"),
-    6: (f"{HERE}::test_the_last_report_of_an_offline_machine_is_shown_as_past",),
+    6: (f"{HERE}::test_the_last_report_of_an_offline_machine_is_shown_as_past",
+        f"{HERE}::test_a_machine_that_never_connected_is_called_so_and_nothing_else"),
     7: ("tests/browser/test_people.py::test_a_technician_is_invited_and_works_in_their_own_language",
         "tests/browser/test_people.py::test_what_is_taken_away_goes_at_once_and_what_is_given_comes"),
     8: ("tests/browser/test_phone_terminal.py::test_on_a_phone_it_is_two_taps_and_above_the_keyboard",
@@ -85,7 +86,8 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     33: ("tests/browser/test_touch_and_forms.py::test_with_forced_colours_only_the_current_page_is_marked",),
     34: (f"{EVERY}::test_every_page_of_an_administrator",),
     35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window", f"{EVERY}::test_every_page_of_an_administrator"),
-    36: ("tests/browser/test_reading.py::test_the_page_of_the_hub_shows_its_state_and_stays_current",),
+    36: ("tests/browser/test_reading.py::test_the_page_of_the_hub_shows_its_state_and_stays_current",
+         "tests/browser/test_silence.py::test_pages_without_values_of_their_own_say_so_as_well"),
     37: ("tests/dashboard/test_zone.py::test_how_far_a_sync_has_come_and_which_step_failed",),
     38: ("tests/dashboard/test_decisions.py::test_what_is_wrong_with_a_machine",),
     39: ("tests/browser/test_first_machine.py::test_the_block_that_is_shown_connects_the_machine",),
@@ -190,6 +192,7 @@ async def test_the_last_report_of_an_offline_machine_is_shown_as_past(stage: Sta
             await expect(main.locator("[data-chart=load] [data-caption]")).not_to_contain_text("now")
             pill = "getComputedStyle(document.querySelector('.pill .i')).color"
             assert await page.page.evaluate(pill) != await page.page.evaluate(GREEN)
+            await expect(main.locator(".legend")).to_have_text(re.compile(r"Active .* of it offline$", re.DOTALL))
             await page.open("/m/3")
             await page.live()
             await expect(page.page.locator("#front-state")).to_contain_text("last known since today")
@@ -205,6 +208,9 @@ async def test_a_machine_that_never_connected_is_called_so_and_nothing_else(stag
                 await page.live()
                 await expect(page.page.locator(state)).to_contain_text("Not connected yet")
                 await expect(page.page.locator(state)).not_to_contain_text("Active")
+            await page.open("/machines/3")
+            await expect(page.page.locator(".legend")).to_have_text("Not connected yet")
+            await expect(page.page.locator(".band rect:not(.none)")).to_have_count(0)
             assert page.faults == []
 
 

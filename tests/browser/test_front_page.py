@@ -49,6 +49,18 @@ async def test_a_label_leads_through_sign_in_to_the_machine(stage: Stage) -> Non
         assert page.faults == []
 
 
+async def test_a_label_that_no_phone_can_follow_is_not_printed_unawares(stage: Stage) -> None:
+    """The hub of this test is reached by its own computer only."""
+    for path in ("/labels", "/machines/1/label"):
+        async with tab(stage.browser, stage.hub, **PHONE) as page:
+            await page.open(path)
+            await expect(page.page.locator(".note.warn")).to_contain_text(f"a phone cannot reach {stage.hub.url}")
+            await page.page.emulate_media(media="print")
+            await expect(page.page.locator(".note.warn")).to_be_hidden()
+            await expect(page.page.locator(".labels li").first).to_be_visible()
+            assert page.faults == []
+
+
 @pytest.mark.parametrize("language", ["en", "id"])
 async def test_pages_are_called_by_name_from_the_label_to_the_open_page(room: Room, language: str) -> None:
     """The machine's own name for a page; its control page where the agent serves it."""

@@ -98,6 +98,18 @@ async def test_a_machine_s_page_stops_its_clocks_and_puts_an_age_on_each_value(
         assert page.faults == []
 
 
+@pytest.mark.parametrize("path", ["/help", "/account", "/admin/tokens", "/admin/users/1", "/machines/1/do/reboot"])
+async def test_pages_without_values_of_their_own_say_so_as_well(room: Room, path: str) -> None:
+    """What they count beside their tabs, and who is affected by a reboot, was true when they were made."""
+    async with tab(room.browser, room.hub, viewport={"width": 390, "height": 844}) as page:
+        await room.open(page, path)
+        room.network.stall()
+        await is_silent(page.page)
+        room.network.flow()
+        await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
+        assert page.faults == []
+
+
 @pytest.mark.parametrize("event", [("window", "offline"), ("document", "freeze"), ("document", "resume")])
 async def test_what_surely_cuts_the_link_shows_at_once_and_is_taken_back_when_it_did_not(
     room: Room, event: tuple[str, str]

@@ -3,6 +3,7 @@
   const wide = document.documentElement.clientWidth;
   const name = (e) => `${e.tagName.toLowerCase()}.${[...e.classList].join(".")}#${e.id} “${e.textContent.trim().slice(0, 40)}”`;
   const seen = (e) => e.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true});
+  if (scrollY && !location.hash) found.push(`begins ${Math.round(scrollY)} below its top`);
   if (document.documentElement.scrollWidth > wide) found.push(`sideways: ${document.documentElement.scrollWidth} of ${wide}`);
   const boxes = [...document.querySelectorAll(".top-in > *, .nav > *")].filter((e) => seen(e) && e.getBoundingClientRect().width);
   boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {

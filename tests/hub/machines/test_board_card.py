@@ -35,6 +35,13 @@ async def shown(hub: ApiHub, path: str = "/machines/1", language: str = "en") ->
     return re.sub(r"<[^>]*>", " ", section).replace("\u202f", " ")
 
 
+async def test_a_computer_of_which_there_is_nothing_to_say_shows_no_card(hub: ApiHub) -> None:
+    await report(hub, Board())
+    async with await browser(hub) as client:
+        page = (await client.get("/machines/1")).text
+    assert re.search(r'<section[^>]* id="board"[^>]* hidden>', page)
+
+
 async def test_a_machine_that_reported_none_shows_no_card(hub: ApiHub) -> None:
     async with await browser(hub) as client:
         page = (await client.get("/machines/1")).text

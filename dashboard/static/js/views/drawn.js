@@ -1,7 +1,9 @@
-// A page that the hub draws whole, kept live: of somebody in front of a machine, of the map, of the hub itself.
+// A page that the hub draws whole, kept live: of somebody in front of a machine, of the map, of the hub itself; and every
+// other page without values of its own that somebody signed in reads.
 
 import { countJobs } from "../counts.js";
 import { Feed } from "../feed.js";
+import { fields } from "../fields.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
@@ -26,6 +28,7 @@ const parts = new Parts(feed, () => link.draw());
 
 setInterval(() => parts.tick(feed.clock.now()), 1000);
 guardButtons();
+fields();
 frame();
 keyboard({});
 feed.start();

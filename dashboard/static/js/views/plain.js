@@ -1,4 +1,4 @@
-// Pages without live values: sign-in, account, users, tokens, help, errors.
+// Pages without the feed: signing in, errors, the way to a machine's own page.
 
 import { find, show } from "../dom.js";
 import { fields } from "../fields.js";
