@@ -161,7 +161,7 @@ def _run(settings: AgentSettings, texts: Texts, environ: Mapping[str, str], argu
         return _complain(texts, arguments, "already_running", BUSY, texts("already_running", folder=folder))
     except OSError as error:
         sentence = texts("state_unusable", folder=folder, why=error.strerror or error)
-        return _complain(texts, arguments, "state_unusable", BAD_CONFIGURATION, sentence)
+        return _complain(texts, arguments, "state_unusable", FAILED, sentence)  # not 3: a full disk has room again
     return CTRL_C if interrupted else OK
 
 

@@ -162,6 +162,18 @@ def test_a_machines_file_that_comes_later_starts_the_agent(computer: BootedRoot)
     wait_until(lambda: computer.shown(AGENT, "ActiveState") == "active", within=60)
 
 
+def test_a_broken_file_stops_the_agent_until_somebody_mends_it(computer: BootedRoot) -> None:
+    computer.answer("sh", "-c", "cd /etc/myrvm && cp -p machine.json /root/good.json && echo '{' > machine.json")
+    computer.run("systemctl", "restart", AGENT)
+    wait_until(lambda: computer.shown(AGENT, "ActiveState") == "failed", within=60)
+    assert computer.shown(AGENT, "ExecMainStatus") == "3"
+    assert computer.shown(AGENT, "NRestarts") == "0"
+    journal = computer.answer("journalctl", "-u", AGENT, "-o", "cat", "-n", "10", "--no-pager")
+    assert "machine.json" in journal
+    computer.answer("sh", "-c", "cat /root/good.json > /etc/myrvm/machine.json")
+    wait_until(lambda: computer.shown(AGENT, "ActiveState") == "active", within=60)
+
+
 def test_nothing_is_left_of_both(computer: BootedRoot) -> None:
     code, said = installed(computer, "run_device.py", "second", "uninstall")
     assert (code, "/etc/myrvm, /var/lib/myrvm" in said) == (0, True), said

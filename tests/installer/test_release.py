@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device.cli import enrol_verb
+from device.cli import enrol_verb, exit_codes
 from installer import plan, release
 from installer.plan import AGENT, HUB
 from installer.release import MARK, Release
@@ -19,7 +19,12 @@ from tests.support.import_laws import ROOMS
 def test_a_code_brings_the_file_to_where_the_installed_agent_reads_it() -> None:
     assert AGENT.settings / "machine.json" == enrol_verb.INSTALLED
     path_unit = plan.units_of(AGENT)["myrvm-agent.path"]
-    assert f"PathChanged={enrol_verb.INSTALLED}\n" in path_unit
+    assert f"PathChanged={enrol_verb.INSTALLED.parent}\n" in path_unit
+
+
+def test_systemd_does_not_start_again_what_a_person_has_to_mend() -> None:
+    unit = plan.units_of(AGENT)["myrvm-agent.service"]
+    assert f"\nRestartPreventExitStatus={exit_codes.BAD_CONFIGURATION}\n" in unit
 
 
 @pytest.mark.parametrize(("product", "rooms"), [(AGENT, ("run_device", "device")), (HUB, ("run_hub", "hub", "device"))])
