@@ -50,7 +50,7 @@ def relay_status(
 ) -> list[Change]:
     """What was declared past the agent, which would declare the old status again. `reading`: only the capacity is
     new. [] when the agent cannot take it."""
-    waiting = sum(is_relayed(command) for command in machine.pending.values())
+    waiting = sum(is_relayed(command) for command in machine.asked)
     if "set_status" not in machine.capabilities or waiting >= MAX_RELAYED:
         return []
     try:
@@ -102,7 +102,7 @@ def draft(
     )
     superseded = supersede(machine, command, now, reading=reading)
     ended = sum(isinstance(change, Move) for change in superseded)
-    if len(machine.pending) - ended >= MAX_PENDING:
+    if len(machine.asked) - ended >= MAX_PENDING:
         raise Refused("too_many_pending", 409, f"the machine already has {MAX_PENDING} open commands")
     return [Put(command), _issued(command), *superseded]
 

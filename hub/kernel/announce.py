@@ -9,13 +9,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from db.errors import Conflict, Rejected
+from db.records import CommandRow
 from db.rows import SampleRow
 from hub.kernel.commits import Commits
 from hub.kernel.samples_lane import SamplesLane
-from hub.model.changes import Change, SampleSeen
+from hub.model.changes import Change, SampleSeen, put_rows
 from hub.model.fleet import Fleet, Touched
 
 logger = logging.getLogger("myrvm.announce")
@@ -60,7 +62,11 @@ class Announcer:
         """Commit all in one transaction, apply, publish; returns them as stored.
 
         Raises Conflict, Rejected or Unavailable, and then nothing is applied."""
-        return await self._commits.commit(changes, self._on_commit)
+        commands = list(put_rows(changes, CommandRow))
+        if not commands:
+            return await self._commits.commit(changes, self._on_commit)
+        self.fleet.admit(commands)
+        return await self._commits.commit(changes, self._on_commit, partial(self.fleet.release, commands))
 
     def soon(self, change: Change, still: Callable[[], bool]) -> None:
         """Show it now, record it with the next commit unless `still` is False by then. Only for what may be lost

@@ -44,11 +44,16 @@ class Commits:
     def stalled_s(self) -> float:
         return self._store.silent_s
 
-    async def commit(self, changes: Sequence[Change], on_commit: OnCommit) -> list[Change]:
+    async def commit(
+        self, changes: Sequence[Change], on_commit: OnCommit, on_end: Callable[[], None] | None = None
+    ) -> list[Change]:
         """As stored, after `on_commit`. Raises only their own StoreError. What is committed is applied although its
-        caller is cancelled."""
+        caller is cancelled. `on_end`: also of what was refused."""
         self._hand_in()
-        return await self._kept(_submit(self._store, changes, on_commit))
+        future = self._kept(_submit(self._store, changes, on_commit))
+        if on_end is not None:
+            future.add_done_callback(lambda _: on_end())
+        return await future
 
     def later(self, change: Change, still: Callable[[], bool]) -> None:
         """Ahead of the next commit, within LATER_S, unless `still()` is False by then. Dropped when full or the

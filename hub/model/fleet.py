@@ -141,6 +141,18 @@ class Fleet:
     def command(self, command_id: str) -> CommandRow | None:
         return self.open.get(command_id)
 
+    def admit(self, commands: Iterable[CommandRow]) -> None:
+        """Counted from now on, before the database has them: requests that come at once see each other."""
+        for command in commands:
+            if (machine := self.machines.get(command.rvm_id)) is not None:
+                machine.admitted[command.id] = command
+
+    def release(self, commands: Iterable[CommandRow]) -> None:
+        """Stored (and pending by now), or refused."""
+        for command in commands:
+            if (machine := self.machines.get(command.rvm_id)) is not None:
+                machine.admitted.pop(command.id, None)
+
     def apply(self, change: c.Change) -> Touched | None:
         """None: no machine's picture changes."""
         applier = self._appliers.get(type(change))

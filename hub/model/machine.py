@@ -123,6 +123,8 @@ class Machine:
     """Those of hub.model.backups. Bound: four, as one is made at a time."""
     backup_full_at: datetime | None = None
     pending: dict[str, CommandRow] = field(default_factory=dict)  # Bound: MAX_PENDING, each to its deadline
+    admitted: dict[str, CommandRow] = field(default_factory=dict)
+    """On their way into the database. Bound: MAX_PENDING, with those of `pending`."""
     maybe_sent: set[str] = field(default_factory=set)  # Bound: a part of what was pending at the start
     """Recorded as queued, but perhaps sent: the last hub life ended without a flush."""
     boots: dict[str, Boot] = field(default_factory=dict)
@@ -142,6 +144,11 @@ class Machine:
     @property
     def last_seen_at(self) -> datetime | None:
         return self.seen_at or self.row.last_seen_at
+
+    @property
+    def asked(self) -> list[CommandRow]:
+        """Open commands, also those that the database has not confirmed yet."""
+        return list((self.admitted | self.pending).values())
 
     @property
     def capabilities(self) -> tuple[str, ...]:

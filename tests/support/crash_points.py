@@ -147,7 +147,7 @@ def arm_hub(folder: Path) -> None:
         found = [change.row for change in changes if isinstance(change, kind) and isinstance(change.row, CommandRow)]
         return [command.name for command in found if states is None or command.state in states]
 
-    def commits(_: Any, changes: Any, __: Any) -> None:
+    def commits(_: Any, changes: Any, *__: Any) -> None:
         _come_by_renewal(plan, changes, "to commit")
         for name in names(changes, c.Put):
             plan.come_by("asked", name)

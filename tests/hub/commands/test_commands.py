@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import msgspec
 import pytest
 
+from hub.commands import rules
 from hub.model.machine import Machine
 from tests.support.api_hub import ApiHub
 
@@ -32,6 +35,23 @@ async def test_a_ping_is_for_a_machine_that_is_there(any_hub: ApiHub) -> None:
         shown = await operator.get(sent.headers["location"])
         assert shown.json()["data"] == command
         assert (await operator.get("/api/v2/rvms/dev-one")).json()["data"]["pending"][0]["id"] == command["id"]
+
+
+async def test_requests_at_once_do_not_pass_the_bound_of_a_machine(any_hub: ApiHub) -> None:
+    """Each is counted before the database has it; one that it refuses is counted no longer."""
+    machine = connect(any_hub, "one")
+
+    async def send(client: httpx.AsyncClient) -> int:
+        return (await client.post("/api/v2/rvms/1/commands", json={"name": "ping"})).status_code
+
+    async with any_hub.of("operator") as operator:
+        codes = await asyncio.gather(*(send(operator) for _ in range(rules.MAX_PENDING + 30)))
+        assert (codes.count(202), codes.count(409)) == (rules.MAX_PENDING, 30)
+        assert (len(machine.pending), machine.admitted) == (rules.MAX_PENDING, {})
+        machine.pending.clear()
+        path, same = "/api/v2/rvms/1/commands", {"Idempotency-Key": "k"}
+        await asyncio.gather(*(operator.post(path, headers=same, json={"name": "ping"}) for _ in range(5)))
+        assert (len(machine.pending), machine.admitted) == (1, {})
 
 
 async def test_only_what_may_be_asked_by_hand_is_taken(hub: ApiHub) -> None:
