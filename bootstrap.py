@@ -42,6 +42,8 @@ TEXTS = {
         "npm": "Note: npm could not fetch plotly.js, xterm.js and esbuild ({detail}):\n"
         "pages are larger, and there is no terminal.",
         "interrupted": "Interrupted.",
+        "no_folder": "The folder that this terminal stands in was removed.\n"
+        "Fix: change into one that is there (cd /) and start again.",
     },
     "id": {
         "old": "MyRVM memerlukan Python 3.10 atau lebih baru; ini {version} ({python}).\n"
@@ -62,6 +64,8 @@ TEXTS = {
         "npm": "Catatan: npm tidak dapat mengambil plotly.js, xterm.js, dan esbuild ({detail}):\n"
         "halaman lebih besar, dan terminal tidak ada.",
         "interrupted": "Dihentikan.",
+        "no_folder": "Folder tempat terminal ini berada sudah dihapus.\n"
+        "Perbaikan: pindah ke folder yang ada (cd /) lalu mulai lagi.",
     },
 }
 
@@ -104,7 +108,17 @@ def use_newer_python() -> None:
         os.execv(sys.executable, [sys.executable, "-I", "-B", carried] + sys.argv)  # noqa: RUF005
 
 
+def refuse_removed_folder() -> None:
+    """Ends the process with exit code 3 where no name of a file counts any more."""
+    try:
+        os.getcwd()
+    except OSError:
+        say(text("no_folder"))
+        sys.exit(CONFIGURATION)
+
+
 refuse_old_python(sys.version_info[:3])
+refuse_removed_folder()
 
 
 def enter(circle: str) -> None:

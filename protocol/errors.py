@@ -25,6 +25,8 @@ class CloseCode(enum.IntEnum):
 
 BOARD_WAITS: Final = "board_waits"
 """Code of the error for a board that may not connect before an administrator accepts it."""
+BOARD_REFUSED: Final = "board_refused"
+"""Code of the error for a board that an administrator has refused."""
 
 
 class WireError(Exception):

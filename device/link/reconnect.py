@@ -10,7 +10,7 @@ from typing import Final
 from device.kernel.log import Log
 from device.link.connection import LinkClosedError
 from device.link.rules import KEY_REFUSED, REPLACED, End, FallbackRules, Kind, RetryPolicy
-from protocol.errors import BOARD_WAITS, CloseCode
+from protocol.errors import BOARD_REFUSED, BOARD_WAITS, CloseCode
 
 WRONG_MACHINE: Final = "wrong_machine"
 """The hub's code: the key belongs to another machine than the one introduced."""
@@ -62,6 +62,8 @@ class Reconnector:
             return self._log.why("why_upgrade_failed", detail=end.detail)
         if end.code == CloseCode.REVOKED and WRONG_MACHINE in end.detail:
             return self._log.why("why_wrong_machine")
+        if BOARD_REFUSED in end.detail:
+            return self._log.why("why_board_refused")
         if BOARD_WAITS in end.detail:
             return self._log.why("why_board_waits")
         if end.code in KEY_REFUSED:

@@ -22,7 +22,7 @@ from hub.model.dating import AHEAD, OLDEST, UndatableError, date, read, settle
 from hub.model.machine import Boot, Machine
 from hub.status import rules as status_rules
 from protocol import messages
-from protocol.errors import BOARD_WAITS, CloseCode, RemoteProtocolError
+from protocol.errors import BOARD_REFUSED, BOARD_WAITS, CloseCode, RemoteProtocolError
 from protocol.limits import CONTESTED_TAKEOVERS, TAKEOVER_WINDOW_S
 from protocol.version import SUPPORTED_VERSIONS
 from protocol.zones import is_zone
@@ -183,7 +183,7 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
         )
     if machine_rules.is_refused(machine.row, hello.hardware):
         raise RemoteProtocolError(
-            "wrong_machine", "this board may not use the machine's key", field="hardware", close=CloseCode.REVOKED
+            BOARD_REFUSED, "this board may not use the machine's key", field="hardware", close=CloseCode.REVOKED
         )
     if machine_rules.is_held(machine.row, hello.hardware, wait=wants_approval(machine)):
         # A changed Jetson comes again within a minute, a copy seldom: it would use up what the machine's key may ask.

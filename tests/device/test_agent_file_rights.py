@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -140,8 +141,11 @@ class Opener:
     """The one process that an agent has started, as the kernel sees it."""
 
     def __init__(self, agent: int) -> None:
-        threads = Path(f"/proc/{agent}/task").iterdir()
-        (self._pid,) = {child for thread in threads for child in (thread / "children").read_text().split()}
+        found: set[str] = set()
+        for thread in Path(f"/proc/{agent}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                found.update((thread / "children").read_text().split())
+        (self._pid,) = found
 
     def is_alive(self) -> bool:
         return Path(f"/proc/{self._pid}").exists()

@@ -56,6 +56,25 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PATH": "/usr/bin:/bin", "LANG": "C"} | more
 
 
+@pytest.mark.parametrize("door", ["run_hub.py", "run_device.py", "run_tests.py"])
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("en", "was removed.\nFix: "), ("id", "sudah dihapus.\nPerbaikan: ")]
+)
+def test_a_terminal_in_a_folder_that_is_gone_is_a_sentence(
+    tmp_path: Path, door: str, language: str, sentence: str
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = f"import os, sys; os.rmdir({str(gone)!r}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(REPOSITORY / door)],
+        check=False, capture_output=True, text=True, cwd=gone, env=environment(RVM_LANG=language, RVM_BOOTSTRAP="off"),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def command(checkout: Path, circle: str) -> list[str]:
     return [sys.executable, str(checkout / "script.py"), circle, "--flag", "two words"]
 

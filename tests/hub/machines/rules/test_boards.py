@@ -15,7 +15,7 @@ from hub.model.changes import Change, EventHappened, Patch, patches
 from hub.model.effective_settings import DesiredSettings, ReportedSettings, effective_of
 from hub.model.machine import Machine
 from hub.model.views import machine_view
-from protocol.errors import BOARD_WAITS, CloseCode, RemoteProtocolError
+from protocol.errors import BOARD_REFUSED, BOARD_WAITS, CloseCode, RemoteProtocolError
 from tests.support.machines import NOW, hello, machine
 
 FIRST = {"board_serial": "1424", "machine_id": "a" * 64, "model": "Orin NX", "hostname": "rvm-7"}
@@ -78,7 +78,7 @@ def test_an_accepted_board_is_the_machines_and_a_refused_one_is_kept_out() -> No
     after = machine(7, board=FIRST_BOARD, board_other=refused.values["board_other"])
     with pytest.raises(RemoteProtocolError) as wrong:
         link_rules.check_hello(after, hello(hardware=OTHER))
-    assert wrong.value.close == CloseCode.REVOKED
+    assert (wrong.value.code, wrong.value.close) == (BOARD_REFUSED, CloseCode.REVOKED)
     link_rules.check_hello(after, hello(hardware=FIRST))
     link_rules.check_hello(after, hello(hardware=None))
 
