@@ -32,22 +32,22 @@ def test_each_role_declares_what_it_is(role: str, status: str) -> None:
     assert codec.decode_from_machine(codec.encode(hello)).message == hello
 
 
-def test_a_machine_brings_the_samples_of_its_last_hour_and_frees_them_when_acknowledged() -> None:
+def test_a_machine_brings_the_samples_of_its_last_hours_and_frees_them_when_acknowledged() -> None:
     rvm = machine()
     frame = rvm.spool.unsent(0)
     assert frame is not None
-    assert (frame.seq, len(frame.samples)) == (12, 12)
+    assert (frame.seq, len(frame.samples)) == (48, 48)
     rvm.handle(m.MetricsAck(seq=5), NOW)
-    assert rvm.spool.unsent(12) is None
+    assert rvm.spool.unsent(48) is None
     rest = rvm.spool.unsent(rvm.spool.acked)
     assert rest is not None
-    assert (rest.seq, rest.samples) == (12, frame.samples[5:])
+    assert (rest.seq, rest.samples) == (48, frame.samples[5:])
     rvm.handle(m.MetricsAck(seq=99), NOW)
     assert rvm.spool.unsent(rvm.spool.acked) is None
     rvm.keep(NOW + 300)
     newest = rvm.spool.unsent(rvm.spool.acked)
     assert newest is not None
-    assert (newest.seq, len(newest.samples)) == (13, 1)
+    assert (newest.seq, len(newest.samples)) == (49, 1)
 
 
 def test_a_full_spool_drops_its_oldest_and_keeps_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_a_full_spool_drops_its_oldest_and_keeps_its_numbers(monkeypatch: pytest
     rvm = machine()
     frame = rvm.spool.unsent(0)
     assert frame is not None
-    assert (frame.seq, len(frame.samples)) == (12, 3)
+    assert (frame.seq, len(frame.samples)) == (48, 3)
 
 
 def test_set_status_is_obeyed_once_and_repeated_until_it_is_received() -> None:

@@ -61,24 +61,11 @@ class Morph {
   add(old, next, at) {
     const later = this.still && at !== null && keyOf(next);
     if (later) this.whole = false;
-    const made = document.importNode(next, true);
+    // What stood elsewhere under its name moves in: nothing is shown twice.
+    const made = document.importNode(next, next.nodeName === "TEMPLATE");
     old.insertBefore(made, later ? null : at);
-    if (made.nodeType === 1) this.movedInto(made);
-    return at === null || at.parentNode === old ? at : made.nextSibling;
-  }
-
-  /** Of what stands in a new list nothing stays in the old one as well. @param {any} made */
-  movedInto(made) {
-    for (const [key, copy] of keysIn(made)) {
-      const known = this.old.get(key);
-      if (!made.contains(copy) || known?.nodeName !== copy.nodeName || known.contains(made)) continue;
-      if (this.still) this.whole = false;
-      else {
-        move(copy.parentNode, known, copy);
-        this.node(known, copy);
-      }
-      copy.remove();
-    }
+    this.children(made, next);
+    return at && (at.parentNode === old ? at : made.nextSibling);
   }
 
   /** The old node that `next` is. @param {Set<any>} rest @param {any} at @param {any} next */
@@ -94,13 +81,14 @@ class Morph {
 
   /** What has no place here any more. @param {any} node */
   leave(node) {
-    const named = keyOf(node) && this.fresh.get(keyOf(node));
-    const elsewhere = named?.nodeName === node.nodeName ? named : null;
-    if (this.still && keyOf(node)) {
+    const key = keyOf(node);
+    const named = key && this.fresh.get(key);
+    const elsewhere = named?.nodeName === node.nodeName;
+    if (this.still && key) {
       this.whole = false;
-      if (elsewhere) this.node(node, elsewhere);
+      if (elsewhere) this.node(node, named);
       else node.setAttribute("inert", "");
-    } else if (!elsewhere || this.old.get(keyOf(node)) !== node) node.remove();
+    } else if (!elsewhere || this.old.get(key) !== node) node.remove();
   }
 }
 
