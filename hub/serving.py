@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import anyio
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -31,6 +30,7 @@ from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.socket import TunnelSocket
 from hub.routes import api_routes, page_routes
 from hub.server import process
+from hub.server.http_protocol import HubConfig
 from hub.server.server import SPREAD_S, AcceptingServer, configuration, drain
 from hub.server.tls import HubTls
 from hub.settings import Settings
@@ -52,7 +52,7 @@ BUSY: Final = 8
 class HubServer(AcceptingServer):
     """Without uvicorn's signals. `on_ready` is called when it accepts."""
 
-    def __init__(self, app: Starlette, config: uvicorn.Config, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(self, app: Starlette, config: HubConfig, on_ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
         self._app = app
         self._on_ready = on_ready

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
@@ -87,18 +88,42 @@ HEADER_TIMEOUT_S: Final = 8.0
 """From accept (TLS included) or the first byte of a further request to the end of its header."""
 MAX_HEADER_BYTES: Final = 64 * 1024
 _COOKIES: Final = re.compile(rb"\ncookie[ \t]*:", re.IGNORECASE)
-_TOO_LARGE: Final = b"""<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">\
+_HOST: Final = re.compile(rb"\nhost[ \t]*:[ \t]*([^\s:]+)", re.IGNORECASE)
+_TOO_LARGE: Final = """<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">\
 <title>431</title><h1>431</h1><p lang="en">Your browser sent more cookies or a longer address than the hub takes.
-The cookies of this site are cleared now: <a href="?">open it again</a>. Should this page come back, clear them by hand.
-<p lang="id">Peramban Anda mengirim cookie lebih banyak atau alamat lebih panjang daripada yang diterima hub.
-Cookie situs ini sudah dihapus: <a href="?">buka lagi</a>. Bila halaman ini muncul lagi, hapus cookie itu sendiri.
-"""
+{en}<p lang="id">Peramban Anda mengirim cookie lebih banyak atau alamat lebih panjang daripada yang diterima hub.
+{id}"""
+_OF_THE_SITE: Final = _TOO_LARGE.format(
+    en="""The cookies of this site are cleared now: <a href="?">open it again</a>.
+Should this page come back, clear them by hand.
+""",
+    id="""Cookie situs ini sudah dihapus: <a href="?">buka lagi</a>.
+Bila halaman ini muncul lagi, hapus cookie itu sendiri.
+""",
+)
+_OF_THE_HUB: Final = _TOO_LARGE.format(
+    en="""The hub's own cookies are cleared now: <a href="?">open it again</a>.
+Should this page come back, other pages of this site have set too many: clear the cookies of the whole site by hand.
+""",
+    id="""Cookie milik hub sudah dihapus: <a href="?">buka lagi</a>.
+Bila halaman ini muncul lagi, halaman lain di situs ini memasang terlalu banyak cookie:
+hapus sendiri cookie seluruh situs.
+""",
+)
 _TOO_LARGE_HEADERS: Final = (
-    (b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(_TOO_LARGE)).encode()),
+    (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     (b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"), (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"), (b"connection", b"close"),
 )  # fmt: skip
+
+
+class HubConfig(uvicorn.Config):
+    """`own_cookies`: headers that clear the hub's cookies alone, where it shares its site with others; empty: it is
+    the hub's. Names below `pages_name`, of machines' pages, are the hub's in any case."""
+
+    own_cookies: tuple[tuple[bytes, bytes], ...] = ()
+    pages_name: bytes = b""
 
 
 class HubServerState(ServerState):
@@ -112,8 +137,9 @@ class HttpProtocol(BoundedProtocol, H11Protocol):
 
     server_state: HubServerState
 
-    def __init__(self, pending: PendingConnection, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, pending: PendingConnection, config: HubConfig, *args: Any) -> None:
+        super().__init__(config, *args)
+        self._own_cookies, self._pages_name = config.own_cookies, config.pages_name
         self._pending = pending
         self._header_timer: asyncio.TimerHandle | None = None
         self._upgraded = False
@@ -164,15 +190,25 @@ class HttpProtocol(BoundedProtocol, H11Protocol):
 
     def _send_431(self) -> None:
         """Another page of our site may have set too many cookies, which only a browser can clear."""
-        cookies = _COOKIES.search(self.conn.trailing_data[0]) is not None
-        headers = [*_TOO_LARGE_HEADERS, *(((b"clear-site-data", b'"cookies"'),) if cookies else ())]
+        head = self.conn.trailing_data[0]
+        own_cookies = () if self._is_of_pages(head) else self._own_cookies
+        clearing = own_cookies or ((b"clear-site-data", b'"cookies"'),)
+        with_cookies = _COOKIES.search(head) is not None
+        body = (_OF_THE_HUB if own_cookies else _OF_THE_SITE).encode()
+        headers = [
+            *_TOO_LARGE_HEADERS, (b"content-length", str(len(body)).encode()), *(clearing if with_cookies else ()),
+        ]  # fmt: skip
         for event in (
             h11.Response(status_code=431, headers=headers, reason=b"Request Header Fields Too Large"),
-            h11.Data(data=_TOO_LARGE),
+            h11.Data(data=body),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def _is_of_pages(self, head: bytes) -> bool:
+        host = _HOST.search(head)
+        return bool(self._pages_name and host and host[1].lower().endswith(b"." + self._pages_name))
 
     def _expect_header(self, since: float) -> None:
         if self._header_timer is None:

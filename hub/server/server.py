@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
@@ -19,11 +20,20 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from hub.server.http_protocol import MAX_HEADER_BYTES, PLAIN, TLS, HttpProtocol, HubServerState, PendingConnection
+from hub.server.http_protocol import (
+    MAX_HEADER_BYTES,
+    PLAIN,
+    TLS,
+    HttpProtocol,
+    HubConfig,
+    HubServerState,
+    PendingConnection,
+)
 from hub.server.process import BACKLOG
 from hub.server.tls import HubTls
 from hub.server.websocket_protocol import WebSocketProtocol
 from hub.settings import Settings
+from hub.web.auth.identify import clearing_own_cookies
 from hub.web.auth.limits import network_of
 from protocol import limits
 from protocol.addresses import is_within
@@ -33,9 +43,9 @@ PONG_TIMEOUT_S: Final = limits.PING_TIMEOUT_S - 2.0
 KEEP_ALIVE_S: Final = 15
 
 
-def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+def configuration(settings: Settings, app: ASGIApp) -> HubConfig:
     """No lifespan (the owner runs it), no log of requests, no compression (60 kB a connection)."""
-    return uvicorn.Config(
+    made = HubConfig(
         app,
         http=HttpProtocol,
         ws=WebSocketProtocol,
@@ -58,6 +68,10 @@ def configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
+    if settings.base_path:
+        made.own_cookies = clearing_own_cookies(settings)
+        made.pages_name = (urlsplit(settings.pages_url or "").hostname or "").encode()
+    return made
 
 
 logger = logging.getLogger("myrvm.server")
@@ -123,7 +137,9 @@ _FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class AcceptingServer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    config: HubConfig
+
+    def __init__(self, config: HubConfig) -> None:
         super().__init__(config)
         self.server_state: HubServerState = HubServerState(TLS if config.is_ssl else PLAIN)
         self._listeners: list[socket.socket] = []  # Bound: those of the start, one

@@ -146,6 +146,21 @@ def clear_session_cookie(response: Response, settings: Settings) -> None:
     )
 
 
+LANGUAGE_COOKIE: Final = "rvm_language"
+THEME_COOKIE: Final = "rvm_theme"
+
+
+def clearing_own_cookies(settings: Settings) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that clear what the hub has set in a browser, and nothing of its neighbours'."""
+    answer = Response()
+    clear_session_cookie(answer, settings)
+    for name in (LANGUAGE_COOKIE, THEME_COOKIE):
+        answer.delete_cookie(
+            name, path=cookie_path(settings), secure=settings.cookie_secure, httponly=True, samesite="lax"
+        )
+    return tuple(pair for pair in answer.raw_headers if pair[0] == b"set-cookie")
+
+
 def csrf_token(settings: Settings, connection: HTTPConnection) -> str | None:
     """None without a session cookie."""
     carried = carried_by(settings, connection)

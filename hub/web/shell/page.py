@@ -331,8 +331,6 @@ def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
     return reader.text_of("who", kind)
 
 
-LANGUAGE_COOKIE: Final = "rvm_language"
-THEME_COOKIE: Final = "rvm_theme"
 KEPT_S: Final = 365 * 86400
 
 
@@ -340,8 +338,8 @@ def reader_for(context: HubContext, request: Request, principal: Principal | Non
     """User, then cookie, then Accept-Language, then English; the theme likewise, `auto` at the end.
     The zone: the user's own, else the hub's."""
     cookies = request.cookies
-    chosen = (principal.language if principal else None) or cookies.get(LANGUAGE_COOKIE)
-    theme = (principal.theme if principal else None) or cookies.get(THEME_COOKIE)
+    chosen = (principal.language if principal else None) or cookies.get(identify.LANGUAGE_COOKIE)
+    theme = (principal.theme if principal else None) or cookies.get(identify.THEME_COOKIE)
     return Reader(
         language=chosen if chosen in LANGUAGES else language_of(request, None),
         theme=theme if theme in THEMES else "auto",
@@ -353,7 +351,7 @@ def reader_for(context: HubContext, request: Request, principal: Principal | Non
 
 def remember(response: Response, settings: Settings, *, language: str | None, theme: str | None) -> None:
     """In this browser for a year, also before sign-in."""
-    for name, value, known in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
+    for name, value, known in ((identify.LANGUAGE_COOKIE, language, LANGUAGES), (identify.THEME_COOKIE, theme, THEMES)):
         if value in known:
             response.set_cookie(
                 name, str(value), max_age=KEPT_S, path=identify.cookie_path(settings), secure=settings.cookie_secure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from http.cookies import SimpleCookie
 
 import pytest
 from starlette.applications import Starlette
@@ -14,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from hub.server import http_protocol, transport
+from hub.settings import Settings
 from hub.web.http.layers import BodyLimit, SecurityHeaders
 from tests.support.bare_server import BareServer, serving
 from tests.support.raw_websocket import stop_reading
@@ -178,3 +180,28 @@ async def test_cookies_without_end_are_answered_so_that_a_browser_clears_them(se
     other = await ask(server.port, GET + planted.replace(b"Cookie", b"X-Own"))
     assert other.startswith(b"HTTP/1.1 431 ")
     assert b"clear-site-data" not in other
+
+
+async def test_below_a_path_only_the_hubs_own_cookies_are_cleared() -> None:
+    """Neighbours of the site keep theirs; a machine's page has a name of its own, which nobody shares."""
+    settings = Settings(
+        base_path="/rvm", public_url="https://hub.example", behind_proxy=("127.0.0.1",),
+        pages_url="https://pages.example.net",
+    )  # fmt: skip
+    planted = b"Cookie: " + b"b=" + b"x" * (4 * http_protocol.MAX_HEADER_BYTES) + b"\r\n\r\n"
+    async with serving(Starlette(), settings) as below:
+        answer = await ask(below.port, GET + planted)
+        page = await ask(below.port, GET.replace(b"localhost", b"abc.PAGES.example.net") + planted)
+        without = await ask(below.port, GET + planted.replace(b"Cookie", b"X-Own"))
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"clear-site-data" not in answer
+    cleared = [
+        SimpleCookie(line.partition(b": ")[2].decode()) for line in answer.split(b"\r\n") if b"set-cookie" in line
+    ]
+    found = {name: value for cookie in cleared for name, value in cookie.items()}
+    assert sorted(found) == ["__Secure-rvm_session", "rvm_language", "rvm_theme"]
+    assert {(value["path"], value["max-age"], value["secure"]) for value in found.values()} == {("/rvm", "0", True)}
+    assert b"whole site by hand" in answer
+    assert b"cookie seluruh situs" in answer
+    assert b'clear-site-data: "cookies"\r\n' in page
+    assert b"set-cookie" not in page + without
