@@ -22,7 +22,7 @@ from tests.support.tile_server import SIDE, TileServer, tile_server
 from tests.support.until import until, until_answered
 
 PLACES = {"Monas": (-6.1754, 106.8272), "Surabaya": (-7.2575, 112.7521), "Banda Aceh": (5.5483, 95.3238)}
-SHOWN = """() => [...document.querySelectorAll(".tiles img")].filter((img) => img.offsetParent).map((img) => {
+SHOWN = """() => [...document.querySelectorAll(".ground img")].filter((img) => img.offsetParent).map((img) => {
   const { x, y, width, height } = img.getBoundingClientRect();
   return { src: img.src, x, y, width, height, complete: img.complete, natural: img.naturalWidth };
 })"""
@@ -117,7 +117,7 @@ async def test_machines_stand_where_the_tiles_have_their_place(
         await expect(page.page.locator(".marks a")).to_have_count(3)
         await loaded(page)
         await check_places(page, PLACES)
-        filtered = await page.page.locator(".tiles").first.evaluate("(node) => getComputedStyle(node).filter")
+        filtered = await page.page.locator(".ground").first.evaluate("(node) => getComputedStyle(node).filter")
         assert ("invert" in filtered) == (look == "dark")
         credit = page.page.locator(".credits a")
         await expect(credit).to_be_visible()
@@ -135,6 +135,13 @@ async def test_machines_stand_where_the_tiles_have_their_place(
         assert asked.headers["referer"] == f"{mapped.hub.url}/", "the hub's name, no path of its"
         assert "cookie" not in asked.headers
     assert mapped.server.strange == []
+
+
+async def test_the_readings_of_a_machine_are_not_drawn_as_the_map_is(mapped: Mapped) -> None:
+    async with tab(mapped.browser, mapped.hub, color_scheme="dark") as page:
+        await page.open("/machines/1")
+        style = "(node) => [getComputedStyle(node).filter, getComputedStyle(node.querySelector('.fine span')).position]"
+        assert await page.page.locator("#tiles").evaluate(style) == ["none", "static"]
 
 
 async def test_a_place_is_looked_at_closer_by_keyboard_and_tiles_follow_a_machine_that_moves(mapped: Mapped) -> None:
@@ -169,7 +176,7 @@ async def test_without_its_tiles_the_map_is_the_plain_one(mapped: Mapped, does: 
         drawing = page.page.locator(".map")
         with_tiles = await drawing.screenshot(animations="disabled")
         await page.page.evaluate(
-            "document.querySelectorAll('.tiles img').forEach((img) => { img.style.visibility = 'hidden'; })"
+            "document.querySelectorAll('.ground img').forEach((img) => { img.style.visibility = 'hidden'; })"
         )
         assert await drawing.screenshot(animations="disabled") == with_tiles
         await page.page.locator('.marks a[aria-label^="Banda"]').click()
@@ -189,7 +196,7 @@ async def test_without_the_setting_nobody_else_is_asked(tmp_path: Path, browser:
         assert answer is not None
         assert answer.headers["content-security-policy"] == policy((urlsplit(hub.url).netloc,)).decode()
         await expect(page.page.locator(".marks a")).to_have_count(1)
-        await expect(page.page.locator(".tiles, .credits")).to_have_count(0)
+        await expect(page.page.locator(".ground, .credits")).to_have_count(0)
         assert [url for url in asked if not url.startswith(f"{hub.url}/")] == []
 
 
