@@ -84,7 +84,8 @@ EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
 
 
 def api_routes() -> list[BaseRoute]:
-    paths = dict.fromkeys(operation.path for operation in EVERYTHING)
+    # Starlette looks through them in order: what is asked the most stands in front.
+    paths = dict.fromkeys(operation.path for operation in (*commands.OPERATIONS, *metrics.OPERATIONS, *EVERYTHING))
     found: list[BaseRoute] = [
         Route(f"/api{path}", Endpoint([o for o in EVERYTHING if o.path == path]), name=path) for path in paths
     ]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from sqlalchemy.sql.dml import UpdateBase
 
 from db.conditions import COMPARE, Where
@@ -28,9 +28,11 @@ def table_of(of: type[TableRow]) -> sa.Table:
 def insert(row: TableRow, *, over: tuple[str, ...] = (), once: bool = False, must: str | None = None) -> Write:
     """Where the natural key exists: the columns `over` are replaced; or with `once`, nothing is (Conflict(must,
     "missing") with a `must`). Returns the row, or its new id."""
-    of = type(row)
-    statement, columns = _insert(of, over, once, getattr(row, "id", None) == 0)
-    return Write(statement, {name: getattr(row, name) for name in columns}, must)
+    values = asdict(row)
+    statement, made = _insert(type(row), over, once, values.get("id") == 0)
+    if made:
+        del values["id"]
+    return Write(statement, values, must)
 
 
 def update(
@@ -69,7 +71,7 @@ def belonging(rows: Iterable[TableRow], to: TableRow, result: WriteResult) -> li
 
 
 def key_of(row: TableRow) -> Any:
-    return getattr(row, _key_of(type(row)).name)
+    return getattr(row, _key_of(type(row)))
 
 
 def _foreign_key(of: type[TableRow], to: type[TableRow]) -> str:
@@ -77,11 +79,13 @@ def _foreign_key(of: type[TableRow], to: type[TableRow]) -> str:
 
 
 def _with_key(of: type[TableRow], key: Any, where: Where) -> Where:
-    return where if key is None else ((_key_of(of).name, "=", key), *where)
+    return where if key is None else ((_key_of(of), "=", key), *where)
 
 
-def _key_of(of: type[TableRow]) -> sa.Column[Any]:
-    return next(iter(table_of(of).primary_key))
+@lru_cache(_MOST_SHAPES)
+def _key_of(of: type[TableRow]) -> str:
+    """The column of its primary key."""
+    return next(iter(table_of(of).primary_key)).name
 
 
 def _shape(where: Where) -> _Shape:
@@ -97,17 +101,15 @@ def _name(place: int, column: str) -> str:
 
 
 @lru_cache(_MOST_SHAPES)
-def _insert(
-    of: type[TableRow], over: tuple[str, ...], once: bool, new: bool
-) -> tuple[UpdateBase | PerDialect, tuple[str, ...]]:
+def _insert(of: type[TableRow], over: tuple[str, ...], once: bool, new: bool) -> tuple[UpdateBase | PerDialect, bool]:
+    """And whether the database makes its id."""
     table = table_of(of) if not over else _changing(of)
     made = new and table.autoincrement_column is not None
-    columns = tuple(name for name in of.__struct_fields__ if not (made and name == "id"))
     if over:
-        return insert_or_update(table, _natural_key(table), over, tuple(table.c)), columns
+        return insert_or_update(table, _natural_key(table), over, tuple(table.c)), made
     if once:
-        return insert_or_ignore(table, *table.primary_key), columns
-    return sa.insert(table).returning(table.c.id) if made else sa.insert(table), columns
+        return insert_or_ignore(table, *table.primary_key), made
+    return sa.insert(table).returning(table.c.id) if made else sa.insert(table), made
 
 
 def _changing(of: type[TableRow]) -> sa.Table:
@@ -127,7 +129,7 @@ def _update(of: type[TableRow], nothing: bool, shape: _Shape, while_open: bool, 
     update = sa.update(_changing(of)).where(*_conditions(of, shape))
     if while_open:
         update = update.where(_is_open(of, repeats))
-    key = _key_of(of)
+    key = table_of(of).c[_key_of(of)]
     return update.values({key.name: key}) if nothing else update
 
 

@@ -28,7 +28,7 @@ from hub.links.link import MachineLink
 from hub.machines.rules import same_board
 from hub.model import actors
 from hub.model.budgets import MachineBudget, ReportedEvents
-from hub.model.changes import Change, EventHappened, Move, drops, moved_rows, patches, put_rows
+from hub.model.changes import Change, Drop, EventHappened, Move, Patch, Put
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine, has_left
 from hub.model.presence import Watching
@@ -262,22 +262,31 @@ class Links:
 
     def on_commit(self, changes: Sequence[Change]) -> None:
         """Deliver drafted commands, wake waiters, close links that may not go on."""
-        for drafted in put_rows(changes, CommandRow):
-            self.deliver(drafted.rvm_id)
-        for moved in moved_rows(changes, CommandRow):
-            self._settled(moved)
-        for asked in patches(changes, CommandRow):
-            self._stop_asked(asked.key)
-        for drop in drops(changes, MachineRow):
-            self.close(drop.key, CloseCode.REVOKED, "the machine was removed")
-        for patch in patches(changes, MachineRow):
-            if not KEY_MEMBERS.isdisjoint(patch.values):
-                self._close_other_key(patch.key)
-            if patch.values.get("quarantined_until") is not None:
-                self.close(patch.key, CloseCode.REPLACED, "quarantined")
-            if "quarantined_until" in patch.values:
-                self._look_again(patch.key)
-        self.key_conflicts.on_commit(changes)
+        for change in changes:
+            if change.about is CommandRow:
+                self._command_changed(change)
+            elif change.about is MachineRow:
+                self._machine_changed(change)
+
+    def _command_changed(self, change: Change) -> None:
+        if isinstance(change, Put):
+            self.deliver(change.row.rvm_id)
+        elif isinstance(change, Move):
+            self._settled(change.row)
+        elif isinstance(change, Patch):
+            self._stop_asked(change.key)
+
+    def _machine_changed(self, change: Change) -> None:
+        if isinstance(change, Drop):
+            self.close(change.key, CloseCode.REVOKED, "the machine was removed")
+        elif isinstance(change, Patch):
+            if not KEY_MEMBERS.isdisjoint(change.values):
+                self._close_other_key(change.key)
+            if change.values.get("quarantined_until") is not None:
+                self.close(change.key, CloseCode.REPLACED, "quarantined")
+            if "quarantined_until" in change.values:
+                self._look_again(change.key)
+        self.key_conflicts.on_commit([change])
 
     def _close_other_key(self, rvm_id: int) -> None:
         link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
