@@ -101,9 +101,13 @@ class Visit:
         )  # fmt: skip
 
     def sentence(self, problem: Problem) -> str:
+        """The first that is wrong. What somebody wrote, a path or a name, stays as it was written."""
         translate = translator(self.reader.language)
-        whys = [translate(why) for whys in (problem.errors or {}).values() for why in whys]
-        return whys[0][:1].upper() + whys[0][1:] if whys else translate(problem.detail)
+        why = next((why for whys in (problem.errors or {}).values() for why in whys), None)
+        if why is None:
+            return translate(problem.detail)
+        words, given = translate(why), tuple(value for value in why.params.values() if isinstance(value, str) and value)
+        return words if words.startswith(given) else words[:1].upper() + words[1:]
 
     def render(self, template: str, status: int = 200, **values: Any) -> Rendering:
         return Rendering(self, template, status, values)
