@@ -17,6 +17,7 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -70,7 +71,7 @@ class SimulatedLink:
 
     async def _connect(self) -> bool:
         """To the link's end; False: the machine does not come back."""
-        headers = {"Authorization": f"Bearer {self.machine.plan.api_key}"}
+        headers = {"Authorization": f"Bearer {self.machine.key.in_use}"}
         try:
             async with connect(
                 self.url, additional_headers=headers, subprotocols=[SUBPROTOCOL], compression=None, proxy=None,  # type: ignore[list-item]  # Subprotocol is a str
@@ -82,6 +83,8 @@ class SimulatedLink:
         except InvalidStatus as refused:
             if refused.response.status_code in (401, 403, 429):
                 self._away = (LONGEST_DELAY_S / 2, LONGEST_DELAY_S)
+            if refused.response.status_code == 401:
+                self.machine.key.refused()
         except (OSError, TimeoutError, InvalidHandshake):
             pass  # nobody there: come back later
         return self.machine.plan.role != "offline"
@@ -111,10 +114,14 @@ class SimulatedLink:
                 continue
             answers = self.machine.handle(message, time.time())
             if isinstance(message, m.Welcome):
-                answers += self.machine.after_welcome()
+                answers += self.machine.after_welcome(time.time())
                 both.start_soon(self._tick, link, session)
             for answer in answers:
                 await link.send(session.send(answer))
+            if self.machine.key.wants_link:
+                self._away = (0.0, 1.0)
+                await link.close()
+                return
             if isinstance(message, WAKING):
                 self._changed.set()
 
@@ -171,7 +178,31 @@ class SimulatedFleet(msgspec.Struct, frozen=True):
     machines: list[Plan]
 
 
-async def simulate(fleet: SimulatedFleet, *, exit_with_parent: bool = False) -> None:
+class FleetFile:
+    """The configuration, written again when a machine has a new key: a later start needs it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> SimulatedFleet:
+        """Raises OSError or msgspec.DecodeError."""
+        return msgspec.json.decode(self._path.read_bytes(), type=SimulatedFleet)
+
+    def keep(self, device_id: str, key: str) -> None:
+        with contextlib.suppress(OSError, msgspec.DecodeError):  # else the demo's next start makes a key
+            fleet = self.read()
+            plans = [
+                msgspec.structs.replace(plan, api_key=key) if plan.device_id == device_id else plan
+                for plan in fleet.machines
+            ]
+            beside = self._path.with_suffix(".key")
+            beside.unlink(missing_ok=True)
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(SimulatedFleet(fleet.url, plans))))
+            beside.replace(self._path)
+
+
+async def simulate(fleet: SimulatedFleet, file: FleetFile, *, exit_with_parent: bool = False) -> None:
     """Until SIGINT, SIGTERM or, if asked, the end of stdin; then say bye."""
     stopping = anyio.Event()
     async with anyio.create_task_group() as group:
@@ -180,7 +211,9 @@ async def simulate(fleet: SimulatedFleet, *, exit_with_parent: bool = False) -> 
             group.start_soon(_follow_parent, stopping)
         async with anyio.create_task_group() as links:
             for plan in fleet.machines:
-                links.start_soon(SimulatedLink(fleet.url, SimulatedMachine(plan, time.time(), fleet.url), stopping).run)
+                keep = partial(file.keep, plan.device_id)
+                machine = SimulatedMachine(plan, time.time(), fleet.url, keep)
+                links.start_soon(SimulatedLink(fleet.url, machine, stopping).run)
             await stopping.wait()
         group.cancel_scope.cancel()
 
@@ -207,11 +240,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input closes")
     options = parser.parse_args(argv)
     try:
-        fleet = msgspec.json.decode(options.config.read_bytes(), type=SimulatedFleet)
+        file = FleetFile(options.config)
+        fleet = file.read()
     except (OSError, msgspec.DecodeError) as wrong:
         print(f"fleet_simulator: {options.config}: {wrong}", file=sys.stderr)
         return 2
-    anyio.run(lambda: simulate(fleet, exit_with_parent=options.exit_with_parent))
+    anyio.run(lambda: simulate(fleet, file, exit_with_parent=options.exit_with_parent))
     return 0
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 from demo.simulated_backup import SimulatedBackups
+from demo.simulated_board import SimulatedBoard
 from demo.simulated_jobs import Abilities, Atomic, Ended, Jobs, Workshop
+from demo.simulated_key import SimulatedKey
 from demo.simulated_plan import SERVICES, Character, Plan, rfc3339, sample_at
 from demo.simulated_status import Declaration
 from demo.simulated_zone import Zone
@@ -22,6 +25,7 @@ from protocol.version import PRODUCT_VERSION, PROTOCOL_VERSION
 CAPABILITIES: Final = [
     "ping",
     "reboot",
+    "renew_key",
     "restart_service",
     "set_status",
     "simulated",
@@ -38,7 +42,9 @@ OVERRIDDEN: Final = "metrics_interval"
 class SimulatedMachine:
     """Through every boot and reconnect. `now`: Unix seconds. `link_url`: the hub's, also for backups."""
 
-    def __init__(self, plan: Plan, now: float, link_url: str = "") -> None:
+    def __init__(
+        self, plan: Plan, now: float, link_url: str = "", keep_key: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.plan = plan
         self.character = Character.of(plan.device_id)
         self.boot_id = uuid.uuid4().hex
@@ -51,7 +57,9 @@ class SimulatedMachine:
         self.live_interval = 0.0
         self.workshop = Workshop(plan.role, self.declaration, self.zone, SimulatedBackups(plan, link_url))
         atomic: dict[str, Atomic] = {"ping": self._ping, "set_status": self._set_status}
-        self._jobs = Jobs(Abilities(atomic, self.workshop.work))
+        self.key = SimulatedKey(plan.api_key, lambda: self._jobs.present, keep_key)
+        self.board = SimulatedBoard(self.character, plan.role)
+        self._jobs = Jobs(Abilities(atomic, {**self.workshop.work, "renew_key": self.key.renew}))
         first = math.ceil((now - PAST_S) / METRICS_INTERVAL_S) * METRICS_INTERVAL_S
         for k in range(int((now - first) // METRICS_INTERVAL_S) + 1):
             self.keep(first + k * METRICS_INTERVAL_S)
@@ -80,9 +88,12 @@ class SimulatedMachine:
     def keep(self, now: float) -> None:
         self.spool.keep(self._reading(now))
 
-    def after_welcome(self) -> list[m.MachineMessage]:
-        """The zone, and again what is unconfirmed."""
-        return [self.zone.report, *self.declaration.unconfirmed, *self._jobs.unconfirmed]
+    def after_welcome(self, now: float) -> list[m.MachineMessage]:
+        """The zone, the board, a key that the hub has not confirmed, and again what is unconfirmed."""
+        self.board.link_is_up()
+        boards = self.board.report(self._reading(now), now, watched=False)
+        unconfirmed: list[m.MachineMessage] = [*self.declaration.unconfirmed, *self._jobs.unconfirmed]
+        return [self.zone.report, *boards, *self.key.linked(), *unconfirmed]
 
     def handle(self, message: m.HubMessage, now: float) -> list[m.MachineMessage]:
         if isinstance(message, m.Welcome):
@@ -98,18 +109,25 @@ class SimulatedMachine:
         elif isinstance(message, m.Live):
             self.live_interval = message.interval
         elif isinstance(message, m.Command):
-            return [*self._jobs.take(message, now), *self.workshop.take_reports()]
+            return [*self._jobs.take(message, now), *self._reports()]
         elif isinstance(message, m.Cancel):
             return self._jobs.cancel(message.id)
+        elif isinstance(message, m.Error):
+            self.key.answered(message.ref, message.message)
         return []
 
     def due(self) -> float:
         """When `act` is needed next, in Unix seconds."""
-        return min(self._jobs.due(), self.declaration.due(), self.zone.due())
+        return min(self._jobs.due(), self.declaration.due(), self.zone.due(), self.board.due())
 
     def act(self, now: float) -> list[m.MachineMessage]:
-        """Goes on with its job, gives a status back, looks up its zone."""
-        return [*self.declaration.act(now), *self.zone.act(now), *self._jobs.act(now), *self.workshop.take_reports()]
+        """Goes on with its job, gives a status back, looks up its zone, looks at its board."""
+        boards = self.board.report(self._reading(now), now, watched=self.live_interval > 0)
+        return [*self.declaration.act(now), *self.zone.act(now), *self._jobs.act(now), *self._reports(), *boards]
+
+    def _reports(self) -> list[m.MachineMessage]:
+        offers, self.key.reports = self.key.reports, []
+        return [*self.workshop.take_reports(), *offers]
 
     @property
     def reboots(self) -> bool:
@@ -134,6 +152,7 @@ class SimulatedMachine:
         if isinstance(ref, int):
             self.declaration.confirm(ref)
         else:
+            self.key.answered(ref)
             self._jobs.confirm(ref)
 
     def _configure(self, configuration: m.Configuration) -> list[m.MachineMessage]:

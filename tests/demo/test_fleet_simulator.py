@@ -192,3 +192,14 @@ async def test_a_machine_with_nothing_to_do_rests(hub: FakeHub, monkeypatch: pyt
             await link.ended.wait()
         stopping.set()
     assert looks < 30
+
+
+def test_a_renewed_key_is_there_at_the_next_start(tmp_path: Path) -> None:
+    file = fleet_simulator.FleetFile(configuration(tmp_path, "ws://127.0.0.1:1/ws/device", "normal", "hot"))
+    file.keep("sim-hot", "rvmk_new")
+    assert [plan.api_key for plan in file.read().machines] == ["rvmk_normal", "rvmk_new"]
+    assert (tmp_path / "fleet.json").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["fleet.json"]
+    (tmp_path / "fleet.json").unlink()
+    file.keep("sim-hot", "rvmk_newer")
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,8 @@ from demo.simulated_machine import SimulatedMachine
 from demo.simulated_plan import SERVICES, Plan, moment, rfc3339
 from protocol import codec
 from protocol import messages as m
+from protocol.board import Board
+from protocol.enrolment import key_hash
 
 NOW = 1_795_406_706.5
 
@@ -21,6 +23,11 @@ def machine(role: str = "normal") -> SimulatedMachine:
 
 def command(name: str, args: dict[str, Any] | None = None, *, expires: float = NOW + 60) -> m.Command:
     return m.Command(id="c1", name=name, args=args or {}, issued_at=rfc3339(NOW), expires_at=rfc3339(expires))
+
+
+def welcomed(rvm: SimulatedMachine) -> list[m.MachineMessage]:
+    """Without its board."""
+    return [each for each in rvm.after_welcome(NOW) if not isinstance(each, m.BoardReport)]
 
 
 @pytest.mark.parametrize(
@@ -68,9 +75,9 @@ def test_set_status_is_obeyed_once_and_repeated_until_it_is_received() -> None:
     rvm.declaration.status = "error"
     assert rvm.handle(command("set_status", {"status": "active"}), NOW) == [final]
     assert rvm.declaration.status == "error"
-    assert rvm.after_welcome() == [rvm.zone.report, final]
+    assert welcomed(rvm) == [rvm.zone.report, final]
     rvm.handle(m.Received(ref="c1"), NOW)
-    assert rvm.after_welcome() == [rvm.zone.report]
+    assert welcomed(rvm) == [rvm.zone.report]
 
 
 def test_a_status_until_is_given_back_by_itself() -> None:
@@ -138,7 +145,7 @@ def test_a_reboot_waits_for_the_return_session_unless_it_is_forced(force: bool) 
     rvm.boot(NOW + 60)
     assert rvm.boot_id != boot
     assert not rvm.hello(NOW).busy
-    assert ("succeeded", None) in updates(rvm.after_welcome())
+    assert ("succeeded", None) in updates(welcomed(rvm))
 
 
 def test_a_reboot_that_cannot_wait_longer_fails() -> None:
@@ -155,7 +162,7 @@ def test_a_reboot_interrupts_what_was_being_done_and_drops_what_was_not_begun() 
     waiting = msgspec.structs.replace(command("sync_timezone", {"trigger": "person"}), id="c2")
     rvm.handle(waiting, NOW)
     rvm.boot(NOW + 1)
-    assert updates(rvm.after_welcome()) == [("succeeded", None)], "the present job is the one that rebooted"
+    assert updates(welcomed(rvm)) == [("succeeded", None)], "the present job is the one that rebooted"
     assert ("accepted", None) in updates(rvm.handle(waiting, NOW + 2))
 
 
@@ -165,7 +172,7 @@ def zones(said: list[m.MachineMessage]) -> list[m.TimezoneReport]:
 
 def test_the_zone_is_found_set_and_reported_with_the_services_that_need_a_restart() -> None:
     rvm = SimulatedMachine(Plan(device_id="rvm-1", api_key="k", timezone="Asia/Makassar", city="Denpasar"), NOW)
-    (first,) = zones(rvm.after_welcome())
+    (first,) = zones(welcomed(rvm))
     assert (first.timezone, first.source, first.applied, first.city) == ("Asia/Makassar", "lookup", True, "Denpasar")
     rvm.handle(command("sync_timezone", {"trigger": "person", "timezone": "Asia/Jayapura"}), NOW)
     (told,) = zones(live_through(rvm, NOW + 10))
@@ -189,7 +196,7 @@ def test_a_guess_does_not_override_the_pin() -> None:
 
 def test_a_machine_that_may_not_set_its_zone_says_so() -> None:
     rvm = machine("unpermitted")
-    (report,) = zones(rvm.after_welcome())
+    (report,) = zones(welcomed(rvm))
     assert report.error is not None
     assert (report.applied, report.system_timezone, report.error.code) == (False, "Etc/UTC", "not_permitted")
     rvm.handle(command("sync_timezone", {"trigger": "person"}), NOW)
@@ -235,9 +242,9 @@ def test_bottles_come_in_return_sessions_and_are_reported_until_received() -> No
     assert isinstance(ends[0], m.StatusReport)
     assert (begins[0].busy, ends[0].busy) == (True, False)
     assert ends[0].capacity == rvm.declaration.capacity != before
-    assert rvm.after_welcome() == [rvm.zone.report, *ends]
+    assert welcomed(rvm) == [rvm.zone.report, *ends]
     rvm.handle(m.Received(ref=ends[0].seq), NOW)
-    assert rvm.after_welcome() == [rvm.zone.report]
+    assert welcomed(rvm) == [rvm.zone.report]
     assert machine("full").declaration.due() == float("inf")
 
 
@@ -262,3 +269,69 @@ def test_an_unreadable_deadline_never_expires() -> None:
 def test_a_machine_stands_in_the_zone_it_was_given() -> None:
     plan = Plan(device_id="rvm-001", api_key="k", timezone="Asia/Jayapura")
     assert SimulatedMachine(plan, 1_000_000.0).hello(1_000_000.0).timezone == "Asia/Jayapura"
+
+
+def boards(messages: list[m.MachineMessage]) -> list[Board]:
+    return [each.board for each in messages if isinstance(each, m.BoardReport)]
+
+
+@pytest.mark.parametrize("role", ["normal", "hot", "slow", "busy", "offline"])
+def test_its_board_is_plausible_and_says_that_it_is_simulated(role: str) -> None:
+    rvm = machine(role)
+    (board,) = boards(rvm.after_welcome(NOW))
+    report = m.BoardReport(board=board)
+    assert codec.decode_from_machine(codec.encode(report)).message == report
+    assert board.jetpack is not None
+    assert "simulated" in board.jetpack
+    sample = rvm.live_sample(NOW).samples[0]
+    assert (board.rails[0].watts, board.sensors[0].celsius) == (sample.power_w, sample.temperature)
+    assert (
+        sum(rail.watts or 0 for rail in board.rails[1:]) < (board.rails[0].watts or 0) < (board.rails[0].limit_w or 0)
+    )
+    assert ((board.disks[0].worn or 0) >= 90) == (role == "slow")
+
+
+def test_a_board_is_reported_again_on_each_link_and_when_it_is_news() -> None:
+    rvm = machine()
+    assert len(boards(rvm.after_welcome(NOW))) == 1
+    assert rvm.due() <= NOW + 60
+    assert boards(rvm.act(NOW + 30)) == boards(rvm.act(NOW + 90)) == [], "figures that never stand still are no news"
+    assert len(boards(rvm.act(NOW + 700))) == 1
+    rvm.handle(m.Live(interval=1.0), NOW + 701)
+    assert len(boards(rvm.act(NOW + 761))) == 1, "somebody watches"
+    assert len(boards(rvm.after_welcome(NOW + 762))) == 1
+
+
+def offered(messages: list[m.MachineMessage]) -> m.KeyOffer:
+    (offer,) = [each for each in messages if isinstance(each, m.KeyOffer)]
+    return offer
+
+
+def test_a_key_is_renewed_as_a_real_agent_does_it() -> None:
+    kept: list[str] = []
+    rvm = SimulatedMachine(Plan(device_id="rvm-1", api_key="k"), NOW, keep_key=kept.append)
+    rvm.after_welcome(NOW)
+    offer = offered(rvm.handle(command("renew_key"), NOW))
+    assert (offer.command, rvm.key.in_use, kept) == ("c1", "k", [])
+    rvm.handle(m.Received(ref=offer.key_prefix), NOW)
+    new = rvm.key.in_use
+    assert rvm.key.wants_link
+    assert (key_hash(new), kept) == (offer.key_hash, []), "the old one counts until the new one has opened a link"
+    assert offered(rvm.after_welcome(NOW)) == offer
+    rvm.handle(m.Received(ref=offer.key_prefix), NOW)
+    assert (rvm.key.in_use, rvm.key.wants_link, kept) == (new, False, [new])
+    assert updates(rvm.act(NOW + 1))[-1] == ("succeeded", None)
+    assert not [each for each in rvm.after_welcome(NOW) if isinstance(each, m.KeyOffer)]
+
+
+def test_a_new_key_that_the_hub_does_not_want_is_forgotten_and_the_old_one_stays() -> None:
+    rvm = machine()
+    rvm.after_welcome(NOW)
+    offer = offered(rvm.handle(command("renew_key"), NOW))
+    rvm.handle(m.Received(ref=offer.key_prefix), NOW)
+    rvm.key.refused()
+    assert rvm.key.in_use == "k"
+    assert offered(rvm.after_welcome(NOW)) == offer
+    rvm.handle(m.Error(code="key_refused", message="nobody asks", ref=offer.key_prefix), NOW)
+    assert rvm.key.in_use == "k"
+    assert updates(rvm.act(NOW + 1))[-1] == ("failed", "key_refused")
