@@ -1,21 +1,27 @@
-"""`machine add`, `machine list`, `machine code`, `machine key` and `machine remove`."""
+"""`machine add`, `machine list`, `machine code`, `machine key`, `machine renew-key` and `machine remove`."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 from datetime import timedelta
+from typing import Final
 
 from certs.bundle import AuthorityFileError, read_bundle
 from db.errors import Conflict
-from db.queries import enrolments, machines
-from db.records import MachineRow
+from db.queries import commands, enrolments, machines
+from db.records import CommandRow, MachineRow
 from hub.cli import data, output
 from hub.cli.data import OpenData, base_url, date_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
+from hub.commands import rules as command_rules
 from hub.enrolment import rules as enrolment_rules
 from hub.machines import rules
 from hub.model import actors
 from hub.model.changes import EventHappened, put_rows
+from hub.model.fleet import TERMINAL
+from hub.model.machine import Machine
 from hub.settings import Settings
 
 
@@ -80,6 +86,49 @@ async def new_key(wanted: argparse.Namespace) -> None:
         await opened.commit(*changes)
     shown = {"id": row.id, "device_id": row.device_id, "name": row.name, "api_key": secret.text}
     output.answer(wanted.json, shown, sentence("machine.key", **shown))
+
+
+RENEWED_WITHIN: Final = timedelta(seconds=10)
+"""Beyond the command's own deadline, at which a hub that runs would have ended it."""
+LOOK_S: Final = 0.5
+
+
+async def renew_key(wanted: argparse.Namespace) -> None:
+    """Over the machine's link, by the hub that runs; until the new key is the only one."""
+    async with open_data(settings_of(wanted), create=False) as opened:
+        row = await named(opened, wanted.machine)
+        pending = [one for one in await commands.pending_commands(opened.store) if one.rvm_id == row.id]
+        machine = Machine(row, linked=True, pending={one.id: one for one in pending})  # if it is, the hub knows
+        if rules.key_view(machine)["renewal"] is not None:
+            raise CliError(Exit.CONFLICT, "renewal_open", sentence("machine.renewal_open", name=row.name))
+        try:
+            drafted = command_rules.draft(machine, rules.RENEW_KEY, {}, actors.SYSTEM, now())
+        except command_rules.Refused as refused:
+            raise CliError(Exit.CONFLICT, refused.code, sentence("machine.not_asked", why=refused.detail)) from refused
+        ended = await _ended(opened, machine, next(put_rows(await opened.commit(*drafted), CommandRow)))
+        renewed = await named(opened, str(row.id))
+    shown = {
+        "id": row.id, "device_id": row.device_id, "name": row.name, "command": ended.id, "state": ended.state,
+        "api_key_prefix": renewed.api_key_prefix,
+    }  # fmt: skip
+    if ended.state != "succeeded":
+        why = str((ended.error or {}).get("message", ended.state))
+        code = Exit.UNREACHABLE if ended.state in ("expired", "cancelled") else Exit.FAILED
+        fix = sentence("machine.not_renewed.fix")
+        raise CliError(code, f"renewal_{ended.state}", sentence("machine.not_renewed", name=row.name, why=why), fix)
+    output.answer(wanted.json, shown, sentence("machine.renewed", **shown))
+
+
+async def _ended(opened: OpenData, machine: Machine, command: CommandRow) -> CommandRow:
+    """By the hub; without one it is withdrawn, so that no later hub does it."""
+    while now() < command.expires_at + RENEWED_WITHIN:
+        found = await commands.find_command(opened.store, command.id) or command
+        if found.state in TERMINAL:
+            return found
+        await asyncio.sleep(LOOK_S)
+    with contextlib.suppress(Conflict):  # it has ended just now
+        await opened.commit(*command_rules.cancel(machine, command, actors.SYSTEM, now()))
+    return await commands.find_command(opened.store, command.id) or command
 
 
 async def remove(wanted: argparse.Namespace) -> None:

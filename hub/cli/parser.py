@@ -111,6 +111,8 @@ def _machine(verbs: Any) -> None:
     code.add_argument("--name", metavar="TEXT", help=sentence("help.machine.code.name"))
     key = _verb(nouns, "machine key", "machine.key", example="machine_key")
     key.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
+    renew = _verb(nouns, "machine renew-key", "machine.renew_key", example="machine_renew_key")
+    renew.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
     remove = _verb(nouns, "machine remove", "machine.remove", example="machine_remove")
     remove.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
     remove.add_argument("--confirm", metavar="NAME", help=sentence("help.machine.remove.confirm"))

@@ -253,5 +253,19 @@ class ForeignEvents:
             rows = await events.events_by_system(self._store, self._seen, newest, AT_ONCE)
             news = [EventHappened(**msgspec.structs.asdict(row)) for row in rows if row.id not in self._own]
             if news:
-                self._announce.observe(*news)
+                self._announce.observe(*news, *await self._asked_by(news))
         self._seen = newest
+
+    async def _asked_by(self, news: Sequence[EventHappened]) -> list[Change]:
+        """Commands that another process has issued: this hub delivers them, and ends them in time."""
+        ids = [str((event.params or {}).get("command_id")) for event in news if event.code == "command.issued"]
+        found = [await commands.find_command(self._store, command_id) for command_id in ids]
+        fleet = self._announce.fleet
+        return [
+            Put(command)
+            for command in found
+            if command is not None
+            and command.state == "queued"
+            and command.rvm_id in fleet.machines
+            and command.id not in fleet.open
+        ]

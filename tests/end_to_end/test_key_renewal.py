@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import httpx
 import pytest
 
 from protocol.enrolment import key_hash
-from tests.device.agent_process import AgentProcess, running_agent
+from tests.device.agent_process import ROOT, AgentProcess, running_agent
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubProcess, hub_process
 from tests.support.until import until_answered
@@ -108,6 +110,42 @@ async def test_a_key_is_renewed_over_the_link_and_nobody_sees_it(tmp_path: Path)
             await agent.stop()
             await agent.start()
             await renewal.until_live()
+
+
+async def command_line(hub: HubProcess, *words: str) -> tuple[int, dict[str, Any]]:
+    """`run_hub.py machine ...` beside the hub that runs: exit code, and the object it prints."""
+    where = ["--data-dir", str(hub.settings.data_dir), "--database-url", hub.settings.database_url, "--json"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(ROOT / "run_hub.py"), "machine", *words, *where,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "RVM_BOOTSTRAP": "off"},
+    )  # fmt: skip
+    out, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, json.loads(out or errors)
+
+
+@pytest.mark.timeout(180)
+async def test_the_command_line_has_the_running_hub_renew_it_and_waits(tmp_path: Path, database_url: str) -> None:
+    async with hub_process(tmp_path / "hub", database_url=database_url) as hub, hub.client() as client:
+        key = await hub.add_machine("rvm-1")
+        (tmp_path / "agent").mkdir()
+        async with running_agent(tmp_path / "agent", hub.url, api_token=key.api_key, rvm_id=key.device_id) as agent:
+            renewal = Renewal(hub, client, key, agent)
+            await renewal.until_live()
+            code, shown = await command_line(hub, "renew-key", key.device_id)
+            assert (code, shown["state"], shown["id"]) == (0, "succeeded", key.id), shown
+            new = await renewal.until_renewed(key.api_key)
+            assert new.startswith(shown["api_key_prefix"])
+            command = await renewal.ended(shown["command"])
+            assert (command["state"], command["issued_by"]) == ("succeeded", "system")
+            agent.environ = {"RVM_API_TOKEN": new}
+            await agent.stop()
+            await agent.start()
+            await renewal.until_live()
+            code, shown = await command_line(hub, "renew-key", "rvm-1")
+            assert (code, shown["error"]["code"]) == (1, "renewal_rejected")
+            assert "the key stands in the environment" in shown["error"]["message"]
+        assert (await command_line(hub, "renew-key", "rvm-9"))[0] == 5
 
 
 @pytest.mark.timeout(120)
