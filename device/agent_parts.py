@@ -144,7 +144,7 @@ def remote_facts(settings: AgentSettings) -> dict[str, Any]:
 
 def hub_tls_facts(settings: AgentSettings) -> dict[str, Any]:
     """How it reaches the hub: `plain` (unencrypted beyond this computer), `loopback`, `public` or `pinned`; and until
-    when its own certificate counts."""
+    when its own certificate counts, and the authority that it pins."""
     if not settings.base_url.startswith("https:"):
         return {"mode": "plain" if settings.is_plain else "loopback"}
     trust = settings.hub_trust
@@ -153,9 +153,11 @@ def hub_tls_facts(settings: AgentSettings) -> dict[str, Any]:
         ends = trust.certificate_ends_at()
         if ends is not None:
             facts["client_certificate_until"] = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
-    with contextlib.suppress(AuthorityFileError):
+    with contextlib.suppress(AuthorityFileError, ValueError):
         pinned = trust.bundle()
         facts["authorities"] = [] if pinned is None else list(pinned.fingerprints)
+        if pinned is not None:
+            facts["authority_until"] = f"{pinned.ends_at:%Y-%m-%dT%H:%M:%SZ}"
     return facts
 
 

@@ -218,9 +218,10 @@ class KeyOffer(msgspec.Struct, kw_only=True, tag="key_offer"):
 
 class TrustReport(msgspec.Struct, kw_only=True, tag="trust"):
     """The authorities that the machine pins from now on, by their SHA-256: said after it took others over from the hub
-    (`authority`, `welcome`). Not answered; the next `hello` names them, too."""
+    (`authority`, `welcome`). Not answered; the next `hello` names them, too. `until`: when the last of them ends."""
 
     authorities: Annotated[list[kinds.Name], msgspec.Meta(max_length=limits.MAX_AUTHORITIES)]
+    until: kinds.Timestamp | None = None
 
 
 class BoardReport(msgspec.Struct, kw_only=True, tag="board"):

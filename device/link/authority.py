@@ -54,4 +54,5 @@ class AuthorityAdoption:
         if adopted is not None:
             self._log("authority_adopted", fingerprints=", ".join(each[:16] for each in adopted.fingerprints))
         if pinned is not None:
-            self._reply(TrustReport(authorities=list(pinned.fingerprints)))
+            until = f"{pinned.ends_at:%Y-%m-%dT%H:%M:%SZ}"
+            self._reply(TrustReport(authorities=list(pinned.fingerprints), until=until))

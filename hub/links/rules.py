@@ -4,7 +4,7 @@ link was alive to the end: a machine whose network flaps is never quarantined. A
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -290,14 +290,18 @@ def report_event(
     return [msgspec.structs.replace(event, boot_id=boot_id, seq=report.seq)]
 
 
-def report_trust(machine: Machine, authorities: Sequence[str], now: datetime) -> list[Change]:
+def report_trust(machine: Machine, report: messages.TrustReport, now: datetime) -> list[Change]:
     """Into what its hello reported; [] when nothing is new, or for a machine that pins none."""
     hardware = machine.row.hardware or {}
     pinned = hardware.get("hub_tls")
-    if not isinstance(pinned, dict) or pinned.get("mode") != "pinned" or pinned.get("authorities") == [*authorities]:
+    if (
+        not isinstance(pinned, dict)
+        or pinned.get("mode") != "pinned"
+        or pinned.get("authorities") == report.authorities
+    ):
         return []
-    now_pinned = {**hardware, "hub_tls": {**pinned, "authorities": [*authorities]}}
-    return [Patch(MachineRow, machine.id, {"hardware": now_pinned, "updated_at": now})]
+    now_pinned = {**pinned, "authorities": report.authorities, "authority_until": report.until}
+    return [Patch(MachineRow, machine.id, {"hardware": {**hardware, "hub_tls": now_pinned}, "updated_at": now})]
 
 
 def in_one_sentence(faults: list[RemoteProtocolError]) -> str:

@@ -161,6 +161,10 @@ def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
     ]
     known = (found.row.hardware or {}).items()
     facts += [(visit.reader.text_of("fact", name), _fact(visit.reader, name, value)) for name, value in known]
+    if (ends := found.authority_ends_at) is not None:
+        facts.append(
+            (t("fact.authority_until"), visit.reader.day(views.epoch_ms(ends), tab.zone_of(visit.reader, found)))
+        )
     plain = [(name, str(value)) for name, value in facts if isinstance(value, (str, int, float)) and value != ""]
     return [(name[:MAX_FACT], value[:MAX_FACT]) for name, value in plain[:MAX_FACTS]]
 

@@ -47,7 +47,7 @@ async def key_offer(context: MessageContext, offer: m.KeyOffer) -> None:
 
 
 async def trust(context: MessageContext, report: m.TrustReport) -> None:
-    await context.commit(link_rules.report_trust(context.machine, report.authorities, context.clock()))
+    await context.commit(link_rules.report_trust(context.machine, report, context.clock()))
 
 
 async def status(context: MessageContext, report: m.StatusReport) -> None:

@@ -194,8 +194,16 @@ class Machine:
     @property
     def certificate_ends_at(self) -> datetime | None:
         """Of its own certificate, as it reported; None: it has none, or does not say."""
+        return self._reported_end("client_certificate_until")
+
+    @property
+    def authority_ends_at(self) -> datetime | None:
+        """Of the last private authority that it trusts, as it reported; None: it pins none, or does not say."""
+        return self._reported_end("authority_until")
+
+    def _reported_end(self, member: str) -> datetime | None:
         reported = (self.row.hardware or {}).get("hub_tls")
-        until = reported.get("client_certificate_until") if isinstance(reported, dict) else None
+        until = reported.get(member) if isinstance(reported, dict) else None
         try:
             ends = parse(until) if isinstance(until, str) else None
         except (ValueError, OverflowError):

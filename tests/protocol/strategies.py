@@ -89,7 +89,9 @@ machine_messages: st.SearchStrategy[m.MachineMessage] = st.one_of(
     st.builds(
         m.KeyOffer, command=names, key_prefix=st.just("rvmk_ABCDEFGH"), key_hash=st.just("0" * 64),
     ),
-    st.builds(m.TrustReport, authorities=st.lists(names, max_size=2)),
+    st.builds(
+        m.TrustReport, authorities=st.lists(names, max_size=2), until=st.none() | st.just("2036-01-01T00:00:00Z"),
+    ),
     st.builds(m.BoardReport, board=_boards),
     st.builds(m.Bye, reason=st.sampled_from(["shutdown", "reboot", "update"])),
     errors,

@@ -217,7 +217,11 @@ async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub:
                     boot_id="b",
                     capabilities=(),
                     timezone=None,
-                    hardware={"model": "Orin <b>", "deep": {"x": 1}},
+                    hardware={
+                        "model": "Orin <b>",
+                        "deep": {"x": 1},
+                        "hub_tls": {"mode": "pinned", "authority_until": "2036-11-27T17:30:00Z"},
+                    },
                     config_version=0,
                     clock_offset_s=0.1,
                     ip=None,
@@ -230,6 +234,8 @@ async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub:
             page = (await viewer.get("/machines/1/settings")).text
             assert "Version 1 is wanted, the machine runs 0." in page
             assert "Orin &lt;b&gt;" in page
+            shown = html.unescape(page).partition("Hub's authority trusted until</dt><dd><bdi>")[2].partition("<")[0]
+            assert shown == "28 Nov 2036 00:30 WIB"
             refused = {"cpu_threshold": "the environment sets it"}
             await hub.context.announce(taken_over(1, refused, now + timedelta(seconds=1)))
             page = (await viewer.get("/machines/1/settings")).text

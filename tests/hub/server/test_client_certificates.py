@@ -142,6 +142,7 @@ async def test_a_real_agent_shows_its_certificate_and_reports_how_it_comes(tmp_p
         assert machine.row.hardware["hub_tls"]["client_certificate"] is True
         ends = signing.read_certificates(pem.read_bytes())[0].not_valid_after_utc
         assert machine.certificate_ends_at == ends
+        assert machine.authority_ends_at == authority.identity.certificate.not_valid_after_utc
         headers = {"Authorization": f"Bearer {hub.admin.session}"}
         async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=people, trust_env=False) as admin:
             (shown,) = (await admin.get("/api/v2/rvms")).json()["data"]

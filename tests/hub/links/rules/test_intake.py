@@ -27,12 +27,14 @@ from tests.support.machines import NOW, hello, machine, metrics, sample
     ],
 )  # fmt: skip
 def test_what_a_machine_pins_is_known_at_once(hardware: dict[str, Any] | None, news: bool) -> None:
-    changes = rules.report_trust(machine(hardware=hardware), ["a", "b"], NOW)
+    report = m.TrustReport(authorities=["a", "b"], until="2036-01-01T00:00:00Z")
+    changes = rules.report_trust(machine(hardware=hardware), report, NOW)
     assert bool(changes) == news
     for patch in patches(changes, MachineRow):
         assert patch.values["hardware"] == {
-            **(hardware or {}), "hub_tls": {"mode": "pinned", "authorities": ["a", "b"]}
-        }  # fmt: skip
+            **(hardware or {}),
+            "hub_tls": {"mode": "pinned", "authorities": ["a", "b"], "authority_until": "2036-01-01T00:00:00Z"},
+        }
 
 
 def boot(accepted: int = -1) -> Boot:
