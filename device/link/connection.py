@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 import ssl
@@ -30,6 +31,8 @@ from protocol.version import PRODUCT_VERSION, SUBPROTOCOL
 SEND_TIMEOUT_S: Final = 15.0
 WELCOME_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 2.0
+MAX_PROBLEM: Final = 4096
+MAX_CODE: Final = 40
 _MIDDLEBOX: Final = frozenset({200, 400, 404, 405, 426, 501})
 """Not answered by our hub."""
 
@@ -213,7 +216,17 @@ def _refused(refused: InvalidStatus) -> End:
     status = refused.response.status_code
     after = refused.response.headers.get("Retry-After", "")
     kind = Kind.UPGRADE_FAILED if status in _MIDDLEBOX or 300 <= status < 400 else Kind.REFUSED
-    return End(kind, f"HTTP {status}", status, wait_s=float(after) if after.isascii() and after.isdigit() else None)
+    wait_s = float(after) if after.isascii() and after.isdigit() else None
+    return End(kind, f"HTTP {status} {_code(refused.response.body)}".strip(), status, wait_s=wait_s)
+
+
+def _code(body: bytes | bytearray | None) -> str:
+    """The hub's own word for a refusal; "": none."""
+    try:
+        code = json.loads(bytes(body or b"")[:MAX_PROBLEM]).get("code")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return code if isinstance(code, str) and code.isascii() and code.isidentifier() and len(code) <= MAX_CODE else ""
 
 
 def _closed(closed: ConnectionClosed, live_s: float) -> End:

@@ -14,6 +14,8 @@ from protocol.errors import BOARD_REFUSED, BOARD_WAITS, CloseCode
 
 WRONG_MACHINE: Final = "wrong_machine"
 """The hub's code: the key belongs to another machine than the one introduced."""
+CERTIFICATE_FAULT: Final = "certificate_"
+"""Begins the hub's codes for a key without the certificate of its machine (`_missing`, `_other`)."""
 
 
 class Reconnector:
@@ -62,6 +64,8 @@ class Reconnector:
             return self._log.why("why_upgrade_failed", detail=end.detail)
         if end.code == CloseCode.REVOKED and WRONG_MACHINE in end.detail:
             return self._log.why("why_wrong_machine")
+        if CERTIFICATE_FAULT in end.detail:
+            return self._log.why("why_certificate", detail=end.detail)
         if BOARD_REFUSED in end.detail:
             return self._log.why("why_board_refused")
         if BOARD_WAITS in end.detail:

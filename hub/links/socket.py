@@ -356,12 +356,14 @@ async def refuse_certificate(
     send: Send, context: HubContext, connection: HTTPConnection, machine: Machine, fault: str
 ) -> None:
     await note_certificate_fault(context, connection, machine, fault)
-    await answer(send, 403, CERTIFICATE_FAULTS[fault], None)
+    await answer(send, 403, CERTIFICATE_FAULTS[fault], None, fault)
 
 
-async def answer(send: Send, status: int, detail: str, retry_after: float | None) -> None:
+async def answer(send: Send, status: int, detail: str, retry_after: float | None, code: str = "") -> None:
     title = {401: "Unauthorized", 403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailable"}[status]
     problem = {"success": False, "message": detail, "type": "about:blank", "title": title, "status": status}
+    if code:
+        problem["code"] = code
     headers = [(b"content-type", b"application/problem+json")]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))

@@ -21,6 +21,7 @@ SCRIPT: list[tuple[End | Exception, str]] = [
     (End(Kind.CLOSED, "4409", 4409), "does a second agent use the same key?"),
     (End(Kind.CLOSED, "4426", 4426), "update the agent"),
     (End(Kind.CLOSED, "4403 wrong_machine", 4403), "set rvm_id to that machine's number"),
+    (End(Kind.REFUSED, "HTTP 403 certificate_missing", 403), "client_cert"),
     (End(Kind.CLOSED, "4403 board_refused", 4403), "an administrator has refused this board"),
     (End(Kind.CLOSED, "4403", 4403), "refuses the machine's key"),
     (End(Kind.RESTARTING, "x", wait_s=0.0), "the hub restarts"),

@@ -127,6 +127,16 @@ async def test_while_machines_get_theirs_those_without_come_in_and_anothers_does
         assert (await _rest(hub, key, _trusting(authority, authority.client("rvm-9")))).status_code == 403
 
 
+async def test_a_real_agent_without_its_certificate_logs_what_is_missing(tmp_path: Path) -> None:
+    authority = TestAuthority(tmp_path / "own")
+    async with hub_here(tmp_path, **_settings(authority)) as hub:
+        key = await added(hub, _trusting(authority), "rvm-1")
+        own = {"hub_ca": str(authority.crt), "api_token": key.api_key, "rvm_id": key.device_id}
+        async with running_agent(tmp_path, hub.url, **own) as agent:
+            await until(lambda: "HTTP 403 certificate_missing" in agent.log)
+            assert "name it in client_cert and client_key" in agent.log
+
+
 async def test_a_real_agent_shows_its_certificate_and_reports_how_it_comes(tmp_path: Path) -> None:
     authority = TestAuthority(tmp_path / "own")
     people = _trusting(authority)
