@@ -130,3 +130,14 @@ async def test_what_others_see(worst: Stage, role: str, look: str) -> None:
         assert page.faults == []
     if found:
         pytest.fail("\n".join(found), pytrace=False)
+
+
+@pytest.mark.parametrize("size", [{"width": 844, "height": 390}, {"width": 768, "height": 1024}], ids=["844", "768"])
+async def test_targets_of_a_phone_that_lies_and_of_a_tablet(worst: Stage, size: dict[str, int]) -> None:
+    found: list[str] = []
+    async with tab(worst.browser, worst.hub, **{**PHONE, "viewport": size, "locale": "id-ID"}) as page:
+        for path in (*OF_ROLES, "/events", "/m/2"):
+            await page.open(path)
+            found += [f"{path}: {fault}" for fault in await page.page.evaluate(TOO_SMALL)]
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
