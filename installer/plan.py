@@ -96,11 +96,10 @@ HUB: Final = Product(
 def units_of(product: Product) -> dict[str, str]:
     """Rendered for this computer: name and text."""
     found = sorted((Path(__file__).parent / "units").glob(f"myrvm-{product.name}*"))
-    back_off = service.back_off()
-    own = {path.name: path.read_text(encoding="utf-8").replace("@BACK_OFF@", back_off) for path in found}
+    own = {path.name: path.read_text(encoding="utf-8") for path in found}
     code = product.home / "current"
     beside = units.rendered(python=str(code / ".venv" / "bin" / "python"), code=str(code)) if product is AGENT else {}
-    return own | beside
+    return service.fitted(own | beside)
 
 
 def release_of(product: Product, wheels: Path | None, python: str) -> Release:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,13 @@ READY_S: Final = 330.0
 """systemd's own time limit for a start ends it before."""
 BACK_OFF_SINCE: Final = 254
 """systemd's version that knows RestartSteps."""
+SINCE: Final = {
+    "ProtectProc=": (247, ""),
+    "ProcSubset=": (247, ""),
+    "RestrictAddressFamilies=none": (249, "RestrictAddressFamilies=AF_UNIX\n"),
+}
+"""How lines of our units begin: systemd's version that knows them, and what an older one gets instead. It would leave
+out the whole line. 245 of Ubuntu 20.04 is the oldest."""
 
 
 def runs() -> bool:
@@ -31,13 +39,25 @@ def runs() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def back_off() -> str:
-    """Of restarts, as this computer's systemd can."""
-    version = 0
-    if shutil.which("systemctl"):
-        found = re.match(r"systemd (\d+)", attempt("systemctl", "--version").stdout)
-        version = int(found[1]) if found else 0
-    return "RestartSec=2\nRestartSteps=6\nRestartMaxDelaySec=60" if version >= BACK_OFF_SINCE else "RestartSec=5"
+def fitted(units: Mapping[str, str]) -> dict[str, str]:
+    """Without what this computer's systemd does not know, and with restarts that slow down if it can."""
+    version = _version()
+    back_off = "RestartSec=2\nRestartSteps=6\nRestartMaxDelaySec=60" if version >= BACK_OFF_SINCE else "RestartSec=5"
+    older = {begin: instead for begin, (since, instead) in SINCE.items() if 0 < version < since}
+
+    def fit(line: str) -> str:
+        return next((instead for begin, instead in older.items() if line.startswith(begin)), line)
+
+    return {
+        name: "".join(map(fit, text.splitlines(keepends=True))).replace("@BACK_OFF@", back_off)
+        for name, text in units.items()
+    }
+
+
+def _version() -> int:
+    """0: no systemd is here."""
+    found = re.match(r"systemd (\d+)", attempt("systemctl", "--version").stdout) if shutil.which("systemctl") else None
+    return int(found[1]) if found else 0
 
 
 def linked(home: Path, names: list[str]) -> list[Step]:

@@ -49,6 +49,23 @@ def test_restarts_slow_down_where_this_computers_systemd_can(
         assert ("RestartSec=2" if steps else "RestartSec=5") in lines
 
 
+@pytest.mark.parametrize(("version", "known"), [("245", False), ("247", True), ("252", True)])
+def test_a_unit_has_nothing_that_this_computers_systemd_does_not_know(
+    version: str, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "systemd {version} ({version}.4-4ubuntu3)"\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for product in (AGENT, HUB):
+        text = "".join(plan.units_of(product).values())
+        assert ("\nProtectProc=" in text) == known
+        assert ("\nProcSubset=" in text) == (known and product is AGENT)
+        assert "\nProtectKernelLogs=yes\n" in text
+        assert ("\nRestrictAddressFamilies=none" in text) == (version == "252" and product is AGENT)
+        assert "\nRestrictAddressFamilies=AF_UNIX" in text
+
+
 def release_of(checkout: Path, **units: str) -> Release:
     return Release(checkout / "opt", checkout, "device", AGENT.parts, units, None, release.base_python())
 
