@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import sys
 import sysconfig
 import tarfile
@@ -60,7 +61,7 @@ def entry_of(archive: Path, **other: object) -> Entry:
 def carry(bundle: Path, archive: Path, **other: object) -> Entry:
     """Into a folder to install from, as `run_hub.py bundle --with-python` does."""
     (bundle / FOLDER).mkdir(exist_ok=True)
-    archive = archive.rename(bundle / FOLDER / archive.name)
+    archive = Path(shutil.move(archive, bundle / FOLDER / archive.name))
     entry = entry_of(archive, **other)
     (bundle / BUNDLE).write_text(json.dumps({"carried": [entry]}))
     return entry

@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from installer import carried_python, python_archive
+from tests.installer.python_tar import carry
 from tests.support.throwaway_root import REPOSITORY, ThrowawayRoot, throwaway_root
 from tests.support.unit_process import unit_process
 from tests.support.until import wait_until
@@ -76,8 +78,8 @@ class Site:
         self.hub("user", "add", who["email"], "--role", "admin", "--password-file", "-", given=who["password"] + "\n")
         self._token = self.ask("POST", "/auth/login", **who)["token"]
 
-    def fetch(self, method: str, path: str, **body: object) -> bytes:
-        words = [method, f"{HUB}/api/v2{path}", self._token, json.dumps(body) if body else ""]
+    def fetch(self, method: str, path: str, token: str = "", /, **body: object) -> bytes:
+        words = [method, f"{HUB}/api/v2{path}", token or self._token, json.dumps(body) if body else ""]
         done = subprocess.run([*self._here, "-c", ASK, *words], check=False, capture_output=True, timeout=100)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
@@ -118,7 +120,7 @@ def test_an_emulated_machine_from_the_bundle_to_its_removal(site: Site) -> None:
     with unit_process(site.machine, "myrvm-agent.service"):
         machine = shown(site)
         wait_until(lambda: shown(site)["connection"] == "live", within=120)
-        wait_until(lambda: site.ask("GET", f"/rvms/{machine['id']}/metrics/latest") is not None, within=120)
+        wait_until(lambda: shown(site)["readings"] is not None, within=120)
         checks = json.loads(site.machine.run("/usr/local/bin/myrvm-agent", "doctor", "--json").stdout)["checks"]
         results = {check["check"]: check["result"] for check in checks}
         print(results)
@@ -155,12 +157,44 @@ def a_backup_arrives(site: Site, machine: int) -> None:
     at = f"/rvms/{machine}/backups/{number}"
     wait_until(lambda: site.ask("GET", at)["upload_status"] in ("verified", "failed"), within=300)
     row = site.ask("GET", at)
-    archive = site.fetch("GET", f"{at}/archive")
+    archive = site.fetch("GET", f"{at}/archive", api_key(site))
     assert (row["upload_status"], row["sha256"]) == ("verified", hashlib.sha256(archive).hexdigest()), row
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         photo = opened.extractfile("photos/1.jpg")
         assert photo is not None
         assert photo.read() == b"photo" * 10000
+
+
+def api_key(site: Site) -> str:
+    folder = site.machine.path / "etc/myrvm"
+    token = str(json.loads((folder / "machine.json").read_text())["api_token"])
+    return (folder / token.removeprefix("file:")).read_text().strip() if token.startswith("file:") else token
+
+
+def own(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    foreign = {"__pycache__", "dist-packages"} & set(Path(member.name).parts)
+    return None if foreign or member.issym() else member
+
+
+def test_a_carried_python_for_this_processor(site: Site, tmp_path: Path) -> None:
+    """Its own system's, packed: what an old Python would begin goes on with it, from the same wheels."""
+    bundle = site.machine.path / "srv/bundle"
+    site.type("cp", "-r", BUNDLE, "/srv/bundle")
+    files = site.machine.path / "usr"
+    with tarfile.open(tmp_path / "python.tar", "w") as archive:
+        archive.add(files / "bin/python3.11", "python/bin/python3.11")
+        archive.add(files / "lib/python3.11", "python/lib/python3.11", filter=own)
+    entry = python_archive.entry(tmp_path / "python.tar")
+    assert entry["processor"] == "aarch64"
+    carry(bundle, tmp_path / "python.tar", **{**entry, "file": "python.tar"})
+    begun = ["python3", "-I", "-B", "/srv/bundle/installer/carried_python.py", "/srv/bundle/run_device.py"]
+    site.type(*begun, "install")
+    place = f"/opt/myrvm/python/{carried_python.name_of(entry)}"
+    assert f"home = {place}/bin" in (site.machine.path / "opt/myrvm/current/.venv/pyvenv.cfg").read_text()
+    loaded = "import msgspec, psutil, websockets, sys; print(sys.base_prefix)"
+    assert site.type("/opt/myrvm/current/.venv/bin/python", "-I", "-c", loaded).strip() == place
+    site.type(*begun, "uninstall", "--purge")
+    assert not (site.machine.path / "opt/myrvm").exists()
 
 
 def traces(site: Site) -> str:

@@ -22,6 +22,7 @@ from tests.support.throwaway_root import ThrowawayRoot, throwaway_root
 Fill = Callable[[tarfile.TarFile], None]
 ELF = {"x86_64": 62, "aarch64": 183, "riscv64": 243}
 OLD = next(iter(sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python3.8"))), None)
+needs_an_old_python = pytest.mark.skipif(OLD is None, reason="no Python 3.8 here")
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes = b"", mode: int = 0o644) -> None:
@@ -187,7 +188,8 @@ def without_newer(root: ThrowawayRoot) -> None:
         path.unlink()
 
 
-@pytest.mark.skipif(OLD is None, reason="no Python 3.8 here")
+@needs_an_old_python
+@pytest.mark.timeout(400)
 def test_an_installation_that_an_old_python_begins(checkout: Path, tmp_path: Path) -> None:
     entry = carry(checkout, packed_python(tmp_path / "first.tar"))
     place = f"/opt/myrvm/python/{carried_python.name_of(entry)}"
@@ -238,7 +240,8 @@ def changed_python_is_taken_and_the_former_kept(root: ThrowawayRoot, checkout: P
     assert "remove old Pythons" in shown
 
 
-@pytest.mark.skipif(OLD is None, reason="no Python 3.8 here")
+@needs_an_old_python
+@pytest.mark.timeout(400)
 def test_what_an_old_python_cannot_begin_is_said_in_the_readers_language(checkout: Path, tmp_path: Path) -> None:
     carry(checkout, packed_python(tmp_path / "a.tar"), processor="riscv64")
     with throwaway_root(seen=checkout) as root:
@@ -252,7 +255,8 @@ def test_what_an_old_python_cannot_begin_is_said_in_the_readers_language(checkou
         assert not (root.path / "opt/myrvm").exists()
 
 
-@pytest.mark.skipif(OLD is None, reason="no Python 3.8 here")
+@needs_an_old_python
+@pytest.mark.timeout(400)
 def test_a_removal_without_the_bundle_goes_by_the_installed_one(checkout: Path, tmp_path: Path) -> None:
     carry(checkout, packed_python(tmp_path / "a.tar"))
     with throwaway_root(seen=checkout) as root:
