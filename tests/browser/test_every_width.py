@@ -129,3 +129,27 @@ async def test_the_header_is_whole_with_everything_in_it(worst: Stage, language:
             assert top <= 58, width
             cut = "e => e.filter(c => c.offsetParent && c.scrollWidth > c.clientWidth + 1).map(c => c.textContent)"
             assert await page.page.locator(".top .chip [data-said], .brand").evaluate_all(cut) == [], width
+
+
+ONE_WORD: Final = "X" * 100
+WIDENED: Final = "document.documentElement.scrollWidth - innerWidth"
+WITH_NAMES: Final = (
+    "/", "/?group=tag", "/?kiosk=1", "/map", "/views", "/machines/1", "/machines/1/settings", "/machines/1/remote",
+    "/machines/1/label", "/machines/1/do/reboot", "/admin/users",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "locale"), [(390, "id-ID"), (1100, "en-GB"), (1440, "id-ID")])
+async def test_a_name_of_one_long_word_widens_no_page(stage: Stage, width: int, locale: str) -> None:
+    async with stage.hub.client() as admin:
+        named = {"name": ONE_WORD, "location_description": ONE_WORD, "tags": ["t" * 32]}
+        assert (await admin.patch(f"/api/v2/rvms/{stage.keys[0].id}", json=named)).status_code == 200
+        view = {"name": "V" * 40, "q": "Q" * 60, "shared": True}
+        assert (await admin.post("/api/v2/views", json=view)).status_code == 201
+    async with tab(stage.browser, stage.hub, viewport={"width": width, "height": 844}, locale=locale) as page:
+        widened = {}
+        for path in WITH_NAMES:
+            await page.open(path)
+            widened[path] = await page.page.evaluate(WIDENED)
+        assert {path: more for path, more in widened.items() if more > 0} == {}
+        assert page.faults == []
