@@ -138,7 +138,7 @@ async def test_machines_stand_where_the_tiles_have_their_place(
 
 
 async def test_the_readings_of_a_machine_are_not_drawn_as_the_map_is(mapped: Mapped) -> None:
-    async with tab(mapped.browser, mapped.hub, color_scheme="dark") as page:
+    async with tab(mapped.browser, mapped.hub, color_scheme="dark", java_script_enabled=False) as page:
         await page.open("/machines/1")
         style = "(node) => [getComputedStyle(node).filter, getComputedStyle(node.querySelector('.fine span')).position]"
         assert await page.page.locator("#tiles").evaluate(style) == ["none", "static"]
