@@ -159,7 +159,8 @@ async def test_a_cause_has_the_room_on_a_tablet(seen_stage: Stage) -> None:
     for look in LOOKS[1:4]:
         async with tab(seen_stage.browser, seen_stage.hub, **look) as page:
             await page.open("/")
-            for cause in await page.page.locator("#attention li > :nth-child(3)").all():
-                box = await cause.bounding_box()
-                assert box is not None
-                assert box["width"] > 200, "the sentence, not the name"
+            for row in await page.page.locator("#attention li").all():
+                name, cause = [await row.locator(f"> :nth-child({place})").bounding_box() for place in (2, 3)]
+                assert name is not None
+                assert cause is not None
+                assert cause["width"] > name["width"], "the sentence has the room, not the name"
