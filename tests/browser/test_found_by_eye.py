@@ -28,6 +28,7 @@ LOOKS: Final[tuple[dict[str, Any], ...]] = (
 )
 PHONE, DESK = LOOKS[0], LOOKS[-1]
 HERE: Final = "tests/browser/test_found_by_eye.py"
+NIGHT: Final = "tests/browser/test_night_operator.py"
 WIDTHS: Final = "tests/browser/test_every_width.py"
 EVERY: Final = "tests/browser/test_every_page.py"
 HELD: Final[dict[int, tuple[str, ...]]] = {
@@ -37,7 +38,8 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     3: (f"{HERE}::test_hot_though_in_maintenance_is_trouble_and_nothing_is_called_fine",
         f"{HERE}::test_a_machine_that_never_connected_is_called_so_and_nothing_else",
         "tests/hub/machines/test_attention.py::test_all_are_fine_only_when_every_machine_is_live_and_was_connected_once"),
-    4: ("tests/hub/machines/test_attention.py::test_many_that_went_together_are_one_line_at_once_and_all_counted",
+    4: (f"{NIGHT}::test_an_outage_is_one_line_at_once_and_nobody_is_counted_twice",
+        "tests/hub/machines/test_attention.py::test_many_that_went_together_are_one_line_at_once_and_all_counted",
         "tests/hub/machines/test_attention.py::test_one_that_is_gone_is_in_the_list_within_a_minute"),
     5: ("tests/browser/test_silence.py::test_the_list_says_so_puts_an_age_on_each_machine_and_takes_fine_back",
         "tests/browser/test_links.py::test_a_terminal_says_how_long_nothing_answers"),
@@ -49,16 +51,19 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
         "tests/browser/test_phone_terminal.py::test_on_a_desk_the_prompt_is_above_the_fold"),
     9: (f"{WIDTHS}::test_the_header_is_whole_with_everything_in_it",),
     10: ("tests/browser/test_backups.py::test_a_backup_is_the_same_on_every_screen_and_after_a_reload",),
-    11: ("tests/hub/machines/test_attention.py::test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request",
+    11: (f"{NIGHT}::test_who_waits_for_an_approval_and_why_a_session_ended_is_seen_on_every_screen",
+         "tests/hub/machines/test_attention.py::test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request",
          "tests/hub/remote/test_remote_page.py::test_whose_session_somebody_else_ends_reads_by_whom_and_why"),
-    12: ("tests/dashboard/test_happenings.py::test_a_job_grows_in_its_line",
+    12: (f"{NIGHT}::test_events_are_happenings_in_one_zone_and_one_language",
+         "tests/dashboard/test_happenings.py::test_a_job_grows_in_its_line",
          "tests/dashboard/test_happenings.py::test_a_bin_is_shown_when_it_crosses_a_limit",
          "tests/dashboard/test_happenings.py::test_nothing_english_stands_in_a_list_in_indonesian"),
     13: (f"{WIDTHS}::test_nothing_is_cut_off_on_a_phone", f"{EVERY}::test_every_page_of_an_administrator"),
     14: ("tests/browser/test_undo.py::test_a_status_is_confirmed_beside_its_button_and_taken_back_there",
          "tests/browser/test_parts.py::test_a_row_stays_until_its_trouble_is_over_and_a_second_press_asks_nothing",
          "tests/hub/status/test_undo.py::test_the_attention_list_invents_no_reason"),
-    15: ("tests/hub/status/test_undo.py::test_the_hub_wants_a_reason_of_a_person_at_the_dashboard",),
+    15: (f"{NIGHT}::test_maintenance_without_a_reason_is_asked_for_it",
+         "tests/hub/status/test_undo.py::test_the_hub_wants_a_reason_of_a_person_at_the_dashboard"),
     16: (f"{HERE}::test_on_a_phone_what_matters_comes_first_and_its_name_stays",),
     17: ("tests/browser/test_reading.py::test_charts_come_first_fit_what_they_show_and_share_the_pointer",),
     18: (f"{HERE}::test_the_range_of_the_last_hours_is_the_hubs_however_old_the_newest_sample_is",
