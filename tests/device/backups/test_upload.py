@@ -114,6 +114,9 @@ async def test_where_nobody_can_go_on_it_begins_anew_under_another_key(bench: Cl
     assert opened(bench) == {"photos/a.jpg": (bench.source / "a.jpg").read_bytes()}
     for number, before in sent.items():
         after = backup.parts[number]
+        if happens == "changed" and number not in backup.replaced:
+            assert after == before, "the cut came between two parts: nothing was made again, and it went on"
+            continue
         begin = 400 if number == 1 else 0  # behind a header that all archives have
         assert backup.replaced[number] == before
         assert share_that_is_equal(before[begin : begin + 20_000], after[begin : begin + 20_000]) < 0.02
