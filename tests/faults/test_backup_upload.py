@@ -118,9 +118,12 @@ async def test_a_part_cut_off_is_no_part_and_a_new_sending_need_not_wait(tmp_pat
         reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
         head = (
             f"PUT {client.base}/backups/{backup_id}/parts/1 HTTP/1.1\r\nHost: hub\r\nContent-Length: {len(piece)}\r\n"
-            f"Authorization: {client.http.headers['authorization']}\r\nX-Content-SHA256: {sha(piece)}\r\n\r\n"
+            f"Authorization: {client.http.headers['authorization']}\r\nX-Content-SHA256: {sha(piece)}\r\n"
+            "Expect: 100-continue\r\n\r\n"
         )
-        writer.write(head.encode() + piece[:cut])
+        writer.write(head.encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 "), "the hub reads it now"
+        writer.write(piece[:cut])
         await writer.drain()
         # Its connection is dead without a word: the next sending takes its place.
         good(await client.put(backup_id, 1, piece))

@@ -112,10 +112,10 @@ async def test_an_agent_waits_outside_of_a_false_hub_and_comes_to_the_true_one(t
             try:
                 link = await hub.connected(seconds=30)
                 assert link.hello is not None
-                facts = (link.hello.hardware or {})["hub_tls"]
+                facts, pinned = (link.hello.hardware or {})["hub_tls"], read_bundle(own.crt)
                 assert facts == {
-                    "mode": "pinned", "client_certificate": False,
-                    "authorities": list(read_bundle(own.crt).fingerprints),
+                    "mode": "pinned", "client_certificate": False, "authorities": list(pinned.fingerprints),
+                    "authority_until": f"{pinned.ends_at:%Y-%m-%dT%H:%M:%SZ}",
                 }  # fmt: skip
             finally:
                 await hub.stop()
