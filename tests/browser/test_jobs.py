@@ -71,7 +71,7 @@ async def test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_
         await expect(card.locator("[data-how]")).to_contain_text(waiting)
         await expect(card.locator("[data-how]")).to_contain_text("s more, then it is given up")
         await expect(mine.page.locator(CARD)).to_contain_text(waiting)
-        counting = re.compile(r"\d+ s(?= more)")
+        counting = re.compile(r"\d+\s+s(?=\s+more)")
         alive = counting.sub("", await mine.page.inner_text(CARD))
         await mine.page.reload()
         await mine.live()
