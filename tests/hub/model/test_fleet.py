@@ -106,6 +106,19 @@ def test_open_commands_are_known_to_the_fleet_until_they_end_or_their_machine_go
     assert fleet.command("c1") is None
 
 
+def test_admitted_commands_count_until_they_are_released_and_go_with_their_machine() -> None:
+    fleet = Fleet([machine()])
+    admitted = command()
+    fleet.admit([admitted])
+    assert list(fleet.machines[admitted.rvm_id].admitted) == [admitted.id]
+    fleet.release([admitted])
+    assert not fleet.machines[admitted.rvm_id].admitted
+    gone = Fleet([])
+    gone.admit([admitted])
+    gone.release([admitted])
+    assert gone.machines == {}
+
+
 def test_what_is_touched_are_members_of_the_view() -> None:
     fleet = Fleet([machine()])
     changes = [
