@@ -132,8 +132,15 @@ class AuthorityFolder:
         except (ValueError, TypeError) as error:
             raise FolderError("damaged", self.path / ISSUED, str(error)) from error
 
+    def revoked_serials(self) -> set[int]:
+        return {each.serial for each in self.issued() if each.revoked_at is not None}
+
     def note(self, issued: list[Issued], now: datetime) -> None:
-        """Without what expired before this year began twice: nobody takes it any more, revoked or not."""
+        """Without what expired before this year began twice: nobody takes it any more. But that a machine was revoked
+        is known for as long as its file is there."""
         since = f"{now.year - 2}"
-        rows = [asdict(each) for each in issued if each.not_after >= since]
+        rows = [
+            asdict(each) for each in issued
+            if each.not_after >= since or (each.revoked_at is not None and (self.path / each.file).exists())
+        ]  # fmt: skip
         self.write(ISSUED, (json.dumps(rows, indent=1) + "\n").encode())

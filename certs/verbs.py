@@ -210,11 +210,13 @@ def renew(wanted: argparse.Namespace, now: datetime) -> None:
         for name in wanted.which:
             if name not in held:
                 raise CertsError(ExitCode.NOT_FOUND, "no_certificate", value=name)
-        due = [file for name, file in held.items() if name in wanted.which or not wanted.which]
+        revoked = shop.folder.revoked_serials()
         shown = []
-        for file in due:
+        for name, file in held.items():
             old = signing.read_certificates((shop.folder.path / file).read_bytes())[0]
-            if wanted.which or signing.days_left(old, now) < wanted.within or not _is_of_certificate(old, signer):
+            is_due = signing.days_left(old, now) < wanted.within or not _is_of_certificate(old, signer)
+            is_shut_out = file != HUB and old.serial_number in revoked  # a timer lets no machine in again
+            if name in wanted.which or (not wanted.which and is_due and not is_shut_out):
                 shown.append(_renewed(shop, file, old))
         _answer(wanted, "renewed", shown)
 
@@ -265,7 +267,7 @@ def show(wanted: argparse.Namespace, now: datetime) -> None:
     folder = AuthorityFolder(wanted.dir)
     if folder.read(AUTHORITY) is None:
         raise CertsError(ExitCode.NOT_FOUND, "no_authority", folder=wanted.dir)
-    revoked = {each.serial for each in folder.issued() if each.revoked_at is not None}
+    revoked = folder.revoked_serials()
     shown = _authorities(folder, now)
     for file in _files(folder):
         certificate = signing.read_certificates((folder.path / file).read_bytes())[0]

@@ -9,6 +9,7 @@ import os
 import ssl
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -113,6 +114,21 @@ def test_a_revoked_certificate_is_on_the_list_with_all_that_were_before_it(certs
     assert [each["revoked"] for each in certs("show") if each["kind"] == "client"] == [True, False]
     certs("revoke", other["serial"])
     assert len(list(x509.load_pem_x509_crl((folder / REVOKED).read_bytes()))) == 3
+
+
+def test_a_timer_lets_no_revoked_machine_in_again(certs: Certs, tmp_path: Path) -> None:
+    """Neither when its certificate ends nor when the authority is exchanged: only whoever names it does."""
+    certs("authority")
+    certs("hub", "hub.example", "--days", 20)
+    certs("client", "rvm-1", "rvm-2", "--days", 20)
+    certs("revoke", "rvm-1")
+    certs("revoke", "hub")
+    assert [each["name"] for each in certs("renew")] == ["hub.example", "rvm-2"]
+    for step in ("--next", "--switch"):
+        certs("authority", step)
+    assert [each["name"] for each in certs("renew", "--within", 1)] == ["hub.example", "rvm-2"]
+    assert [each["name"] for each in certs("renew", "rvm-1")] == ["rvm-1"]
+    assert [each["revoked"] for each in certs("show") if each["name"] == "rvm-1"] == [False]
 
 
 def test_the_authority_is_exchanged_in_three_steps_and_trust_never_breaks(certs: Certs, tmp_path: Path) -> None:
@@ -270,3 +286,6 @@ def test_what_expired_two_years_ago_is_no_longer_noted(tmp_path: Path) -> None:
     ]
     folder.note(rows, now)
     assert [row.serial for row in folder.issued()] == [1]
+    (tmp_path / "x").touch()
+    folder.note([replace(row, revoked_at="2020-01-01T00:00:00Z") for row in rows], now)
+    assert folder.revoked_serials() == {0, 1}  # as long as its file is there
