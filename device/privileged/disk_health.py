@@ -36,7 +36,9 @@ _COMMAND = struct.Struct("=BBHIIIQQIIIIIIIIII")
 _GET_LOG_PAGE = 0x02
 _SMART = 0x02
 _ALL_NAMESPACES = 0xFFFFFFFF
-_TIMEOUT_MS = 1000
+_TIMEOUT_MS = 0
+"""The kernel's own, a minute: a disk that has not answered by then is reset by it, so a shorter one of ours would take
+a disk away that is only busy, with the system on it."""
 _HEAD = struct.Struct("<BHBBB")
 """Of the log: warnings, kelvins, spare left, its threshold, life used (NVM Express base specification, log 02h)."""
 _KELVIN = 273

@@ -46,6 +46,7 @@ def test_the_question_is_what_the_kernel_expects() -> None:
     assert struct.unpack_from("=B3xI", command) == (0x02, 0xFFFFFFFF)
     assert struct.unpack_from("=QII", command, 24) == (0x1122334455667788, 0, 512)
     assert struct.unpack_from("=I", command, 40) == ((127 << 16) | 0x02,)
+    assert struct.unpack_from("=I", command, 64) == (0,)  # the kernel resets a disk when this is over
 
 
 def test_the_log_is_what_a_kernel_puts_where_the_question_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
