@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,20 +22,37 @@ MAX_VISITORS: Final = 16
 
 
 def issue(state_dir: Path, boot: str) -> str:
+    """Raises OSError."""
     folder = state_dir / FOLDER
-    owner = state_dir.stat()
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for old in folder.iterdir():
-        if not _is_fresh(old, boot):
-            old.unlink(missing_ok=True)
     ticket = secrets.token_urlsafe(24)
-    file = folder / _hashed(ticket)
-    file.write_text(f"{boot} {_since_boot()}")
-    file.chmod(0o600)
-    if os.geteuid() == 0:  # the agent that redeems it may be another user
-        for path in (folder, file):
-            os.chown(path, owner.st_uid, owner.st_gid)
+    with _as_owner(state_dir):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for old in folder.iterdir():
+            if not _is_fresh(old, boot):
+                old.unlink(missing_ok=True)
+        file = folder / _hashed(ticket)
+        file.write_text(f"{boot} {_since_boot()}")
+        file.chmod(0o600)
     return ticket
+
+
+@contextlib.contextmanager
+def _as_owner(folder: Path) -> Iterator[None]:
+    """The agent that redeems it may be another user; and what that user puts there, a link too, leads root nowhere."""
+    owner = folder.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups([])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def redeem(state_dir: Path, boot: str, ticket: str) -> bool:

@@ -106,7 +106,7 @@ class MachineEnrolment:
         if os.geteuid() == 0:  # an installed agent's file is its own, whoever enrols
             with contextlib.suppress(KeyError):
                 owner = pwd.getpwnam(SERVICE_USER)
-                os.chown(path, owner.pw_uid, owner.pw_gid)
+                os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
 
 def new_key() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from device.control_page.tickets import FOLDER, MAX_VISITORS, Visitors, issue, redeem
+from tests.support.two_users import only_root, reachable_folder, visitor
 
 
 def test_a_ticket_is_good_once(tmp_path: Path) -> None:
@@ -42,6 +44,24 @@ def test_nobody_else_can_read_or_make_one(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert [stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()] == [0o600]
+
+
+@only_root
+def test_the_agents_user_leads_root_nowhere(tmp_path: Path) -> None:
+    """Root prints a ticket of an agent that is another user, who has put a link where the tickets are kept."""
+    agent = visitor()
+    (tmp_path / "shadow").write_text("root's")
+    before = tmp_path.stat()
+    with reachable_folder(agent.uid) as state:
+        assert redeem(state, "boot", issue(state, "boot"))
+        assert (state / FOLDER).stat().st_uid == agent.uid
+        (state / FOLDER).rmdir()
+        (state / FOLDER).symlink_to(tmp_path)
+        with pytest.raises(PermissionError):
+            issue(state, "boot")
+    assert os.geteuid() == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["shadow"]
+    assert (tmp_path.stat().st_uid, tmp_path.stat().st_mode) == (before.st_uid, before.st_mode)
 
 
 def test_visitors_are_known_for_an_hour_and_are_not_many(monkeypatch: pytest.MonkeyPatch) -> None:
