@@ -185,9 +185,10 @@ def given_settings(product: Product, source: Path, others: Mapping[str, bytes]) 
 
 
 def kept_settings(product: Product) -> list[Step]:
-    """Whoever wrote it, the agent has to read it and nobody else."""
+    """Whoever wrote it, the agent has to read it and nobody else; what a link leads to is another's, and stays."""
     found = sorted(product.settings.glob("*")) if product.settings.is_dir() else []
-    return [rights(path, 0o600, product.owner) for path in found if path.suffix in (".json", ".key", ".pem")]
+    ours = [path for path in found if path.suffix in (".json", ".key", ".pem") and not path.is_symlink()]
+    return [rights(path, 0o600, product.owner) for path in ours]
 
 
 def read(path: Path) -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from installer import steps
+from installer import plan, steps
 from installer.steps import InstallError, Step, carry_out
 
 ME = (pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name)
@@ -43,6 +45,19 @@ def test_a_file_does_not_follow_a_link_that_lies_in_its_place(tmp_path: Path) ->
     assert do(steps.file(tmp_path / "settings", b"ours", 0o600, ME)) == ["step.file"]
     assert foreign.read_bytes() == b"theirs"
     assert not (tmp_path / "settings").is_symlink()
+
+
+def test_what_a_link_among_the_settings_leads_to_keeps_its_rights(tmp_path: Path) -> None:
+    """An authority of the whole system may be linked there: to close it would break everybody else's TLS."""
+    system = tmp_path / "system.pem"
+    system.touch(0o644)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hub_ca.pem").symlink_to(system)
+    (tmp_path / "etc/machine.json").touch(0o644)
+    kept = plan.kept_settings(replace(plan.AGENT, settings=tmp_path / "etc", user=ME[0]))
+    assert do(*kept) == ["step.rights"]
+    assert stat.S_IMODE(system.stat().st_mode) == 0o644
+    assert do(*kept) == []
 
 
 def test_a_link_is_exchanged_and_what_a_killed_one_left_is_no_hindrance(tmp_path: Path) -> None:
