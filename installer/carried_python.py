@@ -72,30 +72,38 @@ def program(folder: Path, entry: Entry) -> Path:
 
 
 def members(archive: tarfile.TarFile) -> "Iterator[tuple[str, tarfile.TarInfo]]":
-    """Each with its path below `python/`. Raises CarriedPythonError for whatever would leave that folder."""
-    links = set()  # type: set[str]
-    sizes, total = {}, 0  # type: dict[str, int], int
-    for member in archive:
-        path = posixpath.normpath(member.name)
-        sizes[path] = sizes.get(posixpath.normpath(member.linkname), -1) if member.islnk() else member.size
-        total += sizes[path]
-        top, *inside = path.split("/")
+    """Each with its path below `python/`. Raises CarriedPythonError for whatever would leave that folder, or could not
+    be unpacked."""
+    folders, others, sizes = set(), set(), {}  # type: set[str], set[str], dict[str, int]
+    total = 0
+    for count, member in enumerate(archive, 1):
+        top, *inside = posixpath.normpath(member.name).split("/")
+        path = "/".join(inside)
         parents = {"/".join(inside[:end]) for end in range(1, len(inside))}
-        is_odd = top != "python" or member.name.startswith("/") or ".." in member.name.split("/") or sizes[path] < 0
-        is_large = len(sizes) > MEMBERS or total > BYTES
-        if is_odd or is_large or parents & links or not _is_plain(member, inside):
+        # A hard link's: of a file before it, and of no other member.
+        size = sizes.get(posixpath.normpath(member.linkname), -1) if member.islnk() else member.size
+        total += size
+        is_odd = top != "python" or member.name.startswith("/") or ".." in member.name.split("/") or size < 0
+        is_twice = path in others or parents & others or (path in folders and not member.isdir())
+        if is_odd or is_twice or count > MEMBERS or total > BYTES or not _is_plain(member, inside):
             raise CarriedPythonError("python_unsafe", member=member.name)
-        if member.issym():
-            links.add("/".join(inside))
+        folders |= parents
+        (folders if member.isdir() else others).add(path)
+        if member.isreg() or member.islnk():
+            sizes[posixpath.normpath(member.name)] = size
         if inside:
-            yield "/".join(inside), member
+            yield path, member
 
 
 def _is_plain(member: tarfile.TarInfo, inside: "list[str]") -> bool:
+    """`..` may only begin a link: behind another link it would lead elsewhere than it reads."""
+    if "\0" in member.name + member.linkname or not 0 <= member.mtime < 2**32:
+        return False
     if member.issym():
-        target = posixpath.normpath("/".join(["python", *inside[:-1], member.linkname]))
-        return not member.linkname.startswith("/") and target.split("/")[0] == "python"
-    return member.isreg() or member.isdir() or member.islnk()
+        target = member.linkname.split("/")
+        up = next((at for at, part in enumerate(target) if part != ".."), len(target))
+        return not member.linkname.startswith("/") and ".." not in target[up:] and up < len(inside)
+    return member.isdir() if not inside else member.isreg() or member.isdir() or member.islnk()
 
 
 def unpack(archive: Path, entry: Entry, folder: Path, stays: bool = False) -> None:

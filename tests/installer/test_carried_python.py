@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import platform
+import random
 import stat
 import tarfile
 from collections.abc import Callable
@@ -19,7 +23,7 @@ from tests.installer.python_tar import MINOR, archive_of, carry, entry_of, link,
 from tests.installer.small_checkout import small_checkout
 from tests.support.throwaway_root import ThrowawayRoot, throwaway_root
 
-Fill = Callable[[tarfile.TarFile], None]
+Fill = Callable[[tarfile.TarFile], object]
 ELF = {"x86_64": 62, "aarch64": 183, "riscv64": 243}
 OLD = next(iter(sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python3.8"))), None)
 needs_an_old_python = pytest.mark.skipif(OLD is None, reason="no Python 3.8 here")
@@ -56,9 +60,33 @@ OUTSIDE: dict[str, Fill] = {
     "link to the top's parent": lambda archive: link(archive, "python/x", ".."),
     "hard link outside": lambda archive: link(archive, "python/x", "etc/shadow", tarfile.LNKTYPE),
     "hard link to nothing": lambda archive: link(archive, "python/x", "python/y", tarfile.LNKTYPE),
+    "hard link to a link": lambda archive: [
+        link(archive, "python/x", "y"),
+        link(archive, "python/z", "python/x", tarfile.LNKTYPE),
+    ],
     "device": lambda archive: link(archive, "python/x", "", tarfile.CHRTYPE),
     "pipe": lambda archive: link(archive, "python/x", "", tarfile.FIFOTYPE),
+    "the top a link": lambda archive: link(archive, "python", "."),
+    "no number for a time": lambda archive: headed(archive, mtime="nan"),
+    "a time beyond all": lambda archive: headed(archive, mtime="1e300"),
+    "NUL in a name": lambda archive: headed(archive, path="python/x\0y"),
+    "twice": lambda archive: [add(archive, "python/x"), add(archive, "python/x")],
+    "below a file": lambda archive: [add(archive, "python/x"), add(archive, "python/x/y")],
+    "a link in a folder's place": lambda archive: [add(archive, "python/x/y"), link(archive, "python/x", "z")],
 }
+
+
+def headed(archive: tarfile.TarFile, **headers: str) -> None:
+    member = tarfile.TarInfo("python/x")
+    member.pax_headers = headers
+    archive.addfile(member)
+
+
+def through_another_link(archive: tarfile.TarFile) -> None:
+    """Each reads as if it stayed inside; the second leads to `python/../x`."""
+    add(archive, "python/top/x")
+    link(archive, "python/a/b/c/up", "../../../top")
+    link(archive, "python/a/b/c/out", "up/../../x")
 
 
 def behind_a_link(archive: tarfile.TarFile) -> None:
@@ -66,7 +94,11 @@ def behind_a_link(archive: tarfile.TarFile) -> None:
     link(archive, "python/a/b/c/d", "../../../x")
 
 
-@pytest.mark.parametrize("fill", [*OUTSIDE.values(), behind_a_link], ids=[*OUTSIDE, "behind a link"])
+@pytest.mark.parametrize(
+    "fill",
+    [*OUTSIDE.values(), behind_a_link, through_another_link],
+    ids=[*OUTSIDE, "behind a link", "through another link"],
+)
 def test_nothing_leaves_the_folder(fill: Fill, tmp_path: Path) -> None:
     archive, folder = archive_of(tmp_path / "odd.tar.gz", fill), tmp_path / "in" / "it"
     with pytest.raises(InstallError) as refused:
@@ -84,6 +116,40 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(InstallError) as refused:
         python_archive.entry(archive)
     assert refused.value.code == "python_unsafe"
+
+
+def test_members_count_also_when_they_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(archive: tarfile.TarFile) -> None:
+        for _ in range(6):
+            folder = tarfile.TarInfo("python/x")
+            folder.type = tarfile.DIRTYPE
+            archive.addfile(folder)
+
+    archive = archive_of(tmp_path / "bomb", fill)
+    monkeypatch.setattr(carried_python, "MEMBERS", 5)
+    with pytest.raises(InstallError) as refused:
+        python_archive.entry(archive)
+    assert refused.value.code == "python_unsafe"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_one_byte_that_a_copy_got_wrong_is_found_before_it_is_carried(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """Also where nothing but the checksum at the archive's end tells."""
+    whole = python_of(tmp_path / "whole", "x86_64", "GLIBC_2.17")
+    with tarfile.open(tmp_path / "tar", "w") as archive, tarfile.open(whole) as opened:
+        for member in opened:
+            archive.addfile(member, opened.extractfile(member))
+        add(archive, "python/lib/x", random.Random(1).randbytes(50000))  # nothing that a packer shortens
+    packed = bytearray(pack((tmp_path / "tar").read_bytes()))
+    (tmp_path / "good").write_bytes(packed)
+    assert python_archive.entry(tmp_path / "good")["version"] == "3.11.9"
+    packed[len(packed) // 2] ^= 1
+    (tmp_path / "wrong").write_bytes(packed)
+    with pytest.raises(InstallError) as refused:
+        python_archive.entry(tmp_path / "wrong")
+    assert refused.value.code == "python_unreadable"
 
 
 def test_what_an_archive_gives_is_readable_and_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
