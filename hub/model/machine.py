@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
@@ -206,9 +206,10 @@ class Machine:
         until = reported.get(member) if isinstance(reported, dict) else None
         try:
             ends = parse(until) if isinstance(until, str) else None
+            ends = None if ends is None or ends.tzinfo is None else ends.astimezone(timezone.utc)
         except (ValueError, OverflowError):
             return None
-        return ends if ends is not None and ends.tzinfo is not None else None
+        return ends if ends is not None and 1970 <= ends.year <= 9998 else None  # not at the calendar's edge
 
     @property
     def returns_to(self) -> str | None:

@@ -57,7 +57,9 @@ def test_a_machine_that_does_not_report_its_model_has_none(hardware: dict[str, o
 @pytest.mark.parametrize(
     "reported",
     [None, {}, "plain", {"client_certificate_until": 5}, {"client_certificate_until": "soon"},
-     {"client_certificate_until": "2026-12-01T00:00:00"}],
+     {"client_certificate_until": "2026-12-01T00:00:00"}, {"client_certificate_until": "0001-01-01T00:00:00Z"},
+     {"client_certificate_until": "0001-01-20T00:00:00+14:00"},
+     {"client_certificate_until": "9999-12-31T23:59:59-12:00"}],
 )  # fmt: skip
 def test_a_machine_that_does_not_say_when_its_certificate_ends_has_none(reported: object) -> None:
     assert machine_view(machine(hardware={"hub_tls": reported}))["certificate"] is None
