@@ -15,6 +15,7 @@ from typing import Final
 
 from installer import bundle, hub, plan, privileges, release, service
 from installer.plan import AGENT, HUB, Product
+from installer.release import Release
 from installer.steps import InstallError, Step, carry_out
 from protocol.version import PRODUCT_VERSION
 from texts.catalogue import Texts, read
@@ -97,9 +98,8 @@ def install_agent(wanted: argparse.Namespace, out: Output) -> int:
         source = wanted.config or (file if file.exists() else None)
         own += privileges.steps(plan.read(source) if source is not None else b"")
         carry_out(plan.files(AGENT, made, [*own, *carried]), out.step, dry_run=out.dry_run)
-        configured = file.exists()
-        if service.runs() and not out.dry_run:
-            plan.running(AGENT, made, configured=configured, report=out.step)
+        configured = file.exists() or wanted.config is not None
+        _run(AGENT, made, out, configured=configured, anew=False)
         carry_out(release.retired(AGENT.home, made.name), out.step, dry_run=out.dry_run)
     key = "agent_enrol" if not configured else "agent_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=AGENT.command, name=AGENT.service)
@@ -129,12 +129,20 @@ def install_hub(wanted: argparse.Namespace, out: Output) -> int:
         python, carried = release.carried(HUB.home, plan.SOURCE)
         release.check_python(python)
         made = plan.release_of(HUB, wanted.wheels, python)
-        carry_out(plan.files(HUB, made, [*hub.settings(wanted), *carried]), out.step, dry_run=out.dry_run)
-        if service.runs() and not out.dry_run:
-            plan.running(HUB, made, configured=True, report=out.step)
+        own = hub.settings(wanted)
+        anew = not own[-1].is_done()  # its settings, which it reads at its start
+        carry_out(plan.files(HUB, made, [*own, *carried]), out.step, dry_run=out.dry_run)
+        _run(HUB, made, out, configured=True, anew=anew)
         carry_out(release.retired(HUB.home, made.name), out.step, dry_run=out.dry_run)
     key = "hub_runs" if service.runs() else "starts_later"
     return out.end(key, release=made.name, command=HUB.command, name=HUB.service)
+
+
+def _run(product: Product, made: Release, out: Output, *, configured: bool, anew: bool) -> None:
+    if service.runs() and out.dry_run:
+        carry_out(plan.to_run(product, made, configured=configured, anew=anew), out.step, dry_run=True)
+    elif service.runs():
+        plan.running(product, made, configured=configured, report=out.step)
 
 
 def _uninstall(product: Product) -> Callable[[argparse.Namespace, Output], int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from device.privileged import units
-from installer import carried_python, privileges, service
+from installer import carried_python, privileges, release, service
 from installer.release import Release
 from installer.steps import (
     ROOT,
@@ -138,6 +138,19 @@ def enabled_of(product: Product, names: Iterable[str]) -> list[str]:
     """What starts with the computer: its own, and the sockets and timers beside it."""
     beside = sorted(name for name in names if name.endswith((".socket", ".timer")) and name not in product.enabled)
     return [*product.enabled, *beside]
+
+
+def to_run(product: Product, made: Release, *, configured: bool, anew: bool) -> list[Step]:
+    """What `running` is going to do, before anything of it is there: for a dry run. `anew`: also when it runs already
+    what is installed."""
+    names, same = sorted(made.units), release.current(product.home) == made.name
+    beside = [name for name in enabled_of(product, names) if name != product.service]
+    restart = service.on_release(product.home, product.service, made.name)
+    return [
+        service.reload(names)._replace(is_done=lambda: same),
+        *map(service.started, beside),
+        *([restart._replace(is_done=lambda: not anew and restart.is_done())] if configured else []),
+    ]
 
 
 def running(product: Product, made: Release, *, configured: bool, report: Report) -> None:

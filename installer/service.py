@@ -125,15 +125,14 @@ def _systemctl(*words: str) -> None:
         raise InstallError("systemctl_failed", 1, words=" ".join(words), detail=last_lines(result.stdout))
 
 
-def on_release(home: Path, name: str) -> Step:
-    """Of a service; done when it runs from the release that `current` names."""
+def on_release(home: Path, name: str, wanted: str = "") -> Step:
+    """Of a service; done when it runs from the release `wanted`, else from the one that `current` names."""
 
     def is_done() -> bool:
-        return not runs() or running_release(home, name) == release.current(home)
+        return not runs() or running_release(home, name) == (wanted or release.current(home))
 
-    return Step(
-        "step.restart", {"name": name, "release": release.current(home)}, is_done, lambda: _systemctl("restart", name)
-    )
+    values = {"name": name, "release": wanted or release.current(home)}
+    return Step("step.restart", values, is_done, lambda: _systemctl("restart", name))
 
 
 def running_release(home: Path, name: str) -> str:

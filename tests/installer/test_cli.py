@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import bootstrap
-from installer import cli, plan, release
+from installer import cli, plan, release, service
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,22 @@ def test_the_hub_too_with_its_certificate(tmp_path: Path, capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert "would: write /etc/myrvm-hub/tls/key.pem (0640, root:myrvm-hub)" in shown
     assert "would: start at boot: /etc/systemd/system/timers.target.wants/myrvm-hub-backup.timer" in shown
+
+
+def test_a_dry_run_shows_what_is_started_where_systemd_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(service, "runs", lambda: True)
+    monkeypatch.setattr(service, "attempt", lambda *words, **_: subprocess.CompletedProcess(words, 3, "inactive\n"))
+    file = machine_file(tmp_path, api_token="k" * 40)
+    for given, restarts in (([], False), (["--config", str(file)], True)):
+        assert cli.main("run_device.py", ["install", "--dry-run", *given]) == 0
+        shown = capsys.readouterr().out
+        assert "would: let systemd read its units again" in shown
+        assert "would: start myrvm-privileged.socket" in shown
+        assert ("would: restart myrvm-agent.service" in shown) is restarts
+    assert cli.main("run_hub.py", ["install", "--dry-run"]) == 0
+    assert "would: restart myrvm-hub.service" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
