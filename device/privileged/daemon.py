@@ -236,7 +236,7 @@ class Daemon:
             asked = request_of(_line(connection))
             what = f"{asked.verb} {asked.argument}".strip()
             command = command_of(asked, allowed, self._programs)
-            self._log(f"{'would do' if asked.check else 'does'}: {what} ({who})")
+            self._log(f"{'would do' if asked.check else 'does'}: {what} ({who})", not asked.check)
             if not asked.check:
                 run(command)
         except (VerbRefusedError, OSError) as refused:
@@ -254,9 +254,9 @@ class Daemon:
             raise VerbRefusedError("rate_limited", f"{BURST:g} requests at once, then one each {EACH_S:g} s")
         return allowed
 
-    def _log(self, sentence: str) -> None:
-        """Into the journal, by the unit's standard error."""
-        if not self._lines.take():
+    def _log(self, sentence: str, is_done: bool = False) -> None:
+        """Into the journal, by the unit's standard error; whatever is done, also in a flood."""
+        if not self._lines.take() and not is_done:
             self._unlogged += 1
             return
         left_out, self._unlogged = self._unlogged, 0

@@ -222,3 +222,13 @@ def test_the_installers_file_is_one_that_it_reads(service: PrivilegedProcess) ->
     service.allow({**written, "user": ALLOWED["user"]})
     assert service.ask("restart", "panel.service", check=True) == DONE
     assert service.ask("mount", "usb", check=True)["code"] == "not_allowed"
+
+
+def test_nothing_is_done_without_its_line_however_many_were_written(service: PrivilegedProcess) -> None:
+    """A call that fails has two lines, so that they are used up before the requests are."""
+    service.does("systemctl", "exit 1")
+    codes = [service.ask("restart", "camera.service")["code"] for _ in range(30)]
+    assert codes == ["failed"] * 30
+    service.does("systemctl", "exit 0")
+    assert service.ask("stop", "camera.service") == DONE
+    assert "does: stop camera.service" in service.journal
