@@ -63,7 +63,7 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     try:
         settings = load(arguments.config, environ)
     except AgentSettingsError as error:
-        return _complain(texts, arguments, error.code, BAD_CONFIGURATION, settings_sentence(error, texts))
+        return _complain(texts, arguments, error.code, _ended(error, arguments), settings_sentence(error, texts))
     complain = partial(_complain, texts, arguments)
     if arguments.action == "status":
         return status_verbs.status(settings, texts, arguments, complain)
@@ -80,6 +80,14 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     if arguments.action == "settings":
         return settings_verb.settings(settings, texts, arguments, complain)
     return _run(settings, texts, environ, arguments)
+
+
+def _ended(error: AgentSettingsError, arguments: argparse.Namespace) -> int:
+    """Whoever starts the agent stops at a bad configuration until the folder of its file changes. A file elsewhere (on
+    a disk that is not there yet) may be mended without that, so it is tried again."""
+    file = error.values.get("file")
+    beside = arguments.config is None or file is None or Path(str(file)).parent == arguments.config.parent
+    return FAILED if arguments.action == "run" and not beside else BAD_CONFIGURATION
 
 
 def _parser(texts: Texts) -> argparse.ArgumentParser:

@@ -68,6 +68,17 @@ def test_errors_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "--config FILE" in error["hint"]
 
 
+@pytest.mark.parametrize("key", ["api_token", "hub_ca", "client_key"])
+def test_a_file_that_stands_elsewhere_is_tried_again(tmp_path: Path, key: str) -> None:
+    """Its disk may come later, and only a change beside the machine's file starts an agent that has ended with 3."""
+    for place, code in (("k.pem", 3), ("elsewhere/k.pem", 1)):
+        named = {key: f"file:{place}" if key == "api_token" else place}
+        named |= {"client_cert": "c.pem"} if key == "client_key" else {}
+        file = config(tmp_path, **named)
+        assert main(["run", "--config", file], ENVIRON) == code
+        assert main(["status", "--config", file], ENVIRON) == 3
+
+
 def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("a file")
     assert main(["--config", config(tmp_path, state_dir="taken")], ENVIRON) == 1, "systemd tries again: a disk may mend"
