@@ -240,3 +240,14 @@ async def test_text_from_a_machine_never_reaches_the_log_raw_and_its_key_never_a
     lines = [form.format(record) for record in caplog.records if record.name.startswith("myrvm")]
     assert any("forged" in line for line in lines)
     assert not [line for line in lines if "\n" in line or "\x1b" in line or key.api_key in line]
+
+
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+async def test_one_machines_odd_facts_take_no_page_away(hub: HubHere, key: MachineKey, end: str) -> None:
+    """The ends of its certificates, at the calendar's edge."""
+    odd = {"hub_tls": {"mode": "pinned", "client_certificate_until": end, "authority_until": end}}
+    async with MachineClient.connect(hub.websocket_url, key) as machine, hub.client() as admin:
+        await machine.say_hello(hardware=odd)
+        await until(lambda: hub.context.fleet.machines[key.id].row.hardware == odd)
+        pages = ("/api/v2/rvms", "/", "/map", f"/machines/{key.id}", f"/machines/{key.id}/settings")
+        assert {path: (await admin.get(path)).status_code for path in pages} == dict.fromkeys(pages, 200)
