@@ -60,20 +60,32 @@ OUTSIDE: dict[str, Fill] = {
     "link to the top's parent": lambda archive: link(archive, "python/x", ".."),
     "hard link outside": lambda archive: link(archive, "python/x", "etc/shadow", tarfile.LNKTYPE),
     "hard link to nothing": lambda archive: link(archive, "python/x", "python/y", tarfile.LNKTYPE),
-    "hard link to a link": lambda archive: [
-        link(archive, "python/x", "y"),
-        link(archive, "python/z", "python/x", tarfile.LNKTYPE),
-    ],
+    "hard link to a link": lambda archive: hard_link_to_a_link(archive),
     "device": lambda archive: link(archive, "python/x", "", tarfile.CHRTYPE),
     "pipe": lambda archive: link(archive, "python/x", "", tarfile.FIFOTYPE),
     "the top a link": lambda archive: link(archive, "python", "."),
     "no number for a time": lambda archive: headed(archive, mtime="nan"),
     "a time beyond all": lambda archive: headed(archive, mtime="1e300"),
     "NUL in a name": lambda archive: headed(archive, path="python/x\0y"),
-    "twice": lambda archive: [add(archive, "python/x"), add(archive, "python/x")],
-    "below a file": lambda archive: [add(archive, "python/x"), add(archive, "python/x/y")],
-    "a link in a folder's place": lambda archive: [add(archive, "python/x/y"), link(archive, "python/x", "z")],
+    "twice": lambda archive: files(archive, "python/x", "python/x"),
+    "below a file": lambda archive: files(archive, "python/x", "python/x/y"),
+    "a link in a folder's place": lambda archive: link_over_a_folder(archive),
 }
+
+
+def files(archive: tarfile.TarFile, *names: str) -> None:
+    for name in names:
+        add(archive, name)
+
+
+def hard_link_to_a_link(archive: tarfile.TarFile) -> None:
+    link(archive, "python/x", "y")
+    link(archive, "python/z", "python/x", tarfile.LNKTYPE)
+
+
+def link_over_a_folder(archive: tarfile.TarFile) -> None:
+    add(archive, "python/x/y")
+    link(archive, "python/x", "z")
 
 
 def headed(archive: tarfile.TarFile, **headers: str) -> None:
