@@ -111,6 +111,8 @@ def _same(entry: Entry, steps: Steps, tree: Tree, tick: Callable[[int], None]) -
         is_kind = stat.S_ISDIR(found.st_mode) if entry.kind == "dir" else stat.S_ISREG(found.st_mode)
         if not is_kind:
             raise ArchiveError(DAMAGED, f"is no {entry.kind}", path=entry.path)
+        if entry.kind == "hardlink" and not tree.is_link_of(entry.path, entry.link or ""):
+            raise ArchiveError(DAMAGED, "is a hard link of another file than listed", path=entry.path)
         if entry.kind != "hardlink" and not tree.has(entry.path, tar_headers.extended(entry)):
             raise ArchiveError(DAMAGED, "has other extended attributes than listed", path=entry.path)
         if entry.kind != "file":

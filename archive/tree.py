@@ -35,6 +35,8 @@ class Tree:
         here."""
         self._extended: dict[int, int] = {}
         """Of each path with extended attributes, and of those. Bound: MAX_ENTRIES, two numbers each."""
+        self._linked: dict[int, int] = {}
+        """Of each hard link, and of what it is a link of. Bound: likewise."""
 
     def close(self) -> None:
         self._shorten(0)
@@ -56,6 +58,13 @@ class Tree:
     def has(self, path: str, extended: Records) -> bool:
         """Whether the archive said just that of it."""
         return self._extended.get(hash(path)) == (hash(extended) if extended else None)
+
+    def note_link(self, path: str, file: str) -> None:
+        """What its archive says a hard link is of: later archives may put another file there."""
+        self._linked[hash(path)] = hash(file)
+
+    def is_link_of(self, path: str, file: str) -> bool:
+        return self._linked.get(hash(path)) == hash(file)
 
     def make_folder(self, steps: Steps) -> None:
         """What is there already stays; anything that is no folder gives way."""

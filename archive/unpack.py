@@ -222,6 +222,7 @@ class _Reading:
             file = self._lone_links.of(member.link)
             tree.make_hard_link(steps, manifest.check_path(file))
             tree.note_same(member.path, file)
+            tree.note_link(member.path, member.link)
         else:
             self._check_link(member)
             tree.make_link(steps, member.link)

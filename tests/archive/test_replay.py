@@ -159,6 +159,13 @@ def test_names_that_are_no_utf8_and_long_ones(tmp_path: Path) -> None:
     assert (tmp_path / "tree" / long).read_bytes() == b"long"
 
 
+def test_twins_by_case_or_by_unicode_are_two_files(tmp_path: Path) -> None:
+    """A disk that takes them for one has too few files, and gets none."""
+    twins = ["app/name", "app/NAME", "app/\u00e9", "app/e\u0301"]
+    run(tmp_path, archive(header(), [file(path, path.encode()) for path in twins]))
+    assert [(tmp_path / "tree" / path).read_bytes() for path in twins] == [path.encode() for path in twins]
+
+
 @pytest.mark.parametrize(
     ("selection", "found"),
     [

@@ -18,6 +18,7 @@ from tests.support.archives import (
     archive,
     file,
     folder,
+    hardlink,
     header,
     manifest_of,
     packed,
@@ -293,6 +294,11 @@ def _lying() -> Iterator[Hostile]:
     link = symlink("app/l", "a").entry
     data = packed(tar_archive(header(), [], members=[(tar_info("app/l", "symlink", link="b"), b"")], listed=[link]))
     yield Hostile("a link that leads elsewhere", _given(data), frozenset({DAMAGED}))
+    items = [one, file("app/b", b"two"), hardlink("app/c", "app/a")]
+    for name, lie in (("link of another file", hardlink("app/c", "app/b")), ("link that is a file", file("app/c"))):
+        members = [*(item.member for item in items[:2]), lie.member]
+        data = packed(tar_archive(header(), items, members=members))
+        yield Hostile(f"a hard {name}", _given(data), frozenset({DAMAGED}))
     for name, text, stored in (
         ("count", b"999999\n", b""), ("cut", b"3\n0\n", b""), ("letters", b"x\n0\n1\n", b""),
         ("overlap", b"2\n4\n4\n0\n4\n", b"x" * 8),
