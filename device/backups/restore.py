@@ -31,6 +31,7 @@ from device.backups.restore_places import (
     place_of_pair,
     places_of,
 )
+from device.backups.service import wait_for_turn
 from device.backups.sources import default_sources
 from device.commands.jobs import Job, Result, WorkCancelledError, WorkFailedError, WorkHandler
 from device.kernel.log import Log
@@ -91,6 +92,7 @@ class Restores:
 
     async def restore_backup(self, args: RestoreBackup, job: Job) -> Result:
         """Raises WorkFailedError; then each class is as it was or whole as in the backup (the message says which)."""
+        await wait_for_turn(self._turn, job)
         async with self._turn:
             began = time.monotonic()
             plan = await self._disk.call(self._plan, args)
@@ -119,9 +121,11 @@ class Restores:
             await self._disk.call(self._abandon)
             return
         self._log("restore_goes_on", id=state.backup_id)
+        running: list[str] = []
         if state.step == "exchanging":
+            running = [name for name in state.services if not await self._stops(name)]
             state = await self._disk.call(self._exchange, state)
-        await self._start(state)
+        await self._start(state, running)
 
     async def aftermath(self, command_id: str) -> Result | None:
         """Of a restore that an earlier life began; None: unknown. Raises WorkFailedError."""
@@ -230,9 +234,10 @@ class Restores:
             exchange.save(self._state_dir, state)
         return state
 
-    async def _start(self, state: RestoreState) -> RestoreState:
-        """Start services, remove old trees; the result stays until the next restore."""
-        silent = await self._start_all(state.services)
+    async def _start(self, state: RestoreState, running: Sequence[str] = ()) -> RestoreState:
+        """Start services, remove old trees; the result stays until the next restore. `running`: not stopped, so they
+        are as little on the new files as one that does not start."""
+        silent = [*running, *await self._start_all([name for name in state.services if name not in running])]
         await self._disk.call(exchange.remove_staging, state.staging)
         result = {**state.result, "not_started": silent} if silent else state.result
         ended = msgspec.structs.replace(state, step="ended", pairs=(), result=result)
@@ -270,6 +275,15 @@ class Restores:
     async def _start_all(self, services: Sequence[str]) -> list[str]:
         """Last stopped, first started; those that did not start."""
         return [name for name in reversed(services) if not await self._starts(name)]
+
+    async def _stops(self, name: str) -> bool:
+        """A boot may have started it meanwhile: it would keep the old files open, and lose what it writes."""
+        try:
+            await systemd.stop(self._bus, name, SERVICE_S)
+        except (NotPermittedError, SystemBusError) as failed:
+            self._log("service_not_stopped", name=name, why=failed)
+            return False
+        return True
 
     async def _starts(self, name: str) -> bool:
         try:

@@ -75,7 +75,7 @@ class BackupClient:
         settings = self._settings()
         if not settings.switch("backup_enabled"):
             raise WorkRejectedError("backups_disabled", "backup_enabled is off in this machine's settings")
-        await self._wait_for_turn(job)
+        await wait_for_turn(self.turn, job)
         async with self.turn:
             await self._disk.call(prepare, self._folder, args.backup_id)
             assignment = await self._disk.call(backup_assignment, settings, args, self._folder)
@@ -98,9 +98,9 @@ class BackupClient:
 
     async def verify_backup(self, args: VerifyBackup, job: Job) -> Result:
         """Fetch, unpack to a scratch place, compare. Raises WorkFailedError."""
-        await self._wait_for_turn(job)
+        await wait_for_turn(self.turn, job)
         async with self.turn:
-            await self._disk.call(prepare, self._folder, args.backup_id)
+            await self._disk.call(make_room, self._folder)
             assignment = assigned("verify", self._settings(), args.backup_id, self._folder, {})
             try:
                 return fitting_result(await Run(self, assignment, job).to_the_end())
@@ -109,24 +109,25 @@ class BackupClient:
 
     async def staged(self, wanted: StageWanted, job: Job) -> StageResult:
         """The reading half of a restore, for the holder of `turn`. Raises WorkCancelledError, WorkFailedError."""
-        await self._disk.call(prepare, self._folder, wanted.backup_id)
+        await self._disk.call(make_room, self._folder)
         args = msgspec.to_builtins(wanted)
         assignment = assigned("restore", self._settings(), wanted.backup_id, self._folder, args)
         return msgspec.convert(await Run(self, assignment, job).to_the_end(), StageResult)
-
-    async def _wait_for_turn(self, job: Job) -> None:
-        """Keeps a command waiting that was to begin within a minute."""
-        began = time.monotonic()
-        while self.turn.locked():
-            job.prolong(prolonged_s(began, time.monotonic()))
-            job.progress("waiting")
-            await job.pause(TURN_EVERY_S)
 
     async def yielding(self, watch: ControlWatch) -> Yielding:
         rate = self._settings().number("backup_rate") * 1024
         is_behind = watch.yields(self._oldest_s(), time.monotonic())
         is_customer = await self._is_customer()
         return Yielding(to="customer" if is_customer else "control" if is_behind else "", rate=rate)
+
+
+async def wait_for_turn(turn: asyncio.Lock, job: Job) -> None:
+    """Keeps a command waiting that was to begin within a minute. Raises WorkCancelledError."""
+    began = time.monotonic()
+    while turn.locked():
+        job.prolong(prolonged_s(began, time.monotonic()))
+        job.progress("waiting")
+        await job.pause(TURN_EVERY_S)
 
 
 class Run:
@@ -226,9 +227,19 @@ def assigned(kind: Any, settings: AgentSettings, backup_id: int, folder: Path, a
 def prepare(folder: Path, backup_id: int) -> None:
     """Without what earlier backups left. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for left in folder.iterdir():
-        if left.name.isdigit() and left.name != str(backup_id):
+    for left in _work_folders(folder):
+        if left.name != str(backup_id):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def make_room(folder: Path) -> None:
+    """Without what nobody goes on with; a backup that was cut may still. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    drop_ended(folder, time.time())
+
+
+def _work_folders(folder: Path) -> list[Path]:
+    return [each for each in folder.glob("*") if each.name.isdigit()]
 
 
 def drop_work(folder: Path, backup_id: int) -> None:
@@ -236,10 +247,12 @@ def drop_work(folder: Path, backup_id: int) -> None:
 
 
 def drop_ended(folder: Path, now: float) -> None:
-    """Backups that began longer ago than the hub waits for any. They go with the next one otherwise (`prepare`)."""
-    for task in folder.glob("*/task"):
-        if task.parent.name.isdigit() and now - task.stat().st_mtime > MAX_RUN_S:
-            shutil.rmtree(task.parent, ignore_errors=True)
+    """Backups that began longer ago than the hub waits for any, and what has no task: nobody goes on with it. The
+    others go with the next one (`prepare`)."""
+    for left in _work_folders(folder):
+        task = left / "task"
+        if not task.exists() or now - task.stat().st_mtime > MAX_RUN_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def workers() -> int:

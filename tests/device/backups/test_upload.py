@@ -173,3 +173,29 @@ async def test_what_an_earlier_life_left_is_gone_a_day_later(bench: ClientBench)
     os.utime(task, (task.stat().st_mtime - MAX_RUN_S - 60,) * 2)
     await bench.client.open()
     assert not task.parent.exists()
+
+
+async def test_a_check_of_another_one_leaves_what_goes_on_alone(bench: ClientBench) -> None:
+    """The agent starts again in the middle of a backup, and the command that comes first is a check."""
+    bench.fill("b.jpg", 1000)
+    await bench.back_up(1)
+    bench.fill("a.jpg", 40 * MIB)
+    running = asyncio.ensure_future(bench.back_up(2))
+    await until(lambda: len(bench.hub.backup(2).parts) >= 3, LONG_S)
+    await cut(bench, running)
+    await bench.verify(1)
+    await bench.back_up(2)
+    backup = bench.hub.backup(2)
+    assert backup.replaced == {}, "under the same key"
+    assert sum(backup.deliveries.values()) - len(backup.parts) <= 1, backup.deliveries
+
+
+async def test_what_nobody_goes_on_with_is_gone_at_the_next_start(bench: ClientBench) -> None:
+    """A life that ended between dropping its task and a new scan, or in a check."""
+    bench.fill("a.jpg", 40 * MIB)
+    running = asyncio.ensure_future(bench.back_up())
+    await has_parts(bench, 1)
+    await cut(bench, running)
+    (bench.settings.state_dir / FOLDER / "1" / "task").unlink()
+    await bench.client.open()
+    assert not key_of(bench).parent.exists()

@@ -1,0 +1,87 @@
+"""What happens beside a restore: a backup has its turn, or a power cut in the exchange lets services start again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from device.backups import exchange
+from device.commands.jobs import WorkCancelledError, WorkFailedError
+from tests.support.restored_machine import RestoredMachine, left_over
+from tests.support.system_bus import PrivateBus, needs_bus
+from tests.support.until import until
+
+CAMERA = "camera.service"
+
+
+async def test_it_waits_for_a_backup_longer_than_the_minute_it_was_to_begin_in(tmp_path: Path) -> None:
+    world = RestoredMachine(tmp_path)
+    backup = world.back_up()
+    world.ruin()
+    soon, withdrawn = world.job(seconds=5), world.job("cmd-2")
+    async with world.restores._turn:
+        running = asyncio.ensure_future(world.restore(backup, job=soon))
+        other = asyncio.ensure_future(world.restore(backup, dry_run=True, job=withdrawn))
+        await until(lambda: len(world.phases) >= 2)
+        assert {phase for phase, _, _ in world.phases} == {"waiting"}
+        assert soon.left_s > 60
+        withdrawn.cancelled.set()
+        with pytest.raises(WorkCancelledError):
+            await other
+    assert (await running)["files"] == 8
+
+
+async def cut_in_the_exchange(folder: Path, bus: PrivateBus) -> RestoredMachine:
+    """All but the last of what is renamed is in its place; systemd has done the rest of a boot."""
+    world = RestoredMachine(folder, services=["camera"], backup_services=["camera"])
+    bus.are(camera="active")
+    backup = world.back_up()
+    world.ruin()
+    assert await asyncio.to_thread(ended_in_the_exchange, world, backup) == 9
+    assert bus.calls == [["StopUnit", CAMERA, "replace"]]
+    world.restores = world.agent()
+    return world
+
+
+def ended_in_the_exchange(world: RestoredMachine, backup: int) -> int:
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    put, done = exchange.put, []
+
+    def last(pair: exchange.Pair) -> None:
+        if done:
+            os._exit(9)
+        put(pair)
+        done.append(pair)
+
+    exchange.put = last
+    world.restores = world.agent()
+    asyncio.run(world.restore(backup))
+    os._exit(0)
+
+
+@needs_bus
+async def test_what_the_boot_started_stops_before_its_files_go(tmp_path: Path, bus: PrivateBus) -> None:
+    """It would keep the old files open, and lose what it writes to them."""
+    world = await cut_in_the_exchange(tmp_path, bus)
+    await world.restores.recover()
+    assert bus.calls[1:] == [["StopUnit", CAMERA, "replace"], ["StartUnit", CAMERA, "replace"]]
+    after = await world.restores.aftermath("cmd-1")
+    assert after is not None
+    assert after["services"] == [CAMERA]
+    assert left_over(world) == []
+
+
+@needs_bus
+async def test_what_does_not_stop_is_named(tmp_path: Path, bus: PrivateBus) -> None:
+    world = await cut_in_the_exchange(tmp_path, bus)
+    bus.mood = "down"
+    await world.restores.recover()
+    with pytest.raises(WorkFailedError, match=CAMERA) as failed:
+        await world.restores.aftermath("cmd-1")
+    assert failed.value.failure.code == "service_not_started"
+    assert left_over(world) == []
