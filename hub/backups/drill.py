@@ -162,6 +162,8 @@ class Drills:
     async def _outcome(self, row: BackupRow, stored: dict[int, BackupRow]) -> list[Change]:
         """Raises NotCheckedError, ObjectsError."""
         chain = rules.chain_of(row, stored)
+        if chain is None and row.trigger == rules.UPLOAD and row.parent_id is None:
+            raise NotCheckedError("a simple client sent it, and what it builds on is unknown")
         if chain is None:
             return rules.failed([row], rules.BROKEN, actors.CLOCK, self._clock(), stored.values())
         manifest = self._scratch / f"{MANIFESTS}{row.id}.gz"

@@ -170,6 +170,19 @@ async def test_an_incremental_without_what_it_builds_on_is_no_backup(room: Backu
     assert error["code"] == "wrong_chain"
 
 
+async def test_an_incremental_in_a_form_is_no_damage(room: BackupRoom) -> None:
+    """A simple client does not say what it builds on, and raises no alarm by that."""
+    machine = await room.add_machine()
+    await room.add_archive(
+        machine, 2, CHANGED, 1, trigger=rules.UPLOAD, parent_id=None, chain_id=2, chain_position=0
+    )  # fmt: skip
+    await room.drills.turn()
+    found = await room.row(2)
+    assert (found.upload_status, found.drill_error) == ("completed", None)
+    assert found.drill_at is not None
+    assert room.events("backup.drill_failed") == []
+
+
 async def test_a_store_that_is_away_says_nothing_and_is_asked_again(
     room: BackupRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
