@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from db.backup_records import BackupRow
+from db.backup_records import BackupPartRow, BackupRow
 from db.engine.store import Store
 from db.errors import Conflict, Rejected, StoreError, Unavailable
 from db.queries import backups as rows
@@ -21,7 +21,7 @@ from db.records import CommandRow, is_open
 from hub.backups.rules import life
 from hub.backups.rules.life import Announced, Archive, Room, Wanted
 from hub.kernel.announce import Announcer
-from hub.kernel.objects.place import PART_SIZE, ObjectMissingError, ObjectsError
+from hub.kernel.objects.place import PART_SIZE, ObjectDamagedError, ObjectMissingError, ObjectsError
 from hub.kernel.objects.store import Objects
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors, credentials
@@ -114,16 +114,16 @@ class Backups:
         await self.discard(row.file_path, row.upload_id)
         return next(moved_rows(stored, BackupRow))
 
-    def assemble(self, row: BackupRow, declared: Archive, parts: Sequence[tuple[int, str]]) -> None:
+    def assemble(self, row: BackupRow, declared: Archive, parts: Sequence[BackupPartRow]) -> None:
         """Begin to join the parts; the row shows the outcome. Nothing happens while it is joining already."""
         if row.id not in self._assembling and self._tasks is not None:
             self._assembling.add(row.id)
             self._tasks.start_soon(self._assemble, row, declared, parts)
 
-    async def _assemble(self, row: BackupRow, declared: Archive, parts: Sequence[tuple[int, str]]) -> None:
+    async def _assemble(self, row: BackupRow, declared: Archive, parts: Sequence[BackupPartRow]) -> None:
         try:
-            found = await self._joined(row, declared.size, parts)
-            if found is None or declared.sha256 not in ("", found):
+            found = await self._joined(row, declared, parts)
+            if not found or declared.sha256 not in ("", found):
                 code = "incomplete" if found is None else "damaged"
                 await self.end(row, life.failed(row, code, actors.SYSTEM, self._clock()))
                 return
@@ -137,16 +137,21 @@ class Backups:
         finally:
             self._assembling.discard(row.id)
 
-    async def _joined(self, row: BackupRow, size: int, parts: Sequence[tuple[int, str]]) -> str | None:
-        """sha256 of what the store holds; None: of another size."""
+    async def _joined(self, row: BackupRow, declared: Archive, parts: Sequence[BackupPartRow]) -> str | None:
+        """sha256 of what the store holds; None: of another size, "": not the parts that came. Of an archive that an
+        earlier life of the machine began nobody knows another sum."""
         key = row.file_path or ""
-        with contextlib.suppress(ObjectMissingError):  # a call before has done it, and its answer was lost
-            await self.objects.complete(key, row.upload_id or "", parts)
+        sums = () if declared.sha256 else [part.sha256 for part in parts]
         try:
-            is_whole = await self.objects.size(key) == size
+            with contextlib.suppress(ObjectMissingError):  # a call before has done it, and its answer was lost
+                await self.objects.complete(key, row.upload_id or "", [(part.number, part.tag) for part in parts])
+            is_whole = await self.objects.size(key) == declared.size
+            return await self.objects.digest(key, sums) if is_whole else None
         except ObjectMissingError:
             return None
-        return await self.objects.digest(key) if is_whole else None
+        except ObjectDamagedError as damaged:
+            logger.warning("backup %d is damaged in the store: %s", row.id, damaged)
+            return ""
 
     def minio_path(self, key: str) -> str | None:
         place = self._settings.s3

@@ -181,7 +181,7 @@ async def complete_upload(call: Call) -> Answer:
     archive = Archive(
         upload.size, upload.sha256, upload.files, upload.bytes, upload.entries, upload.deleted, upload.report
     )  # fmt: skip
-    backups.assemble(row, archive, [(part.number, part.tag) for part in parts[: upload.parts]])
+    backups.assemble(row, archive, parts[: upload.parts])
     return Answer(_outcome(row), 202)
 
 

@@ -156,14 +156,22 @@ class Objects:
             with contextlib.suppress(ValueError):  # a thread that hangs has it, and closes it
                 pieces.close()
 
-    async def digest(self, key: str) -> str:
-        """Of the stored bytes; two at a time."""
+    async def digest(self, key: str, parts: Sequence[str] = ()) -> str:
+        """Of the stored bytes; two at a time. Raises ObjectDamagedError where `parts`, the sha256 of each, are not
+        what is stored."""
         _check(key)
 
         def read() -> str:
-            found = hashlib.sha256()
-            for piece in self._shelf.read(key, 0, self._shelf.size(key)):
-                found.update(piece)
+            found, size = hashlib.sha256(), self._shelf.size(key)
+            length = PART_SIZE if parts else max(1, size)
+            for number, place in enumerate(range(0, size, length)):
+                part = hashlib.sha256()
+                for piece in self._shelf.read(key, place, min(length, size - place)):
+                    found.update(piece)
+                    if parts:
+                        part.update(piece)
+                if parts and parts[number : number + 1] != [part.hexdigest()]:
+                    raise ObjectDamagedError(f"part {number + 1} of {key} is not what was stored")
             return found.hexdigest()
 
         async with self._digests:
