@@ -112,7 +112,7 @@ class Restores:
             return await self._put(plan, pairs, found, job, began)
 
     async def recover(self) -> None:
-        """Finish the exchange of an earlier life. Raises OSError."""
+        """Finish the exchange of an earlier life; where the disk refuses that, the next start does. Raises OSError."""
         state = await self._disk.call(exchange.load, self._state_dir)
         if state is None or state.step == "ended":
             return
@@ -124,7 +124,12 @@ class Restores:
         running: list[str] = []
         if state.step == "exchanging":
             running = [name for name in state.services if not await self._stops(name)]
-            state = await self._disk.call(self._exchange, state)
+            try:
+                state = await self._disk.call(self._exchange, state)
+            except OSError as refused:  # the agent is of use without it
+                self._log("restore_not_finished", id=state.backup_id, why=refused)
+                await self._start_all(state.services)
+                return
         await self._start(state, running)
 
     async def aftermath(self, command_id: str) -> Result | None:
@@ -212,7 +217,12 @@ class Restores:
             if isinstance(error, WorkFailedError):
                 raise
             raise WorkFailedError("disk", f"nothing was changed: {error.filename or ''} {error.strerror}") from error
-        state = await self._disk.call(self._exchange, state)
+        try:
+            state = await self._disk.call(self._exchange, state)
+        except OSError as refused:
+            await self._start_all(running)
+            why = f"the disk took neither the new files nor the old ones; the next start tries again: {refused}"
+            raise WorkFailedError("exchange_failed", why) from refused
         job.progress("starting")
         state = await self._start(state)
         return {**_ended(state), "seconds": round(time.monotonic() - began, 1)}

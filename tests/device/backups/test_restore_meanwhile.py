@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def ended_in_the_exchange(world: RestoredMachine, backup: int) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    put, done = exchange.put, []
+    put = exchange.put
+    done: list[exchange.Pair] = []
 
     def last(pair: exchange.Pair) -> None:
         if done:
@@ -85,3 +87,45 @@ async def test_what_does_not_stop_is_named(tmp_path: Path, bus: PrivateBus) -> N
         await world.restores.aftermath("cmd-1")
     assert failed.value.failure.code == "service_not_started"
     assert left_over(world) == []
+
+
+def refuse(pair: exchange.Pair) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), pair.target)
+
+
+@needs_bus
+async def test_a_disk_that_refuses_ends_no_agent_and_the_next_start_goes_on(
+    tmp_path: Path, bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that the kernel has made read-only after errors."""
+    world = await cut_in_the_exchange(tmp_path, bus)
+
+    with monkeypatch.context() as read_only:
+        read_only.setattr(exchange, "put", refuse)
+        read_only.setattr(exchange, "take_back", refuse)
+        await world.restores.recover()
+        assert bus.calls[-1] == ["StartUnit", CAMERA, "replace"]
+        assert await world.restores.aftermath("cmd-1") is None
+    world.restores = world.agent()
+    await world.restores.recover()
+    after = await world.restores.aftermath("cmd-1")
+    assert after is not None
+    assert after["files"] == 8
+    assert left_over(world) == []
+
+
+@needs_bus
+async def test_a_disk_that_refuses_both_is_named_and_services_run(
+    tmp_path: Path, bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = RestoredMachine(tmp_path, services=["camera"], backup_services=["camera"])
+    bus.are(camera="active")
+    backup = world.back_up()
+    world.ruin()
+
+    monkeypatch.setattr(exchange, "put", refuse)
+    monkeypatch.setattr(exchange, "take_back", refuse)
+    with pytest.raises(WorkFailedError, match="next start") as failed:
+        await world.restore(backup)
+    assert failed.value.failure.code == "exchange_failed"
+    assert bus.calls[-1] == ["StartUnit", CAMERA, "replace"]
