@@ -110,7 +110,7 @@ def _session(r: Reader, one: Happening) -> HappeningText:
     parts += [r.t(f"event.{code}.n", n=r.number(counts[code]), count=counts[code]) for code in _COUNTED if counts[code]]
     head = r.t("event.session", state=_state(r, asked, began, over))
     note = _params(over).get("note")
-    parts.append(r.t("event.reason", reason=value(r, note)) if note else "")
+    parts.append(r.t("event.reason.end", reason=value(r, note)) if note else "")
     trouble = _first(one, "remote.intruder") is not None
     shape = "error" if trouble else "warn" if over is not None and over["code"] == "remote.refused" else "remote"
     actor = str((over or began or one.events[-1])["actor"])

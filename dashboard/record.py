@@ -180,9 +180,14 @@ def _late(e: EventReading) -> _Parts:
     return e.words("command.late", job=_job(e), state=plain(jobs.word(e.r, str(e.params.get("state"))))), []
 
 
+def _setting(r: Reader, key: str) -> str:
+    """As the settings page calls it; a free one by its key."""
+    return r.text_of("set", plain(key, 64))
+
+
 def _config_changed(e: EventReading) -> _Parts:
     scope = "fleet" if e.params.get("scope") == "fleet" else "machine"
-    changes = differences(e, lambda key: plain(key, 64))
+    changes = differences(e, lambda key: _setting(e.r, key))
     return e.words(f"config.changed.{scope}", version=e.param("version")), changes
 
 
@@ -192,7 +197,9 @@ def _and_more(e: EventReading) -> list[str]:
 
 def _config_refused(e: EventReading) -> _Parts:
     errors = mapping(e.params.get("errors"))
-    refused = {key: refusals.why(e.r, why) if isinstance(why, str) else why for key, why in errors.items()}
+    refused = {
+        _setting(e.r, key): refusals.why(e.r, why) if isinstance(why, str) else why for key, why in errors.items()
+    }
     return e.words("config.refused", version=e.param("version")), members(refused, e.r) + _and_more(e)
 
 

@@ -36,8 +36,8 @@ WORDS = {
         "latitude": "latitude: must be degrees from -90 to 90", "over": "The code is used or over",
     },
     "id-ID": {
-        "none": "Tidak ada mesin yang menunggu", "nobody": "Pilih minimal satu", "connected": "Papan lain memakai",
-        "copy": "Dua papan memakai kuncinya bersamaan", "waits": "menunggu diterima", "line": "Baris 3",
+        "none": "Tidak ada mesin yang menunggu", "nobody": "Pilih minimal satu", "connected": "Modul lain memakai",
+        "copy": "Dua modul memakai kuncinya bersamaan", "waits": "menunggu diterima", "line": "Baris 3",
         "latitude": "latitude: harus derajat dari -90 sampai 90", "over": "Kode sudah",
     },
 }  # fmt: skip

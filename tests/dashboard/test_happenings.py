@@ -104,7 +104,7 @@ def test_a_remote_session_is_one_line_from_its_request_to_its_end() -> None:
     (line,) = log.lines(language="id")
     assert line.sentence == (
         "Akses jarak jauh: diakhiri, Siti, 10\u202fmnt, alasan: kamera gelap, 1 terminal, 1 berkas diunggah, "
-        "alasan: selesai"
+        "alasan diakhiri: selesai"
     )
     assert line.who == "Budi"
     # Among the statuses alone the maintenance of the session is shown, in the reader's words.

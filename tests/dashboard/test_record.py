@@ -114,13 +114,13 @@ def test_what_a_machine_refused_is_shown_in_the_readers_language() -> None:
     errors = {"cpu_threshold": "environment: it is set there (CPU_THRESHOLD)", "belts": "worn out", "junk": ["x"]}
     params = {"version": 7, "errors": errors}
     assert said("config.refused", params=params) == (
-        "Settings version 7: not all accepted, cpu_threshold: its agent's environment sets it, and that has "
-        "precedence (CPU_THRESHOLD), belts: worn out, junk: x"
+        "Settings version 7: not all accepted, Warn when the CPU is above: its agent's environment sets it, and that "
+        "has precedence (CPU_THRESHOLD), belts: worn out, junk: x"
     )
     assert "environment agen di mesin" in said("config.refused", "id", params=params)
 
 
-def test_settings_say_each_key() -> None:
+def test_settings_are_named_as_their_page_names_them() -> None:
     before = {
         "metrics_interval": 300.0,
         "confidence_threshold": None,
@@ -130,8 +130,12 @@ def test_settings_say_each_key() -> None:
     after = {"metrics_interval": 60, "confidence_threshold": 0.5, "backup_enabled": False, "admin_ips": []}
     sentence = said("config.changed", params={"scope": "machine", "version": 7}, before=before, after=after)
     assert sentence == (
-        "Settings of this machine, version 7, metrics_interval: 300 → 60, confidence_threshold: — → 0.5, "
-        "backup_enabled: yes → no, admin_ips: 10.0.0.0/8 → —"
+        "Settings of this machine, version 7, Keep a reading every: 300 → 60, confidence_threshold: — → 0.5, "
+        "Backups: yes → no, Networks allowed to open sessions: 10.0.0.0/8 → —"
+    )
+    off = {"before": {"auto_sync_enabled": True}, "after": {"auto_sync_enabled": False}}
+    assert said("config.changed", "id", params={"scope": "machine", "version": 8}, **off) == (
+        "Pengaturan mesin ini, versi 8, Sinkron otomatis: ya → tidak"
     )
     many = {f"key_{n}": n for n in range(40)}
     assert said("config.changed", params={"scope": "fleet", "version": 8}, before={}, after=many).endswith(

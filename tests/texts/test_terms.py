@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+from protocol.configuration import SETTINGS
+
 ROOT: Final = Path(__file__).parents[2]
 CATALOGUES: Final = ("dashboard/locales", "device/locales", "hub/cli/locales", "hub/web/http/texts")
 HEADINGS: Final = {"en": "## English", "id": "## Bahasa Indonesia"}
@@ -56,6 +58,7 @@ def test_a_catalogue_keeps_to_the_terms(folder: str, language: str) -> None:
         ("id", "Hapus saringannya", "saringan*"),
         ("id", "Sedikitnya {n} huruf", "{n} huruf"),
         ("id", "Koneksinya terputus", "koneksi*"),
+        ("id", "Papan lain menunggu diterima", "papan"),
     ],
 )
 def test_a_replaced_term_is_found(language: str, sentence: str, term: str) -> None:
@@ -72,3 +75,17 @@ def test_a_replaced_term_is_found(language: str, sentence: str, term: str) -> No
 )
 def test_names_of_settings_and_commands_are_no_terms(language: str, sentence: str) -> None:
     assert replaced(sentence, language) == []
+
+
+@pytest.mark.parametrize("language", HEADINGS)
+def test_a_sentence_that_names_a_setting_names_its_field_too(language: str) -> None:
+    """Who has to change it looks for the title on the settings page, not for the key."""
+    titles = json.loads((ROOT / CATALOGUES[0] / f"{language}.json").read_text("utf-8"))
+    assert not {
+        (folder, name, key)
+        for folder in CATALOGUES
+        for name, forms in json.loads((ROOT / folder / f"{language}.json").read_text("utf-8")).items()
+        for form in (forms.values() if isinstance(forms, dict) else [forms])
+        for key in SETTINGS
+        if "_" in key and re.search(rf"(?<!\w){key}(?!\w)", form) and f"“{titles[f'set.{key}']}”" not in form
+    }

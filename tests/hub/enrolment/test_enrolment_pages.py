@@ -47,6 +47,8 @@ async def test_one_machine_from_the_form_to_its_first_readings(hub: ApiHub, lang
         command = f"printf '%s\\n' {code} | python3 run_device.py enrol http://hub.test --code - --allow-plain-http"
         assert command in shown(first)
         assert {"en": "Waiting for the machine", "id": "Menunggu mesin"}[language] in shown(first)
+        assert {"en": "Make another code instead", "id": "Buat kode lain"}[language] in shown(first)
+        assert {"en": "Make a one-time code", "id": "Buat kode sekali pakai"}[language] not in shown(first)
         await enrol(hub, code, hostname="orin-7", model="Orin NX")
         mark = fingerprint(key_hash(key()))
         part = await page.get(f"{place}/parts")
