@@ -16,6 +16,7 @@ from db.queries import remote_sessions
 from db.records import RecordingRow, RemoteSessionRow
 from hub.machines import tab
 from hub.model import actors
+from hub.model.access import role_needed
 from hub.model.actors import row_id
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms, machine_view
@@ -159,7 +160,10 @@ async def part_past(visit: Visit) -> dict[str, Any]:
     shown = rows[:PAGE]
     names = await tab.people(visit, found, actors_of(shown))
     recorded, zone = await _recordings(visit, found, shown), tab.zone_of(visit.reader, found)
+    may_play = visit.may("recording.read", found.id)
+    needs = visit.reader.t("role." + role_needed("recording.read"))
     return {
+        "locked": "" if may_play else visit.reader.t("needs_role", role=needs),
         "m": machine_view(found, times="ms"),
         "past": past(visit.reader, shown, recorded, names, zone),
         "zone": zone,
@@ -169,7 +173,7 @@ async def part_past(visit: Visit) -> dict[str, Any]:
 
 
 async def _recordings(visit: Visit, found: Machine, shown: list[RemoteSessionRow]) -> list[RecordingRow]:
-    if not shown or not visit.may("recording.read", found.id):
+    if not shown:
         return []
     wanted = {session.id for session in shown}
     rows = await recording_rows.of_machine(visit.context.store, found.id, MOST_RECORDINGS)

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.page_visitor import browser
-from tests.support.session_record import REMOTE, lease, page_of, recording
+from tests.support.session_record import REMOTE, lease, moved, page_of, recording
 
 
 @pytest_asyncio.fixture
@@ -41,6 +41,26 @@ async def test_a_recording_shows_whose_it_is(hub: ApiHub, language: str, words: 
     assert f"/recordings/{made}/delete" in await page_of(hub, "admin", language, f"/recordings/{made}")
     async with await browser(hub, "viewer") as viewer:
         assert (await viewer.get(f"/recordings/{made}")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "1 · You need the role Operator for this"), ("id", "1 · Perlu peran Operator untuk ini")],
+)
+async def test_a_past_session_says_that_it_has_recordings_to_who_may_not_play_them(
+    hub: ApiHub, language: str, words: str
+) -> None:
+    now = hub.context.clock()
+    over = {"status": "expired", "end_time": now, "end_reason": "timed_out", "ended_by": "system"}
+    with_one, without = await lease(hub), await lease(hub)
+    made = await recording(hub, with_one, now)
+    for session in (with_one, without):
+        await moved(hub, session, **over)
+    for name in ("viewer", "operator"):
+        page = await page_of(hub, name, language)
+        table = page[page.index('<table class="past">') : page.index("</table>", page.index('<table class="past">'))]
+        assert (words in table, f'href="/recordings/{made}"' in table) == (name == "viewer", name == "operator")
+        assert table.count('<span class="muted">—</span>') == 1, "the session without one"
 
 
 async def test_a_recording_is_deleted_by_its_machines_name_alone(hub: ApiHub) -> None:
