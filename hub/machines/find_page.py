@@ -28,10 +28,12 @@ SHEETS: Final = (("wide", 0), ("narrow", 1))
 PAGES: Final = (
     ("nav.machines", "/", ""), ("nav.jobs", "/jobs", ""), ("nav.events", "/events", ""),
     ("map", "/map", ""), ("views", "/views", "saved_view.keep"),
-    ("users", "/admin/users", "user.manage"), ("tokens", "/admin/tokens", "token.manage_own"),
+    ("nav.admin", "/admin", "backup.download"), ("users", "/admin/users", "user.manage"),
+    ("enrol", "/admin/enrol", "enrolment.admit"), ("tokens", "/admin/tokens", "token.manage_own"),
     ("fleet_settings", "/admin/settings", "fleet_config.read"), ("fleet_backups", "/admin/backups", "backup.read"),
     ("system", "/admin/system", "system.read"), ("add", "/machines/add", "machine.manage"),
-    ("menu.account", "/account", ""), ("nav.help", "/help", ""),
+    ("sheet.title", "/machines/import", "machine.manage"), ("labels", "/labels", ""), ("scan", "/scan", ""),
+    ("menu.account", "/account", ""), ("nav.help", "/help", ""), ("guide", "/help/guide", ""),
 )  # fmt: skip
 """Text, address, and the action that it needs."""
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
+from starlette.routing import Route
 
 from hub.machines.find_page import PAGES
+from hub.routes import page_routes
 from tests.support.api_hub import ApiHub
 
 
@@ -27,6 +30,21 @@ async def test_pages_and_machines_are_those_somebody_may_see(hub: ApiHub) -> Non
         assert "/machines/1" in addresses
         assert "/machines/2" not in addresses
         assert "/admin/users" not in addresses
+
+
+@pytest.mark.parametrize("name", ["admin", "operator", "technician", "viewer"])
+async def test_every_page_that_a_role_may_open_is_found(hub: ApiHub, name: str) -> None:
+    """Pages of no one machine: whole ones, that are no form on the way elsewhere."""
+    whole = [route for route in page_routes() if isinstance(route, Route) and "{" not in route.path]
+    of_no_machine = [route.path for route in whole if not getattr(route.endpoint, "entrance", False)]
+    async with hub.browser(await hub.add_session(name)) as somebody:
+        answers = {path: await somebody.get(path) for path in of_no_machine}
+        open_to = {path for path, answer in answers.items() if answer.status_code == 200 and "</html>" in answer.text}
+        found = {address for address, _ in await listed(somebody) if not re.match(r"/machines/\d", address)}
+        menu = set(re.findall(r'<a (?:class="[^"]*" )?href="(/[^"#?]*)"', (await somebody.get("/admin/tokens")).text))
+    locked = {"/admin", "/machines/add", "/machines/import"} if name != "admin" else set()
+    assert open_to - locked <= found <= open_to
+    assert menu & open_to <= found, "what stands in the menu is found too"
 
 
 async def test_of_an_open_machine_the_tabs_and_actions_come_first(hub: ApiHub) -> None:
