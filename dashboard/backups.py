@@ -70,8 +70,14 @@ def state(r: Reader, b: Backup) -> BackupState:
     error = b["drill_error"] if name == "broken" else b["error"] if name == "failed" else None
     mark = {"verified": "active", "broken": "error", "failed": "error", "pending": "late", "uploading": "auto"}
     if name in ("verified", "untried") and b["only_agent"]:
-        return BackupState(name, "warn", r.t(f"backup.state.{name}"), r.t("backup.report.only_agent"))
+        return BackupState(name, "warn", r.t(f"backup.state.{name}"), r.t(f"backup.report.{_lacks(b)}"))
     return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), jobs.why(r, error) if why else "")
+
+
+def _lacks(b: Backup) -> str:
+    """Of one that would bring nothing back."""
+    counts = b["report"].get("counts") if isinstance(b["report"], Mapping) else None
+    return "only_agent" if isinstance(counts, Mapping) and "only_agent" in counts else "no_files"
 
 
 def _state(b: Backup) -> tuple[str, bool]:

@@ -26,15 +26,15 @@ READINGS_OF = {cause: reading for reading, cause in HEALTH_CAUSES.items()}
 RANKS = {
     "quarantined": 0, "copy": 1, "board": 1, "board_waits": 1, "error": 1, "certificate_expired": 1,
     "certificate_very_soon": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7,
-    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_late": 11, "backup_full": 12, "backup_quota": 13,
-    "nearly_full": 14, "certificate_soon": 14, "worn": 14, "clock": 15, "zone": 16, "refused": 17, "memory": 18,
-    "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
+    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_empty": 11, "backup_late": 11, "backup_full": 12,
+    "backup_quota": 13, "nearly_full": 14, "certificate_soon": 14, "worn": 14, "clock": 15, "zone": 16,
+    "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
 }  # fmt: skip
 WHO = {
     **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
     **dict.fromkeys(("error", "hot", "throttled", "worn", "clock", "never", "unknown"), "technician"),
     **dict.fromkeys(("quarantined", "copy", "board", "board_waits", "refused", "backup_full", "backup_quota"), "admin"),
-    **dict.fromkeys(("certificate_soon", "certificate_very_soon", "certificate_expired"), "admin"),
+    **dict.fromkeys(("backup_empty", "certificate_soon", "certificate_very_soon", "certificate_expired"), "admin"),
     "approval": "you",
 }
 """Who acts; an operator where nobody is named."""
@@ -112,11 +112,14 @@ def clock_cause(view: View) -> str | None:
 
 
 def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
-    """And since when: the last one could not be restored, or a good one is overdue; of a quota, when it is reached."""
+    """And since when: the last one could not be restored, or holds nothing to restore, or a good one is overdue; of a
+    quota, when it is reached."""
     backup = view.get("backup") or {}
     found: list[tuple[str, int]] = []
     if backup.get("drill_failed_at") is not None:
         found.append(("backup_drill", backup["drill_failed_at"]))
+    if backup.get("only_agent") and backup.get("good_at") is not None:
+        found.append(("backup_empty", backup["good_at"]))
     if backup.get("late_at") is not None and backup["late_at"] <= now:
         good_at = backup.get("good_at")
         found.append(("backup_late", view["created_at"] if good_at is None else good_at))

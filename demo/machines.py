@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +25,8 @@ from hub.model.changes import Change
 AGENT_FILE = "agent.json"
 SIMULATED_FILE = "simulated_machines.json"
 FILES = "machine-files"
+CONFIGURATION = "machine-configuration"
+"""What the real machine backs up from the first day on."""
 AGENT_INTERVAL_S = 10
 """Often enough to watch the real machine's history grow."""
 
@@ -52,18 +55,16 @@ class DemoFleet(NamedTuple):
         The agent may read this computer and change nothing: no reboot, no time zone, no look-up. Remote sessions
         reach this computer's people only."""
         agent, *simulated = self.machines
-        secret_file(
-            folder / AGENT_FILE,
-            {
-                "myrvm_base_url": url,
-                "api_token": self.keys[agent.device_id],
-                "rvm_id": agent.device_id,
-                "metrics_interval": AGENT_INTERVAL_S,
-                "system_control": False,
-                "auto_sync_enabled": False,
-                **remote_settings(folder / FILES),
-            },
-        )
+        settings = {
+            "myrvm_base_url": url,
+            "rvm_id": agent.device_id,
+            "metrics_interval": AGENT_INTERVAL_S,
+            "system_control": False,
+            "auto_sync_enabled": False,
+            **remote_settings(folder / FILES),
+        }
+        settings["backup_sources"]["configuration"] = keep_configuration(folder / CONFIGURATION, settings)
+        secret_file(folder / AGENT_FILE, {**settings, "api_token": self.keys[agent.device_id]})
         plans = [
             {
                 "device_id": m.device_id,
@@ -112,6 +113,13 @@ def kept_keys(folder: Path) -> dict[str, str]:
     agent, simulated = _read(folder / AGENT_FILE), _read(folder / SIMULATED_FILE)
     keys = {str(agent["rvm_id"]): str(agent["api_token"])} if {"rvm_id", "api_token"} <= agent.keys() else {}
     return keys | {m["device_id"]: m["api_key"] for m in simulated.get("machines", ())}
+
+
+def keep_configuration(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """What the agent runs with, but for its key: whoever may download a backup must not read that."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    secret_file(folder / AGENT_FILE, dict(settings))
+    return {"path": str(folder), "class": "configuration"}
 
 
 def secret_file(path: Path, content: dict[str, Any]) -> None:

@@ -129,17 +129,23 @@ class _Scan:
 
     def run(self, stop: Callable[[], bool], progress: Callable[[int, int], None]) -> None:
         there = 0
+        without_files: list[bytes] = []  # Bound: the sources
         for name, source in sorted((n.encode(), s) for n, s in self._header.sources.items()):
             place, root = self._look(name, source)
             walk = Walk(name, place, self._folder, self._notice, excluder(source.exclude))
+            before = self._index.files
             for found in self._of_source(walk, name, root):
                 there += found.group.bucket == _ROOT and not found.is_lost
                 self._take(walk, found)
                 if stop():
                     raise StoppedError
                 progress(self._index.files, self._index.bytes)
+            if root is not None and self._index.files == before:
+                without_files.append(name)
         if not there:
             raise NoSourcesError(", ".join(sorted(self._header.sources)))
+        for name in without_files:
+            self._notice(name, "source_empty" if self._index.files else "no_files", "")
         while self._old.head is not None:
             self._leave(self._old.take())
 

@@ -19,7 +19,7 @@ from hub.commands import service
 from hub.commands.api import CommandView
 from hub.commands.service import HEADER
 from hub.model import views
-from hub.model.backups import holds_agent_alone, is_backed_up, is_late, is_there, last_good, open_backup
+from hub.model.backups import brings_nothing_back, is_backed_up, is_late, is_there, last_good, open_backup
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.web.api.operation import Answer, Call, Operation
@@ -37,7 +37,7 @@ class VerificationBegun(msgspec.Struct):
 
 
 class BackedUpMachines(msgspec.Struct):
-    """`scheduled`: asked by schedule; of them `good`, `only_agent` (the good one has nothing but the agent's own file),
+    """`scheduled`: asked by schedule; of them `good`, `only_agent` (no file is in it, or the agent's own alone),
     `never` (none at all) and `late` (no good backup for two intervals and a day). `running`: a backup is open."""
 
     all: int
@@ -76,8 +76,8 @@ class BackupStatistics(msgspec.Struct):
 
 
 class BackupAlert(msgspec.Struct):
-    """`no_good_backup` since then (`backup_id`: the last good one), `only_agent` (that has nothing but the agent's own
-    file), `drill_failed` of that backup, `quota` (the machine's) or `fleet_quota` (`rvm_id` null), which will be
+    """`no_good_backup` since then (`backup_id`: the last good one), `only_agent` (that has no file, or the agent's
+    own alone), `drill_failed` of that backup, `quota` (the machine's) or `fleet_quota` (`rvm_id` null), which will be
     reached at `since`."""
 
     code: Literal["no_good_backup", "only_agent", "drill_failed", "quota", "fleet_quota"]
@@ -131,7 +131,7 @@ async def show_statistics(call: Call) -> Answer:
 def machine_counts(machines: Sequence[Machine], now: datetime) -> dict[str, int]:
     scheduled = [machine for machine in machines if is_backed_up(machine)]
     good = [last_good(machine.backups) for machine in scheduled]
-    alone = sum(row is not None and holds_agent_alone(row) for row in good)
+    alone = sum(row is not None and brings_nothing_back(row) for row in good)
     return {
         "all": len(machines),
         "scheduled": len(scheduled),

@@ -29,7 +29,7 @@ from hub.commands.service import idempotency_key
 from hub.machines import tab
 from hub.model.access import role_needed
 from hub.model.actors import row_id
-from hub.model.backups import holds_agent_alone, is_late, last_good, newest, open_backup, was_cancelled
+from hub.model.backups import brings_nothing_back, is_late, last_good, newest, open_backup, was_cancelled
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms, machine_view
 from hub.web.api.endpoint import permit, why_not
@@ -44,7 +44,7 @@ ACTIONS: Final[Mapping[str, str]] = {
 
 
 class LastGood(NamedTuple):
-    """`state`: verified, untried, or only_agent (it holds nothing else); `at`: epoch ms."""
+    """`state`: verified, untried, or only_agent (it has no data of the machine's); `at`: epoch ms."""
 
     id: int
     state: str
@@ -152,7 +152,7 @@ def in_ms(row: msgspec.Struct) -> dict[str, Any]:
 
 def judged(row: BackupRow) -> dict[str, Any]:
     """The row in milliseconds, with what the rules say of it."""
-    return {**in_ms(row), "only_agent": holds_agent_alone(row), "cancelled": was_cancelled(row)}
+    return {**in_ms(row), "only_agent": brings_nothing_back(row), "cancelled": was_cancelled(row)}
 
 
 def roles(visit: Visit, found: Machine) -> dict[str, str]:
@@ -197,7 +197,7 @@ def _plan(visit: Visit, found: Machine) -> ShownPlan:
 def _last_good(good: BackupRow) -> LastGood:
     state = "verified" if good.upload_status == "verified" else "untried"
     return LastGood(
-        good.id, "only_agent" if holds_agent_alone(good) else state, epoch_ms(good.completed_at or good.created_at)
+        good.id, "only_agent" if brings_nothing_back(good) else state, epoch_ms(good.completed_at or good.created_at)
     )  # fmt: skip
 
 

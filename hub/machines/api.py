@@ -61,7 +61,7 @@ class LastingView(msgspec.Struct):
 
 
 class BackupBrief(msgspec.Struct):
-    """When the last good backup was made and verified; `only_agent`: nothing but the agent's own file is in it;
+    """When the last good backup was made and verified; `only_agent`: no file is in it, or the agent's own alone;
     `failed_at`: only while the last one that ended by itself failed, `cancelled_at`: only while the last one was
     cancelled; `late_at`: from when on a good one is overdue; `open_status`, `open_type`: of the one being made or asked
     for."""

@@ -15,6 +15,8 @@ from hub.model.machine import Machine
 CANCELLED: Final = "cancelled"
 ONLY_AGENT: Final = "only_agent"
 """Counted in a report when only the agent's own file was there to save."""
+NO_FILES: Final = "no_files"
+"""Likewise for sources without any file, in all of them together."""
 GRACE: Final = timedelta(days=1)
 MISSED: Final = 2
 """Intervals."""
@@ -29,10 +31,11 @@ def is_good(row: BackupRow) -> bool:
     return is_there(row) and row.drill_error is None
 
 
-def holds_agent_alone(row: BackupRow) -> bool:
+def brings_nothing_back(row: BackupRow) -> bool:
     """Whether a restore would bring nothing back."""
     counts = (row.report or {}).get("counts")
-    return isinstance(counts, Mapping) and ONLY_AGENT in counts
+    is_noted = isinstance(counts, Mapping) and (ONLY_AGENT in counts or NO_FILES in counts)
+    return is_noted or (row.backup_type == "full" and row.files == 0)  # an older agent notes nothing
 
 
 def was_cancelled(row: BackupRow) -> bool:

@@ -14,10 +14,10 @@ from certs.expiry import SOON, VERY_SOON
 from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
 from db.table_row import TableRow
 from hub.model.backups import (
+    brings_nothing_back,
     cancelled_at,
     drill_failed_at,
     failed_at,
-    holds_agent_alone,
     last_good,
     late_of,
     open_backup,
@@ -103,7 +103,7 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
     return {
         "good_at": None if good is None else _maybe(stamp, good.completed_at),
         "verified_at": None if good is None else _maybe(stamp, good.verified_at),
-        "only_agent": good is not None and holds_agent_alone(good),
+        "only_agent": good is not None and brings_nothing_back(good),
         "failed_at": _maybe(stamp, failed_at(machine.backups)),
         "cancelled_at": _maybe(stamp, cancelled_at(machine.backups)),
         "drill_failed_at": _maybe(stamp, drill_failed_at(machine.backups)),

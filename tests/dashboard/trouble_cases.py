@@ -183,6 +183,12 @@ CASES: Final = [
         ("backup_late", NOW - 1_000_000_000, NOW - 1_000_000_000),
         ["backup_late"],
     ),
+    Case(
+        "nothing to restore is in its backup",
+        {"id": 46, "backup": {**LATE, "late_at": None, "only_agent": True}},
+        ("backup_empty", None, NOW - 400_000_000),
+        ["backup_empty"],
+    ),
     Case("a backup that will be late", {"id": 26, "backup": {**LATE, "late_at": NOW + 10_000}}, None, []),
     Case(
         "late in maintenance",
@@ -290,5 +296,5 @@ CASES: Final = [
     Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
 ORDER: Final = [
-    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 32, 31, 40, 14, 44, 21, 22, 38, 37, 15, 16,
+    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 46, 32, 31, 40, 14, 44, 21, 22, 38, 37, 15, 16,
 ]  # fmt: skip

@@ -20,8 +20,12 @@ from demo import machines as demo_machines
 from demo import start
 from demo.machines import PLACES, SPECIAL_ROLES, place_of, role_of
 from demo.start import ChildPlan, Children
+from device.backups.scan import scan
+from device.backups.sources import chosen
+from device.settings.backup_values import backup_sources
 from hub.cli.output import Exit
 from tests.doors.conftest import Cli
+from tests.support.backup_archives import header
 from tests.support.door_process import DoorProcess
 from tests.support.until import wait_until
 
@@ -173,6 +177,21 @@ def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path, monkeypatc
     assert chosen["remote_access_port"] in chosen["remote_access_ports"]
     assert list(chosen["remote_services"]) == [str(chosen["remote_access_ports"][0])]
     assert demo_machines.free_port(port) == port, "free again"
+
+
+def test_the_real_machine_has_something_to_back_up_and_its_key_is_not_in_it(tmp_path: Path) -> None:
+    fleet = demo_machines.DemoFleet([demo_machines.DemoMachine("pc", "pc", "here", "")], {"pc": "rvmk_secret"})
+    for _ in range(2):
+        fleet.write(tmp_path, "http://127.0.0.1:1")
+    agent = json.loads((tmp_path / "agent.json").read_text())
+    assert agent["api_token"] == "rvmk_secret"
+    sources = chosen(backup_sources(agent["backup_sources"]), include_images=True, include_logs=True)
+    found = scan(header({name: Path(source.root) for name, source in sources.items()}), tmp_path / "work", None)
+    assert (found.files, found.report.counts) == (1, {"source_empty": 1}), "nobody has left a file yet"
+    (kept,) = (tmp_path / demo_machines.CONFIGURATION).iterdir()
+    assert json.loads(kept.read_text()) == {name: value for name, value in agent.items() if name != "api_token"} | {
+        "backup_sources": {"files": agent["backup_sources"]["files"]}
+    }
 
 
 def test_the_folder_for_files_is_one_that_the_user_of_a_terminal_may_fill(

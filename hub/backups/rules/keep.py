@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
-from hub.model.backups import ONLY_AGENT, drill_failed_at, holds_agent_alone, is_good, is_there, last_good, late_of
+from hub.model.backups import ONLY_AGENT, brings_nothing_back, drill_failed_at, is_good, is_there, last_good, late_of
 from hub.model.machine import Machine
 
 DAY: Final = timedelta(days=1)
@@ -137,7 +137,7 @@ def alerts_of(machine: Machine, found: QuotaForecast | None, now: datetime) -> l
     good = last_good(machine.backups)
     late = late_of(machine)
     alerts = [] if late is None or late > now else [Alert("no_good_backup", late, None if good is None else good.id)]
-    if good is not None and holds_agent_alone(good):
+    if good is not None and brings_nothing_back(good):
         alerts.append(Alert(ONLY_AGENT, good.completed_at or good.created_at, good.id))
     drilled = drill_failed_at(machine.backups)
     if drilled is not None:

@@ -160,6 +160,18 @@ def test_only_a_machine_without_any_source_has_nothing_to_back_up(tmp_path: Path
         scan(header({"data": tmp_path / "nowhere"}), tmp_path / "w", None)
 
 
+def test_a_source_without_files_is_named_and_no_files_at_all_are_counted_apart(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "logs" / "2026").mkdir(parents=True)
+    settle(root)
+    found = scan(header({"data": root, "logs": tmp_path / "logs"}), tmp_path / "one", None)
+    assert [(line.path, line.code) for line in found.report.lines] == [("logs", "source_empty")]
+    index = tmp_path / "one" / "index"
+    again = scan(header({"data": root, "logs": tmp_path / "logs"}, (1, 2)), tmp_path / "two", index)
+    assert (again.files, again.report.counts) == (0, {"source_empty": 1}), "nothing changed, and all is there"
+    alone = scan(header({"logs": tmp_path / "logs"}), tmp_path / "three", None)
+    assert (alone.files, alone.report.counts) == (0, {"no_files": 1})
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_a_folder_that_cannot_be_read_is_carried(tmp_path: Path, root: Path) -> None:
     open_to_all(tmp_path)

@@ -87,9 +87,9 @@ async def test_one_of_the_agents_own_file_alone_is_green_nowhere(hub: ApiHub) ->
     page = await page_of(hub)
     last = page[page.index("Last good backup</h2>") :]
     assert 'class="i warn"' in last[: last.index("</p>")]
-    assert "only the agent" in last[: last.index("</p>")]
+    assert "without data of the machine" in last[: last.index("</p>")]
     head = " ".join(re.sub(r"<[^>]+>", " ", page[: page.index('id="backup-plan"')]).replace("\u202f", " ").split())
-    assert "ago, only the agent&#39;s own file" in head
+    assert "ago, without data of the machine" in head
     fleet = await page_of(hub, path="/")
     cell = fleet[fleet.index('<td class="c-backup"') :]
     assert 'class="i warn"' in cell[: cell.index("</td>")]
@@ -265,7 +265,7 @@ async def test_the_room_of_all_backups_stands_on_a_page_with_its_forecast(hub: A
     assert "New each day 428 MB" in words
     assert "Full in 4 days, on " in words
     assert "one 428 MB of 1.0 GB" in words
-    assert "With nothing but the agent&#39;s own file in it 1" in words
+    assert "Without data of the machine 1" in words
     indonesian = await page_of(hub, "admin", "id", path="/admin/backups")
     assert "kalau terus begini" in indonesian
     own = await page_of(hub, "technician", path="/admin/backups")

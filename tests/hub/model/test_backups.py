@@ -7,10 +7,10 @@ from typing import Any
 
 from db.backup_records import BackupRow
 from hub.model.backups import (
+    brings_nothing_back,
     cancelled_at,
     drill_failed_at,
     failed_at,
-    holds_agent_alone,
     last_good,
     newest,
     open_backup,
@@ -68,10 +68,14 @@ def test_what_a_person_cancelled_has_not_failed_and_hides_no_failure() -> None:
     assert (failed_at(later), cancelled_at(later)) == (None, None)
 
 
-def test_one_of_the_agents_own_file_alone_is_known_by_its_report() -> None:
-    assert holds_agent_alone(row(1, "verified", report={"counts": {"only_agent": 1}}))
+def test_one_that_brings_nothing_back_is_known_by_its_report() -> None:
+    assert brings_nothing_back(row(1, "verified", report={"counts": {"only_agent": 1}}))
+    assert brings_nothing_back(row(1, "verified", report={"counts": {"no_files": 2}}))
+    assert brings_nothing_back(row(1, "verified", files=0)), "an agent that notes nothing of it"
+    assert not brings_nothing_back(row(2, "verified", backup_type="incremental", files=0)), "nothing has changed"
+    assert not brings_nothing_back(row(1, "verified", files=3, report={"counts": {"source_empty": 1}}))
     for report in (None, {}, {"counts": None}, {"counts": ["only_agent"]}, {"counts": {"vanished": 1}}):
-        assert not holds_agent_alone(row(1, "verified", report=report))
+        assert not brings_nothing_back(row(1, "verified", report=report))
     fleet = Fleet([machine(7)])
     fleet.apply(Put(row(1, "verified", report={"counts": {"only_agent": 1}}, completed_at=NOW, verified_at=NOW)))
     assert machine_view(fleet.machines[7])["backup"]["only_agent"] is True
