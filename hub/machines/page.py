@@ -122,6 +122,7 @@ async def part_attention(visit: Visit) -> dict[str, Any]:
         "who": await _who_acts(visit, listed),
         "attention_until": found.until,
         "may_command": visit.may("status.write"),
+        "may_admit": visit.may("enrolment.admit"),
     }
 
 

@@ -50,6 +50,8 @@ async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:
         "who": lambda actor: who(reader, actor, names),
         "facts": facts(reader, view, found.clock_zone),
         "may_command": visit.may("status.write", found.id),
+        "may_open": visit.may("remote.start", found.id),
+        "may_back_up": visit.may("backup.start", found.id),
         "may_release": visit.may("machine.release", found.id),
         "needs": role_needed("status.write"),
         "addresses": await _conflict_addresses(visit, found) if locked else (),
