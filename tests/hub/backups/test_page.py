@@ -36,7 +36,7 @@ async def page_of(hub: ApiHub, name: str = "operator", language: str = "en", pat
 
 def cells(page: str) -> list[str]:
     """The history's rows as text, cells apart."""
-    table = page[page.index('<table class="past backups">') :]
+    table = page[page.index('<table class="history backups">') :]
     table = table[: table.index("</table>")]
     found = []
     for row in table.split("<tr")[2:]:
@@ -76,7 +76,7 @@ async def test_the_green_mark_is_for_what_was_restored_and_compared(hub: ApiHub)
     assert "Stored, not tested yet" in rows[3]
     assert "no. 2 in the chain of backup 1" in rows[3]
     assert "Verified" in rows[4]
-    history = page[page.index('<table class="past backups">') :]
+    history = page[page.index('<table class="history backups">') :]
     marks = re.findall(r'<div class="mk"><svg class="i (\w+)"', history[: history.index("</table>")])
     assert marks == ["auto", "error", "error", "inactive", "active"]
     assert "214 MB Took 1 min 35 s" in rows[4]
