@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
+from tests.browser.test_found_by_eye import LOOKS
 from tests.browser.test_remote_access import PHONE
 from tests.support.browser import tab
 
@@ -46,3 +47,28 @@ async def test_with_forced_colours_only_the_current_page_is_marked(seen_stage: S
         assert True in [current for current, _ in seen]
         dot = "e => getComputedStyle(e).backgroundColor !== getComputedStyle(document.body).backgroundColor"
         assert await page.page.locator("#link-chip .dot").evaluate(dot), "live is filled"
+
+
+BROKEN = """() => [...document.querySelectorAll(".guide :is(td, th, p, li)")].flatMap(cell => {
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), broken = [];
+  while (texts.nextNode()) {
+    if (texts.currentNode.parentElement.closest("code")) continue;
+    for (const word of texts.currentNode.data.matchAll(/\\p{L}{2,}/gu)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+})"""
+
+
+async def test_the_guide_breaks_no_word(seen_stage: Stage) -> None:
+    for look in LOOKS:
+        for locale in ("id-ID", "en-GB"):
+            async with tab(seen_stage.browser, seen_stage.hub, locale=locale, **look) as page:
+                await page.open("/help/guide")
+                assert await page.page.evaluate(BROKEN) == []
+                assert await page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+                assert page.faults == []
