@@ -146,7 +146,7 @@ async def _asked(visit: Visit, found: Machine, open_ones: list[CommandRow]) -> d
     view = views.command_view(command, times="ms")
     away = found.connection in ("offline", "never")
     shown = jobs.card(visit.reader, view, who="", away=away, zone=tab.zone_of(visit.reader, found))
-    return {"reached": zone.reached(view), "failed": zone.failed(view), "how": shown.how, "bad": shown.bad}
+    return {"reached": zone.reached(view), "failed": zone.failed(view), "how": shown.how}
 
 
 def _locked(visit: Visit, found: Machine) -> str:

@@ -12,6 +12,7 @@ from playwright.async_api import expect
 
 from protocol import messages as m
 from tests.browser.conftest import Stage
+from tests.browser.test_found_by_eye import at_every_width
 from tests.support.browser import Tab, tab
 from tests.support.machine_client import MachineClient
 
@@ -171,6 +172,30 @@ async def test_the_zone_is_synced_by_a_button_whose_steps_are_seen(stage: Stage,
             await card.get_by_role("button", name="Keep Asia/Makassar").click()
             await expect(card).to_contain_text("decided to keep Asia/Makassar, WITA")
         assert page.faults == []
+
+
+async def test_a_sync_that_failed_shows_how_far_it_came_and_why(stage: Stage) -> None:
+    async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
+        await machine.say_hello(capabilities=CAPABLE, timezone="Asia/Jakarta", time=_now())
+        async with at_every_width(stage, "/machines/3") as pages:
+            for asker, phase, code, done, why in (
+                (pages[0], "setting", "not_permitted", ["Sent"], "not allowed to do this on the machine"),
+                (pages[-1], "verifying", "not_applied", ["Sent", "Applied"], "still runs in the old zone"),
+            ):
+                await asker.page.locator("#zone").get_by_role("button", name="Sync time zone").click()
+                told = await machine.hear(m.Command)
+                await machine.say(m.CommandUpdate(id=told.id, state="running", progress=m.Progress(phase=phase)))
+                failure = m.Failure(code=code, message="still runs in the old zone")
+                await machine.say(m.CommandUpdate(id=told.id, state="failed", error=failure))
+                for page in pages:
+                    steps = page.page.locator("#zone [data-step]")
+                    failed = page.page.locator("#zone [data-failed]")
+                    await expect(failed).to_have_text(f"{('Applied', 'Verified')[len(done) - 1]}: Failed")
+                    await expect(page.page.locator("#zone [data-done]")).to_have_text(done)
+                    await expect(steps).to_have_count(3)
+                    await expect(page.page.locator("#zone [data-how]")).to_contain_text(why)
+                    colours = await steps.evaluate_all("all => all.map(one => getComputedStyle(one).borderTopColor)")
+                    assert colours.count(colours[len(done)]) == 1, "the one that failed stands out"
 
 
 async def test_status_until_busy_and_history_are_live(stage: Stage, zone: str) -> None:
