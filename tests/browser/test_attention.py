@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from datetime import datetime, timezone
 from typing import Any, Final
 
 import pytest
@@ -11,8 +13,10 @@ from playwright.async_api import Page, expect
 from dashboard.texts import texts_in
 from protocol import messages as m
 from tests.browser.conftest import Stage
+from tests.browser.test_found_by_eye import at_every_width
 from tests.support.browser import tab
 from tests.support.lively_machine import LivelyMachine, lively
+from tests.support.machine_client import MachineClient
 
 READINGS: Final[dict[str, dict[str, Any]]] = {
     "hot": {"temperature": 86.0},
@@ -86,3 +90,39 @@ async def test_an_offline_machine_shows_its_last_report_as_past(stage: Stage) ->
         await expect(page.page.locator(".tile[data-m=cpu_usage] [data-age]")).to_have_text(re.compile(r"\d"))
         await expect(page.page.locator("#why")).to_contain_text(texts_in("en")("why.offline.next"))
         assert page.faults == []
+
+
+async def test_a_busy_cpu_is_trouble_after_a_minute_and_no_single_sample_takes_it_in_or_out(stage: Stage) -> None:
+    """Its own time: the samples are of the last minutes, and come at once."""
+    began = time.time() - 300
+    async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
+        await machine.say_hello(capabilities=["ping"], time=datetime.now(timezone.utc).isoformat())
+        async with at_every_width(stage, "/") as pages:
+
+            async def measure(after_s: int, cpu: float) -> None:
+                sample = m.Sample(timestamp=began + after_s, cpu_usage=cpu, temperature=50.0)
+                await machine.say(m.Metrics(seq=after_s + 1, samples=[sample], live=True))
+                for page in pages:
+                    await expect(page.page.locator("tr[data-id='3']")).to_contain_text(f"{cpu:.0f}")
+
+            for after_s, cpu, listed in (
+                (0, 95, 0), (20, 30, 0), (40, 96, 0), (65, 97, 1), (80, 31, 1), (120, 32, 1), (130, 33, 0),
+            ):  # fmt: skip
+                await measure(after_s, cpu)
+                for page in pages:
+                    row = page.page.locator("#attention li[data-key='3']")
+                    await expect(row).to_have_count(listed)
+                    await expect(page.page.locator("#alarms")).to_have_text(str(1 + listed))
+                    if listed:
+                        await expect(row.locator("[data-words]")).to_contain_text(f"CPU at {cpu}")
+                        await expect(row.locator(".since")).to_have_text(re.compile(r"^\d+\smin ago$"))
+
+
+async def test_a_machine_that_was_shut_down_is_not_called_unheard(stage: Stage) -> None:
+    async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
+        await machine.say_hello(capabilities=["ping"])
+        async with at_every_width(stage, "/machines/3") as pages:
+            await machine.say(m.Bye(reason="shutdown"))
+            for page in pages:
+                await expect(page.page.locator("#why")).to_contain_text("The machine was shut down normally.")
+                await expect(page.page.locator("#why")).to_contain_text(texts_in("en")("why.shutdown.next"))

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,7 @@ LOOKS: Final[tuple[dict[str, Any], ...]] = (
 )
 PHONE, DESK = LOOKS[0], LOOKS[-1]
 HERE: Final = "tests/browser/test_found_by_eye.py"
+NEEDS: Final = "tests/browser/test_attention.py"
 NIGHT: Final = "tests/browser/test_night_operator.py"
 WIDTHS: Final = "tests/browser/test_every_width.py"
 EVERY: Final = "tests/browser/test_every_page.py"
@@ -77,26 +80,36 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
          "tests/dashboard/test_guide.py::test_nothing_of_the_guide_is_lost_and_no_mark_of_its_file_is_left"),
     23: ("tests/hub/people/test_users.py::test_a_new_invitation_lasts_three_days_and_ends_the_one_before",
          "tests/browser/test_ways_out.py::test_a_weak_password_is_refused_in_sight",
-         "tests/hub/people/test_user_pages.py::test_an_invitation_lets_in_in_spite_of_a_lock"),
-    24: ("tests/hub/people/test_user_pages.py::test_the_first_administrator_has_the_browsers_language",),
-    25: ("tests/hub/remote/test_remote_page.py::test_what_was_typed_is_kept_when_it_is_refused",),
+         "tests/hub/people/test_user_pages.py::test_an_invitation_lets_in_in_spite_of_a_lock",
+         "tests/browser/test_people.py::test_who_is_locked_out_reads_the_way_back_in"),
+    24: ("tests/browser/test_people.py::test_the_first_administrator_keeps_the_language_of_their_browser",
+         "tests/hub/people/test_user_pages.py::test_the_first_administrator_has_the_browsers_language"),
+    25: ("tests/browser/test_ways_out.py::test_a_remote_session_that_is_refused_says_where_it_would_not_be",
+         "tests/hub/remote/test_remote_page.py::test_what_was_typed_is_kept_when_it_is_refused"),
     26: ("tests/browser/test_ways_out.py::test_settings_that_the_fleet_has_none_of_are_run_by_nobody",
+         "tests/browser/test_ways_out.py::test_who_refuses_settings_is_named_wherever_somebody_looks",
          "tests/hub/machine_settings/test_settings_page.py::test_who_refuses_one_is_not_among_those_that_run_them",
          "tests/hub/machines/test_attention.py::test_settings_refused_and_a_wrong_time_zone_are_trouble"),
     27: ("tests/browser/test_people.py::test_a_zone_is_chosen_on_the_phone_and_every_list_follows",),
     28: ("tests/browser/test_undo.py::test_back_takes_back_a_filter_and_the_breadcrumb_keeps_it",),
     29: ("tests/browser/test_ways_out.py::test_a_spreadsheet_comes_as_the_readers_program_opens_it",),
-    30: ("tests/hub/status/test_undo.py::test_full_is_asked_for_once_more_when_the_bin_says_otherwise",),
+    30: ("tests/browser/test_ways_out.py::test_full_is_asked_for_once_more_when_the_bin_says_otherwise",
+         "tests/hub/status/test_undo.py::test_full_is_asked_for_once_more_when_the_bin_says_otherwise",),
     31: ("tests/browser/test_settings_and_zone.py::test_what_somebody_else_saved_is_shown_and_what_was_typed_stays",),
     32: (f"{EVERY}::test_every_page_of_an_administrator",
          "tests/browser/test_touch_and_forms.py::test_a_missing_reason_is_tied_to_its_field"),
     33: ("tests/browser/test_touch_and_forms.py::test_with_forced_colours_only_the_current_page_is_marked",),
     34: (f"{EVERY}::test_every_page_of_an_administrator",),
-    35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window", f"{EVERY}::test_every_page_of_an_administrator"),
+    35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window", f"{EVERY}::test_every_page_of_an_administrator",
+         "tests/browser/test_touch_and_forms.py::test_the_guide_breaks_no_word"),
     36: ("tests/browser/test_reading.py::test_the_page_of_the_hub_shows_its_state_and_stays_current",
          "tests/browser/test_silence.py::test_pages_without_values_of_their_own_say_so_as_well"),
-    37: ("tests/dashboard/test_zone.py::test_how_far_a_sync_has_come_and_which_step_failed",),
-    38: ("tests/dashboard/test_decisions.py::test_what_is_wrong_with_a_machine",),
+    37: ("tests/browser/test_settings_and_zone.py::test_a_sync_that_failed_shows_how_far_it_came_and_why",
+         "tests/browser/test_jobs.py::test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_a_reload",
+         "tests/dashboard/test_zone.py::test_how_far_a_sync_has_come_and_which_step_failed"),
+    38: (f"{NEEDS}::test_a_busy_cpu_is_trouble_after_a_minute_and_no_single_sample_takes_it_in_or_out",
+         f"{NEEDS}::test_a_machine_that_was_shut_down_is_not_called_unheard",
+         "tests/dashboard/test_decisions.py::test_what_is_wrong_with_a_machine"),
     39: ("tests/browser/test_first_machine.py::test_the_block_that_is_shown_connects_the_machine",),
     40: ("tests/browser/test_people.py::test_a_password_is_shown_by_keyboard_and_hidden_when_it_is_sent",
          f"{HERE}::test_on_a_phone_what_matters_comes_first_and_its_name_stays"),
@@ -113,6 +126,22 @@ def test_each_fault_is_held_by_a_test_that_is_there() -> None:
             if not (root / file).is_file() or f"def {name}(" not in (root / file).read_text(encoding="utf-8"):
                 missing.append((fault, test))
     assert missing == []
+
+
+@asynccontextmanager
+async def at_every_width(stage: Stage, path: str) -> AsyncIterator[list[Tab]]:
+    """One page open in each of LOOKS; none may slide sideways or break a script."""
+    async with AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(tab(stage.browser, stage.hub, **look)) for look in LOOKS]
+        for page in pages:
+            await page.open(path)
+            await page.live()
+        yield pages
+        for page in pages:
+            assert await page.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+                page.page.viewport_size
+            )
+            assert page.faults == []
 
 
 async def top_of(page: Tab, selector: str) -> float:
@@ -203,6 +232,7 @@ async def test_the_last_report_of_an_offline_machine_is_shown_as_past(stage: Sta
             await page.open("/m/3")
             await page.live()
             await expect(page.page.locator("#front-state")).to_contain_text("last known since today")
+            await expect(page.page.locator("#front-state")).to_have_css("display", "flex")
             assert await page.page.evaluate(pill) != await page.page.evaluate(GREEN)
             assert page.faults == []
 

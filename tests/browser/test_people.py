@@ -11,8 +11,10 @@ from playwright.async_api import expect
 from hub.cli.data import open_data
 from hub.cli.people import enabled_person
 from hub.lifespan import utc_now
+from hub.model.changes import Put
 from hub.people import rules
 from tests.browser.conftest import Stage
+from tests.browser.test_found_by_eye import LOOKS
 from tests.support.browser import Tab, tab
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
@@ -52,6 +54,63 @@ async def test_a_technician_is_invited_and_works_in_their_own_language(stage: St
         await expect(budi.page.locator("#machines tbody tr:visible")).to_have_count(1)
         assert await budi.page.locator("a[href^='/admin']").count() == 0
         assert admin.faults == budi.faults == []
+
+
+async def test_the_first_administrator_keeps_the_language_of_their_browser(stage: Stage) -> None:
+    """By the link that a first start prints."""
+    for look in LOOKS:
+        boss = await stage.hub.people.add("admin")
+        async with open_data(stage.hub.settings, create=False) as opened:
+            secret, made = rules.make_link(boss.id, utc_now())
+            await opened.commit(Put(made))
+        async with tab(stage.browser, stage.hub, signed_in=False, locale="id-ID", **look) as page:
+            await page.open(f"/signin#{secret.text}")
+            await page.live()
+            for path in ("/", "/account"):
+                await page.open(path)
+                await expect(page.page.locator("html")).to_have_attribute("lang", "id")
+            assert page.faults == []
+        async with tab(stage.browser, stage.hub, boss, locale="en-GB", **look) as page:
+            await page.open("/")
+            await expect(page.page.locator("h1")).to_contain_text("Mesin")
+            assert page.faults == []
+
+
+async def signs_in(page: Tab, email: str, password: str) -> None:
+    await page.page.fill("#email", email)
+    await page.page.fill("#password", password)
+    async with page.page.expect_navigation():
+        await page.page.click("form[action='/login'] button.main")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: str(look["viewport"]["width"]))
+async def test_who_is_locked_out_reads_the_way_back_in(stage: Stage, look: dict[str, Any]) -> None:
+    person = {"name": "Budi", "email": "budi@example.com", "role": "operator", "password": PASSWORD}
+    async with stage.hub.client() as client:
+        made = await client.post("/api/v2/users", json=person)
+        assert made.status_code == 201, made.text
+    async with (
+        tab(stage.browser, stage.hub, signed_in=False, **look) as budi,
+        tab(stage.browser, stage.hub, **look) as admin,
+    ):
+        await budi.open("/login")
+        for _ in range(5):
+            await signs_in(budi, person["email"], "salah")
+        await signs_in(budi, person["email"], PASSWORD)
+        refused = budi.page.locator(".note.bad")
+        await expect(refused).to_contain_text("Too many wrong passwords for this account. Try again in")
+        await expect(refused).to_contain_text("ask an administrator: they can end the lock")
+        await expect(refused).to_be_in_viewport(ratio=1)
+        await admin.open("/admin/users")
+        await expect(admin.page.locator("#user-list tr", has_text="Budi")).to_contain_text("locked")
+        await admin.page.click("#user-list a:has-text('Budi')")
+        await expect(admin.page.get_by_text("Locked until")).to_be_visible()
+        await admin.page.get_by_role("button", name="Unlock").click()
+        await expect(admin.page.locator(".note.good")).to_be_visible()
+        await expect(admin.page.get_by_text("Locked until")).to_have_count(0)
+        await signs_in(budi, person["email"], PASSWORD)
+        await budi.live()
+        assert budi.faults == admin.faults == []
 
 
 async def test_what_is_taken_away_goes_at_once_and_what_is_given_comes(stage: Stage) -> None:
