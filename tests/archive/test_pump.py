@@ -303,6 +303,7 @@ def test_a_disk_that_fills_meanwhile_is_reported_with_the_figure_and_gone_on_fro
 def test_pipes_sockets_and_devices_are_left_out_and_named(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
+    (root / "file").touch()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(root / "s"))
         os.mkfifo(root / "p")
@@ -313,7 +314,7 @@ def test_pipes_sockets_and_devices_are_left_out_and_named(tmp_path: Path) -> Non
     kinds = {"data/p": "pipe", "data/s": "socket"} | ({"data/d": "device"} if os.geteuid() == 0 else {})
     assert noted == {path: ("special", kind) for path, kind in kinds.items()}
     assert found.report.counts == {"special": len(kinds)}
-    assert set(read(archive_of(tmp_path / "work", {"data": root}).data).entries) == {"data"}
+    assert set(read(archive_of(tmp_path / "work", {"data": root}).data).entries) == {"data", "data/file"}
 
 
 _HUNGRY = """

@@ -58,7 +58,9 @@ async def test_a_past_session_says_that_it_has_recordings_to_who_may_not_play_th
         await moved(hub, session, **over)
     for name in ("viewer", "operator"):
         page = await page_of(hub, name, language)
-        table = page[page.index('<table class="past">') : page.index("</table>", page.index('<table class="past">'))]
+        table = page[
+            page.index('<table class="history">') : page.index("</table>", page.index('<table class="history">'))
+        ]
         assert (words in table, f'href="/recordings/{made}"' in table) == (name == "viewer", name == "operator")
         assert table.count('<span class="muted">—</span>') == 1, "the session without one"
 
