@@ -19,6 +19,8 @@ _OWN_WORDS = ("lookup_failed", "not_permitted")
 _LEFT = frozenset({"sent", "accepted", "running"})
 _FAILED = frozenset({"failed", "rejected", "expired"})
 _SET = frozenset({"verifying"})
+_UNVERIFIED = "not_verified"
+"""The end of a command has no progress: its error tells how far it came."""
 
 
 def state_of(view: Mapping[str, Any]) -> str:
@@ -44,11 +46,11 @@ def wanted_of(view: Mapping[str, Any]) -> str | None:
 def reached(command: Mapping[str, Any]) -> int:
     if command["state"] == "succeeded":
         return 3
-    phase = (command["progress"] or {}).get("phase")
-    if command["state"] not in _LEFT and command["sent_at"] is None:
+    if command["state"] in _LEFT:
+        return 2 if (command["progress"] or {}).get("phase") in _SET else 1
+    if command["sent_at"] is None:
         return 0
-    code = (command.get("error") or {}).get("code")
-    return 2 if phase in _SET and code not in _OWN_WORDS else 1
+    return 2 if (command["error"] or {}).get("code") == _UNVERIFIED else 1
 
 
 def failed(command: Mapping[str, Any]) -> int | None:

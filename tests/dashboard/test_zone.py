@@ -65,9 +65,9 @@ REACHED: list[tuple[dict[str, Any], int, int | None]] = [
     ({"state": "running", "progress": {"phase": "setting"}}, 1, None),
     ({"state": "running", "progress": {"phase": "verifying"}}, 2, None),
     ({"state": "succeeded", "progress": None}, 3, None),
-    ({"state": "failed", "progress": {"phase": "setting"}}, 1, 1),
-    ({"state": "failed", "progress": {"phase": "verifying"}, "error": {"code": "not_applied"}}, 2, 2),
-    ({"state": "failed", "progress": {"phase": "verifying"}, "error": {"code": "not_permitted"}}, 1, 1),
+    ({"state": "failed", "progress": None, "error": {"code": "not_set"}}, 1, 1),
+    ({"state": "failed", "progress": None, "error": {"code": "not_verified"}}, 2, 2),
+    ({"state": "failed", "progress": None, "error": {"code": "not_permitted"}}, 1, 1),
     ({"state": "rejected", "progress": None, "error": {"code": "pinned"}}, 1, 1),
     ({"state": "expired", "progress": None, "sent_at": None}, 0, 0),
     ({"state": "cancelled", "progress": None}, 1, None),
@@ -83,7 +83,7 @@ def test_what_is_the_matter_with_a_zone(members: dict[str, Any], state: str, wan
 
 @pytest.mark.parametrize(("command", "steps", "failed"), REACHED)
 def test_how_far_a_sync_has_come_and_which_step_failed(command: dict[str, Any], steps: int, failed: int | None) -> None:
-    command = {"sent_at": 1} | command
+    command = {"sent_at": 1, "error": None} | command
     assert (zone.reached(command), zone.failed(command)) == (steps, failed)
 
 
