@@ -93,6 +93,7 @@ async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
         await page.page.wait_for_url(f"**/machines/{stage.keys[1].id}")
         await page.live()
         await page.page.keyboard.press("Control+k")
+        await expect(box).to_be_focused()
         await page.page.keyboard.type("nonsense")
         await expect(page.page.locator("#palette [data-none]")).to_be_visible()
         await box.fill("")
