@@ -118,7 +118,7 @@ async def test_a_busy_cpu_is_trouble_after_a_minute_and_no_single_sample_takes_i
                         await expect(row.locator(".since")).to_have_text(re.compile(r"^\d+\smin ago$"))
 
 
-async def test_a_machine_that_was_shut_down_is_not_called_unheard(stage: Stage) -> None:
+async def test_a_machine_that_was_shut_down_is_no_silent_one(stage: Stage) -> None:
     async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
         await machine.say_hello(capabilities=["ping"])
         async with at_every_width(stage, "/machines/3") as pages:

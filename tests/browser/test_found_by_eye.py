@@ -108,7 +108,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
          "tests/browser/test_jobs.py::test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_a_reload",
          "tests/dashboard/test_zone.py::test_how_far_a_sync_has_come_and_which_step_failed"),
     38: (f"{NEEDS}::test_a_busy_cpu_is_trouble_after_a_minute_and_no_single_sample_takes_it_in_or_out",
-         f"{NEEDS}::test_a_machine_that_was_shut_down_is_not_called_unheard",
+         f"{NEEDS}::test_a_machine_that_was_shut_down_is_no_silent_one",
          "tests/dashboard/test_decisions.py::test_what_is_wrong_with_a_machine"),
     39: ("tests/browser/test_first_machine.py::test_the_block_that_is_shown_connects_the_machine",),
     40: ("tests/browser/test_people.py::test_a_password_is_shown_by_keyboard_and_hidden_when_it_is_sent",

@@ -321,7 +321,7 @@ def changed_python_is_taken_and_the_former_kept(root: ThrowawayRoot, checkout: P
 
 @needs_an_old_python
 @pytest.mark.timeout(400)
-def test_what_an_old_python_cannot_begin_is_said_in_the_readers_language(checkout: Path, tmp_path: Path) -> None:
+def test_what_an_old_python_cannot_begin_is_refused_in_the_readers_language(checkout: Path, tmp_path: Path) -> None:
     carry(checkout, packed_python(tmp_path / "a.tar"), processor="riscv64")
     with throwaway_root(seen=checkout) as root:
         without_newer(root)

@@ -94,7 +94,7 @@ def test_a_device_that_is_no_nvme_answers_nothing(tmp_path: Path) -> None:
 
 
 @only_root
-def test_what_an_nvme_does_not_tell_or_cannot_be_is_not_reported(tmp_path: Path) -> None:
+def test_what_an_nvme_does_not_report_or_cannot_be_is_left_out(tmp_path: Path) -> None:
     assert nvme(nvme_disks.with_disk(tmp_path), lambda _: bytes(512)) == BoardDisk(
         name="nvme0", kind="nvme", reason="not_reported"
     )
