@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from dashboard.foreign_text import MOST, plain, shown
 from dashboard.reader import Reader
+from dashboard.settings import amount
 
 Event = Mapping[str, Any]
 People = Mapping[str, str]
@@ -71,19 +72,25 @@ def members(of: Mapping[str, Any], r: Reader) -> list[str]:
     return [f"{plain(name, 60)}: {value(r, each)}" for name, each in of.items()]
 
 
-def differences(e: EventReading, name_of: Callable[[str], str]) -> list[str]:
-    """`name: before → after` of all that changed."""
+def differences(e: EventReading, name_of: Callable[[str], str], units: Mapping[str, str] | None = None) -> list[str]:
+    """`name: before → after` of all that changed; numbers of `units` with theirs."""
     names = [*e.before, *(name for name in e.after if name not in e.before)]
     changed = [name for name in names if e.before.get(name) != e.after.get(name)]
     return [
         e.words(
             "change",
             name=name_of(name),
-            before=value(e.r, e.before.get(name), 80),
-            after=value(e.r, e.after.get(name), 80),
+            before=_measured(e.r, e.before.get(name), (units or {}).get(name, "")),
+            after=_measured(e.r, e.after.get(name), (units or {}).get(name, "")),
         )
         for name in changed
     ]
+
+
+def _measured(r: Reader, given: object, unit: str) -> str:
+    if unit and isinstance(given, (int, float)) and not isinstance(given, bool) and abs(given) < 1e15:
+        return plain(amount(r, given, unit))
+    return value(r, given, 80)
 
 
 def moment(r: Reader, given: object, zone: str | None = None) -> str:

@@ -104,6 +104,13 @@ def span(seconds: float, language: str) -> str:
     return " ".join(shown)
 
 
+def is_whole_span(seconds: float) -> bool:
+    """Whether `span` says all of it."""
+    parts = _parts(seconds)
+    first = next((i for i, n in enumerate(parts) if n), 3)
+    return not any(parts[first + 2 :])
+
+
 def offset(seconds: float, language: str) -> str:
     """With a sign: `+0.2 s`, `−3 min`."""
     size = abs(seconds)

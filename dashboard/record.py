@@ -22,6 +22,7 @@ from dashboard.event_reading import (
 )
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
+from dashboard.settings import UNITS
 
 MOST_PARTS: Final = 12
 """Changed members that a sentence names; the rest is counted."""
@@ -187,7 +188,7 @@ def _setting(r: Reader, key: str) -> str:
 
 def _config_changed(e: EventReading) -> _Parts:
     scope = "fleet" if e.params.get("scope") == "fleet" else "machine"
-    changes = differences(e, lambda key: _setting(e.r, key))
+    changes = differences(e, lambda key: _setting(e.r, key), UNITS)
     return e.words(f"config.changed.{scope}", version=e.param("version")), changes
 
 

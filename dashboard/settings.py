@@ -9,9 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from dashboard import formats
 from dashboard.reader import Reader
 from dashboard.trouble import View
 
+UNITS: Final[Mapping[str, str]] = {
+    "session_timeout": "s", "sync_interval": "s", "backup_interval": "s", "metrics_interval": "s",
+    "upload_interval": "s", "backup_retention": "d", "backup_rate": "KiB/s", "temperature_threshold": "°C",
+    "cpu_threshold": "%", "memory_threshold": "%",
+}  # fmt: skip
+"""As `protocol.configuration` has them, which this room may not import; a test compares."""
 VALUE, ORIGIN, SEEN = "v.", "o.", "w."
 """Of a key: value, origin, and both as the page was made."""
 NUMBERS: Final = ("number", "whole")
@@ -140,6 +147,14 @@ def _meaning(line: str) -> Any:
     except ValueError:
         return line
     return found if isinstance(found, (str, int, float, bool)) and found == found else line
+
+
+def amount(r: Reader, value: float, unit: str = "") -> str:
+    """With its unit; seconds in units that people count in, where those leave none out."""
+    if unit == "s" and value >= 1 and value == int(value) and formats.is_whole_span(value):
+        return r.span(value)
+    text = formats.measured(value, r.language, grouped=bool(unit))
+    return f"{text}{formats.THIN}{r.text_of('unit', unit)}" if unit else text
 
 
 class Applied(NamedTuple):

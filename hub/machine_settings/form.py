@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dashboard import formats, refusals, settings
+from dashboard import refusals, settings
 from dashboard.reader import Reader
-from dashboard.settings import SettingRow, seen_of, text_of
+from dashboard.settings import UNITS, SettingRow, amount, seen_of, text_of
 from db.engine.store import Store
 from db.queries import events
 from db.records import EventRow
@@ -58,7 +58,7 @@ def rows_of(
         bounded = setting is not None and kind in ("whole", "number")
         row = SettingRow(
             key=key, kind=kind, text=text, own=is_own, seen=seen_of(is_own, text),
-            unit=setting.unit if setting else "",
+            unit=UNITS.get(key, ""),
             bounds=(setting.least, setting.most) if setting and bounded else None,
             inherited=shown(reader, key, behind[key]) if key in behind else None, inherited_from=behind_from(key),
             refused=refusals.why(reader, refused[key]) if key in refused else "",
@@ -76,17 +76,8 @@ def shown(reader: Reader, key: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(entry) for entry in value) or reader.t("settings.none")
     if isinstance(value, (int, float)):
-        setting = table.SETTINGS.get(key)
-        return amount(reader, value, setting.unit if setting else "")
+        return amount(reader, value, UNITS.get(key, ""))
     return str(value) or reader.t("settings.none")
-
-
-def amount(reader: Reader, value: float, unit: str = "") -> str:
-    """With its unit; seconds in units that people count in."""
-    if unit == "s" and value >= 1 and value == int(value):
-        return reader.span(value)
-    text = formats.measured(value, reader.language, grouped=bool(unit))
-    return f"{text}{formats.THIN}{reader.text_of('unit', unit)}" if unit else text
 
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:

@@ -11,6 +11,7 @@ import pytest
 from dashboard import refusals, settings
 from dashboard.reader import Reader
 from dashboard.texts import texts_in
+from protocol import configuration
 
 ROOT = Path(__file__).parents[2]
 TEXTS: list[Any] = [
@@ -174,3 +175,7 @@ def test_a_row_shows_what_was_typed_after_a_refusal_and_what_changed_meanwhile()
     assert given_back.merge({"v.a": "75", "o.a": "", "w.a": "175"})
     assert not given_back.own
     assert not row().merge({"v.b": "1"})
+
+
+def test_units_are_those_of_the_wire() -> None:
+    assert {key: one.unit for key, one in configuration.SETTINGS.items() if one.unit} == settings.UNITS
