@@ -17,7 +17,7 @@ from hub.model.actors import whole_number
 from hub.model.machine import Machine
 from hub.web.auth.limits import ReadBudget
 from hub.web.shell.fleet_digest import FleetDigest, attention, in_slices
-from hub.web.shell.page import Visit
+from hub.web.shell.page import ADMIN, Visit
 
 MOST_LISTED: Final = 40
 """Names of machines at one place; the others are counted."""
@@ -28,10 +28,7 @@ SHEETS: Final = (("wide", 0), ("narrow", 1))
 PAGES: Final = (
     ("nav.machines", "/", ""), ("nav.jobs", "/jobs", ""), ("nav.events", "/events", ""),
     ("map", "/map", ""), ("views", "/views", "saved_view.keep"),
-    ("nav.admin", "/admin", "backup.download"), ("users", "/admin/users", "user.manage"),
-    ("enrol", "/admin/enrol", "enrolment.admit"), ("tokens", "/admin/tokens", "token.manage_own"),
-    ("fleet_settings", "/admin/settings", "fleet_config.read"), ("fleet_backups", "/admin/backups", "backup.read"),
-    ("system", "/admin/system", "system.read"), ("add", "/machines/add", "machine.manage"),
+    ("nav.admin", "/admin", "backup.download"), *ADMIN, ("add", "/machines/add", "machine.manage"),
     ("sheet.title", "/machines/import", "machine.manage"), ("labels", "/labels", ""), ("scan", "/scan", ""),
     ("menu.account", "/account", ""), ("nav.help", "/help", ""), ("guide", "/help/guide", ""),
 )  # fmt: skip

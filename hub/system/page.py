@@ -9,24 +9,17 @@ from starlette.responses import Response
 
 from hub.model.views import epoch_ms
 from hub.system import api
-from hub.web.shell.page import Visit
+from hub.web.shell.page import ADMIN, Visit
 from protocol.instants import parse
 
 EVERY_MS: Final = 5000
 NAMED: Final = 10
 """Machines that lack the authority; the others are counted."""
-ADMIN_PAGES: Final = (
-    ("users", "/admin/users", "user.manage"), ("enrol", "/admin/enrol", "enrolment.read"),
-    ("tokens", "/admin/tokens", "token.manage_own"), ("fleet_settings", "/admin/settings", "fleet_config.read"),
-    ("fleet_backups", "/admin/backups", "backup.read"),
-    ("system", "/admin/system", "system.read"),
-)  # fmt: skip
-"""Name, address, and the action that it needs."""
 
 
 async def show_admin(visit: Visit) -> Response:
     """What a role may not see stays there, with the role that may."""
-    pages = [(name, address, visit.may(action)) for name, address, action in ADMIN_PAGES]
+    pages = [(name, address, visit.may(action)) for name, address, action in ADMIN]
     found = await api.report(visit.call()) if visit.may("system.read") else None
     return visit.render("admin.html", pages=pages, warnings=[] if found is None else found["warnings"])
 

@@ -48,6 +48,12 @@ MAX_FORM_FIELDS: Final = 100
 NAV: Final[tuple[tuple[str, str], ...]] = (
     ("machines", "/"), ("jobs", "/jobs"), ("events", "/events"), ("admin", "/admin"), ("help", "/help"),
 )  # fmt: skip
+ADMIN: Final[tuple[tuple[str, str, str], ...]] = (
+    ("users", "/admin/users", "user.manage"), ("enrol", "/admin/enrol", "enrolment.admit"),
+    ("tokens", "/admin/tokens", "token.manage_own"), ("fleet_settings", "/admin/settings", "fleet_config.read"),
+    ("fleet_backups", "/admin/backups", "backup.read"), ("system", "/admin/system", "system.read"),
+)  # fmt: skip
+"""Pages of *Admin* and the action that each needs: for its tabs, its own page and the palette."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class PageFrame:
     lease: OwnSession | None
     assets: assets.Assets
     nav: tuple[tuple[str, str], ...]
+    admin: tuple[tuple[str, str], ...]
 
 
 @dataclass
@@ -115,14 +122,16 @@ class Visit:
     async def frame(self) -> PageFrame:
         user = self.principal
         digest = None if user is None else await attention(self.context, user, self.reader.now)
-        shown = tuple(pair for pair in NAV if pair[0] != "admin" or self.may("backup.download"))
+        may_admin = self.may("backup.download")
+        admin = tuple(each[:2] for each in ADMIN if may_admin and self.may(each[2]))
         return PageFrame(
             user=self.principal, csrf=identify.csrf_token(self.context.settings, self.request),
             version=self.context.version, here=here(self.request),
             alarms=0 if digest is None else digest.alarms,
             alarms_until=None if digest is None else digest.until, open_jobs=self._open_jobs(),
             lease=None if self.principal is None else own_session(self.context, self.principal, self.reader),
-            assets=assets.load(self.context.settings.base_path), nav=shown,
+            assets=assets.load(self.context.settings.base_path), admin=admin,
+            nav=tuple(pair for pair in NAV if pair[0] != "admin" or may_admin),
         )  # fmt: skip
 
     def _open_jobs(self) -> int:

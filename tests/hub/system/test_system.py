@@ -12,6 +12,7 @@ import pytest
 from hub.server.tls import HubTls
 from hub.settings import LAST_BACKUP, Settings
 from hub.system.service import HubLoad, look_at_disk
+from hub.web.shell.page import ADMIN
 from tests.support.api_hub import ApiHub
 from tests.support.certificates import TestAuthority
 
@@ -56,6 +57,10 @@ async def test_every_role_finds_what_it_may_administer(hub: ApiHub) -> None:
         assert re.findall(r'<h2><a href="(/admin/\w+)">', page) == [
             "/admin/users", "/admin/enrol", "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/system",
         ]  # fmt: skip
+        for _, address, _ in ADMIN:
+            tabs = (await admin.get(address)).text.partition('<nav class="tabs"')[2].partition("</nav>")[0]
+            assert re.findall(r'href="(/admin/\w+)"', tabs) == [each for _, each, _ in ADMIN]
+            assert re.findall(r'href="(/admin/\w+)" aria-current="page"', tabs) == [address]
         assert "never backed up" in page
         shown = (await admin.get("/admin/system")).text
         assert 'id="system"' in shown
