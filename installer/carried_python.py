@@ -27,6 +27,11 @@ MARK = ".carried.json"
 HOMES = {"run_device.py": Path("/opt/myrvm"), "run_hub.py": Path("/opt/myrvm-hub")}
 MEMBERS, BYTES = 40000, 2 * 2**30
 """Bound: of an archive; those that are published have 5,000 files and 200 MB."""
+HEAD, HEADS = 2**16, 2**24
+"""Bound: of a header that a name is too long for, and of all of them; tarfile reads and keeps each whole."""
+_LONG = frozenset(
+    (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+)
 NEEDED = "import bz2, ctypes, hashlib, lzma, sqlite3, ssl, venv, zlib"
 CONFIGURATION = 3
 _TEMPORARY = "myrvm-python-"
@@ -71,6 +76,28 @@ def program(folder: Path, entry: Entry) -> Path:
     return folder / "bin" / f"python{'.'.join(entry['version'].split('.')[:2])}"
 
 
+def open_archive(path: Path) -> tarfile.TarFile:
+    """With headers that end. Raises CarriedPythonError."""
+
+    class Head(tarfile.TarInfo):
+        left = HEADS
+
+        @classmethod
+        def frombuf(cls, buf: "bytes | bytearray", encoding: str, errors: str) -> "Head":
+            found = super().frombuf(buf, encoding, errors)
+            long = found.size if found.type in _LONG else 0
+            cls.left -= long
+            if long > HEAD or cls.left < 0 or found.type == tarfile.GNUTYPE_SPARSE:
+                raise CarriedPythonError("python_unsafe", path=path, member=found.name)
+            return found
+
+        def _proc_gnusparse_10(self, *_: object) -> None:
+            """Its map is as long as it says."""
+            raise CarriedPythonError("python_unsafe", path=path, member=self.name)
+
+    return tarfile.open(str(path), tarinfo=Head)
+
+
 def members(archive: tarfile.TarFile) -> "Iterator[tuple[str, tarfile.TarInfo]]":
     """Each with its path below `python/`. Raises CarriedPythonError for whatever would leave that folder, or could not
     be unpacked."""
@@ -86,7 +113,7 @@ def members(archive: tarfile.TarFile) -> "Iterator[tuple[str, tarfile.TarInfo]]"
         is_odd = top != "python" or member.name.startswith("/") or ".." in member.name.split("/") or size < 0
         is_twice = path in others or parents & others or (path in folders and not member.isdir())
         if is_odd or is_twice or count > MEMBERS or total > BYTES or not _is_plain(member, inside):
-            raise CarriedPythonError("python_unsafe", member=member.name)
+            raise CarriedPythonError("python_unsafe", path=Path(str(archive.name)), member=member.name)
         folders |= parents
         (folders if member.isdir() else others).add(path)
         if member.isreg() or member.islnk():
@@ -113,9 +140,9 @@ def unpack(archive: Path, entry: Entry, folder: Path, stays: bool = False) -> No
     try:
         if digest(archive) != entry["sha256"]:
             raise CarriedPythonError("python_damaged", path=archive)
-        with tarfile.open(str(archive)) as opened:
+        with open_archive(archive) as opened:
             _write(opened, folder)
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, RecursionError, tarfile.TarError) as error:  # a header of a header of a header …
         raise CarriedPythonError("python_unreadable", path=archive, why=error) from error
     python = program(folder, entry)
     _try(python, entry)

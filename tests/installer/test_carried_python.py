@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from installer import bundle, carried_python, plan, python_archive
-from installer.carried_python import MARK, CarriedPythonError
+from installer.carried_python import HEAD, HEADS, MARK, CarriedPythonError
 from installer.steps import InstallError
 from tests.installer.python_tar import MINOR, archive_of, carry, entry_of, link, packed_python
 from tests.installer.small_checkout import small_checkout
@@ -67,6 +67,13 @@ OUTSIDE: dict[str, Fill] = {
     "no number for a time": lambda archive: headed(archive, mtime="nan"),
     "a time beyond all": lambda archive: headed(archive, mtime="1e300"),
     "NUL in a name": lambda archive: headed(archive, path="python/x\0y"),
+    "a long pax header": lambda archive: header(archive, tarfile.XHDTYPE, HEAD + 1),
+    "a long pax header for all": lambda archive: header(archive, tarfile.XGLTYPE, HEAD + 1),
+    "a long name": lambda archive: header(archive, tarfile.GNUTYPE_LONGNAME, HEAD + 1),
+    "a long link": lambda archive: header(archive, tarfile.GNUTYPE_LONGLINK, HEAD + 1),
+    "headers without end": lambda archive: many_headers(archive),
+    "a sparse file": lambda archive: sparse(archive),
+    "an old sparse file": lambda archive: header(archive, tarfile.GNUTYPE_SPARSE, 0),
     "twice": lambda archive: files(archive, "python/x", "python/x"),
     "below a file": lambda archive: files(archive, "python/x", "python/x/y"),
     "a link in a folder's place": lambda archive: link_over_a_folder(archive),
@@ -94,6 +101,28 @@ def headed(archive: tarfile.TarFile, **headers: str) -> None:
     archive.addfile(member)
 
 
+def header(archive: tarfile.TarFile, kind: bytes, size: int, name: str = "python/x") -> None:
+    """Of so many bytes, that say nothing."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, size
+    archive.addfile(member, io.BytesIO(bytes(size)))
+
+
+def many_headers(archive: tarfile.TarFile) -> None:
+    """None too long, all of them more than names need."""
+    for number in range(HEADS // HEAD + 1):
+        header(archive, tarfile.XHDTYPE, HEAD)
+        add(archive, f"python/{number}")
+
+
+def sparse(archive: tarfile.TarFile) -> None:
+    """Its map would be as long as it says."""
+    member = tarfile.TarInfo("python/x")
+    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
+    member.size = 1024
+    archive.addfile(member, io.BytesIO(b"1000000\n".ljust(1024, b"0")))
+
+
 def through_another_link(archive: tarfile.TarFile) -> None:
     """Each reads as if it stayed inside; the second leads to `python/../x`."""
     add(archive, "python/top/x")
@@ -119,8 +148,21 @@ def test_nothing_leaves_the_folder(fill: Fill, tmp_path: Path) -> None:
     with pytest.raises(CarriedPythonError) as stopped:
         carried_python.unpack(archive, entry_of(archive), folder)
     assert stopped.value.code == "python_unsafe"
+    assert stopped.value.values["path"] == refused.value.values["path"] == archive
     found = [path for path in tmp_path.rglob("*") if not path.is_dir() and folder not in path.parents]
     assert found == [archive]
+
+
+def test_headers_of_headers_are_no_traceback(tmp_path: Path) -> None:
+    def fill(archive: tarfile.TarFile) -> None:
+        for _ in range(2000):
+            header(archive, tarfile.XHDTYPE, 0)
+
+    archive = archive_of(tmp_path / "deep", fill)
+    with pytest.raises(InstallError) as refused:
+        python_archive.entry(archive)
+    assert refused.value.code == "python_unreadable"
+    assert refused_by_unpack(archive, tmp_path / "there") == "python_unreadable"
 
 
 def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +260,14 @@ def test_a_bundle_notes_version_processor_and_c_library(tmp_path: Path) -> None:
     own = python_archive.entry(packed_python(tmp_path / "own"))
     assert (own["processor"], own["version"]) == (platform.machine(), MINOR)
     assert own["glibc"] >= 17
+
+
+@pytest.mark.parametrize("block", [80, 84, 87])
+def test_a_library_is_read_in_blocks(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = python_of(tmp_path / "a", "x86_64", "GLIBC_2.2.5", "GLIBC_2.30", "GLIBC_2.4")
+    whole = python_archive.entry(path)
+    monkeypatch.setattr(python_archive, "_BLOCK", block)
+    assert (whole["glibc"], python_archive.entry(path)) == (30, whole)
 
 
 @pytest.mark.parametrize(
