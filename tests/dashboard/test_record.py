@@ -137,13 +137,13 @@ def test_settings_are_named_as_their_page_names_them() -> None:
     assert said("config.changed", "id", params={"scope": "machine", "version": 8}, **off) == (
         "Pengaturan mesin ini, versi 8, Sinkron otomatis: ya → tidak"
     )
-    degrees = {"before": {"temperature_threshold": 80.0}, "after": {"temperature_threshold": 72.5}}
+    degrees: dict[str, Any] = {"before": {"temperature_threshold": 80.0}, "after": {"temperature_threshold": 72.5}}
     assert said("config.changed", "id", params={"scope": "fleet", "version": 9}, **degrees).endswith(
         ": 80\u202f°C → 72,5\u202f°C"
     )
     days: dict[str, Any] = {"before": {"backup_retention": None}, "after": {"backup_retention": 30}}
     assert said("config.changed", "id", params={"scope": "fleet", "version": 9}, **days).endswith(": — → 30\u202fhari")
-    odd = {"before": {"sync_interval": 3600}, "after": {"sync_interval": 3601}}
+    odd: dict[str, Any] = {"before": {"sync_interval": 3600}, "after": {"sync_interval": 3601}}
     assert said("config.changed", params={"scope": "fleet", "version": 9}, **odd).endswith(
         ": 1\u202fh → 3,601\u202fseconds"
     ), "two spans that differ never read alike"
