@@ -79,11 +79,11 @@ def program(folder: Path, entry: Entry) -> Path:
 def open_archive(path: Path) -> tarfile.TarFile:
     """With headers that end. Raises CarriedPythonError."""
 
-    class Head(tarfile.TarInfo):
+    class BoundedHeader(tarfile.TarInfo):
         left = HEADS
 
         @classmethod
-        def frombuf(cls, buf: "bytes | bytearray", encoding: str, errors: str) -> "Head":
+        def frombuf(cls, buf: "bytes | bytearray", encoding: str, errors: str) -> "BoundedHeader":
             found = super().frombuf(buf, encoding, errors)
             long = found.size if found.type in _LONG else 0
             cls.left -= long
@@ -95,7 +95,7 @@ def open_archive(path: Path) -> tarfile.TarFile:
             """Its map is as long as it says."""
             raise CarriedPythonError("python_unsafe", path=path, member=self.name)
 
-    return tarfile.open(str(path), tarinfo=Head)
+    return tarfile.open(str(path), tarinfo=BoundedHeader)
 
 
 def members(archive: tarfile.TarFile) -> "Iterator[tuple[str, tarfile.TarInfo]]":
