@@ -48,6 +48,11 @@ AGES = frozenset({"backup_late", "backup_quota"})
 """Their sentence has the time since, or until."""
 QUOTAS = frozenset({"backup_full", "backup_quota"})
 """Counted hourly: unknown since when."""
+OF_CONNECTED = frozenset(
+    {*HEALTH_CAUSES.values(), "nearly_full", "worn", "clock", "unknown"}
+    | {cause for cause in RANKS if cause.startswith("backup_")}
+)
+"""Looked for in machines that are there: while one is away, they are not shown, and not over."""
 RESTING = frozenset({"maintenance", "inactive"})
 """People took these machines out of service."""
 
@@ -131,7 +136,12 @@ def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
 
 def trouble(view: View, now: int) -> MachineTrouble | None:
     """The worst, or None."""
-    return min(causes(view, now), key=lambda one: one.rank, default=None)
+    found = causes(view, now)
+    return worst(found) if found else None
+
+
+def worst(found: Iterable[MachineTrouble]) -> MachineTrouble:
+    return min(found, key=lambda one: one.rank)
 
 
 def causes(view: View, now: int) -> list[MachineTrouble]:

@@ -12,6 +12,7 @@ import msgspec
 from db.backup_records import OPEN_BACKUP, BackupRow
 from db.enrolment_records import EnrolmentCodeRow, EnrolmentRow
 from db.table_row import R, TableRow
+from db.trouble_records import TroubleRow
 
 
 class MachineRow(TableRow, frozen=True, kw_only=True):
@@ -337,7 +338,7 @@ class RecordingRow(TableRow, frozen=True, kw_only=True):
 
 
 RECORDS: Final[tuple[type[TableRow], ...]] = tuple(
-    dict.fromkeys((*TableRow.__subclasses__(), EnrolmentCodeRow, EnrolmentRow))
+    dict.fromkeys((*TableRow.__subclasses__(), EnrolmentCodeRow, EnrolmentRow, TroubleRow))
 )
 
 FLEET: Final = 1

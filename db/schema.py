@@ -29,7 +29,7 @@ __all__ = [
     "metadata", "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "saved_views",
     "sessions",
     "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs", "tokens",
-    "user_machines", "user_tags", "users",
+    "troubles", "user_machines", "user_tags", "users",
 ]  # fmt: skip
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
@@ -268,6 +268,29 @@ saved_views = sa.Table(
     sa.Column("created_at", UtcTimestamp, nullable=False),
     sa.Column("updated_at", UtcTimestamp, nullable=False),
     sa.UniqueConstraint("user_id", "name"),
+    **NEVER_REUSED,
+)
+
+# When what was wrong with a machine began and ended, and who was on it. People by name, without foreign keys: what was
+# done outlives who did it.
+troubles = sa.Table(
+    "troubles",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    machine_column(),
+    sa.Column("cause", sa.String(40), nullable=False),
+    sa.Column("value", sa.Float),
+    sa.Column("began_at", UtcTimestamp, nullable=False),
+    sa.Column("noticed_at", UtcTimestamp, nullable=False),
+    sa.Column("ended_at", UtcTimestamp, index=True),
+    sa.Column("owner_id", sa.Integer),
+    sa.Column("owner", sa.String(100)),
+    sa.Column("taken_at", UtcTimestamp),
+    sa.Column("snoozed_until", UtcTimestamp),
+    sa.Column("snoozed_by", sa.String(100)),
+    sa.Column("note", sa.String(500)),
+    sa.Column("note_by", sa.String(100)),
+    sa.Column("note_at", UtcTimestamp),
     **NEVER_REUSED,
 )
 

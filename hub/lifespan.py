@@ -27,6 +27,7 @@ from db.records import (
     RemoteSessionRow,
     SignInFailureRow,
 )
+from hub.attention.service import TroubleLog
 from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
 from hub.backups.files_api import FileLists
@@ -195,6 +196,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context[Drills].run)
             own.start_soon(context[BackupRestores].run)
             own.start_soon(context[BackupKeeper].run)
+            own.start_soon(context[TroubleLog].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
             yield
@@ -237,7 +239,9 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(backups, Receiving(), BackupDownloads(), DownloadLinks(), FileLists())
     context.add(BackupRestores(engine.store, engine.fleet, engine.announce, backups, engine.clock))
     context.add(_drills(settings, engine, objects), _backup_keeper(settings, engine, backups))
-    context.add(AuthState(), Enrolments(), ReadBudget(), FreshSecrets(), FleetDigest(engine.fleet, feed))
+    digest = FleetDigest(engine.fleet, feed)
+    context.add(AuthState(), Enrolments(), ReadBudget(), FreshSecrets(), digest)
+    context.add(TroubleLog(digest, engine.fleet, engine.announce, engine.clock))
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context
 

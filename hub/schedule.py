@@ -138,6 +138,7 @@ RETENTION: Final = {
     "timezone_sync_logs": HISTORY, "commands": HISTORY, "remote_access_sessions": HISTORY, "tokens": HISTORY,
     "enrolment_codes": ENROLMENTS, "enrolments": ENROLMENTS,
     "status_history": HISTORY, "machine_boots": timedelta(hours=1), "backup_logs": HISTORY, "backup_restores": HISTORY,
+    "troubles": HISTORY,
 }  # fmt: skip
 """How long after its end, last use or beginning a row stays. Open commands and remote sessions stay, and so do boots
 that the fleet knows, and backups whose file is there."""

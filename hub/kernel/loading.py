@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from db.engine.store import Store
-from db.queries import backups, boots, commands, events, machines, remote_sessions, samples, timezones
+from db.queries import backups, boots, commands, events, machines, remote_sessions, samples, timezones, troubles
 from db.queries import machines as machine_pulse
 from db.queries.machines import Identity, Pulse
 from db.records import MachineRow
@@ -54,6 +54,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     await _look_back(store, fleet)
     fleet.apply_all([Put(command) for command in await commands.pending_commands(store)])
     fleet.apply_all([Put(session) for session in await remote_sessions.open_sessions(store)])
+    fleet.apply_all([Put(trouble) for trouble in await troubles.open_troubles(store)])
     fleet.apply_all([Put(backup) for backup in await backups.newest_of_each(store)])
     _until_the_end(fleet, await machines.alive_at(store))
     for rvm_id in was_live(fleet) | _silent(fleet):

@@ -14,7 +14,18 @@ import msgspec
 
 from db.engine import row_writes
 from db.engine.statements import Statement, Step, Write, WriteResult
-from db.queries import backups, boots, commands, credentials, enrolments, remote_sessions, samples, statuses, timezones
+from db.queries import (
+    backups,
+    boots,
+    commands,
+    credentials,
+    enrolments,
+    remote_sessions,
+    samples,
+    statuses,
+    timezones,
+    troubles,
+)
 from db.records import OPEN
 from hub.model import changes as c
 from hub.model.machine import BOOTS_KEPT
@@ -106,6 +117,7 @@ EXPIRED: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
     "enrolments": enrolments.delete_enrolments_before,
     "backup_logs": backups.delete_backups_before,
     "backup_restores": backups.delete_restores_before,
+    "troubles": troubles.delete_troubles_before,
 }
 EXPIRED_OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
     "system_metrics": samples.delete_samples_before,

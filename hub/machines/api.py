@@ -8,6 +8,7 @@ import msgspec
 
 from db.records import MachineRow
 from db.rows import SampleRow
+from hub.attention.api import OpenTrouble
 from hub.commands import rules as command_rules
 from hub.commands import service
 from hub.commands.api import CommandView
@@ -118,6 +119,7 @@ class MachineSummary(msgspec.Struct):
     busy: bool
     pending: list[CommandView]
     lease: OldestSession | None
+    troubles: list[OpenTrouble]
     backup: BackupBrief
 
 

@@ -22,6 +22,7 @@ from db.records import (
     is_open,
 )
 from db.table_row import TableRow
+from db.trouble_records import TroubleRow
 from hub.model import changes as c
 from hub.model.actors import row_id
 from hub.model.backups import remembered
@@ -43,6 +44,7 @@ SETTINGS_MEMBERS = frozenset(
     {"config_wanted", "health", "health_reasons", "lasting", "expected_interval_s", "backup", "zone_wrong"}
 )
 SESSION_MEMBERS = frozenset({"lease"})
+TROUBLE_MEMBERS = frozenset({"troubles"})
 BACKUP_MEMBERS = frozenset({"backup"})
 ALL_MEMBERS = frozenset({"*"})
 MOST_OF_A_REASON: Final = 200
@@ -112,6 +114,7 @@ class Fleet:
             FleetSettingsRow: lambda row: self._fleet_desires(desired_of(row)),
             MachineSettingsRow: lambda row: self._is_desired(row.rvm_id, desired_of(row)),
             RemoteSessionRow: self._session_is,
+            TroubleRow: self._trouble_is,
             ZoneRow: self._zone_is,
         }
         """What a put or moved row does, and what a patch or its end does."""
@@ -119,6 +122,7 @@ class Fleet:
             MachineRow: self._machine_patched,
             BackupRow: self._backup_patched,
             CommandRow: self._command_patched,
+            TroubleRow: self._trouble_patched,
             ZoneRow: self._zone_patched,
             FleetSettingsRow: lambda change: self._fleet_desires(desired_of_patch(change.values)),
             MachineSettingsRow: lambda change: self._is_desired(change.key, desired_of_patch(change.values)),
@@ -262,6 +266,22 @@ class Fleet:
         else:
             machine.remote_sessions.pop(row.id, None)
         return Touched(machine.id, SESSION_MEMBERS)
+
+    def _trouble_is(self, row: TroubleRow) -> Touched | None:
+        machine = self.machines.get(row.rvm_id)
+        if machine is None:
+            return None
+        if row.ended_at is None:
+            machine.troubles[row.cause] = row
+        elif (known := machine.troubles.get(row.cause)) is not None and known.id == row.id:
+            del machine.troubles[row.cause]
+        return Touched(machine.id, TROUBLE_MEMBERS)
+
+    def _trouble_patched(self, change: c.Patch) -> Touched | None:
+        machine = next((self.machines.get(value) for name, _, value in change.where if name == "rvm_id"), None)
+        rows = () if machine is None else machine.troubles.values()
+        row = next((row for row in rows if row.id == change.key), None)
+        return None if row is None else self._trouble_is(msgspec.structs.replace(row, **change.values))
 
     def _backup_is(self, row: BackupRow) -> Touched | None:
         machine = self.machines.get(row.rvm_id)

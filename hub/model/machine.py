@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
 from db.records import CommandRow, MachineRow, RemoteSessionRow, ZoneRow
+from db.trouble_records import TroubleRow
 from hub.model import actors
 from hub.model.effective_settings import (
     UNWRITTEN,
@@ -119,6 +120,8 @@ class Machine:
 
     remote_sessions: dict[int, RemoteSessionRow] = field(default_factory=dict)
     """Open ones. Bound: MOST_OF_A_MACHINE, gone with their end."""
+    troubles: dict[str, TroubleRow] = field(default_factory=dict)
+    """Recorded ones that stand, by cause. Bound: one a cause."""
     backups: dict[int, BackupRow] = field(default_factory=dict)
     """Those of hub.model.backups. Bound: four, as one is made at a time."""
     backup_full_at: datetime | None = None

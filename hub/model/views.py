@@ -13,6 +13,7 @@ import msgspec
 from certs.expiry import SOON, VERY_SOON
 from db.records import CommandRow, EventRow, MachineRow, RemoteSessionRow
 from db.table_row import TableRow
+from db.trouble_records import TroubleRow
 from hub.model.backups import (
     brings_nothing_back,
     cancelled_at,
@@ -115,6 +116,10 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
     }
 
 
+def _troubles(machine: Machine, stamp: Stamp) -> list[dict[str, Any]]:
+    return [_shown(row, _TROUBLE, stamp) for row in machine.troubles.values()]
+
+
 def _certificate(machine: Machine, stamp: Stamp) -> dict[str, Any] | None:
     """When its own certificate ends, and from when that is worth a warning."""
     ends = machine.certificate_ends_at
@@ -143,6 +148,7 @@ HIDDEN = frozenset(
 )  # fmt: skip
 """Columns that the view lacks, or has in another form."""
 _COMMAND = _columns(CommandRow, frozenset({"idempotency_key"}))
+_TROUBLE = _columns(TroubleRow, frozenset({"rvm_id", "noticed_at", "ended_at"}))
 _EVENT = _columns(EventRow, frozenset({"boot_id", "seq"}))
 _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     **{name: _column(name, at) for name, at in _columns(MachineRow, HIDDEN).items()},
@@ -169,6 +175,7 @@ _MEMBERS: dict[str, Callable[[Machine, Stamp], Any]] = {
     "busy": lambda m, _: m.busy,
     "pending": lambda m, stamp: [_shown(command, _COMMAND, stamp) for command in m.pending.values()],
     "lease": _oldest_session,
+    "troubles": _troubles,
     "backup": _backup,
 }
 _DETAILS: dict[str, Callable[[Machine], Any]] = {

@@ -146,6 +146,14 @@ async def test_tokens_go_long_after_they_were_revoked_or_have_expired(running: A
     await gone(store, schema.tokens.c.prefix, {"revoked", "expired"}, {"lately", "live"})
 
 
+async def test_troubles_that_are_long_over_go_and_those_that_stand_stay(running: ApiHub) -> None:
+    store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
+    common = {"rvm_id": rvm_id, "began_at": now - 500 * DAY, "noticed_at": now - 500 * DAY}
+    ends = {"full": now - 401 * DAY, "hot": now - 399 * DAY}
+    await put(store, schema.troubles, [{**common, "cause": cause, "ended_at": at} for cause, at in ends.items()])
+    await gone(store, schema.troubles.c.cause, {"full"}, {"hot"})
+
+
 async def test_statuses_expire_but_the_one_that_held_stays(running: ApiHub) -> None:
     store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
     common = {"rvm_id": rvm_id, "status": "active", "special_status": None, "by": "system", "until": None}

@@ -37,6 +37,7 @@ RETENTION: dict[str, str] = {
     "system_metrics": "db.queries.samples.delete_samples_before",
     "timezone_sync_logs": "db.queries.timezones.delete_logs_before",
     "tokens": "db.queries.credentials.delete_tokens_before",
+    "troubles": "db.queries.troubles.delete_troubles_before",
 }
 """Table and the function that deletes or finds what is old of it, called by the product. When: docs/operating.md."""
 BOUNDED: dict[str, str] = {

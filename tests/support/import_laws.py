@@ -28,8 +28,8 @@ DATABASE_PACKAGES = ("sqlalchemy", "databases", "asyncpg", "aiosqlite", "alembic
 SNAPSHOTS = ("device.backups.snapshots", "sqlite3")
 """Copies databases of others by their backup interface, without a line of SQL."""
 SUBJECTS = frozenset(
-    {"audit", "backups", "commands", "enrolment", "links", "machine_settings", "machines", "metrics", "people",
-     "remote", "saved_views", "server", "status", "system", "timezone", "web"}
+    {"attention", "audit", "backups", "commands", "enrolment", "links", "machine_settings", "machines", "metrics",
+     "people", "remote", "saved_views", "server", "status", "system", "timezone", "web"}
 )  # fmt: skip
 """Folders of the hub between its kernel and its wiring."""
 DECIDES = frozenset({"rules", "model"})

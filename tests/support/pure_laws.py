@@ -14,9 +14,10 @@ from tests.support.house import House, Module
 
 OF_THE_DATABASE = (
     "db.backup_records", "db.conditions", "db.enrolment_records", "db.records", "db.rows", "db.table_row",
+    "db.trouble_records",
 )  # fmt: skip
 """Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
-RECORDS = ("db.backup_records", "db.enrolment_records", "db.records", "db.table_row")
+RECORDS = ("db.backup_records", "db.enrolment_records", "db.records", "db.table_row", "db.trouble_records")
 ALLOWED = frozenset(
     {"__future__", "array", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime",
      "difflib", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec",

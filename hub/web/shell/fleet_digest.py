@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from dashboard import fleet, remote_sessions
 from dashboard.outage import Outage, at_once, gone_of, outages
 from dashboard.reader import Reader
-from dashboard.trouble import MachineTrouble, ordered, other_at, trouble
+from dashboard.trouble import MachineTrouble, causes, ordered, other_at, trouble, worst
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.model import views
@@ -28,7 +28,7 @@ MEMBERS: Final = (
     "status_since", "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
     "quarantined_until", "clock_offset_s", "backup", "created_at", "lasting", "error_since", "config_refused",
     "config_applied_at", "zone_wrong", "board_other_at", "board_question", "certificate", "disk_worn", "latitude",
-    "longitude",
+    "longitude", "troubles",
 )  # fmt: skip
 SLICE_S: Final = 0.001
 FRESH_S: Final = 1.0
@@ -50,13 +50,15 @@ class HubTrouble(NamedTuple):
 
 class Digest(NamedTuple):
     """Machines that need somebody, worst first; counts by state; `calm`: how the others are; `until`: epoch ms when
-    time changes them; `of_hub`: what an administrator does for the hub itself."""
+    time changes them; `causes`: everything that is wrong, by machine; `of_hub`: what an administrator does for the hub
+    itself."""
 
     troubles: list[MachineTrouble]
     outages: list[Outage]
     counts: dict[str, int]
     calm: dict[str, int]
     until: int | None
+    causes: dict[int, list[MachineTrouble]]
     of_hub: tuple[HubTrouble, ...] = ()
 
     @property
@@ -94,7 +96,8 @@ class FleetDigest:
         revision, made = self._feed.revision + self._revision, self._made.get(machines)
         if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
             return made[2]
-        found, gone_now, begun = [], [], monotonic()
+        found: dict[int, list[MachineTrouble]] = {}
+        gone_now, begun = [], monotonic()
         sites: Counter[str] = Counter()
         counts, calm, until = fleet.counters(()), dict.fromkeys(fleet.CALM, 0), None
         async for view in in_slices(views):
@@ -102,16 +105,17 @@ class FleetDigest:
             sites[view["location_description"] or ""] += 1
             if (away := gone_of(view, now_ms)) is not None:
                 gone_now.append(away)
-            if (one := trouble(view, now_ms)) is not None:
-                found.append(one)
+            if of_machine := causes(view, now_ms):
+                found[view["id"]] = of_machine
             else:
                 calm[fleet.calm_as(view)] += 1
             if (at := other_at(view, now_ms)) is not None:
                 until = at if until is None else min(until, at)
         lost = outages(gone_now, sites)
-        early = at_once(lost, {one.id for one in found})
+        early = at_once(lost, found)
         calm["away"] -= len(early)
-        digest = Digest(ordered([*found, *early], now_ms), lost, counts, calm, until)
+        found |= {one.id: [one] for one in early}
+        digest = Digest(ordered(map(worst, found.values()), now_ms), lost, counts, calm, until, found)
         self._made[machines] = (revision, begun, digest)
         self._made.move_to_end(machines)
         if len(self._made) > CLASSES:

@@ -19,6 +19,7 @@ from hub.model.views import machine_view
 from hub.routes import OF_MACHINE
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
+from tests.support.until import until
 
 TOKEN = re.compile(r'(name="csrf_token" value=")[0-9a-f]+')
 PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
@@ -81,6 +82,7 @@ async def test_every_part_of_a_machine_has_the_view_that_its_page_has(
         return pieces(template, reader, **values)
 
     monkeypatch.setattr(pages, "pieces", seeing)
+    await until(lambda: door.context.fleet.machines[1].troubles)
     async with await browser(door, "operator") as client:
         await client.get(f"/machines/1/parts?of={'+'.join(OF_MACHINE)}")
         await client.get("/machines/1/settings/parts?of=applied")

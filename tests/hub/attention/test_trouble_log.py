@@ -1,0 +1,118 @@
+"""Troubles as a running hub records them, on both databases: when they began, when they were over, never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from db import schema
+from db.errors import Unavailable
+from db.queries import troubles
+from db.records import MachineRow
+from db.trouble_records import TroubleRow
+from hub.attention.service import TroubleLog
+from hub.kernel.loading import load_fleet
+from hub.model.changes import Observed, Patch
+from hub.model.effective_settings import base_of
+from hub.model.views import machine_view
+from tests.support.api_hub import ApiHub
+from tests.support.until import until
+
+
+async def change(hub: ApiHub, rvm_id: int, **values: Any) -> None:
+    await hub.context.announce(Patch(MachineRow, rvm_id, values))
+
+
+def connect(hub: ApiHub, rvm_id: int, connection: str, **values: Any) -> None:
+    seen = {"connection": connection, "connection_reason": None, "connection_since": hub.context.clock(), **values}
+    hub.context.announce.observe(Observed(rvm_id, seen))
+
+
+def stands(hub: ApiHub, rvm_id: int, *causes: str) -> Callable[[], bool]:
+    return lambda: set(hub.context.fleet.machines[rvm_id].troubles) == set(causes)
+
+
+async def rows(hub: ApiHub) -> list[tuple[int, str, bool]]:
+    query = sa.select(schema.troubles).order_by(schema.troubles.c.id)
+    found = await hub.context.store.fetch_all(query)
+    return [(row["rvm_id"], row["cause"], row["ended_at"] is not None) for row in found]
+
+
+async def test_a_trouble_is_recorded_from_its_beginning_to_its_end(any_hub: ApiHub) -> None:
+    hub, since = any_hub, any_hub.context.clock() - timedelta(minutes=9)
+    for rvm_id in (1, 2):
+        connect(hub, rvm_id, "live")
+    await until(lambda: stands(hub, 1)() and stands(hub, 2)())
+    await change(hub, 1, status="error", status_since=since)
+    await until(stands(hub, 1, "error"))
+    (shown,) = machine_view(hub.context.fleet.machines[1])["troubles"]
+    assert (shown["cause"], shown["owner"], shown["snoozed_until"]) == ("error", None, None)
+    assert datetime.fromisoformat(shown["began_at"].replace("Z", "+00:00")) - since < timedelta(milliseconds=1)
+    await change(hub, 1, status="full", capacity=100)
+    await until(stands(hub, 1, "full"))
+    await change(hub, 1, status="active", capacity=0)
+    await until(stands(hub, 1))
+    of_one = [one for one in await rows(hub) if one[0] == 1 and one[1] != "never"]
+    assert of_one == [(1, "error", True), (1, "full", True)]
+    assert [row.cause for row in await troubles.ended_since(hub.context.store, since) if row.rvm_id == 1][-2:] == [
+        "error", "full"
+    ]  # fmt: skip
+
+
+async def test_what_only_a_machine_that_is_there_shows_is_not_over_while_it_is_away(any_hub: ApiHub) -> None:
+    hub, long_ago = any_hub, any_hub.context.clock() - timedelta(minutes=9)
+    connect(hub, 1, "live")
+    await change(hub, 1, capacity=97)
+    await until(stands(hub, 1, "nearly_full"))
+    connect(hub, 1, "offline", connection_since=long_ago)
+    await until(stands(hub, 1, "nearly_full", "offline"))
+    connect(hub, 1, "live")
+    await until(stands(hub, 1, "nearly_full"))
+    await change(hub, 1, special_status="maintenance")
+    await until(stands(hub, 1))
+    assert [one for one in await rows(hub) if one[1] in ("nearly_full", "offline")] == [
+        (1, "nearly_full", True), (1, "offline", True)
+    ]  # fmt: skip
+
+
+async def test_a_later_life_goes_on_with_what_stands(any_hub: ApiHub) -> None:
+    hub, context = any_hub, any_hub.context
+    await until(lambda: stands(hub, 1, "never")() and stands(hub, 2, "never")())
+    fleet = await load_fleet(context.store, base_of(asdict(context.settings)))
+    again = {machine.id: machine.troubles for machine in fleet.machines.values()}
+    assert again == {machine.id: machine.troubles for machine in context.fleet.machines.values()}
+    assert len(await rows(hub)) == 2
+
+
+async def test_a_machine_that_had_no_time_to_come_back_is_left_alone(hub: ApiHub) -> None:
+    log, machine = hub.context[TroubleLog], hub.context.fleet.machines[1]
+    await until(stands(hub, 1, "never"))
+    now = hub.context.clock()
+    machine.connection_reason = "hub_restarted"
+    assert log.changes(machine, (), now) == []
+    machine.connection_reason = None
+    assert len(log.changes(machine, (), now)) == 1
+
+
+async def test_a_database_that_is_away_delays_and_loses_nothing(hub: ApiHub) -> None:
+    connect(hub, 1, "live")
+    await until(stands(hub, 1))
+    announce = hub.context.announce
+    refused: list[Any] = []
+    log = hub.context[TroubleLog]
+
+    async def away(*changes: Any) -> list[Any]:
+        if any(getattr(change, "about", None) is TroubleRow for change in changes) and len(refused) < 3:
+            refused.append(changes)
+            raise Unavailable("away")
+        return await announce(*changes)
+
+    log._announce = away  # type: ignore[assignment]
+    await change(hub, 1, status="full", capacity=100)
+    await until(stands(hub, 1, "full"))
+    assert len(refused) == 3
+    assert [one for one in await rows(hub) if one[1] == "full"] == [(1, "full", False)]
