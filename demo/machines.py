@@ -147,7 +147,7 @@ def _simulated(index: int, count: int) -> DemoMachine:
         place.where,
         role_of(index, count),
         zone_of(place),
-        city_of(place),
+        place.where,
         place.at,
     )
 
@@ -161,34 +161,35 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Site(NamedTuple):
-    """`at`: latitude and longitude in degrees."""
+    """`zone`: as people there call it. `at`: latitude and longitude in degrees."""
 
     name: str
     where: str
+    zone: str
     at: tuple[float, float]
 
 
 PLACES: Final = (
-    Site("Stasiun Gambir", "Jakarta Pusat, WIB", (-6.18, 106.83)),
-    Site("Mall Kelapa Gading", "Jakarta Utara, WIB", (-6.16, 106.91)),
-    Site("Terminal Blok M", "Jakarta Selatan, WIB", (-6.24, 106.8)),
-    Site("Pasar Baru", "Bandung, WIB", (-6.92, 107.6)),
-    Site("Simpang Lima", "Semarang, WIB", (-6.99, 110.42)),
-    Site("Stasiun Tugu", "Yogyakarta, WIB", (-7.79, 110.36)),
-    Site("Tunjungan Plaza", "Surabaya, WIB", (-7.26, 112.74)),
-    Site("Alun-Alun Tugu", "Malang, WIB", (-7.98, 112.63)),
-    Site("Lapangan Merdeka", "Medan, WIB", (3.59, 98.68)),
-    Site("Jembatan Ampera", "Palembang, WIB", (-2.99, 104.76)),
-    Site("Pelabuhan Bakauheni", "Lampung, WIB", (-5.87, 105.75)),
-    Site("Taman Alun Kapuas", "Pontianak, WIB", (-0.02, 109.34)),
-    Site("Bandara Ngurah Rai", "Denpasar, WITA", (-8.75, 115.17)),
-    Site("Pantai Losari", "Makassar, WITA", (-5.14, 119.41)),
-    Site("Mega Mall", "Manado, WITA", (1.48, 124.84)),
-    Site("Islamic Center", "Mataram, WITA", (-8.58, 116.1)),
-    Site("Pasar Terapung", "Banjarmasin, WITA", (-3.32, 114.59)),
-    Site("Pelabuhan Semayang", "Balikpapan, WITA", (-1.27, 116.8)),
-    Site("Pasar Mardika", "Ambon, WIT", (-3.69, 128.18)),
-    Site("Mall Jayapura", "Jayapura, WIT", (-2.54, 140.7)),
+    Site("Stasiun Gambir", "Jakarta Pusat", "WIB", (-6.18, 106.83)),
+    Site("Mall Kelapa Gading", "Jakarta Utara", "WIB", (-6.16, 106.91)),
+    Site("Terminal Blok M", "Jakarta Selatan", "WIB", (-6.24, 106.8)),
+    Site("Pasar Baru", "Bandung", "WIB", (-6.92, 107.6)),
+    Site("Simpang Lima", "Semarang", "WIB", (-6.99, 110.42)),
+    Site("Stasiun Tugu", "Yogyakarta", "WIB", (-7.79, 110.36)),
+    Site("Tunjungan Plaza", "Surabaya", "WIB", (-7.26, 112.74)),
+    Site("Alun-Alun Tugu", "Malang", "WIB", (-7.98, 112.63)),
+    Site("Lapangan Merdeka", "Medan", "WIB", (3.59, 98.68)),
+    Site("Jembatan Ampera", "Palembang", "WIB", (-2.99, 104.76)),
+    Site("Pelabuhan Bakauheni", "Lampung", "WIB", (-5.87, 105.75)),
+    Site("Taman Alun Kapuas", "Pontianak", "WIB", (-0.02, 109.34)),
+    Site("Bandara Ngurah Rai", "Denpasar", "WITA", (-8.75, 115.17)),
+    Site("Pantai Losari", "Makassar", "WITA", (-5.14, 119.41)),
+    Site("Mega Mall", "Manado", "WITA", (1.48, 124.84)),
+    Site("Islamic Center", "Mataram", "WITA", (-8.58, 116.1)),
+    Site("Pasar Terapung", "Banjarmasin", "WITA", (-3.32, 114.59)),
+    Site("Pelabuhan Semayang", "Balikpapan", "WITA", (-1.27, 116.8)),
+    Site("Pasar Mardika", "Ambon", "WIT", (-3.69, 128.18)),
+    Site("Mall Jayapura", "Jayapura", "WIT", (-2.54, 140.7)),
 )
 
 _ZONES: Final = {"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
@@ -224,11 +225,7 @@ def place_of(index: int) -> Site:
 
 
 def zone_of(place: Site) -> str:
-    return _ZONES[place.where.rpartition(" ")[2]]
-
-
-def city_of(place: Site) -> str:
-    return place.where.partition(",")[0]
+    return _ZONES[place.zone]
 
 
 CAMERA_PORT: Final = 5000

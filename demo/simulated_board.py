@@ -1,5 +1,5 @@
-"""The board of a simulated machine: an Orin NX whose figures follow its samples; "(simulated)" stands where a real one
-names its JetPack."""
+"""The board of a simulated machine: an Orin NX whose figures follow its samples. That it is simulated its machine's
+capability says, and pages say it in the reader's language."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def board_of(character: Character, role: str, sample: Sample) -> Board:
     fan = min(100.0, max(20.0, round(2.2 * (celsius - 30.0), 1)))
     worn = WORN if role == "slow" else round(1 + 40 * character.disk * character.pace)
     return Board(
-        jetpack="6.2.1 (simulated)",
+        jetpack="6.2.1",
         l4t="36.4.4",
         power_mode="MAXN_SUPER" if character.load > 0.5 else "25W",
         unified_memory=True,

@@ -77,7 +77,7 @@ class SimulatedMachine:
             config_version=self.config_version,
             time=rfc3339(now),
             timezone=self.zone.system,
-            hardware={"model": "simulated machine", "services": list(SERVICES)},
+            hardware={"model": "Jetson Orin NX", "services": list(SERVICES)},
             busy=self.declaration.busy,
             ntp=True,
         )

@@ -105,7 +105,7 @@ class DemoContent:
         self.facts |= {"real": real["id"], "real_name": real["device_id"]}
         for role, tags in (("full", ["stasiun"]), ("busy", ["stasiun"]), ("hot", ["mal", "prioritas"])):
             await ask(self.page, "PATCH", f"/rvms/{self.facts[role]}", {"tags": tags})
-        self.facts["command"] = (await ask(self.page, "GET", "/commands"))[0]["id"]
+        self.facts["command"] = await self._until("/commands", lambda commands: commands[0]["id"])
 
     async def _people(self) -> None:
         for visitor in VISITORS:

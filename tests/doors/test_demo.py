@@ -10,6 +10,8 @@ import sqlite3
 import stat
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,11 +25,12 @@ from demo.start import ChildPlan, Children
 from device.backups.scan import scan
 from device.backups.sources import chosen
 from device.settings.backup_values import backup_sources
-from hub.cli.output import Exit
+from hub.cli.output import FOLDER, Exit
 from tests.doors.conftest import Cli
 from tests.support.backup_archives import header
 from tests.support.door_process import DoorProcess
 from tests.support.until import wait_until
+from texts import catalogue
 
 Start = Callable[..., DoorProcess]
 GONE_S = 20.0
@@ -55,6 +58,14 @@ def wait_for_family(hub: DoorProcess) -> list[psutil.Process]:
     return hub.family()
 
 
+def sign_in_with_an_indonesian_browser(base: str, secret: str) -> None:
+    form = urllib.parse.urlencode({"link": secret}).encode()
+    request = urllib.request.Request(f"{base}/signin", form, {"Accept-Language": "id-ID,id;q=0.9", "Origin": base})
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(request, timeout=10) as answer:
+        assert b'<html lang="id"' in answer.read()
+
+
 def test_the_demo_brings_its_machines_up_and_ctrl_c_ends_everything(start_hub: Start, data: Path) -> None:
     hub = start_hub("--demo", "--machines", "6", "--port", "0", "--data-dir", data)
     hub.wait_for(r"Sign in +http://127\.0\.0\.1:\d+/signin#rvml_\S+ ")
@@ -77,10 +88,13 @@ def test_the_demo_brings_its_machines_up_and_ctrl_c_ends_everything(start_hub: S
 
 def test_its_first_minute_shows_a_command_that_waits_and_others_under_way(start_hub: Start, data: Path) -> None:
     hub = start_hub("--demo", "--machines", "10", "--port", "0", "--data-dir", data)
+    link = hub.wait_for(r"(http\S+)/signin#(rvml_\S+)")
     hub.wait_for("Ctrl-C")
+    sign_in_with_an_indonesian_browser(link[1], link[2])
     roles = {m["device_id"]: m["role"] for m in json.loads((data / "simulated_machines.json").read_text())["machines"]}
     wanted = {
         ("offline", "set_status", "queued"), ("slow", "sync_timezone", "running"), ("busy", "reboot", "running"),
+        ("maintenance", "set_status", "succeeded"),
         ("guessing", "guess", "other"), ("misconfigured", "metrics_interval", "refused"),
     }  # fmt: skip
     seen: set[tuple[str, str, str]] = set()
@@ -96,6 +110,13 @@ def test_its_first_minute_shows_a_command_that_waits_and_others_under_way(start_
             query = "SELECT device_id, config_errors FROM reverse_vending_machines WHERE config_errors LIKE '{%'"
             seen |= {(roles[d], key, "refused") for d, errors in database.execute(query) for key in json.loads(errors)}
         time.sleep(0.1)
+    with sqlite3.connect(f"file:{data}/hub.sqlite3?mode=ro", uri=True) as database:
+        assert database.execute("SELECT language FROM users").fetchall() == [("id",)]
+        reasons = {reason for (reason,) in database.execute("SELECT reason FROM commands")}
+        (place,) = database.execute("SELECT location_description FROM reverse_vending_machines WHERE NOT simulated")
+    keys = ("demo.glass", "demo.belt", "demo.camera", "demo.receipts")
+    assert reasons == {catalogue.read(FOLDER, "id")(key) for key in keys}, "the reader's language, not the process's"
+    assert place == (catalogue.read(FOLDER, "id")("demo.this_computer"),)
     agent = json.loads((data / "agent.json").read_text())
     assert agent["system_control"] is False, "a demo leaves the computer alone"
     assert agent["admin_ips"] == ["127.0.0.1/32", "::1/128"], "reached from this computer, and from nowhere else"
@@ -165,7 +186,7 @@ def test_every_demo_has_each_special_machine_it_has_room_for_once(count: int) ->
     roles = [role_of(index, count) for index in range(count)]
     assert [roles.count(role) for role in SPECIAL_ROLES] == [1] * min(count, 10) + [0] * max(0, 10 - count)
     assert len({place_of(index).name for index in range(count)}) == count
-    assert {place.where.rsplit(" ", 1)[1] for place in PLACES} == {"WIB", "WITA", "WIT"}
+    assert {place.zone for place in PLACES} == {"WIB", "WITA", "WIT"}
 
 
 def test_a_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
