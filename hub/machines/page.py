@@ -33,7 +33,7 @@ from hub.web.api.endpoint import permit, why_not
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text
 from hub.web.http.validation import validate
-from hub.web.shell.fleet_digest import FleetDigest, attention, in_slices
+from hub.web.shell.fleet_digest import FleetDigest, attention, in_slices, to_approve
 from hub.web.shell.page import Visit, go, local, who
 
 BLANK: dict[str, Any] = {
@@ -313,7 +313,8 @@ async def part_statuses(visit: Visit) -> dict[str, Any]:
 def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
     now = visit.reader.now
     zone = tab.zone_of(visit.reader, found)
-    return {"causes": machine.whys(view, now), "until": machine.other_at(view, now), "zone": zone}
+    asked = [machine.Why(one.cause, one.since) for one in to_approve(found, visit.user)]
+    return {"causes": asked + machine.whys(view, now), "until": machine.other_at(view, now), "zone": zone}
 
 
 async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:

@@ -92,7 +92,9 @@ async def test_who_waits_for_an_approval_and_why_a_session_ended_is_seen_on_ever
                 await expect(waits).to_contain_text("Remote access waits for your approval")
                 await shown_whole(page, waits)
                 await agree(page.page, 1)
-                await waits.locator("a").first.click()
+                await page.open("/machines/1")
+                await expect(page.page.locator("#why")).to_contain_text("Remote access waits for your approval.")
+                await page.page.locator("#why a").click()
                 await expect(page.page.locator(".lease")).to_contain_text("Kamera gelap")
                 await shown_whole(page, page.page.locator("[data-ask=approve] button"))
                 assert page.faults == []
@@ -107,9 +109,26 @@ async def test_who_waits_for_an_approval_and_why_a_session_ended_is_seen_on_ever
             await page.page.fill(".lease details input[name=reason]", "selesai")
             await page.page.click(".lease details [data-ask=stop] button")
             closed = asking.page.locator("[data-closed]")
-            await expect(closed).to_contain_text(re.compile("ended your session.*: selesai"))
+            ended = rf"^{re.escape(room.hub.admin.email)} ended your session.*: selesai$"
+            await expect(closed).to_have_text(re.compile(ended))
             await shown_whole(asking, closed)
             assert page.faults == asking.faults == []
+    await a_session_is_one_line(room)
+
+
+async def a_session_is_one_line(room: Room) -> None:
+    """Asked for, approved, begun, ended with its reason, and the maintenance that it was: in the reader's language."""
+    for look in (PHONE, DESK):
+        async with tab(room.browser, room.hub, **look, locale="id-ID") as page:
+            await page.open("/events")
+            await page.live()
+            lines = page.page.locator("#events > li:not(.day)").filter(has_text=re.compile("Kamera gelap|Akses jarak"))
+            await expect(lines).to_have_count(1)
+            await expect(lines).to_contain_text("alasan: Kamera gelap")
+            await expect(lines).to_contain_text("selesai")
+            words = await page.page.locator("#events").inner_text()
+            assert re.findall(r"remote access|stopped|reason|approved|requested", words) == []
+            assert page.faults == []
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=[str(look["viewport"]["width"]) for look in LOOKS])

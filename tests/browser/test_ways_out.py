@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ async def test_settings_that_the_fleet_has_none_of_are_run_by_nobody(stage: Stag
             await page.open("/admin/settings")
             await expect(page.page.locator("#applied")).to_contain_text("No fleet settings yet")
             await expect(page.page.locator("#applied")).not_to_contain_text("run these settings")
+            await expect(page.page.locator("#applied > .i")).to_have_class("i inactive")
             assert page.faults == []
 
 
@@ -68,6 +70,12 @@ async def test_who_refuses_settings_is_named_wherever_somebody_looks(stage: Stag
                 await expect(applied).to_contain_text("No fleet settings yet")
                 await expect(applied).not_to_contain_text("run these settings")
                 await expect(applied.locator("[href='/machines/3/settings']")).to_be_visible()
+            await admin.patch("/api/v2/config", json={"memory_threshold": 70})
+            told = await machine.hear(m.Config)
+            await machine.say(m.ConfigApplied(version=told.version, errors={"cpu_threshold": "set by the environment"}))
+            for page in pages:
+                await expect(page.page.locator("#applied")).to_contain_text("0 of 3 machines run these settings.")
+                await expect(page.page.locator("#applied")).to_contain_text("1 machine refuses a setting: RVM-003")
         async with at_every_width(stage, "/") as pages:
             for page in pages:
                 row = page.page.locator("#attention li[data-key='3']")
@@ -75,6 +83,24 @@ async def test_who_refuses_settings_is_named_wherever_somebody_looks(stage: Stag
                 await expect(row).to_contain_text("Administrator: Open Settings: each refused one says why.")
                 await expect(row.locator(".since")).to_have_text(re.compile(r"\d"))
                 await expect(row.locator(".btn")).to_have_attribute("href", "/machines/3/settings")
+
+
+async def test_a_wrong_time_zone_is_named_in_the_list(stage: Stage) -> None:
+    now = datetime.now(timezone.utc)
+    report = m.TimezoneReport(
+        timezone="Asia/Jakarta", timestamp=now.isoformat(), sync_method="automatic", source="lookup", applied=False,
+        system_timezone="Asia/Makassar",
+    )  # fmt: skip
+    async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
+        await machine.say_hello(capabilities=["ping"], timezone="Asia/Jakarta", time=now.isoformat())
+        async with at_every_width(stage, "/") as pages:
+            await machine.say(report)
+            for page in pages:
+                row = page.page.locator("#attention li[data-key='3']")
+                await expect(row).to_contain_text("Wrong time zone")
+                await expect(row).to_contain_text("Operator: Open the time zone card")
+                await expect(row.locator(".since")).to_have_text(re.compile(r"\d"))
+                await expect(row.locator("a").first).to_have_attribute("href", "/machines/3#zone")
 
 
 async def test_a_remote_session_that_is_refused_says_where_it_would_not_be(stage: Stage) -> None:
@@ -143,4 +169,32 @@ async def test_a_spreadsheet_comes_as_the_readers_program_opens_it(
         if separator == ";":
             assert lines.pop(0) == "sep=;"
         assert lines[0].startswith(separator.join(("id", "at", "kind")))
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("look", [PHONE, DESK], ids=["390", "1440"])
+async def test_a_spreadsheet_is_in_the_readers_own_zone(stage: Stage, tmp_path: Path, look: dict[str, Any]) -> None:
+    """Its times, what their column says, and the day in its name; another zone is a choice."""
+    farthest = timezone(timedelta(hours=14))  # Another day than in UTC for most of it
+    async with tab(stage.browser, stage.hub, **look, accept_downloads=True) as page:
+        await page.open("/account")
+        await page.page.check("input[name=zone][value=own]", force=True)
+        await page.page.fill("[name=timezone]", "Pacific/Kiritimati")
+        await page.page.click("form[action='/account'] button")
+        await expect(page.page.locator(".note.good")).to_have_text("Saved.")
+        await page.open("/events")
+        await page.page.click("#export summary")
+        for chosen, zone in ((None, farthest), ("UTC", timezone.utc)):
+            if chosen is not None:
+                await page.page.select_option("#zone", chosen)
+            before = datetime.now(zone).replace(microsecond=0)
+            async with page.page.expect_download() as coming:
+                await page.page.click("#export button")
+            download = await coming.value
+            await download.save_as(tmp_path / "events.csv")
+            named = datetime.strptime(download.suggested_filename, "events-%Y%m%d-%H%M%S.csv").replace(tzinfo=zone)
+            assert before <= named <= datetime.now(zone)
+            first, *_ = csv.DictReader((tmp_path / "events.csv").read_text(encoding="utf-8-sig").splitlines())
+            at = datetime.fromisoformat(first["at"].replace("Z", "+00:00"))
+            assert first[f"at {chosen or 'Pacific/Kiritimati'}"] == at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
         assert page.faults == []

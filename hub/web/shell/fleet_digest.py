@@ -128,7 +128,7 @@ async def attention(context: HubContext, person: Principal, now_ms: int) -> Dige
     digest = await context[FleetDigest].of(person.machines, now_ms)
     if person.role == "admin":
         digest = _with_hub(digest, context[HubTls], now_ms)
-    waiting = [one for machine in context.fleet.machines.values() for one in _to_approve(machine, person)]
+    waiting = [one for machine in context.fleet.machines.values() for one in to_approve(machine, person)]
     return digest._replace(troubles=ordered([*digest.troubles, *waiting], now_ms)) if waiting else digest
 
 
@@ -143,7 +143,7 @@ def _with_hub(digest: Digest, tls: HubTls, now_ms: int) -> Digest:
     return digest._replace(of_hub=found, until=min((at for at in moments if at is not None), default=None))
 
 
-def _to_approve(machine: Machine, person: Principal) -> list[MachineTrouble]:
+def to_approve(machine: Machine, person: Principal) -> list[MachineTrouble]:
     """Nobody approves what they asked for."""
     since = [
         session.start_time

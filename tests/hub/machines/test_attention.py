@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from db.records import MachineRow, RemoteSessionRow
+from db.records import MachineRow, RemoteSessionRow, ZoneRow
 from hub.model.changes import Observed, Patch, Put
 from tests.support.api_hub import ApiHub
 
@@ -21,9 +21,9 @@ def hub(door: ApiHub) -> ApiHub:
     return door
 
 
-async def page(hub: ApiHub, who: str = "admin", language: str = "en") -> str:
+async def page(hub: ApiHub, who: str = "admin", language: str = "en", path: str = "/") -> str:
     async with hub.browser(await hub.add_session(who)) as browser:
-        answer = await browser.get("/", headers={"Accept-Language": language})
+        answer = await browser.get(path, headers={"Accept-Language": language})
     assert answer.status_code == 200
     return answer.text
 
@@ -127,9 +127,16 @@ async def test_settings_refused_and_a_wrong_time_zone_are_trouble(hub: ApiHub) -
     now = hub.context.clock()
     await put(hub, 1, config_errors={"live_interval": "too low"}, config_applied_at=now)
     await put(hub, 2, capacity=100, status="full")
+    zone = ZoneRow(
+        device_id=hub.context.fleet.machines[2].row.device_id, current_timezone="Asia/Jakarta",
+        system_timezone="Asia/Makassar", created_at=now, updated_at=now,
+    )  # fmt: skip
+    await hub.context.announce(Put(zone))
     assert [line.split(" Administrator:")[0].split(" Site:")[0] for line in lines(await page(hub))] == [
         "two Full: takes no more containers", "one Refuses settings"
     ]  # fmt: skip
+    await put(hub, 2, capacity=0, status="active")
+    assert lines(await page(hub))[0].startswith("two Wrong time zone Operator: Open the time zone card")
 
 
 def session(hub: ApiHub, asked_by: str, **members: Any) -> RemoteSessionRow:
@@ -141,6 +148,9 @@ def session(hub: ApiHub, asked_by: str, **members: Any) -> RemoteSessionRow:
     return msgspec.structs.replace(row, **members)
 
 
+WAITS = "<b>Remote access waits for your approval.</b>"
+
+
 async def test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request(hub: ApiHub) -> None:
     await hub.context.announce(Put(session(hub, "operator")))
     text = await page(hub)
@@ -148,7 +158,11 @@ async def test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request(hu
     assert line.startswith("one Remote access waits for your approval You: Read the reason")
     assert counted(text) == {"1"}
     assert "(1) " in text.split("</title>", maxsplit=1)[0]
+    overview = await page(hub, path="/machines/1")
+    assert WAITS in overview
+    assert 'approve or decline. <a href="/machines/1/remote">Remote access</a>' in overview
     for other in ("operator", "technician", "viewer"):
         text = await page(hub, other)
         assert lines(text) == []
         assert counted(text) <= {"0"}
+        assert WAITS not in await page(hub, other, path="/machines/1")
