@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -12,6 +14,7 @@ import msgspec
 from device.cli.exit_codes import FAILED, OK, WRONG_USAGE, Complain
 from device.journal.keeper import Journal
 from device.journal.rules import Memory
+from device.kernel.state_file import as_owner
 from device.link.rules import parse_time
 from device.settings import AgentSettings
 from device.status.return_session import NotPlainError, ReturnSession
@@ -59,11 +62,13 @@ def status(settings: AgentSettings, texts: Texts, arguments: argparse.Namespace,
 def busy(
     settings: AgentSettings, session: ReturnSession, texts: Texts, arguments: argparse.Namespace, complain: Complain
 ) -> int:
+    in_state = not Path(settings.text("return_session_file")).is_absolute()
     try:
-        if arguments.busy == "on":
-            session.touch()
-        elif arguments.busy == "off":
-            session.remove()
+        with as_owner(settings.state_dir) if in_state else contextlib.nullcontext():
+            if arguments.busy == "on":
+                session.touch()
+            elif arguments.busy == "off":
+                session.remove()
     except NotPlainError as error:
         return complain("session_not_plain", FAILED, texts("session_not_plain", file=error.filename))
     except OSError as error:

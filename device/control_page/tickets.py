@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import os
 import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from device.kernel.state_file import as_owner
 
 FOLDER: Final = "page-tickets"
 TICKET_S: Final = 300.0
@@ -25,7 +25,7 @@ def issue(state_dir: Path, boot: str) -> str:
     """Raises OSError."""
     folder = state_dir / FOLDER
     ticket = secrets.token_urlsafe(24)
-    with _as_owner(state_dir):
+    with as_owner(state_dir):  # who redeems it
         folder.mkdir(mode=0o700, exist_ok=True)
         for old in folder.iterdir():
             if not _is_fresh(old, boot):
@@ -34,25 +34,6 @@ def issue(state_dir: Path, boot: str) -> str:
         file.write_text(f"{boot} {_since_boot()}")
         file.chmod(0o600)
     return ticket
-
-
-@contextlib.contextmanager
-def _as_owner(folder: Path) -> Iterator[None]:
-    """The agent that redeems it may be another user; and what that user puts there, a link too, leads root nowhere."""
-    owner = folder.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        yield
-        return
-    group, groups = os.getegid(), os.getgroups()
-    os.setgroups([])
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
 
 
 def redeem(state_dir: Path, boot: str, ticket: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from device.status.rules import IllegalStatusError
 from device.status_mailbox import StatusMailbox, StatusRequest
+from tests.support.two_users import only_root, reachable_folder, visitor
 
 
 def test_requests_wait_in_order_until_they_are_done(tmp_path: Path) -> None:
@@ -68,3 +69,36 @@ def test_nonsense_is_refused_before_it_is_written_and_removed_when_found(tmp_pat
     rubbish.write_text("x")
     assert [request.status for _, request in box.waiting()] == ["full"]
     assert not rubbish.exists()
+
+
+@only_root
+def test_what_root_declares_by_hand_is_taken_by_the_agents_user() -> None:
+    agent = visitor()
+    with reachable_folder(agent.uid) as folder:
+        box = StatusMailbox(folder)
+        box.post(StatusRequest(status="full", capacity=100))
+        assert {path.stat().st_uid for path in (folder / "requests").iterdir()} == {agent.uid}
+        assert [str(one.status) for _, one in box.waiting()] == ["full"]
+
+
+@only_root
+def test_a_folder_that_root_has_made_is_given_back() -> None:
+    """As earlier releases left it: the agent's user could not even look into it."""
+    agent = visitor()
+    with reachable_folder(agent.uid) as folder:
+        (folder / "requests").mkdir(mode=0o700)
+        (folder / "requests" / "lock").touch(mode=0o600)
+        StatusMailbox(folder).post(StatusRequest(status="full", capacity=100))
+        made = [folder / "requests", *(folder / "requests").iterdir()]
+        assert {path.stat().st_uid for path in made} == {agent.uid}
+        assert len(made) == 3
+
+
+@only_root
+def test_root_follows_no_link_that_the_agents_user_has_put_there(tmp_path: Path) -> None:
+    agent = visitor()
+    with reachable_folder(agent.uid) as folder:
+        (folder / "requests").symlink_to(tmp_path)
+        with pytest.raises(OSError, match="Permission denied"):
+            StatusMailbox(folder).post(StatusRequest(status="full", capacity=100))
+        assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from device.status.rules import KEEP
 from device.status_mailbox import StatusMailbox
 from protocol.version import PRODUCT_VERSION
 from tests.support.fake_hub import KEY
+from tests.support.two_users import only_root, reachable_folder, visitor
 
 ENVIRON: dict[str, str] = {}
 
@@ -144,6 +146,21 @@ def test_a_return_session_is_begun_shown_and_ended(tmp_path: Path, capsys: pytes
     assert main(["busy", "on", "--config", file], {"RVM_LANG": "id"}) == 0
     assert "sesi" in capsys.readouterr().out
     assert (tmp_path / "machine.json.state" / "run" / "session").exists()
+
+
+@only_root
+def test_what_root_leaves_in_the_agents_folder_is_the_agents() -> None:
+    """A status to take, and a session that its own software can prolong."""
+    agent = visitor()
+    with reachable_folder() as folder:
+        file, state = config(folder), folder / "machine.json.state"
+        state.mkdir(mode=0o700)
+        os.chown(state, agent.uid, -1)
+        assert main(["busy", "on", "--config", file], ENVIRON) == 0
+        assert main(["status", "full", "--config", file], ENVIRON) == 0
+        assert {path.name for path in state.rglob("*")} >= {"return-session", "requests", "lock"}
+        assert {path.stat().st_uid for path in state.rglob("*")} == {agent.uid}
+        assert os.geteuid() == 0
 
 
 def test_a_session_file_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
