@@ -57,7 +57,8 @@ async def test_an_outage_is_one_line_at_once_and_nobody_is_counted_twice(stage: 
                 await expect(lost.locator(".todo b")).to_have_text("Operator:")
                 await shown_whole(page, lost)
                 await expect(page.page.locator("#calm")).to_be_hidden()
-                await expect(page.page.locator('[data-count="offline"]')).to_contain_text("3")
+                for state, many in (("offline", "3"), ("active", "1"), ("full", "1"), ("never", "1")):
+                    await expect(page.page.locator(f'[data-count="{state}"] b')).to_have_text(many)
                 await agree(page.page, 5)
                 assert page.faults == []
         async with AsyncExitStack() as back:
