@@ -1,6 +1,7 @@
 """The field guide of docs/ as blocks that a template draws: of Markdown only what our own guide uses.
 
-Links lead to other files of docs/, which the hub does not serve: their words stay."""
+Links lead to other files of docs/, which the hub does not serve: their words stay, but for a paragraph that begins
+with one, which is for readers of the file alone."""
 
 from __future__ import annotations
 
@@ -46,6 +47,8 @@ def blocks(text: str) -> Iterator[GuideBlock]:
     while lines:
         if not lines[0].strip():
             lines.pop(0)
+        elif lines[0].startswith("["):
+            _paragraph(lines)
         else:
             yield _block(lines)
 

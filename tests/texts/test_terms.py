@@ -12,7 +12,12 @@ import pytest
 from protocol.configuration import SETTINGS
 
 ROOT: Final = Path(__file__).parents[2]
-CATALOGUES: Final = ("dashboard/locales", "device/locales", "hub/cli/locales", "hub/web/http/texts")
+CATALOGUES: Final = (
+    "dashboard/locales", "device/locales", "hub/cli/locales", "hub/web/http/texts", "certs/locales",
+    "installer/locales",
+)  # fmt: skip
+PAPERS: Final = {"en": ("README.md", "docs/field_guide.md"), "id": ("README.id.md", "docs/panduan_lapangan.md")}
+"""Read like a page, in both languages."""
 HEADINGS: Final = {"en": "## English", "id": "## Bahasa Indonesia"}
 CODE: Final = re.compile(r"\{\w*zone\w*\}|--[\w-]+|[\w-]+_[\w_]+|\S*set-timezone\S*|`[^`]*`|https?://\S+")
 """Options, settings and commands: they keep their names."""
@@ -46,6 +51,16 @@ def test_a_catalogue_keeps_to_the_terms(folder: str, language: str) -> None:
         for form in (forms.values() if isinstance(forms, dict) else [forms])
         if (terms := replaced(form, language))
     }
+    assert not found, "docs/terms.md names another word for these"
+
+
+@pytest.mark.parametrize(
+    ("language", "paper"), [(language, paper) for language in PAPERS for paper in PAPERS[language]]
+)
+def test_a_paper_keeps_to_the_terms(language: str, paper: str) -> None:
+    """Line by line; what stands in a link's address or a block of commands keeps its name."""
+    text = re.sub(r"\]\([^)]*\)|```.*?```", " ", (ROOT / paper).read_text("utf-8"), flags=re.DOTALL)
+    found = {line.strip(): terms for line in text.splitlines() if (terms := replaced(line, language))}
     assert not found, "docs/terms.md names another word for these"
 
 

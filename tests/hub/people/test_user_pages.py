@@ -184,7 +184,9 @@ async def test_a_person_chooses_a_zone(any_hub: ApiHub) -> None:
             assert (refused.status_code, 'value="Typed"' in refused.text) == (422, True)
 
 
-@pytest.mark.parametrize(("name", "told"), [("admin", "Ask admin (administrator)."), (None, "Ask your administrator.")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("admin", "Ask an administrator: admin."), (None, "Ask your administrator.")]
+)
 async def test_a_technician_without_machines_reads_whom_to_ask(hub: ApiHub, name: str | None, told: str) -> None:
     await hub.add_user("sari", "technician")
     if name is None:
