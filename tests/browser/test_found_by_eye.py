@@ -105,6 +105,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     35: (f"{WIDTHS}::test_nothing_is_cut_off_in_a_window", f"{EVERY}::test_every_page_of_an_administrator",
          "tests/browser/test_touch_and_forms.py::test_the_guide_breaks_no_word"),
     36: ("tests/browser/test_reading.py::test_the_page_of_the_hub_shows_its_state_and_stays_current",
+         "tests/browser/test_machine_page.py::test_each_tab_of_a_machine_is_named_by_its_title",
          "tests/browser/test_silence.py::test_pages_without_values_of_their_own_say_so_as_well"),
     37: ("tests/browser/test_settings_and_zone.py::test_a_sync_that_failed_shows_how_far_it_came_and_why",
          "tests/browser/test_jobs.py::test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_a_reload",

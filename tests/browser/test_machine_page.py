@@ -261,3 +261,18 @@ async def test_theme_and_language_change_without_losing_the_place(stage: Stage) 
         await expect(page.page.locator("#control-head")).to_have_text("Ubah status")
         assert page.page.url.endswith("/machines/1")
         assert await page.page.get_attribute("html", "data-theme") == "dark"
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "id-ID"])
+async def test_each_tab_of_a_machine_is_named_by_its_title(stage: Stage, locale: str) -> None:
+    """Among many that are open, and in the history."""
+    async with tab(stage.browser, stage.hub, locale=locale) as page:
+        await page.open("/machines/2")
+        tabs = page.page.locator(".tabs a")
+        named = {await each.get_attribute("href"): await each.inner_text() for each in await tabs.all()}
+        assert len(named) == 5
+        for path, name in list(named.items())[1:]:
+            assert path is not None
+            await page.open(path)
+            await expect(page.page).to_have_title(re.compile(rf"RVM-002 – {name} – RVM$"))
+        assert page.faults == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
 
 import pytest
 from playwright.async_api import expect
@@ -207,8 +208,18 @@ async def test_a_password_is_shown_by_keyboard_and_hidden_when_it_is_sent(stage:
         assert await plain.page.locator("[data-reveal]").is_hidden()
 
 
+CLOCKS: Final = "rows => rows.map(row => [Number(row.dataset.at), row.querySelector('time').textContent])"
+
+
+def in_wit(ms: float) -> str:
+    return datetime.fromtimestamp(ms / 1000, timezone(timedelta(hours=9))).strftime("%H:%M:%S")
+
+
 async def test_a_zone_is_chosen_on_the_phone_and_every_list_follows(stage: Stage, zone: str) -> None:
     """Whatever zone the phone itself is in."""
+    async with stage.hub.client() as client:
+        asked = (await client.post("/api/v2/rvms/1/commands?wait=10", json={"name": "ping"})).json()["data"]
+    ended = datetime.fromisoformat(asked["finished_at"].replace("Z", "+00:00")).timestamp() * 1000
     async with tab(stage.browser, stage.hub, timezone_id=zone, **PHONE) as page:
         await page.open("/account")
         await page.page.check("input[name=zone][value=own]", force=True)
@@ -218,6 +229,11 @@ async def test_a_zone_is_chosen_on_the_phone_and_every_list_follows(stage: Stage
         for path in ("/events", "/jobs", f"/machines/{stage.keys[0].id}/events"):
             await page.open(path)
             await expect(page.page.locator("main")).to_contain_text("Times in WIT")
+            seen = await page.page.locator("#events > li[data-at]").evaluate_all(CLOCKS)
+            assert seen == [[at, in_wit(at)] for at, _ in seen]
+            assert bool(seen) is ("events" in path)
+            if path == "/jobs":
+                await expect(page.page.locator("#ended [data-job-ended]")).to_have_text(in_wit(ended))
         await page.open(f"/machines/{stage.keys[0].id}")
         await page.live()
         await expect(page.page.locator("[data-fact=time]")).to_contain_text("WIB")
