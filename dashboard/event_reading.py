@@ -64,6 +64,13 @@ def reason_words(r: Reader, given: object, most: int = MOST) -> str:
     return value(r, given, most)
 
 
+def command_reason(r: Reader, name: object, given: object) -> str:
+    """Of a command; why a remote session ends is a word of the hub's."""
+    if name == "stop_remote_access":
+        return r.text_of("lease.end_reason", plain(str(given), 100))
+    return reason_words(r, given)
+
+
 def mapping(given: object) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else {}
 

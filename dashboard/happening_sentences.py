@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from dashboard import jobs, record
-from dashboard.event_reading import Event, People, mapping, reason_words, value
+from dashboard.event_reading import Event, People, command_reason, mapping, value
 from dashboard.foreign_text import plain
 from dashboard.happenings import Happening
 from dashboard.reader import Reader
@@ -60,7 +60,7 @@ def _what(r: Reader, issued: Event | None, name: object) -> str:
 def _reason(r: Reader, issued: Event | None) -> str:
     params = _params(issued)
     reason = params.get("reason") or mapping(params.get("args")).get("reason")
-    return r.t("event.reason", reason=reason_words(r, reason)) if reason else ""
+    return r.t("event.reason", reason=command_reason(r, params.get("name"), reason)) if reason else ""
 
 
 def _job(r: Reader, one: Happening, people: People) -> HappeningText:

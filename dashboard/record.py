@@ -13,6 +13,7 @@ from dashboard.event_reading import (
     Event,
     EventReading,
     People,
+    command_reason,
     differences,
     mapping,
     members,
@@ -161,9 +162,7 @@ def _issued(e: EventReading) -> _Parts:
     reason = e.params.get("reason") or (
         "" if jobs.passed_on({**e.params, "issued_by": e.actor}) else args.get("reason")
     )
-    if e.params.get("name") == "stop_remote_access" and reason:
-        reason = e.r.text_of("lease.end_reason", plain(str(reason), 100))
-    parts = [e.words("reason", reason=reason_words(e.r, reason)) if reason else ""]
+    parts = [e.words("reason", reason=command_reason(e.r, e.params.get("name"), reason)) if reason else ""]
     parts.append(e.words("until", when=moment(e.r, args["until"])) if args.get("until") else "")
     parts.append(e.words("one_of_many") if e.params.get("group_id") else "")
     return e.words("command.issued", job=_job(e)), parts

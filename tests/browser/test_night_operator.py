@@ -128,7 +128,11 @@ async def a_session_is_one_line(room: Room) -> None:
             await expect(lines).to_contain_text("alasan: Kamera gelap")
             await expect(lines).to_contain_text("selesai")
             words = await page.page.locator("#events").inner_text()
-            assert re.findall(r"remote access|stopped|reason|approved|requested", words) == []
+            for kind, told in (("status", "akses jarak jauh: Kamera gelap"), ("command", "akses jarak jauh")):
+                await page.open(f"/events?kind={kind}")
+                await expect(page.page.locator("#events")).to_contain_text(told, ignore_case=True)
+                words += await page.page.locator("#events").inner_text()
+            assert re.findall(r"remote access|stopped|reason|approved|requested", words) == [], words
             assert page.faults == []
 
 

@@ -116,6 +116,8 @@ def test_nothing_english_stands_in_a_list_in_indonesian() -> None:
     stop = {"command_id": "2-b", "name": "stop_remote_access", "args": {"session_id": 4, "reason": "stopped"}}
     log.add("command.issued", params=stop)
     assert log.sentences("command", language="id") == ["Diminta: Akhiri akses jarak jauh, alasan: diakhiri"]
+    log.add("command.finished", params={"command_id": "2-b", "name": "stop_remote_access", "state": "succeeded"})
+    assert log.sentences("command", language="id") == ["Akhiri akses jarak jauh: Selesai, alasan: diakhiri"]
 
 
 def test_a_bin_is_shown_when_it_crosses_a_limit() -> None:
