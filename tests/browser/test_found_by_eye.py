@@ -58,6 +58,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
          "tests/hub/machines/test_attention.py::test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request",
          "tests/hub/remote/test_remote_page.py::test_whose_session_somebody_else_ends_reads_by_whom_and_why"),
     12: (f"{NIGHT}::test_events_are_happenings_in_one_zone_and_one_language",
+         f"{NIGHT}::test_a_remote_session_is_one_line_in_the_readers_language",
          "tests/dashboard/test_happenings.py::test_a_job_grows_in_its_line",
          "tests/dashboard/test_happenings.py::test_a_bin_is_shown_when_it_crosses_a_limit",
          "tests/dashboard/test_happenings.py::test_nothing_english_stands_in_a_list_in_indonesian"),

@@ -114,26 +114,27 @@ async def test_who_waits_for_an_approval_and_why_a_session_ended_is_seen_on_ever
             await expect(closed).to_have_text(re.compile(ended))
             await shown_whole(asking, closed)
             assert page.faults == asking.faults == []
-    await a_session_is_one_line(room)
 
 
-async def a_session_is_one_line(room: Room) -> None:
-    """Asked for, approved, begun, ended with its reason, and the maintenance that it was: in the reader's language."""
-    for look in (PHONE, DESK):
-        async with tab(room.browser, room.hub, **look, locale="id-ID") as page:
-            await page.open("/events")
-            await page.live()
-            lines = page.page.locator("#events > li:not(.day)").filter(has_text=re.compile("Kamera gelap|Akses jarak"))
-            await expect(lines).to_have_count(1)
-            await expect(lines).to_contain_text("alasan: Kamera gelap")
-            await expect(lines).to_contain_text("selesai")
-            words = await page.page.locator("#events").inner_text()
-            for kind, told in (("status", "akses jarak jauh: Kamera gelap"), ("command", "akses jarak jauh")):
-                await page.open(f"/events?kind={kind}")
-                await expect(page.page.locator("#events")).to_contain_text(told, ignore_case=True)
-                words += await page.page.locator("#events").inner_text()
-            assert re.findall(r"remote access|stopped|reason|approved|requested", words) == [], words
-            assert page.faults == []
+@pytest.mark.parametrize("look", [PHONE, DESK], ids=["390", "1440"])
+async def test_a_remote_session_is_one_line_in_the_readers_language(room: Room, look: dict[str, Any]) -> None:
+    """Begun and ended with its reason, and the maintenance that it was."""
+    session = await room.operator.lease(room.key, reason="Kamera gelap")
+    await room.operator.stop(room.key, session_id=session["id"])
+    await room.operator.machine(room.key, lambda found: found["effective_status"] == "active")
+    async with tab(room.browser, room.hub, **look, locale="id-ID") as page:
+        await page.open("/events")
+        await page.live()
+        lines = page.page.locator("#events > li:not(.day)").filter(has_text=re.compile("Kamera gelap|Akses jarak"))
+        await expect(lines).to_have_count(1)
+        await expect(lines).to_contain_text("alasan: Kamera gelap")
+        words = await page.page.locator("#events").inner_text()
+        for kind, told in (("status", "akses jarak jauh: Kamera gelap"), ("command", "alasan: diakhiri")):
+            await page.open(f"/events?kind={kind}")
+            await expect(page.page.locator("#events")).to_contain_text(told, ignore_case=True)
+            words += await page.page.locator("#events").inner_text()
+        assert re.findall(r"remote access|stopped|reason|approved|requested", words) == [], words
+        assert page.faults == []
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=[str(look["viewport"]["width"]) for look in LOOKS])
