@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     5: ("tests/browser/test_silence.py::test_the_list_says_so_puts_an_age_on_each_machine_and_takes_fine_back",
         "tests/browser/test_links.py::test_a_terminal_says_how_long_nothing_answers"),
     6: (f"{HERE}::test_the_last_report_of_an_offline_machine_is_shown_as_past",
+        f"{HERE}::test_facts_and_zone_of_an_offline_machine_are_of_its_last_report",
         f"{HERE}::test_a_machine_that_never_connected_is_called_so_and_nothing_else"),
     7: ("tests/browser/test_people.py::test_a_technician_is_invited_and_works_in_their_own_language",
         "tests/browser/test_people.py::test_what_is_taken_away_goes_at_once_and_what_is_given_comes"),
@@ -208,15 +210,41 @@ async def test_hot_though_in_maintenance_is_trouble_and_nothing_is_called_fine(s
 GREEN: Final = "getComputedStyle(document.querySelector('#link-chip .dot')).backgroundColor"
 
 
-async def test_the_last_report_of_an_offline_machine_is_shown_as_past(stage: Stage) -> None:
-    """Nothing ticks, nothing is called now, nothing is green."""
+async def goes_off(stage: Stage) -> None:
+    """Switched off in order, after it has been seen with all that a page shows of it."""
     async with lively(stage.hub, stage.keys[2], capabilities=[]) as machine, tab(stage.browser, stage.hub) as page:
-        machine.members = {"uptime_s": 90_000.0}
+        machine.members = {"uptime_s": 75.0}
+        zone = m.TimezoneReport(
+            timezone="Asia/Jakarta", system_timezone="Asia/Jakarta", source="lookup", sync_method="automatic",
+            applied=True, timestamp=datetime.now(timezone.utc).isoformat(),
+        )  # fmt: skip
+        await machine.say(zone)
         await page.open("/machines/3")
         await page.live()
         await expect(page.page.locator(".tile[data-m=cpu_usage] [data-value]")).to_contain_text("20")
-        await expect(page.page.locator("[data-fact=uptime]")).to_contain_text("1 d")
+        await expect(page.page.locator("[data-fact=uptime]")).to_contain_text("1\u202fmin")
+        await expect(page.page.locator("#zone [data-state]")).to_contain_text("Time zone correct")
         await machine.say(m.Bye(reason="shutdown"))
+
+
+@pytest.mark.parametrize("look", [PHONE, DESK], ids=["390", "1440"])
+async def test_facts_and_zone_of_an_offline_machine_are_of_its_last_report(stage: Stage, look: dict[str, Any]) -> None:
+    await goes_off(stage)
+    async with tab(stage.browser, stage.hub, **look) as page:
+        await page.open("/machines/3")
+        await page.live()
+        main = page.page.locator("main")
+        await expect(main.locator("#status-known")).to_be_visible()
+        await expect(main.locator("[data-fact=uptime]")).to_have_text("last 1\u202fmin 15\u202fs")
+        await expect(main.locator("[data-fact=clock]")).to_have_text(re.compile(r"^last [+\u2212]\d"))
+        await expect(main.locator("#zone [data-state]")).to_contain_text("last known")
+        await expect(main.locator("#zone [data-state] .i")).to_have_class("i quiet")
+        assert page.faults == []
+
+
+async def test_the_last_report_of_an_offline_machine_is_shown_as_past(stage: Stage) -> None:
+    """Nothing ticks, nothing is called now, nothing is green."""
+    await goes_off(stage)
     for look in LOOKS:
         async with tab(stage.browser, stage.hub, **look) as page:
             await page.open("/machines/3")
