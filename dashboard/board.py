@@ -58,7 +58,7 @@ def _why(r: Reader, reason: str | None) -> str:
 
 
 def _absent(r: Reader, reason: str | None) -> str:
-    return "—" if reason is None else f"— ({r.text_of('hardware.none', reason)})"
+    return "—" if reason is None else r.text_of("hardware.none", reason)
 
 
 def _rail(r: Reader, rail: Mapping[str, Any]) -> BoardLine:

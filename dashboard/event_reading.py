@@ -80,21 +80,25 @@ def members(of: Mapping[str, Any], r: Reader) -> list[str]:
 
 
 def differences(e: EventReading, name_of: Callable[[str], str], units: Mapping[str, str] | None = None) -> list[str]:
-    """`name: before → after` of all that changed; numbers of `units` with theirs."""
+    """`name: before → after` of all that changed. `units`: of settings, whose switches are on or off."""
     names = [*e.before, *(name for name in e.after if name not in e.before)]
     changed = [name for name in names if e.before.get(name) != e.after.get(name)]
     return [
         e.words(
             "change",
             name=name_of(name),
-            before=_measured(e.r, e.before.get(name), (units or {}).get(name, "")),
-            after=_measured(e.r, e.after.get(name), (units or {}).get(name, "")),
+            before=_measured(e.r, e.before.get(name), None if units is None else units.get(name, "")),
+            after=_measured(e.r, e.after.get(name), None if units is None else units.get(name, "")),
         )
         for name in changed
     ]
 
 
-def _measured(r: Reader, given: object, unit: str) -> str:
+def _measured(r: Reader, given: object, unit: str | None) -> str:
+    if given is None or given in ("", [], {}):
+        return r.t("settings.none")
+    if unit is not None and isinstance(given, bool):
+        return r.t("settings.on" if given else "settings.off")
     if unit and isinstance(given, (int, float)) and not isinstance(given, bool) and abs(given) < 1e15:
         return plain(amount(r, given, unit))
     return value(r, given, 80)

@@ -179,7 +179,7 @@ def _cells(r: Reader, of: Mapping[str, Any], columns: Sequence[str]) -> list[Res
 def _cell(r: Reader, given: Any) -> RestoreCell:
     counts = given if isinstance(given, Mapping) else {}
     count, size = _whole(counts.get("count")), _whole(counts.get("bytes"))
-    return RestoreCell("—" if not count else r.number(count), "" if not size else r.amount(size))
+    return RestoreCell("—" if count is None else r.number(count), "" if not size else r.amount(size))
 
 
 def _examples(result: Mapping[str, Any]) -> list[tuple[str, list[str], int]]:

@@ -63,6 +63,7 @@ async def part_map(visit: Visit) -> dict[str, Any]:
         "nowhere": sum(not site_map.is_placed(view) for view in shown),
         "troubled": troubled,
         "may_edit": visit.may("machine.manage"),
+        "unassigned": visit.user.reaches_none,
         "most": MOST_LISTED,
         "width": site_map.WIDTH,
         "height": site_map.HEIGHT,

@@ -115,6 +115,11 @@ class Principal:
     def actor(self) -> actors.Actor:
         return actors.user(self.id) if self.kind == "user" else actors.machine(self.id)
 
+    @property
+    def reaches_none(self) -> bool:
+        """A technician to whom no machine is assigned yet."""
+        return self.machines is not None and not self.machines
+
     def reaches(self, rvm_id: int) -> bool:
         return self.machines is None or rvm_id in self.machines
 

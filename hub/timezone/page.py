@@ -80,12 +80,13 @@ def words(reader: Reader, view: dict[str, Any]) -> str:
 def facts(reader: Reader, view: dict[str, Any]) -> list[tuple[str, str]]:
     t, last = reader.t, view["last_sync"]
     offset, ntp = view["clock_offset_s"], {True: "yes", False: "no", None: "unknown"}[view["ntp"]]
+    wanted = zone.wanted_of(view)
     return [
         ("device", named(reader, view["system_timezone"])),
-        ("site", f"{named(reader, zone.wanted_of(view))} ({source(reader, view)})" if zone.wanted_of(view) else "—"),
-        ("offset", "—" if offset is None else reader.offset(offset)),
+        ("site", f"{named(reader, wanted)} ({source(reader, view)})" if wanted else t("tz.none")),
+        ("offset", t("tz.none") if offset is None else reader.offset(offset)),
         ("ntp", t(f"tz.ntp.{ntp}")),
-        ("last", "—" if last is None else t(
+        ("last", t("never_yet") if last is None else t(
             "tz.checked", age=reader.age(views.epoch_ms(last)), method=reader.text_of("tz.method", view["sync_method"])
         )),
     ]  # fmt: skip

@@ -99,7 +99,9 @@ def test_a_line_of_the_history() -> None:
         "today 14:00 WITA", "Schedule", "Budi", "Incremental, with images, without logs",
         "no. 3 in the chain of backup 9", "2.1 MB", "1 min 35 s", "23 Dec 14:02 WITA",
     ]  # fmt: skip
-    assert line(part, (NOW + 86_400_000, "chain"), "id")[-1] == "besok 14.02 WITA: diperlukan yang lebih baru"
+    assert (
+        line(part, (NOW + 86_400_000, "chain"), "id")[-1] == "besok 14.02 WITA: cadangan yang lebih baru memerlukannya"
+    )
     assert line(part, (None, "last_good"))[-1] == "always: it is the last good one"
     assert line({**part, "deleted_at": NOW}, (NOW, ""))[-1] == ""
 

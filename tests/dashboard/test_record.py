@@ -131,18 +131,20 @@ def test_settings_are_named_as_their_page_names_them() -> None:
     sentence = said("config.changed", params={"scope": "machine", "version": 7}, before=before, after=after)
     assert sentence == (
         "Settings of this machine, version 7, Keep a reading every: 5\u202fmin → 1\u202fmin, "
-        "confidence_threshold: — → 0.5, Backups: yes → no, Networks allowed to open sessions: 10.0.0.0/8 → —"
+        "confidence_threshold: none → 0.5, Backups: On → Off, Networks allowed to open sessions: 10.0.0.0/8 → none"
     )
     off = {"before": {"auto_sync_enabled": True}, "after": {"auto_sync_enabled": False}}
     assert said("config.changed", "id", params={"scope": "machine", "version": 8}, **off) == (
-        "Pengaturan mesin ini, versi 8, Sinkron otomatis: ya → tidak"
+        "Pengaturan mesin ini, versi 8, Sinkron otomatis: Aktif → Nonaktif"
     )
     degrees: dict[str, Any] = {"before": {"temperature_threshold": 80.0}, "after": {"temperature_threshold": 72.5}}
     assert said("config.changed", "id", params={"scope": "fleet", "version": 9}, **degrees).endswith(
         ": 80\u202f°C → 72,5\u202f°C"
     )
     days: dict[str, Any] = {"before": {"backup_retention": None}, "after": {"backup_retention": 30}}
-    assert said("config.changed", "id", params={"scope": "fleet", "version": 9}, **days).endswith(": — → 30\u202fhari")
+    assert said("config.changed", "id", params={"scope": "fleet", "version": 9}, **days).endswith(
+        ": tidak ada → 30\u202fhari"
+    )
     odd: dict[str, Any] = {"before": {"sync_interval": 3600}, "after": {"sync_interval": 3601}}
     assert said("config.changed", params={"scope": "fleet", "version": 9}, **odd).endswith(
         ": 1\u202fh → 3,601\u202fseconds"

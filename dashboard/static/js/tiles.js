@@ -76,12 +76,9 @@ class Tile {
     if (value === null)
       return setText(node, textOf("none.", m.readings ? (m.readings.reasons[this.metric] ?? "unknown") : "never"));
     const values = [...this.spread.values()].flat();
-    if (values.length)
-      setText(
-        node,
-        t("tile.range", { low: number(Math.min(...values), language), high: number(Math.max(...values), language) }),
-      );
-    return undefined;
+    if (!values.length) return undefined;
+    const [low, high] = [Math.min(...values), Math.max(...values)].map((each) => number(each, language));
+    return setText(node, low === high ? t("tile.steady", { value: low }) : t("tile.range", { low, high }));
   }
 
   /** @param {boolean} over */

@@ -158,6 +158,11 @@ async def test_what_one_may_not_do_stays_visible_and_names_the_role(hub: ApiHub,
     page = await page_of(hub, name)
     found = re.findall(r'aria-disabled="true" role="button" title="([^"]+)">.*?</svg>(.*?)<span', page)
     assert [words for _, words in found] == locked
+    said = re.search(r'<p class="locked">.*?<span>(.*?)</span></p>\s*<table', page)
+    for_operators = ", ".join(words.rstrip("…") for words in locked if words != "Delete…")
+    wanted = [f"{for_operators}: You need the role Operator for this"] if for_operators else []
+    wanted += ["Delete: You need the role Administrator for this"] if locked else []
+    assert (said[1] if said else "") == ". ".join(wanted), "each role once"
     for why, words in found:
         assert why == f"You need the role {'Administrator' if words == 'Delete…' else 'Operator'} for this"
     assert ("<fieldset disabled>" in page[page.index('id="now"') :]) is (name == "viewer")

@@ -102,7 +102,7 @@ async def test_a_preview_says_what_would_change_and_asks_for_the_name(hub: ApiHu
     async with await browser(hub, "operator") as client:
         page = (await client.get(place)).text
         table = words(page, 'id="table-head"')
-        assert "Data 3 1.2 MB — 250 9.0 kB 1,234 340 MB Configuration 1 700 B — — —" in table
+        assert "Data 3 1.2 MB 0 250 9.0 kB 1,234 340 MB Configuration 1 700 B 0 0 0" in table
         assert "Newest on the machine now: 23 Nov 2026 17:00:00 WIB." in table
         assert "data/returns.db conf/rvm.json and 2 lines more" in table
         assert re.search(r'name="safety" value="1" checked', page)

@@ -53,7 +53,7 @@ async def test_the_page_and_its_part_show_what_was_reported(hub: ApiHub) -> None
     english = await shown(hub)
     for words in ("Power mode", "50W", "VDD_GPU_SOC", "3.4 W", "mmcblk0 (eMMC)", "90 % of its life used", "ago)"):
         assert words in english
-    assert "90 % umurnya terpakai" in await shown(hub, language="id")
+    assert "90 % umur pakai sudah habis" in await shown(hub, language="id")
     part = await shown(hub, "/machines/1/parts?part=board")
     assert "90 % of its life used" in part
 

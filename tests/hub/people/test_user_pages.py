@@ -199,6 +199,19 @@ async def test_a_technician_without_machines_reads_whom_to_ask(hub: ApiHub, name
         assert wrong not in page
 
 
+@pytest.mark.parametrize("path", ["/events", "/jobs", "/map", "/labels"])
+async def test_a_page_about_machines_says_to_who_has_none_that_they_have_none(hub: ApiHub, path: str) -> None:
+    """Not that nothing has happened, that no machine has coordinates, or how to print no label."""
+    await hub.add_user("sari", "technician")
+    async with await browser(hub, "sari") as client:
+        page = (await client.get(path)).text
+    assert "No machine is assigned to you." in page
+    for wrong in ("Nothing has happened yet", "No jobs yet", "No machine has coordinates", "Print this page"):
+        assert wrong not in page
+    async with await browser(hub, "viewer") as client:
+        assert "No machine is assigned to you." not in (await client.get(path)).text
+
+
 async def test_who_administers_nothing_has_no_entry_for_it(hub: ApiHub) -> None:
     for name, entry in (("viewer", ""), ("technician", ""), ("operator", "/admin"), ("admin", "/admin")):
         async with await browser(hub, name) as client:
