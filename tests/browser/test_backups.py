@@ -196,7 +196,7 @@ async def test_many_are_asked_from_the_fleet(vault: Vault) -> None:
             await page.page.check(f'tr[data-id="{rvm_id}"] .x input')
         await expect(page.page.locator("#bulk-count")).to_have_text("2 selected")
         await page.page.click('#bulk [formaction="/bulk/backups"]')
-        await expect(page.page.locator("main")).to_contain_text("1 is offline: will run when it is back")
+        await expect(page.page.locator("main")).to_contain_text("1 is not connected: will run when it connects")
         await page.page.click("main form .btn.main")
         await expect(page.page.locator("#open .job")).to_have_count(2)
         await expect(page.page.locator("#tally")).to_contain_text(re.compile("0 of 2 done.*1 offline .queued. .show"))

@@ -25,7 +25,7 @@ async def test_many_machines_are_asked_at_once_and_summed_up(stage: Stage) -> No
         dialog = page.page.locator("#bulk-ask")
         await expect(dialog.locator("h2")).to_have_text("Sync time zone: 3 machines")
         await expect(dialog).to_contain_text("1 is connected: sent at once")
-        await expect(dialog).to_contain_text("1 is offline: will run when it is back, until tomorrow")
+        await expect(dialog).to_contain_text("1 is not connected: will run when it connects, until tomorrow")
         await expect(dialog).to_contain_text("1 cannot do it")
         await dialog.locator("[data-go]").click()
         await expect(dialog).to_contain_text("Sent to 2 of 3 machines.")

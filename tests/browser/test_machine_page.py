@@ -116,7 +116,7 @@ async def test_of_an_offline_machine_it_is_shown_before_the_click_when_it_will_h
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/machines/3")
         await page.live()
-        promise = "Offline: will run when it is back, until tomorrow"
+        promise = "Not connected: will run when it connects, until tomorrow"
         await expect(page.page.locator("#when-offline")).to_contain_text(promise)
         await expect(page.page.locator("#why")).to_contain_text("This machine has never connected.")
         bin_of = page.page.locator('.tile[data-m="capacity"]')
@@ -124,7 +124,7 @@ async def test_of_an_offline_machine_it_is_shown_before_the_click_when_it_will_h
         await expect(bin_of.locator("[data-range]")).to_have_text("nothing received yet")
         await page.page.check('input[value="full"]', force=True)
         await page.page.click("[data-send]")
-        await expect(page.page.locator(JOB)).to_contain_text("Queued. Runs when the machine is back")
+        await expect(page.page.locator(JOB)).to_contain_text("Queued. Runs when the machine connects")
 
 
 @pytest.mark.parametrize("then_s", [0.0, -30 * 86400.0], ids=["put right", "set far back"])

@@ -51,7 +51,7 @@ CASES: Final = [
         {"name": "set_status", "args": {"status": "maintenance"}},
         """late: Change status to Maintenance – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
-Queued. Runs when the machine is back, until tomorrow 02:02 WITA
+Queued. Runs when the machine connects, until tomorrow 02:02 WITA
 Nothing has happened yet: the machine will not get it.""",
         """late: Ubah status ke Pemeliharaan – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
@@ -356,7 +356,7 @@ Dibatalkan: mesin tidak menjalankannya.""",
         },
         """late: Tell the agent: Full under Maintenance – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
-Queued. Runs when the machine is back, until tomorrow 02:02 WITA
+Queued. Runs when the machine connects, until tomorrow 02:02 WITA
 Nothing has happened yet: the machine will not get it.""",
         """late: Beri tahu agen: Penuh di bawah Pemeliharaan – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
@@ -369,7 +369,7 @@ Belum terjadi apa-apa: mesin tidak akan menerimanya.""",
         {"id": "t1", "name": "set_status", "args": {"status": "active", "reason": "bin 2"}, "issued_by": "clock"},
         """late: Tell the agent: Active – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
-Queued. Runs when the machine is back, until tomorrow 02:02 WITA
+Queued. Runs when the machine connects, until tomorrow 02:02 WITA
 Nothing has happened yet: the machine will not get it.""",
         """late: Beri tahu agen: Aktif – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai
@@ -382,7 +382,7 @@ Belum terjadi apa-apa: mesin tidak akan menerimanya.""",
         {"name": "stop_remote_access", "args": {"session_id": 4, "reason": "stopped"}},
         """late: End remote access – Queued
 Queued 02:02:08 ✓ · Sent · Running · Done
-Queued. Runs when the machine is back, until tomorrow 02:02 WITA
+Queued. Runs when the machine connects, until tomorrow 02:02 WITA
 Nothing has happened yet: the machine will not get it.""",
         """late: Akhiri akses jarak jauh – Antre
 Antre 02.02.08 ✓ · Terkirim · Berjalan · Selesai

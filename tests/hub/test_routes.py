@@ -131,7 +131,7 @@ async def test_a_status_is_asked_for_by_a_plain_form_and_not_shown_as_done(hub: 
     assert command.args["reason"] == "sensor"
     assert "until" in command.args
     assert "Change status to Maintenance" in page.text
-    assert "Queued. Runs when the machine is back, until tomorrow" in page.text
+    assert "Queued. Runs when the machine connects, until tomorrow" in page.text
 
 
 async def test_a_viewer_sees_every_control_locked_with_the_role_it_needs(hub: ApiHub) -> None:

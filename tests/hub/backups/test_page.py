@@ -140,7 +140,7 @@ async def test_a_refusal_keeps_what_was_chosen(hub: ApiHub) -> None:
 async def test_a_machine_that_is_away_begins_when_it_is_back(hub: ApiHub) -> None:
     hub.context.fleet.machines[1].linked = False
     page = await page_of(hub, "operator")
-    assert "Offline: will run when it is back, until tomorrow" in page
+    assert "Not connected: will run when it connects, until tomorrow" in page
     assert "The machine is offline: it begins when the machine is back." in page
 
 

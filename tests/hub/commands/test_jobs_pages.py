@@ -257,7 +257,7 @@ async def test_many_machines_are_asked_after_one_look_at_what_will_happen(hub: A
         chosen = {"do": "sync_timezone", "rvm": [str(one), str(two), str(two), "\u0661", "999999"]}
         look = await client.post("/bulk", data=chosen)
         assert "1 cannot do it: its software is too old" in look.text
-        assert "1 is offline: will run when it is back, until tomorrow" in look.text
+        assert "1 is not connected: will run when it connects, until tomorrow" in look.text
         assert hub.context.fleet.open == {}, "looking changes nothing"
         done = await client.post("/bulk", data={**chosen, "sure": "1"})
         assert done.status_code == 200

@@ -53,12 +53,10 @@ async def test_the_map_shows_the_machines_that_somebody_may_see(any_hub: ApiHub)
             ("/machines/1", "one"), ("/machines/2", "two"),
         ]  # fmt: skip
         for number, site in ((1, "Medan"), (2, "Ambon")):
-            at = {"latitude": -6.17, "longitude": 106.82 + number / 1000, "location_description": site}
-            assert (await admin.patch(f"/api/v2/rvms/{number}", json=at)).is_success
-        together = re.sub(
-            r"<[^>]+>", "", re.findall(r"<h2>(.*?)</h2>", (await admin.get("/map?box=-40,60,40,150")).text)[0]
-        )
-        assert together == "Medan and 1 more site", "a circle over two sites is not named after one of them"
+            together = {"latitude": -6.17, "longitude": 106.82 + number / 1000, "location_description": site}
+            assert (await admin.patch(f"/api/v2/rvms/{number}", json=together)).is_success
+        head = re.findall(r"<h2>(.*?)</h2>", (await admin.get("/map?box=-40,60,40,150")).text)[0]
+        assert re.sub(r"<[^>]+>", "", head) == "Medan and 1 more site", "not named after one of its sites"
         for number, place in ((1, (-6.1754, 106.8272)), (2, (-2.533, 140.717))):
             at = {"latitude": place[0], "longitude": place[1]}
             assert (await admin.patch(f"/api/v2/rvms/{number}", json=at)).is_success

@@ -118,7 +118,7 @@ async def test_a_guess_that_differs_is_a_question_with_two_answers(hub: ApiHub) 
 
 
 async def test_the_button_asks_the_machine_and_waits_for_one_that_is_away(hub: ApiHub) -> None:
-    assert "will run when it is back, until tomorrow" in await card(hub)
+    assert "will run when it connects, until tomorrow" in await card(hub)
     async with await browser(hub, "operator") as client:
         answer = await client.post("/machines/1/zone", data={"do": "sync"})
         page = (await client.get(answer.headers["location"])).text
