@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard import backup_sentences, jobs, refusals, remote_sentences
+from dashboard import backup_sentences, jobs, notifications, refusals, remote_sentences
 from dashboard.event_reading import (
     NOTHING,
     Event,
@@ -30,7 +30,8 @@ MOST_PARTS: Final = 12
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote", "backup": "folder",
-    "enrolment": "machine", "user": "person", "view": "machine", "token": "lock", "sign_in": "person", "hub": "folder",
+    "enrolment": "machine", "user": "person", "view": "machine",
+    "notification": "live", "token": "lock", "sign_in": "person", "hub": "folder",
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
     {
@@ -361,6 +362,7 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
         differences(e, lambda name: e.r.text_of("event.member", plain(name, 60))),
     ),
     "view.removed": _simple("name"),
+    **notifications.SENTENCES,
     "token.created": _simple("name", "prefix"),
     "token.revoked": _simple("name", "prefix"),
     "sign_in.succeeded": _signed_in,

@@ -11,6 +11,7 @@ import msgspec
 
 from db.backup_records import OPEN_BACKUP, BackupRow
 from db.enrolment_records import EnrolmentCodeRow, EnrolmentRow
+from db.notification_records import DestinationRow, NotificationRow
 from db.table_row import R, TableRow
 from db.trouble_records import TroubleRow
 
@@ -338,7 +339,9 @@ class RecordingRow(TableRow, frozen=True, kw_only=True):
 
 
 RECORDS: Final[tuple[type[TableRow], ...]] = tuple(
-    dict.fromkeys((*TableRow.__subclasses__(), EnrolmentCodeRow, EnrolmentRow, TroubleRow))
+    dict.fromkeys(
+        (*TableRow.__subclasses__(), EnrolmentCodeRow, EnrolmentRow, DestinationRow, NotificationRow, TroubleRow)
+    )
 )
 
 FLEET: Final = 1

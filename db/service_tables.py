@@ -1,5 +1,5 @@
-"""The services' tables: time zones, configuration, remote access, recordings, backups; part of `db.schema`. A
-recording is evidence: it names machine, session and person without foreign keys and keeps the names."""
+"""The services' tables: time zones, configuration, remote access, recordings, backups, notifications; part of
+`db.schema`. A recording is evidence: it names machine, session and person without foreign keys and keeps the names."""
 
 from __future__ import annotations
 
@@ -262,5 +262,58 @@ enrolments = sa.Table(
     sa.Column("last_seen_at", UtcTimestamp, nullable=False),
     sa.Column("decided_by", sa.String(120)),
     sa.Column("decided_at", UtcTimestamp),
+    **NEVER_REUSED,
+)
+
+# Where trouble is sent to. `address` is sealed: what it opens, the database does not hold.
+notification_destinations = sa.Table(
+    "notification_destinations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(60), nullable=False, unique=True),
+    sa.Column("place", sa.String(300), nullable=False),
+    sa.Column("address", sa.String(6000), nullable=False),
+    sa.Column("language", sa.String(5), nullable=False),
+    sa.Column("timezone", sa.String(100), nullable=False),
+    sa.Column("kinds", JSON),
+    sa.Column("tags", JSON),
+    sa.Column("sites", JSON),
+    sa.Column("after_s", sa.Integer, nullable=False),
+    sa.Column("also_over", sa.Boolean, nullable=False),
+    sa.Column("remind_h", sa.Integer),
+    sa.Column("quiet_from", sa.Integer),
+    sa.Column("quiet_to", sa.Integer),
+    sa.Column("per_hour", sa.Integer, nullable=False),
+    sa.Column("disabled_at", UtcTimestamp),
+    sa.Column("failing_since", UtcTimestamp),
+    sa.Column("fault", JSON),
+    sa.Column("last_sent_at", UtcTimestamp),
+    sa.Column("created_at", UtcTimestamp, nullable=False),
+    sa.Column("updated_at", UtcTimestamp, nullable=False),
+    **NEVER_REUSED,
+)
+
+# The outbox: a row is committed before anything is sent, and says what became of it.
+notifications = sa.Table(
+    "notifications",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column(
+        "destination_id", sa.ForeignKey("notification_destinations.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("key", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    # Without a foreign key: that a machine is back, or was removed, is a message too.
+    sa.Column("rvm_id", sa.Integer),
+    sa.Column("params", JSON, nullable=False),
+    sa.Column("open", sa.Boolean, nullable=False, index=True),
+    sa.Column("state", sa.String(20), nullable=False, index=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcTimestamp, nullable=False, index=True),
+    sa.Column("next_at", UtcTimestamp, nullable=False),
+    sa.Column("sent_at", UtcTimestamp),
+    sa.Column("reminded_at", UtcTimestamp),
+    sa.Column("error", JSON),
+    sa.UniqueConstraint("destination_id", "key"),
     **NEVER_REUSED,
 )

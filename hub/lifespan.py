@@ -19,6 +19,7 @@ from db.backup_records import BackupRow
 from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
 from db.errors import StoreError
+from db.notification_records import DestinationRow
 from db.records import (
     CommandRow,
     FleetSettingsRow,
@@ -27,6 +28,7 @@ from db.records import (
     RemoteSessionRow,
     SignInFailureRow,
 )
+from db.trouble_records import TroubleRow
 from hub.attention.service import TroubleLog
 from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
@@ -52,6 +54,7 @@ from hub.model.changes import Change, EventHappened
 from hub.model.effective_settings import base_of
 from hub.model.fleet import Fleet, Touched
 from hub.model.presence import Watching
+from hub.notifications.service import Notifier
 from hub.people.rules import RIGHTS
 from hub.remote.machine_pages.open_pages import OpenPages
 from hub.remote.recordings.service import RecordingKeeper, Recordings
@@ -197,6 +200,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context[BackupRestores].run)
             own.start_soon(context[BackupKeeper].run)
             own.start_soon(context[TroubleLog].run)
+            own.start_soon(context[Notifier].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
             yield
@@ -214,6 +218,7 @@ def _listen(context: HubContext) -> None:
     listen(context[AuthState].on_commit, SignInFailureRow, *RIGHTS)
     listen(context[AuthState].budgets.on_commit, EventHappened)
     listen(context[Terminals].on_commit, RemoteSessionRow)
+    listen(context[Notifier].on_commit, DestinationRow, RemoteSessionRow, TroubleRow)
     listen(context[Backups].on_commit, CommandRow)
     listen(context[Throughputs].on_commit, CommandRow)
     listen(context[Drills].on_commit, BackupRow, CommandRow)
@@ -242,6 +247,9 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     digest = FleetDigest(engine.fleet, feed)
     context.add(AuthState(), Enrolments(), ReadBudget(), FreshSecrets(), digest)
     context.add(TroubleLog(digest, engine.fleet, engine.announce, engine.clock))
+    notifier = Notifier(context)
+    digest.of_hub.append(notifier.troubles)
+    context.add(notifier)
     context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
     return context
 

@@ -34,6 +34,8 @@ from hub.machines import find_page, key_page, sheet_api, tab
 from hub.machines import handlers as machines_handlers
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
+from hub.notifications import api as notifications
+from hub.notifications import page as notifications_page
 from hub.people import account_api, users_api, users_page
 from hub.people import page as people_page
 from hub.remote import api as remote
@@ -76,7 +78,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
     *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS,
-    *saved_views.OPERATIONS, *system.OPERATIONS,
+    *saved_views.OPERATIONS, *notifications.OPERATIONS, *system.OPERATIONS,
 )  # fmt: skip
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
@@ -215,6 +217,7 @@ def _of_admin() -> list[tuple[str, WebPage]]:
         ("/admin/settings/parts", WebPage(drawn(OF_FLEET_SETTINGS), action="fleet_config.read")),
         *_of_users(),
         *_of_enrolment(),
+        *_of_notifications(),
         ("/admin/tokens", WebPage(people_page.show_tokens, people_page.create_token, action="token.manage_own")),
         ("/admin/tokens/{token_id}/revoke", WebPage(home, people_page.revoke_token, action="token.manage_own")),
     ]
@@ -232,6 +235,20 @@ def _of_enrolment() -> list[tuple[str, WebPage]]:
         ("/machines/{id}/enrol", WebPage(here.show_machine, here.make_machine_code, action=admit)),
         ("/machines/{id}/board", WebPage(here.to_machine_enrolment, here.decide_board, action=admit)),
         ("/machines/{id}/enrol/parts", WebPage(drawn(OF_MACHINE_ENROLMENT), cost=OF_PARTS, action=admit)),
+    ]
+
+
+def _of_notifications() -> list[tuple[str, WebPage]]:
+    here, action = notifications_page, "notification.manage"
+    all_of = WebPage(here.show_destinations, here.add_destination, action=action, most_fields=here.MOST_FIELDS)
+    one = WebPage(here.show_destination, here.save_destination, action=action, most_fields=here.MOST_FIELDS)
+    return [
+        ("/admin/notifications", all_of),
+        ("/admin/notifications/{destination_id}", one),
+        (
+            "/admin/notifications/{destination_id}/{what:str}",
+            WebPage(here.to_destination, here.change_destination, action=action),
+        ),
     ]
 
 

@@ -130,6 +130,7 @@ HISTORY: Final = timedelta(days=400)
 FAILURES: Final = timedelta(seconds=max(rules.LOCK_S, rules.FORGET_S))
 ENROLMENTS: Final = timedelta(days=30)
 """After the code's end, and since a machine asked last; who came in and how is in the audit log."""
+NOTIFICATIONS: Final = timedelta(days=30)
 NOTHING: Final = timedelta(0)
 STEP: Final = timedelta(days=1)
 REMOVED: Final = "samples of removed machines"
@@ -138,7 +139,7 @@ RETENTION: Final = {
     "timezone_sync_logs": HISTORY, "commands": HISTORY, "remote_access_sessions": HISTORY, "tokens": HISTORY,
     "enrolment_codes": ENROLMENTS, "enrolments": ENROLMENTS,
     "status_history": HISTORY, "machine_boots": timedelta(hours=1), "backup_logs": HISTORY, "backup_restores": HISTORY,
-    "troubles": HISTORY,
+    "troubles": HISTORY, "notifications": NOTIFICATIONS,
 }  # fmt: skip
 """How long after its end, last use or beginning a row stays. Open commands and remote sessions stay, and so do boots
 that the fleet knows, and backups whose file is there."""

@@ -77,6 +77,8 @@ class Settings:
     backup_scratch_gib: int = 40
     """For that; 0: none is unpacked here."""
     bus_url: str = "local"
+    notify_loopback: bool = False
+    """Notifications may go to programs on the hub's own computer."""
     public_url: str | None = None
     """As browsers see the hub; without it the Origin is held against the Host header."""
     base_path: str = ""

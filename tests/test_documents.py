@@ -20,7 +20,7 @@ LONGEST = 100
 """Lines of a page about one way through the house: a screen or two."""
 WAYS = (
     "adding", "architecture", "audit_log", "backup", "bounds", "command", "database", "enrolment", "feed", "link",
-    "machine_pages", "remote_session", "restore", "sample", "setting", "status", "tunnel",
+    "machine_pages", "notifications", "remote_session", "restore", "sample", "setting", "status", "trouble", "tunnel",
 )  # fmt: skip
 PLACEHOLDER = re.compile(r"\b(NAME|ROOM|SUBJECT|x|test_x)\b|[*{…]")
 

@@ -19,7 +19,7 @@ SERVE_FLAGS = (
     "pages_url", "default_timezone", "live", "device_frames_per_second", "device_frames_burst",
     "device_mib_per_day", "recordings_mib_per_machine",
     "backup_max_gib", "backup_quota_gib", "backup_fleet_quota_gib", "backups_at_once", "backup_download",
-    "backup_scratch_dir", "backup_scratch_gib", "map_tiles_url", "map_tiles_attribution",
+    "backup_scratch_dir", "backup_scratch_gib", "map_tiles_url", "map_tiles_attribution", "notify_loopback",
 )  # fmt: skip
 DEFAULTS = {
     "host": "127.0.0.1", "port": "8001", "data_dir": "./data", "log_format": "text", "bus_url": "local",
@@ -27,7 +27,7 @@ DEFAULTS = {
     "default_timezone": "Asia/Jakarta", "live": "yes", "device_frames_per_second": "20", "device_frames_burst": "100",
     "device_mib_per_day": "64", "recordings_mib_per_machine": "2048", "backup_max_gib": "20",
     "backup_quota_gib": "200", "backup_fleet_quota_gib": "0", "backups_at_once": "4", "backup_download": "proxied",
-    "backup_scratch_gib": "40", "tls_client_required": "yes",
+    "backup_scratch_gib": "40", "tls_client_required": "yes", "notify_loopback": "no",
 }  # fmt: skip
 METAVARS = {
     "host": "ADDRESS", "port": "PORT", "public_url": "URL", "base_path": "PATH", "object_store": "STORE",
@@ -40,7 +40,7 @@ METAVARS = {
     "device_frames_burst": "N", "device_mib_per_day": "MIB",
     "recordings_mib_per_machine": "MIB", "backup_max_gib": "GIB", "backup_quota_gib": "GIB",
     "backup_fleet_quota_gib": "GIB", "backups_at_once": "N", "backup_download": "HOW", "backup_scratch_dir": "DIR",
-    "backup_scratch_gib": "GIB", "map_tiles_url": "URL", "map_tiles_attribution": "TEXT",
+    "backup_scratch_gib": "GIB", "map_tiles_url": "URL", "map_tiles_attribution": "TEXT", "notify_loopback": "YES|NO",
 }  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
 

@@ -20,6 +20,7 @@ from db.queries import (
     commands,
     credentials,
     enrolments,
+    notifications,
     remote_sessions,
     samples,
     statuses,
@@ -118,6 +119,7 @@ EXPIRED: Final[Mapping[str, Callable[[datetime, int], Write]]] = {
     "backup_logs": backups.delete_backups_before,
     "backup_restores": backups.delete_restores_before,
     "troubles": troubles.delete_troubles_before,
+    "notifications": notifications.delete_notifications_before,
 }
 EXPIRED_OF_MACHINE: Final[Mapping[str, Callable[[int, datetime, int], Write]]] = {
     "system_metrics": samples.delete_samples_before,

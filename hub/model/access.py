@@ -79,6 +79,8 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "saved_view.keep": _PEOPLE,
     # With everybody.
     "saved_view.share": _ADMIN,
+    # Its addresses are secrets of services, and it says where the hub connects to.
+    "notification.manage": _ADMIN,
     "system.read": frozenset[Role]({"operator", "admin"}),
     "token.manage_own": _PEOPLE,
     "token.manage_all": _ADMIN,

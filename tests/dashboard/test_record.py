@@ -18,6 +18,7 @@ from hub.audit.rules import CODES
 NOW = 1795370531000
 PEOPLE = {"3": "Budi"}
 BARE: dict[str, Any] = {
+    "place": "tgram://…", "sent": True,
     "connection": "offline", "was": "live", "command_id": "1-a", "name": "ping", "args": {}, "state": "succeeded",
     "scope": "machine", "version": 7, "errors": {"cpu_threshold": "too high"}, "timezone": "Asia/Jakarta",
     "method": "manual", "error": "not_permitted", "guess": "Asia/Makassar", "pinned": "Asia/Jakarta",
@@ -236,6 +237,8 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "forced",
         "one_of_many",
         "view.shared",
+        "notification.tested.sent",
+        "notification.tested.failed",
         "remote.claimed",
         "remote.for",
         "remote.site",

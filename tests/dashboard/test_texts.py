@@ -73,6 +73,8 @@ def test_no_text_is_left_over() -> None:
         "backup.",
         "restore.",
         "privileges.",
+        "notify.state.",
+        "notify.member.",
         "times.",
     )
     alone = [

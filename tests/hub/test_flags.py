@@ -43,6 +43,7 @@ GIVEN = {
     "backup_scratch_dir": "/srv/scratch",
     "backup_scratch_gib": "0",
     "tls_client_required": "no",
+    "notify_loopback": "yes",
     "map_tiles_url": "https://tiles.example/{z}/{x}/{y}.png",
     "map_tiles_attribution": "© [Makers](https://makers.example)",
 }
@@ -83,6 +84,7 @@ WRONG = {
     "backups_at_once": "0",
     "backup_download": "mailed",
     "backup_scratch_gib": "-1",
+    "notify_loopback": "perhaps",
     "map_tiles_url": "https://tiles.example/",
     "map_tiles_attribution": "Makers",
 }

@@ -29,7 +29,7 @@ SNAPSHOTS = ("device.backups.snapshots", "sqlite3")
 """Copies databases of others by their backup interface, without a line of SQL."""
 SUBJECTS = frozenset(
     {"attention", "audit", "backups", "commands", "enrolment", "links", "machine_settings", "machines", "metrics",
-     "people", "remote", "saved_views", "server", "status", "system", "timezone", "web"}
+     "notifications", "people", "remote", "saved_views", "server", "status", "system", "timezone", "web"}
 )  # fmt: skip
 """Folders of the hub between its kernel and its wiring."""
 DECIDES = frozenset({"rules", "model"})

@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from tests.support.house import House, Module
 
 OF_THE_DATABASE = (
-    "db.backup_records", "db.conditions", "db.enrolment_records", "db.records", "db.rows", "db.table_row",
-    "db.trouble_records",
+    "db.backup_records", "db.conditions", "db.enrolment_records", "db.notification_records", "db.records", "db.rows",
+    "db.table_row", "db.trouble_records",
 )  # fmt: skip
 """Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
-RECORDS = ("db.backup_records", "db.enrolment_records", "db.records", "db.table_row", "db.trouble_records")
+RECORDS = (
+    "db.backup_records", "db.enrolment_records", "db.notification_records", "db.records", "db.table_row",
+    "db.trouble_records",
+)  # fmt: skip
 ALLOWED = frozenset(
     {"__future__", "array", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime",
      "difflib", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec",
@@ -28,6 +31,7 @@ ALSO: dict[str, dict[str, str]] = {
         "secrets": "draws at random for the whole middle what identifies or opens; nothing is decided by it",
         "argon2": "hashes passwords: arithmetic that takes long, with a salt that nothing is decided by",
     },
+    "hub.notifications.rules": {"zoneinfo": "quiet hours: as hub.model.dating"},
     "hub.model.dating": {
         "zoneinfo": "the rules of time zones: a file, read once, as constant as the table of Unicode behind `re`",
     },

@@ -1,7 +1,7 @@
 // The leases of a machine on its page: countdown, extend, end, approve; and who works with one is not disturbed.
 
 import { sendCommand } from "./commands.js";
-import { all, bring, find, setAttribute, setText, show } from "./dom.js";
+import { all, find, make, setAttribute, setText, show } from "./dom.js";
 import { countdown } from "./lease_words.js";
 import { t } from "./texts.js";
 
@@ -21,7 +21,7 @@ export class LeaseCard {
   bring() {
     if (this.brought || !find("#work")) return;
     this.brought = true;
-    bring(document.body.dataset.session);
+    document.head.append(make("script", { type: "module", src: document.body.dataset.session ?? "" }));
   }
 
   /** @param {number} now */
@@ -49,8 +49,7 @@ export class LeaseCard {
       if (!inUse()) return find("#work", fresh) && this.brought ? location.reload() : true;
       for (const used of all("#pages, #files")) used.inert = true;
       const why = find("[data-closed]", fresh);
-      // Also where the eyes of whoever typed are.
-      if (why) for (const node of all("#stale [data-said], [data-term=note] b")) setText(node, why.textContent.trim());
+      if (why) setText(find("#stale [data-said]"), why.textContent);
     } else return true;
     show(find("#stale"), true);
     return false;

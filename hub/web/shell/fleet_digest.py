@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime, timezone
 from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
@@ -39,7 +39,8 @@ T = TypeVar("T")
 
 
 class HubTrouble(NamedTuple):
-    """Of the hub's certificates: as hub.server.tls.TlsWarning. `since`: ms."""
+    """Of the hub's certificates: as hub.server.tls.TlsWarning; or of a destination that nothing reaches, by its name.
+    `since`: ms."""
 
     code: str
     part: str
@@ -73,6 +74,8 @@ class FleetDigest:
         self._views: dict[int, dict[str, Any]] = {}  # Bound: one a machine
         # Bound: CLASSES, the one unused for longest goes first.
         self._made: OrderedDict[frozenset[int] | None, tuple[int, float, Digest]] = OrderedDict()
+        # Bound: parts of the hub, wired at the start
+        self.of_hub: list[Callable[[datetime], Iterable[HubTrouble]]] = []
         self._turn = asyncio.Lock()
         self._revision = 0
 
@@ -127,17 +130,18 @@ async def attention(context: HubContext, person: Principal, now_ms: int) -> Dige
     """What needs this person: list, badge and title count it. With who waits for their approval."""
     digest = await context[FleetDigest].of(person.machines, now_ms)
     if person.role == "admin":
-        digest = _with_hub(digest, context[HubTls], now_ms)
+        digest = _with_hub(digest, context, now_ms)
     waiting = [one for machine in context.fleet.machines.values() for one in to_approve(machine, person)]
     return digest._replace(troubles=ordered([*digest.troubles, *waiting], now_ms)) if waiting else digest
 
 
-def _with_hub(digest: Digest, tls: HubTls, now_ms: int) -> Digest:
+def _with_hub(digest: Digest, context: HubContext, now_ms: int) -> Digest:
     """The hub looks at its files without news of the feed: what is shown of them is asked for again."""
-    now = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
+    now, tls = datetime.fromtimestamp(now_ms / 1000, timezone.utc), context[HubTls]
     found = tuple(
         HubTrouble(one.code, one.part, views.epoch_ms(one.since), one.renew, one.is_urgent) for one in tls.warnings(now)
     )
+    found += tuple(one for part in context[FleetDigest].of_hub for one in part(now))
     changes = tls.next_change(now)
     moments = [digest.until, now_ms + AGAIN_MS if found else None, None if changes is None else views.epoch_ms(changes)]
     return digest._replace(of_hub=found, until=min((at for at in moments if at is not None), default=None))

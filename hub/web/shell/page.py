@@ -51,7 +51,8 @@ NAV: Final[tuple[tuple[str, str], ...]] = (
 ADMIN: Final[tuple[tuple[str, str, str], ...]] = (
     ("users", "/admin/users", "user.manage"), ("enrol", "/admin/enrol", "enrolment.admit"),
     ("tokens", "/admin/tokens", "token.manage_own"), ("fleet_settings", "/admin/settings", "fleet_config.read"),
-    ("fleet_backups", "/admin/backups", "backup.read"), ("system", "/admin/system", "system.read"),
+    ("fleet_backups", "/admin/backups", "backup.read"),
+    ("notifications", "/admin/notifications", "notification.manage"), ("system", "/admin/system", "system.read"),
 )  # fmt: skip
 """Pages of *Admin* and the action that each needs: for its tabs, its own page and the palette."""
 

@@ -70,6 +70,12 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/enrolments/reject": ADMIN,
     "POST /api/v2/enrolments/{enrolment_id}/approve": ADMIN | {"admin": "hidden"},
     "POST /api/v2/enrolments/{enrolment_id}/reject": ADMIN | {"admin": "hidden"},
+    "GET /api/v2/notification-destinations": ADMIN,
+    "POST /api/v2/notification-destinations": ADMIN,
+    "PATCH /api/v2/notification-destinations/{destination_id}": ADMIN | {"admin": "hidden"},
+    "DELETE /api/v2/notification-destinations/{destination_id}": ADMIN | {"admin": "hidden"},
+    "POST /api/v2/notification-destinations/{destination_id}/test": ADMIN | {"admin": "hidden"},
+    "GET /api/v2/notifications": ADMIN,
     "GET /api/v2/views": PEOPLE,
     "POST /api/v2/views": PEOPLE,
     "PATCH /api/v2/views/{view_id}": NO_VIEW,
@@ -324,6 +330,13 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /machines/{id}/enrol/parts": PAGE_OF_ADMIN,
     "GET /machines/{id}/board": PAGE_OF_ADMIN,
     "POST /machines/{id}/board": PAGE_OF_ADMIN,
+    "GET /admin/notifications": PAGE_OF_ADMIN,
+    "POST /admin/notifications": PAGE_OF_ADMIN,
+    **{
+        f"{how} /admin/notifications/{{destination_id}}{what}": PAGE_OF_ADMIN | {"admin": "hidden"}
+        for how in ("GET", "POST")
+        for what in ("", "/{what:str}")
+    },
     "GET /admin/tokens": PAGE,
     "POST /admin/tokens": PAGE,
     "GET /admin/tokens/{token_id}/revoke": PAGE,

@@ -20,19 +20,15 @@ const every = find("#bulk-all");
 let action = ACTIONS.active;
 let key = "";
 
-const table = find("#machines");
-/** Boxes of the machines that are listed: what a filter has taken away is asked for nothing. */
-const boxes = () => {
-  const listed = new Set(table.table?.listed);
-  return all("tbody .x input", table).filter((box) => listed.has(Number(box.value)));
-};
+/** Boxes of the machines that are shown: what a filter has taken away is asked for nothing. */
+const boxes = () => all("#machines tbody tr:not([hidden]) .x input");
 const chosen = () =>
   boxes()
     .filter((box) => box.checked)
     .slice(0, MOST);
 const machines = () =>
   chosen()
-    .map((box) => document.body.feed?.fleet.machines.get(Number(box.value)))
+    .map((box) => bar.machines?.().get(Number(box.value)))
     .filter((m) => m !== undefined);
 
 function count() {
@@ -42,14 +38,13 @@ function count() {
   show(find("#bulk-count"), true);
   show(find("#bulk-clear"), true);
   show(every.parentNode, true);
-  every.checked = n === table.table?.listed.length && n > 0;
-  every.indeterminate = n > 0 && !every.checked;
+  every.checked = n === shown.length && n > 0;
+  every.indeterminate = n > 0 && n < shown.length;
 }
 
 /** @param {boolean} on */
 function choose(on) {
-  if (on) table.whole?.();
-  for (const box of on ? boxes() : all("tbody .x input", table)) box.checked = on;
+  for (const box of on ? boxes() : all("#machines tbody .x input")) box.checked = on;
   count();
 }
 
@@ -136,7 +131,7 @@ function report({ group_id: group, total, results }) {
     refused.length ? t("bulk.refused", { n: number(refused.length, language) }) : "",
   );
   const name = (/** @type {Free} */ row) =>
-    document.body.feed?.fleet.machines.get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
+    bar.machines?.().get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
   find("ul", result).replaceChildren(
     ...refused.map((row) => make("li", {}, make("bdi", {}, name(row)), `: ${row.refused.message}`)),
   );
@@ -159,10 +154,10 @@ for (const button of all("[data-close]", dialog)) button.addEventListener("click
 every.addEventListener("change", () => choose(every.checked));
 find("#bulk-clear").addEventListener("click", () => {
   choose(false);
-  table.focus();
+  find("#machines").focus();
 });
-table.addEventListener("change", count);
-new MutationObserver(count).observe(find("tbody", table), {
+find("#machines").addEventListener("change", count);
+new MutationObserver(count).observe(find("#machines tbody"), {
   subtree: true,
   attributes: true,
   attributeFilter: ["hidden"],

@@ -1,7 +1,8 @@
 // The Machines page, live: attention, counters, filters in the address, and the table.
 
+import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
-import { all, bring, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
+import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { age, number } from "../format.js";
 import { frame } from "../frame.js";
@@ -16,8 +17,7 @@ import { language, t } from "../texts.js";
 const FILTERS = ["status", "connection", "tag"];
 let query = queryFrom(location.search);
 const tools = find("#tools");
-const announcer = find("#announcer");
-/** Status and connection of each machine. @type {Map<number, string>} */
+const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 const before = new Map();
 let due = false;
 let touched = new Set();
@@ -89,16 +89,17 @@ function around(machines) {
   }
 }
 
-/** Status and connection are spoken when they change; numbers never are. What speaks comes with the first. @param {Machine} m */
+/** Status and connection are spoken when they change; numbers never are. @param {Machine} m */
 function announce(m) {
   const was = before.get(m.id);
-  const is = `${m.effective_status} ${m.connection}`;
-  before.set(m.id, is);
-  if (!was || was === is) return;
-  if (!announcer.changes) bring(table.node.dataset.spoken);
-  announcer.changes ??= [];
-  announcer.changes.push({ m, was });
-  announcer.speak?.();
+  before.set(m.id, `${m.effective_status} ${m.connection}`);
+  if (was === undefined) return;
+  const [status, connection] = was.split(" ");
+  if (status !== m.effective_status)
+    spoken.add(t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }));
+  if (connection !== m.connection && connection !== "late" && m.connection !== "late") {
+    spoken.add(t("said.connection", { name: m.name, connection: t(`connection.${m.connection}`) }));
+  }
 }
 
 /** Each choice is a step that Back takes back; letters typed one after the other are one. @param {string} next */
@@ -160,12 +161,16 @@ function filters() {
 }
 
 function empty() {
-  const none = table.machines !== null && !table.listed.length;
+  const none = table.wanted?.length === 0;
   show(find("#none"), none);
-  show(table.node, !none);
-  const what = all(".filter").map((chip) => chip.firstChild?.textContent?.trim());
-  if (query.text) what.push(`“${query.text}”`);
-  if (none) setText(find("#none-what"), what.join(", "));
+  show(find("#machines"), !none);
+  const what = [
+    query.status && t(`status.${query.status}`),
+    query.connection && t(`connection.${query.connection}`),
+    query.tag,
+    query.text && `“${query.text}”`,
+  ];
+  if (none) setText(find("#none-what"), what.filter(Boolean).join(", "));
 }
 
 document.addEventListener("click", (event) => {
@@ -199,8 +204,11 @@ addEventListener("popstate", () => {
   tools.elements.q.value = query.text;
 });
 remember();
+const bar = find("#bulk");
+if (bar) bar.machines = () => feed.fleet.machines;
 // Few visits select machines: what that needs comes with the first selection.
-table.node.addEventListener("change", () => bring(find("#bulk").dataset.src), { once: true });
+const bring = () => document.head.append(make("script", { type: "module", src: bar.dataset.src }));
+find("#machines").addEventListener("change", bring, { once: true });
 guardButtons();
 frame();
 keyboard({

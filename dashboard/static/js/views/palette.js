@@ -1,8 +1,7 @@
 // Ctrl+K over any page: pages, actions and machines found by typing; and the machine before and after this one. Fetched
 // with its first use, its list anew with each.
 
-import { all, find, make, setAttribute, show } from "../dom.js";
-import { t } from "../texts.js";
+import { all, find, setAttribute, show } from "../dom.js";
 
 const MOST = 12;
 const { body } = document;
@@ -20,11 +19,10 @@ async function bring() {
   return find("#palette", fresh);
 }
 
-/** The field stands open already; what it finds comes around it. Without a hub it stays, for the letters not to be keys. */
+/** The field stands open already; what it finds comes around it. */
 async function open() {
-  const fresh = await bring().catch(() => undefined);
+  const fresh = await bring();
   const dialog = find("#palette");
-  if (dialog && fresh === undefined) return dialog.append(make("p", { role: "alert" }, t("needs_hub")));
   if (!fresh || !dialog) return dialog?.close();
   const input = find("input", fresh);
   input.value = find("input", dialog).value;
@@ -69,7 +67,6 @@ async function open() {
   });
   narrow();
   input.focus();
-  if (dialog.dataset.last === "Enter") find("a", shown[0] ?? dialog)?.click();
   return undefined;
 }
 

@@ -14,7 +14,7 @@ def test_every_code_in_the_source_is_in_the_table_and_the_other_way_round() -> N
 
 def test_kinds_are_what_stands_before_the_dot() -> None:
     assert set(OF_MACHINES) < set(KINDS)
-    assert set(KINDS) - set(OF_MACHINES) == {"enrolment", "user", "view", "token", "sign_in", "hub"}
+    assert set(KINDS) - set(OF_MACHINES) == {"enrolment", "user", "view", "notification", "token", "sign_in", "hub"}
 
 
 def test_what_an_event_lacks_is_named() -> None:

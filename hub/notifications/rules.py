@@ -1,0 +1,383 @@
+"""Decides what is sent to whom and when, what becomes of a message that failed, and which addresses are taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from db.notification_records import DestinationRow, NotificationRow
+from hub.model.changes import Change, Drop, Patch, Put
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+SERVICES: Final[Mapping[str, frozenset[str]]] = {
+    "tgram": frozenset({"silent", "preview", "topic", "thread", "to"}),
+    "mailto": frozenset({"to", "from", "cc", "bcc", "reply", "name", "smtp", "mode", "user", "pass"}),
+    "ntfy": frozenset({"to", "token", "auth", "mode", "priority", "xtags"}),
+    "json": frozenset(),
+    "gotify": frozenset({"priority"}),
+    "mmost": frozenset({"to", "channel", "channels", "botname"}),
+    "signal": frozenset({"to", "from"}),
+    "slack": frozenset({"to"}),
+    "discord": frozenset({"thread"}),
+    "workflow": frozenset({"ver", "api-version", "sig", "pa"}),
+    "gchat": frozenset({"key", "token", "workspace", "thread"}),
+    "pover": frozenset({"to", "priority", "sound"}),
+    "whatsapp": frozenset({"to", "from", "template", "lang"}),
+}
+"""Services that are let through, by apprise's scheme without the `s` of TLS, with the parameters that are harmless.
+The others read files (`template`, `pgppub`), switch off TLS's checks (`verify`), follow elsewhere (`redirect`), or wait
+(`retry`, `rto`)."""
+WITH_TLS: Final = frozenset({"mailto", "ntfy", "json", "gotify", "mmost", "signal", "workflow"})
+"""Also with an `s` behind."""
+SECRET_HOST: Final = frozenset({"tgram", "slack", "discord", "gchat", "pover", "whatsapp"})
+"""What stands where a host would is the secret."""
+MAX_ADDRESS: Final = 2000
+_ADDRESS: Final = re.compile(r"([A-Za-z0-9]+)://([^/?]+)([^?]*)(?:\?(.*))?")
+_PLAIN: Final = re.compile(r"[\x21-\x7e]+")
+_PARAMETER: Final = re.compile(r"\+?[A-Za-z0-9_-]+")
+
+
+class AddressError(ValueError):
+    """`code`: shape, service, parameter (which is `named`)."""
+
+    def __init__(self, code: str, named: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.named = named
+
+
+def place_of(address: str) -> str:
+    """What of it may be shown: the service, and the host where that is no secret. Raises AddressError."""
+    found = _ADDRESS.fullmatch(address) if len(address) <= MAX_ADDRESS else None
+    if found is None or not _PLAIN.fullmatch(address) or set("#\\") & set(address):
+        raise AddressError("shape")
+    scheme, authority, path, query = found[1].lower(), found[2], found[3], found[4] or ""
+    service = scheme if scheme in SERVICES else scheme.removesuffix("s")
+    if service not in SERVICES or (scheme != service and service not in WITH_TLS):
+        raise AddressError("service", scheme)
+    for part in re.split("[&;]", query) if query else ():
+        name = part.partition("=")[0]
+        of_a_header = service == "json" and name.startswith("+")
+        if not _PARAMETER.fullmatch(name) or not (of_a_header or name.lower() in SERVICES[service]):
+            raise AddressError("parameter", name[:40])
+    if service in SECRET_HOST:
+        return f"{scheme}://…"
+    host = authority.rpartition("@")[2]
+    return f"{scheme}://ntfy.sh" if service == "ntfy" and not path.strip("/") else f"{scheme}://{host}"
+
+
+def scheme_of(address: str) -> str:
+    return address.partition("://")[0].lower()
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "away": ("offline", "not_back", "shutdown", "never"),
+    "machine": ("error", "full", "nearly_full", "unknown"),
+    "health": ("hot", "throttled", "disk", "worn", "memory", "cpu", "gpu", "clock", "zone"),
+    "security": ("quarantined", "copy", "board", "board_waits", "certificate_expired", "certificate_very_soon",
+                 "certificate_soon", "refused"),
+    "backups": ("backup_drill", "backup_empty", "backup_late", "backup_full", "backup_quota"),
+    "approval": ("approval",),
+}  # fmt: skip
+"""Kinds of trouble as people choose them, with their causes."""
+KIND_OF: Final = {cause: kind for kind, causes in GROUPS.items() for cause in causes}
+AWAY: Final = frozenset({"offline"})
+"""What one message about many machines has in it."""
+OUTAGE_SETTLES: Final = timedelta(seconds=20)
+"""From the first machine that went: the message counts those that follow."""
+
+
+class Trouble(NamedTuple):
+    """`key`: of one beginning; a later one of the same cause has another. `noticed`: by the hub. `owner`: who is on it,
+    "" nobody."""
+
+    key: str
+    rvm_id: int
+    cause: str
+    value: float | None
+    since: datetime
+    noticed: datetime
+    owner: str = ""
+    snoozed: bool = False
+
+
+class Lost(NamedTuple):
+    """Machines that went together; `site` "" when they are of several; `total`: machines there."""
+
+    ids: tuple[int, ...]
+    total: int
+    site: str
+    since: datetime
+
+
+class AskedAccess(NamedTuple):
+    """Remote access that waits for a second person."""
+
+    session_id: int
+    rvm_id: int
+    who: str
+    reason: str
+    since: datetime
+
+
+class WatchedMachine(NamedTuple):
+    """Of a machine."""
+
+    name: str
+    device_id: str
+    site: str
+    tags: frozenset[str]
+
+
+class Situation(NamedTuple):
+    troubles: Sequence[Trouble]
+    outages: Sequence[Lost]
+    asked: Sequence[AskedAccess]
+    machines: Mapping[int, WatchedMachine]
+
+
+def covers(to: DestinationRow, place: WatchedMachine | None) -> bool:
+    """A removed machine is covered: what began is ended."""
+    if to.tags is None and to.sites is None:
+        return True
+    return place is None or not place.tags.isdisjoint(to.tags or ()) or place.site in (to.sites or ())
+
+
+def wants(to: DestinationRow, kind: str) -> bool:
+    return to.kinds is None or kind in to.kinds
+
+
+# --- what is to be sent -----------------------------------------------------------------------------------------------
+
+WAITS_AT_MOST: Final = timedelta(hours=24)
+"""Later a message is no news."""
+MOST_WAITING: Final = 200
+"""A destination; what does not fit stays with the trouble itself, and is looked at again."""
+OVER: Final = "over"
+
+
+def decide(to: DestinationRow, rows: Iterable[NotificationRow], now_there: Situation, now: datetime) -> list[Change]:
+    """For one destination; `rows`: its own that wait or are open."""
+    own = list(rows)
+    there = _of_destination(to, now_there)
+    changes = [change for row in own if row.open for change in _ended(to, row, there, now)]
+    changes += [change for row in own for change in _late(row, now)]
+    if to.disabled_at is not None:
+        return changes
+    known = {row.key for row in own if row.open}
+    changes += [change for row in own for change in _repeated(to, row, there, now)]
+    room = MOST_WAITING - sum(row.state in ("waiting", "sending") for row in own)
+    new = [row for row in _begun(to, own, there, now) if row.key not in known]
+    return changes + [Put(row, once=True) for row in new[: max(0, room)]]
+
+
+def _of_destination(to: DestinationRow, found: Situation) -> Situation:
+    """What of it is its own."""
+    own = {rvm_id: place for rvm_id, place in found.machines.items() if covers(to, place)}
+    troubles = [one for one in found.troubles if one.rvm_id in own and wants(to, KIND_OF.get(one.cause, "machine"))]
+    outages = [
+        one._replace(ids=ids)
+        for one in found.outages
+        if wants(to, "away") and (ids := tuple(rvm_id for rvm_id in one.ids if rvm_id in own))
+    ]
+    asked = [one for one in found.asked if one.rvm_id in own and wants(to, "approval")]
+    return Situation(troubles, outages, asked, found.machines)
+
+
+def _begun(
+    to: DestinationRow, own: Sequence[NotificationRow], there: Situation, now: datetime
+) -> Iterable[NotificationRow]:
+    sent_together = {rvm_id for row in own if row.open and row.kind == "outage" for rvm_id in row.params["ids"]}
+    together = sent_together | {rvm_id for one in there.outages for rvm_id in one.ids}
+    for lost in there.outages:
+        if now - lost.since >= OUTAGE_SETTLES and sent_together.isdisjoint(lost.ids):
+            yield _row(to, "outage", f"outage {lost.since.isoformat()} {lost.ids[0]}", None, now, {
+                "ids": list(lost.ids), "n": len(lost.ids), "total": lost.total, "site": lost.site,
+                "since": ms(lost.since),
+            })  # fmt: skip
+    for asked in there.asked:
+        yield _row(to, "approval", f"approval {asked.session_id}", asked.rvm_id, now, {
+            "machine": there.machines[asked.rvm_id].name, "who": asked.who, "reason": asked.reason,
+            "since": ms(asked.since),
+        })  # fmt: skip
+    for one in there.troubles:
+        in_outage = one.cause in AWAY and one.rvm_id in together
+        # What stood before the destination was made is on the page: nobody wants twenty old messages at once.
+        is_old = one.noticed < to.created_at
+        if in_outage or is_old or one.owner or one.snoozed or now - one.since < timedelta(seconds=to.after_s):
+            continue
+        yield _row(to, "began", f"began {one.key}", one.rvm_id, now, {
+            "machine": there.machines[one.rvm_id].name, "device": there.machines[one.rvm_id].device_id,
+            "cause": one.cause, "value": one.value, "since": ms(one.since),
+        })  # fmt: skip
+
+
+def _row(
+    to: DestinationRow, kind: str, key: str, rvm_id: int | None, now: datetime, params: dict[str, Any]
+) -> NotificationRow:
+    return NotificationRow(
+        destination_id=to.id, key=key, kind=kind, rvm_id=rvm_id, params=params,
+        open=kind in ("began", "outage", "approval"), created_at=now, next_at=now,
+    )  # fmt: skip
+
+
+def _is_there(row: NotificationRow, there: Situation) -> bool:
+    if row.kind == "outage":
+        ids = set(row.params["ids"])
+        away = {one.rvm_id for one in there.troubles if one.cause in AWAY}
+        return not ids.isdisjoint(away.union(*(one.ids for one in there.outages)))
+    if row.kind == "approval":
+        return any(row.key == f"approval {one.session_id}" for one in there.asked)
+    return any(row.key == f"began {one.key}" for one in there.troubles)
+
+
+def _ended(to: DestinationRow, row: NotificationRow, there: Situation, now: datetime) -> list[Change]:
+    """What began is over: unsent, it is not sent any more; sent, its end may be."""
+    if _is_there(row, there) or row.state == "sending":
+        return []
+    if row.state == "waiting":
+        values = {"state": "dropped", "open": False, "error": {"code": "over"}}
+        return [Patch(NotificationRow, row.id, values, where=(("state", "=", "waiting"),))]
+    closed = Patch(NotificationRow, row.id, {"open": False}, where=(("open", "=", True),), must="open")
+    if row.state != "sent" or row.kind == "approval" or not to.also_over or to.disabled_at is not None:
+        return [closed]
+    params = {**row.params, "until": ms(now), "of": row.kind}
+    return [closed, Put(_row(to, OVER, f"{OVER} {row.key}"[:200], row.rvm_id, now, params), once=True)]
+
+
+def _late(row: NotificationRow, now: datetime) -> list[Change]:
+    if row.state != "waiting" or now - row.created_at < WAITS_AT_MOST:
+        return []
+    values = {"state": "given_up", "error": row.error or {"code": "late"}}
+    return [Patch(NotificationRow, row.id, values, where=(("state", "=", "waiting"),))]
+
+
+def _repeated(to: DestinationRow, row: NotificationRow, there: Situation, now: datetime) -> list[Change]:
+    """Snoozed or taken before it went out: not sent, and looked at anew later. Sent long ago: a reminder."""
+    if row.kind != "began" or not row.open:
+        return []
+    trouble = next((one for one in there.troubles if row.key == f"began {one.key}"), None)
+    if trouble is None:
+        return []
+    if trouble.owner or trouble.snoozed:
+        return [Drop(NotificationRow, row.id, where=(("state", "=", "waiting"),))] if row.state == "waiting" else []
+    last = row.reminded_at or row.sent_at
+    if to.remind_h is None or row.state != "sent" or last is None or now - last < timedelta(hours=to.remind_h):
+        return []
+    again = _row(to, "reminder", f"reminder {now.isoformat()} {row.key}"[:200], row.rvm_id, now, row.params)
+    return [
+        Patch(NotificationRow, row.id, {"reminded_at": now}, where=(("open", "=", True),), must="open"),
+        Put(again, once=True),
+    ]
+
+
+# --- what is sent now -------------------------------------------------------------------------------------------------
+
+HOUR: Final = timedelta(hours=1)
+SUMMARY_EVERY: Final = timedelta(minutes=15)
+"""So often, at most, when more wants to be sent than a destination takes an hour."""
+AT_ONCE: Final = frozenset({"outage", "approval"})
+"""Also in quiet hours."""
+NAMED: Final = 10
+
+
+class NextMessage(NamedTuple):
+    """One message, or many that become a summary."""
+
+    row: NotificationRow | None
+    summarised: tuple[NotificationRow, ...] = ()
+
+
+def next_step(
+    to: DestinationRow, rows: Iterable[NotificationRow], sent: Iterable[tuple[str, datetime]], now: datetime
+) -> NextMessage | None:
+    """`sent`: kind and time of its messages of the last hour."""
+    waiting = [row for row in rows if row.state == "waiting"]
+    if to.disabled_at is not None or not waiting or waiting[0].next_at > now:
+        return None  # in order: one that failed holds up what follows, as the same address would refuse it too
+    if is_quiet(to, now):
+        waiting = [row for row in waiting if row.kind in AT_ONCE]
+    recent = [(kind, at) for kind, at in sent if now - at < HOUR]
+    if sum(kind != "summary" for kind, _ in recent) < to.per_hour or (waiting and waiting[0].kind == "summary"):
+        return NextMessage(waiting[0]) if waiting else None
+    last = max((at for kind, at in recent if kind == "summary"), default=None)
+    if not waiting or (last is not None and now - last < SUMMARY_EVERY):
+        return None
+    return NextMessage(None, tuple(waiting))
+
+
+def summary(to: DestinationRow, rows: Sequence[NotificationRow], now: datetime) -> list[Change]:
+    """One message in place of these."""
+    named = list(dict.fromkeys(str(row.params["machine"]) for row in rows if "machine" in row.params))
+    params = {"n": len(rows), "machines": named[:NAMED], "more": max(0, len(named) - NAMED), "since": ms(now)}
+    made = _row(to, "summary", f"summary {rows[0].id}", None, now, params)
+    dropped = {"state": "dropped", "error": {"code": "summarised"}}
+    return [
+        Put(made, once=True),
+        *(Patch(NotificationRow, row.id, dropped, where=(("state", "=", "waiting"),)) for row in rows),
+    ]
+
+
+def is_quiet(to: DestinationRow, now: datetime) -> bool:
+    if to.quiet_from is None or to.quiet_to is None or to.quiet_from == to.quiet_to:
+        return False
+    there = now.astimezone(ZoneInfo(to.timezone))
+    minute = there.hour * 60 + there.minute
+    if to.quiet_from < to.quiet_to:
+        return to.quiet_from <= minute < to.quiet_to
+    return minute >= to.quiet_from or minute < to.quiet_to
+
+
+# --- what became of it ------------------------------------------------------------------------------------------------
+
+FIRST_PAUSE_S: Final = 30.0
+MOST_PAUSE_S: Final = 3600.0
+MOST_ATTEMPTS: Final = 10
+"""Over four and a half hours."""
+WRONG: Final = frozenset({"address", "address_refused", "sealed", "redirect"})
+"""Somebody has to change the address first."""
+ATTEMPTS_WHEN_WRONG: Final = 3
+
+
+class SendOutcome(NamedTuple):
+    """`code` "": it was taken. Else: address, address_refused, sealed, name, connection, tls, timeout, http, smtp,
+    redirect, unknown; `status`: the far side's number."""
+
+    code: str
+    status: int | None = None
+    retry_after_s: float | None = None
+
+
+def begins(row: NotificationRow) -> Change:
+    """Committed before it is sent: who is killed meanwhile repeats it once and loses nothing."""
+    values = {"state": "sending", "attempts": row.attempts + 1}
+    return Patch(NotificationRow, row.id, values, where=(("state", "=", "waiting"),), must="state")
+
+
+def settled(to: DestinationRow, row: NotificationRow, outcome: SendOutcome, now: datetime) -> list[Change]:
+    """After the attempt that `begins` counted."""
+    if not outcome.code:
+        done = {"state": "sent", "sent_at": now, "error": None}
+        fine = {"last_sent_at": now, "failing_since": None, "fault": None}
+        return [Patch(NotificationRow, row.id, done), Patch(DestinationRow, to.id, fine)]
+    attempts, fault = row.attempts + 1, {"code": outcome.code, "status": outcome.status}
+    given_up = attempts >= (ATTEMPTS_WHEN_WRONG if outcome.code in WRONG else MOST_ATTEMPTS)
+    values = {"state": "given_up" if given_up else "waiting", "next_at": now + pause(attempts, outcome), "error": fault}
+    failing = {"failing_since": to.failing_since or now, "fault": fault}
+    return [Patch(NotificationRow, row.id, values), Patch(DestinationRow, to.id, failing)]
+
+
+def pause(attempts: int, outcome: SendOutcome) -> timedelta:
+    """Until the next attempt: doubled, and no shorter than the far side asks for."""
+    grown = min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempts - 1))
+    return timedelta(seconds=max(grown, min(MOST_PAUSE_S, outcome.retry_after_s or 0.0)))
+
+
+def ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
