@@ -36,7 +36,7 @@ from device.enrolment.key_renewal import KeyRenewal
 from device.journal.keeper import StateKeeper
 from device.kernel import tls
 from device.kernel.log import Log
-from device.kernel.tasks import until_one_ends
+from device.kernel.tasks import until_one_ends, within
 from device.kernel.worker_thread import WorkerThread
 from device.link.authority import AuthorityAdoption
 from device.link.connection import HubLink, LinkClosedError, open_link
@@ -78,7 +78,7 @@ async def run(settings: AgentSettings, log: Log, environ: Mapping[str, str], sto
         finally:
             agent.notify.notify("STOPPING=1")
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(disk.call(spool.close), FLUSH_S)
+                await within(FLUSH_S, disk.call(spool.close))
 
 
 class Agent:
@@ -197,8 +197,8 @@ class Agent:
         if link is not None:
             with contextlib.suppress(LinkClosedError, TimeoutError, asyncio.TimeoutError):
                 reason: Literal["reboot", "shutdown"] = "reboot" if self._work.goes_down else "shutdown"
-                await asyncio.wait_for(link.send(m.Bye(reason=reason)), GOODBYE_S / 2)
-                await asyncio.wait_for(link.close(), GOODBYE_S / 2)
+                await within(GOODBYE_S / 2, link.send(m.Bye(reason=reason)))
+                await within(GOODBYE_S / 2, link.close())
 
     async def _for_ever(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from device.backups.control import MAX_LINE, Assignment, ChildReport, Yielding
-from device.kernel.tasks import until_one_ends
+from device.kernel.tasks import until_one_ends, within
 from device.settings import without_key
 
 END_S: Final = 2.0
@@ -69,7 +69,7 @@ class Child:
             if self._process.returncode is None:
                 self._process.kill()
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._process.wait(), END_S)
+            await within(END_S, self._process.wait())
 
     def _write(self, message: msgspec.Struct) -> None:
         stdin = self._process.stdin

@@ -10,6 +10,8 @@ from typing import Final
 
 import h11
 
+from device.kernel.tasks import within
+
 MAX_HEAD: Final = 16 * 1024
 MAX_BODY: Final = 4 * 1024
 MAX_TARGET: Final = 2048
@@ -46,7 +48,7 @@ async def serve(
     """A client that breaks off or takes too long gets nothing."""
     try:
         with contextlib.suppress(OSError, TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(_exchange(reader, writer, respond, refused), EXCHANGE_S)
+            await within(EXCHANGE_S, _exchange(reader, writer, respond, refused))
     finally:
         writer.close()
 

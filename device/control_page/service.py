@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.journal.keeper import StateKeeper
 from device.kernel.log import Log
+from device.kernel.tasks import within
 from device.kernel.worker_thread import WorkerThread
 from device.remote.access import RunningSession
 from device.settings import AgentSettings
@@ -130,7 +131,7 @@ async def _answers(port: int) -> bool:
     from device.remote.session.ports import NotRunningError, connect
 
     try:
-        _, writer = await asyncio.wait_for(connect(port), LOOK_S)
+        _, writer = await within(LOOK_S, connect(port))
     except (OSError, TimeoutError, asyncio.TimeoutError, NotRunningError):
         return False
     writer.transport.abort()

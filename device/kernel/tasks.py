@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
 CANCEL_AGAIN_S: Final = 0.5
+
+T = TypeVar("T")
 
 
 async def until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
@@ -48,20 +50,41 @@ class Tasks:
         await _end(list(self._running))
 
 
-def _look(task: asyncio.Task[None]) -> None:
+def _look(task: asyncio.Future[Any]) -> None:
     """Retrieve the error: asyncio logs one that nobody looked at."""
     if not task.cancelled():
         task.exception()
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until all ended: before Python 3.12 `wait_for` loses a cancellation that comes with its result."""
+    """Cancel until all ended: what a foreign library waits with may lose a cancellation."""
     pending = {task for task in tasks if not task.done()}
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def within(seconds: float, awaitable: Awaitable[T]) -> T:
+    """Cancel what takes longer and raise asyncio.TimeoutError. `asyncio.wait_for` loses, before Python 3.12, a
+    cancellation that comes with the result: a session that was ended would go on."""
+    if seconds == float("inf"):
+        return await awaitable
+    task = asyncio.ensure_future(awaitable)
+    task.add_done_callback(_look)
+    try:
+        await asyncio.wait((task,), timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait((task,))
+        raise
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
+        if task.cancelled():
+            raise asyncio.TimeoutError
+    return task.result()
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from websockets.typing import Subprotocol
 
 from device.kernel import tls
+from device.kernel.tasks import within
 from device.link.rules import End, Kind
 from protocol import limits
 from protocol.errors import RemoteProtocolError
@@ -76,7 +77,7 @@ class HubLink:
     async def send(self, message: Message) -> None:
         """Proves nothing about its arrival."""
         try:
-            await asyncio.wait_for(self._connection.send(self._session.send(message)), SEND_TIMEOUT_S)
+            await within(SEND_TIMEOUT_S, self._connection.send(self._session.send(message)))
         except (TimeoutError, asyncio.TimeoutError) as slow:
             self.abort()
             raise LinkClosedError(End(Kind.CLOSED, "the hub does not read", live_s=self.live_s)) from slow
@@ -90,7 +91,7 @@ class HubLink:
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError, ConnectionClosed):
-            await asyncio.wait_for(self._connection.close(code, reason.encode()[:120].decode("utf-8", "ignore")), 3.0)
+            await within(3.0, self._connection.close(code, reason.encode()[:120].decode("utf-8", "ignore")))
         self.abort()
 
     def abort(self) -> None:
@@ -134,7 +135,7 @@ async def open_link(
     link = HubLink(connection, session, monotonic)
     try:
         await link.send(hello())
-        welcome = await asyncio.wait_for(_welcome(link), WELCOME_TIMEOUT_S)
+        welcome = await within(WELCOME_TIMEOUT_S, _welcome(link))
     except LinkClosedError as closed:
         closed.end = End(closed.end.kind, closed.end.detail, closed.end.code)  # it was never live
         raise

@@ -17,7 +17,7 @@ import msgspec
 
 from device.journal.keeper import StateKeeper
 from device.journal.rules import Entry, ref_of
-from device.kernel.tasks import until_one_ends, wait_at_most
+from device.kernel.tasks import until_one_ends, wait_at_most, within
 from device.kernel.worker_thread import WorkerThread
 from device.link.connection import HubLink, LinkClosedError
 from device.link.rules import End, Kind
@@ -110,7 +110,7 @@ class LinkDuties:
         while True:
             left = float("inf") if self._come_back_at is None else self._come_back_at - time.monotonic()
             try:
-                message = await asyncio.wait_for(self._link.receive(), None if left == float("inf") else max(left, 0))
+                message = await within(max(left, 0.0), self._link.receive())
             except (TimeoutError, asyncio.TimeoutError):
                 return
             self._handle(message)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from device.kernel.log import Log
-from device.kernel.tasks import until_one_ends, wait_at_most
+from device.kernel.tasks import until_one_ends, wait_at_most, within
 from device.kernel.worker_thread import WorkerThread
 from device.samples.rules import SamplingPlan
 from device.samples.spool import SampleSpool
@@ -151,7 +151,7 @@ class Sampler:
         if self._sensors.busy_s() > 0 and self._stuck:
             return None
         try:
-            sample = await asyncio.wait_for(self._sensors.call(read), SENSOR_TIMEOUT_S)
+            sample = await within(SENSOR_TIMEOUT_S, self._sensors.call(read))
         except (TimeoutError, asyncio.TimeoutError):
             self._stuck = True
             self._log("sensors_stuck")

@@ -8,6 +8,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from device.kernel.tasks import within
+
 if TYPE_CHECKING:
     from jeepney import Message
     from jeepney.io.asyncio import DBusRouter
@@ -116,7 +118,7 @@ class SystemBus:
         if not self._allowed:
             raise NotPermittedError("system_control is off")
         try:
-            return await asyncio.wait_for(self._in_session(work), seconds)
+            return await within(seconds, self._in_session(work))
         except (TimeoutError, asyncio.TimeoutError) as slow:
             raise SystemBusError("timeout", f"no answer within {seconds:.3g} s") from slow
 

@@ -8,6 +8,7 @@ import json
 import socket
 from typing import Any, Final, Literal
 
+from device.kernel.tasks import within
 from device.system import systemd
 from device.system.bus import ANSWER_WITHIN_S, NotPermittedError, SystemBus, SystemBusError
 
@@ -59,7 +60,7 @@ async def request(
     """`check`: everything but the doing. Raises NotPermittedError (also where nothing listens) or SystemBusError."""
     asked = json.dumps({"verb": verb, "argument": argument, "check": check}).encode() + b"\n"
     try:
-        answer = await asyncio.wait_for(_exchange(path, asked), seconds)
+        answer = await within(seconds, _exchange(path, asked))
     except (TimeoutError, asyncio.TimeoutError) as slow:
         raise SystemBusError("timeout", f"no answer of the privileged service within {seconds:.3g} s") from slow
     except OSError as nobody:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from device.kernel import tls
+from device.kernel.tasks import within
 from device.timezone.rules import MAX_ANSWER_BYTES, FoundZone, NoAnswerError, read_answer
 from protocol.version import PRODUCT_VERSION
 
@@ -40,7 +41,7 @@ async def _first(urls: Sequence[str], timeout: float) -> FoundZone:
 
 async def _ask(url: str, timeout: float) -> FoundZone | str:
     try:
-        return read_answer(await asyncio.wait_for(_answer(url, timeout), timeout))
+        return read_answer(await within(timeout, _answer(url, timeout)))
     except NoAnswerError as none:
         return str(none)
     except (TimeoutError, asyncio.TimeoutError):

@@ -16,6 +16,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+import anyio
+
 from db.errors import StoreError
 from db.records import CommandRow, MachineRow
 from hub.commands import rules as command_rules
@@ -254,8 +256,8 @@ class Links:
         waiter: asyncio.Future[CommandRow] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(command_id, []).append(waiter)
         try:
-            return await asyncio.wait_for(waiter, timeout)
-        except asyncio.TimeoutError:
+            with anyio.move_on_after(timeout):
+                return await waiter
             return self._fleet.open.get(command_id, command)
         finally:
             self._drop_waiter(command_id, waiter)

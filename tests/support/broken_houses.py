@@ -207,6 +207,7 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
     (code_laws.docstrings, {"db/bare.py": "x = 1"}, "db/bare.py"),
     (code_laws.tasks, {"hub/kernel/feed.py": "import asyncio\nasyncio.create_task(work())"}, "belongs to a task group"),
     (code_laws.tasks, {"hub/kernel/feed.py": "t = loop.create_task(work())"}, "belongs to a task group"),
+    (code_laws.waits, {"device/link/a.py": "from asyncio import wait_for as w\nw(one(), 1)"}, "loses a cancellation"),
     (code_laws.broad_excepts, {"hub/kernel/feed.py": "def f():\n    try: ...\n    except Exception: ..."}, "in f;"),
     (
         code_laws.broad_excepts,

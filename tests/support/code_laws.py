@@ -52,6 +52,7 @@ SIZE_LAW = f"files up to {MAX_FILE} lines, functions up to {MAX_FUNCTION}"
 DOCSTRING_LAW = "every module says its one job in a docstring"
 TASK_LAW = "no bare create_task: a task belongs to a task group, or somebody named holds it"
 EXCEPT_LAW = "`except Exception` that goes on only at the named boundaries (link, command handler, request, main loops)"
+WAIT_LAW = "no asyncio.wait_for: before Python 3.12 it loses a cancellation that comes with its result"
 ASSERT_LAW = "no assert in the product but for types: it vanishes under python -O, and with it whatever it guarded"
 EXIT_LAW = "only the doors end the process"
 
@@ -94,6 +95,15 @@ def tasks(house: House) -> Iterator[str]:
                 continue
             if id(node) in thrown_away or module.name not in TASK_KEEPERS:
                 yield f"{module.shown}:{node.lineno} {ast.unparse(node.func)}; the law: {TASK_LAW}"
+
+
+def waits(house: House) -> Iterator[str]:
+    for module in house.written_like_the_product():
+        for node in module.nodes:
+            if not isinstance(node, ast.Call) or module.room == "scripts":  # a programmer's own, ended by ^C
+                continue
+            if module.resolve(node.func) == "asyncio.wait_for":
+                yield f"{module.shown}:{node.lineno}; the law: {WAIT_LAW}"
 
 
 def broad_excepts(house: House) -> Iterator[str]:
@@ -142,4 +152,4 @@ def _is_door(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
-LAWS = (drawers, sizes, docstrings, tasks, broad_excepts, asserts, exits)
+LAWS = (drawers, sizes, docstrings, tasks, waits, broad_excepts, asserts, exits)

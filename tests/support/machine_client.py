@@ -8,7 +8,6 @@ async with MachineClient.connect(hub.websocket_url, key) as machine:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from device.kernel.tasks import within
 from protocol import messages as m
 from protocol.session import Session
 from protocol.transitions import Role
@@ -77,7 +77,7 @@ class MachineClient:
                 del self._unheard[place]
                 return message
         while True:
-            text = await asyncio.wait_for(self.socket.recv(decode=True), HEAR_WITHIN_S)
+            text = await within(HEAR_WITHIN_S, self.socket.recv(decode=True))
             assert isinstance(text, str)
             message = self.session.receive(text).message
             if isinstance(message, kind):
@@ -88,5 +88,5 @@ class MachineClient:
         """Read until the hub closes; its close code (1006: without one)."""
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
-                await asyncio.wait_for(self.socket.recv(), 40)
+                await within(40, self.socket.recv())
         return self.socket.close_code or 1006

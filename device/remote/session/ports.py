@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final
 
 from device.kernel.log import Log
-from device.kernel.tasks import until_one_ends
+from device.kernel.tasks import until_one_ends, within
 from device.remote.session.streams import DeviceStream, OpenSession, StreamGoneError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -77,7 +77,7 @@ class PortServer:
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Raises OSError, TimeoutError or NotRunningError."""
-    reader, writer = await asyncio.wait_for(asyncio.open_connection(LOOPBACK, port, limit=CHUNK), CONNECT_S)
+    reader, writer = await within(CONNECT_S, asyncio.open_connection(LOOPBACK, port, limit=CHUNK))
     peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
     # A port of the kernel's own range that nobody listens on can be connected to itself.
     if peer is None or peer[:2] != (LOOPBACK, port) or peer == own:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 
+from device.kernel.tasks import within
 from device.remote.service_user import ServiceUser
 
 T = TypeVar("T")
@@ -126,7 +127,7 @@ class PtyProcess:
 
     async def settle(self) -> None:
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._process.wait(), HANG_UP_S)
+            await within(HANG_UP_S, self._process.wait())
 
     async def end(self) -> None:
         try:

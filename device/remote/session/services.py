@@ -15,6 +15,7 @@ from typing import Final
 
 from device.kernel import state_file
 from device.kernel.log import Log
+from device.kernel.tasks import within
 from device.remote.leftovers import FILE, STOP_S, Started, born, signal_group
 from device.remote.service_user import ServiceUser
 from device.remote.session.ports import NotRunningError
@@ -113,7 +114,7 @@ class OnDemandServices:
             _end_group(process, signal.SIGTERM)
             if process.returncode is None:
                 with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                    await asyncio.wait_for(process.wait(), STOP_S)
+                    await within(STOP_S, process.wait())
         finally:  # also when the agent itself is ending and has no more time
             _end_group(process, signal.SIGKILL)
             self._write()
@@ -133,7 +134,7 @@ class OnDemandServices:
 
 async def _answers(port: int) -> bool:
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 2.0)
+        _, writer = await within(2.0, asyncio.open_connection("127.0.0.1", port))
     except (OSError, asyncio.TimeoutError):
         return False
     writer.close()
@@ -152,7 +153,7 @@ async def _run(command: list[str]) -> None:
             env=without_key(),
         )
         try:
-            await asyncio.wait_for(process.wait(), STOP_S)
+            await within(STOP_S, process.wait())
         finally:
             if process.returncode is None:
                 process.kill()

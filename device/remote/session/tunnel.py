@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from device.kernel import tls
 from device.kernel.log import Log
-from device.kernel.tasks import until_one_ends
+from device.kernel.tasks import until_one_ends, within
 from device.link.connection import SEND_TIMEOUT_S, open_socket
 from device.link.rules import End, Kind, RetryPolicy
 from device.remote.session.streams import StreamDispatcher
@@ -112,7 +112,7 @@ class TunnelClient:
             session_id=self._session_id, ticket=ticket, resume=self._resume, received=dispatcher.streams.taken
         )
         await connection.send(greeting.encode(opening))
-        answer = await asyncio.wait_for(connection.recv(), SEND_TIMEOUT_S)
+        answer = await within(SEND_TIMEOUT_S, connection.recv())
         if not isinstance(answer, str):
             raise StreamProtocolError("greeting", "a text frame was expected")
         opened = greeting.read_opened(answer)
@@ -139,7 +139,7 @@ class TunnelClient:
                 dispatcher.streams.acknowledge()
             frames = dispatcher.streams.to_send()
             if frames:
-                await asyncio.wait_for(_send_all(connection, frames), SEND_TIMEOUT_S)
+                await within(SEND_TIMEOUT_S, _send_all(connection, frames))
             else:
                 await self._wait()
 
@@ -159,4 +159,4 @@ async def _send_all(connection: ClientConnection, frames: list[bytes]) -> None:
 
 async def _close(connection: ClientConnection, code: int, reason: str) -> None:
     with contextlib.suppress(TimeoutError, asyncio.TimeoutError, ConnectionClosed):
-        await asyncio.wait_for(connection.close(code, reason[:120]), 3.0)
+        await within(3.0, connection.close(code, reason[:120]))

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
+from device.kernel.tasks import within
 from device.remote.service_user import NoUserError, ServiceUser
 from device.remote.session.folder_files import LENGTH, receive, send
 from device.remote.session.pty_process import PtyProcess
@@ -53,7 +54,7 @@ class UnitLeader:
 
     async def gone(self) -> None:
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._is_gone.wait(), GONE_S)
+            await within(GONE_S, self._is_gone.wait())
         self._close()
 
     def _receive(self) -> None:

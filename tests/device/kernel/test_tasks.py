@@ -8,7 +8,7 @@ import gc
 
 import pytest
 
-from device.kernel.tasks import until_one_ends, wait_at_most
+from device.kernel.tasks import until_one_ends, wait_at_most, within
 
 
 async def test_the_first_to_fail_ends_all_and_its_error_is_raised() -> None:
@@ -115,3 +115,45 @@ async def test_a_second_cancellation_leaves_no_error_unseen() -> None:
     del task
     gc.collect()
     assert unseen == []
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancellation_that_comes_with_the_result_is_not_lost(turns: int) -> None:
+    news: asyncio.Queue[int] = asyncio.Queue()
+
+    async def listen() -> None:
+        while True:
+            await within(60, news.get())
+
+    listening = asyncio.ensure_future(listen())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    news.put_nowait(1)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    listening.cancel()
+    done, _ = await asyncio.wait([listening], timeout=5)
+    assert done
+    assert listening.cancelled()
+
+
+async def test_what_takes_too_long_is_cancelled_and_what_it_raises_comes_through() -> None:
+    ended = asyncio.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fails() -> None:
+        raise ValueError("its own")
+
+    with pytest.raises(asyncio.TimeoutError):
+        await within(0.0, asyncio.Event().wait())
+    with pytest.raises(asyncio.TimeoutError):
+        await within(0.01, waits())
+    assert ended.is_set()
+    with pytest.raises(ValueError, match="its own"):
+        await within(5, fails())
+    assert await within(float("inf"), asyncio.sleep(0, "at once")) == "at once"
