@@ -59,8 +59,8 @@ CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).
 # Debian's packages by a program each brings; then what only a whole run needs.
 DEBIAN_PACKAGES = {"dbus-daemon": "dbus", "pgbouncer": "pgbouncer", "age": "age"}
 DEBIAN_PACKAGES_OF_ALL = {
-    "chromium chromium-browser google-chrome": "chromium fonts-noto-core",
-    "nginx": "nginx-light", "caddy": "caddy", "haproxy": "haproxy",
+    "chromium chromium-browser google-chrome": "chromium fonts-noto-core", "haproxy": "haproxy",
+    "chromium-headless-shell": "chromium-headless-shell", "nginx": "nginx-light", "caddy": "caddy",
 }  # fmt: skip
 PURE = ("protocol/", "archive/manifest", "db/records", "hub/model/", "hub/*/rules", "device/*/rules")
 COVERED = {**dict.fromkeys(PURE, 100.0), "": 90.0}
@@ -185,7 +185,7 @@ def install(packages: "dict[str, str]") -> None:
         return
     print(f"Installing {', '.join(wanted)} for the tests ...", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for step in ("update", f"install -y --no-install-recommends {' '.join(wanted)}"):
+    for step in ("update", *(f"install -y --no-install-recommends {names}" for names in wanted)):  # some lack one
         subprocess.run([apt_get, "-qq", *step.split()], check=False, env=quiet, stdout=subprocess.DEVNULL)
 
 

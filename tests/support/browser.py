@@ -17,7 +17,9 @@ from tests.support.browser_client import cookie
 from tests.support.hub_people import Person
 from tests.support.hub_process import Hub
 
-PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PLACES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""First the shell: the same engine without what a person's browser makes anew for each context (a profile, a window,
+pages of its own), 1 s of a processor each."""
 ZONE = "Asia/Jakarta"
 """Of every browser that was not given another: the site's, so that no test takes UTC for it."""
 QUIET = (
