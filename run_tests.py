@@ -20,11 +20,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import bootstrap
@@ -244,7 +243,8 @@ def files_in_memory() -> "Iterator[None]":
 
 
 def tests(asked: argparse.Namespace, environment: "Future[str | Outcome]") -> "list[Outcome]":
-    """The phases, most telling first. Unit tests three at a time, waiting ones six, measuring ones alone."""
+    """The phases, most telling first. Unit tests three at a time, waiting ones six, measuring ones alone. What is
+    repeated on Python 3.10 takes the processor that the waiting ones leave."""
     three, unit = ["-n", "3", "--dist", "worksteal"], [f"--ignore={path}" for path in SLOW]
     environment.result()
     if asked.quick:
@@ -252,38 +252,54 @@ def tests(asked: argparse.Namespace, environment: "Future[str | Outcome]") -> "l
             return [pytest("Unit and integration tests", [*three, *unit])]
     with files_in_memory():
         outcomes = [pytest("Unit and integration tests", [*three, *unit, "--cov", "--cov-report="]), coverage()]
-    older = environment.result()
-    if isinstance(older, Outcome):
-        outcomes.append(older)
-    elif older:
-        os.environ["RVM_VENV"] = str(Path(older).parent.parent)
-        outcomes.append(pytest("Tests on Python 3.10", [*three, *ON_A_MACHINE], older))
-        del os.environ["RVM_VENV"]
     not_alone = ["-m", "not alone", "--dist", "worksteal"]
-    outcomes.append(pytest("Fault and waiting tests", [*not_alone, "-n", "6", *WAITING]))
+    with ThreadPoolExecutor(1) as beside:
+        older = beside.submit(repeated, environment.result(), [*three, *ON_A_MACHINE])
+        waiting = pytest("Fault and waiting tests", [*not_alone, "-n", "6", *WAITING])
+    outcomes += [*older.result(), waiting]
     outcomes.append(pytest("Process and browser tests", [*not_alone, "-n", "2", *PROCESSES]))
     outcomes.append(pytest("Tests that measure", ["-m", "alone", *WAITING, *PROCESSES]))
     return outcomes
 
 
-def pytest(title: str, arguments: list[str], python: str = sys.executable) -> Outcome:
+def repeated(environment: "str | Outcome", arguments: list[str]) -> "list[Outcome]":
+    """On Python 3.10, behind whatever else wants the processor; shown in one piece."""
+    if isinstance(environment, Outcome) or not environment:
+        return [environment] if isinstance(environment, Outcome) else []
+    shown: list[str] = []
+    python = ["nice", "-n", "5", "env", f"RVM_VENV={Path(environment).parent.parent}", environment]
+    outcome = pytest("Tests on Python 3.10", arguments, python, shown.append)
+    print("".join(shown), end="", flush=True)
+    return [outcome]
+
+
+def shown_at_once(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def pytest(
+    title: str,
+    arguments: list[str],
+    python: "Sequence[str]" = (sys.executable,),
+    show: "Callable[[str], None]" = shown_at_once,
+) -> Outcome:
     """Runs it, shows it, and remembers its closing line. A few failures get a second look."""
-    heading(title)
+    show(f"{headed(title)}\n")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         results = [f"--junitxml={report}", "-o", "junit_family=xunit1"]
-        passed, closing, failed = run_pytest([python, *PYTEST, *results, *arguments])
+        passed, closing, failed = run_pytest([*python, *PYTEST, *results, *arguments], show)
         times = tuple(read_times(report))
     remark, again = closing.strip("= "), ""
     if not passed and 0 < len(failed) <= SECOND_LOOK and len(failed) == counts(closing)["failed"]:
-        heading(f"{title}: failed, once more and alone")
-        passed, again, _ = run_pytest([python, *PYTEST, *failed])
+        show(f"{headed(f'{title}: failed, once more and alone')}\n")
+        passed, again, _ = run_pytest([*python, *PYTEST, *failed], show)
         remark += f"; on a second run alone: {again.strip('= ')}: {', '.join(failed)}"
     return Outcome(title, passed, time.monotonic() - started, remark, tuple(failed) if again and passed else (), times)
 
 
-def run_pytest(command: list[str]) -> "tuple[bool, str, list[str]]":
+def run_pytest(command: list[str], show: "Callable[[str], None]") -> "tuple[bool, str, list[str]]":
     """Whether it passed, its closing line, and the tests that it says failed."""
     closing, failed = "no end", []
     colour = ["--color=yes"] if sys.stdout.isatty() else []
@@ -292,7 +308,7 @@ def run_pytest(command: list[str]) -> "tuple[bool, str, list[str]]":
         for limit in limits:
             limit.start()
         for line in process.stdout or ():
-            print(line, end="", flush=True)
+            show(line)
             plain = re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
             closing = plain if CLOSING_LINE.match(plain) else closing
             failure = FAILURE.match(plain)
@@ -310,6 +326,8 @@ def read_times(report: Path) -> "Iterator[tuple[str, float]]":
 
 def coverage() -> Outcome:
     """How much of the product the unit tests run, held against COVERED."""
+    from tests.support.coverage_shares import not_run, share_run
+
     title = "Coverage"
     heading(title)
     started = time.monotonic()
@@ -326,32 +344,6 @@ def coverage() -> Outcome:
             print("".join(f"  {line}\n" for line in not_run(files, prefix)[:20]), end="")
     passed = all(share >= COVERED[prefix] for prefix, share in shares.items())
     return Outcome(title, passed, time.monotonic() - started, remark)
-
-
-def share_run(files: "dict[str, Any]", prefix: str) -> float:
-    """Percent of the lines and branches of the files below `prefix`; 0 for no files."""
-    counts = [entry["summary"] for name, entry in files.items() if is_below(name, prefix)]
-    run = sum(count["covered_lines"] + count["covered_branches"] for count in counts)
-    there = sum(count["num_statements"] + count["num_branches"] for count in counts)
-    return 100.0 * run / there if there else 0.0
-
-
-def is_below(name: str, prefix: str) -> bool:
-    """`prefix`: how a path begins, or a pattern for a folder or file such as `hub/*/rules`."""
-    return name.startswith(prefix) or fnmatch(name, prefix + "/*.py") or fnmatch(name, prefix + ".py")
-
-
-def not_run(files: "dict[str, Any]", prefix: str) -> "list[str]":
-    """The files that lack most, each with its lines and branches."""
-    lacking = [
-        (len(entry["missing_lines"]) + len(entry["missing_branches"]), name, entry)
-        for name, entry in files.items()
-        if is_below(name, prefix) and (entry["missing_lines"] or entry["missing_branches"])
-    ]
-    return [
-        f"{name}: lines {entry['missing_lines'][:8]}, branches {entry['missing_branches'][:8]}"
-        for _, name, entry in sorted(lacking, key=lambda one: -one[0])
-    ]
 
 
 def slowest(times: "list[tuple[str, float]]") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -130,6 +131,23 @@ def test_coverage_below_its_bar_fails_and_names_the_lines(
     assert run_tests.coverage().passed
     monkeypatch.setattr(run_tests, "COVERED", {"nothing/": 60.0})
     assert not run_tests.coverage().passed
+
+
+def test_what_is_repeated_stands_behind_the_others_and_is_shown_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, behind = str(Path(sys.executable).parent.parent), min(os.nice(0) + 5, 19)
+    (tmp_path / "test_it.py").write_text(
+        f"import os\ndef test_it(): assert (os.nice(0), os.environ['RVM_VENV']) == ({behind}, {folder!r})\n"
+    )
+    (outcome,) = run_tests.repeated(sys.executable, ["test_it.py"])
+    assert outcome.passed
+    shown = capfd.readouterr().out
+    assert shown.index("== Tests on Python 3.10 ==") < shown.index("1 passed")
+    skipped = run_tests.Outcome("Tests on Python 3.10", True, 0.0, "skipped: no Python 3.10 found")
+    assert run_tests.repeated(skipped, []) == [skipped]
+    assert run_tests.repeated("", []) == []
 
 
 def test_the_closing_line_adds_the_phases_up(capfd: pytest.CaptureFixture[str]) -> None:
