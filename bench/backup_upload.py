@@ -1,6 +1,7 @@
 """Sends a file to the hub as agents and simple clients do, and to the yardstick, from the load's core.
 
-Two connections, one part each at a time, as an agent on a fast line has them; bytes go from the page cache.
+Two connections, one part each at a time and in two pieces, as an agent on a fast line has them; bytes go from the page
+cache.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bench.hub import Hub
 from bench.processes import Server, on_core
 
 CONNECTIONS = 2
+PIECE = PART // 2
 LOOK_S = 0.05
 WAIT_S = 300.0
 REST_S = 1.0
@@ -57,7 +59,7 @@ class Payload:
 
 def to_bare(server: Server, payload: Payload, name: str) -> Sent:
     with _metered(server, payload.size) as found:
-        _send_parts(server.port, f"/uploads/{name}/{{}}", {}, payload)
+        _send_parts(server.port, f"/uploads/{name}/{{}}", {}, payload, PART)
         sent = found()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
     with contextlib.closing(connection):
@@ -72,7 +74,7 @@ def to_hub(running: Hub, machine: int, payload: Payload, *, rests: bool = True) 
     backup = caller.call("POST", "/backup/start", {"backup_type": "full"})["backup_id"]
     caller.call("POST", f"/backups/{backup}/upload", {"backup_type": "full"})
     with _metered(running.server, payload.size) as found:
-        _send_parts(running.server.port, f"{caller.folder}/backups/{backup}/parts/{{}}", caller.headers, payload)
+        _send_parts(running.server.port, f"{caller.folder}/backups/{backup}/parts/{{}}", caller.headers, payload, PIECE)
         sent = found()
     began = time.monotonic()
     body = {"parts": len(payload.parts), "size": payload.size}
@@ -150,7 +152,8 @@ class _Caller:
             _answer(connection)
 
 
-def _send_parts(port: int, path: str, headers: dict[str, str], payload: Payload) -> None:
+def _send_parts(port: int, path: str, headers: dict[str, str], payload: Payload, piece: int) -> None:
+    """Each part in pieces, as an agent sends them."""
     ahead = iter(payload.parts)
     lock = threading.Lock()
 
@@ -163,8 +166,12 @@ def _send_parts(port: int, path: str, headers: dict[str, str], payload: Payload)
                 if part is None:
                     return
                 number, data, digest = part
-                connection.request("PUT", path.format(number), data, {**headers, "X-Content-SHA256": digest})
-                _answer(connection)
+                for first in range(0, len(data), piece):
+                    body, summed = data[first : first + piece], {**headers, "X-Content-SHA256": digest}
+                    if len(body) < len(data):
+                        summed["Content-Range"] = f"bytes {first}-{first + len(body) - 1}/{len(data)}"
+                    connection.request("PUT", path.format(number), body, summed)
+                    _answer(connection)
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(work, range(CONNECTIONS)))

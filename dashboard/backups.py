@@ -71,7 +71,10 @@ def state(r: Reader, b: Backup) -> BackupState:
     mark = {"verified": "active", "broken": "error", "failed": "error", "pending": "late", "uploading": "auto"}
     if name in ("verified", "untried") and b["only_agent"]:
         return BackupState(name, "warn", r.t(f"backup.state.{name}"), r.t(f"backup.report.{_lacks(b)}"))
-    return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), jobs.why(r, error) if why else "")
+    words = jobs.why(r, error) if why else ""
+    if name == "untried" and b["trigger"] == "upload":
+        words = r.t("backup.state.untried.upload")
+    return BackupState(name, mark.get(name, "inactive"), r.t(f"backup.state.{name}"), words)
 
 
 def _lacks(b: Backup) -> str:
@@ -168,7 +171,8 @@ def _since(r: Reader, b: Backup, name: str, day: Callable[[int], str]) -> str:
 
 
 MARKS: Final = {
-    "running": "auto", "asked": "late", "drill": "warn", "failed": "warn", "late": "warn", "only_agent": "warn",
+    "running": "auto", "asked": "late", "drill": "warn", "failed": "warn", "late": "warn", "unverified": "warn",
+    "only_agent": "warn",
     "cancelled": "inactive", "verified": "active", "untried": "inactive", "none": "never",
 }  # fmt: skip
 
@@ -203,6 +207,8 @@ def _brief_code(backup: Mapping[str, Any], now: int) -> str:
         return "failed"
     if backup.get("late_at") and backup["late_at"] <= now:
         return "late"
+    if backup.get("unverified_at") and backup["unverified_at"] <= now:
+        return "unverified"
     if backup.get("open"):
         return "asked"
     if backup.get("only_agent"):

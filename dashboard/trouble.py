@@ -26,15 +26,16 @@ READINGS_OF = {cause: reading for reading, cause in HEALTH_CAUSES.items()}
 RANKS = {
     "quarantined": 0, "copy": 1, "board": 1, "board_waits": 1, "error": 1, "certificate_expired": 1,
     "certificate_very_soon": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7,
-    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_empty": 11, "backup_late": 11, "backup_full": 12,
-    "backup_quota": 13, "nearly_full": 14, "certificate_soon": 14, "worn": 14, "clock": 15, "zone": 16,
-    "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
+    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_empty": 11, "backup_late": 11, "backup_unverified": 11,
+    "backup_full": 12, "backup_quota": 13, "nearly_full": 14, "certificate_soon": 14, "worn": 14, "clock": 15,
+    "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
 }  # fmt: skip
 WHO = {
     **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
     **dict.fromkeys(("error", "hot", "throttled", "worn", "clock", "never", "unknown"), "technician"),
     **dict.fromkeys(("quarantined", "copy", "board", "board_waits", "refused", "backup_full", "backup_quota"), "admin"),
-    **dict.fromkeys(("backup_empty", "certificate_soon", "certificate_very_soon", "certificate_expired"), "admin"),
+    **dict.fromkeys(("backup_empty", "backup_unverified", "certificate_soon"), "admin"),
+    **dict.fromkeys(("certificate_very_soon", "certificate_expired"), "admin"),
     "approval": "you",
 }
 """Who acts; an operator where nobody is named."""
@@ -117,8 +118,8 @@ def clock_cause(view: View) -> str | None:
 
 
 def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
-    """And since when: the last one could not be restored, or holds nothing to restore, or a good one is overdue; of a
-    quota, when it is reached."""
+    """And since when: the last one could not be restored, or holds nothing to restore, or a good one is overdue, or one
+    that was tested; of a quota, when it is reached."""
     backup = view.get("backup") or {}
     found: list[tuple[str, int]] = []
     if backup.get("drill_failed_at") is not None:
@@ -128,6 +129,8 @@ def backup_causes(view: View, now: int) -> list[tuple[str, int]]:
     if backup.get("late_at") is not None and backup["late_at"] <= now:
         good_at = backup.get("good_at")
         found.append(("backup_late", view["created_at"] if good_at is None else good_at))
+    elif backup.get("unverified_at") is not None and backup["unverified_at"] <= now:
+        found.append(("backup_unverified", backup["unverified_at"]))
     full_at = backup.get("full_at")
     if full_at is not None:
         found.append(("backup_full" if full_at <= now else "backup_quota", full_at))
@@ -241,7 +244,13 @@ def other_at(view: View, now: int) -> int | None:
 def moments(view: View) -> tuple[int, ...]:
     """When time may change it, whatever the connection."""
     backup, certificate = view.get("backup") or {}, view.get("certificate") or {}
-    known = (view.get("quarantined_until"), backup.get("late_at"), backup.get("full_at"), *certificate.values())
+    known = (
+        view.get("quarantined_until"),
+        backup.get("late_at"),
+        backup.get("unverified_at"),
+        backup.get("full_at"),
+        *certificate.values(),
+    )
     return tuple(at for at in known if at is not None)
 
 

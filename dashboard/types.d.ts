@@ -54,6 +54,7 @@ interface Backup {
   cancelled_at: number | null;
   drill_failed_at: number | null;
   late_at: number | null;
+  unverified_at: number | null;
   full_at: number | null;
   open: boolean;
   open_status: string | null;

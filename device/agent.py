@@ -183,6 +183,7 @@ class Agent:
             ("status", self._status_watch.run),
             ("remote access", self.remote_access.run),
             ("authority", self._authority.run),
+            ("restores", self._restores.run),
             ("key renewal", self._key_renewal.run),
             ("watchdog", self.notify.run),
         ]

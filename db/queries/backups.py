@@ -27,8 +27,14 @@ _ONE = sa.select(table).where(table.c.id == _ID)
 _OF_COMMAND = sa.select(table).where(table.c.command_id == sa.bindparam("key_command")).order_by(table.c.id).limit(1)
 _ALL_OPEN = sa.select(table).where(_OPEN).order_by(table.c.id)
 _NEWEST = sa.select(sa.func.max(table.c.id)).group_by(table.c.rvm_id)
+_UNDAMAGED = sa.and_(_THERE, _GOOD, table.c.drill_error.is_(None))
+_NEWEST_VERIFIED = (
+    sa.select(sa.func.max(table.c.id)).where(_UNDAMAGED, table.c.upload_status == "verified").group_by(table.c.rvm_id)
+)
 _NEWEST_GOOD = (
-    sa.select(sa.func.max(table.c.id)).where(_THERE, _GOOD, table.c.drill_error.is_(None)).group_by(table.c.rvm_id)
+    sa.select(sa.func.max(table.c.id))
+    .where(_UNDAMAGED, sa.or_(table.c.trigger != "upload", table.c.upload_status == "verified"))
+    .group_by(table.c.rvm_id)
 )
 _CANCELLED = sa.and_(table.c.upload_status == "failed", table.c.error["code"].as_string() == "cancelled")
 _NEWEST_TRIED = (
@@ -109,8 +115,10 @@ async def of_machine(
 
 
 async def newest_of_each(store: Store) -> list[BackupRow]:
-    """Each machine's newest, newest good one and newest that nobody cancelled, by id: read once, at the hub's start."""
-    known = sa.or_(*(table.c.id.in_(newest) for newest in (_NEWEST, _NEWEST_GOOD, _NEWEST_TRIED)))
+    """Each machine's newest, newest good and verified ones and newest that nobody cancelled, by id: read once, at the
+    hub's start."""
+    newest = (_NEWEST, _NEWEST_GOOD, _NEWEST_VERIFIED, _NEWEST_TRIED)
+    known = sa.or_(*(table.c.id.in_(one) for one in newest))
     query = sa.select(table).where(sa.or_(known, _OPEN))
     return await _all(store, query.order_by(table.c.id))
 

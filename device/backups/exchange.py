@@ -11,7 +11,7 @@ import errno
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,6 +21,7 @@ from device.kernel import state_file
 from protocol.kinds import BackupClass
 
 FILE: Final = "restore.json"
+MARK: Final = "command"
 MAX_PAIRS: Final = 10_000
 _RENAMEAT2: Final = {"x86_64": 316, "aarch64": 276, "armv7l": 382}
 _AT_FDCWD: Final = -100
@@ -42,13 +43,14 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RestoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`staging`: folders to remove at the end. `failed`: classes left as they were, by why; `result`: of the
-    command."""
+    """`staging`: folders to remove at the end; `marked`: each holds this command's mark, which shows after a boot
+    whether its disk is mounted. `failed`: classes left as they were, by why; `result`: of the command."""
 
     command_id: str
     backup_id: int
     step: Literal["staging", "stopping", "exchanging", "exchanged", "ended"] = "staging"
     staging: tuple[str, ...] = ()
+    marked: bool = False
     pairs: tuple[Pair, ...] = ()
     services: tuple[str, ...] = ()
     failed: dict[str, str] = {}
@@ -69,6 +71,48 @@ def drop(state_dir: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         (state_dir / FILE).unlink()
         state_file.sync_folder(state_dir)
+
+
+def mark(state: RestoreState) -> RestoreState:
+    """Before the first rename. Raises OSError."""
+    for folder in state.staging:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        state_file.write_bytes(Path(folder) / MARK, state.command_id.encode())
+    return msgspec.structs.replace(state, marked=True)
+
+
+def away(state: RestoreState) -> list[str]:
+    """Staging folders that are not there: their disks are not mounted (yet), and nobody can tell how far they are."""
+    folders = state.staging if state.marked else ()
+    return [one for one in folders if not _is_marked(one, state.command_id) and not _is_done(one, state.pairs)]
+
+
+def _is_done(folder: str, pairs: Sequence[Pair]) -> bool:
+    """Whether it was removed when all was in its place, and only the note of that was lost."""
+    own = [pair for pair in pairs if pair.staged.startswith(f"{folder}/")]
+    return any(pair.new for pair in own) and all(inode(pair.target) == pair.new for pair in own)
+
+
+def _is_marked(folder: str, command_id: str) -> bool:
+    try:
+        return (Path(folder) / MARK).read_bytes() == command_id.encode()
+    except OSError:
+        return False
+
+
+def with_devices_of_now(state: RestoreState) -> RestoreState:
+    """A disk may have another device number after a boot; its inodes stay."""
+    marked = [folder for folder in state.staging if state.marked and _is_marked(folder, state.command_id)]
+    devices = {folder: os.lstat(folder).st_dev for folder in marked}
+    pairs = tuple(_on(devices, pair) for pair in state.pairs)
+    return msgspec.structs.replace(state, pairs=pairs)
+
+
+def _on(devices: Mapping[str, int], pair: Pair) -> Pair:
+    device = next((number for folder, number in devices.items() if pair.staged.startswith(f"{folder}/")), None)
+    if pair.new is None or device is None:
+        return pair
+    return msgspec.structs.replace(pair, new=(device, pair.new[1]))
 
 
 def inode(path: str) -> Inode | None:

@@ -52,6 +52,9 @@ LEAST_S: Final = 1.0
 EXCHANGE_S: Final = 600.0
 """The deadline moves so far ahead at the exchange, which is not to be cut."""
 
+DISK_EVERY_S: Final = 15.0
+"""Between looks whether a disk has come."""
+
 Staged = Callable[[StageWanted, Job], Awaitable[StageResult]]
 """The reading half, in a child process. Raises WorkFailedError, WorkCancelledError."""
 
@@ -82,6 +85,8 @@ class Restores:
         self._is_busy = is_busy
         self._staged = staged
         self._turn = turn
+        self._away: list[str] = []
+        """Of an exchange that was cut: where its disks are to be mounted. Bound: a folder a file system."""
 
     @property
     def _state_dir(self) -> Path:
@@ -100,6 +105,7 @@ class Restores:
                 found = await self._staged(plan.wanted, job)
                 return fitting({**msgspec.to_builtins(found), **(found.preview or {})})
             await self._disk.call(self._clear, job.id, plan)
+            self._away = []  # this one takes the place of what waited
             try:
                 found = await self._staged(plan.wanted, job)
                 pairs = await self._disk.call(self._pairs, plan)
@@ -115,16 +121,23 @@ class Restores:
         """Finish the exchange of an earlier life; where the disk refuses that, the next start does. Raises OSError."""
         state = await self._disk.call(exchange.load, self._state_dir)
         if state is None or state.step == "ended":
+            self._away = []
             return
         if state.step in ("staging", "stopping"):
             await self._start_all(state.services)
             await self._disk.call(self._abandon)
+            return
+        self._away = await self._disk.call(exchange.away, state) if state.step == "exchanging" else []
+        if self._away:  # a half exchanged class would be taken for one that is as before
+            self._log("restore_waits_for_disk", id=state.backup_id, folders=", ".join(self._away))
+            await self._start_all(state.services)
             return
         self._log("restore_goes_on", id=state.backup_id)
         running: list[str] = []
         if state.step == "exchanging":
             running = [name for name in state.services if not await self._stops(name)]
             try:
+                state = await self._disk.call(exchange.with_devices_of_now, state)
                 state = await self._disk.call(self._exchange, state)
             except OSError as refused:  # the agent is of use without it
                 self._log("restore_not_finished", id=state.backup_id, why=refused)
@@ -132,9 +145,20 @@ class Restores:
                 return
         await self._start(state, running)
 
+    async def run(self) -> None:
+        """Finish what waits for a disk, soon after that is mounted. Raises OSError."""
+        while True:
+            await asyncio.sleep(DISK_EVERY_S)
+            if self._away:
+                async with self._turn:
+                    await self.recover()
+
     async def aftermath(self, command_id: str) -> Result | None:
         """Of a restore that an earlier life began; None: unknown. Raises WorkFailedError."""
         state = await self._disk.call(exchange.load, self._state_dir)
+        if state is not None and state.command_id == command_id and self._away:
+            why = f"not mounted: {', '.join(self._away)}; it goes on as soon as the disk is there"
+            raise WorkFailedError("exchange_failed", f"not finished, and a part may be new already; {why}")
         if state is None or state.command_id != command_id or state.step != "ended":
             return None
         return _ended(state)
@@ -209,7 +233,7 @@ class Restores:
             await self._stop(running, job)
             job.progress("exchanging", 0, len(pairs))
             await self._disk.call(self._carry, plan, pairs)
-            state = msgspec.structs.replace(state, step="exchanging")
+            state = msgspec.structs.replace(await self._disk.call(exchange.mark, state), step="exchanging")
             await self._disk.call(exchange.save, self._state_dir, state)
         except (OSError, WorkFailedError) as error:
             await self._start_all(running)

@@ -124,9 +124,9 @@ MOST_IN_FLIGHT: Final = 2
 """With the part being made three are in memory: 24 of the backup's 64 MiB."""
 
 
-def parts_in_flight(last_took_s: float | None) -> int:
+def parts_in_flight(last_took_s: float | None, most: int) -> int:
     """On a narrow uplink one, so that a cut costs no more."""
-    return MOST_IN_FLIGHT if last_took_s is not None and last_took_s <= QUICK_PART_S else 1
+    return most if last_took_s is not None and last_took_s <= QUICK_PART_S else 1
 
 
 def fitting_result(result: dict[str, Any]) -> dict[str, Any]:

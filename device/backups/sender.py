@@ -4,17 +4,19 @@ While the hub or the store is away, parts are asked after and sent again until t
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
-from archive.pump import ArchivePart
+from archive.pump import PART_SIZE, ArchivePart
 from device.backups.control import Assignment, ChildFailedError, ChildReport, Control
 from device.backups.rules import MOST_IN_FLIGHT, park_s, parts_in_flight
-from device.backups.transfer import HubAnswer, HubTransfer, TransferBrokenError
+from device.backups.transfer import HubAnswer, HubTransfer, Piece, TransferBrokenError
 
 AWAY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 STORE_AWAY: Final = "store_away"
@@ -38,15 +40,16 @@ class HubBackup:
     def complete(self, body: Mapping[str, Any]) -> HubAnswer:
         return self._until_answered(lambda: self._transfer.call("POST", f"/backups/{self._id}/complete", body))
 
-    def put(self, part: ArchivePart, sent: Callable[[int], None]) -> HubAnswer | None:
-        """One attempt; None, after a pause: unknown whether the hub has it."""
+    def put(self, part: ArchivePart, first: int, end: int, sent: Callable[[int], None]) -> HubAnswer | None:
+        """One attempt with these bytes of it; None, after a pause: unknown whether the hub has them."""
+        piece = Piece(memoryview(part.data)[first:end], first, len(part.data))
         path = f"/backups/{self._id}/parts/{part.number}"
 
         def is_unsettled(answer: HubAnswer) -> bool:
             self._malformed = self._malformed + 1 if answer.status == 400 else 0
             return is_spoiled(answer) and self._malformed < MOST_MALFORMED
 
-        return self._once(lambda: self._transfer.put(path, memoryview(part.data), part.sha256, sent), 1, is_unsettled)
+        return self._once(lambda: self._transfer.put(path, piece, part.sha256, sent), 1, is_unsettled)
 
     def _until_answered(self, call: Callable[[], HubAnswer]) -> HubAnswer:
         failures = 0
@@ -90,22 +93,31 @@ class _Travelling(NamedTuple):
 
 
 class PartSender:
-    """`begin`: the body that asks what the hub has; `have`: sums by number. `confirmed` gets each checkpoint in
-    order, in one thread at a time."""
+    """`begin`: the body that asks what the hub has; `answer`: what it has. `goes_on`: an earlier process may have sent
+    more. `confirmed` gets each checkpoint in order, in one thread at a time.
+
+    A part goes in pieces where the hub keeps those of a part that breaks off, and never more than one part's bytes
+    are under way: that is the most that a cut can make us send twice."""
 
     def __init__(
         self,
         assignment: Assignment,
         control: Control,
         begin: Mapping[str, Any],
-        have: Mapping[int, str],
+        answer: HubAnswer,
         confirmed: Callable[[bytes | None], None],
+        *,
+        goes_on: bool,
     ) -> None:
         self._assignment = assignment
         self._control = control
         self._begin = begin
         # Bound: the parts of one backup, 32 bytes of a number and a sum each.
-        self._have = dict(have)
+        self._have = parts_of(answer)
+        self._piece = piece_of(answer)
+        self._most = min(MOST_IN_FLIGHT, max(1, PART_SIZE // self._piece))
+        self._unsure = MOST_IN_FLIGHT if goes_on else 0
+        """So many of the next parts may be there half."""
         self._confirmed = confirmed
         self._changed = threading.Condition()
         # Bound: MOST_IN_FLIGHT, seen to by `send`.
@@ -130,7 +142,9 @@ class PartSender:
         with self._changed:
             self._next = self._next or part.number
             self._changed.wait_for(
-                lambda: self._failure or len(self._in_flight) + len(self._done) < parts_in_flight(self._took_s)
+                lambda: (
+                    self._failure or len(self._in_flight) + len(self._done) < parts_in_flight(self._took_s, self._most)
+                )
             )
             self._check()
             self._in_flight[part.number] = _Travelling(part, source_bytes)
@@ -145,6 +159,10 @@ class PartSender:
     def begins_at(self, source_bytes: int) -> None:
         """Where an earlier process was."""
         self._confirmed_bytes = float(source_bytes)
+
+    def has_before(self, part: ArchivePart) -> bool:
+        """Whether the hub has all parts before it."""
+        return all(number in self._have for number in range(1, part.number))
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -166,15 +184,34 @@ class PartSender:
             del travelling  # its bytes, while this waits for the next one
 
     def _deliver(self, hub: HubBackup, part: ArchivePart) -> None:
+        first = self._there(hub, part) if self._is_unsure(part) else 0
         while self._have.get(part.number) != part.sha256:
-            answer = hub.put(part, lambda done: self._progress(part, done))
+            end = min(len(part.data), first + self._piece)
+            answer = hub.put(part, first, end, partial(self._progress, part, first))
             if answer is None:
-                again = hub.begin(self._begin)
-                refuse(again)
-                self._have.update(parts_of(again))
-            else:
-                refuse(answer)
+                first = self._there(hub, part)
+                continue
+            refuse(answer)
+            first = end
+            if end == len(part.data):
                 self._have[part.number] = part.sha256
+
+    def _is_unsure(self, part: ArchivePart) -> bool:
+        with self._changed:
+            if self._unsure and part.number not in self._have:
+                self._unsure -= 1
+                return True
+        return False
+
+    def _there(self, hub: HubBackup, part: ArchivePart) -> int:
+        """How much of it the hub has; a whole one is noted."""
+        is_longer = len(part.data) > self._piece
+        begun = hashlib.sha256(memoryview(part.data)[: self._piece]).hexdigest() if is_longer else ""
+        asked = {"begun": [{"number": part.number, "sha256": begun}]} if is_longer else {}
+        answer = hub.begin({**self._begin, **asked})
+        refuse(answer)
+        self._have.update(parts_of(answer))
+        return self._piece if is_longer and part.number in answer.data.get("begun", ()) else 0
 
     def _arrived(self, travelling: _Travelling, took_s: float) -> None:
         with self._changed:
@@ -193,9 +230,9 @@ class PartSender:
             self._changed.notify_all()
         self._report()
 
-    def _progress(self, part: ArchivePart, done: int) -> None:
+    def _progress(self, part: ArchivePart, first: int, done: int) -> None:
         with self._changed:
-            self._sent[part.number] = done / max(1, len(part.data))
+            self._sent[part.number] = (first + done) / max(1, len(part.data))
         self._report()
 
     def _report(self) -> None:
@@ -209,6 +246,12 @@ class PartSender:
             )
             done = min(self._confirmed_bytes + under_way, float(self.total_bytes))
         self._control.progress("sending", done, self.total_bytes)
+
+
+def piece_of(answer: HubAnswer) -> int:
+    """What the hub keeps of a part that breaks off; an older one keeps whole parts only."""
+    size = answer.data.get("piece_size", PART_SIZE)
+    return size if isinstance(size, int) and 0 < size <= PART_SIZE else PART_SIZE
 
 
 def parts_of(answer: HubAnswer) -> dict[int, str]:

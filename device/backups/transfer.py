@@ -43,6 +43,14 @@ class HubAnswer(NamedTuple):
         return 200 <= self.status < 300
 
 
+class Piece(NamedTuple):
+    """`data` of a part of `size` bytes, from its byte `first` on."""
+
+    data: memoryview
+    first: int
+    size: int
+
+
 class HubTransfer:
     """For one thread. Calls raise TransferBrokenError without an answer."""
 
@@ -71,8 +79,9 @@ class HubTransfer:
             connection.request(method, self._folder + path, content or None, headers)
             return self._answer()
 
-    def put(self, path: str, data: memoryview, sha256: str, sent: Callable[[int], None]) -> HubAnswer:
+    def put(self, path: str, piece: Piece, sha256: str, sent: Callable[[int], None]) -> HubAnswer:
         """`sent` gets the bytes so far. An early refusal ends it."""
+        data = piece.data
         with self._broken():
             connection = self._opened()
             connection.putrequest("PUT", self._folder + path, skip_accept_encoding=True)
@@ -80,6 +89,9 @@ class HubTransfer:
                 connection.putheader(name, value)
             connection.putheader("Content-Length", str(len(data)))
             connection.putheader("X-Content-SHA256", sha256)
+            if len(data) < piece.size:
+                span = f"bytes {piece.first}-{piece.first + len(data) - 1}/{piece.size}"
+                connection.putheader("Content-Range", span)
             connection.endheaders()
             done = 0
             while done < len(data) and not self._is_refused(connection):

@@ -19,7 +19,7 @@ from device.backups.control import Assignment, ChildFailedError, ChildReport, Co
 from device.backups.index import DamagedIndexError, Indexes
 from device.backups.rules import wanted_type
 from device.backups.scan import NoSourcesError, scan
-from device.backups.sender import PROGRESS_EVERY_S, HubBackup, PartSender, parts_of, refuse
+from device.backups.sender import PROGRESS_EVERY_S, HubBackup, PartSender, refuse
 from device.backups.sources import AGENT, chosen, default_sources, place_of, without
 from device.backups.transfer import HubAnswer
 from device.kernel import state_file
@@ -31,6 +31,8 @@ ASK_LEAST_S: Final = 0.25
 ASK_MOST_S: Final = 10.0
 COMPLETED: Final = frozenset({"completed", "verified"})
 PARENT_MISSING: Final = "parent_missing"
+PARTS_MISSING: Final = "parts_missing"
+"""A hub that was restored from a backup of its own knows of fewer parts than it had confirmed."""
 SUFFIXES: Final = {"gzip": ".tar.gz", "zstd": ".tar.zst", "none": ".tar"}
 
 
@@ -74,6 +76,10 @@ def run(assignment: Assignment, control: Control) -> dict[str, Any]:
         raise ChildFailedError("disk", f"{wrong.strerror or wrong}: {wrong.filename or assignment.folder}") from wrong
 
 
+class _PartsGoneError(Exception):
+    """The hub has not all that it had confirmed."""
+
+
 class BackupUpload:
     def __init__(self, assignment: Assignment, control: Control) -> None:
         self._assignment = assignment
@@ -86,24 +92,25 @@ class BackupUpload:
         self._indexes = Indexes(Path(assignment.folder) / "index")
         self._hub = HubBackup(assignment, control)
         self._scanned_at = float("-inf")
+        self._is_anew = False
 
     def run(self) -> dict[str, Any]:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        task = state_file.read_value(self._task, Task)
-        if task is None:
+        known = state_file.read_value(self._task, Task)
+        if known is None:
             answer, task = self._begun()
         else:
-            answer = self._hub.begin(announced(task.header))
+            task, answer = known, self._hub.begin(announced(known.header))
             refuse(answer)
         if answer.data.get("upload_status") in COMPLETED:
             return self._completed(task, answer.data)
-        summary = task.summary
-        if summary is None:
-            task, summary = self._sent(task, answer)
-            task.summary = summary
-            state_file.write_value(self._task, task)
-            Work(self._work).key.unlink(missing_ok=True)  # nothing is encrypted any more
-        return self._completed(task, self._finish(summary))
+        if task.summary is None:
+            task = self._sent(task, answer, goes_on=known is not None)
+        try:
+            return self._completed(task, self._finish(task.summary or {}))
+        except _PartsGoneError:
+            task = self._sent_anew()
+            return self._completed(task, self._finish(task.summary or {}))
 
     def _begun(self) -> tuple[HubAnswer, Task]:
         """Ask whether it is wanted, scan, ask again with its size."""
@@ -177,30 +184,48 @@ class BackupUpload:
             self._scanned_at = now
             self._control.progress("scanning", files)
 
-    def _sent(self, task: Task, answer: HubAnswer) -> tuple[Task, dict[str, Any]]:
-        """What was sent, and its summary. Begins anew where nobody can go on: the key is gone, or sources changed."""
+    def _sent(self, task: Task, answer: HubAnswer, *, goes_on: bool) -> Task:
+        """What was sent, with its summary. Begins anew where nobody can go on: the key is gone, sources changed, or
+        the hub lost parts."""
         saved = self._checkpoint.read_bytes() if self._checkpoint.exists() else None
         try:
-            return task, self._pumped(task, parts_of(answer), saved)
+            return self._noted(task, self._pumped(task, answer, saved, goes_on=goes_on))
+        except _PartsGoneError:
+            return self._sent_anew()
         except ArchiveError as wrong:
             if wrong.code != INTERRUPTED or saved is None:
                 raise
+        return self._sent_anew()
+
+    def _sent_anew(self) -> Task:
+        """Parts that are the same again are not sent again."""
         self._task.unlink(missing_ok=True)  # first, so that a life that is cut now begins anew as well
         answer, task = self._begun()
-        return task, self._pumped(task, parts_of(answer), None)
+        return self._noted(task, self._pumped(task, answer, None, goes_on=False))
 
-    def _pumped(self, task: Task, have: dict[int, str], saved: bytes | None) -> dict[str, Any]:
+    def _noted(self, task: Task, summary: dict[str, Any]) -> Task:
+        task.summary = summary
+        state_file.write_value(self._task, task)
+        Work(self._work).key.unlink(missing_ok=True)  # nothing is encrypted any more
+        return task
+
+    def _pumped(self, task: Task, answer: HubAnswer, saved: bytes | None, *, goes_on: bool) -> dict[str, Any]:
+        """Raises _PartsGoneError where the hub has not what `saved` goes on behind."""
         header = task.header
         roots = {name: place_of(source) for name, source in header.sources.items()}
         pump = Pump(
             self._work, roots, compression=header.compression, recipients=task.recipients,
             workers=self._args.workers, snapshot=snapshot,
         )  # fmt: skip
-        sender = PartSender(self._assignment, self._control, announced(header), have, self._confirmed)
+        sender = PartSender(
+            self._assignment, self._control, announced(header), answer, self._confirmed, goes_on=goes_on
+        )  # fmt: skip
         before: int | None = None if saved else 0
         try:
             for part in pump.parts(saved):
                 if before is None:
+                    if not sender.has_before(part):
+                        raise _PartsGoneError
                     before = pump.done_bytes
                     sender.begins_at(before)
                 sender.total_bytes = max(pump.total_bytes, pump.done_bytes)
@@ -222,11 +247,14 @@ class BackupUpload:
             state_file.write_bytes(self._checkpoint, checkpoint)
 
     def _finish(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """Raises ChildFailedError when the hub has not what was sent."""
+        """Raises _PartsGoneError when the hub has lost some, once, and ChildFailedError."""
         self._control.progress("finishing")
         pause = ASK_LEAST_S
         while True:
             answer = self._hub.complete(summary)
+            if answer.code == PARTS_MISSING and not self._is_anew:
+                self._is_anew = True
+                raise _PartsGoneError
             refuse(answer)
             if answer.data.get("upload_status") in COMPLETED:
                 return dict(answer.data)

@@ -24,7 +24,7 @@ from hub.commands.service import HEADER, idempotency_key
 from hub.kernel.objects.place import ObjectsError
 from hub.model import views
 from hub.model.actors import row_id
-from hub.model.backups import brings_nothing_back, newest
+from hub.model.backups import brings_nothing_back, is_good, newest
 from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, not_found
@@ -37,7 +37,8 @@ BackupType = Literal["full", "incremental"]
 @of_record(BackupRow, without=("upload_id", "part_size", "manifest_key"))
 class BackupView(msgspec.Struct):
     """`file_path`: the archive's name in the object store; `chain_id`: the full it builds on; `verified`: restored
-    somewhere and compared; `has_files`: its files can be listed; `only_agent`: no file, or the agent's own alone.
+    somewhere and compared; `has_files`: its files can be listed; `only_agent`: no file, or the agent's own alone;
+    `good`: counts as one, what a simple client uploaded only when it is verified.
     `expires_at`: null for as long as it is the last good one."""
 
     backup_type: BackupType
@@ -45,6 +46,7 @@ class BackupView(msgspec.Struct):
     trigger: Literal["manual", "schedule", "safety", "upload"]
     has_files: bool
     only_agent: bool
+    good: bool
 
 
 class BackupWanted(msgspec.Struct):
@@ -97,7 +99,9 @@ class DeletedBackups(msgspec.Struct):
 
 
 def view(row: BackupRow) -> dict[str, Any]:
-    return views.answer(BackupView, row, has_files=row.manifest_key is not None, only_agent=brings_nothing_back(row))
+    return views.answer(
+        BackupView, row, has_files=row.manifest_key is not None, only_agent=brings_nothing_back(row), good=is_good(row)
+    )  # fmt: skip
 
 
 async def _kept(call: Call, found: Iterable[BackupRow]) -> list[dict[str, Any]]:

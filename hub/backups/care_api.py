@@ -19,7 +19,15 @@ from hub.commands import service
 from hub.commands.api import CommandView
 from hub.commands.service import HEADER
 from hub.model import views
-from hub.model.backups import brings_nothing_back, is_backed_up, is_late, is_there, last_good, open_backup
+from hub.model.backups import (
+    brings_nothing_back,
+    is_backed_up,
+    is_late,
+    is_there,
+    is_unverified,
+    last_good,
+    open_backup,
+)  # fmt: skip
 from hub.model.machine import Machine
 from hub.model.views import rfc3339
 from hub.web.api.operation import Answer, Call, Operation
@@ -38,13 +46,15 @@ class VerificationBegun(msgspec.Struct):
 
 class BackedUpMachines(msgspec.Struct):
     """`scheduled`: asked by schedule; of them `good`, `only_agent` (no file is in it, or the agent's own alone),
-    `never` (none at all) and `late` (no good backup for two intervals and a day). `running`: a backup is open."""
+    `never` (none at all), `late` (no good backup for two intervals and a day) and `unverified` (good ones, but none was
+    restored and compared for so long). `running`: a backup is open."""
 
     all: int
     scheduled: int
     good: int
     only_agent: int
     late: int
+    unverified: int
     never: int
     running: int
 
@@ -76,11 +86,12 @@ class BackupStatistics(msgspec.Struct):
 
 
 class BackupAlert(msgspec.Struct):
-    """`no_good_backup` since then (`backup_id`: the last good one), `only_agent` (that has no file, or the agent's
+    """`no_good_backup` since then (`backup_id`: the last good one), `unverified` (good ones come, none was restored and
+    compared since then), `only_agent` (that has no file, or the agent's
     own alone), `drill_failed` of that backup, `quota` (the machine's) or `fleet_quota` (`rvm_id` null), which will be
     reached at `since`."""
 
-    code: Literal["no_good_backup", "only_agent", "drill_failed", "quota", "fleet_quota"]
+    code: Literal["no_good_backup", "unverified", "only_agent", "drill_failed", "quota", "fleet_quota"]
     rvm_id: int | None
     name: str | None
     since: Instant
@@ -138,6 +149,7 @@ def machine_counts(machines: Sequence[Machine], now: datetime) -> dict[str, int]
         "good": sum(row is not None for row in good) - alone,
         "only_agent": alone,
         "late": sum(is_late(machine, now) for machine in scheduled),
+        "unverified": sum(is_unverified(machine, now) for machine in scheduled),
         "never": sum(row is None for row in good),
         "running": sum(open_backup(machine.backups) is not None for machine in machines),
     }
@@ -162,7 +174,7 @@ async def list_alerts(call: Call) -> Answer:
     return Answer([{**alert, "since": rfc3339(alert["since"])} for alert in ordered])
 
 
-ORDER = ("drill_failed", "no_good_backup", "only_agent", "fleet_quota", "quota")
+ORDER = ("drill_failed", "no_good_backup", "unverified", "only_agent", "fleet_quota", "quota")
 _TAG = "Backups"
 
 OPERATIONS = (

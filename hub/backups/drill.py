@@ -29,7 +29,7 @@ from hub.kernel.objects.place import ObjectsError
 from hub.kernel.objects.store import Objects, digest
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors
-from hub.model.backups import is_good
+from hub.model.backups import UPLOAD, remembered
 from hub.model.changes import Change, Put, moved_rows
 from hub.model.fleet import Fleet
 
@@ -150,8 +150,8 @@ class Drills:
         finally:
             self.running = None
         # After a failure an older one may be the last good one.
-        good = [one for one in (await self._stored(row)).values() if is_good(one)]
-        self._announce.observe(*(Put(one) for one in good[-1:]))
+        kept = remembered((await self._stored(row)).values())
+        self._announce.observe(*(Put(one) for one in kept.values()))
 
     async def _record(self, changes: Sequence[Change]) -> None:
         try:
@@ -162,7 +162,7 @@ class Drills:
     async def _outcome(self, row: BackupRow, stored: dict[int, BackupRow]) -> list[Change]:
         """Raises NotCheckedError, ObjectsError."""
         chain = rules.chain_of(row, stored)
-        if chain is None and row.trigger == rules.UPLOAD and row.parent_id is None:
+        if chain is None and row.trigger == UPLOAD and row.parent_id is None:
             raise NotCheckedError("a simple client sent it, and what it builds on is unknown")
         if chain is None:
             return rules.failed([row], rules.BROKEN, actors.CLOCK, self._clock(), stored.values())

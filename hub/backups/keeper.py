@@ -24,7 +24,7 @@ from hub.commands.rules import Refused
 from hub.kernel.objects.place import ObjectsError
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors
-from hub.model.backups import is_good, is_there, last_good, newest, open_backup
+from hub.model.backups import is_there, last_good, newest, open_backup
 from hub.model.changes import Observed
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
@@ -114,7 +114,7 @@ class BackupKeeper:
 
     async def _begin(self, machine: Machine) -> None:
         # An incremental needs an intact chain: the first one, and the next after a failed drill, stand alone.
-        damaged = any(is_there(row) and not is_good(row) for row in machine.backups.values())
+        damaged = any(is_there(row) and row.drill_error is not None for row in machine.backups.values())
         wanted = "full" if damaged or last_good(machine.backups) is None else "incremental"
         try:
             await self._backups.start(machine, Wanted(wanted, trigger="schedule"), actors.CLOCK)

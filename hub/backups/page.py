@@ -29,7 +29,7 @@ from hub.commands.service import idempotency_key
 from hub.machines import tab
 from hub.model.access import role_needed
 from hub.model.actors import row_id
-from hub.model.backups import brings_nothing_back, is_late, last_good, newest, open_backup, was_cancelled
+from hub.model.backups import brings_nothing_back, is_late, is_unverified, last_good, newest, open_backup, was_cancelled
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms, machine_view
 from hub.web.api.endpoint import permit, why_not
@@ -53,12 +53,13 @@ class LastGood(NamedTuple):
 
 class ShownPlan(NamedTuple):
     """`next` "": nothing is planned; `why`: why not, or why later. `until`: epoch ms when this is outdated. `late`:
-    since when a good one is overdue."""
+    since when a good one is overdue; `unverified`: none was verified for too long."""
 
     next: str
     why: str
     last: LastGood | None
     late: int | None
+    unverified: bool
     until: int | None
 
 
@@ -190,7 +191,7 @@ def _plan(visit: Visit, found: Machine) -> ShownPlan:
     return ShownPlan(
         planned, why,
         None if good is None else _last_good(good),
-        epoch_ms(since) if late else None, until,
+        epoch_ms(since) if late else None, is_unverified(found, visit.now), until,
     )  # fmt: skip
 
 

@@ -58,12 +58,12 @@ class BackupRestores:
             if not machine.linked:
                 raise Refused("machine_offline", 409, "the machine is not connected now")
             if safety and not asked.dry_run:
-                wanted = Wanted("incremental", True, True, trigger="safety", reason=asked.reason)
-                saved, _ = await self._backups.start(machine, wanted, by)
-                changes = rules.prepared(row, saved, asked, by, self._clock())
+                wanted, now = Wanted("incremental", True, True, trigger="safety", reason=asked.reason), self._clock()
+                stored = await self._backups.start_with(
+                    machine, wanted, by, lambda saved: rules.prepared(row, saved, asked, by, now)
+                )
             else:
-                changes = rules.commanded(machine, row, asked, by, self._clock())
-            stored = await self._announce(*changes)
+                stored = await self._announce(*rules.commanded(machine, row, asked, by, self._clock()))
         return next(put_rows(stored, RestoreRow))
 
     def on_commit(self, changes: Sequence[Change]) -> None:

@@ -26,6 +26,7 @@ from hub.kernel.objects.store import Objects
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors, credentials
 from hub.model.actors import Actor
+from hub.model.backups import remembered
 from hub.model.changes import Change, Put, moved_rows, put_rows
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine
@@ -73,10 +74,22 @@ class Backups:
         self, machine: Machine, wanted: Wanted, by: Actor, key: str | None = None
     ) -> tuple[BackupRow, CommandRow]:
         """Committed with its command. Raises Refused and a StoreError."""
+        stored = await self.start_with(machine, wanted, by, lambda _: (), key)
+        return next(put_rows(stored, BackupRow)), next(put_rows(stored, CommandRow))
+
+    async def start_with(
+        self,
+        machine: Machine,
+        wanted: Wanted,
+        by: Actor,
+        also: Callable[[BackupRow], Sequence[Change]],
+        key: str | None = None,
+    ) -> Sequence[Change]:
+        """Committed with its command and with what waits for it (`also`): killed in between there is neither. Raises
+        Refused and a StoreError."""
         async with self._lock:
             changes = life.drafted(machine, self.next_id(), wanted, by, self._clock(), key)
-            stored = await self.announce(*changes)
-        return next(put_rows(stored, BackupRow)), next(put_rows(stored, CommandRow))
+            return await self.announce(*changes, *also(next(put_rows(changes, BackupRow))))
 
     def next_id(self) -> int:
         self._last_id += 1
@@ -167,8 +180,8 @@ class Backups:
         await self._remember_good(row.rvm_id)
 
     async def _remember_good(self, rvm_id: int) -> None:
-        kept = await rows.kept(self.store, rvm_id)
-        self.announce.observe(*(Put(row) for row in kept[-2:]))
+        kept = remembered(await rows.kept(self.store, rvm_id))
+        self.announce.observe(*(Put(row) for row in kept.values()))
 
     async def end(self, row: BackupRow, changes: Sequence[Change]) -> None:
         """Nothing happens when it had ended. Raises a StoreError."""

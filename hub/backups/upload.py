@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -14,12 +15,13 @@ from db.backup_records import BackupPartRow, BackupRow
 from db.errors import Conflict
 from hub.backups.rules import life
 from hub.backups.service import Backups
-from hub.kernel.objects.place import ObjectMissingError, ObjectsError, ObjectsFullError
+from hub.kernel.objects.place import PART_SIZE, ObjectMissingError, ObjectsError, ObjectsFullError, Sum
 from hub.model.changes import Drop
 from hub.web.http.problems import Problem, Text
 
 MOST_PARTS: Final = 24
 """Bodies read at once: 1 MiB each where the store is a folder, else 8 MiB."""
+MOST_SUMS: Final = 4 * MOST_PARTS
 MOST_FORMS: Final = 2
 WAIT_S: Final = 10.0
 SILENCE_S: Final = 30.0
@@ -30,9 +32,56 @@ CLOSED: Final = {"Connection": "close"}
 """An unread rest would stand before the next request."""
 
 
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,9})-([0-9]{1,9})/([0-9]{1,9})\Z")
+
+
+class PartSpan(NamedTuple):
+    """The bytes of a part that a body has, `end` excluded."""
+
+    first: int
+    end: int
+    size: int
+
+    @property
+    def is_last(self) -> bool:
+        return self.end == self.size
+
+
+def span_of(content_range: str | None, length: int, piece: int) -> PartSpan | None:
+    """Of the body; without a header the whole part. None: it fits neither the length nor the pieces of the store."""
+    if content_range is None:
+        return PartSpan(0, length, length)
+    found = _RANGE.match(content_range)
+    if found is None:
+        return None
+    span = PartSpan(int(found[1]), int(found[2]) + 1, int(found[3]))
+    is_cut = span.first % piece == 0 and (span.is_last or span.end % piece == 0)
+    is_right = 0 <= span.first < span.end <= span.size <= PART_SIZE and span.end - span.first == length
+    return span if is_cut and is_right else None
+
+
 class _PartBody(NamedTuple):
     scope: anyio.CancelScope
     ended: anyio.Event
+
+
+class BegunSums:
+    """Of parts whose rest is on its way, so that nothing is read twice. What is not here is on the disk."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, int], tuple[int, Sum]] = {}  # Bound: MOST_SUMS, the oldest goes
+
+    def take(self, upload_id: str, number: int, size: int) -> Sum | None:
+        """Of its first `size` bytes. None: unknown."""
+        known, found = self._sums.pop((upload_id, number), (0, None))
+        if size == 0:
+            return hashlib.sha256()
+        return found if known == size else None
+
+    def keep(self, upload_id: str, number: int, size: int, found: Sum) -> None:
+        self._sums[upload_id, number] = size, found
+        while len(self._sums) > MOST_SUMS:
+            del self._sums[next(iter(self._sums))]
 
 
 class Receiving:
@@ -42,11 +91,19 @@ class Receiving:
         self._places = anyio.Semaphore(MOST_PARTS)
         self._forms = anyio.Semaphore(MOST_FORMS)
         self._parts: dict[tuple[int, int], _PartBody] = {}  # Bound: MOST_PARTS and those that wait for a place
+        self._sums = BegunSums()
 
     async def part(
-        self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, before: BackupPartRow | None
+        self,
+        backups: Backups,
+        request: Request,
+        row: BackupRow,
+        part: BackupPartRow,
+        span: PartSpan,
+        before: BackupPartRow | None,
     ) -> None:
-        """Returns when it is on disk and its row committed. Raises Problem and a StoreError."""
+        """Returns when its last piece is on disk and its row committed; another piece is only kept. Raises Problem
+        and a StoreError."""
         key, mine = (row.id, part.number), _PartBody(anyio.CancelScope(), anyio.Event())
         older, self._parts[key] = self._parts.get(key), mine
         try:
@@ -55,7 +112,7 @@ class Receiving:
                     # Until then a thread may still write to the same place.
                     older.scope.cancel()
                     await older.ended.wait()
-                await self._receive(backups, request, row, part, before)
+                await self._receive(backups, request, row, part, span, before)
         finally:
             mine.ended.set()
             if self._parts.get(key) is mine:
@@ -64,16 +121,24 @@ class Receiving:
             raise Problem("conflict", Text("backup.sent_again"), code="conflict", headers=CLOSED)
 
     async def _receive(
-        self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, before: BackupPartRow | None
+        self,
+        backups: Backups,
+        request: Request,
+        row: BackupRow,
+        part: BackupPartRow,
+        span: PartSpan,
+        before: BackupPartRow | None,
     ) -> None:
         await _wait_for(self._places)
         try:
             if before is not None:
                 # While other bytes take its place nobody may count on it.
                 await backups.announce(Drop(BackupPartRow, row.id, where=(("number", "=", part.number),)))
-            tag = await _written(backups, request, row, part)
+            tag = await self._written(backups, request, row, part, span)
         finally:
             self._places.release()
+        if not span.is_last:
+            return
         stored = BackupPartRow(
             backup_id=row.id, number=part.number, size=part.size, sha256=part.sha256, tag=tag
         )  # fmt: skip
@@ -81,6 +146,39 @@ class Receiving:
             await backups.announce(*life.part_stored(row, stored))
         except Conflict as ended:
             raise ended_meanwhile() from ended
+
+    async def _written(
+        self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, span: PartSpan
+    ) -> str:
+        """The part's tag, when it is on the store's disk; "" of a piece, which is kept for its rest."""
+        key, upload_id = row.file_path or "", row.upload_id or ""
+        writer = backups.objects.part_writer(key, upload_id, part.number, span.first)
+        tag = ""
+        try:
+            found = self._sums.take(upload_id, part.number, span.first)
+            if found is None:  # an earlier life of this hub had it
+                found = await backups.objects.begun_part(key, upload_id, part.number, span.first)
+            async for piece in body(request):
+                if writer.size + len(piece) > span.end:
+                    raise Problem("malformed", Text("backup.other_length"), headers=CLOSED)
+                found.update(piece)
+                with anyio.CancelScope(shield=True):  # whoever comes after us may write when our thread does not
+                    await writer.write(piece)
+            if writer.size != span.end:
+                raise Problem("malformed", Text("body_incomplete"), headers=CLOSED)
+            if span.is_last and found.hexdigest() != part.sha256:
+                raise Problem("conflict", Text("backup.part_differs"), code="part_differs")
+            with anyio.CancelScope(shield=True):
+                if span.is_last:
+                    tag = await writer.finish()
+                else:
+                    await writer.keep()
+                    self._sums.keep(upload_id, part.number, span.end, found)
+        except ObjectMissingError as gone:
+            raise ended_meanwhile() from gone
+        except ObjectsError as away:
+            raise store_away(away) from away
+        return tag
 
     @asynccontextmanager
     async def form(self) -> AsyncIterator[None]:
@@ -124,31 +222,6 @@ async def body(request: Request) -> AsyncIterator[bytes]:
             return
         if piece:
             yield piece
-
-
-async def _written(backups: Backups, request: Request, row: BackupRow, part: BackupPartRow) -> str:
-    """The part's tag, when it is on the store's disk."""
-    writer = backups.objects.part_writer(row.file_path or "", row.upload_id or "", part.number)
-    found = hashlib.sha256()
-    try:
-        async for piece in body(request):
-            if writer.size + len(piece) > part.size:
-                raise Problem("malformed", Text("backup.other_length"), headers=CLOSED)
-            found.update(piece)
-            with anyio.CancelScope(shield=True):  # whoever comes after us may write when our thread does not
-                await writer.write(piece)
-        if writer.size != part.size:
-            raise Problem("malformed", Text("body_incomplete"), headers=CLOSED)
-        if found.hexdigest() != part.sha256:
-            raise Problem("conflict", Text("backup.part_differs"), code="part_differs")
-        tag = ""
-        with anyio.CancelScope(shield=True):
-            tag = await writer.finish()
-    except ObjectMissingError as gone:
-        raise ended_meanwhile() from gone
-    except ObjectsError as away:
-        raise store_away(away) from away
-    return tag
 
 
 def store_away(error: ObjectsError) -> Problem:

@@ -4,6 +4,7 @@ form."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -18,8 +19,8 @@ from hub.backups.multipart import MOST_OVERHEAD, Form, Sink
 from hub.backups.rules import life
 from hub.backups.rules.life import Announced, Archive
 from hub.backups.service import Backups
-from hub.backups.upload import CLOSED, Receiving, drain, ended_meanwhile, same_part, store_away
-from hub.kernel.objects.place import MAX_PARTS, PART_SIZE, ObjectsError
+from hub.backups.upload import CLOSED, PartSpan, Receiving, drain, ended_meanwhile, same_part, span_of, store_away
+from hub.kernel.objects.place import MAX_PARTS, PART_SIZE, PIECE_SIZE, ObjectMissingError, ObjectsError
 from hub.model.actors import whole_number
 from hub.model.backups import is_there
 from hub.model.budgets import FRAME, UPDATE_LINES, Cost, line
@@ -29,6 +30,9 @@ from hub.web.http.validation import Row, check_free_shape
 
 FILES: Final = ("file", "backup_file")
 SHA: Final = "X-Content-SHA256"
+RANGE: Final = "Content-Range"
+MOST_ASKED: Final = 2
+"""Parts whose beginnings are looked for in one request."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", extra={"expect": "expect.sha256"})]
@@ -39,9 +43,17 @@ class Estimate(msgspec.Struct):
     files: Count = 0
 
 
+class BegunPart(msgspec.Struct):
+    """`sha256` of the first `piece_size` bytes of a part that may have been cut."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_PARTS)]
+    sha256: Sha256
+
+
 class UploadWanted(msgspec.Struct):
     """`backup_type`: where it differs from what was asked; `parent_id`: what an incremental builds on, with its
-    sha256 where known. With an `estimate` it may be refused before a byte travels."""
+    sha256 where known. With an `estimate` it may be refused before a byte travels. `begun`: is the beginning of these
+    parts there?"""
 
     backup_type: BackupType | None = None
     parent_id: Row | None = None
@@ -50,10 +62,11 @@ class UploadWanted(msgspec.Struct):
     compression: Literal["gzip", "zstd", "none"] = "gzip"
     encrypted: bool = False
     estimate: Estimate | None = None
+    begun: Annotated[list[BegunPart], msgspec.Meta(max_length=MOST_ASKED)] = []
 
 
 class PartView(msgspec.Struct):
-    """On the store's disk. `sha256` in hexadecimal."""
+    """On the store's disk. `sha256` in hexadecimal. In a 202 `size` is how much of it is there."""
 
     number: int
     size: int
@@ -62,7 +75,8 @@ class PartView(msgspec.Struct):
 
 class UploadView(msgspec.Struct):
     """Every part but the last has exactly `part_size` bytes; `max_bytes`: taken in all. A completed backup has no
-    parts."""
+    parts. `piece_size`: of a part that breaks off so much stays where it came as a piece; `begun`: of those asked for,
+    the parts whose first piece is there."""
 
     rvm_id: int
     backup_id: int
@@ -70,6 +84,8 @@ class UploadView(msgspec.Struct):
     part_size: int
     parts: list[PartView]
     max_bytes: int
+    piece_size: int
+    begun: list[int]
 
 
 class UploadComplete(msgspec.Struct):
@@ -98,7 +114,7 @@ async def begin_upload(call: Call) -> Answer:
     wanted: UploadWanted = call.body
     backups, row = call.context[Backups], await find(call)
     if is_there(row):
-        return Answer(_upload_view(row, [], 0))
+        return Answer(_upload_view(row, [], 0, backups.objects.piece_size))
     _must_be_open(row)
     parent = None if wanted.parent_id is None else await rows.find(call.context.store, wanted.parent_id)
     if wanted.parent_id is not None and not life.may_follow(row, parent, wanted.parent_sha256):
@@ -114,7 +130,23 @@ async def begin_upload(call: Call) -> Answer:
     except Conflict as ended:
         raise ended_meanwhile() from ended
     parts = await rows.parts_of(call.context.store, row.id)
-    return Answer(_upload_view(row, parts, max(0, most)))
+    begun = await _begun(backups, row, wanted.begun)
+    return Answer(_upload_view(row, parts, max(0, most), backups.objects.piece_size, begun))
+
+
+async def _begun(backups: Backups, row: BackupRow, asked: list[BegunPart]) -> list[int]:
+    """Those whose first piece the store has, as its own bytes show: no row is written for a piece."""
+    found, size = [], backups.objects.piece_size
+    try:
+        for part in asked if size < PART_SIZE else ():
+            there = await backups.objects.begun_part(row.file_path or "", row.upload_id or "", part.number, size)
+            if there.hexdigest() == part.sha256:
+                found.append(part.number)
+    except ObjectMissingError as gone:
+        raise ended_meanwhile() from gone
+    except ObjectsError as away:
+        raise store_away(away) from away
+    return found
 
 
 def _limits(room: life.Room) -> list[tuple[int, int]]:
@@ -122,17 +154,19 @@ def _limits(room: life.Room) -> list[tuple[int, int]]:
     return [(limit, kept) for limit, kept in found if limit]
 
 
-def _upload_view(row: BackupRow, parts: list[BackupPartRow], most: int) -> dict[str, Any]:
+def _upload_view(
+    row: BackupRow, parts: list[BackupPartRow], most: int, piece_size: int, begun: Sequence[int] = ()
+) -> dict[str, Any]:
     shown = [{"number": part.number, "size": part.size, "sha256": part.sha256} for part in parts]
     return {
         "rvm_id": row.rvm_id, "backup_id": row.id, "upload_status": row.upload_status, "part_size": PART_SIZE,
-        "parts": shown, "max_bytes": most,
+        "parts": shown, "max_bytes": most, "piece_size": piece_size, "begun": list(begun),
     }  # fmt: skip
 
 
 async def put_part(call: Call) -> Answer:
-    row, part = await find(call), _announced_part(call)
-    backups = call.context[Backups]
+    backups, row = call.context[Backups], await find(call)
+    part, span = _announced_part(call, backups.objects.piece_size)
     if row.upload_status != "uploading" or row.upload_id is None or backups.is_assembling(row):
         _must_be_open(row)
         raise Problem("conflict", Text("backup.not_begun"), code="conflict", headers=CLOSED)
@@ -143,11 +177,13 @@ async def put_part(call: Call) -> Answer:
         await drain(call.request)
     else:
         part = msgspec.structs.replace(part, backup_id=row.id)
-        await call.context[Receiving].part(backups, call.request, row, part, before)
+        await call.context[Receiving].part(backups, call.request, row, part, span, before)
+        if not span.is_last:
+            return Answer({"number": part.number, "size": span.end, "sha256": part.sha256}, 202)
     return Answer({"number": part.number, "size": part.size, "sha256": part.sha256})
 
 
-def _announced_part(call: Call) -> BackupPartRow:
+def _announced_part(call: Call, piece: int) -> tuple[BackupPartRow, PartSpan]:
     number = whole_number(call.request.path_params["number"], MAX_PARTS)
     if not number:
         raise not_found()
@@ -160,7 +196,10 @@ def _announced_part(call: Call) -> BackupPartRow:
     if not _SHA256.match(sha256):
         raise Problem("invalid", Text("invalid", {"field": SHA, "why": Text("expect.sha256")}), headers=CLOSED,
                       errors={SHA: [Text("expect.sha256")]})  # fmt: skip
-    return BackupPartRow(backup_id=0, number=number, size=length, sha256=sha256, tag="")
+    span = span_of(call.request.headers.get(RANGE), length, piece)
+    if span is None:
+        raise Problem("malformed", Text("backup.range", {"piece": piece, "most": PART_SIZE}), headers=CLOSED)
+    return BackupPartRow(backup_id=0, number=number, size=span.size, sha256=sha256, tag=""), span
 
 
 async def complete_upload(call: Call) -> Answer:
@@ -245,9 +284,9 @@ def _must_fit(over: life.Over | None) -> None:
 
 
 def of_part(request: Request) -> Cost:
-    """A whole part by its bytes; a small one like any request."""
+    """A whole part or piece by its bytes; a small one like any request."""
     length = whole_number(request.headers.get("content-length", ""), 2**53)
-    return FRAME if length is None or length < PART_SIZE else Cost()
+    return FRAME if length is None or length < PIECE_SIZE else Cost()
 
 
 _TAG: Final = "Backups"
@@ -271,12 +310,15 @@ OPERATIONS = (
     ),
     Operation(
         name="put_backup_part", method="PUT", path="/v2/rvms/{id}/backups/{backup_id}/parts/{number}",
-        handler=put_part, tag=_TAG, summary="Send one part", action="backup.write", answers={200: PartView},
+        handler=put_part, tag=_TAG, summary="Send one part", action="backup.write",
+        answers={200: PartView, 202: PartView},
         refusals=(400, 409, 413, 422), cost=lambda _: Cost(), arrival=of_part,
         description=f"The body is the part, with its Content-Length and its sha256 in {SHA}. 413 over the hub's limit "
         "and 409 (`quota`) over the machine's or the fleet's, before it is read. At 200 it is on the "
         "store's disk. The same part again is answered at once; another one takes its place, until the upload is "
-        "complete. A body may be slow, but not silent for 30 s.",
+        f"complete. A body may be slow, but not silent for 30 s. With {RANGE} (`bytes 0-4194303/8388608`) the body is "
+        "a piece of the part, whose sha256 it names: 202 until the last one, in order and cut at multiples of "
+        "`piece_size`. A piece stays when the rest of its part is cut off.",
     ),
     Operation(
         name="complete_backup_upload", method="POST", path="/v2/rvms/{id}/backups/{backup_id}/complete",

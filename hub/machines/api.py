@@ -64,8 +64,8 @@ class LastingView(msgspec.Struct):
 class BackupBrief(msgspec.Struct):
     """When the last good backup was made and verified; `only_agent`: no file is in it, or the agent's own alone;
     `failed_at`: only while the last one that ended by itself failed, `cancelled_at`: only while the last one was
-    cancelled; `late_at`: from when on a good one is overdue; `open_status`, `open_type`: of the one being made or asked
-    for."""
+    cancelled; `late_at`, `unverified_at`: from when on a good or a verified one is overdue; `open_status`, `open_type`:
+    of the one being made or asked for."""
 
     good_at: Instant | None
     verified_at: Instant | None
@@ -74,6 +74,7 @@ class BackupBrief(msgspec.Struct):
     cancelled_at: Instant | None
     drill_failed_at: Instant | None
     late_at: Instant | None
+    unverified_at: Instant | None
     full_at: Instant | None
     open: bool
     open_status: str | None

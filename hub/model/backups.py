@@ -13,6 +13,8 @@ from hub.model.effective_settings import EffectiveSettings
 from hub.model.machine import Machine
 
 CANCELLED: Final = "cancelled"
+UPLOAD: Final = "upload"
+VERIFIED: Final = "verified"
 ONLY_AGENT: Final = "only_agent"
 """Counted in a report when only the agent's own file was there to save."""
 NO_FILES: Final = "no_files"
@@ -28,7 +30,10 @@ def is_there(row: BackupRow) -> bool:
 
 
 def is_good(row: BackupRow) -> bool:
-    return is_there(row) and row.drill_error is None
+    """May be built upon and counted on: what the machine archived is in the store, and no drill has failed. What a
+    simple client uploaded may be any file, so that it is none before it was verified."""
+    is_known = row.trigger != UPLOAD or row.upload_status == VERIFIED
+    return is_there(row) and row.drill_error is None and is_known
 
 
 def brings_nothing_back(row: BackupRow) -> bool:
@@ -47,7 +52,11 @@ def remembered(rows: Iterable[BackupRow]) -> dict[int, BackupRow]:
     ended = [row for row in known if not is_open(row)]
     tried = [row for row in ended if not was_cancelled(row)]
     good = [row for row in known if is_good(row)]
-    return {row.id: row for row in (*good[-1:], *tried[-1:], *ended[-1:], *(row for row in known if is_open(row)))}
+    verified = [row for row in good if row.upload_status == VERIFIED]
+    return {
+        row.id: row
+        for row in (*good[-1:], *verified[-1:], *tried[-1:], *ended[-1:], *(row for row in known if is_open(row)))
+    }
 
 
 def newest(backups: Mapping[int, BackupRow]) -> BackupRow | None:
@@ -56,6 +65,11 @@ def newest(backups: Mapping[int, BackupRow]) -> BackupRow | None:
 
 def last_good(backups: Mapping[int, BackupRow]) -> BackupRow | None:
     return _last(filter(is_good, backups.values()))
+
+
+def last_verified(backups: Mapping[int, BackupRow]) -> BackupRow | None:
+    """The newest that was restored somewhere and compared."""
+    return _last(row for row in backups.values() if is_good(row) and row.upload_status == VERIFIED)
 
 
 def open_backup(backups: Mapping[int, BackupRow]) -> BackupRow | None:
@@ -100,16 +114,30 @@ def is_backed_up(machine: Machine) -> bool:
 
 def late_of(machine: Machine) -> datetime | None:
     """From when on a good backup is overdue; None: it makes none by schedule."""
+    return _late_behind(machine, last_good(machine.backups))
+
+
+def unverified_of(machine: Machine) -> datetime | None:
+    """From when on one that was restored and compared is overdue; likewise."""
+    return _late_behind(machine, last_verified(machine.backups))
+
+
+def _late_behind(machine: Machine, last: BackupRow | None) -> datetime | None:
     if not is_backed_up(machine):
         return None
-    good = last_good(machine.backups)
-    since = machine.row.created_at if good is None else good.completed_at or good.created_at
+    since = machine.row.created_at if last is None else last.completed_at or last.created_at
     return late_at(machine.effective_settings, since)
 
 
 def is_late(machine: Machine, now: datetime) -> bool:
     late = late_of(machine)
     return late is not None and late <= now
+
+
+def is_unverified(machine: Machine, now: datetime) -> bool:
+    """Whether good ones come, and none of them could be verified for too long."""
+    since = unverified_of(machine)
+    return since is not None and since <= now and not is_late(machine, now)
 
 
 def _last(rows: Iterable[BackupRow]) -> BackupRow | None:

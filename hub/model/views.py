@@ -22,6 +22,7 @@ from hub.model.backups import (
     last_good,
     late_of,
     open_backup,
+    unverified_of,
 )
 from hub.model.fleet import ALL_MEMBERS
 from hub.model.machine import Machine
@@ -109,6 +110,7 @@ def _backup(machine: Machine, stamp: Stamp) -> dict[str, Any]:
         "cancelled_at": _maybe(stamp, cancelled_at(machine.backups)),
         "drill_failed_at": _maybe(stamp, drill_failed_at(machine.backups)),
         "late_at": _maybe(stamp, late_of(machine)),
+        "unverified_at": _maybe(stamp, unverified_of(machine)),
         "full_at": _maybe(stamp, machine.backup_full_at),
         "open": of is not None,
         "open_status": None if of is None else of.upload_status,

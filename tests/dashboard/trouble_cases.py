@@ -184,6 +184,12 @@ CASES: Final = [
         ["backup_late"],
     ),
     Case(
+        "no backup was tested for long",
+        {"id": 47, "backup": {**LATE, "late_at": NOW + 10_000, "unverified_at": NOW - 5000}},
+        ("backup_unverified", None, NOW - 5000),
+        ["backup_unverified"],
+    ),
+    Case(
         "nothing to restore is in its backup",
         {"id": 46, "backup": {**LATE, "late_at": None, "only_agent": True}},
         ("backup_empty", None, NOW - 400_000_000),
@@ -296,5 +302,6 @@ CASES: Final = [
     Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
 ORDER: Final = [
-    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 46, 32, 31, 40, 14, 44, 21, 22, 38, 37, 15, 16,
+    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 46, 47, 32, 31, 40, 14, 44, 21, 22, 38, 37, 15,
+    16,
 ]  # fmt: skip

@@ -60,12 +60,18 @@ async def test_the_newest_the_newest_good_and_the_open_ones_are_read_at_the_star
     await add(store, rvm_id, 4, upload_status="uploading")
     await add(store, rvm_id, 5, upload_status="failed")
     await add(store, other, 6, upload_status="failed")
-    assert [row.id for row in await backups.newest_of_each(store)] == [2, 4, 5, 6]
+    assert [row.id for row in await backups.newest_of_each(store)] == [1, 2, 4, 5, 6]
     await add(store, other, 7, upload_status="failed", error={"code": "cancelled"})
     await add(store, other, 8, upload_status="failed", error={"code": "cancelled", "message": "by hand"})
-    assert [row.id for row in await backups.newest_of_each(store)] == [2, 4, 5, 6, 8], "what was cancelled hides none"
+    assert [row.id for row in await backups.newest_of_each(store)] == [1, 2, 4, 5, 6, 8], (
+        "what was cancelled hides none"
+    )
     await add(store, other, 9, upload_status="failed", error={"message": "no code"})
-    assert [row.id for row in await backups.newest_of_each(store)] == [2, 4, 5, 9]
+    assert [row.id for row in await backups.newest_of_each(store)] == [1, 2, 4, 5, 9]
+    third = await add_machine(store, "third")
+    for number, values in ((10, {"upload_status": "completed"}), (11, {"trigger": "upload"}), (12, {})):
+        await add(store, third, number, **{"upload_status": "completed" if number < 12 else "failed", **values})
+    assert 10 in [row.id for row in await backups.newest_of_each(store)], "what somebody uploaded is not good yet"
     assert [row.id for row in await backups.unfinished(store)] == [4]
     assert [row.id for row in await backups.kept(store, rvm_id)] == [1, 2]
 

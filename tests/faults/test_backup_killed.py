@@ -23,6 +23,7 @@ from hub.kernel.objects.store import open_objects
 from tests.support.backed_up_machine import MIB, BackedUpMachine, backed_up_machine
 from tests.support.backup_client import BackupClient, good, pieces, sha
 from tests.support.forked_hub import ForkedHub, forked_hub
+from tests.support.part_tap import PartTap, part_tap
 from tests.support.s3_server import S3Server, s3_server
 from tests.support.until import until
 
@@ -119,19 +120,21 @@ async def test_the_hub_is_killed_again_and_again(tmp_path: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def backed_up_to_s3(folder: Path) -> AsyncIterator[tuple[BackedUpMachine, S3Server]]:
+async def backed_up_to_s3(folder: Path, **agent: Any) -> AsyncIterator[tuple[BackedUpMachine, S3Server, PartTap]]:
+    """The agent reaches its hub through the tap."""
     (folder / "s3").mkdir()
     async with AsyncExitStack() as stack:
         s3 = stack.enter_context(s3_server(folder / "s3"))
         keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
         hub = await stack.enter_async_context(forked_hub(folder, object_store=s3.url("backups"), **keys))
-        yield await stack.enter_async_context(slow_machine(folder, hub)), s3
+        tap = await stack.enter_async_context(part_tap(hub.port))
+        yield await stack.enter_async_context(slow_machine(folder, hub, url=tap.url, **agent)), s3, tap
 
 
 @pytest.mark.timeout(300)
 async def test_the_store_is_killed_and_hangs(tmp_path: Path) -> None:
     """An agent asks again 15 s after a part that the store did not take: seldom enough for two faults."""
-    async with backed_up_to_s3(tmp_path) as (machine, s3):
+    async with backed_up_to_s3(tmp_path) as (machine, s3, _):
         backup_id = await machine.ask()
         await machine.uploaded(SIZE // 3)
         s3.kill()

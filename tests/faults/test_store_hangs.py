@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -12,6 +13,8 @@ import httpx
 import psutil
 import pytest
 
+from db.engine.reading import AT_ONCE
+from hub.backups.upload import MOST_PARTS
 from hub.kernel.objects.place import PART_SIZE
 from hub.kernel.objects.store import THREADS
 from tests.support.backup_client import BackupClient, good
@@ -19,6 +22,7 @@ from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.s3_server import s3_server
 
 REFUSED_WITHIN_S = 15.0
+LONGEST_BLOCK_S = 0.1
 DATA = b"\x1f\x8b" + os.urandom(2 * PART_SIZE + 1000)
 
 
@@ -88,6 +92,72 @@ async def refused_while_frozen(hub: ForkedHub, machine: BackupClient, backup_id:
     assert max(took) < 2 * REFUSED_WITHIN_S, "with what a busy computer adds"
     assert max(threads) <= before + THREADS + 2
     assert len(threads) > 20, "the hub answered all the time"
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(180)
+async def test_with_as_many_parts_as_may_wait_the_loop_goes_on_and_each_is_refused_in_time(tmp_path: Path) -> None:
+    """Bar 20, measured: 24 whole parts wait for a store that hangs. Loop <= 100 ms, each refused within 15 s of its
+    last byte, threads bounded."""
+    folder = tmp_path / "s3"
+    folder.mkdir()
+    with s3_server(folder) as s3:
+        if s3.process is None:
+            pytest.skip("TEST_S3_ENDPOINT is not ours to freeze")
+        keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
+        async with forked_hub(tmp_path, object_store=s3.url("backups"), **keys) as hub:
+            key = await hub.add_machine("Lobby")
+            async with hub.client(key.api_key) as http:
+                machine = BackupClient(http, key.id)
+                backup_id = (await machine.start())["backup_id"]
+                good(await machine.begin(backup_id))
+                process = psutil.Process(hub.pid)
+                before, memory = process.num_threads(), process.memory_info().rss
+                s3.freeze()
+                waited, threads = await parts_at_a_hanging_store(hub, machine, backup_id)
+                grown = (process.memory_info().rss - memory) / 2**20
+                print(
+                    f"{len(waited)} parts refused {min(waited):.1f} to {max(waited):.1f} s after their last byte, "
+                    f"threads {before} to {max(threads)}, longest block {hub.longest_block_s * 1000:.0f} ms, "
+                    f"{grown:.0f} MiB more"
+                )
+                assert max(waited) <= REFUSED_WITHIN_S
+                assert hub.longest_block_s <= LONGEST_BLOCK_S
+                assert max(threads) <= before + THREADS + AT_ONCE, "those of the store and of the database"
+                s3.go_on()
+                await until_taken(machine, backup_id, 1)
+        assert "Traceback" not in hub.log
+
+
+async def parts_at_a_hanging_store(
+    hub: ForkedHub, machine: BackupClient, backup_id: int
+) -> tuple[list[float], list[int]]:
+    """How long each waited for its refusal, and the hub's threads meanwhile."""
+    part, waited, threads, blocks = DATA[:PART_SIZE], list[float](), list[int](), list[float]()
+    summed = hashlib.sha256(part).hexdigest()
+
+    async def put(number: int) -> None:
+        ended = 0.0
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal ended
+            for at in range(0, PART_SIZE, 65536):
+                yield part[at : at + 65536]
+            ended = time.monotonic()
+
+        headers = {"X-Content-SHA256": summed, "Content-Length": str(PART_SIZE)}
+        address = f"{machine.base}/backups/{backup_id}/parts/{number}"
+        answer = await machine.http.put(address, content=body(), headers=headers, timeout=60)
+        waited.append(time.monotonic() - ended)
+        assert answer.status_code == 503, answer.text
+
+    async with anyio.create_task_group() as watching:
+        watching.start_soon(watch, hub, threads, blocks)
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, MOST_PARTS + 1):
+                tasks.start_soon(put, number)
+        watching.cancel_scope.cancel()
+    return waited, threads
 
 
 async def until_taken(machine: BackupClient, backup_id: int, number: int) -> None:

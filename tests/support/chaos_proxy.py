@@ -64,6 +64,9 @@ class ChaosProxy:
             life.cancel()
         await asyncio.gather(*self._lives, return_exceptions=True)
 
+    def taken(self, connection: int, data: bytes) -> None:
+        """A client sent this; for those who count."""
+
     def stall(self) -> None:
         """From now on nothing arrives, not even the end of a connection; both sides may still send."""
         self._flows.clear()
@@ -132,6 +135,8 @@ class ChaosProxy:
     ) -> None:
         try:
             while data := await reader.read(PACKET if towards_hub and self.uplink_bytes_s else CHUNK):
+                if towards_hub:
+                    self.taken(id(reader), data)
                 if towards_hub and self.uplink_bytes_s:
                     await self._pass_uplink(len(data))
                 if self.latency_s:

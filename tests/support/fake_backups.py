@@ -15,15 +15,18 @@ from collections.abc import Iterator
 from typing import Any
 
 PART_SIZE = 8 * 1024 * 1024
+PIECE_SIZE = PART_SIZE // 2
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")
 _PATH = re.compile(r".*/api/v2/rvms/([^/]+)/backups/(\d+)/(upload|complete|archive|parts/(\d+))\Z")
 
 
 class FakeBackup:
-    """What the hub has of one backup. `deliveries` counts bodies that came whole, by number; `replaced`: what other
-    bodies of that number took the place of."""
+    """What the hub has of one backup. `deliveries` counts parts that came whole, by number; `pieces`: what is there of
+    those that did not; `replaced`: what other bodies of that number took the place of."""
 
     def __init__(self) -> None:
         self.parts: dict[int, bytes] = {}
+        self.pieces: dict[int, bytes] = {}
         self.deliveries: Counter[int] = Counter()
         self.replaced: dict[int, bytes] = {}
         self.begun: list[dict[str, Any]] = []
@@ -55,7 +58,13 @@ class FakeBackups:
         self.in_flight = self.most_in_flight = self.puts = 0
         self.together = 1
         """So many parts are waited for behind the first, 5 s at most."""
+        self.answers_together = 1
+        """So many whole bodies of parts are waited for before one is answered, 1 s at most."""
+        self.unanswered: list[int] = []
+        self.most_unanswered = 0
+        """Bytes that a cut would have lost, at most."""
         self.bytes_received = 0
+        self.piece_size = PIECE_SIZE
         self.lock = threading.Lock()
         self.requests = threading.Condition(self.lock)
         self._server = http.server.ThreadingHTTPServer(
@@ -78,7 +87,9 @@ class FakeBackups:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, kind: str, backup_id: int, number: int, body: bytes, sha256: str) -> tuple[int, dict[str, Any]]:
+    def answer(
+        self, kind: str, backup_id: int, number: int, body: bytes, sha256: str, span: str | None
+    ) -> tuple[int, dict[str, Any]]:
         with self.lock:
             backup = self.backup(backup_id)
             if self.refusals.get(kind):
@@ -88,7 +99,19 @@ class FakeBackups:
                 return self._begun(backup, json.loads(body))
             if kind == "complete":
                 return self._completed(backup, json.loads(body))
-            assert hashlib.sha256(body).hexdigest() == sha256
+            if span is not None:
+                found = _RANGE.match(span)
+                assert found is not None, span
+                first, last, size = map(int, found.groups())
+                assert self.piece_size < PART_SIZE
+                assert last - first + 1 == len(body)
+                body = backup.pieces.pop(number, b"")[:first] + body
+                if last + 1 < size:
+                    backup.pieces[number] = body
+                    self.requests.notify_all()
+                    return 202, {"success": True, "data": {"number": number}}
+            if hashlib.sha256(body).hexdigest() != sha256:
+                return 409, {"success": False, "message": "other bytes", "code": "part_differs"}
             if backup.parts.get(number, body) != body:
                 backup.replaced[number] = backup.parts[number]
             backup.parts[number] = body
@@ -107,12 +130,19 @@ class FakeBackups:
         ]
         status = "completed" if backup.summary is not None else "uploading"
         data = {"rvm_id": 1, "part_size": PART_SIZE, "parts": parts, "max_bytes": 2**40, "upload_status": status}
-        return 200, {"success": True, "data": data}
+        begun = [asked["number"] for asked in body.get("begun", ()) if self._has_begun(backup, asked)]
+        return 200, {"success": True, "data": {**data, "piece_size": self.piece_size, "begun": begun}}
+
+    def _has_begun(self, backup: FakeBackup, asked: dict[str, Any]) -> bool:
+        there = backup.pieces.get(asked["number"], b"")[: self.piece_size]
+        return hashlib.sha256(there).hexdigest() == str(asked["sha256"])
 
     def _completed(self, backup: FakeBackup, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.finishing > 0:
             self.finishing -= 1
             return 202, {"success": True, "data": {"upload_status": "uploading"}}
+        if any(number not in backup.parts for number in range(1, body["parts"] + 1)):
+            return 409, {"success": False, "message": "some are unknown", "code": "parts_missing"}
         backup.summary = body
         whole = hashlib.sha256(backup.archive).hexdigest()
         if body["sha256"] not in ("", whole) or body["size"] != len(backup.archive):
@@ -172,7 +202,10 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
         if body is None:
             self._reset()
             return
-        status, answer = self.hub.answer(kind, int(found[2]), number, body, self.headers.get("X-Content-SHA256", ""))
+        if kind == "parts":
+            self._hold(len(body))
+        sha256, span = self.headers.get("X-Content-SHA256", ""), self.headers.get("Content-Range")
+        status, answer = self.hub.answer(kind, int(found[2]), number, body, sha256, span)
         if kind == "parts" and self.hub.lose_answers > 0:
             self.hub.lose_answers -= 1
             self._reset()
@@ -184,6 +217,14 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _hold(self, size: int) -> None:
+        with self.hub.requests:
+            self.hub.unanswered.append(size)
+            self.hub.most_unanswered = max(self.hub.most_unanswered, sum(self.hub.unanswered))
+            self.hub.requests.notify_all()
+            self.hub.requests.wait_for(lambda: len(self.hub.unanswered) >= self.hub.answers_together, 1)
+            self.hub.unanswered.remove(size)
 
     def _body(self, kind: str) -> bytes | None:
         left = int(self.headers["Content-Length"])

@@ -10,6 +10,7 @@ export const MARKS = {
   drill: "warn",
   failed: "warn",
   late: "warn",
+  unverified: "warn",
   only_agent: "warn",
   cancelled: "inactive",
   verified: "active",
@@ -23,6 +24,7 @@ export function briefCode(backup, now) {
   if (backup?.drill_failed_at) return "drill";
   if (backup?.failed_at) return "failed";
   if (backup?.late_at && backup.late_at <= now) return "late";
+  if (backup?.unverified_at && backup.unverified_at <= now) return "unverified";
   if (backup?.open) return "asked";
   if (backup?.only_agent) return "only_agent";
   if (backup?.cancelled_at) return "cancelled";

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from db.backup_records import BackupRow
 from hub.model import actors
 from hub.model.actors import Actor
+from hub.model.backups import UPLOAD
 from hub.model.changes import Change, EventHappened, Patch
 
 BACKUP: Final = "backup"
@@ -25,8 +26,6 @@ DAMAGE: Final = frozenset({"archive_damaged", "archive_unsafe", "too_large", TOO
 """Failures that are the backup's own (too_large: than any archive may be); after others (`archive/errors.py`)
 another drill may succeed."""
 MAX_DETAIL: Final = 500
-UPLOAD: Final = "upload"
-"""A simple client's upload may be any file: there is nothing to compare it with."""
 
 
 def chain_of(row: BackupRow, stored: Mapping[int, BackupRow]) -> list[BackupRow] | None:

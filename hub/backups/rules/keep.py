@@ -10,7 +10,17 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from db.backup_records import BackupRow
-from hub.model.backups import ONLY_AGENT, brings_nothing_back, drill_failed_at, is_good, is_there, last_good, late_of
+from hub.model.backups import (
+    ONLY_AGENT,
+    brings_nothing_back,
+    drill_failed_at,
+    is_good,
+    is_there,
+    is_unverified,
+    last_good,
+    late_of,
+    unverified_of,
+)  # fmt: skip
 from hub.model.machine import Machine
 
 DAY: Final = timedelta(days=1)
@@ -121,8 +131,8 @@ def _a_day(files: Iterable[Stored], now: datetime) -> int:
 
 
 class Alert(NamedTuple):
-    """`code`: no_good_backup, only_agent, drill_failed or quota; `since`: its begin, of a quota when it will
-    be reached."""
+    """`code`: no_good_backup, unverified, only_agent, drill_failed or quota; `since`: its begin, of a quota when it
+    will be reached."""
 
     code: str
     since: datetime
@@ -137,6 +147,9 @@ def alerts_of(machine: Machine, found: QuotaForecast | None, now: datetime) -> l
     good = last_good(machine.backups)
     late = late_of(machine)
     alerts = [] if late is None or late > now else [Alert("no_good_backup", late, None if good is None else good.id)]
+    since = unverified_of(machine)
+    if good is not None and since is not None and is_unverified(machine, now):
+        alerts.append(Alert("unverified", since, good.id))
     if good is not None and brings_nothing_back(good):
         alerts.append(Alert(ONLY_AGENT, good.completed_at or good.created_at, good.id))
     drilled = drill_failed_at(machine.backups)

@@ -72,6 +72,8 @@ def _place(bucket: str, prefix: str, options: dict[str, str]) -> S3Place:
 CHUNK: Final = 256 * 1024
 PART_SIZE: Final = 8 * 1024 * 1024
 """Of every part but the last, which is no larger and not empty."""
+PIECE_SIZE: Final = PART_SIZE // 2
+"""What a folder keeps of a part whose rest did not come. S3 keeps whole parts only."""
 MAX_PARTS: Final = 10_000
 
 
@@ -97,6 +99,14 @@ class ObjectsRefusedError(ObjectsError):
     def __init__(self, code: str) -> None:
         super().__init__(f"the object store says {code}")
         self.code = code
+
+
+class Sum(Protocol):
+    """A sha256 under way."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
 
 
 class UnfinishedUpload(NamedTuple):

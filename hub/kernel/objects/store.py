@@ -20,9 +20,11 @@ from hub.kernel.objects.place import (
     CHUNK,
     MAX_PARTS,
     PART_SIZE,
+    PIECE_SIZE,
     ObjectDamagedError,
     ObjectsError,
     Shelf,
+    Sum,
     UnfinishedUpload,
 )  # fmt: skip
 from hub.kernel.objects.threads import ObjectThreads
@@ -105,11 +107,25 @@ class Objects:
             raise ValueError(f"no part: {number} of {len(data)} bytes")
         return await self._run(lambda: self._shelf.put_part(key, upload_id, number, data), PART_PATIENCE_S)
 
-    def part_writer(self, key: str, upload_id: str, number: int) -> PartWriter:
+    @property
+    def piece_size(self) -> int:
+        """Of a part that breaks off, so many bytes (and multiples) stay; PART_SIZE: nothing does."""
+        return PIECE_SIZE if isinstance(self._shelf, FolderShelf) else PART_SIZE
+
+    def part_writer(self, key: str, upload_id: str, number: int, at: int = 0) -> PartWriter:
+        """`at`: behind what `begun_part` is the sum of."""
         _check(key, upload_id)
-        if not 1 <= number <= MAX_PARTS:
-            raise ValueError(f"no part: {number}")
-        return PartWriter(self._shelf, self._threads, key, upload_id, number)
+        if not 1 <= number <= MAX_PARTS or at % self.piece_size:
+            raise ValueError(f"no part: {number}, or not from {at} on")
+        return PartWriter(self._shelf, self._threads, key, upload_id, number, at)
+
+    async def begun_part(self, key: str, upload_id: str, number: int, size: int) -> Sum:
+        """Of the first `size` bytes that are there of a part; of nothing where the store keeps whole parts only."""
+        _check(key, upload_id)
+        shelf = self._shelf
+        if not isinstance(shelf, FolderShelf):
+            return hashlib.sha256()
+        return await self._run(lambda: shelf.begun_part(key, upload_id, number, size), PART_PATIENCE_S)
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
         """All parts (number and tag, from 1 without a gap). Raises ObjectMissingError when there is no such upload:
@@ -198,8 +214,10 @@ class PartWriter:
     """Takes a part in pieces, in order: in a folder they go to the disk as they come, else they are held until it is
     whole. What was written of an unfinished part is overwritten, or goes with its upload."""
 
-    def __init__(self, shelf: Shelf, threads: ObjectThreads, key: str, upload_id: str, number: int) -> None:
-        self.size = 0
+    def __init__(
+        self, shelf: Shelf, threads: ObjectThreads, key: str, upload_id: str, number: int, at: int = 0
+    ) -> None:
+        self.size = at
         self._shelf = shelf
         self._threads = threads
         self._upload = key, upload_id
@@ -214,6 +232,11 @@ class PartWriter:
             raise ValueError(f"part {self._number} is larger than a part")
         self._held += data
         if len(self._held) >= SLICE and isinstance(self._shelf, FolderShelf):
+            await self._write(self._shelf)
+
+    async def keep(self) -> None:
+        """What was written stays, for `begun_part`, until the rest of the part comes. Raises ObjectsError."""
+        if self._held and isinstance(self._shelf, FolderShelf):
             await self._write(self._shelf)
 
     async def finish(self) -> str:

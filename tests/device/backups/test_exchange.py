@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from device.backups import exchange
-from device.backups.exchange import Pair, RestoreState, exchange_all, inode, put, take_back
+from device.backups.exchange import (
+    Pair,
+    RestoreState,
+    away,
+    exchange_all,
+    inode,
+    mark,
+    put,
+    remove_staging,
+    take_back,
+    with_devices_of_now,
+)  # fmt: skip
 from device.kernel import state_file
 
 
@@ -155,3 +166,21 @@ def test_the_state_is_on_disk_whole_or_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / exchange.FILE).exists()
     state_file.write_value(tmp_path / exchange.FILE, {"step": "x"})
     assert exchange.load(tmp_path) is None
+
+
+def test_a_disk_with_another_number_after_a_boot_is_known_by_its_mark(tmp_path: Path) -> None:
+    staging = tmp_path / ".staging"
+    (staging / "tree").mkdir(parents=True)
+    target, staged = tmp_path / "app", staging / "tree" / "app"
+    target.write_text("old"), staged.write_text("new")
+    there = os.lstat(staged)
+    renumbered = (there.st_dev + 7, there.st_ino)
+    one = Pair(data_class="data", target=str(target), staged=str(staged), new=renumbered)
+    state = mark(RestoreState(command_id="c", backup_id=1, staging=(str(staging),), pairs=(one,)))
+    assert exchange_all(state.pairs) != {}, "by its old number nothing is known"
+    now = with_devices_of_now(state)
+    assert (away(now), exchange_all(now.pairs), target.read_text()) == ([], {}, "new")
+    remove_staging(now.staging)
+    assert away(now) == [], "all was in its place"
+    target.unlink()
+    assert away(now) == [str(staging)]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from device.backups import exchange
+from device.backups import exchange, restore
+from device.backups.restore_places import STAGING
 from device.commands.jobs import WorkCancelledError, WorkFailedError
 from tests.support.restored_machine import RestoredMachine, left_over
+from tests.support.small_disk import small_disk
 from tests.support.system_bus import PrivateBus, needs_bus
+from tests.support.two_users import only_root
 from tests.support.until import until
 
 CAMERA = "camera.service"
@@ -87,6 +93,70 @@ async def test_what_does_not_stop_is_named(tmp_path: Path, bus: PrivateBus) -> N
         await world.restores.aftermath("cmd-1")
     assert failed.value.failure.code == "service_not_started"
     assert left_over(world) == []
+
+
+@contextlib.contextmanager
+def seen_at(disk: Path, place: Path) -> Iterator[None]:
+    """A disk mounted there, which keeps what is on it when it is not."""
+    subprocess.run(["mount", "--bind", disk, place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+@only_root
+async def test_a_disk_that_comes_after_the_start_is_waited_for(tmp_path: Path) -> None:
+    """Without it a half exchanged class would look as before."""
+    place = tmp_path / "machine" / "srv" / "app"
+    place.mkdir(parents=True)
+    with small_disk(tmp_path / "disk", "200m") as disk:
+        with seen_at(disk.folder, place):
+            world = RestoredMachine(tmp_path / "machine")
+            before = world.picture()
+            backup = world.back_up()
+            world.ruin()
+            assert await asyncio.to_thread(ended_in_the_exchange, world, backup) == 9
+        world.restores = world.agent()
+        await world.restores.recover()
+        with pytest.raises(WorkFailedError, match="not mounted") as failed:
+            await world.restores.aftermath("cmd-1")
+        assert failed.value.failure.code == "exchange_failed"
+        assert exchange.away(waiting(world)) == [str(place / STAGING)]
+        with seen_at(disk.folder, place):
+            assert place.joinpath(STAGING).exists()
+            await world.restores.recover()
+            after = await world.restores.aftermath("cmd-1")
+            assert after is not None
+            assert world.picture() == before
+            assert left_over(world) == []
+
+
+@only_root
+async def test_it_goes_on_as_soon_as_the_disk_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "DISK_EVERY_S", 0.01)
+    place = tmp_path / "machine" / "srv" / "app"
+    place.mkdir(parents=True)
+    with small_disk(tmp_path / "disk", "200m") as disk:
+        with seen_at(disk.folder, place):
+            world = RestoredMachine(tmp_path / "machine")
+            before = world.picture()
+            backup = world.back_up()
+            world.ruin()
+            assert await asyncio.to_thread(ended_in_the_exchange, world, backup) == 9
+        world.restores = world.agent()
+        await world.restores.recover()
+        running = asyncio.ensure_future(world.restores.run())
+        with seen_at(disk.folder, place):
+            await until(lambda: waiting(world).step == "ended", 30)
+            assert world.picture() == before
+        running.cancel()
+
+
+def waiting(world: RestoredMachine) -> exchange.RestoreState:
+    state = exchange.load(world.state_dir)
+    assert state is not None
+    return state
 
 
 def refuse(pair: exchange.Pair) -> None:

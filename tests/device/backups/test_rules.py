@@ -140,9 +140,10 @@ def test_what_was_learned_is_dropped_when_it_is_no_limit_any_more() -> None:
 
 
 def test_one_part_travels_until_the_uplink_is_known_to_be_quick() -> None:
-    assert parts_in_flight(None) == 1
-    assert parts_in_flight(QUICK_PART_S) == MOST_IN_FLIGHT
-    assert parts_in_flight(QUICK_PART_S + 1) == 1
+    assert parts_in_flight(None, MOST_IN_FLIGHT) == 1
+    assert parts_in_flight(QUICK_PART_S, MOST_IN_FLIGHT) == MOST_IN_FLIGHT
+    assert parts_in_flight(QUICK_PART_S, 1) == 1, "where the store keeps whole parts only"
+    assert parts_in_flight(QUICK_PART_S + 1, MOST_IN_FLIGHT) == 1
 
 
 def test_a_result_fits_the_wire_whatever_the_report() -> None:

@@ -155,7 +155,7 @@ async def test_a_completed_one_whose_answer_was_lost_succeeds_without_sending_ag
 async def test_what_the_network_does_delays_and_fails_nothing(bench: ClientBench, fault: str) -> None:
     file = bench.fill("a.jpg", 20 * MIB)
     if fault == "cut":
-        bench.hub.cut_after = 5 * MIB
+        bench.hub.cut_after = 3 * MIB
     elif fault == "lost":
         bench.hub.lose_answers = 1
     else:
@@ -169,6 +169,61 @@ async def test_what_the_network_does_delays_and_fails_nothing(bench: ClientBench
     assert unpacked(backup.archive) == {"photos/a.jpg": file.read_bytes()}
     assert set(backup.deliveries.values()) == {1}, "what was there is not sent again"
     assert "waiting" in bench.phases
+    if fault == "cut":
+        assert bench.hub.bytes_received <= len(backup.archive) + 4 * MIB, (
+            "of a part that broke off its first piece stays"
+        )
+
+
+@pytest.mark.parametrize(("piece", "in_flight"), [(4 * MIB, 2), (8 * MIB, 1)])
+async def test_never_more_than_one_parts_bytes_are_unanswered(bench: ClientBench, piece: int, in_flight: int) -> None:
+    """Several parts travel in pieces; where the store keeps whole parts only there is one at a time."""
+    bench.fill("a.jpg", 60 * MIB)
+    bench.hub.piece_size, bench.hub.answers_together = piece, 2
+    await bench.back_up()
+    assert (bench.hub.most_in_flight, bench.hub.most_unanswered) == (in_flight, 8 * MIB)
+
+
+async def test_a_store_that_keeps_whole_parts_only_gets_one_at_a_time(bench: ClientBench) -> None:
+    """So that no cut makes the machine send more than one part's bytes twice."""
+    file = bench.fill("a.jpg", 30 * MIB)
+    bench.hub.piece_size, bench.hub.cut_after = 8 * MIB, 7 * MIB
+    await bench.back_up()
+    backup = bench.hub.backup(1)
+    assert unpacked(backup.archive) == {"photos/a.jpg": file.read_bytes()}
+    assert bench.hub.most_in_flight == 1
+    assert bench.hub.bytes_received <= len(backup.archive) + 8 * MIB
+
+
+async def test_a_hub_that_lost_parts_gets_what_it_lacks(bench: ClientBench) -> None:
+    """It was restored from a backup of its own: parts that it had confirmed are unknown to it."""
+    file = bench.fill("a.jpg", 60 * MIB)
+    bench.hub.together = 2
+    running = asyncio.ensure_future(bench.back_up())
+    await until(lambda: len(bench.hub.backup(1).parts) >= 5, 30)
+    backup = bench.hub.backup(1)
+    with bench.hub.lock:
+        del backup.parts[2]
+    await running
+    assert unpacked(backup.archive) == {"photos/a.jpg": file.read_bytes()}
+    assert backup.deliveries[2] == 2
+    assert sum(backup.deliveries.values()) == len(backup.parts) + 1, "and nothing else again"
+
+
+async def test_a_machine_that_goes_on_with_a_hub_that_lost_parts_sends_only_those(bench: ClientBench) -> None:
+    file = bench.fill("a.jpg", 60 * MIB)
+    running = asyncio.ensure_future(bench.back_up())
+    await until(lambda: len(bench.hub.backup(1).parts) >= 4, 30)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    bench.anew()
+    backup = bench.hub.backup(1)
+    del backup.parts[1]
+    await bench.back_up()
+    assert unpacked(backup.archive) == {"photos/a.jpg": file.read_bytes()}
+    assert backup.deliveries[1] == 2
+    assert sum(backup.deliveries.values()) <= len(backup.parts) + 3
 
 
 async def test_the_hub_may_take_its_time_to_look_at_it(bench: ClientBench) -> None:

@@ -14,11 +14,12 @@ import pytest
 from device.backups.control import Gate, HubAddress, Yielding
 from device.backups.download import opened_length
 from device.backups.rules import CHUNK
-from device.backups.transfer import HubTransfer, TransferBrokenError
+from device.backups.transfer import HubTransfer, Piece, TransferBrokenError
 from tests.support.fake_backups import FakeBackups, fake_backups
 from tests.support.fake_hub import KEY
 
 DATA = random.Random(1).randbytes(3 * CHUNK + 7)
+WHOLE = Piece(memoryview(DATA), 0, len(DATA))
 SUM = hashlib.sha256(DATA).hexdigest()
 
 
@@ -37,13 +38,22 @@ def test_a_part_arrives_whole_in_small_chunks_on_one_connection(hub: FakeBackups
     sent: list[int] = []
     client = transfer(hub, path="/rvm")
     for number in (1, 2):
-        answer = client.put(f"/backups/7/parts/{number}", memoryview(DATA), SUM, sent.append)
+        answer = client.put(f"/backups/7/parts/{number}", WHOLE, SUM, sent.append)
         assert (answer.status, answer.is_success) == (200, True)
     assert hub.backup(7).parts == {1: DATA, 2: DATA}
     assert sent[:4] == [CHUNK, 2 * CHUNK, 3 * CHUNK, len(DATA)]
     assert hub.paths[0] == "/rvm/api/v2/rvms/rvm%201%2Fx/backups/7/parts/1"
     assert hub.keys == {f"Bearer {KEY}"}
     client.close()
+
+
+def test_pieces_of_a_part_arrive_as_one(hub: FakeBackups) -> None:
+    client, hub.piece_size = transfer(hub), CHUNK
+    for first in range(0, len(DATA), CHUNK):
+        piece = Piece(memoryview(DATA)[first : first + CHUNK], first, len(DATA))
+        answer = client.put("/backups/7/parts/1", piece, SUM, lambda _: None)
+        assert answer.status == (200 if first + CHUNK > len(DATA) else 202)
+    assert hub.backup(7).parts == {1: DATA}
 
 
 def test_a_refusal_is_an_answer_with_its_code(hub: FakeBackups) -> None:
@@ -93,9 +103,9 @@ def test_what_is_cut_is_broken_and_the_next_call_opens_anew(hub: FakeBackups) ->
     client = transfer(hub)
     hub.cut_after = CHUNK
     with pytest.raises(TransferBrokenError):
-        client.put("/backups/7/parts/1", memoryview(DATA), SUM, lambda _: None)
+        client.put("/backups/7/parts/1", WHOLE, SUM, lambda _: None)
     assert not hub.backup(7).parts
-    assert client.put("/backups/7/parts/1", memoryview(DATA), SUM, lambda _: None).is_success
+    assert client.put("/backups/7/parts/1", WHOLE, SUM, lambda _: None).is_success
 
 
 def test_a_hub_that_is_not_there_is_broken(hub: FakeBackups) -> None:
@@ -117,4 +127,4 @@ def test_a_part_waits_with_its_gate(hub: FakeBackups) -> None:
             threading.Timer(0.05, gate.set, (Yielding(),)).start()
             assert hub.bytes_received == CHUNK
 
-    assert client.put("/backups/7/parts/1", memoryview(DATA), SUM, yield_at_the_first).is_success
+    assert client.put("/backups/7/parts/1", WHOLE, SUM, yield_at_the_first).is_success

@@ -133,7 +133,8 @@ async def test_statistics_count_what_the_caller_reaches(any_hub: ApiHub, client:
         await any_hub.context[BackupKeeper].keep()
         whole = good(await operator.get("/api/v2/backups/statistics"))
         assert whole["machines"] == {
-            "all": 2, "scheduled": 2, "good": 1, "only_agent": 0, "late": 0, "never": 1, "running": 0,
+            "all": 2, "scheduled": 2, "good": 1, "only_agent": 0, "late": 0, "unverified": 0, "never": 1,
+            "running": 0,
         }  # fmt: skip
         assert whole["backups"]["verified"] == 1
         assert (whole["fleet"]["used"], whole["fleet"]["quota"], whole["fleet"]["full_at"]) == (100, 0, None)

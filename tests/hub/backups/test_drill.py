@@ -174,7 +174,7 @@ async def test_an_incremental_in_a_form_is_no_damage(room: BackupRoom) -> None:
     """A simple client does not say what it builds on, and raises no alarm by that."""
     machine = await room.add_machine()
     await room.add_archive(
-        machine, 2, CHANGED, 1, trigger=rules.UPLOAD, parent_id=None, chain_id=2, chain_position=0
+        machine, 2, CHANGED, 1, trigger="upload", parent_id=None, chain_id=2, chain_position=0
     )  # fmt: skip
     await room.drills.turn()
     found = await room.row(2)

@@ -14,7 +14,7 @@ from db.records import CommandRow, UserRow
 from hub.backups.restore import BackupRestores
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
-from hub.model.changes import Patch
+from hub.model.changes import Patch, Put
 from hub.model.machine import Machine
 from protocol.messages import CommandUpdate, Failure, Progress
 from tests.support.api_hub import ApiHub
@@ -121,6 +121,19 @@ async def test_a_restore_waits_for_a_backup_of_what_is_there_now(
     ended = await shown(any_hub, people, asked["id"])
     assert (ended["state"], ended["result"]) == ("succeeded", RESTORED)
     assert await codes(any_hub) == ["backup.restore_asked", "backup.restored"]
+
+
+async def test_a_restore_and_its_safety_backup_are_one_commit(
+    any_hub: ApiHub, people: httpx.AsyncClient, backup: int
+) -> None:
+    """A hub killed in between has neither: no backup is made for a restore that nobody knows of."""
+    commits: list[set[str]] = []
+    any_hub.context.announce.listen(
+        lambda changes: commits.append({type(change.row).__name__ for change in changes if isinstance(change, Put)})
+    )
+    body = {"dry_run": False, "confirm": machine(any_hub).name}
+    good(await people.post(path(any_hub, backup), json=body), 202)
+    assert [found for found in commits if "RestoreRow" in found] == [found for found in commits if "BackupRow" in found]
 
 
 async def test_without_a_safety_backup_nothing_is_restored(

@@ -39,10 +39,18 @@ def test_of_many_the_open_ones_the_last_ended_and_the_last_good_one_are_remember
         row(6, "uploading"),
     ]
     known = remembered(rows)
-    assert sorted(known) == [2, 5, 6]
+    assert sorted(known) == [1, 2, 5, 6], "the verified one too"
     assert (newest(known), last_good(known), open_backup(known)) == (rows[5], rows[1], rows[5])
     assert failed_at(known) == rows[4].created_at
     assert drill_failed_at(known) is None
+
+
+def test_what_a_simple_client_uploaded_is_good_only_when_it_is_verified() -> None:
+    uploaded = row(2, "completed", trigger="upload")
+    known = remembered([row(1, "completed"), uploaded])
+    assert (last_good(known), newest(known)) == (row(1, "completed"), uploaded)
+    verified = row(2, "verified", trigger="upload")
+    assert last_good(remembered([row(1, "completed"), verified])) == verified
 
 
 def test_a_machine_without_backups_has_none() -> None:
@@ -97,8 +105,8 @@ def test_the_fleet_keeps_it_by_what_was_committed() -> None:
     assert fleet.apply(verified) == Touched(7, BACKUP_MEMBERS)
     assert machine_view(fleet.machines[7], times="ms")["backup"] == {
         "good_at": epoch_ms(NOW), "verified_at": epoch_ms(NOW), "only_agent": False, "failed_at": None,
-        "cancelled_at": None, "drill_failed_at": None, "late_at": None, "full_at": None, "open": False,
-        "open_status": None, "open_type": None,
+        "cancelled_at": None, "drill_failed_at": None, "late_at": None, "unverified_at": None, "full_at": None,
+        "open": False, "open_status": None, "open_type": None,
     }  # fmt: skip
 
 

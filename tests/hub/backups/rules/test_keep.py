@@ -112,6 +112,11 @@ def test_nothing_that_stays_loses_what_it_needs_and_the_last_good_one_stays(
         assert needed not in gone[:place], "killed half way, what is left is whole"
 
 
+def test_a_file_that_somebody_uploaded_takes_no_good_ones_place() -> None:
+    rows = [row(1, 99, upload_status="completed"), row(2, 98, upload_status="completed", trigger="upload")]
+    assert ids(expired(rows, 30, NOW)) == [2]
+
+
 def test_the_forecast_goes_on_as_in_the_last_two_weeks() -> None:
     files = stored([row(11 - ago, ago) for ago in range(10, 0, -1)], 30)
     assert [file.size for file in files] == [100] * 10
@@ -142,6 +147,10 @@ def test_what_is_wrong_with_a_machines_backups_is_an_alert_each() -> None:
     assert found(capabilities=("ping",)) == []
     assert found(row(1, 2.9)) == []
     assert found(row(1, 3)) == [("no_good_backup", 1)]
+    assert found(row(1, 3), row(2, 1, upload_status="completed")) == [("unverified", 2)]
+    assert found(row(1, 2.9), row(2, 1, upload_status="completed")) == []
+    assert found(row(1, 3), row(2, 1, upload_status="completed", trigger="upload")) == [("no_good_backup", 1)]
+    assert found(row(1, 3), row(2, 1, trigger="upload")) == []
     damaged = row(2, 1, upload_status="completed", drill_error={"code": "archive_damaged"}, drill_at=NOW)
     assert found(row(1, 1), damaged) == [("drill_failed", 2)]
     alone = row(2, 1, report={"counts": {"only_agent": 1}})
