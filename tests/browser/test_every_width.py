@@ -65,11 +65,15 @@ async def faults(page: Tab, path: str, sizes: tuple[tuple[int, int], ...]) -> li
 
 
 async def every_page(stage: Stage, look: dict[str, Any], sizes: tuple[tuple[int, int], ...]) -> list[str]:
+    """And whatever is fetched from elsewhere: a site may have no internet."""
     found: list[str] = []
     async with tab(stage.browser, stage.hub, **look) as page:
+        asked: list[str] = []
+        page.page.on("request", lambda request: asked.append(request.url))
         for path in PAGES:
             await page.open(path)
             found += await faults(page, path, sizes)
+        found += [f"asks for {url}" for url in asked if not url.startswith((f"{stage.hub.url}/", "data:", "blob:"))]
         assert page.faults == []
     async with tab(stage.browser, stage.hub, signed_in=False, **look) as page:
         for path in ENTRANCES:

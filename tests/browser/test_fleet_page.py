@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.async_api import expect
 
+from dashboard.texts import texts_in
 from hub.cli.data import open_data
 from hub.lifespan import utc_now
 from hub.model.changes import Put
 from hub.people import rules
+from protocol import kinds
+from protocol import messages as m
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
+from tests.support.lively_machine import lively
 from tests.support.until import until
 
 SMALL = "all => all.filter(e => e.offsetParent && e.getBoundingClientRect().height < 24).map(e => e.textContent)"
@@ -237,4 +241,33 @@ async def test_a_thousand_machines_on_a_phone_are_rows_of_64_px_drawn_as_they_co
         assert box["y"] + box["height"] < 450, "above the keyboard"
         await page.page.touchscreen.tap(box["x"] + box["width"] - 30, box["y"] + 40)
         await page.page.wait_for_url("**/machines/2")
+        assert page.faults == []
+
+
+STATES: Final[tuple[kinds.Status, ...]] = ("active", "inactive", "maintenance", "full", "error", "unknown")
+MARKED: Final = """row => {
+  const icon = row.querySelector(".s .i"), word = row.querySelector(".s span");
+  return [icon.querySelector("use").getAttribute("href"), getComputedStyle(icon).color, word.checkVisibility()];
+}"""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+async def test_each_status_has_a_shape_a_word_and_a_colour_beside_the_connection(
+    stage: Stage, width: int, scheme: Any
+) -> None:
+    look: dict[str, Any] = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme}
+    async with tab(stage.browser, stage.hub, **look) as page:
+        await page.open("/")
+        await page.live()
+        row, drawn = page.page.locator("tr[data-id='3']"), []
+        async with lively(stage.hub, stage.keys[2]) as machine:
+            for seq, status in enumerate(STATES, 1):
+                await machine.say(m.StatusReport(seq=seq, status=status, capacity=50))
+                await expect(row.locator(".s span")).to_have_text(texts_in("en")(f"status.{status}"))
+                await expect(row.locator(".e")).to_have_text("Live")
+                drawn.append(await row.evaluate(MARKED))
+            assert [(shape, is_seen) for shape, _, is_seen in drawn] == [(f"#{status}", True) for status in STATES]
+            assert len({colour for _, colour, _ in drawn}) == len(STATES)
+        await expect(row.locator(".e")).to_contain_text("Offline")
+        await expect(row.locator(".s span")).to_have_text("Unknown")
         assert page.faults == []

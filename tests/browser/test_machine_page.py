@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
+from protocol import messages as m
 from tests.browser.conftest import Stage
 from tests.support.browser import Tab, tab
 from tests.support.door_process import REPOSITORY
+from tests.support.machine_client import MachineClient
 
 JOB = "#machine-jobs .job:first-child [data-how]"
 ZOOM = """() => {
@@ -276,3 +278,20 @@ async def test_each_tab_of_a_machine_is_named_by_its_title(stage: Stage, locale:
             await page.open(path)
             await expect(page.page).to_have_title(re.compile(rf"RVM-002 – {name} – RVM$"))
         assert page.faults == []
+
+
+async def test_a_machine_measures_more_often_only_while_somebody_watches(stage: Stage) -> None:
+    """Each second for its own page, every five for the list, and for no page that shows none of it."""
+    async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
+        await machine.say_hello(capabilities=[])
+
+        async def asked(interval: float) -> None:
+            while (await machine.hear(m.Live)).interval != interval:
+                pass
+
+        async with tab(stage.browser, stage.hub) as page:
+            for path, interval in (("/", 5), ("/machines/3", 1), ("/help", 0), ("/machines/3", 1), ("/", 5)):
+                await page.open(path)
+                await asked(interval)
+            assert page.faults == []
+        await asked(0)
