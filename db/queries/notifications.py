@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 import sqlalchemy as sa
 
@@ -14,13 +13,9 @@ from db.records import record
 from db.schema import notification_destinations as destinations
 from db.schema import notifications
 
-WAITING: Final = ("waiting", "sending")
+_WAITS = (notifications.c.state == "waiting") | (notifications.c.state == "sending")
 _ALL = sa.select(destinations).order_by(destinations.c.id)
-_LIVE = (
-    sa.select(notifications)
-    .where(notifications.c.open | notifications.c.state.in_(WAITING))
-    .order_by(notifications.c.id)
-)
+_LIVE = sa.select(notifications).where(notifications.c.open | _WAITS).order_by(notifications.c.id)
 _SENT = sa.select(notifications.c.destination_id, notifications.c.kind, notifications.c.sent_at).where(
     notifications.c.sent_at > sa.bindparam("key_after")
 )
@@ -33,8 +28,9 @@ _LISTED = (
 _LISTED_OF = _LISTED.where(notifications.c.destination_id == sa.bindparam("key"))
 _OLD = sa.select(notifications.c.id).where(
     notifications.c.created_at < sa.bindparam("key_before"),
-    ~notifications.c.open,
-    notifications.c.state.not_in(WAITING),
+    notifications.c.open == sa.false(),
+    notifications.c.state != "waiting",
+    notifications.c.state != "sending",
 )
 _DELETE_OLD = sa.delete(notifications).where(notifications.c.id.in_(_OLD.limit(sa.bindparam("key_limit"))))
 

@@ -154,6 +154,23 @@ async def test_troubles_that_are_long_over_go_and_those_that_stand_stay(running:
     await gone(store, schema.troubles.c.cause, {"full"}, {"hot"})
 
 
+async def test_messages_that_are_done_go_after_a_month(running: ApiHub) -> None:
+    store, now = running.context.store, running.context.clock()
+    place = {
+        "id": 1, "name": "Operators", "place": "tgram://…", "address": "sealed", "language": "en", "timezone": "UTC",
+        "after_s": 0, "also_over": True, "per_hour": 20, "disabled_at": now, "created_at": now, "updated_at": now,
+    }  # fmt: skip
+    await put(store, schema.notification_destinations, [place])
+    common = {"destination_id": 1, "kind": "began", "params": {}, "attempts": 1, "next_at": now}
+    kept = [("old", "sent", False, 31), ("fresh", "sent", False, 29), ("open", "sent", True, 31)]
+    rows = [
+        {**common, "key": key, "state": state, "open": is_open, "created_at": now - days * DAY}
+        for key, state, is_open, days in kept
+    ]
+    await put(store, schema.notifications, rows)
+    await gone(store, schema.notifications.c.key, {"old"}, {"fresh", "open"})
+
+
 async def test_statuses_expire_but_the_one_that_held_stays(running: ApiHub) -> None:
     store, now, rvm_id = running.context.store, running.context.clock(), running.machines["north"]
     common = {"rvm_id": rvm_id, "status": "active", "special_status": None, "by": "system", "until": None}
