@@ -24,7 +24,7 @@ from texts.languages import LANGUAGES
 
 PAGES = (
     "fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups", "drawn",
-    "scan",
+    "scan", "history",
 )  # fmt: skip
 LATER = {"fleet": ("bulk", "groups", "kiosk"), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+SEPARATORS: Final = {"comma": ",", "semicolon": ";", "tab": "\t"}
+SEPARATOR_OF: Final = {"en": "comma", "id": "semicolon"}
+"""Where a comma is a decimal mark, a semicolon parts cells."""
 _RUN: Final = r"=+\-@\uff1d\uff0b\uff0d\uff20"
 """Begins a formula, also in full width."""
 _QUOTED: Final = re.compile(rf"'*[{_RUN}\t\r\n]")

@@ -30,7 +30,7 @@ from hub.machine_settings import api as config
 from hub.machine_settings import page as settings_page
 from hub.machine_settings import service as settings_handlers
 from hub.machines import api as rvms
-from hub.machines import find_page, key_page, sheet_api, tab
+from hub.machines import find_page, history_page, key_page, sheet_api, tab
 from hub.machines import handlers as machines_handlers
 from hub.machines import page as machines_page
 from hub.metrics import api as metrics
@@ -117,6 +117,7 @@ OF_MACHINE = {
     "backup-history": Part("backup_history.html", backups_page.part_history),
     "restore-history": Part("restore_history.html", backups_page.part_restores),
 }
+OF_HISTORY = {"history": Part("history_whole.html", history_page.part_history)}
 OF_RESTORE = {"restore-whole": Part("restore_whole.html", restore_page.part_restore)}
 OF_BACKUP = {"backup-whole": Part("backup_whole.html", backup_page.part_backup)}
 OF_FLEET = {
@@ -195,6 +196,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/do/{action}", WebPage(commands_page.show_action, commands_page.do_action)),
         ("/machines/{id}/status", WebPage(to_machine, overview.ask_status)),
         ("/machines/{id}/undo", WebPage(to_machine, machines_page.undo)),
+        *_of_history(),
         *_of_remote_sessions(),
         *_of_backups(),
         *_of_admin(),
@@ -263,6 +265,15 @@ def _of_users() -> list[tuple[str, WebPage]]:
         ("/admin/users/{user_id}/unlock", WebPage(back, here.end_lock, action=action)),
         ("/admin/users/{user_id}/sessions", WebPage(back, here.end_sessions, action=action)),
         ("/admin/users/{user_id}/{what:str}", WebPage(back, here.set_disabled, action=action)),
+    ]
+
+
+def _of_history() -> list[tuple[str, WebPage]]:
+    return [
+        ("/machines/{id}/history", WebPage(history_page.show_history)),
+        ("/machines/{id}/history/parts", WebPage(drawn(OF_HISTORY), cost=OF_PARTS)),
+        ("/machines/{id}/history/charts.json", WebPage(history_page.show_figures)),
+        ("/machines/{id}/history/file.csv", WebPage(history_page.show_file)),
     ]
 
 

@@ -53,6 +53,11 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/m/{id}": ("/m/{real_name}", "/m/{full}", "/m/{offline}"),
     "/labels": ("/labels",),
     "/machines/{id}/label": ("/machines/{full}/label",),
+    "/machines/{id}/history": (
+        "/machines/{real}/history?range=1h",
+        "/machines/{offline}/history",
+        "/machines/{new}/history",
+    ),
     "/machines/{id}/events": ("/machines/{real}/events", "/machines/{offline}/events"),
     "/machines/{id}/settings": ("/machines/{real}/settings", "/machines/{full}/settings"),
     "/machines/{id}/key": ("/machines/{new}/key", "/machines/{full}/key"),
@@ -83,6 +88,8 @@ NOT_PICTURED: Final[Mapping[str, str]] = {
     "/events/lines": "a part of /events",
     "/machines/palette": "drawn into a dialog of every page",
     "/machines/{id}/charts.json": "numbers for a chart",
+    "/machines/{id}/history/charts.json": "the look of charts",
+    "/machines/{id}/history/file.csv": "a file to download",
     "/machines/{id}/key/rvm.json": "a file to download",
     "/static/{name:path}": "files",
 }

@@ -206,6 +206,28 @@ async def latest(store: Store) -> dict[int, SampleRow]:
     return {row["rvm_id"]: SampleRow(**row) for row in rows if row["rvm_id"] is not None}
 
 
+async def newest_before(store: Store, rvm_id: int, end: datetime) -> SampleRow | None:
+    rows = await store.fetch_all(
+        sa.select(*_SAMPLE)
+        .where(system_metrics.c.rvm_id == rvm_id, system_metrics.c.timestamp < end)
+        .order_by(system_metrics.c.timestamp.desc(), system_metrics.c.boot.desc(), system_metrics.c.seq.desc())
+        .limit(1)
+    )
+    return SampleRow(**rows[0]) if rows else None
+
+
+async def first_reaching(
+    store: Store, rvm_id: int, metric: str, value: float, start: datetime, end: datetime
+) -> datetime | None:
+    """When a reading was first so high. Of a short time: every sample of it is looked at."""
+    at = system_metrics.c.timestamp
+    query = sa.select(at).where(
+        system_metrics.c.rvm_id == rvm_id, at >= start, at < end, system_metrics.c[metric] >= value
+    )
+    row = await store.fetch_one(query.order_by(at).limit(1))
+    return None if row is None else row["timestamp"]
+
+
 async def between(store: Store, rvm_id: int, start: datetime, end: datetime, limit: int) -> list[SampleRow]:
     at = system_metrics.c.timestamp
     query = sa.select(*_SAMPLE).where(system_metrics.c.rvm_id == rvm_id, at >= start, at < end)

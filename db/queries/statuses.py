@@ -52,6 +52,23 @@ async def statuses_between(
     return [record(StatusRow, row) for row in ([first, *rest] if first is not None else rest)]
 
 
+async def declared_until(
+    store: Store, rvm_id: int, start: datetime, end: datetime, limit: int
+) -> list[tuple[datetime, str, int]]:
+    """Since, effective status and capacity, oldest first: what held at `start` (if known), then declarations before
+    `end`; of more than `limit` the newest."""
+    shown = sa.select(
+        history.c.since, sa.func.coalesce(history.c.special_status, history.c.status).label("status"),
+        history.c.capacity,
+    ).where(history.c.rvm_id == rvm_id)  # fmt: skip
+    latest = (history.c.since.desc(), history.c.id.desc())
+    within = shown.where(history.c.since > start, history.c.since < end)
+    rows = await store.fetch_all(within.order_by(*latest).limit(limit))
+    if len(rows) < limit:
+        rows += await store.fetch_all(shown.where(history.c.since <= start).order_by(*latest).limit(1))
+    return [(row["since"], row["status"], row["capacity"]) for row in reversed(rows)]
+
+
 async def statuses_at(store: Store, rvm_ids: Collection[int], at: datetime) -> dict[int, StatusRow]:
     """What held at `at`, by machine; unknown ones are left out."""
     newest = (

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from dashboard import formats, record
 from dashboard.event_lines import Names
 from dashboard.reader import Reader
-from dashboard.spreadsheet import json_cell, safe_cell
+from dashboard.spreadsheet import SEPARATORS, json_cell, safe_cell
 from db.errors import StoreError
 from db.queries import users
 from db.queries.events import EventFilters, EventMark, EventPage, search
@@ -44,7 +44,6 @@ COST_OF_ROWS: Final = 25.0  # Charged to the caller's read budget for so many ro
 COLUMNS: Final = (
     "id", "at", "kind", "code", "actor", "actor_name", "rvm_id", "machine", "sentence", "params", "before", "after",
 )  # fmt: skip
-SEPARATORS: Final = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 
 def is_csv_wanted(request: Request, chosen: str | None) -> bool:

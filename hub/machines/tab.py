@@ -26,7 +26,8 @@ from hub.web.http.problems import Problem
 from hub.web.shell.page import Visit, go, who
 
 TABS: Final = (
-    ("overview", ""), ("remote", "/remote"), ("backups", "/backups"), ("events", "/events"), ("settings", "/settings"),
+    ("overview", ""), ("history", "/history"), ("remote", "/remote"),
+    ("backups", "/backups"), ("events", "/events"), ("settings", "/settings"),
 )  # fmt: skip
 MAX_ADDRESSES: Final = 5
 

@@ -21,14 +21,15 @@ PAGES: Final = (
     "/jobs", "/events", "/map", "/views", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol",
     "/machines/3/enrol", "/machines/import",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1", "/machines/1", "/machines/1/remote",
-    "/machines/1/backups", "/machines/1/events", "/machines/1/settings", "/machines/1/key", "/machines/1/remove",
-    "/machines/1/do/reboot",
+    "/machines/1/backups", "/machines/1/history", "/machines/3/history",
+    "/machines/1/history?from=x&to=y", "/machines/1/events", "/machines/1/settings", "/machines/1/key",
+    "/machines/1/remove", "/machines/1/do/reboot",
     "/machines/2", "/machines/2/remote", "/machines/3", "/machines/3/remote", "/nothing/here", "/m/1", "/m/2", "/m/3",
     "/labels", "/scan", "/scan?code=404", "/machines/2/label", "/machines/1/terminal", "/machines/2/terminal?page=5000",
 )  # fmt: skip
 ENTRANCES: Final = ("/login", "/signin")
 ELSEWHERE: Final = re.compile(
-    r".*/parts|.*/charts\.json|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
+    r".*/parts|.*/charts\.json|.*/file\.csv|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
     r"|/machines/palette|/machines/\{id\}/(rename|release|zone|status|undo|board)|/machines/\{id\}/remote/.*|/recordings/.*"
     r"|/views/.*|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
 )

@@ -102,7 +102,7 @@ async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
         assert not await page.page.evaluate(WIDE)
         await page.page.keyboard.press("Escape")
         await expect(page.page.locator("#palette")).to_have_count(0)
-        await page.page.keyboard.press("5")
+        await page.page.keyboard.press("6")
         await page.page.wait_for_url("**/settings")
         await page.page.keyboard.press("]")
         await page.page.wait_for_url(f"**/machines/{stage.keys[2].id}/settings")

@@ -18,6 +18,7 @@ BUDGET = {
     "style.css": 14_000,
     "fleet.js": 12_288,
     "machine.js": 35_000,
+    "history.js": 14_336,
     "events.js": 16_384,
     "jobs.js": 12_288,
     "bulk.js": 4_096,

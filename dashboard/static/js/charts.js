@@ -4,7 +4,8 @@
 import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
 import { age, clock, day, reading, span, zoneAhead, zoneLabel } from "./format.js";
 import { isCurrent } from "./freshness.js";
-import { LiveRange, utc } from "./live_range.js";
+import { LiveRange } from "./live_range.js";
+import { onOtherTheme, reach, shareHover, shownTheme } from "./plots.js";
 import { Series, WINDOW_MS } from "./series.js";
 import { language, t } from "./texts.js";
 
@@ -32,7 +33,6 @@ export class Charts {
     this.every = matchMedia("(pointer: coarse)").matches ? 2 * EVERY_MS : EVERY_MS;
     this.live = new LiveRange(WINDOW_MS);
     this.due = false;
-    this.hovered = 0;
     /** @type {Figure[]} */
     this.figures = all("[data-chart]").map((node) => ({
       node,
@@ -51,8 +51,7 @@ export class Charts {
     addEventListener("pagehide", () => {
       for (const figure of this.figures) if (figure.ready) window.Plotly.purge(figure.plot);
     });
-    addEventListener("theme", () => this.load());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.load());
+    onOtherTheme(() => this.load());
   }
 
   /** @param {Figure} figure */
@@ -75,14 +74,9 @@ export class Charts {
     if (figure.seen) this.soon();
   }
 
-  get theme() {
-    const chosen = document.documentElement.dataset.theme;
-    return chosen === "auto" ? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light") : chosen;
-  }
-
   async load() {
     try {
-      const answer = await fetch(`${BASE_PATH}/machines/${this.id}/charts.json?theme=${this.theme}`, {
+      const answer = await fetch(`${BASE_PATH}/machines/${this.id}/charts.json?theme=${shownTheme()}`, {
         credentials: "same-origin",
       });
       if (!answer.ok) throw new Error(String(answer.status));
@@ -176,22 +170,13 @@ export class Charts {
       if (this.live.relayout(event, this.hubClock.now(), zoneAhead(this.zone, this.hubClock.now()))) this.soonAll();
     });
     figure.plot.on("plotly_doubleclick", () => this.backToLive());
-    figure.plot.on("plotly_hover", (event) => this.hoverOthers(figure, event));
-    figure.plot.on("plotly_unhover", () => {
-      for (const other of this.others(figure)) window.Plotly.Fx.unhover(other.plot);
-    });
+    shareHover(figure.plot, () => this.others(figure));
   }
 
   /** @param {Figure} figure */
   others(figure) {
-    return this.figures.filter((other) => other !== figure && other.ready && other.seen && !other.table);
-  }
-
-  /** @param {Figure} figure @param {any} event */
-  hoverOthers(figure, event) {
-    if (!event.event || performance.now() - this.hovered < 50) return;
-    this.hovered = performance.now();
-    for (const other of this.others(figure)) window.Plotly.Fx.hover(other.plot, { xval: utc(event.points[0].x) }); // Plotly takes no text there
+    const shown = this.figures.filter((other) => other !== figure && other.ready && other.seen && !other.table);
+    return shown.map((other) => other.plot);
   }
 
   /** @param {number} now @param {any} spec @param {(ms: number) => string} there */
@@ -268,14 +253,8 @@ export class Charts {
   /** @param {number} now */
   chips(now) {
     const behind = this.live.behind(now);
-    const reportedAt = this.machine?.readings?.taken_at ?? this.machine?.last_seen_at;
-    const live = !this.past
-      ? t("chart.live")
-      : reportedAt
-        ? t("chart.until", { time: day(reportedAt, now, this.zone, language) })
-        : t("connection.never");
     const words = !this.live.paused
-      ? live
+      ? reach(this.machine, now, this.zone)
       : behind < 5000
         ? t("chart.paused")
         : t("chart.paused.behind", { age: age(behind / 1000, language) });

@@ -77,9 +77,11 @@ async function step(way) {
   const here = body.dataset.id ?? "";
   const next = ids[ids.indexOf(here) + way];
   const tab =
-    location.pathname.slice(BASE_PATH.length).match(/^\/machines\/[^/]+(\/(?:remote|backups|events|settings))?/)?.[1] ??
-    "";
-  if (next && ids.includes(here)) location.assign(`${BASE_PATH}/machines/${next}${tab}`);
+    location.pathname
+      .slice(BASE_PATH.length)
+      .match(/^\/machines\/[^/]+(\/(?:history|remote|backups|events|settings))?/)?.[1] ?? "";
+  const range = tab.endsWith("history") ? location.search : "";
+  if (next && ids.includes(here)) location.assign(`${BASE_PATH}/machines/${next}${tab}${range}`);
 }
 
 /** @param {string} wanted */

@@ -1,0 +1,254 @@
+"""The history of a machine in a real browser: by links, keys and a drag; in both languages and two zones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from hub.cli.data import open_data
+from tests.browser.conftest import Stage, staged
+from tests.support.browser import Tab, tab
+from tests.support.measured_past import booted, measure, went_away
+from tests.support.until import until_answered
+
+WINDOWS: list[dict[str, Any]] = [
+    {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB"},
+    {"viewport": {"width": 390, "height": 844}, "locale": "id-ID", "has_touch": True, "is_mobile": True},
+]
+DRAWN = "document.querySelector('[data-chart=cpu_usage] [data-plot]')?.data?.length > 0"
+PLOT = "document.querySelector('[data-chart=cpu_usage] [data-plot]')"
+UTC = "(at) => Date.parse(at.replace(' ', 'T') + 'Z')"
+WIDE = "document.documentElement.scrollWidth > innerWidth"
+AT = "/machines/1/history"
+HOUR = timedelta(hours=1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def past(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> AsyncIterator[Stage]:
+    """Eight days of samples, each five minutes, with three hours away; all of it long over."""
+    async with staged(tmp_path_factory.mktemp("past"), browser) as stage:
+        end = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - HOUR
+        gone = [(end - 12 * HOUR, end - 9 * HOUR)]
+        async with open_data(stage.hub.settings, create=False) as opened:
+            await measure(opened.store, 1, end, timedelta(days=8), timedelta(minutes=5), gone)
+            await opened.commit(*went_away(1, gone), *booted(1, end - 100 * HOUR, gone[0][1]))
+        yield stage
+
+
+def asked(page: Tab) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.page.url).query).items()}
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+@pytest.mark.parametrize("look", WINDOWS, ids=["1440", "390"])
+async def test_ranges_are_links_and_back_goes_back(past: Stage, look: dict[str, Any], tmp_path: Path) -> None:
+    async with tab(past.browser, past.hub, **look) as page:
+        await page.open("/machines/1")
+        await page.page.locator("#tiles [data-m=cpu_usage] h2 a").click()
+        await page.page.wait_for_url(f"**{AT}#cpu_usage")
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        await page.page.locator("[data-range='7d']").click()
+        await page.page.wait_for_url(f"**{AT}?range=7d")
+        await page.live()
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        names = await page.page.evaluate(f"{PLOT}.data.map((trace) => trace.meta)")
+        assert names == ["cpu_usage.band", "cpu_usage", "status"]
+        assert await page.page.evaluate(f"{PLOT}.data[0].x.length") > 100, "lowest to highest, not the mean alone"
+        last = page.page.locator("[data-chart=cpu_usage] figcaption")
+        await expect(last).to_contain_text({"en-GB": "last 7 days", "id-ID": "7 hari terakhir"}[look["locale"]])
+        assert not await page.page.evaluate(WIDE)
+        await page.page.go_back()
+        await page.page.wait_for_url(f"**{AT}#cpu_usage")
+        assert page.faults == []
+
+
+async def test_a_drag_is_the_time_of_all_charts_and_stands_in_the_address(past: Stage, zone: str) -> None:
+    """The zone of the computer changes nothing: the page is in the machine's."""
+    async with tab(past.browser, past.hub, timezone_id=zone, **WINDOWS[0]) as page:
+        await page.open(f"{AT}?range=24h")
+        await page.live()
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        shown = await page.page.evaluate(f"{PLOT}._fullLayout.xaxis.range.map({UTC})")
+        box = await page.page.locator("[data-chart=cpu_usage] .nsewdrag").first.bounding_box()
+        assert box is not None
+        left, right, middle = box["x"] + box["width"] / 4, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        await page.page.mouse.move(left, middle)
+        await page.page.mouse.down()
+        await page.page.mouse.move((left + right) / 2, middle, steps=4)
+        await page.page.mouse.move(right, middle, steps=4)
+        await page.page.mouse.up()
+        await page.page.wait_for_url("**from=**")
+        address = asked(page)
+        start, end = (instant(address[name]).timestamp() for name in ("from", "to"))
+        ahead = 7 * 3600
+        width = (shown[1] - shown[0]) / 1000
+        assert abs(start - (shown[0] / 1000 - ahead + width / 4)) < width / 50
+        assert abs(end - (shown[0] / 1000 - ahead + width / 2)) < width / 50
+        await page.live()
+        await expect(page.page.locator("#history-paused")).to_be_visible()
+        await page.page.locator("#history-paused").click()
+        await page.page.wait_for_url(f"**{AT}?range=24h")
+        assert page.faults == []
+
+
+async def test_a_finger_scrolls_and_does_not_zoom(past: Stage) -> None:
+    async with tab(past.browser, past.hub, **WINDOWS[1]) as page:
+        await page.open(f"{AT}?range=24h")
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        assert await page.page.evaluate(f"{PLOT}._fullLayout.dragmode") is False
+
+
+async def test_keys_choose_shift_pause_and_tell(past: Stage) -> None:
+    async with tab(past.browser, past.hub, **WINDOWS[0]) as page:
+        await page.open("/machines/1")
+        await page.live()
+        await page.page.keyboard.press("2")
+        await page.page.wait_for_url(f"**{AT}")
+        await page.live()
+        for keys, ends in ((("t", "5"), "?range=7d"), (("t", "1"), "?range=10m"), (("t", "4"), "?range=24h")):
+            for key in keys:
+                await page.page.keyboard.press(key)
+            await page.page.wait_for_url(f"**{AT}{ends}")
+            await page.live()
+        await page.page.keyboard.press("l")
+        await expect(page.page.locator("#history-live")).to_have_attribute("data-state", "paused")
+        await page.page.keyboard.press("l")
+        await expect(page.page.locator("#history-live")).to_have_attribute("data-state", "live")
+        await page.page.keyboard.press("v")
+        await expect(page.page.locator("[data-chart=cpu_usage] table")).to_be_visible()
+        await page.page.keyboard.press("v")
+        await expect(page.page.locator("[data-chart=cpu_usage] table")).to_be_hidden()
+        for key in ("t", "ArrowLeft"):
+            await page.page.keyboard.press(key)
+        await page.page.wait_for_url("**from=**")
+        await page.live()
+        for key in ("t", "ArrowRight"):
+            await page.page.keyboard.press(key)
+        await page.page.wait_for_url(f"**{AT}?range=24h")
+        await page.live()
+        for key in ("t", "z"):
+            await page.page.keyboard.press(key)
+        await page.page.wait_for_url(f"**{AT}?range=7d")
+        await page.live()
+        await page.page.keyboard.press("]")
+        await page.page.wait_for_url("**/machines/2/history?range=7d")
+        await page.live()
+        await page.page.keyboard.press("?")
+        await expect(page.page.locator("#shortcuts")).to_contain_text("History: zoom out")
+        assert page.faults == []
+
+
+async def test_a_chart_fills_the_screen_and_comes_back(past: Stage) -> None:
+    async with tab(past.browser, past.hub, **WINDOWS[0]) as page:
+        await page.open(f"{AT}?range=24h")
+        await page.live()
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        await page.page.locator("[data-chart=cpu_usage] [data-full]").click()
+        await until_answered(lambda: page.page.evaluate("document.fullscreenElement?.dataset.chart === 'cpu_usage'"))
+        await until_answered(lambda: page.page.evaluate(f"{PLOT}._fullLayout.height > 400"))
+        await page.page.keyboard.press("f")
+        await until_answered(lambda: page.page.evaluate("document.fullscreenElement === null"))
+
+
+async def test_charts_share_the_pointer(past: Stage) -> None:
+    async with tab(past.browser, past.hub, **WINDOWS[0]) as page:
+        await page.open(f"{AT}?range=7d")
+        await page.live()
+        memory = "document.querySelector('[data-chart=memory_usage] [data-plot]')?.data?.length > 0"
+        await until_answered(lambda: page.page.evaluate(f"{DRAWN} && {memory}"))
+        box = await page.page.locator("[data-chart=cpu_usage] .nsewdrag").first.bounding_box()
+        assert box is not None
+        for step in range(12):
+            await page.page.mouse.move(box["x"] + box["width"] / 2 + step, box["y"] + 60)
+        hovered = page.page.locator("[data-chart=memory_usage] .hoverlayer :is(.hovertext, .legend)")
+        await expect(hovered).not_to_have_count(0)
+        assert page.faults == []
+
+
+async def test_an_absence_is_a_grey_band_that_names_it_and_no_line_crosses_it(past: Stage) -> None:
+    async with tab(past.browser, past.hub, **WINDOWS[0]) as page:
+        await page.open(f"{AT}?range=24h")
+        await page.live()
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        words = f"[...{PLOT}.querySelectorAll('.annotation-text')].map((node) => node.textContent)"
+        await until_answered(lambda: page.page.evaluate(f"{words}.some((text) => text.includes('machine offline'))"))
+        assert await page.page.evaluate(f"{PLOT}.data[1].y.includes(null)")
+        await expect(page.page.locator(".band")).to_contain_text("1 reboot")
+
+
+@pytest.mark.parametrize(("own", "hours"), [("America/New_York", 23), ("Asia/Jakarta", 24)])
+async def test_days_and_hours_are_those_of_the_readers_zone_also_when_its_clocks_change(
+    past: Stage, zone: str, own: str, hours: int
+) -> None:
+    """8 March 2026 has 23 hours in New York."""
+    there = ZoneInfo(own)
+    noon = datetime(2026, 3, 8, 12, tzinfo=there).astimezone(timezone.utc)
+    async with open_data(past.hub.settings, create=False) as opened:
+        await measure(opened.store, 2, noon + 24 * HOUR, timedelta(hours=48), timedelta(minutes=10))
+    async with past.hub.client() as client:
+        assert (await client.patch("/api/v2/account", json={"timezone": own})).status_code == 200
+        try:
+            async with tab(past.browser, past.hub, timezone_id=zone, **WINDOWS[0]) as page:
+                await page.open("/machines/2/history?from=2026-03-08T00:00&to=2026-03-09T00:00")
+                address = asked(page)
+                assert instant(address["to"]) - instant(address["from"]) == hours * HOUR
+                await until_answered(lambda: page.page.evaluate(DRAWN))
+                times = await page.page.evaluate(f"{PLOT}.data[1].x")
+                assert times[0].startswith("2026-03-08T00:00"), "the first bucket begins at midnight there"
+                assert times[-1].startswith("2026-03-08T23:"), "and the last one is before the next"
+                assert await page.page.evaluate(f"{PLOT}.querySelector('.xtick text').textContent") == "8 Mar"
+                first = page.page.locator("[data-chart=cpu_usage] tbody tr").last
+                assert "8 Mar 00:00" in (await first.text_content() or "")
+                assert page.faults == []
+        finally:
+            await client.patch("/api/v2/account", json={"timezone": None})
+
+
+@pytest.mark.parametrize("look", WINDOWS, ids=["1440", "390"])
+async def test_without_script_ranges_tables_and_files_work(past: Stage, look: dict[str, Any], tmp_path: Path) -> None:
+    async with tab(past.browser, past.hub, java_script_enabled=False, **look) as page:
+        await page.open(AT)
+        await page.page.locator("[data-range='7d']").click()
+        await page.page.wait_for_url(f"**{AT}?range=7d")
+        card = page.page.locator("[data-chart=cpu_usage]")
+        await card.locator("summary").click()
+        await expect(card.locator("tbody tr").first).to_be_visible()
+        await expect(card.locator("[data-full]")).to_be_hidden()
+        async with page.page.expect_download() as coming:
+            await card.get_by_text("CSV").click()
+        file = await coming.value
+        assert re.fullmatch(r"history-[\w.-]+-7d\.csv", file.suggested_filename)
+        await page.page.locator("#history-custom summary").click()
+        await page.page.fill("#history-from", "2026-11-20T00:00")
+        await page.page.fill("#history-to", "2026-11-20T06:00")
+        await page.page.locator("#history-custom button").click()
+        await page.page.wait_for_url("**from=2026-11-19T17:00:00Z&to=2026-11-19T23:00:00Z**")
+
+
+async def test_live_charts_go_on_by_themselves_and_a_silent_page_takes_now_back(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, **WINDOWS[0]) as page:
+        await page.open(f"{AT}?range=10m")
+        await page.live()
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        before = await page.page.locator("#history").get_attribute("data-until")
+        stage.machine.cpu = 77.0
+        await expect(page.page.locator("[data-chart=cpu_usage] .fresh-only")).to_contain_text("now 77")
+        assert await page.page.locator("#history").get_attribute("data-until") != before
+        await until_answered(lambda: page.page.evaluate(f"{PLOT}.data[1].y.at(-1) > 70"))
+        await stage.hub.kill()
+        await expect(page.page.locator("[data-chart=cpu_usage] .fresh-only")).to_be_hidden()
+        await expect(page.page.locator("[data-chart=cpu_usage] .silent-only")).to_contain_text("last 77")
+        await expect(page.page.locator("#history-live")).to_have_attribute("data-state", "off")
+        assert page.faults == []
