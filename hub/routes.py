@@ -182,7 +182,6 @@ def page_routes() -> list[BaseRoute]:
         ("/labels", WebPage(key_page.show_labels)),
         ("/scan", WebPage(key_page.show_scan)),
         ("/machines/{id}/label", WebPage(key_page.show_label)),
-        ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
         ("/machines/{id}/parts", WebPage(drawn(OF_MACHINE), cost=OF_PARTS)),
         ("/machines/{id}/events", WebPage(events_page.show_machine_events)),
         ("/machines/{id}/settings", machine_settings),
@@ -270,6 +269,7 @@ def _of_users() -> list[tuple[str, WebPage]]:
 
 def _of_history() -> list[tuple[str, WebPage]]:
     return [
+        ("/machines/{id}/charts.json", WebPage(machines_page.show_charts)),
         ("/machines/{id}/history", WebPage(history_page.show_history)),
         ("/machines/{id}/history/parts", WebPage(drawn(OF_HISTORY), cost=OF_PARTS)),
         ("/machines/{id}/history/charts.json", WebPage(history_page.show_figures)),
