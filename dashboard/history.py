@@ -30,6 +30,8 @@ MOST_DAYS: Final = 366
 MOST_MS: Final = MOST_DAYS * 86_400_000
 REFRESH_S: Final = (5, 900)
 """A range up to now is read again with each bucket, within these bounds."""
+NEARLY: Final = 20
+"""What ends so near to now, by a part of the range, is up to now: a page is looked at for a while."""
 _SPACED_OFFSET: Final = re.compile(r" (\d\d:?\d\d)$")
 """A plus sign in an address that somebody typed is a space."""
 
@@ -131,7 +133,7 @@ class HistoryChoice:
         span = self.end - self.start
         if self.end >= self.now:
             return None
-        if self.end + span < self.now:
+        if self.end + span < self.now - span // NEARLY:
             return self.between(self.end, self.end + span)
         fits = span == RANGES[self.back] * 1000
         return self.to_live if fits else self.between(self.now - span, self.now)

@@ -93,6 +93,7 @@ def test_earlier_and_later_lead_away_and_back_to_live() -> None:
     before = chosen(today.earlier)
     assert (before.start, before.end) == ((NOW - 2 * DAY) // 1000 * 1000, (NOW - DAY) // 1000 * 1000)
     assert before.later == f"{BASE}?range=24h" == before.to_live
+    assert chosen(before.here, now=NOW + 600_000).later == f"{BASE}?range=24h", "ten minutes of looking at it later"
     long_ago = chosen(before.earlier)
     assert long_ago.later is not None
     assert chosen(long_ago.later).end == before.end

@@ -43,7 +43,7 @@ export function keyboard(actions) {
     // A radio button is no place to type; its arrow keys stay its own because no action has them.
     if (target.matches?.(TYPING) && target.type !== "radio") return;
     const chord = event.timeStamp - at < CHORD_MS ? `${first} ${event.key}` : event.key;
-    const tab = /^[1-6]$/.test(event.key) && all(".machine > .tabs a")[+event.key - 1];
+    const tab = all(".machine > .tabs a")[+event.key - 1];
     const action = every[chord] ?? (tab ? () => tab.click() : every[event.key]);
     first = event.key;
     at = event.timeStamp;
