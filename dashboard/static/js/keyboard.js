@@ -30,22 +30,23 @@ export function keyboard(actions) {
   const bring = () => document.head.append(make("script", { type: "module", src: body.dataset.hands ?? "" }));
   for (const move of ["keydown", "pointermove", "pointerdown"]) document.addEventListener(move, bring, { once: true });
   document.addEventListener("keydown", (event) => {
+    const { key } = event;
     const target = /** @type {Part} */ (event.target);
     const special = event.ctrlKey || event.metaKey;
     // Meant for what is on its way.
     if (body.dataset.wants) return event.preventDefault();
-    if (event.key === "k" && special && !target.closest?.(".xterm")) {
+    if (key === "k" && special && !target.closest?.(".xterm")) {
       event.preventDefault();
       return palette("open");
     }
-    if (event.key === "Escape" && target.matches?.(TYPING)) return target.blur();
+    if (key === "Escape" && target.matches?.(TYPING)) return target.blur();
     if (special || event.altKey || event.isComposing || find("dialog[open]")) return;
     // A radio button is no place to type; its arrow keys stay its own because no action has them.
     if (target.matches?.(TYPING) && target.type !== "radio") return;
-    const chord = event.timeStamp - at < CHORD_MS ? `${first} ${event.key}` : event.key;
-    const tab = all(".machine > .tabs a")[+event.key - 1];
-    const action = every[chord] ?? (tab ? () => tab.click() : every[event.key]);
-    first = event.key;
+    const chord = event.timeStamp - at < CHORD_MS ? `${first} ${key}` : key;
+    const tab = all(".machine > .tabs a")[+key - 1];
+    const action = every[chord] ?? (tab ? () => tab.click() : every[key]);
+    first = key;
     at = event.timeStamp;
     if (!action) return;
     event.preventDefault();
