@@ -49,6 +49,29 @@ async def test_with_forced_colours_only_the_current_page_is_marked(seen_stage: S
         assert await page.page.locator("#link-chip .dot").evaluate(dot), "live is filled"
 
 
+async def test_with_forced_colours_what_is_chosen_is_marked(seen_stage: Stage) -> None:
+    """Elsewhere its background tells; here backgrounds are the system's."""
+    marked = "all => all.map(e => getComputedStyle(e).outlineStyle !== 'none')"
+    async with tab(seen_stage.browser, seen_stage.hub, forced_colors="active") as page:
+        await page.open("/account")
+        assert sorted(await page.page.locator(".options label").evaluate_all(marked)) == [False, False, True]
+        assert sorted(await page.page.locator("main .seg button").evaluate_all(marked)) == [False] * 3 + [True] * 2
+
+
+async def test_figures_of_the_phones_list_stand_below_one_another(seen_stage: Stage) -> None:
+    edges = "all => [...new Set(all.filter(e => e.offsetParent).map(e => Math.round(e.getBoundingClientRect().right)))]"
+    async with tab(seen_stage.browser, seen_stage.hub, viewport={"width": 390, "height": 844}) as page:
+        await page.open("/")
+        await page.live()
+        for figure in (".c-cap", ".c-temp"):
+            assert len(await page.page.locator(f".machines tbody tr:not(.old) {figure}").evaluate_all(edges)) == 1
+    wide = "all => Math.min(...all.map(e => e.getBoundingClientRect().width))"
+    async with tab(seen_stage.browser, seen_stage.hub, viewport={"width": 320, "height": 640}) as page:
+        await page.open("/")
+        await page.live()
+        assert await page.page.locator("tr:has(.s .active):not(.old) .n").evaluate_all(wide) >= 120, "room for a name"
+
+
 BROKEN = """() => [...document.querySelectorAll(".guide :is(td, th, p, li)")].flatMap(cell => {
   const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), broken = [];
   while (texts.nextNode()) {
