@@ -76,6 +76,7 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
          "tests/dashboard/test_sparkline.py::test_a_machine_that_keeps_samples_more_rarely_has_no_gap_between_them",),
     19: ("tests/browser/test_front_page.py::test_pages_are_called_by_name_from_the_label_to_the_open_page",),
     20: ("tests/browser/test_remote_access.py::test_a_remote_session_from_its_start_to_its_end",
+         "tests/browser/test_remote_access.py::test_a_file_of_that_name_is_replaced_by_the_box_that_the_refusal_names",
          "tests/hub/remote/test_remote_files.py::test_a_refusal_of_the_machine_is_a_sentence"),
     21: ("tests/browser/test_ways_out.py::test_services_that_nobody_declared_are_not_asked_for",
          "tests/hub/status/test_undo.py::test_services_that_nobody_declared_are_not_asked_for"),

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from dashboard.texts import texts_in
 from tests.support.browser import Tab, tab
 from tests.support.file_names import NAMES, UNFIT
 from tests.support.forked_hub import ForkedHub, forked_hub
@@ -165,6 +166,28 @@ async def test_the_name_of_a_file_is_the_same_on_both_sides(room: Room, tmp_path
             taken = await taking.value
             assert await asyncio.to_thread(Path(await taken.path()).read_text) == name
             assert taken.suggested_filename == name
+        assert page.faults == []
+
+
+@pytest.mark.parametrize(("look", "language"), [(PHONE, "id"), (DESK, "en")], ids=["390", "1440"])
+async def test_a_file_of_that_name_is_replaced_by_the_box_that_the_refusal_names(
+    room: Room, look: dict[str, Any], language: str, tmp_path: Path
+) -> None:
+    (room.machine.files / "fix.txt").write_text("old belt")
+    (tmp_path / "fix.txt").write_text("new belt")
+    async with tab(room.browser, room.hub, **look, locale={"en": "en-GB", "id": "id-ID"}[language]) as page:
+        await begin(page)
+        await page.page.set_input_files("#a-file", tmp_path / "fix.txt")
+        await page.page.locator("[data-upload] button").click()
+        fault = page.page.locator("#files [data-fault]")
+        await expect(fault).to_contain_text(texts_in(language)("files.overwrite"))
+        await expect(fault).not_to_contain_text("overwrite")
+        assert (room.machine.files / "fix.txt").read_text() == "old belt"
+        await page.page.check("[name=overwrite]")
+        await page.page.locator("[data-upload] button").click()
+        await expect(page.page.locator("[data-saved]")).to_contain_text("fix.txt")
+        await expect(fault).to_be_hidden()
+        assert (room.machine.files / "fix.txt").read_text() == "new belt"
         assert page.faults == []
 
 
