@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.browser.conftest import Stage
+from tests.browser.conftest import Stage, staged
 from tests.browser.test_remote_access import PHONE, Room, room
 from tests.support.api_hub import PASSWORD
-from tests.support.browser import tab
+from tests.support.browser import chromium, tab
 from tests.support.until import until
 
 __all__ = ["room"]
@@ -96,6 +99,12 @@ async def test_labels_print_black_on_white_and_nothing_else(stage: Stage) -> Non
         assert page.faults == []
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def camera_stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with chromium(whole=True) as browser, staged(tmp_path, browser) as made:
+        yield made
+
+
 READER: Final = """text => {
   window.seen = 0;
   window.BarcodeDetector = class {
@@ -106,9 +115,9 @@ READER: Final = """text => {
 """What Chromium has on a phone and not on Linux: reads `text` in the third picture. The camera is Chromium's own."""
 
 
-async def test_a_label_is_scanned_from_the_bottom_bar_or_typed(stage: Stage) -> None:
-    device_id = stage.keys[0].device_id
-    async with tab(stage.browser, stage.hub, **PHONE, locale="id-ID") as page:
+async def test_a_label_is_scanned_from_the_bottom_bar_or_typed(camera_stage: Stage) -> None:
+    device_id = camera_stage.keys[0].device_id
+    async with tab(camera_stage.browser, camera_stage.hub, **PHONE, locale="id-ID") as page:
         await page.open("/")
         await page.page.tap(".to-scan")
         await expect(page.page.locator("h1")).to_have_text("Pindai label")
@@ -119,17 +128,17 @@ async def test_a_label_is_scanned_from_the_bottom_bar_or_typed(stage: Stage) -> 
         await expect(page.page.locator("#code")).to_have_value("404")
         await page.page.fill("#code", "2")
         await page.page.keyboard.press("Enter")
-        await page.page.wait_for_url(f"**/m/{stage.keys[1].device_id}")
+        await page.page.wait_for_url(f"**/m/{camera_stage.keys[1].device_id}")
         await page.context.grant_permissions(["camera"])
-        await page.page.add_init_script(f"({READER})('{stage.hub.url}/m/{device_id}')")
+        await page.page.add_init_script(f"({READER})('{camera_stage.hub.url}/m/{device_id}')")
         await page.open("/scan")
         await page.page.tap("#camera button")
         await page.page.wait_for_url(f"**/m/{device_id}")
         assert page.faults == []
 
 
-async def test_a_camera_that_is_refused_leaves_the_field(stage: Stage) -> None:
-    async with tab(stage.browser, stage.hub, **PHONE) as page:
+async def test_a_camera_that_is_refused_leaves_the_field(camera_stage: Stage) -> None:
+    async with tab(camera_stage.browser, camera_stage.hub, **PHONE) as page:
         await page.page.add_init_script(f"({READER})('')")
         await page.open("/help")
         allowed = "document.featurePolicy.allowsFeature('camera')"
@@ -141,7 +150,7 @@ async def test_a_camera_that_is_refused_leaves_the_field(stage: Stage) -> None:
         await expect(page.page.locator("#camera button")).to_have_text("Scan with the camera")
         await page.page.fill("#code", "RVM-001")
         await page.page.get_by_role("button", name="Open machine").click()
-        await page.page.wait_for_url(f"**/m/{stage.keys[0].device_id}")
+        await page.page.wait_for_url(f"**/m/{camera_stage.keys[0].device_id}")
         assert page.faults == []
 
 

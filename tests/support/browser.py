@@ -19,7 +19,8 @@ from tests.support.hub_process import Hub
 
 PLACES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """First the shell: the same engine without what a person's browser makes anew for each context (a profile, a window,
-pages of its own), 1 s of a processor each."""
+pages of its own), 1 s of a processor each. It asks nobody for a camera: that takes a whole browser."""
+SHELL = PLACES[0]
 ZONE = "Asia/Jakarta"
 """Of every browser that was not given another: the site's, so that no test takes UTC for it."""
 QUIET = (
@@ -28,19 +29,20 @@ QUIET = (
 )  # fmt: skip
 
 
-def executable() -> str:
+def executable(*, whole: bool = False) -> str:
     """The browser of this computer; the test is skipped, saying so, when there is none."""
-    named = os.environ.get("TEST_CHROMIUM") or next((found for name in PLACES if (found := shutil.which(name))), None)
+    places = [name for name in PLACES if not (whole and name == SHELL)]
+    named = os.environ.get("TEST_CHROMIUM") or next((found for name in places if (found := shutil.which(name))), None)
     if named is None:
         pytest.skip("no Chromium on this computer (set TEST_CHROMIUM to its path)")
     return named
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*, whole: bool = False) -> AsyncIterator[Browser]:
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable(), args=[*QUIET, *root])
+        browser = await playwright.chromium.launch(executable_path=executable(whole=whole), args=[*QUIET, *root])
         try:
             yield browser
         finally:
