@@ -75,6 +75,25 @@ async def test_a_new_name_is_taken_back_beside_the_form(stage: Stage) -> None:
         assert page.faults == []
 
 
+async def test_a_name_that_somebody_else_gives_is_in_the_title_and_takes_no_letter(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        for path, rest in (("/machines/1", ""), ("/machines/1/settings", " – Settings")):
+            name = f"Lobi {len(path)} $&"
+            await page.open(path)
+            await page.live()
+            if not rest:
+                await page.page.locator("#status-form [value=error]").check(force=True)
+                await page.page.fill("#status-form [name=reason]", "The door is")
+            async with stage.hub.client() as client:
+                assert (await client.patch("/api/v2/rvms/1", json={"name": name})).status_code == 200
+            await expect(page.page.locator("h1")).to_contain_text(name)
+            assert (await page.page.title()).endswith(f"{name}{rest} – RVM")
+            if not rest:
+                await page.page.keyboard.type(" stuck")
+                await expect(page.page.locator("#status-form [name=reason]")).to_have_value("The door is stuck")
+        assert page.faults == []
+
+
 async def test_back_takes_back_a_filter_and_the_breadcrumb_keeps_it(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/")

@@ -1,6 +1,7 @@
 // The top of every tab of a machine, kept true: name, status, until when, connection, busy, facts, a fight for its key.
 
 import { backupShort } from "./backup_brief.js";
+import { entitle } from "./counts.js";
 import { all, find, make, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, clock, day, offset, span, zoneLabel } from "./format.js";
 import { freshness, isCurrent, quarantined } from "./freshness.js";
@@ -40,6 +41,16 @@ export class MachineHead {
     this.clockZone = clockZone ?? "";
     this.names = JSON.parse(document.body.dataset.names ?? "{}");
     this.before = "";
+    this.called = find("h1 bdi")?.textContent ?? "";
+  }
+
+  /** The tab is called as the machine is. @param {string} name */
+  entitle(name) {
+    if (name === this.called) return;
+    const { dataset } = document.body;
+    dataset.title = (dataset.title ?? "").replace(this.called, () => name);
+    this.called = name;
+    entitle();
   }
 
   /** The machine as the hub reports it now. @param {Machine} m @param {number} now */
@@ -52,6 +63,7 @@ export class MachineHead {
     show(find("#status-since"), !never);
     show(find("#connection"), !never);
     for (const name of all("h1 bdi, .whose bdi")) setText(name, m.name);
+    this.entitle(m.name);
     setText(find("[data-f=location_description]"), m.location_description ?? "");
     const tags = find("#tags");
     if (tags.textContent !== m.tags.join(""))
