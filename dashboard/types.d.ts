@@ -179,8 +179,7 @@ interface HTMLElement {
   /** On the body: the page's feed, and whether leases are drawn already. */
   feed?: import("./static/js/feed.js").Feed;
   leases?: boolean;
-  /** What opens the palette ("open") or goes to a neighbour ("1", "-1"), and what finds in it. */
-  palette?: (wanted: string) => void;
+  /** What finds in the palette ("open"), or goes to a neighbour ("1", "-1"). */
   found?: (wanted: string) => void;
 }
 
@@ -209,9 +208,15 @@ interface Part extends HTMLElement {
   nextElementSibling: Part;
   previousElementSibling: Part;
   offsetParent: Element | null;
-  machines?: () => Map<number, Machine>;
   grouped?: (machines: Machine[]) => Machine[];
   headed?: () => void;
+  /** On the announcer: changes of machines that nobody has heard of yet, and what speaks of them. */
+  changes?: { m: Machine; was: string }[];
+  speak?: () => void;
+  /** On the fleet's table: what draws what comes next, and all of it. */
+  table?: import("./static/js/table.js").Table;
+  grow?: () => void;
+  whole?: () => void;
   closest<E extends Element = Part>(selector: string): E;
   cloneNode(deep?: boolean): this;
   submit(): void;

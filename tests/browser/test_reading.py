@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from hub.cli.data import open_data
 from hub.lifespan import utc_now
@@ -108,6 +109,56 @@ async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
         await page.page.wait_for_url(f"**/machines/{stage.keys[2].id}/settings")
         await page.page.keyboard.press("[")
         await page.page.wait_for_url(f"**/machines/{stage.keys[1].id}/settings")
+        assert page.faults == []
+
+
+@pytest.mark.parametrize(
+    "late", [re.compile(r"/static/hands\."), re.compile(r"/static/palette\."), "**/machines/palette*"]
+)
+async def test_letters_typed_before_the_palette_has_come_are_kept(stage: Stage, late: Any) -> None:
+    """A slow network: neither its script nor its list is there, and no letter is a key of the page meanwhile."""
+    come = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    async with tab(stage.browser, stage.hub) as page:
+        await page.page.route(late, slow)
+        await page.open("/jobs")
+        await page.page.keyboard.press("Control+k")
+        await page.page.keyboard.type("rvm-00x")
+        await page.page.keyboard.press("Backspace")
+        await page.page.keyboard.type("3")
+        await expect(page.page.locator("#palette input")).to_have_value("rvm-003")
+        await page.page.keyboard.press("Enter")
+        come.set()
+        await page.page.wait_for_url(f"**/machines/{stage.keys[2].id}")
+        assert page.faults == []
+
+
+async def test_a_palette_that_cannot_come_says_so_and_comes_when_asked_again(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/help")
+        await page.live()
+        await page.page.route("**/machines/palette*", lambda route: route.abort())
+        await page.page.keyboard.press("Control+k")
+        await page.page.keyboard.type("jobs")
+        await expect(page.page.locator("#palette [role=alert]")).to_contain_text("hub cannot be reached")
+        await page.page.keyboard.type("?")
+        await expect(page.page.locator("#palette input")).to_have_value("jobs?")
+        await page.page.keyboard.press("Escape")
+        await expect(page.page.locator("#palette input")).to_have_value("")
+        await expect(page.page.locator("#palette input")).to_be_focused()
+        await page.page.keyboard.press("Escape")
+        await page.page.unroute("**/machines/palette*")
+        await page.page.keyboard.press("Control+k")
+        await expect(page.page.locator("#palette li").first).to_be_attached()
+    async with tab(stage.browser, stage.hub, signed_in=False) as page:
+        await page.open("/login")
+        await page.page.keyboard.press("Control+k")
+        await page.page.keyboard.press("[")
+        await expect(page.page.locator("#palette")).to_have_count(0)
         assert page.faults == []
 
 

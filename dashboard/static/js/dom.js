@@ -53,3 +53,6 @@ export function make(tag, attributes, ...children) {
   node.append(...children);
   return node;
 }
+
+/** A script that few visits need. @param {string | undefined} src */
+export const bring = (src = "") => document.head.append(make("script", { type: "module", src }));

@@ -1,6 +1,6 @@
 // The page's end of the feed: keeps the fleet and the hub's clock true, watches while the page is seen, and notifies the view.
 
-import { make } from "./dom.js";
+import { bring } from "./dom.js";
 import { emptyFleet, merge } from "./fleet_store.js";
 import { HubClock } from "./hub_clock.js";
 import { whenBack } from "./link_watch.js";
@@ -112,7 +112,7 @@ export class Feed {
     // Few hours see a lease: what draws it comes with the first one.
     if (!this.leases && (frame.type === "snapshot" ? frame.machines : frame.m)?.some((m) => m.lease)) {
       this.leases = true;
-      document.head.append(make("script", { type: "module", src: document.body.dataset.lease ?? "" }));
+      bring(document.body.dataset.lease);
     }
     if (result.ask) this.socket.send({ type: "snapshot" });
     if (result.whole || result.changed.length || result.removed.length)

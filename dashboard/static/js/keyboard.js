@@ -1,7 +1,7 @@
-// Keys of the page. None works while somebody types, and none does anything that cannot be undone. Menus, the theme and
-// the palette come with somebody's first move (views/hands.js): most visits only look.
+// Keys of the page. None works while somebody types, and none does anything that cannot be undone. Menus and the theme
+// come with somebody's first move (views/hands.js), what the palette finds with its first use: most visits only look.
 
-import { all, find, make } from "./dom.js";
+import { all, bring, find, make, setAttribute } from "./dom.js";
 
 const TYPING = "input, textarea, select, [contenteditable]";
 const CHORD_MS = 1200;
@@ -13,9 +13,11 @@ export function keyboard(actions) {
   let at = 0;
   /** @param {string} wanted */
   const palette = (wanted) => {
-    if (body.palette) return body.palette(wanted);
-    body.dataset.wants = wanted;
-    return undefined;
+    if (!body.dataset.palette || find("#palette")) return undefined;
+    if (wanted === "open") field();
+    if (body.found) return body.found(wanted);
+    body.dataset.found = wanted;
+    return bring(body.dataset.palette);
   };
   /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const every = {
@@ -27,20 +29,18 @@ export function keyboard(actions) {
     "]": () => palette("1"),
     ...actions,
   };
-  const bring = () => document.head.append(make("script", { type: "module", src: body.dataset.hands ?? "" }));
-  for (const move of ["keydown", "pointermove", "pointerdown"]) document.addEventListener(move, bring, { once: true });
+  for (const move of ["keydown", "pointermove", "pointerdown"])
+    document.addEventListener(move, () => bring(body.dataset.hands), { once: true });
   document.addEventListener("keydown", (event) => {
     const { key } = event;
     const target = /** @type {Part} */ (event.target);
     const special = event.ctrlKey || event.metaKey;
-    // Meant for what is on its way.
-    if (body.dataset.wants) return event.preventDefault();
     if (key === "k" && special && !target.closest?.(".xterm")) {
       event.preventDefault();
       return palette("open");
     }
-    if (key === "Escape" && target.matches?.(TYPING)) return target.blur();
     if (special || event.altKey || event.isComposing || find("dialog[open]")) return;
+    if (key === "Escape" && target.matches?.(TYPING)) return target.blur();
     // A radio button is no place to type; its arrow keys stay its own because no action has them.
     if (target.matches?.(TYPING) && target.type !== "radio") return;
     const chord = event.timeStamp - at < CHORD_MS ? `${first} ${key}` : key;
@@ -52,4 +52,13 @@ export function keyboard(actions) {
     event.preventDefault();
     action(event);
   });
+}
+
+/** The palette's field, before what finds in it: no letter is lost, and Enter goes when something is found. */
+function field() {
+  const dialog = make("dialog", { id: "palette" }, make("input", { type: "search" }));
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("keydown", ({ key }) => setAttribute(dialog, "data-last", key));
+  document.body.append(dialog);
+  dialog.showModal();
 }

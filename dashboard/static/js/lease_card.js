@@ -1,7 +1,7 @@
 // The leases of a machine on its page: countdown, extend, end, approve; and who works with one is not disturbed.
 
 import { sendCommand } from "./commands.js";
-import { all, find, make, setAttribute, setText, show } from "./dom.js";
+import { all, bring, find, setAttribute, setText, show } from "./dom.js";
 import { countdown } from "./lease_words.js";
 import { t } from "./texts.js";
 
@@ -21,7 +21,7 @@ export class LeaseCard {
   bring() {
     if (this.brought || !find("#work")) return;
     this.brought = true;
-    document.head.append(make("script", { type: "module", src: document.body.dataset.session ?? "" }));
+    bring(document.body.dataset.session);
   }
 
   /** @param {number} now */

@@ -71,24 +71,31 @@ export function matches(m, query) {
   if (query.status && countedAs(m) !== query.status) return false;
   if (query.connection && m.connection !== query.connection) return false;
   if (query.tag && !m.tags.includes(query.tag)) return false;
-  const where = [m.name, m.device_id, m.location_description, m.status_reason, ...m.tags]
-    .map((x) => x ?? "")
-    .join(" ")
-    .toLowerCase();
+  const where = [m.name, m.device_id, m.location_description, m.status_reason, ...m.tags].join(" ").toLowerCase();
   return (query.text ?? "")
     .toLowerCase()
     .split(/\s+/)
     .every((word) => where.includes(word));
 }
 
+/** The pieces of names. Bound: the names that machines had while this page is open. @type {Map<string, string[]>} */
+const pieces = new Map();
+
+/** @param {string} name @returns {string[]} */
+function piecesOf(name) {
+  const found = pieces.get(name) ?? name.toLowerCase().match(/[0-9]+|[^0-9]+/g) ?? [];
+  pieces.set(name, found);
+  return found;
+}
+
 /** RVM-9 before RVM-10. @param {string} a @param {string} b */
 export function natural(a, b) {
-  const [x, y] = [a, b].map((name) => name.match(/[0-9]+|[^0-9]+/g) ?? []);
+  const [x, y] = [piecesOf(a), piecesOf(b)];
   for (let i = 0; i < Math.min(x.length, y.length); i += 1) {
     const [p, q] = [x[i], y[i]];
     const [n, k] = [/^[0-9]/.test(p), /^[0-9]/.test(q)];
     if (n !== k) return n ? -1 : 1;
-    const [u, v] = n ? [Number(p.slice(0, 15)), Number(q.slice(0, 15))] : [p.toLowerCase(), q.toLowerCase()];
+    const [u, v] = n ? [Number(p.slice(0, 15)), Number(q.slice(0, 15))] : [p, q];
     if (u !== v) return u < v ? -1 : 1;
   }
   return x.length - y.length;
@@ -111,16 +118,17 @@ function sortValue(m, sort) {
 export function shown(machines, query) {
   const listed = [...machines].filter((m) => matches(m, query)).sort((a, b) => natural(a.name, b.name) || a.id - b.id);
   if (query.sort === "machine") return query.descending ? listed.reverse() : listed;
-  const known = listed.filter((m) => sortValue(m, query.sort) !== null);
-  const rest = listed.filter((m) => sortValue(m, query.sort) === null);
+  /** @param {Machine} m */
+  const value = (m) => sortValue(m, query.sort);
   const way = query.descending ? -1 : 1;
-  known.sort((a, b) => way * (Number(sortValue(a, query.sort)) - Number(sortValue(b, query.sort))));
-  return [...known, ...rest];
+  const known = listed.filter((m) => value(m) !== null);
+  known.sort((a, b) => way * (Number(value(a)) - Number(value(b))));
+  return [...known, ...listed.filter((m) => value(m) === null)];
 }
 
 /** How many of `now` stand at another place than in `before` (rows that came or went aside). @param {number[]} before @param {number[]} now */
 export function movedCount(before, now) {
-  const both = new Set(now.filter((id) => before.includes(id)));
-  const [a, b] = [before.filter((id) => both.has(id)), now.filter((id) => both.has(id))];
+  const [stood, stand] = [new Set(before), new Set(now)];
+  const [a, b] = [before.filter((id) => stand.has(id)), now.filter((id) => stood.has(id))];
   return a.filter((id, i) => b[i] !== id).length + now.length - b.length;
 }

@@ -79,8 +79,9 @@ export class Parts {
       for (const m of frame.machines) this.judged(m);
       for (const { id } of this.list()) this.need(id, 0, WHOLE_SPREAD_MS, WHOLE_LEAST_MS);
     } else if (frame.type === "delta") {
-      for (const m of frame.m) this.changed(m.id, [...Object.keys(m), ...(this.judged(m) ? ["codes"] : [])]);
-      for (const id of frame.removed ?? []) this.changed(id, ["removed"]);
+      const parts = this.list();
+      for (const m of frame.m) this.changed(m.id, [...Object.keys(m), ...(this.judged(m) ? ["codes"] : [])], parts);
+      for (const id of frame.removed ?? []) this.changed(id, ["removed"], parts);
       if (!this.feed.paused && !this.feed.hidden) this.values();
     }
   }
@@ -96,9 +97,9 @@ export class Parts {
     return other;
   }
 
-  /** @param {number | null} rvm @param {string[]} names */
-  changed(rvm, names) {
-    for (const part of this.list()) {
+  /** @param {number | null} rvm @param {string[]} names @param {Stated[]} parts */
+  changed(rvm, names, parts = this.list()) {
+    for (const part of parts) {
       if (part.of && part.of !== rvm) continue;
       if (part.on.some((name) => names.includes(name)))
         this.need(part.id, part.always && this.feed.hidden ? ALWAYS_REST_MS : REST_MS);

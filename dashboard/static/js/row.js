@@ -1,7 +1,7 @@
 // One row of the fleet table (a card on a phone): patched node by node, never replaced, so that focus and pointer stay.
 
 import { briefCode, MARKS } from "./backup_brief.js";
-import { all, find, icon, mark, setAttribute, setIcon, setText, show } from "./dom.js";
+import { all, find, icon, make, mark, setAttribute, setIcon, setText } from "./dom.js";
 import { age, reading } from "./format.js";
 import { freshness, isCurrent } from "./freshness.js";
 import { Sparkline } from "./sparkline.js";
@@ -55,10 +55,7 @@ export class Row {
     }
     const tag = find(".n .tag", this.node);
     if (m.simulated && !tag) {
-      const made = document.createElement("span");
-      made.className = "tag";
-      made.textContent = t("simulated");
-      find(".n small", this.node).prepend(made, " ");
+      find(".n small", this.node).prepend(make("span", { class: "tag" }, t("simulated")), " ");
     }
   }
 
@@ -96,10 +93,5 @@ export class Row {
     setText(find(".val", cell), backup?.good_at ? age((now - backup.good_at) / 1000, language) : "—");
     setText(find(".vh", cell), words);
     setAttribute(cell, "title", words);
-  }
-
-  /** @param {boolean} on */
-  hide(on) {
-    show(this.node, !on);
   }
 }

@@ -1,11 +1,14 @@
-// The fleet table: which rows stand in it and in which order. The order does not move under a pointer or the focus.
+// The fleet table: which rows stand in it and in which order. The order does not move under a pointer or the focus. Of a
+// great fleet the first rows stand; the others come when somebody scrolls (views/many.js).
 
-import { all, find, setAttribute, setText, show } from "./dom.js";
+import { all, bring, find, setAttribute, setText, show } from "./dom.js";
 import { movedCount, shown } from "./order.js";
 import { Row } from "./row.js";
 import { t } from "./texts.js";
 
 const STILL_MS = 1500;
+/** As many as the hub writes into the page, and drawn at once. */
+const ROWS = 100;
 
 export class Table {
   /** @param {Part} node @param {number} now */
@@ -14,8 +17,13 @@ export class Table {
     this.body = find("tbody", node);
     this.rows = new Map(all("tr[data-id]", this.body).map((row) => [Number(row.dataset.id), new Row(row, now)]));
     this.pointed = false;
-    /** @type {number[] | null} */
-    this.wanted = null;
+    /** None before the first snapshot. @type {Map<number, Machine> | null} */
+    this.machines = null;
+    this.now = now;
+    /** All that are listed, those that are not drawn too. @type {number[]} */
+    this.listed = [];
+    this.most = ROWS;
+    node.table = this;
     this.note = find("#moved");
     find("button", this.note).addEventListener("click", () => this.arrange(true));
     this.body.addEventListener("pointerenter", () => this.hold(true));
@@ -33,28 +41,35 @@ export class Table {
     return this.pointed || this.body.contains(document.activeElement);
   }
 
-  /** @param {Map<number, Machine>} machines @param {Iterable<number>} ids those that changed @param {number} now */
+  /** @param {Map<number, Machine>} machines @param {Set<number>} ids those that changed @param {number} now */
   patch(machines, ids, now) {
-    for (const id of ids) {
+    this.machines = machines;
+    this.now = now;
+    for (const [id, row] of this.rows) {
       const machine = machines.get(id);
-      if (!machine) continue;
-      if (!this.rows.has(id)) this.add(id, now);
-      this.rows.get(id)?.patch(machine, now);
-    }
-    for (const [id, row] of this.rows)
-      if (!machines.has(id)) {
+      if (!machine) {
         row.node.remove();
         this.rows.delete(id);
-      }
+      } else if (ids.has(id) && !row.node.hidden) row.patch(machine, now);
+    }
   }
 
-  /** @param {number} id @param {number} now */
-  add(id, now) {
+  /** The row of a machine, made when it is to stand there for the first time. @param {number} id */
+  row(id) {
+    const row = this.rows.get(id) ?? this.add(id);
+    if (row.node.hidden) row.patch(/** @type {Machine} */ (this.machines?.get(id)), this.now);
+    show(row.node, true);
+    return row.node;
+  }
+
+  /** @param {number} id */
+  add(id) {
     const node = find("#row").content.firstElementChild.cloneNode(true);
     node.dataset.id = find(".x input", node).value = String(id);
     node.hidden = true;
-    this.body.append(node);
-    this.rows.set(id, new Row(node, now));
+    const row = new Row(node, this.now);
+    this.rows.set(id, row);
+    return row;
   }
 
   /**
@@ -63,15 +78,22 @@ export class Table {
    */
   order(machines, query) {
     const rows = shown(machines.values(), query);
-    this.wanted = (this.node.grouped?.(rows) ?? rows).map((m) => m.id);
+    this.listed = (this.node.grouped?.(rows) ?? rows).map((m) => m.id);
+    const { src } = this.node.dataset;
+    // Few fleets have more.
+    if (src && this.listed.length > ROWS) {
+      this.node.dataset.src = "";
+      bring(src);
+    }
     this.arrange();
   }
 
   arrange(now = false) {
-    if (!this.wanted) return;
+    if (!this.machines) return;
+    const wanted = this.listed.slice(0, this.most);
     const before = this.standing();
-    const moved = movedCount(before, this.wanted);
-    if (!moved && before.length === this.wanted.length) {
+    const moved = movedCount(before, wanted);
+    if (!moved && before.length === wanted.length) {
       this.node.headed?.();
       return show(this.note, false);
     }
@@ -79,7 +101,7 @@ export class Table {
       setText(find("[data-said]", this.note), t("moved", { n: moved, count: moved }));
       return show(this.note, moved > 0);
     }
-    this.place(this.wanted);
+    this.place(wanted);
     show(this.note, false);
   }
 
@@ -91,17 +113,17 @@ export class Table {
   place(order) {
     const focused = /** @type {Part | null} */ (document.activeElement);
     const wanted = new Set(order);
-    for (const [id, row] of this.rows) row.hide(!wanted.has(id));
+    for (const [id, { node }] of this.rows) if (!wanted.has(id)) show(node, false);
     let at = this.body.firstElementChild;
     for (const id of order) {
-      const node = this.rows.get(id)?.node;
-      if (!node) continue;
+      const node = this.row(id);
       if (node === at) at = at.nextElementSibling;
       else this.body.insertBefore(node, at);
     }
     this.node.headed?.();
     if (focused !== document.activeElement && this.body.contains(focused)) focused?.focus({ preventScroll: true });
     show(this.node, order.length > 0);
+    this.node.grow?.();
   }
 
   /** @param {Query} query */
@@ -126,6 +148,6 @@ export class Table {
     const links = all("tbody tr:not([hidden]) .n a", this.node);
     const row = document.activeElement?.closest("tr");
     const at = row ? links.indexOf(find(".n a", row)) : -1;
-    links[Math.min(links.length - 1, Math.max(0, at + way))]?.focus();
+    links[Math.max(0, at + way)]?.focus();
   }
 }

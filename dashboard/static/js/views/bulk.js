@@ -20,15 +20,19 @@ const every = find("#bulk-all");
 let action = ACTIONS.active;
 let key = "";
 
-/** Boxes of the machines that are shown: what a filter has taken away is asked for nothing. */
-const boxes = () => all("#machines tbody tr:not([hidden]) .x input");
+const table = find("#machines");
+/** Boxes of the machines that are listed: what a filter has taken away is asked for nothing. */
+const boxes = () => {
+  const listed = new Set(table.table?.listed);
+  return all("tbody .x input", table).filter((box) => listed.has(Number(box.value)));
+};
 const chosen = () =>
   boxes()
     .filter((box) => box.checked)
     .slice(0, MOST);
 const machines = () =>
   chosen()
-    .map((box) => bar.machines?.().get(Number(box.value)))
+    .map((box) => document.body.feed?.fleet.machines.get(Number(box.value)))
     .filter((m) => m !== undefined);
 
 function count() {
@@ -38,13 +42,14 @@ function count() {
   show(find("#bulk-count"), true);
   show(find("#bulk-clear"), true);
   show(every.parentNode, true);
-  every.checked = n === shown.length && n > 0;
-  every.indeterminate = n > 0 && n < shown.length;
+  every.checked = n === table.table?.listed.length && n > 0;
+  every.indeterminate = n > 0 && !every.checked;
 }
 
 /** @param {boolean} on */
 function choose(on) {
-  for (const box of on ? boxes() : all("#machines tbody .x input")) box.checked = on;
+  if (on) table.whole?.();
+  for (const box of on ? boxes() : all("tbody .x input", table)) box.checked = on;
   count();
 }
 
@@ -131,7 +136,7 @@ function report({ group_id: group, total, results }) {
     refused.length ? t("bulk.refused", { n: number(refused.length, language) }) : "",
   );
   const name = (/** @type {Free} */ row) =>
-    bar.machines?.().get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
+    document.body.feed?.fleet.machines.get(row.rvm_id)?.name ?? row.device_id ?? String(row.rvm_id);
   find("ul", result).replaceChildren(
     ...refused.map((row) => make("li", {}, make("bdi", {}, name(row)), `: ${row.refused.message}`)),
   );
@@ -154,10 +159,10 @@ for (const button of all("[data-close]", dialog)) button.addEventListener("click
 every.addEventListener("change", () => choose(every.checked));
 find("#bulk-clear").addEventListener("click", () => {
   choose(false);
-  find("#machines").focus();
+  table.focus();
 });
-find("#machines").addEventListener("change", count);
-new MutationObserver(count).observe(find("#machines tbody"), {
+table.addEventListener("change", count);
+new MutationObserver(count).observe(find("tbody", table), {
   subtree: true,
   attributes: true,
   attributeFilter: ["hidden"],

@@ -1,8 +1,7 @@
 // The Machines page, live: attention, counters, filters in the address, and the table.
 
-import { Announcer } from "../announcer.js";
 import { countJobs } from "../counts.js";
-import { all, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
+import { all, bring, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
 import { Feed } from "../feed.js";
 import { age, number } from "../format.js";
 import { frame } from "../frame.js";
@@ -17,7 +16,8 @@ import { language, t } from "../texts.js";
 const FILTERS = ["status", "connection", "tag"];
 let query = queryFrom(location.search);
 const tools = find("#tools");
-const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
+const announcer = find("#announcer");
+/** Status and connection of each machine. @type {Map<number, string>} */
 const before = new Map();
 let due = false;
 let touched = new Set();
@@ -89,17 +89,16 @@ function around(machines) {
   }
 }
 
-/** Status and connection are spoken when they change; numbers never are. @param {Machine} m */
+/** Status and connection are spoken when they change; numbers never are. What speaks comes with the first. @param {Machine} m */
 function announce(m) {
   const was = before.get(m.id);
-  before.set(m.id, `${m.effective_status} ${m.connection}`);
-  if (was === undefined) return;
-  const [status, connection] = was.split(" ");
-  if (status !== m.effective_status)
-    spoken.add(t("said.status", { name: m.name, status: t(`status.${m.effective_status}`) }));
-  if (connection !== m.connection && connection !== "late" && m.connection !== "late") {
-    spoken.add(t("said.connection", { name: m.name, connection: t(`connection.${m.connection}`) }));
-  }
+  const is = `${m.effective_status} ${m.connection}`;
+  before.set(m.id, is);
+  if (!was || was === is) return;
+  if (!announcer.changes) bring(table.node.dataset.spoken);
+  announcer.changes ??= [];
+  announcer.changes.push({ m, was });
+  announcer.speak?.();
 }
 
 /** Each choice is a step that Back takes back; letters typed one after the other are one. @param {string} next */
@@ -161,16 +160,12 @@ function filters() {
 }
 
 function empty() {
-  const none = table.wanted?.length === 0;
+  const none = table.machines !== null && !table.listed.length;
   show(find("#none"), none);
-  show(find("#machines"), !none);
-  const what = [
-    query.status && t(`status.${query.status}`),
-    query.connection && t(`connection.${query.connection}`),
-    query.tag,
-    query.text && `“${query.text}”`,
-  ];
-  if (none) setText(find("#none-what"), what.filter(Boolean).join(", "));
+  show(table.node, !none);
+  const what = all(".filter").map((chip) => chip.firstChild?.textContent?.trim());
+  if (query.text) what.push(`“${query.text}”`);
+  if (none) setText(find("#none-what"), what.join(", "));
 }
 
 document.addEventListener("click", (event) => {
@@ -204,11 +199,8 @@ addEventListener("popstate", () => {
   tools.elements.q.value = query.text;
 });
 remember();
-const bar = find("#bulk");
-if (bar) bar.machines = () => feed.fleet.machines;
 // Few visits select machines: what that needs comes with the first selection.
-const bring = () => document.head.append(make("script", { type: "module", src: bar.dataset.src }));
-find("#machines").addEventListener("change", bring, { once: true });
+table.node.addEventListener("change", () => bring(find("#bulk").dataset.src), { once: true });
 guardButtons();
 frame();
 keyboard({

@@ -1,7 +1,8 @@
 // Ctrl+K over any page: pages, actions and machines found by typing; and the machine before and after this one. Fetched
 // with its first use, its list anew with each.
 
-import { all, find, setAttribute, show } from "../dom.js";
+import { all, find, make, setAttribute, show } from "../dom.js";
+import { t } from "../texts.js";
 
 const MOST = 12;
 const { body } = document;
@@ -19,10 +20,11 @@ async function bring() {
   return find("#palette", fresh);
 }
 
-/** The field stands open already; what it finds comes around it. */
+/** The field stands open already; what it finds comes around it. Without a hub it stays, for the letters not to be keys. */
 async function open() {
-  const fresh = await bring();
+  const fresh = await bring().catch(() => undefined);
   const dialog = find("#palette");
+  if (dialog && fresh === undefined) return dialog.append(make("p", { role: "alert" }, t("needs_hub")));
   if (!fresh || !dialog) return dialog?.close();
   const input = find("input", fresh);
   input.value = find("input", dialog).value;
@@ -67,6 +69,7 @@ async function open() {
   });
   narrow();
   input.focus();
+  if (dialog.dataset.last === "Enter") find("a", shown[0] ?? dialog)?.click();
   return undefined;
 }
 
