@@ -46,7 +46,8 @@ async def test_values_change_in_place_and_the_row_stays_the_same_node(stage: Sta
         page.page.on("request", lambda request: requests.append(request.url))
         await page.open("/")
         await page.live()
-        assert len([url for url in requests if url.startswith("http")]) <= 4
+        # News of the feed make parts stale, on a busy computer before this line.
+        assert len([url for url in requests if url.startswith("http") and "/parts?" not in url]) <= 4
         await page.page.evaluate("window.row = document.querySelector('tr[data-id=\"1\"]')")
         stage.machine.cpu = 77.0
         await expect(page.page.locator('tr[data-id="1"] .c-cpu b')).to_have_text("77\u202f%")
@@ -209,8 +210,11 @@ async def test_the_rows_beyond_the_first_page_come_with_the_feed(stage: Stage) -
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/?page=2")
         await page.live()
-        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(113)
         await expect(page.page.locator("#pages")).to_have_count(0)
+        await expect(page.page.locator("#space")).not_to_be_hidden()
+        assert (await standing(page))[:3] == ["4", "5", "6"], "from the first, in the order of the whole list"
+        await page.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(113)
         await page.page.fill("#tools input[name=q]", "RVM-00")
         await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(3)
         assert page.faults == []
@@ -228,10 +232,12 @@ async def test_a_thousand_machines_on_a_phone_are_rows_of_64_px_drawn_as_they_co
         await page.open("/")
         await page.live()
         rows = page.page.locator("tbody tr:not([hidden])")
-        await expect(rows).to_have_count(1000, timeout=60_000)
+        await expect(page.page.locator("#space")).not_to_be_hidden()
+        await expect(rows).to_have_count(100)
         assert await rows.evaluate_all(HIGHEST) == 64
-        assert 64_000 <= await page.page.locator("#machines tbody").evaluate(HIGH) <= 64_002
-        assert await rows.evaluate_all(DRAWN) < 120
+        heights = [await page.page.locator(part).evaluate(HIGH) for part in ("#machines tbody", "#space")]
+        assert 63_900 <= sum(heights) <= 64_100
+        assert await rows.evaluate_all(DRAWN) < 100
         await page.page.tap(".to-find")
         await expect(page.page.locator("#q")).to_be_focused()
         await page.page.keyboard.type("RVM-002")

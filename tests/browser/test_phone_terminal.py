@@ -99,6 +99,21 @@ async def test_a_keyboard_that_covers_the_page_covers_nothing_of_the_terminal(ro
         assert page.faults == []
 
 
+@pytest.mark.parametrize("look", [PHONE, DESK])
+async def test_a_press_on_its_tools_takes_no_letter_from_the_shell(room: Room, look: dict[str, Any]) -> None:
+    """Letters behind it would be keys of the page: `g e` leads to the events."""
+    async with tab(room.browser, room.hub, **look) as page:
+        await two_taps(page)
+        await expect(page.page.locator(".xterm-helper-textarea")).to_be_focused()
+        for number, tool in enumerate(("smaller", "larger", "full", "full", "copy"), start=1):
+            press = page.page.locator(f"[data-term={tool}]")
+            await (press.tap() if look is PHONE else press.click())
+            await page.page.keyboard.type(f"echo tangelo-$((7*{number}))\n")
+            await expect(screen(page.page)).to_contain_text(f"tangelo-{7 * number}")
+        assert page.page.url.endswith("/machines/1/remote")
+        assert page.faults == []
+
+
 async def test_on_a_desk_the_prompt_is_above_the_fold(room: Room) -> None:
     async with tab(room.browser, room.hub, **DESK) as page:
         await two_taps(page)

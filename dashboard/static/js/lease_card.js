@@ -49,7 +49,8 @@ export class LeaseCard {
       if (!inUse()) return find("#work", fresh) && this.brought ? location.reload() : true;
       for (const used of all("#pages, #files")) used.inert = true;
       const why = find("[data-closed]", fresh);
-      if (why) setText(find("#stale [data-said]"), why.textContent);
+      // Also where the eyes of whoever typed are.
+      if (why) for (const node of all("#stale [data-said], [data-term=note] b")) setText(node, why.textContent.trim());
     } else return true;
     show(find("#stale"), true);
     return false;

@@ -64,6 +64,8 @@ export class TerminalView {
     this.on("full", () => this.full(!root.classList.contains("full")));
     this.on("close", () => this.link.end());
     this.on("stop", () => this.stop());
+    // A press takes no focus from the shell, nor a phone's keyboard away: the next letter would be a key of the page.
+    this.part("tools").addEventListener("mousedown", (event) => event.preventDefault());
     setInterval(() => this.quiet(), 1000);
     whenBack((surely) => {
       this.link.retry(surely);
@@ -299,6 +301,7 @@ export class TerminalView {
     setAttribute(this.part("full"), "aria-pressed", String(on));
     this.seen();
     this.fit();
+    if (on) this.screen?.focus();
   }
 
   /** A phone's keyboard covers the window and does not shrink it: what is left of it is the terminal's. */
