@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -111,6 +112,19 @@ async def test_a_press_on_its_tools_takes_no_letter_from_the_shell(room: Room, l
             await page.page.keyboard.type(f"echo tangelo-$((7*{number}))\n")
             await expect(screen(page.page)).to_contain_text(f"tangelo-{7 * number}")
         assert page.page.url.endswith("/machines/1/remote")
+        assert page.faults == []
+
+
+async def test_who_ended_it_and_why_stands_at_the_terminal(room: Room) -> None:
+    oki = await room.hub.people.add("operator")
+    async with tab(room.browser, room.hub, oki, **PHONE) as page:
+        await two_taps(page)
+        async with room.hub.client() as admin:
+            asked = await admin.post("/api/v2/rvms/1/remote-access/stop", json={"reason": "moved today"})
+            assert asked.status_code in (200, 202), asked.text
+        await expect(page.page.locator("[data-term=note]")).to_contain_text(
+            re.compile("ended your session.*: moved today")
+        )
         assert page.faults == []
 
 
