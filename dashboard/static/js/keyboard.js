@@ -1,7 +1,7 @@
 // Keys of the page. None works while somebody types, and none does anything that cannot be undone. Menus and the theme
 // come with somebody's first move (views/hands.js), what the palette finds with its first use: most visits only look.
 
-import { all, bring, find, make, setAttribute } from "./dom.js";
+import { all, bring, find, make } from "./dom.js";
 
 const TYPING = "input, textarea, select, [contenteditable]";
 const CHORD_MS = 1200;
@@ -58,7 +58,9 @@ export function keyboard(actions) {
 function field() {
   const dialog = make("dialog", { id: "palette" }, make("input", { type: "search" }));
   dialog.addEventListener("close", () => dialog.remove());
-  dialog.addEventListener("keydown", ({ key }) => setAttribute(dialog, "data-last", key));
+  dialog.addEventListener("keydown", ({ key }) => {
+    dialog.dataset.last = key;
+  });
   document.body.append(dialog);
   dialog.showModal();
 }
