@@ -75,6 +75,8 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/admin": ("/admin",),
     "/admin/system": ("/admin/system",),
     "/admin/backups": ("/admin/backups",),
+    "/admin/notifications": ("/admin/notifications",),
+    "/admin/notifications/{destination_id}": ("/admin/notifications/{destination}",),
     "/admin/settings": ("/admin/settings",),
     "/admin/users": ("/admin/users",),
     "/admin/users/{user_id}": ("/admin/users/{technician}", "/admin/users/{me}"),

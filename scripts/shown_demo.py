@@ -117,6 +117,11 @@ class DemoContent:
                 made = await ask(self.page, "POST", "/users", wanted)
                 self.facts[visitor.name] = made["id"]
         await ask(self.page, "POST", "/users", {"email": "sari@example.com", "name": "Sari", "role": "viewer"})
+        place = {"name": "Operator Jakarta", "address": "mailtos://hub:secret@example.com?to=operator@example.com"}
+        made = await ask(self.page, "POST", "/notification-destinations", place)
+        # Paused: a demo sends nothing to anybody.
+        await ask(self.page, "PATCH", f"/notification-destinations/{made['id']}", {"disabled": True})
+        self.facts["destination"] = made["id"]
         await ask(self.page, "POST", "/tokens", {"name": "laporan malam", "expires_in_days": 90})
 
     async def _session(self) -> None:
