@@ -198,7 +198,7 @@ async def test_days_and_hours_are_those_of_the_readers_zone_also_when_its_clocks
     async with open_data(past.hub.settings, create=False) as opened:
         await measure(opened.store, 2, noon + 24 * HOUR, timedelta(hours=48), timedelta(minutes=10))
     async with past.hub.client() as client:
-        assert (await client.patch("/api/v2/account", json={"timezone": own})).status_code == 200
+        assert (await client.patch("/api/v2/auth/me", json={"timezone": own})).status_code == 200
         try:
             async with tab(past.browser, past.hub, timezone_id=zone, **WINDOWS[0]) as page:
                 await page.open("/machines/2/history?from=2026-03-08T00:00&to=2026-03-09T00:00")
@@ -213,7 +213,7 @@ async def test_days_and_hours_are_those_of_the_readers_zone_also_when_its_clocks
                 assert "8 Mar 00:00" in (await first.text_content() or "")
                 assert page.faults == []
         finally:
-            await client.patch("/api/v2/account", json={"timezone": None})
+            await client.patch("/api/v2/auth/me", json={"timezone": None})
 
 
 @pytest.mark.parametrize("look", WINDOWS, ids=["1440", "390"])
