@@ -237,6 +237,7 @@ interface Window {
     react(plot: Plot, data: Free[], layout: Free, config: Free): Promise<void>;
     relayout(plot: Plot, change: Free): Promise<void>;
     purge(plot: Plot): void;
+    Plots: { resize(plot: Plot): void };
     register(part: Free): void;
     Fx: { hover(plot: Plot, at: Free): void; unhover(plot: Plot): void };
   };

@@ -59,6 +59,10 @@ export class HistoryCharts {
       for (const node of this.ready) window.Plotly.purge(this.plot(node));
     });
     onOtherTheme(() => this.load());
+    // Plotly hears of windows that change, not of a chart that fills one.
+    document.addEventListener("fullscreenchange", () => {
+      for (const node of this.ready) window.Plotly.Plots.resize(this.plot(node));
+    });
   }
 
   /** @param {Part} node */
