@@ -14,7 +14,7 @@ from dashboard import backups, bulk, fleet, remote_sessions, sparkline
 from dashboard.event_reading import reason_words
 from dashboard.happenings import LIMITS
 from dashboard.reader import Reader
-from dashboard.trouble import freshness, is_connected
+from dashboard.trouble import cause_name, freshness, is_connected
 
 ADDRESSES = (
     "href", "src", "action", "formaction", "data-part", "data-src", "data-plain", "data-badge", "data-hands",
@@ -46,6 +46,7 @@ def environment() -> Environment:
         lease_left=remote_sessions.left,
         backup_brief=backups.brief,
         reason_words=reason_words,
+        cause_name=cause_name,
         BULK_ACTIONS=tuple(bulk.BULK_ACTIONS),
     )
     return made

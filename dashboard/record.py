@@ -24,13 +24,17 @@ from dashboard.event_reading import (
 from dashboard.foreign_text import MOST, plain
 from dashboard.reader import Reader
 from dashboard.settings import UNITS
+from dashboard.trouble import cause_name
 
 MOST_PARTS: Final = 12
 """Changed members that a sentence names; the rest is counted."""
+TROUBLE_CODES: Final = tuple(
+    f"trouble.{what}" for what in ("taken", "released", "snoozed", "unsnoozed", "noted", "undone")
+)
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote", "backup": "folder",
-    "enrolment": "machine", "user": "person", "view": "machine",
+    "enrolment": "machine", "user": "person", "view": "machine", "trouble": "person",
     "notification": "live", "token": "lock", "sign_in": "person", "hub": "folder",
 }  # fmt: skip
 _TROUBLE: Final = frozenset(
@@ -262,6 +266,15 @@ def _user_edited(e: EventReading) -> _Parts:
     return e.words("user.edited", who=e.person()), [*changes, e.words("password") if "password" in e.after else ""]
 
 
+def _trouble(e: EventReading) -> _Parts:
+    cause, until = cause_name(e.r, e.param("cause", 40)), e.params.get("until")
+    if e.code == "trouble.taken" and e.params.get("from"):
+        return e.words("trouble.taken_over", name=e.param("from", 100), cause=cause), []
+    when = moment(e.r, until) if until else ""
+    note = e.param("note") if e.code == "trouble.snoozed" and e.params.get("note") else ""
+    return e.words(e.code, cause=cause, when=when, note=e.param("note")), [note]
+
+
 def _view_saved(e: EventReading) -> _Parts:
     return e.words("view.saved", name=e.param("name")), [e.words("view.shared") if e.after.get("shared") else ""]
 
@@ -353,6 +366,7 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "enrolment.code_revoked": _simple("prefix", most=20),
     "enrolment.requested": _asks_for_place,
     "enrolment.rejected": _asks_for_place,
+    **dict.fromkeys(TROUBLE_CODES, _trouble),
     "user.added": _user_added,
     "user.edited": _user_edited,
     "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),

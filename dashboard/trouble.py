@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from dashboard.foreign_text import plain
 from dashboard.reader import Reader
 
 View = Mapping[str, Any]
@@ -74,6 +75,17 @@ class MachineTrouble:
     @property
     def who(self) -> str:
         return WHO.get(self.cause, "operator")
+
+
+def cause_name(r: Reader, cause: str) -> str:
+    """Without the value of now, which is of no trouble that is over."""
+    key = f"trouble.name.{cause}"
+    return r.t(key) if key in r.t else plain(r.text_of("cause", cause), 60)
+
+
+def snoozed(view: View, now: int) -> frozenset[str]:
+    """Causes that somebody left out of the count for now."""
+    return frozenset(one["cause"] for one in view["troubles"] if (one["snoozed_until"] or 0) > now)
 
 
 def is_connected(view: View) -> bool:

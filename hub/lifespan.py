@@ -29,7 +29,7 @@ from db.records import (
     SignInFailureRow,
 )
 from db.trouble_records import TroubleRow
-from hub.attention.service import TroubleLog
+from hub.attention.service import Acts, TroubleLog
 from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
 from hub.backups.files_api import FileLists
@@ -246,7 +246,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(_drills(settings, engine, objects), _backup_keeper(settings, engine, backups))
     digest = FleetDigest(engine.fleet, feed)
     context.add(AuthState(), Enrolments(), ReadBudget(), FreshSecrets(), digest)
-    context.add(TroubleLog(digest, engine.fleet, engine.announce, engine.clock))
+    context.add(Acts(), TroubleLog(digest, engine.fleet, engine.announce, engine.clock))
     notifier = Notifier(context)
     digest.of_hub.append(notifier.troubles)
     context.add(notifier)

@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 from dashboard import assets, guide
 from dashboard.texts import texts_in
+from hub.attention import api as attention_api
+from hub.attention import page as attention_page
 from hub.audit import api as events
 from hub.audit import page as events_page
 from hub.audit import service as audit_service
@@ -78,7 +80,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
     *remote.OPERATIONS, *pages_api.OPERATIONS, *files_api.OPERATIONS, *users_api.OPERATIONS,
-    *saved_views.OPERATIONS, *notifications.OPERATIONS, *system.OPERATIONS,
+    *saved_views.OPERATIONS, *attention_api.OPERATIONS, *notifications.OPERATIONS, *system.OPERATIONS,
 )  # fmt: skip
 
 EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
@@ -121,10 +123,11 @@ OF_HISTORY = {"history": Part("history_whole.html", history_page.part_history)}
 OF_RESTORE = {"restore-whole": Part("restore_whole.html", restore_page.part_restore)}
 OF_BACKUP = {"backup-whole": Part("backup_whole.html", backup_page.part_backup)}
 OF_FLEET = {
-    "needs": Part("attention.html", machines_page.part_attention),
-    "alarms": Part("alarms.html", machines_page.part_alarms),
+    "needs": Part("attention.html", attention_page.part_attention),
+    "alarms": Part("alarms.html", attention_page.part_alarms),
     "fleet-tags": Part("fleet_tags.html", machines_page.part_tags),
 }
+OF_ALERTS = {"alerts": Part("alerts_list.html", attention_page.part_alerts)}
 OF_MAP = {"map": Part("map_drawn.html", find_page.part_map)}
 OF_SETTINGS = {
     "applied": Part("applied.html", settings_page.part_applied),
@@ -150,9 +153,6 @@ def page_routes() -> list[BaseRoute]:
     overview = machines_page.Overview({"z": zone_card.card, "b": tab.board})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     listed = [
-        ("/", WebPage(partial(machines_page.show_fleet, saved=views_page.above_the_table), cost=OF_FLEET_PAGE)),
-        ("/map", WebPage(find_page.show_map)),
-        ("/map/parts", WebPage(drawn(OF_MAP), cost=OF_PARTS)),
         ("/views", WebPage(views_page.show_views, views_page.save_view, action="saved_view.keep")),
         ("/views/{view_id}/{what:str}", WebPage(views_page.to_views, views_page.change_view, action="saved_view.keep")),
         ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
@@ -196,6 +196,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/{id}/status", WebPage(to_machine, overview.ask_status)),
         ("/machines/{id}/undo", WebPage(to_machine, machines_page.undo)),
         *_of_history(),
+        *_of_the_fleet(),
         *_of_remote_sessions(),
         *_of_backups(),
         *_of_admin(),
@@ -204,6 +205,21 @@ def page_routes() -> list[BaseRoute]:
         Route("/static/{name:path}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
         Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+def _of_the_fleet() -> list[tuple[str, WebPage]]:
+    show_fleet = partial(
+        machines_page.show_fleet, saved=views_page.above_the_table, needs=attention_page.part_attention
+    )
+    here, back, read = attention_page, attention_page.to_alerts, "trouble.read"
+    return [
+        ("/", WebPage(show_fleet, cost=OF_FLEET_PAGE)),
+        ("/map", WebPage(find_page.show_map)),
+        ("/map/parts", WebPage(drawn(OF_MAP), cost=OF_PARTS)),
+        ("/alerts", WebPage(here.show_alerts, action=read)),
+        ("/alerts/parts", WebPage(drawn(OF_ALERTS), action=read, cost=OF_PARTS)),
+        ("/alerts/{trouble_id}/{what:str}", WebPage(back, here.act, action="trouble.act")),
     ]
 
 

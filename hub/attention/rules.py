@@ -1,13 +1,26 @@
-"""Decides what is recorded of a machine's troubles: one row a cause, from its beginning to its end."""
+"""Decides what is recorded of a machine's troubles, one row a cause, from its beginning to its end; and what people do
+about one: who is on it, until when it is not counted, what was noted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, NamedTuple
 
+from db.conditions import Where
 from db.trouble_records import TroubleRow
-from hub.model.changes import Change, Patch, Put
+from hub.model.actors import Actor
+from hub.model.changes import Change, EventHappened, Patch, Put
+from hub.model.dating import find_zone
+
+CHOICES: Final = ("1h", "4h", "tomorrow")
+"""For how long a trouble may be snoozed."""
+MORNING: Final = 7
+"""The hour of tomorrow, where the machine stands."""
+UNDO: Final = timedelta(minutes=10)
+"""What somebody did may be taken back for so long, unless something else was done since."""
+SHOWN: Final = timedelta(seconds=10)
+"""The way back is offered where it was done."""
 
 
 class CauseNow(NamedTuple):
@@ -18,13 +31,17 @@ class CauseNow(NamedTuple):
     value: float | None
 
 
+class Person(NamedTuple):
+    id: int
+    name: str
+    actor: Actor
+
+
 def recorded(
     rvm_id: int, holding: Mapping[str, CauseNow], known: Mapping[str, TroubleRow], now: datetime, kept: frozenset[str]
 ) -> list[Change]:
     """`known`: those recorded as open. `kept`: causes that nobody can judge now: not over because they are not seen."""
-    began: list[Change] = [
-        Put(_row(rvm_id, one, now)) for cause, one in holding.items() if cause not in known
-    ]  # fmt: skip
+    began: list[Change] = [Put(_row(rvm_id, one, now)) for cause, one in holding.items() if cause not in known]
     return began + [over(row, now) for cause, row in known.items() if cause not in holding and cause not in kept]
 
 
@@ -35,8 +52,89 @@ def _row(rvm_id: int, one: CauseNow, now: datetime) -> TroubleRow:
 
 def over(row: TroubleRow, now: datetime) -> Patch:
     """Who is on it and the note stay with the row: they are what was done about it."""
-    return Patch(TroubleRow, row.id, {"ended_at": max(now, row.began_at)}, where=while_open(row))
+    return Patch(TroubleRow, row.id, {"ended_at": max(now, row.began_at)}, where=_while_open(row))
 
 
-def while_open(row: TroubleRow) -> tuple[tuple[str, str, object], ...]:
+def _while_open(row: TroubleRow) -> Where:
     return (("rvm_id", "=", row.rvm_id), ("ended_at", "=", None))
+
+
+def taken(row: TroubleRow, by: Person, now: datetime) -> list[Change]:
+    """Only from whom the row names: of two at once one is late (Conflict)."""
+    params = {"from": row.owner} if row.owner_id is not None else {}
+    return _acted(row, "trouble.taken", {"owner_id": by.id, "owner": by.name, "taken_at": now}, by, now, params)
+
+
+def released(row: TroubleRow, by: Person, now: datetime) -> list[Change]:
+    return _acted(row, "trouble.released", {"owner_id": None, "owner": None, "taken_at": None}, by, now)
+
+
+def snoozed(row: TroubleRow, until: datetime, note: str | None, by: Person, now: datetime) -> list[Change]:
+    values: dict[str, Any] = {"snoozed_until": until, "snoozed_by": by.name}
+    if note:
+        values |= {"note": note, "note_by": by.name, "note_at": now}
+    params = {"until": _text(until)} | ({"note": note} if note else {})
+    return _acted(row, "trouble.snoozed", values, by, now, params)
+
+
+def unsnoozed(row: TroubleRow, by: Person, now: datetime) -> list[Change]:
+    return _acted(row, "trouble.unsnoozed", {"snoozed_until": None, "snoozed_by": None}, by, now)
+
+
+def noted(row: TroubleRow, note: str, by: Person, now: datetime) -> list[Change]:
+    values = {"note": note, "note_by": by.name, "note_at": now}
+    where: Where = (("rvm_id", "=", row.rvm_id), ("note_at", "=", row.note_at))
+    return [Patch(TroubleRow, row.id, values, where, must="id"), _event(row, "trouble.noted", by, now, {"note": note})]
+
+
+def undone(row: TroubleRow, before: TroubleRow, by: Person, now: datetime) -> list[Change]:
+    """As it was: whoever was on it is on it again."""
+    return _acted(row, "trouble.undone", {name: getattr(before, name) for name in MEMBERS}, by, now)
+
+
+MEMBERS: Final = ("owner_id", "owner", "taken_at", "snoozed_until", "snoozed_by", "note", "note_by", "note_at")
+"""What people change of a trouble."""
+
+
+def same(row: TroubleRow, other: TroubleRow) -> bool:
+    return all(getattr(row, name) == getattr(other, name) for name in MEMBERS)
+
+
+def may_note(row: TroubleRow) -> bool:
+    """Whoever is on it writes what was done, also when it is over."""
+    return row.owner_id is not None or row.ended_at is not None
+
+
+def until_of(choice: str, now: datetime, zone: str) -> datetime:
+    return tomorrow(now, zone) if choice == "tomorrow" else now + timedelta(hours=int(choice[:-1]))
+
+
+def tomorrow(now: datetime, zone: str) -> datetime:
+    """At MORNING, by the clocks of that zone."""
+    local = now.astimezone(find_zone(zone) or timezone.utc) + timedelta(days=1)
+    return local.replace(hour=MORNING, minute=0, second=0, microsecond=0)
+
+
+def _acted(
+    row: TroubleRow,
+    code: str,
+    values: dict[str, Any],
+    by: Person,
+    now: datetime,
+    params: Mapping[str, Any] | None = None,
+) -> list[Change]:
+    """Only of the row that was seen: what others did meanwhile is a Conflict."""
+    where: Where = (
+        *_while_open(row),
+        ("owner_id", "=", row.owner_id), ("taken_at", "=", row.taken_at), ("snoozed_until", "=", row.snoozed_until),
+    )  # fmt: skip
+    return [Patch(TroubleRow, row.id, values, where, must="id"), _event(row, code, by, now, params or {})]
+
+
+def _event(row: TroubleRow, code: str, by: Person, now: datetime, params: Mapping[str, Any]) -> EventHappened:
+    about = {"trouble_id": row.id, "cause": row.cause, **params}
+    return EventHappened(at=now, code=code, actor=by.actor, rvm_id=row.rvm_id, params=about)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

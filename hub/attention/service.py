@@ -7,26 +7,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
-from typing import Any, Final
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, NamedTuple
 
 import anyio
 
 from dashboard.trouble import OF_CONNECTED, RESTING, MachineTrouble
+from db.trouble_records import TroubleRow
 from hub.attention import rules
 from hub.attention.rules import CauseNow
 from hub.kernel.announce import Announcer, announce_each
+from hub.kernel.context import HubContext
 from hub.kernel.retry import RetryUntilAvailable
+from hub.model.access import Principal, may
 from hub.model.changes import Change
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.presence import START_QUIET_S
+from hub.model.views import epoch_ms
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
 
 logger = logging.getLogger("myrvm.attention")
 
 LOOK_S: Final = 0.5
+MOST_ACTS: Final = 10_000
 RESTARTED: Final = "hub_restarted"
 """Why a machine is away that was there when the hub's last life ended."""
 
@@ -74,6 +80,88 @@ class TroubleLog:
     def _changes_of(self, rvm_id: int, found: dict[int, Any], now: datetime) -> list[Change]:
         machine = self._fleet.machines.get(rvm_id)
         return [] if machine is None else self.changes(machine, found.get(rvm_id, ()), now)
+
+
+class Act(NamedTuple):
+    """What a person did last about a trouble, and the row before and after it. `late`: somebody else was on it first,
+    nothing was done."""
+
+    user_id: int
+    at: datetime
+    kind: str
+    before: TroubleRow
+    after: TroubleRow
+
+
+class Acts:
+    """The newest act on each trouble, which may be taken back."""
+
+    def __init__(self) -> None:
+        # Bound: MOST_ACTS, the oldest goes first; each is forgotten after rules.UNDO.
+        self._of: OrderedDict[int, Act] = OrderedDict()
+
+    def note(self, act: Act) -> None:
+        while self._of and act.at - next(iter(self._of.values())).at > rules.UNDO:
+            self._of.popitem(last=False)
+        self._of.pop(act.before.id, None)
+        self._of[act.before.id] = act
+        if len(self._of) > MOST_ACTS:
+            self._of.popitem(last=False)
+
+    def of(self, trouble_id: int, user_id: int, now: datetime, within: timedelta = rules.UNDO) -> Act | None:
+        act = self._of.get(trouble_id)
+        return act if act is not None and act.user_id == user_id and now - act.at <= within else None
+
+
+class TroubleShown(NamedTuple):
+    """A recorded trouble for one reader; instants in epoch ms. `act`: what this person did a moment ago, which may be
+    taken back; `snoozed_until`: while it lasts; `zone`: where the machine stands."""
+
+    id: int
+    rvm_id: int
+    cause: str
+    value: float | None
+    began_at: int
+    ended_at: int | None
+    owner: str | None
+    owner_id: int | None
+    is_mine: bool
+    taken_at: int | None
+    snoozed_until: int | None
+    snoozed_by: str | None
+    note: str | None
+    note_by: str | None
+    zone: str
+    may: bool
+    act: str
+    undo_until: int | None
+
+
+def shown(context: HubContext, reader: Principal, row: TroubleRow, now: datetime) -> TroubleShown:
+    act = context[Acts].of(row.id, reader.id, now, rules.SHOWN)
+    machine = context.fleet.machines[row.rvm_id]
+    is_snoozed = row.ended_at is None and row.snoozed_until is not None and row.snoozed_until > now
+    return TroubleShown(
+        row.id, row.rvm_id, row.cause, row.value, epoch_ms(row.began_at), _ms(row.ended_at), row.owner, row.owner_id,
+        row.owner_id == reader.id, _ms(row.taken_at), _ms(row.snoozed_until) if is_snoozed else None, row.snoozed_by,
+        row.note, row.note_by, machine.site_zone, may(reader, "trouble.act", row.rvm_id),
+        "" if act is None or not (act.kind == "late" or rules.same(act.after, row)) else act.kind.partition(" ")[0],
+        None if act is None else _ms(act.at + rules.SHOWN),
+    )  # fmt: skip
+
+
+def of_machine(context: HubContext, reader: Principal, machine: Machine, now: datetime) -> dict[str, TroubleShown]:
+    """Those that go on, by cause."""
+    return {cause: shown(context, reader, row, now) for cause, row in machine.troubles.items()}
+
+
+def next_undo(troubles: Iterable[TroubleShown]) -> int | None:
+    """When the first way back is no longer offered."""
+    return min((one.undo_until for one in troubles if one.undo_until is not None), default=None)
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else epoch_ms(moment)
 
 
 def _instant(ms: int | None) -> datetime | None:

@@ -80,6 +80,12 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "enrolment.code_revoked": EventMembers(("prefix",)),
     "enrolment.requested": EventMembers(("fingerprint",)),
     "enrolment.rejected": EventMembers(("fingerprint",)),
+    "trouble.taken": EventMembers(("trouble_id", "cause")),
+    "trouble.released": EventMembers(("trouble_id", "cause")),
+    "trouble.snoozed": EventMembers(("trouble_id", "cause", "until")),
+    "trouble.unsnoozed": EventMembers(("trouble_id", "cause")),
+    "trouble.noted": EventMembers(("trouble_id", "cause", "note")),
+    "trouble.undone": EventMembers(("trouble_id", "cause")),
     "user.added": EventMembers(("email",)),
     "user.edited": EventMembers(("user_id",)),
     "user.removed": EventMembers(("user_id", "email")),
@@ -104,6 +110,7 @@ CODES: Final[Mapping[str, EventMembers]] = {
 }
 OF_MACHINES: Final = (
     "status", "connection", "command", "config", "timezone", "machine", "remote", "recording", "backup",
+    "trouble",
 )  # fmt: skip
 """Kinds about machines; the others are for administrators."""
 KINDS: Final = tuple(dict.fromkeys(code.partition(".")[0] for code in CODES))

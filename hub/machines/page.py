@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote
 
 import anyio
@@ -13,9 +13,10 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.happenings import LIMITS
-from dashboard.trouble import RESTING, MachineTrouble
 from db.queries import events, statuses, users
 from db.records import EventRow
+from hub.attention import rules as attention_rules
+from hub.attention import service as attention_service
 from hub.commands import service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
 from hub.machines import tab
@@ -33,8 +34,8 @@ from hub.web.api.endpoint import permit, why_not
 from hub.web.auth.limits import ReadBudget
 from hub.web.http.problems import Problem, Text
 from hub.web.http.validation import validate
-from hub.web.shell.fleet_digest import FleetDigest, attention, in_slices, to_approve
-from hub.web.shell.page import Visit, go, local, who
+from hub.web.shell.fleet_digest import FleetDigest, in_slices, to_approve
+from hub.web.shell.page import Visit, go, local
 
 BLANK: dict[str, Any] = {
     "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
@@ -44,16 +45,19 @@ BLANK: dict[str, Any] = {
 """The page clones this row for machines added while it is open."""
 
 MOST_ASKED: Final = 3  # Administrators that are named
-MOST_TROUBLES: Final = 100  # Machines in trouble that are written out, worst first; their number counts all
 
 
-async def show_fleet(visit: Visit, saved: Callable[[Visit], Awaitable[Any]]) -> Response:
-    """`saved`: the views that people keep."""
+async def show_fleet(
+    visit: Visit, saved: Callable[[Visit], Awaitable[Any]], needs: Callable[[Visit], Awaitable[dict[str, Any]]]
+) -> Response:
+    """`saved`: the views that people keep; `needs`: what needs somebody."""
     async with visit.context[ReadBudget].turn(visit.user.actor):
-        return await _fleet(visit, saved)
+        return await _fleet(visit, saved, needs)
 
 
-async def _fleet(visit: Visit, saved: Callable[[Visit], Awaitable[Any]]) -> Response:
+async def _fleet(
+    visit: Visit, saved: Callable[[Visit], Awaitable[Any]], needs: Callable[[Visit], Awaitable[dict[str, Any]]]
+) -> Response:
     reach, digest = visit.user.machines, visit.context[FleetDigest]
     shown_views = await digest.views(reach)
     if not shown_views:
@@ -83,7 +87,7 @@ async def _fleet(visit: Visit, saved: Callable[[Visit], Awaitable[Any]]) -> Resp
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
         done=await done_now(visit),
         undone=undone_now(visit),
-        **await part_attention(visit),
+        **await needs(visit),
     )
 
 
@@ -105,32 +109,6 @@ async def _unassigned(visit: Visit) -> Response:
     return visit.render("unassigned.html", none_at_all=visit.user.machines is None, administrators=asked[:MOST_ASKED])
 
 
-async def part_attention(visit: Visit) -> dict[str, Any]:
-    found = await attention(visit.context, visit.user, visit.reader.now)
-    lost = {rvm_id for one in found.outages for rvm_id in one.ids}
-    alone = [one for one in found.troubles if one.id not in lost or one.cause != "offline"]
-    listed = [one for one in alone[:MOST_TROUBLES] if one.id in visit.context.fleet.machines]
-    return {
-        "total": len(await visit.context[FleetDigest].views(visit.user.machines)),
-        "calm": found.calm,
-        "outages": found.outages,
-        "troubles": listed,
-        "unlisted": len(alone) - len(listed),
-        "troubled": found.alarms,
-        "of_hub": found.of_hub,
-        "known": {one.id: visit.context.fleet.machines[one.id].row for one in listed},
-        "who": await _who_acts(visit, listed),
-        "attention_until": found.until,
-        "may_command": visit.may("status.write"),
-        "may_admit": visit.may("enrolment.admit"),
-    }
-
-
-async def part_alarms(visit: Visit) -> dict[str, Any]:
-    found = await attention(visit.context, visit.user, visit.reader.now)
-    return {"alarms": found.alarms, "alarms_until": found.until}
-
-
 async def part_tags(visit: Visit) -> dict[str, Any]:
     shown = await visit.context[FleetDigest].views(visit.user.machines)
     return {"tags": fleet.tag_counts(shown), "query": fleet.FleetQuery()}
@@ -150,31 +128,6 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
 def _gap(machine: Machine) -> int:
     """So many steps apart two kept samples are no gap."""
     return sparkline.gap_of(machine.effective_settings.metrics_interval)
-
-
-class TakenOut(NamedTuple):
-    """Who took a machine out of service, and since when it is."""
-
-    name: str
-    status: str
-    since: int
-
-
-async def _who_acts(visit: Visit, listed: Iterable[MachineTrouble]) -> dict[int, TakenOut]:
-    """Of machines out of service."""
-    found = [visit.context.fleet.machines[one.id] for one in listed]
-    resting = [machine for machine in found if machine.effective_status in RESTING]
-    if not resting:
-        return {}
-    names = {str(user.id): user.name for user in await users.all_users(visit.context.store)}
-    return {
-        machine.id: TakenOut(
-            who(visit.reader, machine.row.status_by, names),
-            machine.effective_status,
-            views.epoch_ms(machine.row.status_since),
-        )
-        for machine in resting
-    }
 
 
 MAX_CONNECTION_EVENTS = 500
@@ -284,8 +237,7 @@ async def show_charts(visit: Visit) -> Response:
 
 def until_from(choice: str, now: datetime, zone: str) -> datetime | None:
     if choice == "tomorrow":
-        local_now = now.astimezone(formats.zone(zone))
-        return (local_now + timedelta(days=1)).replace(hour=7, minute=0, second=0, microsecond=0)
+        return attention_rules.tomorrow(now, zone)
     return now + timedelta(hours=int(choice)) if choice in ("1", "4", "24") else None
 
 
@@ -313,8 +265,17 @@ async def part_statuses(visit: Visit) -> dict[str, Any]:
 def _whys(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any]:
     now = visit.reader.now
     zone = tab.zone_of(visit.reader, found)
-    asked = [machine.Why(one.cause, one.since) for one in to_approve(found, visit.user)]
-    return {"causes": asked + machine.whys(view, now), "until": machine.other_at(view, now), "zone": zone}
+    recorded = attention_service.of_machine(visit.context, visit.user, found, visit.now)
+    ends = [machine.other_at(view, now), attention_service.next_undo(recorded.values())]
+    until = min((at for at in ends if at is not None), default=None)
+    approvals = [machine.Why(one.cause, one.since) for one in to_approve(found, visit.user)]
+    causes = approvals + machine.whys(view, now)
+    front, asked = front_of(found), visit.request
+    is_front = asked.query_params.get("here") == "front" or asked.url.path.startswith("/m/")
+    here = front if is_front else f"/machines/{found.id}"
+    return {
+        "causes": causes, "until": until, "zone": zone, "recorded": recorded, "here": here, "is_front": is_front,
+    }  # fmt: skip
 
 
 async def _statuses(visit: Visit, found: Machine) -> dict[str, Any]:

@@ -76,6 +76,9 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "account.sign_out": _PEOPLE,
     "session.manage_own": _PEOPLE,
     "session.manage_all": _ADMIN,
+    "trouble.read": _PEOPLE,
+    # To say who is on one, to snooze it, to note what was done.
+    "trouble.act": _WORKERS,
     "saved_view.keep": _PEOPLE,
     # With everybody.
     "saved_view.share": _ADMIN,

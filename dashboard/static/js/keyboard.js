@@ -23,8 +23,10 @@ export function keyboard(actions) {
   const every = {
     "?": () => find("#shortcuts")?.showModal(),
     "g m": () => location.assign(`${BASE_PATH}/`),
+    "g a": () => location.assign(`${BASE_PATH}/alerts`),
     "g j": () => location.assign(`${BASE_PATH}/jobs`),
     "g e": () => location.assign(`${BASE_PATH}/events`),
+    m: take,
     "[": () => palette("-1"),
     "]": () => palette("1"),
     ...actions,
@@ -63,4 +65,10 @@ function field() {
   });
   document.body.append(dialog);
   dialog.showModal();
+}
+
+/** "I'm on it": the trouble in hand, else the first that nobody is on. */
+function take() {
+  const here = document.activeElement?.closest("li, section")?.querySelector("[data-take]");
+  /** @type {Part | undefined} */ (here ?? find("[data-take]"))?.click();
 }

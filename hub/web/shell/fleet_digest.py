@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from dashboard import fleet, remote_sessions
 from dashboard.outage import Outage, at_once, gone_of, outages
 from dashboard.reader import Reader
-from dashboard.trouble import MachineTrouble, causes, ordered, other_at, trouble, worst
+from dashboard.trouble import MachineTrouble, causes, ordered, other_at, snoozed, trouble, worst
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.model import views
@@ -51,8 +51,8 @@ class HubTrouble(NamedTuple):
 
 class Digest(NamedTuple):
     """Machines that need somebody, worst first; counts by state; `calm`: how the others are; `until`: epoch ms when
-    time changes them; `causes`: everything that is wrong, by machine; `of_hub`: what an administrator does for the hub
-    itself."""
+    time changes them; `causes`: everything that is wrong, by machine; `snoozed`: what somebody left out of the count,
+    of `resting` machines that have nothing else; `of_hub`: what an administrator does for the hub itself."""
 
     troubles: list[MachineTrouble]
     outages: list[Outage]
@@ -60,6 +60,8 @@ class Digest(NamedTuple):
     calm: dict[str, int]
     until: int | None
     causes: dict[int, list[MachineTrouble]]
+    snoozed: list[MachineTrouble]
+    resting: int
     of_hub: tuple[HubTrouble, ...] = ()
 
     @property
@@ -100,6 +102,7 @@ class FleetDigest:
         if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
             return made[2]
         found: dict[int, list[MachineTrouble]] = {}
+        quiet: dict[int, frozenset[str]] = {}
         gone_now, begun = [], monotonic()
         sites: Counter[str] = Counter()
         counts, calm, until = fleet.counters(()), dict.fromkeys(fleet.CALM, 0), None
@@ -112,13 +115,24 @@ class FleetDigest:
                 found[view["id"]] = of_machine
             else:
                 calm[fleet.calm_as(view)] += 1
-            if (at := other_at(view, now_ms)) is not None:
+            if view["troubles"] and (left_out := snoozed(view, now_ms)):
+                quiet[view["id"]] = left_out
+            if (at := _next_change(view, now_ms)) is not None:
                 until = at if until is None else min(until, at)
         lost = outages(gone_now, sites)
         early = at_once(lost, found)
         calm["away"] -= len(early)
         found |= {one.id: [one] for one in early}
-        digest = Digest(ordered(map(worst, found.values()), now_ms), lost, counts, calm, until, found)
+        awake = {
+            rvm_id: left
+            for rvm_id, all_of in found.items()
+            if (left := [one for one in all_of if one.cause not in quiet.get(rvm_id, ())])
+        }
+        asleep = [one for rvm_id in quiet for one in found.get(rvm_id, ()) if one.cause in quiet[rvm_id]]
+        digest = Digest(
+            ordered(map(worst, awake.values()), now_ms), lost, counts, calm, until, found, ordered(asleep, now_ms),
+            len(found) - len(awake),
+        )  # fmt: skip
         self._made[machines] = (revision, begun, digest)
         self._made.move_to_end(machines)
         if len(self._made) > CLASSES:
@@ -157,6 +171,13 @@ def to_approve(machine: Machine, person: Principal) -> list[MachineTrouble]:
     if not since or not may(person, "remote.approve", machine.id):
         return []
     return [MachineTrouble(machine.id, "approval", None, views.epoch_ms(min(since)))]
+
+
+def _next_change(view: dict[str, Any], now: int) -> int | None:
+    """When time alone changes the trouble, or ends a snooze."""
+    ends = [one["snoozed_until"] for one in view["troubles"] if (one["snoozed_until"] or 0) > now]
+    changes = other_at(view, now)
+    return min([*ends, *([] if changes is None else [changes])], default=None)
 
 
 def _other(before: dict[str, Any], view: dict[str, Any]) -> bool:

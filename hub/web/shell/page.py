@@ -46,7 +46,8 @@ logger = logging.getLogger("myrvm.pages")
 
 MAX_FORM_FIELDS: Final = 100
 NAV: Final[tuple[tuple[str, str], ...]] = (
-    ("machines", "/"), ("jobs", "/jobs"), ("events", "/events"), ("admin", "/admin"), ("help", "/help"),
+    ("machines", "/"), ("alerts", "/alerts"), ("jobs", "/jobs"), ("events", "/events"), ("admin", "/admin"),
+    ("help", "/help"),
 )  # fmt: skip
 ADMIN: Final[tuple[tuple[str, str, str], ...]] = (
     ("users", "/admin/users", "user.manage"), ("enrol", "/admin/enrol", "enrolment.admit"),

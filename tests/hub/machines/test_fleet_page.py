@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from db.records import MachineRow, UserMachineRow
-from hub.machines.page import MOST_TROUBLES
+from hub.attention.page import MOST_TROUBLES
 from hub.model import changes as c
-from hub.model.changes import Drop
+from hub.model.changes import Drop, Observed
 from protocol.kinds import Status
 from tests.support.api_hub import ApiHub
 from tests.support.machines import declared
@@ -26,8 +26,8 @@ def hub(door: ApiHub) -> ApiHub:
 async def fill(hub: ApiHub, statuses: dict[int, Status]) -> list[int]:
     """Machines beside the two there are, so that there are MACHINES; the status of those named by number."""
     ids = [await hub.add_machine(f"RVM-{number}") for number in range(1, MACHINES - 1)]
-    for machine in hub.context.fleet.machines.values():
-        machine.connection = "live"
+    for rvm_id in list(hub.context.fleet.machines):
+        hub.context.announce.observe(Observed(rvm_id, {"connection": "live"}))
     for number, status in statuses.items():
         await declare(hub, ids[number - 1], status)
     return ids
@@ -112,8 +112,8 @@ async def test_tags_filter_and_group_the_machines(hub: ApiHub) -> None:
 async def test_what_changes_is_on_the_next_page_at_once(hub: ApiHub) -> None:
     async with hub.browser(await hub.add_session("admin")) as browser:
         statuses: tuple[Status, ...] = ("error", "active", "full")
-        for machine in hub.context.fleet.machines.values():
-            machine.connection = "live"
+        for rvm_id in (1, 2):
+            hub.context.announce.observe(Observed(rvm_id, {"connection": "live"}))
         for status in statuses:
             await declare(hub, 1, status)
             _, page = await shown(browser, "/")

@@ -36,6 +36,10 @@ EVERYBODY = row("ok", "ok", "ok", "ok", "ok", "ok", "ok")
 PEOPLE = row("ok", "ok", "ok", "ok", "role", "role", "ok")
 OWN_TOKEN = row("hidden", "hidden", "hidden", "hidden", "role", "role", "hidden")
 NO_VIEW = OWN_TOKEN
+NO_TROUBLE = row("role", "hidden", "hidden", "hidden", "role", "role", "hidden")
+ACTS = [f"POST /api/v2/troubles/{{trouble_id}}/{what}" for what in ("take", "release", "snooze", "unsnooze")]
+WORK_ON_NO_PAGE = row("role", "hidden", "hidden", "hidden", "who", "who", "hidden")
+WORK_ON_ANY_PAGE = row("role", "ok", "ok", "ok", "who", "who", "ok")
 ADMIN = row("role", "role", "role", "role", "role", "role", "ok")
 DEVICES = row("who", "who", "who", "who", "ok", "ok", "who") | {"none": "ok"}  # it may still say `auth`
 MACHINES = row("who", "who", "who", "who", "ok", "ok", "who")  # the session is named in the first frame
@@ -80,6 +84,8 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/views": PEOPLE,
     "PATCH /api/v2/views/{view_id}": NO_VIEW,
     "DELETE /api/v2/views/{view_id}": NO_VIEW,
+    "GET /api/v2/troubles": PEOPLE,
+    **dict.fromkeys((*ACTS, "PUT /api/v2/troubles/{trouble_id}/note"), NO_TROUBLE),
     "GET /api/v2/rvms": EVERYBODY,
     "POST /api/v2/rvms": ADMIN,
     "POST /api/v2/machine-sheet": ADMIN,
@@ -201,6 +207,9 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /logout": ANYONE,
     "GET /preferences": ANYONE,
     "POST /preferences": ANYONE,
+    **dict.fromkeys(("GET /alerts", "GET /alerts/parts"), PAGE),
+    "GET /alerts/{trouble_id}/{what:str}": WORK_ON_ANY_PAGE,
+    "POST /alerts/{trouble_id}/{what:str}": WORK_ON_NO_PAGE,
     "GET /map": PAGE,
     "GET /map/parts": PAGE,
     "GET /views": PAGE,
@@ -350,6 +359,8 @@ ROWS: dict[str, dict[str, str]] = {
 }
 
 JSON: dict[str, Any] = {
+    "POST /api/v2/troubles/{trouble_id}/snooze": {"choice": "1h"},
+    "PUT /api/v2/troubles/{trouble_id}/note": {"note": "Replaced the fan"},
     "POST /api/v2/enrolment-codes": {"uses": 2},
     "POST /api/v2/enrol": {"code": "RVM-2222-2222-2222", "key_prefix": "rvmk_AAAAAAAA", "key_hash": "0" * 64},
     "POST /api/v2/enrolments/approve": {"ids": [1]},

@@ -149,6 +149,7 @@ def filled(path: str, of: Cast) -> str:
     for name, value in (
         ("{id}", of.rvm_id), ("{user_id}", of.user_id), ("{command_id}", of.command_id), ("{token_id}", 999999),
         ("{session_id}", 999999), ("{code_id}", 999999), ("{enrolment_id}", 999999), ("{view_id}", 999999),
+        ("{trouble_id}", 999999),
         ("{what:str}", "disable"), ("{action}", "reboot"), ("{name:path}", "nothing.js"),
         ("{rest:path}", "nowhere/at/all"),
         ("{device_id}", of.rvm_id), ("{key}", "cpu_threshold"),

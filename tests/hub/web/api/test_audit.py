@@ -20,6 +20,7 @@ from tests.hub.web.api.test_every_change_is_recorded import Group, Groups, incom
 from tests.support.api_hub import PASSWORD, ApiHub
 from tests.support.recording_room import begun
 from tests.support.session_record import lease
+from tests.support.until import until
 
 
 class Record:
@@ -54,11 +55,12 @@ class Folders:
         return FileStream(info={"size": len(said)}, chunks=[said], word_when_finished=args["op"] == "put")
 
 
-def mutations(viewer: int, operator: int) -> list[tuple[str, str, str, Any, str]]:
+def mutations(viewer: int, operator: int, trouble: int) -> list[tuple[str, str, str, Any, str]]:
     """Who does what where with which body, and the event it leaves."""
     user = {"email": "n@b.c", "name": "N", "role": "viewer"}
     login = {"email": "boss@example.com", "password": PASSWORD}
     return [
+        *trouble_steps(trouble),
         ("admin", "add_machine", "/v2/rvms", {"name": "third"}, "machine.added"),
         ("admin", "import_machines", "/v2/machine-sheet", {"csv": "name\nfifth"}, "machine.added"),
         ("admin", "edit_machine", "/v2/rvms/1", {"name": "first"}, "machine.edited"),
@@ -109,6 +111,17 @@ def mutations(viewer: int, operator: int) -> list[tuple[str, str, str, Any, str]
         ("admin", "sign_in", "/v2/auth/login", login | {"password": "x"}, "sign_in.failed"),
         ("boss_session", "sign_out", "/v2/auth/logout", None, "sign_in.signed_out"),
         ("admin", "remove_user", f"/v2/users/{viewer}", None, "user.removed"),
+    ]
+
+
+def trouble_steps(number: int) -> list[tuple[str, str, str, Any, str]]:
+    below = f"/v2/troubles/{number}"
+    return [
+        ("operator", "take_trouble", f"{below}/take", None, "trouble.taken"),
+        ("operator", "snooze_trouble", f"{below}/snooze", {"choice": "1h"}, "trouble.snoozed"),
+        ("operator", "note_trouble", f"{below}/note", {"note": "On its way"}, "trouble.noted"),
+        ("operator", "unsnooze_trouble", f"{below}/unsnooze", None, "trouble.unsnoozed"),
+        ("operator", "release_trouble", f"{below}/release", None, "trouble.released"),
     ]
 
 
@@ -178,10 +191,11 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     )  # fmt: skip
     recordings = hub.context[Recordings]
     await recordings.finish(await begun(recordings, 1, "one", hub.users["operator"], "operator"), "exited")
-    viewer = hub.users["viewer"]
+    viewer, machines = hub.users["viewer"], hub.context.fleet.machines
+    await until(lambda: "never" in machines[2].troubles)
     hub.context[Tunnels] = cast(Tunnels, Folders())
     await lease(hub)
-    steps = mutations(viewer, hub.users["operator"])
+    steps = mutations(viewer, hub.users["operator"], machines[2].troubles["never"].id)
     done = set()
     method_of = {operation.name: operation.method for operation in OPERATIONS}
     together, seen = Groups(), list[Group]()

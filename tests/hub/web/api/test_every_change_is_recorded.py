@@ -29,6 +29,7 @@ from db.records import (
     is_open,
 )
 from db.table_row import TableRow
+from db.trouble_records import TroubleRow
 from hub.audit.rules import CODES, lacking
 from hub.commands import rules as command_rules
 from hub.kernel import recorder
@@ -59,6 +60,7 @@ SILENT_ROWS: dict[type[TableRow], str] = {
     BackupPartRow: "the parts of an upload are cargo: its end has the line",
     BootRow: "readings are the cargo",
     CounterRow: "how far the clock is believed is no fact of the fleet, and a version has its settings' line",
+    TroubleRow: "what is wrong with a machine follows from what has its line",
     ZoneRow: "an automatic attempt that changed nothing is counted",
     ZoneSyncRow: "an automatic attempt that changed nothing is counted",
 }
@@ -93,6 +95,7 @@ SILENT_MEMBERS: dict[type[TableRow], tuple[frozenset[str], str]] = {
     ),
     TokenRow: (frozenset({"last_used_at", "last_used_ip"}), "using a credential changes nothing"),
     SessionRow: (frozenset({"expires_at", "last_used_at"}), "using a session changes nothing"),
+    TroubleRow: (frozenset({"ended_at"}), "that a trouble is over follows from what has its line"),
     EnrolmentRow: (frozenset({"ip_address", "last_seen_at"}), "a machine that waits asks on"),
 }
 """Of a table: the columns that may change without a line, and why."""

@@ -49,6 +49,7 @@ async def drafted(hub: ApiHub) -> None:
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, language: str) -> None:
     await drafted(door)
+    await until(lambda: all(machine.troubles for machine in door.context.fleet.machines.values()))
     async with await browser(door, "operator", language) as client:
         page = TOKEN.sub(r"\1", (await client.get(path)).text)
         found = PART.findall(page)
@@ -61,6 +62,7 @@ async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, lan
 
 
 async def test_several_come_at_once_and_the_same_is_only_named(door: ApiHub) -> None:
+    await until(lambda: door.context.fleet.machines[1].troubles)
     async with await browser(door, "operator") as client:
         address = f"/machines/1/parts?of={'+'.join(OF_MACHINE)}+nonsense"
         answer = await client.get(address)

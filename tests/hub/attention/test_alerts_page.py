@@ -1,0 +1,198 @@
+"""The Alerts page and the buttons at a trouble: what stands where, for whom, and what a press leaves in place."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest_asyncio
+
+from db.records import MachineRow
+from db.trouble_records import TroubleRow
+from hub.attention import rules
+from hub.attention.service import Acts
+from hub.model.changes import Observed, Patch
+from hub.model.views import epoch_ms
+from tests.support.api_hub import ApiHub
+from tests.support.page_visitor import browser
+from tests.support.until import until, until_answered
+
+
+@pytest_asyncio.fixture
+async def full(door: ApiHub) -> AsyncIterator[ApiHub]:
+    """Both machines live and full."""
+    for rvm_id in (1, 2):
+        door.context.announce.observe(Observed(rvm_id, {"connection": "live"}))
+        await door.context.announce(Patch(MachineRow, rvm_id, {"status": "full", "capacity": 100}))
+    machines = door.context.fleet.machines
+    await until(lambda: all(set(machines[rvm_id].troubles) == {"full"} for rvm_id in (1, 2)))
+    yield door
+
+
+def later(hub: ApiHub) -> None:
+    """The moment in which a press may be taken back on the spot is over."""
+    acts = hub.context[Acts]._of
+    for number, act in list(acts.items()):
+        acts[number] = act._replace(at=act.at - rules.SHOWN - timedelta(seconds=1))
+
+
+def number_of(hub: ApiHub, rvm_id: int = 1) -> int:
+    return hub.context.fleet.machines[rvm_id].troubles["full"].id
+
+
+async def press(client: httpx.AsyncClient, number: int, what: str, back: str = "/", **form: Any) -> httpx.Response:
+    return await client.post(f"/alerts/{number}/{what}", data={"back": back, **form})
+
+
+def row(text: str, number: int) -> str:
+    """What stands at a trouble, without markup."""
+    found = re.search(rf'id="t-{number}">(.*?)</div>', text, re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", found[1])).split()) if found else ""
+
+
+def badge(text: str) -> str:
+    found = re.search(r'id="alarms"[^>]*>(\d+)', text)
+    assert found is not None
+    return found[1]
+
+
+async def test_somebody_is_on_it_and_the_row_stays_where_it_is(full: ApiHub) -> None:
+    number = number_of(full)
+    async with await browser(full, "operator") as budi, await browser(full, "viewer") as tamu:
+        assert row((await budi.get("/")).text, number).startswith("I'm on it Snooze…")
+        answer = await press(budi, number, "take", seen="")
+        assert answer.headers["location"] == f"/#t-{number}"
+        text = (await budi.get("/")).text
+        assert re.match(r"You are on it \S+ \S+ ago Undo Release Snooze…", row(text, number)), row(text, number)
+        seen = (await tamu.get("/")).text
+        assert re.match(r"operator is on it \S+ \S+ ago$", row(seen, number)), "and a viewer has no buttons"
+        assert (badge(text), badge(seen)) == ("2", "2")
+        later(full)
+        assert "Undo" not in row((await budi.get("/")).text, number)
+        for place in (
+            "/machines/1",
+            f"/m/{full.context.fleet.machines[1].row.device_id}",
+            "/alerts",
+            "/alerts?tab=taken",
+        ):
+            assert "You are on it" in row((await budi.get(place)).text, number), place
+    async with await browser(full, "viewer", "id") as tamu:
+        assert "Ditangani operator" in row((await tamu.get("/")).text, number)
+
+
+async def test_who_is_late_is_told_where_the_button_was_and_may_take_it_over(full: ApiHub) -> None:
+    number = number_of(full)
+    async with await browser(full, "operator") as budi, await browser(full, "admin") as sari:
+        for client in (budi, sari):
+            assert (await press(client, number, "take", seen="")).is_redirect
+        words = row((await sari.get("/")).text, number)
+        assert "operator was first and is on it." in words
+        assert "Take over" in words
+        await press(sari, number, "take", seen=str(full.users["operator"]))
+        assert "admin is on it" in row((await budi.get("/")).text, number)
+        await press(sari, number, "undo")
+        assert "operator is on it" in row((await sari.get("/")).text, number), "whoever was on it is on it again"
+        assert (await press(sari, number, "undo")).status_code == 409
+
+
+async def test_a_snoozed_one_leaves_the_count_and_nothing_is_called_fine(full: ApiHub) -> None:
+    number = number_of(full)
+    async with await browser(full, "operator") as budi, await browser(full, "viewer") as tamu:
+        answer = await press(budi, number, "snooze", choice="tomorrow", note="The truck comes at nine")
+        assert answer.is_redirect, answer.text
+        text = (await budi.get("/")).text
+        assert badge(text) == "1"
+        assert "Snoozed (1)" not in text, "for a moment it stays where it was pressed"
+        assert "Undo" in row(text, number)
+        assert "Snoozed (1)" in (await tamu.get("/")).text
+        later(full)
+        text = (await budi.get("/")).text
+        words = row(text, number)
+        assert re.match(
+            r"Snoozed until tomorrow 07:00 \S+ by operator Note: The truck comes at nine – operator", words
+        ), words
+        assert "Snoozed (1)" in text
+        await press(budi, number_of(full, 2), "snooze", choice="1h")
+        later(full)
+        text = (await budi.get("/")).text
+        assert (badge(text), "(2)" in text.split("</title>")[0]) == ("0", False)
+        assert "0 of 2 machines fine</span>" not in text
+        assert "0 of 2 machines fine · 2 snoozed" in text
+        assert "All 2 machines fine" not in text
+        assert "Nothing needs attention." in (await budi.get("/alerts")).text
+        assert row((await budi.get("/alerts?tab=snoozed")).text, number) == words
+        machine = full.context.fleet.machines[1]
+        await full.context.announce(Patch(MachineRow, 1, {"error_since": full.context.clock()}))
+        await until(lambda: "error" in machine.troubles)
+        assert badge((await budi.get("/")).text) == "1", "another cause is counted at once"
+        await press(budi, number, "unsnooze")
+        assert "Counted again." in row((await budi.get("/alerts")).text, number)
+
+
+async def test_it_is_back_by_itself_at_the_time(full: ApiHub) -> None:
+    number = number_of(full)
+    async with await browser(full, "operator") as budi:
+        await press(budi, number, "snooze", choice="1h")
+        later(full)
+        text = (await budi.get("/")).text
+        ends = full.context.fleet.machines[1].troubles["full"].snoozed_until
+        assert badge(text) == "1"
+        assert ends is not None
+        assert f'data-until="{epoch_ms(ends)}"' in text, "the page asks again then"
+        soon = full.context.clock() + timedelta(milliseconds=300)
+        where = (("rvm_id", "=", 1),)
+        await full.context.announce(Patch(TroubleRow, number, {"snoozed_until": soon}, where))
+
+        async def is_back() -> bool:
+            return badge((await budi.get("/")).text) == "2"
+
+        await until_answered(is_back)
+
+
+async def test_what_is_over_says_when_who_and_what_was_done(full: ApiHub) -> None:
+    number = number_of(full)
+    async with await browser(full, "operator") as budi, await browser(full, "technician") as tono:
+        assert (await press(budi, number, "note", note="Too early")).status_code == 409
+        await press(budi, number, "take", seen="")
+        await press(budi, number, "note", back="/alerts", note="Emptied")
+        await full.context.announce(Patch(MachineRow, 1, {"status": "active", "capacity": 0}))
+        await until(lambda: not full.context.fleet.machines[1].troubles)
+        for client in (budi, tono):
+            text = (await client.get("/alerts?tab=over")).text
+            assert "operator was on it" in text
+            assert "Note: Emptied – operator" in row(text, number)
+        assert (await press(tono, number, "note", back="/alerts?tab=over", note="Emptied twice")).is_redirect
+        assert "Emptied twice – technician" in row((await budi.get("/alerts?tab=over")).text, number)
+        assert (await press(budi, number, "take", seen="")).status_code == 409
+
+
+async def test_viewers_and_strangers_change_nothing(full: ApiHub) -> None:
+    async with await browser(full, "viewer") as tamu, await browser(full, "technician") as tono:
+        assert (await press(tamu, number_of(full), "take", seen="")).status_code == 403
+        assert (await press(tono, number_of(full, 2), "take", seen="")).status_code == 404
+        assert (await press(tono, number_of(full), "nonsense")).status_code == 404
+        assert (await press(tono, number_of(full), "snooze", choice="never")).status_code == 422
+        text = (await tono.get("/alerts")).text
+        assert (f't-{number_of(full)}"' in text, f't-{number_of(full, 2)}"' in text) == (True, False)
+    assert all(one.troubles["full"].owner is None for one in full.context.fleet.machines.values())
+
+
+async def test_an_outage_is_taken_and_taken_back_as_one(door: ApiHub) -> None:
+    more = [await door.add_machine(f"RVM-{number}") for number in range(3)]
+    since = door.context.clock() - timedelta(minutes=3)
+    for rvm_id in more:
+        door.context.announce.observe(Observed(rvm_id, {"connection": "offline", "connection_since": since}))
+    machines = door.context.fleet.machines
+    await until(lambda: all("offline" in machines[rvm_id].troubles for rvm_id in more))
+    first = machines[more[0]].troubles["offline"].id
+    async with await browser(door, "operator") as budi:
+        await press(budi, first, "take", seen="", outage="1")
+        assert {machines[rvm_id].troubles["offline"].owner for rvm_id in more} == {"operator"}
+        for place in ("/", "/alerts"):
+            assert "You are on it" in row((await budi.get(place)).text, first), place
+        await press(budi, first, "undo", outage="1")
+        assert {machines[rvm_id].troubles["offline"].owner for rvm_id in more} == {None}
