@@ -34,10 +34,10 @@ HOUR = timedelta(hours=1)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def past(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> AsyncIterator[Stage]:
-    """Eight days of samples, each five minutes, with three hours away; all of it long over."""
+    """Eight days of samples, each five minutes, with six hours away; all of it long over."""
     async with staged(tmp_path_factory.mktemp("past"), browser) as stage:
         end = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - HOUR
-        gone = [(end - 12 * HOUR, end - 9 * HOUR)]
+        gone = [(end - 15 * HOUR, end - 9 * HOUR)]
         async with open_data(stage.hub.settings, create=False) as opened:
             await measure(opened.store, 1, end, timedelta(days=8), timedelta(minutes=5), gone)
             await opened.commit(*went_away(1, gone), *booted(1, end - 100 * HOUR, gone[0][1]))
