@@ -179,8 +179,8 @@ interface HTMLElement {
   /** On the body: the page's feed, and whether leases are drawn already. */
   feed?: import("./static/js/feed.js").Feed;
   leases?: boolean;
-  /** What finds in the palette ("open"), or goes to a neighbour ("1", "-1"). */
-  found?: (wanted: string) => void;
+  /** What finds in the palette ("k"), or goes to a neighbour ("[", "]"). */
+  found?: (key: string) => void;
 }
 
 /** An element as a selector finds it: the templates see to its kind, and the tests in a browser that it is there. */

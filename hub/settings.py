@@ -26,8 +26,8 @@ _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM
 
 _BASE_PATH: Final = re.compile(r"(?=.{2,100}\Z)(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
 OWN_PLACES: Final = frozenset(
-    ("account", "admin", "api", "bulk", "events", "help", "jobs", "labels", "login", "logout", "m", "machines", "map",
-     "preferences", "recordings", "remote", "scan", "signin", "static", "views", "ws")
+    ("account", "admin", "alerts", "api", "bulk", "events", "help", "jobs", "labels", "login", "logout", "m",
+     "machines", "map", "preferences", "recordings", "remote", "scan", "signin", "static", "views", "ws")
 )  # fmt: skip
 """Where the hub's own addresses begin: a base path that began so could not be told from them."""
 

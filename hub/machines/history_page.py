@@ -91,7 +91,9 @@ async def part_history(visit: Visit) -> dict[str, Any]:
         "c": choice,
         "ranges": tuple(RANGES),
         "cards": cards,
-        "missing": [visit.reader.t(f"metric.{name}") for name in CARDS if name not in {card.name for card in cards}],
+        "missing": {
+            name: visit.reader.t(f"metric.{name}") for name in CARDS if name not in {card.name for card in cards}
+        },
         "newest": newest,
         "spans": _percent(choice, story),
         "band_words": _durations(story),

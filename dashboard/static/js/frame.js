@@ -13,6 +13,6 @@ export function frame() {
     sent.add(form);
     setTimeout(() => sent.delete(form), SENT_MS); // a page that stays, for a file
   });
-  const up = find(`.crumb a[href="${BASE_PATH}/"]`);
-  if (up) setAttribute(up, "href", sessionStorage.getItem("fleet") ?? `${BASE_PATH}/`);
+  const home = `${BASE_PATH}/`;
+  setAttribute(find(`.crumb a[href="${home}"]`), "href", sessionStorage.getItem("fleet") ?? home);
 }

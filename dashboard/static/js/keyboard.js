@@ -11,12 +11,12 @@ export function keyboard(actions) {
   const { body } = document;
   let first = "";
   let at = 0;
-  /** @param {string} wanted */
-  const palette = (wanted) => {
+  /** @param {KeyboardEvent} event */
+  const palette = ({ key }) => {
     if (!body.dataset.palette || find("#palette")) return undefined;
-    if (wanted === "open") field();
-    if (body.found) return body.found(wanted);
-    body.dataset.found = wanted;
+    if (key === "k") field();
+    if (body.found) return body.found(key);
+    body.dataset.found = key;
     return bring(body.dataset.palette);
   };
   /** @type {Record<string, (event: KeyboardEvent) => void>} */
@@ -26,9 +26,10 @@ export function keyboard(actions) {
     "g a": () => location.assign(`${BASE_PATH}/alerts`),
     "g j": () => location.assign(`${BASE_PATH}/jobs`),
     "g e": () => location.assign(`${BASE_PATH}/events`),
-    m: take,
-    "[": () => palette("-1"),
-    "]": () => palette("1"),
+    // "I'm on it": of the trouble in hand, else of the first that nobody is on.
+    m: () => (find("li:focus-within [data-take]") ?? find("[data-take]"))?.click(),
+    "[": palette,
+    "]": palette,
     ...actions,
   };
   for (const move of ["keydown", "pointermove", "pointerdown"])
@@ -39,7 +40,7 @@ export function keyboard(actions) {
     const special = event.ctrlKey || event.metaKey;
     if (key === "k" && special && !target.closest?.(".xterm")) {
       event.preventDefault();
-      return palette("open");
+      return palette(event);
     }
     if (special || event.altKey || event.isComposing || find("dialog[open]")) return;
     if (key === "Escape" && target.matches?.(TYPING)) return target.blur();
@@ -65,10 +66,4 @@ function field() {
   });
   document.body.append(dialog);
   dialog.showModal();
-}
-
-/** "I'm on it": the trouble in hand, else the first that nobody is on. */
-function take() {
-  const here = document.activeElement?.closest("li, section")?.querySelector("[data-take]");
-  /** @type {Part | undefined} */ (here ?? find("[data-take]"))?.click();
 }

@@ -80,10 +80,8 @@ export class LinkState {
   }
 
   time() {
-    const timeZone = document.body.dataset.zone ?? "UTC";
-    return new Intl.DateTimeFormat(language === "id" ? "id" : "en-GB", { timeZone, timeStyle: "medium" }).format(
-      this.lostAt ?? this.feed.clock.now(),
-    );
+    const at = new Date(this.lostAt ?? this.feed.clock.now());
+    return at.toLocaleTimeString(language === "id" ? "id" : "en-GB", { timeZone: document.body.dataset.zone });
   }
 
   draw() {

@@ -93,16 +93,11 @@ export class Table {
     const wanted = this.listed.slice(0, this.most);
     const before = this.standing();
     const moved = movedCount(before, wanted);
-    if (!moved && before.length === wanted.length) {
-      this.node.headed?.();
-      return show(this.note, false);
-    }
-    if (this.held && !now) {
-      setText(find("[data-said]", this.note), t("moved", { n: moved, count: moved }));
-      return show(this.note, moved > 0);
-    }
-    this.place(wanted);
-    show(this.note, false);
+    const waits = this.held && !now;
+    show(this.note, waits && moved > 0);
+    if (!moved && before.length === wanted.length) this.node.headed?.();
+    else if (waits) setText(find("[data-said]", this.note), t("moved", { n: moved, count: moved }));
+    else this.place(wanted);
   }
 
   standing() {
@@ -146,8 +141,7 @@ export class Table {
   /** Move the focus to the next (1) or previous (-1) row. @param {number} way */
   step(way) {
     const links = all("tbody tr:not([hidden]) .n a", this.node);
-    const row = document.activeElement?.closest("tr");
-    const at = row ? links.indexOf(find(".n a", row)) : -1;
+    const at = links.indexOf(find("tr:focus-within .n a", this.node));
     links[Math.max(0, at + way)]?.focus();
   }
 }

@@ -73,7 +73,7 @@ class PageCompression:
 FILES: Final = "/static/"
 CALLED: Final = (
     "/api/", "/events/", "/jobs/", "/machines/", "/preferences", "/admin/settings", "/admin/settings/", "/admin/users/",
-    "/admin/system/", "/admin/enrol/", "/map/",
+    "/admin/system/", "/admin/enrol/", "/alerts/", "/map/",
 )  # fmt: skip
 MACHINES_OWN: Final = "myrvm.machines_own"
 """Of `http.response.start`: a machine's page, with its own set."""

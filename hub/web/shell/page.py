@@ -388,7 +388,9 @@ def drawn(parts: Mapping[str, Part]) -> Show:
         for name in asked:
             if name in parts:
                 values = await parts[name].values(visit)
-                written = pages.pieces(parts[name].template, visit.reader, frame=SimpleNamespace(csrf=""), **values)
+                written = pages.pieces(
+                    parts[name].template, visit.reader, frame=SimpleNamespace(csrf="", user=visit.user), **values
+                )
                 pieces += [piece async for piece in in_slices(written)]
         body = pages.below("".join(pieces), visit.context.settings.base_path).encode()
         headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'}

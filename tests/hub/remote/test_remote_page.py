@@ -113,9 +113,9 @@ async def test_a_session_is_begun_extended_and_ended_by_plain_forms(hub: ApiHub)
     [
         ({"allow": []}, "Allow at least one"),
         ({"reason": "  "}, "Please give a reason"),
-        ({"minutes": "other", "other": "abc"}, "Say how many minutes"),
+        ({"minutes": "other", "other": "abc"}, "Enter how many minutes"),
         ({"minutes": "other", "other": "100000"}, "from 1 to 60"),
-        ({"minutes": "x" * 500}, "Say how many minutes"),
+        ({"minutes": "x" * 500}, "Enter how many minutes"),
         ({"port": ["22"]}, "5000, 5001"),
     ],
 )

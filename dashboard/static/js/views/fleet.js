@@ -58,10 +58,7 @@ function draw() {
   if (!machines.size) return location.reload();
   const now = feed.clock.now();
   table.patch(machines, touched, now);
-  for (const id of touched) {
-    const machine = machines.get(id);
-    if (machine) announce(machine);
-  }
+  for (const id of touched) announce(machines.get(id));
   touched = new Set();
   around(machines);
   table.order(machines, query);
@@ -89,8 +86,9 @@ function around(machines) {
   }
 }
 
-/** Status and connection are spoken when they change; numbers never are. What speaks comes with the first. @param {Machine} m */
+/** Status and connection are spoken when they change; numbers never are. What speaks comes with the first. @param {Machine} [m] */
 function announce(m) {
+  if (!m) return;
   const was = before.get(m.id);
   const is = `${m.effective_status} ${m.connection}`;
   before.set(m.id, is);
@@ -174,7 +172,7 @@ document.addEventListener("click", (event) => {
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
   event.preventDefault();
   if (to.closest("#none")) tools.elements.q.value = "";
-  go(to.getAttribute("href") ?? `${BASE_PATH}/`);
+  go(to.href);
 });
 tools.addEventListener("submit", (event) => event.preventDefault());
 tools.elements.q.addEventListener("input", () =>
@@ -207,9 +205,6 @@ keyboard({
   "/": () => tools.elements.q.focus(),
   j: () => table.step(1),
   k: () => table.step(-1),
-  x: () => {
-    const row = document.activeElement?.closest("tr");
-    if (row) find(".x input", row)?.click();
-  },
+  x: () => find("tr:focus-within .x input")?.click(),
 });
 feed.start();

@@ -88,5 +88,5 @@ async function step(way) {
 }
 
 /** @param {string} wanted */
-body.found = (wanted) => (wanted === "open" ? open() : step(Number(wanted)));
+body.found = (key) => (key === "k" ? open() : step(key === "]" ? 1 : -1));
 body.found(body.dataset.found ?? "");

@@ -86,6 +86,7 @@ def mutations(viewer: int, operator: int, trouble: int) -> list[tuple[str, str, 
         ("one", "answer_command", "/v2/commands/left/updates", {"state": "failed"}, "command.finished"),
         *remote_access(operator),
         *enrolment_steps(),
+        *notification_steps(),
         ("admin", "accept_board", "/v2/rvms/1/board/accept", None, "machine.board_accepted"),
         ("admin", "refuse_board", "/v2/rvms/2/board/refuse", None, "machine.board_refused"),
         ("operator", "start_backup", "/v2/rvms/1/backup/start", {}, "command.issued"),
@@ -144,6 +145,17 @@ def enrolment_steps() -> list[tuple[str, str, str, Any, str]]:
         ("admin", "approve_enrolments", "/v2/enrolments/approve", {"ids": [3]}, "machine.enrolled"),
         ("admin", "reject_enrolments", "/v2/enrolments/reject", {"ids": [4]}, "enrolment.rejected"),
         ("admin", "revoke_enrolment_code", "/v2/enrolment-codes/1", None, "enrolment.code_revoked"),
+    ]
+
+
+def notification_steps() -> list[tuple[str, str, str, Any, str]]:
+    places = "/v2/notification-destinations"
+    made = {"name": "Operators", "address": "json://127.0.0.1:9/hook"}
+    return [
+        ("admin", "add_notification_destination", places, made, "notification.destination_added"),
+        ("admin", "edit_notification_destination", f"{places}/1", {"after_s": 60}, "notification.destination_edited"),
+        ("admin", "test_notification_destination", f"{places}/1/test", None, "notification.tested"),
+        ("admin", "remove_notification_destination", f"{places}/1", None, "notification.destination_removed"),
     ]
 
 

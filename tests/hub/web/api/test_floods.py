@@ -63,8 +63,9 @@ async def test_a_flood_of_any_operation_is_answered_429_with_retry_after(
     path, body = address_of(operation), body_of(operation)
     async with hub.of("one") as one, hub.of("two") as two, hub.of("admin") as admin:
         answers = [await one.request(operation.method, path, json=body) for _ in range(6 * AT_ONCE)]
-        refused = answers[-1]
-        assert [answers[0].status_code == 429, refused.status_code] == [False, 429]
+        assert answers[0].status_code != 429
+        # A busy computer sends so slowly that the last of them may be within its budget again.
+        refused = next(answer for answer in answers if answer.status_code == 429)
         assert refused.headers["Retry-After"].isdecimal()
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert "too often" in refused.json()["detail"]

@@ -134,7 +134,7 @@ async def test_labels_commands_and_links_for_others_have_it(below: ApiHub) -> No
     """What leaves the hub on paper, in a shell and in a message."""
     session = await below.add_session("admin")
     async with below.browser(session) as browser:
-        assert "http://hub.test/rvm/m/dev-one<" in (await browser.get("/rvm/machines/1/label")).text
+        assert "http://hub.test/rvm<wbr>/m/dev-one<" in (await browser.get("/rvm/machines/1/label")).text
         form = {"csrf_token": browser.headers["X-CSRF-Token"]}
         made = await browser.post("/rvm/machines/1/enrol", data=form)
         assert re.search(
