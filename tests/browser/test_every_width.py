@@ -18,6 +18,7 @@ from tests.support.browser import Tab, tab
 LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Listrik Umum (lama: RVM-0002)"
 PAGES: Final = (
     "/", "/?status=maintenance", "/?group=site", "/?kiosk=1", "/admin", "/admin/system", "/admin/users",
+    "/alerts", "/alerts?tab=over",
     "/jobs", "/events", "/map", "/views", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol",
     "/machines/3/enrol", "/machines/import",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1",
@@ -32,7 +33,7 @@ ENTRANCES: Final = ("/login", "/signin")
 ELSEWHERE: Final = re.compile(
     r".*/parts|.*/charts\.json|.*/file\.csv|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
     r"|/machines/palette|/machines/\{id\}/(rename|release|zone|status|undo|board)|/machines/\{id\}/remote/.*|/recordings/.*"
-    r"|/views/.*|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
+    r"|/views/.*|/alerts/\{trouble_id\}/.*|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
 )
 """Parts, files, what only takes a form, and pages of something that this stage has not: their own tests open them."""
 
