@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from db.backup_records import BackupRow, RestoreRow
 from db.records import CommandRow, CounterRow, RecordingRow, SessionRow, TokenRow
+from db.trouble_records import TroubleRow
 from hub.backups.rules import drill, life
 from hub.backups.rules.life import Archive
 from hub.backups.service import Backups
@@ -252,13 +253,15 @@ async def test_no_get_changes_anything(hub: ApiHub) -> None:
 
     def record(changes: Any) -> None:
         # That a credential was used is noted once a minute; it is no state of anybody's. A recording is carried to the
-        # object store, what is old deleted, and a sign of life of the hub stored, in their own time.
+        # object store, what is old deleted, a sign of life of the hub and what is wrong with machines stored, in their
+        # own time.
         if not any(isinstance(change, RowsExpired) or is_mark_of_retention(change) for change in changes):
             recorded.extend(
                 change
                 for change in changes
                 if not (isinstance(change, Patch) and (change.of in (TokenRow, SessionRow) or is_stored(change)))
-                and not (isinstance(change, Put) and isinstance(change.row, CounterRow))
+                and not (isinstance(change, Put) and isinstance(change.row, (CounterRow, TroubleRow)))
+                and not (isinstance(change, Patch) and change.values.keys() == {"ended_at"})
             )
 
     gets = [route for route in ROWS if route.startswith("GET ")]
