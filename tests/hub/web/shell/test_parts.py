@@ -17,6 +17,7 @@ from db.records import CommandRow
 from hub.model.changes import Put
 from hub.model.views import machine_view
 from hub.routes import OF_MACHINE
+from hub.web.http.layers import CALLED
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
 from tests.support.until import until
@@ -25,6 +26,7 @@ TOKEN = re.compile(r'(name="csrf_token" value=")[0-9a-f]+')
 PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
 PAGES = (
     "/",
+    "/alerts",
     "/machines/1",
     "/machines/1/settings",
     "/admin/settings",
@@ -55,6 +57,7 @@ async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, lan
         found = PART.findall(page)
         assert found
         for name, address in found:
+            assert address.startswith(CALLED), "the policy of our pages lets a script ask for it"
             answer = await client.get(f"{html.unescape(address)}{'&' if '?' in address else '?'}of={name}")
             assert answer.status_code == 200
             assert f'id="{name}"' in answer.text

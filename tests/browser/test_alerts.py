@@ -1,0 +1,42 @@
+"""Two people at one trouble, in two browsers: each sees at once what the other did; with and without script."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Stage
+from tests.support.browser import tab
+
+
+@pytest.mark.parametrize(("width", "zone"), [(390, "Asia/Jakarta"), (1440, "America/New_York")])
+async def test_who_is_on_it_is_seen_by_the_other_at_once(stage: Stage, width: int, zone: str) -> None:
+    budi = await stage.hub.people.add("operator")
+    async with (
+        tab(stage.browser, stage.hub, budi, viewport={"width": width, "height": 844}, timezone_id=zone) as mine,
+        tab(stage.browser, stage.hub, viewport={"width": 1440, "height": 900}) as other,
+    ):
+        for page in (mine, other):
+            await page.open("/alerts")
+            await page.live()
+        await other.page.mouse.move(5, 5)
+        await mine.page.locator("[data-take]").first.click()
+        await expect(other.page.locator(".acts .owner").first).to_contain_text(f"{budi.email} is on it")
+        await expect(mine.page.locator(".acts .owner").first).to_contain_text("You are on it")
+        await mine.page.locator(".acts .back button").first.click()
+        await expect(other.page.locator(".acts .owner")).to_have_count(0)
+        assert mine.faults == []
+        assert other.faults == []
+
+
+async def test_it_works_without_script(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub, java_script_enabled=False) as page:
+        await page.open("/")
+        await page.page.locator("[data-take]").first.click()
+        await expect(page.page.locator(".acts .owner").first).to_contain_text("You are on it")
+        await page.page.locator(".acts summary").first.click()
+        await page.page.locator(".acts button[value=tomorrow]").first.click()
+        await expect(page.page.locator(".acts .owner").nth(1)).to_contain_text("Snoozed until tomorrow 07:00")
+        await page.page.locator(".acts .back button").first.click()
+        await expect(page.page.locator(".acts .owner")).to_have_count(1)
+        assert page.faults == []
