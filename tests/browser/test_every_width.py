@@ -33,7 +33,7 @@ ENTRANCES: Final = ("/login", "/signin")
 ELSEWHERE: Final = re.compile(
     r".*/parts|.*/charts\.json|.*/file\.csv|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
     r"|/machines/palette|/machines/\{id\}/(rename|release|zone|status|undo|board)|/machines/\{id\}/remote/.*|/recordings/.*"
-    r"|/views/.*|/alerts/\{trouble_id\}/.*|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
+    r"|/views/.*|/alerts/\{trouble_id\}/.*|/admin/notifications/.*|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
 )
 """Parts, files, what only takes a form, and pages of something that this stage has not: their own tests open them."""
 
