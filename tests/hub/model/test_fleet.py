@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from db.records import BootRow, CommandRow, MachineRow, RemoteSessionRow
+from db.trouble_records import TroubleRow
 from hub.machine_settings.rules import replacing
 from hub.model.changes import (  # fmt: skip
     Change,
@@ -17,7 +19,7 @@ from hub.model.changes import (  # fmt: skip
     SampleSeen,
 )
 from hub.model.effective_settings import DesiredSettings
-from hub.model.fleet import ALL_MEMBERS, PENDING_MEMBERS, Fleet, Touched
+from hub.model.fleet import ALL_MEMBERS, PENDING_MEMBERS, TROUBLE_MEMBERS, Fleet, Touched
 from hub.model.machine import BOOTS_KEPT, Boot
 from hub.model.views import MEMBERS, machine_view
 from tests.hub.commands.rules.test_drafts import command
@@ -60,6 +62,21 @@ def test_adding_editing_and_removing_keep_every_index_true() -> None:
     assert gone is not None
     assert gone.removed
     assert fleet.find("e") is fleet.by_key_prefix("q") is None
+
+
+def test_the_end_of_an_earlier_trouble_leaves_the_later_one_of_its_kind() -> None:
+    def hot(trouble_id: int, **members: Any) -> TroubleRow:
+        found = {"id": trouble_id, "rvm_id": 7, "cause": "hot", "began_at": NOW, "noticed_at": NOW, **members}
+        return TroubleRow(**found)
+
+    fleet = Fleet([machine(7)])
+    assert fleet.apply(Put(hot(1))) == Touched(7, TROUBLE_MEMBERS)
+    fleet.apply(Put(hot(2)))
+    fleet.apply(Put(hot(1, ended_at=NOW)))
+    assert fleet.machines[7].troubles["hot"].id == 2
+    fleet.apply(Put(hot(2, ended_at=NOW)))
+    assert fleet.machines[7].troubles == {}
+    assert fleet.apply(Put(hot(3, rvm_id=99))) is None, "of a machine that was removed"
 
 
 def test_an_older_link_changes_nothing_any_more() -> None:

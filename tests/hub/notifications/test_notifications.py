@@ -143,7 +143,7 @@ async def test_a_test_message_has_a_true_result(
     sending: ApiHub, sink: Sink, answers: list[int], headers: dict[str, str], sentence: str
 ) -> None:
     place = await add(sending, sink.address("json"))
-    sink.answers, sink.headers = answers, headers
+    sink.answers, sink.headers = [*answers], headers
     async with sending.of("admin") as admin:
         answer = (await admin.post(f"{PLACES}/{place['id']}/test")).json()["data"]
         assert answer["sent"] is False
