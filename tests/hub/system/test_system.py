@@ -55,8 +55,8 @@ async def test_every_role_finds_what_it_may_administer(hub: ApiHub) -> None:
     async with hub.browser(await hub.add_session("admin")) as admin:
         page = (await admin.get("/admin")).text
         assert re.findall(r'<h2><a href="(/admin/\w+)">', page) == [
-            "/admin/users", "/admin/enrol", "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/notifications",
-            "/admin/system",
+            "/admin/users", "/admin/enrol", "/admin/tokens", "/admin/settings", "/admin/backups",
+            "/admin/notifications", "/admin/system",
         ]  # fmt: skip
         for _, address, _ in ADMIN:
             tabs = (await admin.get(address)).text.partition('<nav class="tabs"')[2].partition("</nav>")[0]
