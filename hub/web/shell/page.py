@@ -384,13 +384,11 @@ def drawn(parts: Mapping[str, Part]) -> Show:
 
     async def show(visit: Visit) -> Response:
         asked = dict.fromkeys(visit.request.query_params.get("of", "").split() or parts)
-        pieces: list[str] = []
+        pieces, frame = list[str](), SimpleNamespace(csrf="", user=visit.user)
         for name in asked:
             if name in parts:
                 values = await parts[name].values(visit)
-                written = pages.pieces(
-                    parts[name].template, visit.reader, frame=SimpleNamespace(csrf="", user=visit.user), **values
-                )
+                written = pages.pieces(parts[name].template, visit.reader, frame=frame, **values)
                 pieces += [piece async for piece in in_slices(written)]
         body = pages.below("".join(pieces), visit.context.settings.base_path).encode()
         headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'}
