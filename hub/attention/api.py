@@ -171,7 +171,7 @@ async def undo_row(call: Call, row: TroubleRow) -> TroubleRow:
 async def rows_of(call: Call, outage: bool) -> list[TroubleRow]:
     """The one of the path; of an outage those of all its machines that this person reaches."""
     row = await named(call, open_only=True)
-    if not outage:
+    if not outage or row.cause != "offline":
         return [row]
     digest = await call.context[FleetDigest].of(call.principal.machines, epoch_ms(call.now))
     together = next((one.ids for one in digest.outages if row.rvm_id in one.ids), (row.rvm_id,))

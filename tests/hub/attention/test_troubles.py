@@ -149,6 +149,7 @@ async def test_technicians_act_on_their_machines_and_viewers_only_see(full: ApiH
 async def test_an_outage_is_taken_as_one(any_hub: ApiHub) -> None:
     hub = any_hub
     more = [await hub.add_machine(f"RVM-{number}") for number in range(3)]
+    await change(hub, more[1], status="full", capacity=100)
     since = hub.context.clock() - timedelta(minutes=3)
     gone = {"connection": "offline", "connection_since": since, "connection_reason": "lost"}
     for rvm_id in more:
@@ -164,6 +165,8 @@ async def test_an_outage_is_taken_as_one(any_hub: ApiHub) -> None:
         assert owners == ["operator", "operator", "admin"]
         await do(budi, first, "snooze", outage=True, choice="1h")
         assert len(await listed(budi, state="snoozed")) == 3
+        full = trouble(hub, more[1])
+        assert (await do(budi, full, "take", outage=True)).json()["data"]["id"] == full, "no outage is full"
 
 
 async def test_lists_go_page_by_page(full: ApiHub) -> None:
