@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from statistics import median
 from typing import Any, Final, NamedTuple
 
@@ -119,15 +119,20 @@ def gaps(
     most = step + step // 2 - width
     edges = [start, *(at for time in times for at in (time, time + width)), end]
     found: list[Gap] = []
+    ends = [gone.end for gone in away]
     for left, right in zip(edges[::2], edges[1::2], strict=True):
-        reason = _reason(left, right, away)
-        if right - left > most or (right - left > BRIEF_MS and reason):
+        if right - left <= min(most, BRIEF_MS):
+            continue
+        reason = _reason(left, right, away[bisect_right(ends, left) :])
+        if right - left > most or reason:
             found.append(Gap(left, right, reason or ("before" if left == start < added_at else "")))
     return found
 
 
 def _reason(left: int, right: int, away: Iterable[Away]) -> str:
-    overlaps = [(min(right, gone.end) - max(left, gone.start), gone.code) for gone in away]
+    """`away`: oldest first, from the first that ends after `left`."""
+    within = takewhile(lambda gone: gone.start < right, away)
+    overlaps = [(min(right, gone.end) - max(left, gone.start), gone.code) for gone in within]
     longest, code = max(overlaps, default=(0, ""))
     return code if longest > 0 else ""
 
@@ -147,9 +152,11 @@ def capacity_points(
 ) -> list[Point]:
     """Of each bucket the mean by time, while the machine was there. `end`: at most now."""
     pieces: list[tuple[int, int, int]] = []
-    until = [*(one.since for one in declared[1:]), end]
+    until, ends = [*(one.since for one in declared[1:]), end], [gone.end for gone in away]
     for one, stop in zip(declared, until, strict=True):
-        pieces += [(a, b, one.capacity) for a, b in _present(max(one.since, first), min(stop, end), away)]
+        start = max(one.since, first)
+        there = _present(start, min(stop, end), away[bisect_right(ends, start) :])
+        pieces += [(a, b, one.capacity) for a, b in there]
     buckets: dict[int, list[tuple[int, int]]] = {}
     for a, b, value in pieces:
         for place in range((a - first) // width, (b - 1 - first) // width + 1):
@@ -158,12 +165,12 @@ def capacity_points(
     return [_weighed(at, parts) for at, parts in sorted(buckets.items())]
 
 
-def _present(start: int, end: int, away: Sequence[Away]) -> Iterable[tuple[int, int]]:
-    for gone in away:
-        if gone.end > start and gone.start < end:
-            if gone.start > start:
-                yield start, gone.start
-            start = gone.end
+def _present(start: int, end: int, away: Iterable[Away]) -> Iterable[tuple[int, int]]:
+    """`away`: oldest first, from the first that ends after `start`."""
+    for gone in takewhile(lambda gone: gone.start < end, away):
+        if gone.start > start:
+            yield start, gone.start
+        start = max(start, gone.end)
     if start < end:
         yield start, end
 

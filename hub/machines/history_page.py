@@ -152,10 +152,13 @@ async def _declared(visit: Visit, found: Machine, start: int, end: int) -> list[
 
 
 async def _events(visit: Visit, found: Machine, code: str, start: int, end: int) -> list[EventRow]:
-    """Oldest first, with the last one before `start`."""
+    """Oldest first, with the last one before `start`; not when some between are left out: it would seem to have lasted
+    until the first that is known."""
     store, mine, codes = visit.context.store, [found.id], [code]
     at, last = formats.instant(start), formats.instant(end)
     within = await events.list_events(store, limit=MOST_EVENTS, rvm_ids=mine, codes=codes, start=at, end=last)
+    if len(within) == MOST_EVENTS:
+        return within[::-1]
     before = await events.list_events(store, limit=1, rvm_ids=mine, codes=codes, end=at)
     return [*before, *reversed(within)]
 

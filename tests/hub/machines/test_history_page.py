@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.machines import history_page
 from hub.model.changes import Observed
 from tests.support.api_hub import ApiHub
 from tests.support.measured_past import booted, declared, measure, wave, went_away
@@ -228,3 +229,18 @@ async def test_of_a_day_with_many_declarations_the_newest_are_read(any_hub: ApiH
     assert [capacity for _, _, capacity in few] == list(range(10, 0, -1))
     all_of_them = await declared_until(store, 1, now - 5.5 * MINUTE, now - MINUTE / 2, 100)
     assert [capacity for _, _, capacity in all_of_them] == [6, 5, 4, 3, 2, 1], "with what held at the beginning"
+
+
+async def test_of_a_connection_that_changed_very_often_the_oldest_is_not_drawn_on(
+    any_hub: ApiHub, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_page, "MOST_EVENTS", 4)
+    await measure(any_hub.context.store, 1, noon, timedelta(hours=20), 5 * MINUTE, [])
+    brief = [(noon - hour * HOUR, noon - hour * HOUR + MINUTE) for hour in (10, 4, 2)]
+    # The last before the day has it away, and when it came back is left out.
+    await any_hub.context.announce(*went_away(1, [(noon - 25 * HOUR, noon - 23 * HOUR), *brief]))
+    async with await browser(any_hub, "operator") as client:
+        address = f"{AT}?from={noon - 24 * HOUR:%Y-%m-%dT%H:%MZ}&to={noon:%Y-%m-%dT%H:%MZ}"
+        page = await shown(client, address)
+    drawn = json.loads(html.unescape(page.partition('data-drawn="')[2].partition('"')[0]))
+    assert [end - start for start, end in drawn["away"]] == [60_000, 60_000], drawn["away"]
