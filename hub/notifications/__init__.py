@@ -12,12 +12,15 @@ import json
 import logging
 import re
 import resource
+import signal
 import sys
 from typing import Any, Final
 
 TITLE: Final = "MyRVM"
 MEMORY_BYTES: Final = 512 * 2**20
 CPU_S: Final = 20
+LIFE_S: Final = 40
+"""Longer than the hub waits: for what a hub that was killed leaves behind."""
 READ_S: Final = 10.0
 METADATA: Final = frozenset({"100.100.100.200", "192.0.0.192", "fd00:ec2::254"})
 """Clouds give a computer's own credentials there; the usual 169.254.169.254 is link-local."""
@@ -64,6 +67,7 @@ def confine(attempt: SendAttempt, *, loopback: bool) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(LIFE_S)
 
     def guard(event: str, args: tuple[Any, ...]) -> None:
         if event in PROGRAMS:

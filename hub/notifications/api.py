@@ -18,7 +18,7 @@ from hub.model.tags import tags_of
 from hub.model.views import answer, epoch_ms
 from hub.notifications import rules
 from hub.notifications.rules import AddressError, SendOutcome
-from hub.notifications.service import Notifier
+from hub.notifications.service import KEY_FILE, Notifier
 from hub.web.api import headers as paging
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
@@ -224,7 +224,10 @@ async def _checked(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         except AddressError as wrong:
             known = sorted(rules.SERVICES)
             raise one_wrong("address", f"notify_address.{wrong.code}", named=wrong.named, known=known) from wrong
-        found["address"] = await call.context[Notifier].seal.close(address)
+        try:
+            found["address"] = await call.context[Notifier].seal.close(address)
+        except (OSError, ValueError) as error:
+            raise Problem("unavailable", Text("notifications_key_unusable", {"file": KEY_FILE})) from error
     if "timezone" in found and not is_zone(found["timezone"]):
         raise one_wrong("timezone", "expect.zone")
     for name in ("kinds", "sites", "tags"):
@@ -305,12 +308,12 @@ OPERATIONS = (
     Operation(
         name="add_notification_destination", method="POST", path=_PATH, handler=add_destination, tag="Hub",
         summary="Send trouble to one more place", action="notification.manage", body=NewDestination,
-        answers={201: Destination}, refusals=(409,), example=_EXAMPLE,
+        answers={201: Destination}, refusals=(409, 503), example=_EXAMPLE,
     ),
     Operation(
         name="edit_notification_destination", method="PATCH", path=_ONE, handler=edit_destination, tag="Hub",
         summary="Change what is sent there, pause it, or give its address anew", action="notification.manage",
-        body=DestinationPatch, answers={200: Destination}, refusals=(404, 409), example={"after_s": 300},
+        body=DestinationPatch, answers={200: Destination}, refusals=(404, 409, 503), example={"after_s": 300},
     ),
     Operation(
         name="remove_notification_destination", method="DELETE", path=_ONE, handler=remove_destination, tag="Hub",

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from db.notification_records import DestinationRow, NotificationRow
 from hub.model.changes import Change, Drop, Patch, Put
+from hub.model.views import epoch_ms
 
 # --- addresses --------------------------------------------------------------------------------------------------------
 
@@ -36,7 +37,8 @@ WITH_TLS: Final = frozenset({"mailto", "ntfy", "json", "gotify", "mmost", "signa
 SECRET_HOST: Final = frozenset({"tgram", "slack", "discord", "gchat", "pover", "whatsapp"})
 """What stands where a host would is the secret."""
 MAX_ADDRESS: Final = 2000
-_ADDRESS: Final = re.compile(r"([A-Za-z0-9]+)://([^/?]+)([^?]*)(?:\?(.*))?")
+# Not USER:PASS/WORD@HOST: half of that password would stand where a host does.
+_ADDRESS: Final = re.compile(r"([A-Za-z0-9]+)://(?![^@/?]*:[^@/?]*/[^?]*[^/?]@)([^/?]+)([^?]*)(?:\?(.*))?")
 _PLAIN: Final = re.compile(r"[\x21-\x7e]+")
 _PARAMETER: Final = re.compile(r"\+?[A-Za-z0-9_-]+")
 
@@ -133,6 +135,7 @@ class WatchedMachine(NamedTuple):
     device_id: str
     site: str
     tags: frozenset[str]
+    connected: bool = True
 
 
 class Situation(NamedTuple):
@@ -142,11 +145,9 @@ class Situation(NamedTuple):
     machines: Mapping[int, WatchedMachine]
 
 
-def covers(to: DestinationRow, place: WatchedMachine | None) -> bool:
-    """A removed machine is covered: what began is ended."""
-    if to.tags is None and to.sites is None:
-        return True
-    return place is None or not place.tags.isdisjoint(to.tags or ()) or place.site in (to.sites or ())
+def covers(to: DestinationRow, place: WatchedMachine) -> bool:
+    is_named = not place.tags.isdisjoint(to.tags or ()) or place.site in (to.sites or ())
+    return is_named or (to.tags is None and to.sites is None)
 
 
 def wants(to: DestinationRow, kind: str) -> bool:
@@ -160,18 +161,20 @@ WAITS_AT_MOST: Final = timedelta(hours=24)
 MOST_WAITING: Final = 200
 """A destination; what does not fit stays with the trouble itself, and is looked at again."""
 OVER: Final = "over"
+_WAITING: Final = (("state", "=", "waiting"),)
 
 
 def decide(to: DestinationRow, rows: Iterable[NotificationRow], now_there: Situation, now: datetime) -> list[Change]:
     """For one destination; `rows`: its own that wait or are open."""
     own = list(rows)
     there = _of_destination(to, now_there)
-    changes = [change for row in own if row.open for change in _ended(to, row, there, now)]
+    wanted, everywhere = _keys(there), _keys(now_there)
+    changes = [change for row in own if row.open for change in _ended(to, row, wanted, everywhere, now)]
     changes += [change for row in own for change in _late(row, now)]
     if to.disabled_at is not None:
         return changes
     known = {row.key for row in own if row.open}
-    changes += [change for row in own for change in _repeated(to, row, there, now)]
+    changes += [change for row in own for change in _repeated(to, row, wanted.begun.get(row.key), now)]
     room = MOST_WAITING - sum(row.state in ("waiting", "sending") for row in own)
     new = [row for row in _begun(to, own, there, now) if row.key not in known]
     return changes + [Put(row, once=True) for row in new[: max(0, room)]]
@@ -196,25 +199,26 @@ def _begun(
     sent_together = {rvm_id for row in own if row.open and row.kind == "outage" for rvm_id in row.params["ids"]}
     together = sent_together | {rvm_id for one in there.outages for rvm_id in one.ids}
     for lost in there.outages:
-        if now - lost.since >= OUTAGE_SETTLES and sent_together.isdisjoint(lost.ids):
+        if not _within(lost.since, OUTAGE_SETTLES, now) and sent_together.isdisjoint(lost.ids):
             yield _row(to, "outage", f"outage {lost.since.isoformat()} {lost.ids[0]}", None, now, {
                 "ids": list(lost.ids), "n": len(lost.ids), "total": lost.total, "site": lost.site,
-                "since": ms(lost.since),
+                "since": epoch_ms(lost.since),
             })  # fmt: skip
     for asked in there.asked:
         yield _row(to, "approval", f"approval {asked.session_id}", asked.rvm_id, now, {
             "machine": there.machines[asked.rvm_id].name, "who": asked.who, "reason": asked.reason,
-            "since": ms(asked.since),
+            "since": epoch_ms(asked.since),
         })  # fmt: skip
     for one in there.troubles:
         in_outage = one.cause in AWAY and one.rvm_id in together
         # What stood before the destination was made is on the page: nobody wants twenty old messages at once.
-        is_old = one.noticed < to.created_at
-        if in_outage or is_old or one.owner or one.snoozed or now - one.since < timedelta(seconds=to.after_s):
+        is_old = one.noticed < to.created_at <= now
+        lasts = not _within(one.since, timedelta(seconds=to.after_s), now)
+        if in_outage or is_old or one.owner or one.snoozed or not lasts:
             continue
         yield _row(to, "began", f"began {one.key}", one.rvm_id, now, {
             "machine": there.machines[one.rvm_id].name, "device": there.machines[one.rvm_id].device_id,
-            "cause": one.cause, "value": one.value, "since": ms(one.since),
+            "cause": one.cause, "value": one.value, "since": epoch_ms(one.since),
         })  # fmt: skip
 
 
@@ -227,54 +231,69 @@ def _row(
     )  # fmt: skip
 
 
-def _is_there(row: NotificationRow, there: Situation) -> bool:
+class _Keys(NamedTuple):
+    """What goes on, to look it up: `begun` by the key of its message; `away`: machines that are gone."""
+
+    begun: Mapping[str, Trouble]
+    asked: frozenset[str]
+    away: frozenset[int]
+    machines: Mapping[int, WatchedMachine]
+
+
+def _keys(found: Situation) -> _Keys:
+    begun = {f"began {one.key}": one for one in found.troubles}
+    asked = frozenset(f"approval {one.session_id}" for one in found.asked)
+    away = frozenset(one.rvm_id for one in found.troubles if one.cause in AWAY)
+    return _Keys(begun, asked, away.union(*(one.ids for one in found.outages)), found.machines)
+
+
+def _goes_on(row: NotificationRow, there: _Keys) -> bool:
     if row.kind == "outage":
-        ids = set(row.params["ids"])
-        away = {one.rvm_id for one in there.troubles if one.cause in AWAY}
-        return not ids.isdisjoint(away.union(*(one.ids for one in there.outages)))
-    if row.kind == "approval":
-        return any(row.key == f"approval {one.session_id}" for one in there.asked)
-    return any(row.key == f"began {one.key}" for one in there.troubles)
+        return not there.away.isdisjoint(row.params["ids"])
+    return row.key in (there.asked if row.kind == "approval" else there.begun)
 
 
-def _ended(to: DestinationRow, row: NotificationRow, there: Situation, now: datetime) -> list[Change]:
-    """What began is over: unsent, it is not sent any more; sent, its end may be."""
-    if _is_there(row, there) or row.state == "sending":
+def _ended(to: DestinationRow, row: NotificationRow, wanted: _Keys, everywhere: _Keys, now: datetime) -> list[Change]:
+    """What began is over: unsent, it is not sent any more; sent, its end may be, also where the destination would no
+    longer be told of the beginning."""
+    if row.state == "sending" or _goes_on(row, wanted if row.state == "waiting" else everywhere):
         return []
     if row.state == "waiting":
         values = {"state": "dropped", "open": False, "error": {"code": "over"}}
-        return [Patch(NotificationRow, row.id, values, where=(("state", "=", "waiting"),))]
+        return [Patch(NotificationRow, row.id, values, where=_WAITING)]
     closed = Patch(NotificationRow, row.id, {"open": False}, where=(("open", "=", True),), must="open")
-    if row.state != "sent" or row.kind == "approval" or not to.also_over or to.disabled_at is not None:
+    is_told = row.state == "sent" and row.kind != "approval" and to.also_over and to.disabled_at is None
+    if not is_told or not _is_back(row, everywhere):
         return [closed]
-    params = {**row.params, "until": ms(now), "of": row.kind}
+    params = {**row.params, "until": epoch_ms(now), "of": row.kind}
     return [closed, Put(_row(to, OVER, f"{OVER} {row.key}"[:200], row.rvm_id, now, params), once=True)]
 
 
+def _is_back(row: NotificationRow, everywhere: _Keys) -> bool:
+    """A machine that was removed, or taken out of service while it was away, is not: nobody is told that it is."""
+    is_away = row.kind == "outage" or row.params["cause"] in GROUPS["away"]
+    known = (everywhere.machines.get(rvm_id) for rvm_id in row.params.get("ids", (row.rvm_id,)))
+    return any(machine is not None and (machine.connected or not is_away) for machine in known)
+
+
 def _late(row: NotificationRow, now: datetime) -> list[Change]:
-    if row.state != "waiting" or now - row.created_at < WAITS_AT_MOST:
+    if row.state != "waiting" or abs(now - row.created_at) < WAITS_AT_MOST:
         return []
-    values = {"state": "given_up", "error": row.error or {"code": "late"}}
-    return [Patch(NotificationRow, row.id, values, where=(("state", "=", "waiting"),))]
+    return [Patch(NotificationRow, row.id, {"state": "given_up", "error": row.error or {"code": "late"}}, _WAITING)]
 
 
-def _repeated(to: DestinationRow, row: NotificationRow, there: Situation, now: datetime) -> list[Change]:
+def _repeated(to: DestinationRow, row: NotificationRow, trouble: Trouble | None, now: datetime) -> list[Change]:
     """Snoozed or taken before it went out: not sent, and looked at anew later. Sent long ago: a reminder."""
-    if row.kind != "began" or not row.open:
-        return []
-    trouble = next((one for one in there.troubles if row.key == f"began {one.key}"), None)
-    if trouble is None:
+    if row.kind != "began" or not row.open or trouble is None:
         return []
     if trouble.owner or trouble.snoozed:
-        return [Drop(NotificationRow, row.id, where=(("state", "=", "waiting"),))] if row.state == "waiting" else []
+        return [Drop(NotificationRow, row.id, where=_WAITING)] if row.state == "waiting" else []
     last = row.reminded_at or row.sent_at
-    if to.remind_h is None or row.state != "sent" or last is None or now - last < timedelta(hours=to.remind_h):
+    if to.remind_h is None or row.state != "sent" or last is None or _within(last, timedelta(hours=to.remind_h), now):
         return []
     again = _row(to, "reminder", f"reminder {now.isoformat()} {row.key}"[:200], row.rvm_id, now, row.params)
-    return [
-        Patch(NotificationRow, row.id, {"reminded_at": now}, where=(("open", "=", True),), must="open"),
-        Put(again, once=True),
-    ]
+    noted = Patch(NotificationRow, row.id, {"reminded_at": now}, where=(("open", "=", True),), must="open")
+    return [noted, Put(again, once=True)]
 
 
 # --- what is sent now -------------------------------------------------------------------------------------------------
@@ -299,11 +318,11 @@ def next_step(
 ) -> NextMessage | None:
     """`sent`: kind and time of its messages of the last hour."""
     waiting = [row for row in rows if row.state == "waiting"]
-    if to.disabled_at is not None or not waiting or waiting[0].next_at > now:
+    if to.disabled_at is not None or not waiting or now < waiting[0].next_at <= now + LONGEST_PAUSE:
         return None  # in order: one that failed holds up what follows, as the same address would refuse it too
     if is_quiet(to, now):
-        waiting = [row for row in waiting if row.kind in AT_ONCE]
-    recent = [(kind, at) for kind, at in sent if now - at < HOUR]
+        waiting = [row for row in waiting if row.kind in AT_ONCE or row.params.get("at_once")]
+    recent = [(kind, at) for kind, at in sent if _within(at, HOUR, now)]
     if sum(kind != "summary" for kind, _ in recent) < to.per_hour or (waiting and waiting[0].kind == "summary"):
         return NextMessage(waiting[0]) if waiting else None
     last = max((at for kind, at in recent if kind == "summary"), default=None)
@@ -315,29 +334,31 @@ def next_step(
 def summary(to: DestinationRow, rows: Sequence[NotificationRow], now: datetime) -> list[Change]:
     """One message in place of these."""
     named = list(dict.fromkeys(str(row.params["machine"]) for row in rows if "machine" in row.params))
-    params = {"n": len(rows), "machines": named[:NAMED], "more": max(0, len(named) - NAMED), "since": ms(now)}
+    params = {"n": len(rows), "machines": named[:NAMED], "more": max(0, len(named) - NAMED), "since": epoch_ms(now)}
+    params["at_once"] = any(row.kind in AT_ONCE for row in rows)
     made = _row(to, "summary", f"summary {rows[0].id}", None, now, params)
     dropped = {"state": "dropped", "error": {"code": "summarised"}}
-    return [
-        Put(made, once=True),
-        *(Patch(NotificationRow, row.id, dropped, where=(("state", "=", "waiting"),)) for row in rows),
-    ]
+    return [Put(made, once=True), *(Patch(NotificationRow, row.id, dropped, where=_WAITING) for row in rows)]
+
+
+def _within(at: datetime, span: timedelta, now: datetime) -> bool:
+    """What lies ahead was written by a clock that was wrong then, and holds nothing up."""
+    return timedelta(0) <= now - at < span
 
 
 def is_quiet(to: DestinationRow, now: datetime) -> bool:
     if to.quiet_from is None or to.quiet_to is None or to.quiet_from == to.quiet_to:
         return False
     there = now.astimezone(ZoneInfo(to.timezone))
-    minute = there.hour * 60 + there.minute
-    if to.quiet_from < to.quiet_to:
-        return to.quiet_from <= minute < to.quiet_to
-    return minute >= to.quiet_from or minute < to.quiet_to
+    length = (to.quiet_to - to.quiet_from) % 1440
+    return (there.hour * 60 + there.minute - to.quiet_from) % 1440 < length
 
 
 # --- what became of it ------------------------------------------------------------------------------------------------
 
 FIRST_PAUSE_S: Final = 30.0
 MOST_PAUSE_S: Final = 3600.0
+LONGEST_PAUSE: Final = timedelta(seconds=MOST_PAUSE_S)
 MOST_ATTEMPTS: Final = 10
 """Over four and a half hours."""
 WRONG: Final = frozenset({"address", "address_refused", "sealed", "redirect"})
@@ -357,7 +378,7 @@ class SendOutcome(NamedTuple):
 def begins(row: NotificationRow) -> Change:
     """Committed before it is sent: who is killed meanwhile repeats it once and loses nothing."""
     values = {"state": "sending", "attempts": row.attempts + 1}
-    return Patch(NotificationRow, row.id, values, where=(("state", "=", "waiting"),), must="state")
+    return Patch(NotificationRow, row.id, values, where=_WAITING, must="state")
 
 
 def settled(to: DestinationRow, row: NotificationRow, outcome: SendOutcome, now: datetime) -> list[Change]:
@@ -377,7 +398,3 @@ def pause(attempts: int, outcome: SendOutcome) -> timedelta:
     """Until the next attempt: doubled, and no shorter than the far side asks for."""
     grown = min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempts - 1))
     return timedelta(seconds=max(grown, min(MOST_PAUSE_S, outcome.retry_after_s or 0.0)))
-
-
-def ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

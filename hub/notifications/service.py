@@ -29,6 +29,7 @@ from db.queries import notifications as stored
 from hub.kernel.context import HubContext
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model.changes import Change, Patch
+from hub.model.views import epoch_ms
 from hub.notifications import rules
 from hub.notifications.rules import AskedAccess, Lost, SendOutcome, Situation, Trouble, WatchedMachine
 from hub.web.shell.fleet_digest import FleetDigest, HubTrouble
@@ -80,12 +81,15 @@ class Seal:
             return self._fernet
 
     def _read_or_make(self) -> bytes:
-        with suppress(FileExistsError):
-            made = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        """Whole or not at all: half a key, of a hub that was killed meanwhile, would stay."""
+        if not self._file.exists():
+            whole = self._file.with_name(f".{KEY_FILE}")
+            made = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(made, "wb") as file:
                 file.write(Fernet.generate_key())
                 file.flush()
                 os.fsync(file.fileno())
+            whole.replace(self._file)
         return self._file.read_bytes().strip()
 
 
@@ -169,16 +173,23 @@ class Notifier:
 
     async def _send_one(self, to: DestinationRow, row: NotificationRow) -> None:
         try:
-            await self._retry(lambda: self._announce(rules.begins(row)))
-            outcome = await self.send(to, row.kind, row.rvm_id, row.params)
-            # Sent and not noted would be sent again after a restart: it is tried until the database takes it.
-            await self._retry(lambda: self._note(to, row, outcome))
-        except Conflict as late:
-            logger.debug("not sent, it changed meanwhile: %s", late)
+            if await self._retry(lambda: self._begin(row)):
+                outcome = await self.send(to, row.kind, row.rvm_id, row.params)
+                # Sent and not noted would be sent again after a restart: it is tried until the database takes it.
+                await self._retry(lambda: self._note(to, row, outcome))
         finally:
             self._under_way.discard(to.id)
             self._failing_under_way.discard(to.id)
             self._news.set()
+
+    async def _begin(self, row: NotificationRow) -> bool:
+        """False: it changed meanwhile, which no retry can help."""
+        try:
+            await self._announce(rules.begins(row))
+        except Conflict as late:
+            logger.debug("not sent, it changed meanwhile: %s", late)
+            return False
+        return True
 
     async def _note(self, to: DestinationRow, row: NotificationRow, outcome: SendOutcome) -> None:
         await self._announce(*rules.settled(to, row, outcome, self._clock()))
@@ -188,13 +199,17 @@ class Notifier:
         address = await self.seal.open(to.address)
         if address is None:
             return SendOutcome("sealed")
-        reader = Reader(to.language, "auto", to.timezone, rules.ms(self._clock()))
+        reader = Reader(to.language, "auto", to.timezone, epoch_ms(self._clock()))
         written = sentences.message(reader, kind, rvm_id, params, self._settings.public_address)
         wanted = {
             "scheme": rules.scheme_of(address), "url": address, "title": written.title, "body": written.body,
             "kind": written.look, "loopback": self._settings.notify_loopback,
         }  # fmt: skip
-        outcome = await _in_a_process(wanted)
+        try:
+            outcome = await _in_a_process(wanted)
+        except OSError as error:  # no more processes, files or memory: it may work later
+            logger.warning("no process for a message: %s", error)
+            return SendOutcome("unknown")
         if outcome.code:
             logger.info("destination %d (%s): %s %s", to.id, to.place, outcome.code, outcome.status or "")
         return outcome
@@ -202,7 +217,7 @@ class Notifier:
     def troubles(self, now: datetime) -> tuple[HubTrouble, ...]:
         """For administrators: destinations that nothing reaches."""
         return tuple(
-            HubTrouble("notifications", one.name, rules.ms(since), str(one.id), is_urgent=True)
+            HubTrouble("notifications", one.name, epoch_ms(since), str(one.id), is_urgent=True)
             for one in self.failing
             if (since := one.failing_since) is not None and now - since >= FAILING_AFTER
         )
@@ -212,9 +227,12 @@ async def _situation(context: HubContext) -> Situation:
     """As everybody sees it together; whoever is on a trouble, or snoozed it, did it for all."""
     now, machines = context.clock(), tuple(context.fleet.machines.values())
     known = {
-        row.id: WatchedMachine(row.name, row.device_id, row.location_description or "", frozenset(row.tags or ()))
-        for row in (machine.row for machine in machines)
-    }
+        one.id: WatchedMachine(
+            one.row.name, one.row.device_id, one.row.location_description or "", frozenset(one.row.tags or ()),
+            one.connection in ("live", "late"),
+        )
+        for one in machines
+    }  # fmt: skip
     troubles = [
         Trouble(
             str(row.id), row.rvm_id, row.cause, row.value, row.began_at, row.noticed_at, row.owner or "",
@@ -223,7 +241,7 @@ async def _situation(context: HubContext) -> Situation:
         for machine in machines
         for row in machine.troubles.values()
     ]  # fmt: skip
-    outages = (await context[FleetDigest].of(None, rules.ms(now))).outages
+    outages = (await context[FleetDigest].of(None, epoch_ms(now))).outages
     asked = [
         AskedAccess(session.id, machine.id, session.admin_name or "", session.reason or "", session.start_time)
         for machine in machines

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import pytest_asyncio
 
-from db.notification_records import DestinationRow
+from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
 from db.records import RemoteSessionRow
 from hub import notifications
@@ -128,6 +131,66 @@ async def test_what_was_restored_without_its_key_says_so(sending: ApiHub, sink: 
         assert KEY_FILE in answer["result"]
         assert (await admin.patch(f"{PLACES}/{place['id']}", json={"address": sink.address("json")})).is_success
         assert (await admin.post(f"{PLACES}/{place['id']}/test")).json()["data"]["sent"]
+
+
+@pytest.mark.parametrize("key", ["", "half a key"])
+async def test_a_key_that_is_broken_is_named(sending: ApiHub, sink: Sink, key: str) -> None:
+    (sending.context.settings.data_dir / KEY_FILE).write_text(key)
+    async with sending.of("admin") as admin:
+        answer = await admin.post(PLACES, json={"name": "Operators", "address": sink.address("json")})
+    assert answer.status_code == 503, answer.text
+    assert KEY_FILE in answer.json()["detail"]
+
+
+async def test_a_hub_killed_while_it_made_its_key_makes_it_anew(
+    sending: ApiHub, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_file: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(os, "fsync", killed)
+    seal = service.Seal(sending.context.settings.data_dir)
+    with pytest.raises(SystemExit):
+        seal._read_or_make()
+    monkeypatch.undo()
+    await add(sending, sink.address("json"))
+
+
+async def test_what_changed_before_it_was_sent_gives_its_place_back(sending: ApiHub, sink: Sink) -> None:
+    place = await add(sending, sink.address("json"))
+    notifier = sending.context[Notifier]
+    (to,) = await stored.all_destinations(sending.context.store)
+    now = sending.context.clock()
+    gone = NotificationRow(
+        id=10_000, destination_id=to.id, key="began 1", kind="began", params={}, created_at=now, next_at=now
+    )
+    with anyio.fail_after(20):
+        await notifier._send_one(to, gone)
+    await declare(sending, "error")
+    await until(lambda: sink.received)
+    assert place["id"] == to.id
+
+
+async def test_a_computer_without_room_for_a_process_stops_no_hub(
+    sending: ApiHub, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await add(sending, sink.address("json"))
+
+    async def full(*_command: Any, **_options: Any) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(asyncio, "create_subprocess_exec", full)
+        async with sending.of("admin") as admin:
+            answer = (await admin.post(f"{PLACES}/{place['id']}/test")).json()["data"]
+        assert answer["sent"] is False
+        await declare(sending, "error")
+
+        async def failed() -> bool:
+            return any(one["error"] for one in await outbox(sending))
+
+        await until_answered(failed)
+    await until(lambda: sink.received)
 
 
 @pytest.mark.parametrize(

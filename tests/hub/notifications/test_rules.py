@@ -58,7 +58,7 @@ def stored_row(to: DestinationRow, found: Situation, **values: Any) -> Notificat
         ("ntfys://user:secret@ntfy.example.com/topic", "ntfys://ntfy.example.com"),
         ("ntfy://secret-topic", "ntfy://ntfy.sh"),
         ("json://u:secret@[fd00::1]:8080/path?+X-Key=secret", "json://[fd00::1]:8080"),
-        ("discord://id/token", "discord://…"),
+        ("discord://id/token", "discord://…"), ("signal://example.com:8080/+1555/@group", "signal://example.com:8080"),
     ],
 )  # fmt: skip
 def test_what_of_an_address_is_shown(address: str, place: str) -> None:
@@ -71,6 +71,7 @@ def test_what_of_an_address_is_shown(address: str, place: str) -> None:
     [
         ("file:///etc/passwd", "shape"), ("", "shape"), ("hello", "shape"), ("json://", "shape"),
         ("json://a b/", "shape"), ("json://host/#x", "shape"), ("json://host\\@evil/", "shape"),
+        ("mailto://bob:sec/ret@example.com", "shape"), ("json://bob:12/34@example.com/path", "shape"),
         ("json://host/\x00", "shape"), ("json://" + "a" * 2000, "shape"), ("jsön://host", "shape"),
         ("syslog://localhost", "service"), ("dbus://", "shape"), ("dbus://x", "service"), ("macosx://x", "service"),
         ("exec://x", "service"), ("script://x", "service"), ("windows://x", "service"), ("xml://host", "service"),
@@ -165,6 +166,58 @@ def test_the_end_is_sent_when_the_beginning_was() -> None:
     assert new(rules.decide(to, (replace(row, state="given_up"),), there(), NOW)) == [], "nobody knows of its beginning"
 
 
+@pytest.mark.parametrize(
+    "changed", [{"tags": ("south",)}, {"sites": ("Port",)}, {"kinds": ("health",)}], ids=["tags", "sites", "kinds"]
+)
+def test_what_a_destination_no_longer_wants_is_not_called_over(changed: dict[str, Any]) -> None:
+    to, cause = destination(), trouble(cause="offline")
+    row = stored_row(to, there(cause), state="sent", sent_at=NOW)
+    other = replace(to, **changed)
+    assert rules.decide(other, (row,), there(cause), NOW) == [], "it goes on"
+    assert [kind for kind, _ in new(rules.decide(other, (row,), there(), NOW))] == ["over"], "who was told is told"
+    lost = Lost((1, 2, 3), 4, "Mall", NOW - MINUTE)
+    row = stored_row(to, there(outages=[lost]), state="sent", sent_at=NOW)
+    assert rules.decide(other, (row,), there(outages=[lost]), NOW) == []
+    waits = replace(row, state="waiting", sent_at=None)
+    (dropped,) = rules.decide(other, (waits,), there(outages=[lost]), NOW)
+    assert isinstance(dropped, Patch)
+    assert dropped.values["state"] == "dropped"
+
+
+@pytest.mark.parametrize("cause", ["offline", "shutdown", "outage"])
+def test_nobody_is_told_that_a_machine_is_back_that_is_not(cause: str) -> None:
+    to, lost = destination(), Lost((1, 2), 4, "Mall", NOW - MINUTE)
+    began = there(outages=[lost]) if cause == "outage" else there(trouble(cause=cause))
+    row = stored_row(to, began, state="sent", sent_at=NOW)
+    removed = there()._replace(machines={})
+    out_of_service = there()._replace(machines={1: MACHINES[1]._replace(connected=False)})
+    for found in (removed, out_of_service):
+        (closed,) = rules.decide(to, (row,), found, NOW)
+        assert isinstance(closed, Patch)
+        assert closed.values == {"open": False}
+    assert [kind for kind, _ in new(rules.decide(to, (row,), there(), NOW))] == ["over"]
+    error = stored_row(to, there(trouble(cause="error")), state="sent", sent_at=NOW)
+    assert new(rules.decide(to, (error,), removed, NOW)) == []
+    assert len(new(rules.decide(to, (error,), out_of_service, NOW))) == 1
+
+
+def test_a_clock_that_was_ahead_silences_nobody() -> None:
+    ahead = NOW + timedelta(days=3650)
+    to = destination(created_at=ahead, per_hour=1, remind_h=1)
+    found = there(trouble(noticed=ahead))
+    row = replace(stored_row(to, found), id=1)
+    from_ahead = trouble(2, noticed=ahead)._replace(since=ahead)
+    assert len(new(rules.decide(to, (), there(from_ahead), NOW))) == 1
+    assert rules.next_step(to, [row], [("began", ahead), ("summary", ahead)], NOW) == rules.NextMessage(row)
+    stuck = replace(row, next_at=ahead)
+    assert rules.next_step(to, [stuck], (), NOW) == rules.NextMessage(stuck)
+    sent = replace(row, state="sent", sent_at=ahead)
+    assert [kind for kind, _ in new(rules.decide(to, (sent,), found, NOW))] == ["reminder"]
+    (late,) = rules.decide(to, (replace(row, created_at=ahead),), found, NOW)
+    assert isinstance(late, Patch)
+    assert late.values["state"] == "given_up"
+
+
 def test_a_reminder_until_somebody_is_on_it() -> None:
     to = destination(remind_h=4)
     row = stored_row(to, there(trouble()), state="sent", sent_at=NOW)
@@ -211,6 +264,19 @@ def test_quiet_hours_hold_back_what_can_wait() -> None:
     assert rules.next_step(to, rows, (), night + timedelta(hours=7)) == rules.NextMessage(rows[0])
     assert rules.next_step(replace(to, timezone="UTC"), rows, (), night) == rules.NextMessage(rows[0])
     assert rules.is_quiet(destination(quiet_from=60, quiet_to=120), datetime(2026, 11, 29, 18, 30, tzinfo=timezone.utc))
+
+
+def test_a_summary_of_what_cannot_wait_does_not_wait() -> None:
+    to = destination(quiet_from=22 * 60, quiet_to=6 * 60, per_hour=1)
+    night = datetime(2026, 11, 30, 16, 0, tzinfo=timezone.utc)  # 23:00 WIB
+    (began,) = waiting(1, created_at=night, next_at=night)
+    outage = replace(began, kind="outage", params={"ids": [1]})
+    step = rules.next_step(to, [began, outage], [("approval", night)], night)
+    assert step == rules.NextMessage(None, (outage,))
+    (made,) = put_rows(rules.summary(to, (outage,), night), NotificationRow)
+    assert rules.next_step(to, [made], [("approval", night)], night) == rules.NextMessage(made)
+    (can_wait,) = put_rows(rules.summary(to, (began,), night), NotificationRow)
+    assert rules.next_step(to, [can_wait], (), night) is None
 
 
 def test_what_failed_is_tried_again_and_given_up() -> None:
