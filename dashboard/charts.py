@@ -82,6 +82,7 @@ def history_specification(theme: str, language: str, limits: tuple[tuple[str, fl
                 "ticksuffix": "B/" + {"en": "s", "id": "dtk"}[language], "tickformat": "~s", "rangemode": "tozero",
             }  # fmt: skip
             del figure["layout"]["yaxis"]["range"]
+            figure["layout"]["margin"] |= {"l": 68, "r": 40}  # room for "900 MB/dtk"; no threshold names itself
     tones = {kind: token[f"m-{kind}"] for kind in STATUSES} | {"mark": token["muted"], "ground": token["surface"]}
     return {**made, "figures": figures, "tones": tones}
 

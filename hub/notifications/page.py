@@ -15,7 +15,7 @@ from db.queries import notifications as stored
 from hub.model.actors import MAX_ROW_ID
 from hub.model.views import epoch_ms
 from hub.notifications import api, rules
-from hub.web.http.problems import Problem
+from hub.web.http.problems import Problem, translator
 from hub.web.http.validation import validate
 from hub.web.shell.fleet_digest import FleetDigest
 from hub.web.shell.page import Visit, go
@@ -27,6 +27,13 @@ SHOWN: Final = 50
 REMINDERS: Final = (1, 2, 4, 8, 12, 24)
 NOTICES: Final = ("added", "saved", "removed", "tested")
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::[0-5]\d)?")
+LABELS: Final[Mapping[str, str]] = {
+    "name": "name", "address": "notify.address", "language": "language.label", "timezone": "notify.zone",
+    "kinds": "notify.kinds", "tags": "users.tags", "sites": "notify.sites", "after_s": "notify.after",
+    "remind_h": "notify.remind", "quiet_from": "notify.quiet.from", "quiet_to": "notify.quiet.to",
+    "per_hour": "notify.per_hour",
+}  # fmt: skip
+"""What stands at the fields, by REST's names of them."""
 BLANK: Final[Mapping[str, Any]] = {
     "name": "", "address": "", "language": "", "timezone": "", "kinds": tuple(rules.GROUPS), "tags": (), "sites": (),
     "after": "2", "also_over": True, "remind_h": "", "quiet_from": "", "quiet_to": "", "per_hour": "20",
@@ -43,7 +50,7 @@ async def add_destination(visit: Visit) -> Response:
     try:
         answer = await api.add_destination(visit.call(validate(api.NewDestination, wanted)))
     except Problem as refused:
-        return await _list(visit, ("bad", visit.sentence(refused)), refused.status, typed=True)
+        return await _list(visit, ("bad", _refusal(visit, refused)), refused.status, typed=True)
     return go(f"{HERE}/{answer.data['id']}?notice=added")
 
 
@@ -72,7 +79,7 @@ async def save_destination(visit: Visit) -> Response:
     except Problem as refused:
         if refused.kind == "not-found":
             raise
-        return await _one(visit, row, ("bad", visit.sentence(refused)), refused.status, typed=True)
+        return await _one(visit, row, ("bad", _refusal(visit, refused)), refused.status, typed=True)
     return go(f"{HERE}/{row.id}?notice=saved")
 
 
@@ -150,6 +157,14 @@ def _message(visit: Visit, row: NotificationRow, name: str) -> dict[str, Any]:
         "text": sentences.about(visit.reader, row.kind, row.params),
         "state": f"{state}.{(row.error or {}).get('code')}" if dropped else state, "why": why,
     }  # fmt: skip
+
+
+def _refusal(visit: Visit, refused: Problem) -> str:
+    """The first that is wrong, with what stands at its field."""
+    for member, whys in (refused.errors or {}).items():
+        if member in LABELS:
+            return f"{visit.reader.t(LABELS[member])}: {translator(visit.reader.language)(whys[0])}"
+    return visit.sentence(refused)
 
 
 def _wanted(visit: Visit) -> dict[str, Any]:

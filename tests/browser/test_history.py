@@ -28,6 +28,9 @@ DRAWN = "document.querySelector('[data-chart=cpu_usage] [data-plot]')?.data?.len
 PLOT = "document.querySelector('[data-chart=cpu_usage] [data-plot]')"
 UTC = "(at) => Date.parse(at.replace(' ', 'T') + 'Z')"
 WIDE = "document.documentElement.scrollWidth > innerWidth"
+CUT = """() => { const left = (of) => of.getBoundingClientRect().left;
+  return [...document.querySelectorAll("#network .ytick text")]
+    .filter((of) => left(of) < left(of.closest(".plot"))).map((of) => of.textContent); }"""
 AT = "/machines/1/history"
 HOUR = timedelta(hours=1)
 
@@ -69,6 +72,9 @@ async def test_ranges_are_links_and_back_goes_back(past: Stage, look: dict[str, 
         assert await page.page.evaluate(f"{PLOT}.data[0].x.length") > 100, "lowest to highest, not the mean alone"
         last = page.page.locator("[data-chart=cpu_usage] figcaption")
         await expect(last).to_contain_text({"en-GB": "last 7 days", "id-ID": "7 hari terakhir"}[look["locale"]])
+        await page.page.locator("#network").scroll_into_view_if_needed()
+        await page.page.locator("#network .ytick text").first.wait_for()
+        assert await page.page.evaluate(CUT) == [], "a rate is read whole, 20 kB/s not 0 kB/s"
         assert not await page.page.evaluate(WIDE)
         await page.page.go_back()
         await page.page.wait_for_url(f"**{AT}#cpu_usage")
