@@ -164,12 +164,20 @@ async def test_a_palette_that_cannot_come_says_so_and_comes_when_asked_again(sta
 
 async def test_keys_work_before_the_rest_of_the_hands_has_come(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub) as page:
+        pressed = asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await pressed.wait()
+            await route.continue_()
+
+        await page.page.route("**/static/hands.*", late)
         await page.open("/")
         await page.live()
-        assert not await page.page.evaluate("[...document.scripts].some(s => s.src.includes('hands'))")
         await page.page.keyboard.press("/")
         await expect(page.page.locator("#tools [name=q]")).to_be_focused()
         assert await page.page.locator("#tools [name=q]").input_value() == ""
+        async with page.page.expect_response("**/static/hands.*"):
+            pressed.set()
         assert page.faults == []
 
 
