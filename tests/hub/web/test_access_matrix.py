@@ -171,7 +171,7 @@ async def ask(hub: ApiHub, route: str, of: Cast, caller: str, path: str | None =
         # An account of its own for each, or the fifth would find it locked.
         wrong = {"email": f"{caller}@b.c", "password": "wrong"}
         more = {"json": wrong} if template.startswith("/api") else {"data": wrong}
-    elif method in ("POST", "PATCH"):
+    elif method in ("POST", "PATCH") or route in JSON:
         named = {k: filled(v, of) if isinstance(v, str) else v for k, v in JSON.get(route, {}).items()}
         more = {"json": named} if template.startswith("/api") else {"data": FORMS.get(route, {"x": "y"})}
     async with hub.client(secret, Origin=ORIGIN) as client:
