@@ -110,6 +110,8 @@ async def test_nothing_is_cut_off_in_a_window(worst: Stage) -> None:
 
 
 LOADED: Final = """words => {
+  const top = document.querySelector(".top-in");
+  top.replaceWith(top.cloneNode(true)); // the page goes on writing into the one that it knows
   const chip = document.querySelector("#link-chip"), lease = document.querySelector("#lease-chip");
   chip.hidden = lease.hidden = false;
   chip.querySelector("[data-said]").textContent = words;
@@ -130,12 +132,15 @@ async def test_the_header_is_whole_with_everything_in_it(worst: Stage, language:
         await page.page.evaluate(LOADED, words)
         sizes = tuple((width, 700) for width in (*range(320, 1480, 40), 1920, 2560))
         assert await faults(page, "header", sizes) == []
+        cut_at = []
         for width, height in sizes:
             await page.page.set_viewport_size({"width": width, "height": height})
             top = await page.page.evaluate("document.querySelector('.top').getBoundingClientRect().height")
             assert top <= 58, width
             cut = "e => e.filter(c => c.offsetParent && c.scrollWidth > c.clientWidth + 1).map(c => c.textContent)"
-            assert await page.page.locator(".top .chip [data-said], .brand").evaluate_all(cut) == [], width
+            if await page.page.locator(".top .chip [data-said], .brand").evaluate_all(cut):
+                cut_at.append(width)
+        assert cut_at == []
 
 
 ONE_WORD: Final = "X" * 100
