@@ -253,7 +253,7 @@ async def test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key(s
 
 
 async def test_theme_and_language_change_without_losing_the_place(stage: Stage) -> None:
-    async with tab(stage.browser, stage.hub) as page:
+    async with tab(stage.browser, stage.hub, viewport={"width": 1440, "height": 900}) as page:
         await page.open("/machines/1")
         await page.live()
         async with page.page.expect_response("**/preferences"):
@@ -272,7 +272,7 @@ async def test_each_tab_of_a_machine_is_named_by_its_title(stage: Stage, locale:
         await page.open("/machines/2")
         tabs = page.page.locator(".tabs a")
         named = {await each.get_attribute("href"): await each.inner_text() for each in await tabs.all()}
-        assert len(named) == 5
+        assert len(named) == 6
         for path, name in list(named.items())[1:]:
             assert path is not None
             await page.open(path)
