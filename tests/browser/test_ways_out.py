@@ -82,7 +82,7 @@ async def test_who_refuses_settings_is_named_wherever_somebody_looks(stage: Stag
                 await expect(row).to_contain_text("Refuses settings")
                 await expect(row).to_contain_text("Administrator: Open Settings: each refused one says why.")
                 await expect(row.locator(".since")).to_have_text(re.compile(r"\d"))
-                await expect(row.locator(".btn")).to_have_attribute("href", "/machines/3/settings")
+                await expect(row.locator("a.btn")).to_have_attribute("href", "/machines/3/settings")
 
 
 async def test_a_wrong_time_zone_is_named_in_the_list(stage: Stage) -> None:
