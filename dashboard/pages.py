@@ -14,7 +14,7 @@ from dashboard import backups, bulk, fleet, remote_sessions, sparkline
 from dashboard.event_reading import reason_words
 from dashboard.happenings import LIMITS
 from dashboard.reader import Reader
-from dashboard.trouble import cause_name, freshness, is_connected
+from dashboard.trouble import cause_name, freshness, is_connected, who_acts
 
 ADDRESSES = (
     "href", "src", "action", "formaction", "data-part", "data-src", "data-plain", "data-badge", "data-hands",
@@ -47,6 +47,7 @@ def environment() -> Environment:
         backup_brief=backups.brief,
         reason_words=reason_words,
         cause_name=cause_name,
+        who_acts=who_acts,
         BULK_ACTIONS=tuple(bulk.BULK_ACTIONS),
     )
     return made

@@ -74,7 +74,11 @@ class MachineTrouble:
 
     @property
     def who(self) -> str:
-        return WHO.get(self.cause, "operator")
+        return who_acts(self.cause)
+
+
+def who_acts(cause: str) -> str:
+    return WHO.get(cause, "operator")
 
 
 def cause_name(r: Reader, cause: str) -> str:

@@ -147,7 +147,6 @@ class OfMachine(NamedTuple):
     name: str
     device_id: str
     site: str
-    zone: str
     troubles: list[TroubleShown]
 
 
@@ -215,7 +214,7 @@ def _by_machine(visit: Visit, found: Iterable[TroubleShown]) -> list[OfMachine]:
     made = [
         OfMachine(
             rvm_id, machines[rvm_id].name, machines[rvm_id].row.device_id,
-            machines[rvm_id].row.location_description or "", machines[rvm_id].site_zone, sorted(of, key=_order),
+            machines[rvm_id].row.location_description or "", sorted(of, key=_order),
         )
         for rvm_id, of in groups.items()
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from hub.attention import rules
 from hub.attention.service import Acts
 from hub.model.changes import Observed, Patch
 from hub.model.views import epoch_ms
+from tests.hub.people.test_zones import LABELS, of_zone
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
 from tests.support.until import until, until_answered
@@ -51,7 +52,11 @@ async def press(client: httpx.AsyncClient, number: int, what: str, back: str = "
 def row(text: str, number: int) -> str:
     """What stands at a trouble, without markup."""
     found = re.search(rf'id="t-{number}">(.*?)</div>', text, re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", found[1])).split()) if found else ""
+    return words_of(found[1]) if found else ""
+
+
+def words_of(text: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
 
 def badge(text: str) -> str:
@@ -84,7 +89,7 @@ async def test_somebody_is_on_it_and_the_row_stays_where_it_is(full: ApiHub) -> 
         assert "Ditangani operator" in row((await tamu.get("/")).text, number)
 
 
-async def test_who_is_late_is_told_where_the_button_was_and_may_take_it_over(full: ApiHub) -> None:
+async def test_a_late_take_names_the_owner_beside_its_button_and_may_take_over(full: ApiHub) -> None:
     number = number_of(full)
     async with await browser(full, "operator") as budi, await browser(full, "admin") as sari:
         for client in (budi, sari):
@@ -97,6 +102,21 @@ async def test_who_is_late_is_told_where_the_button_was_and_may_take_it_over(ful
         await press(sari, number, "undo")
         assert "operator is on it" in row((await sari.get("/")).text, number), "whoever was on it is on it again"
         assert (await press(sari, number, "undo")).status_code == 409
+
+
+async def test_alerts_of_machines_in_many_zones_are_in_one(full: ApiHub) -> None:
+    """Of a morning's snooze alone the site's hour is offered, and named."""
+    for rvm_id, zone in ((1, "Asia/Makassar"), (2, "Asia/Jayapura")):
+        await of_zone(full, rvm_id, zone)
+    async with await browser(full, "operator") as budi:
+        for rvm_id in (1, 2):
+            await press(budi, number_of(full, rvm_id), "snooze", choice="4h")
+        for path in ("/alerts", "/alerts?tab=snoozed", "/"):
+            part = (await budi.get(path)).text.partition("<main")[2].partition('id="machines"')[0]
+            shown = re.sub(r'value="tomorrow"[^>]*>[^<]*', "", part)
+            assert set(LABELS.findall(shown)) == {"WIB"}, path
+        assert "Times in WIB" in (await budi.get("/alerts")).text.partition("</main>")[0]
+        assert "Site: Have it emptied." in words_of((await budi.get("/alerts")).text), "what to do, and who does it"
 
 
 async def test_a_snoozed_one_leaves_the_count_and_nothing_is_called_fine(full: ApiHub) -> None:
