@@ -120,6 +120,7 @@ async def list_destinations(call: Call) -> Answer:
 async def add_destination(call: Call) -> Answer:
     wanted: NewDestination = call.body
     values = msgspec.structs.asdict(wanted) | {"timezone": wanted.timezone or call.context.settings.default_timezone}
+    _whole_quiet(wanted.quiet_from, wanted.quiet_to)
     values = await _checked(call, values)
     async with call.context.counting:
         known = await stored.all_destinations(call.context.store)
@@ -143,6 +144,7 @@ async def edit_destination(call: Call) -> Answer:
         disabled = given.pop("disabled")
         if disabled != (row.disabled_at is not None):
             given["disabled_at"] = call.now if disabled else None
+    _whole_quiet(given.get("quiet_from", row.quiet_from), given.get("quiet_to", row.quiet_to))
     values = await _checked(call, given)
     after = {name: value for name, value in values.items() if value != getattr(row, name)}
     if not after:
@@ -212,6 +214,12 @@ async def list_notifications(call: Call) -> Answer:
         for row in rows[: query.limit]
     ]  # fmt: skip
     return Answer(page, headers=paging.next_page(call.request, before=following))
+
+
+def _whole_quiet(begin: int | None, end: int | None) -> None:
+    """Raises the 422: one end alone would make no hour quiet."""
+    if (begin is None) != (end is None):
+        raise one_wrong("quiet_from" if begin is None else "quiet_to", "quiet_half")
 
 
 async def _checked(call: Call, values: dict[str, Any]) -> dict[str, Any]:

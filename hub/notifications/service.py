@@ -26,6 +26,7 @@ from dashboard.reader import Reader
 from db.errors import Conflict, StoreError
 from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
+from db.queries import users
 from hub.kernel.context import HubContext
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model.changes import Change, Patch
@@ -233,13 +234,15 @@ async def _situation(context: HubContext) -> Situation:
         )
         for one in machines
     }  # fmt: skip
+    rows = [row for machine in machines for row in machine.troubles.values()]
+    here = await _people(context) if any(row.owner_id for row in rows) else frozenset()
     troubles = [
         Trouble(
-            str(row.id), row.rvm_id, row.cause, row.value, row.began_at, row.noticed_at, row.owner or "",
+            str(row.id), row.rvm_id, row.cause, row.value, row.began_at, row.noticed_at,
+            (row.owner or "") if row.owner_id in here else "",
             row.snoozed_until is not None and row.snoozed_until > now,
         )
-        for machine in machines
-        for row in machine.troubles.values()
+        for row in rows
     ]  # fmt: skip
     outages = (await context[FleetDigest].of(None, epoch_ms(now))).outages
     asked = [
@@ -249,6 +252,11 @@ async def _situation(context: HubContext) -> Situation:
         if session.status == "requested"
     ]
     return Situation(troubles, [_lost(one) for one in outages], asked, known)
+
+
+async def _people(context: HubContext) -> frozenset[int]:
+    """Who can be on a trouble: of somebody who was disabled or removed nobody is to wait for."""
+    return frozenset(user.id for user in await users.all_users(context.store) if user.disabled_at is None)
 
 
 def _lost(one: Outage) -> Lost:

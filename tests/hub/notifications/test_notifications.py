@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
-from db.records import RemoteSessionRow
+from db.records import RemoteSessionRow, UserRow
 from hub import notifications
 from hub.model.changes import Patch, Put
 from hub.notifications import rules, service
@@ -96,6 +96,18 @@ async def test_trouble_and_its_end_arrive_once(sending: ApiHub, sink: Sink) -> N
     await until_answered(settled)
     assert [one["kind"] for one in await outbox(sending)] == ["over", "began"]
     assert len(sink.received) == 2
+
+
+async def test_nobody_waits_for_a_person_who_was_disabled(sending: ApiHub) -> None:
+    await declare(sending, "error")
+    machine = sending.context.fleet.machines[sending.machines["one"]]
+    await until(lambda: "error" in machine.troubles)
+    async with sending.of("operator") as operator:
+        assert (await operator.post(f"/api/v2/troubles/{machine.troubles['error'].id}/take")).is_success
+    owner = {one.cause: one.owner for one in (await service._situation(sending.context)).troubles}
+    await sending.context.announce(Patch(UserRow, sending.users["operator"], {"disabled_at": machine.row.updated_at}))
+    after = {one.cause: one.owner for one in (await service._situation(sending.context)).troubles}
+    assert (owner["error"], after["error"]) == ("operator", "")
 
 
 async def test_an_address_is_kept_from_everybody(sending: ApiHub, sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
@@ -309,6 +321,8 @@ async def test_what_is_wrong_is_named(sending: ApiHub) -> None:
         ({"after_s": -1}, "after_s", "0 to 86400"),
         ({"kinds": ["weather"]}, "kinds", "one of"),
         ({"quiet_from": 1440}, "quiet_from", "1439"),
+        ({"quiet_from": 1320}, "quiet_to", "the other end"),
+        ({"quiet_to": 360}, "quiet_from", "the other end"),
     ]
     async with sending.of("admin") as admin:
         for values, member, words in wrong:
@@ -318,6 +332,9 @@ async def test_what_is_wrong_is_named(sending: ApiHub) -> None:
         path = (await admin.post(PLACES, json=good)).headers["location"]
         assert (await admin.post(PLACES, json=good)).status_code == 409
         assert (await admin.patch(path, json={"address": "file:///etc/passwd"})).status_code == 422
+        assert (await admin.patch(path, json={"quiet_from": 1320})).status_code == 422
+        assert (await admin.patch(path, json={"quiet_from": 1320, "quiet_to": 360})).is_success
+        assert (await admin.patch(path, json={"quiet_to": None})).status_code == 422
         assert (await admin.delete(path)).status_code == 204
         assert (await admin.delete(path)).status_code == 404
         assert (await admin.post(f"{PLACES}/1/test")).status_code == 404
