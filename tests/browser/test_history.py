@@ -118,7 +118,7 @@ async def test_a_finger_scrolls_and_does_not_zoom(past: Stage) -> None:
         assert await page.page.evaluate(f"{PLOT}._fullLayout.dragmode") is False
 
 
-async def test_keys_choose_shift_pause_and_tell(past: Stage) -> None:
+async def test_keyboard_shortcuts_choose_and_shift_the_range_pause_and_show_the_table(past: Stage) -> None:
     async with tab(past.browser, past.hub, **WINDOWS[0]) as page:
         await page.open("/machines/1")
         await page.live()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -19,11 +20,27 @@ from hub.kernel.objects.place import PART_SIZE
 from hub.kernel.objects.store import THREADS
 from tests.support.backup_client import BackupClient, good
 from tests.support.forked_hub import ForkedHub, forked_hub
-from tests.support.s3_server import s3_server
+from tests.support.s3_server import S3Server, s3_server
 
 REFUSED_WITHIN_S = 15.0
 LONGEST_BLOCK_S = 0.1
 DATA = b"\x1f\x8b" + os.urandom(2 * PART_SIZE + 1000)
+
+
+@contextlib.asynccontextmanager
+async def hub_upon_s3(tmp_path: Path) -> AsyncIterator[tuple[S3Server, ForkedHub, BackupClient]]:
+    """A hub whose store can be frozen, and a machine that sends to it."""
+    folder = tmp_path / "s3"
+    folder.mkdir()
+    with s3_server(folder) as s3:
+        if s3.process is None:
+            pytest.skip("TEST_S3_ENDPOINT is not ours to freeze")
+        keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
+        async with forked_hub(tmp_path, object_store=s3.url("backups"), **keys) as hub:
+            key = await hub.add_machine("Lobby")
+            async with hub.client(key.api_key) as http:
+                yield s3, hub, BackupClient(http, key.id)
+        assert "Traceback" not in hub.log
 
 
 async def watch(hub: ForkedHub, seen: list[int], blocks: list[float]) -> None:
@@ -39,32 +56,22 @@ async def watch(hub: ForkedHub, seen: list[int], blocks: list[float]) -> None:
 
 @pytest.mark.timeout(180)
 async def test_parts_are_refused_in_time_and_sent_again_when_the_store_answers(tmp_path: Path) -> None:
-    folder = tmp_path / "s3"
-    folder.mkdir()
-    with s3_server(folder) as s3:
-        if s3.process is None:
-            pytest.skip("TEST_S3_ENDPOINT is not ours to freeze")
-        keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
-        async with forked_hub(tmp_path, object_store=s3.url("backups"), **keys) as hub:
-            key = await hub.add_machine("Lobby")
-            async with hub.client(key.api_key) as http:
-                machine = BackupClient(http, key.id)
-                async with hub.client() as admin:
-                    backup_id = (await BackupClient(admin, key.id).start())["backup_id"]
-                good(await machine.begin(backup_id))
-                good(await machine.put(backup_id, 1, DATA[:PART_SIZE]))
-                s3.freeze()
-                await refused_while_frozen(hub, machine, backup_id)
-                s3.go_on()
-                for number in (2, 3):
-                    await until_taken(machine, backup_id, number)
-                good(await machine.complete(backup_id, DATA), 202)
-                status = good(await machine.ended(backup_id, DATA))
-                assert status["upload_status"] in ("completed", "verified")
-                http.timeout = httpx.Timeout(60)
-                archive = await http.get(f"{machine.base}/backups/{backup_id}/archive")
-                assert hashlib.sha256(archive.content).digest() == hashlib.sha256(DATA).digest()
-        assert "Traceback" not in hub.log
+    async with hub_upon_s3(tmp_path) as (s3, hub, machine):
+        async with hub.client() as admin:
+            backup_id = (await BackupClient(admin, machine.rvm_id).start())["backup_id"]
+        good(await machine.begin(backup_id))
+        good(await machine.put(backup_id, 1, DATA[:PART_SIZE]))
+        s3.freeze()
+        await refused_while_frozen(hub, machine, backup_id)
+        s3.go_on()
+        for number in (2, 3):
+            await until_taken(machine, backup_id, number)
+        good(await machine.complete(backup_id, DATA), 202)
+        status = good(await machine.ended(backup_id, DATA))
+        assert status["upload_status"] in ("completed", "verified")
+        machine.http.timeout = httpx.Timeout(60)
+        archive = await machine.http.get(f"{machine.base}/backups/{backup_id}/archive")
+        assert hashlib.sha256(archive.content).digest() == hashlib.sha256(DATA).digest()
 
 
 async def refused_while_frozen(hub: ForkedHub, machine: BackupClient, backup_id: int) -> None:
@@ -99,34 +106,24 @@ async def refused_while_frozen(hub: ForkedHub, machine: BackupClient, backup_id:
 async def test_with_as_many_parts_as_may_wait_the_loop_goes_on_and_each_is_refused_in_time(tmp_path: Path) -> None:
     """Bar 20, measured: 24 whole parts wait for a store that hangs. Loop <= 100 ms, each refused within 15 s of its
     last byte, threads bounded."""
-    folder = tmp_path / "s3"
-    folder.mkdir()
-    with s3_server(folder) as s3:
-        if s3.process is None:
-            pytest.skip("TEST_S3_ENDPOINT is not ours to freeze")
-        keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
-        async with forked_hub(tmp_path, object_store=s3.url("backups"), **keys) as hub:
-            key = await hub.add_machine("Lobby")
-            async with hub.client(key.api_key) as http:
-                machine = BackupClient(http, key.id)
-                backup_id = (await machine.start())["backup_id"]
-                good(await machine.begin(backup_id))
-                process = psutil.Process(hub.pid)
-                before, memory = process.num_threads(), process.memory_info().rss
-                s3.freeze()
-                waited, threads = await parts_at_a_hanging_store(hub, machine, backup_id)
-                grown = (process.memory_info().rss - memory) / 2**20
-                print(
-                    f"{len(waited)} parts refused {min(waited):.1f} to {max(waited):.1f} s after their last byte, "
-                    f"threads {before} to {max(threads)}, longest block {hub.longest_block_s * 1000:.0f} ms, "
-                    f"{grown:.0f} MiB more"
-                )
-                assert max(waited) <= REFUSED_WITHIN_S
-                assert hub.longest_block_s <= LONGEST_BLOCK_S
-                assert max(threads) <= before + THREADS + AT_ONCE, "those of the store and of the database"
-                s3.go_on()
-                await until_taken(machine, backup_id, 1)
-        assert "Traceback" not in hub.log
+    async with hub_upon_s3(tmp_path) as (s3, hub, machine):
+        backup_id = (await machine.start())["backup_id"]
+        good(await machine.begin(backup_id))
+        process = psutil.Process(hub.pid)
+        before, memory = process.num_threads(), process.memory_info().rss
+        s3.freeze()
+        waited, threads = await parts_at_a_hanging_store(hub, machine, backup_id)
+        grown = (process.memory_info().rss - memory) / 2**20
+        print(
+            f"{len(waited)} parts refused {min(waited):.1f} to {max(waited):.1f} s after their last byte, "
+            f"threads {before} to {max(threads)}, longest block {hub.longest_block_s * 1000:.0f} ms, "
+            f"{grown:.0f} MiB more"
+        )
+        assert max(waited) <= REFUSED_WITHIN_S
+        assert hub.longest_block_s <= LONGEST_BLOCK_S
+        assert max(threads) <= before + THREADS + AT_ONCE, "those of the store and of the database"
+        s3.go_on()
+        await until_taken(machine, backup_id, 1)
 
 
 async def parts_at_a_hanging_store(

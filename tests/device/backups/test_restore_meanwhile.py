@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,10 @@ def seen_at(disk: Path, place: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
-@only_root
-async def test_a_disk_that_comes_after_the_start_is_waited_for(tmp_path: Path) -> None:
-    """Without it a half exchanged class would look as before."""
+@contextlib.asynccontextmanager
+async def half_exchanged(tmp_path: Path) -> AsyncIterator[tuple[RestoredMachine, dict[str, Any], Path, Path]]:
+    """A machine that was killed in the exchange, started again without the disk that is half exchanged; how it looked
+    before; that disk, and where it belongs."""
     place = tmp_path / "machine" / "srv" / "app"
     place.mkdir(parents=True)
     with small_disk(tmp_path / "disk", "200m") as disk:
@@ -120,11 +121,18 @@ async def test_a_disk_that_comes_after_the_start_is_waited_for(tmp_path: Path) -
             assert await asyncio.to_thread(ended_in_the_exchange, world, backup) == 9
         world.restores = world.agent()
         await world.restores.recover()
+        yield world, before, disk.folder, place
+
+
+@only_root
+async def test_a_disk_that_comes_after_the_start_is_waited_for(tmp_path: Path) -> None:
+    """Without it a half exchanged class would look as before."""
+    async with half_exchanged(tmp_path) as (world, before, disk, place):
         with pytest.raises(WorkFailedError, match="not mounted") as failed:
             await world.restores.aftermath("cmd-1")
         assert failed.value.failure.code == "exchange_failed"
         assert exchange.away(waiting(world)) == [str(place / STAGING)]
-        with seen_at(disk.folder, place):
+        with seen_at(disk, place):
             assert place.joinpath(STAGING).exists()
             await world.restores.recover()
             after = await world.restores.aftermath("cmd-1")
@@ -136,19 +144,9 @@ async def test_a_disk_that_comes_after_the_start_is_waited_for(tmp_path: Path) -
 @only_root
 async def test_it_goes_on_as_soon_as_the_disk_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restore, "DISK_EVERY_S", 0.01)
-    place = tmp_path / "machine" / "srv" / "app"
-    place.mkdir(parents=True)
-    with small_disk(tmp_path / "disk", "200m") as disk:
-        with seen_at(disk.folder, place):
-            world = RestoredMachine(tmp_path / "machine")
-            before = without_its_time(world.picture())
-            backup = world.back_up()
-            world.ruin()
-            assert await asyncio.to_thread(ended_in_the_exchange, world, backup) == 9
-        world.restores = world.agent()
-        await world.restores.recover()
+    async with half_exchanged(tmp_path) as (world, before, disk, place):
         running = asyncio.ensure_future(world.restores.run())
-        with seen_at(disk.folder, place):
+        with seen_at(disk, place):
             await until(lambda: waiting(world).step == "ended", 30)
             assert without_its_time(world.picture()) == before
         running.cancel()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from db import schema
@@ -98,7 +99,7 @@ async def test_a_machine_that_had_no_time_to_come_back_is_left_alone(hub: ApiHub
     assert len(log.changes(machine, (), now)) == 1
 
 
-async def test_a_database_that_is_away_delays_and_loses_nothing(hub: ApiHub) -> None:
+async def test_a_database_that_is_away_delays_and_loses_nothing(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(hub, 1, "live")
     await until(stands(hub, 1))
     announce = hub.context.announce
@@ -111,7 +112,7 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(hub: ApiHub) -> 
             raise Unavailable("away")
         return await announce(*changes)
 
-    log._announce = away  # type: ignore[assignment]
+    monkeypatch.setattr(log, "_announce", away)
     await change(hub, 1, status="full", capacity=100)
     await until(stands(hub, 1, "full"))
     assert len(refused) == 3

@@ -76,7 +76,7 @@ async def test_somebody_is_on_it_until_they_release_it_or_it_is_over(full: ApiHu
         assert events[2]["params"]["from"] == "operator"
 
 
-async def test_of_two_at_once_one_is_first_and_the_other_is_told_by_name(full: ApiHub) -> None:
+async def test_concurrent_takes_have_one_owner_and_a_conflict_that_names_it(full: ApiHub) -> None:
     number = trouble(full)
     async with full.of("operator") as budi, full.of("admin") as sari:
         answers = await asyncio.gather(do(budi, number, "take"), do(sari, number, "take"))

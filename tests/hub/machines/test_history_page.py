@@ -109,7 +109,7 @@ async def test_a_gap_names_its_length_and_reason(any_hub: ApiHub, noon: datetime
     assert drawn["cpu_usage"][drawn["at"].index(place)] is None, "no line crosses it"
 
 
-async def test_now_is_said_only_of_a_machine_that_is_there(any_hub: ApiHub, noon: datetime) -> None:
+async def test_captions_say_now_only_of_a_connected_machine(any_hub: ApiHub, noon: datetime) -> None:
     await measure(any_hub.context.store, 1, noon, 2 * HOUR, MINUTE)
     now = any_hub.context.clock()
 

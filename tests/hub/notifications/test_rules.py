@@ -185,7 +185,7 @@ def test_what_a_destination_no_longer_wants_is_not_called_over(changed: dict[str
 
 
 @pytest.mark.parametrize("cause", ["offline", "shutdown", "outage"])
-def test_nobody_is_told_that_a_machine_is_back_that_is_not(cause: str) -> None:
+def test_recovery_is_notified_only_of_a_connected_machine(cause: str) -> None:
     to, lost = destination(), Lost((1, 2), 4, "Mall", NOW - MINUTE)
     began = there(outages=[lost]) if cause == "outage" else there(trouble(cause=cause))
     row = stored_row(to, began, state="sent", sent_at=NOW)
