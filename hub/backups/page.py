@@ -20,6 +20,7 @@ from hub.backups import api
 from hub.backups.care_api import machine_counts
 from hub.backups.drill import Drills
 from hub.backups.keeper import BackupKeeper
+from hub.backups.restore_api import followed
 from hub.backups.rules import due, keep
 from hub.commands import bulk as bulk_api
 from hub.commands import cards
@@ -109,7 +110,8 @@ async def part_history(visit: Visit) -> dict[str, Any]:
 
 async def part_restores(visit: Visit) -> dict[str, Any]:
     found, reader = visit.machine(), visit.reader
-    kept = await rows.restores_of(visit.context.store, found.id, PAGE)
+    call = visit.call(machine=found)
+    kept = [await followed(call, row) for row in await rows.restores_of(visit.context.store, found.id, PAGE)]
     names = await tab.people(visit, found, {row.requested_by for row in kept})
     zone = tab.zone_of(reader, found)
     return {

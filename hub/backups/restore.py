@@ -51,6 +51,7 @@ class BackupRestores:
     ) -> RestoreRow:
         """Committed with its command, or with its safety backup. Raises Refused and a StoreError."""
         async with self._lock:
+            await self.turn()  # of a preview that is over the row may be open yet
             kept = await rows.kept(self._store, machine.id)
             code = rules.why_not(machine, row, kept, await rows.open_restores(self._store))
             if code is not None:

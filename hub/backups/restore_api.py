@@ -11,9 +11,10 @@ from archive.manifest import check_path
 from db.backup_records import RestoreRow
 from db.queries import backups as rows
 from db.queries import commands
+from db.records import CommandRow
 from hub.backups.api import find
 from hub.backups.restore import BackupRestores
-from hub.backups.rules.restore import RestoreAsked
+from hub.backups.rules.restore import RUNNING, RestoreAsked, as_its_command
 from hub.commands.api import CommandView
 from hub.commands.rules import Refused
 from hub.machines.rules import is_name
@@ -78,7 +79,7 @@ async def restore_backup(call: Call) -> Answer:
             raise
         raise Problem("conflict", Text(f"refused.{refused.code}"), code=refused.code) from refused
     location = {"Location": f"/api/v2/rvms/{call.machine.id}/restores/{restore.id}"}
-    return Answer(restore_view(restore, await _command(call, restore)), 202, headers=location)
+    return Answer(restore_view(restore, await command_of(call, restore)), 202, headers=location)
 
 
 def _check(path: str) -> None:
@@ -98,15 +99,22 @@ async def find_restore(call: Call) -> RestoreRow:
 
 async def show_restore(call: Call) -> Answer:
     row = await find_restore(call)
-    return Answer(restore_view(row, await _command(call, row)))
+    command = await command_of(call, row)
+    return Answer(restore_view(as_its_command(row, command, call.now), command))
 
 
 async def list_restores(call: Call) -> Answer:
     found = await rows.restores_of(call.context.store, call.machine.id, call.query.limit)
-    return Answer([restore_view(row, call.context.fleet.command(row.command_id or "")) for row in found])
+    open_now = call.context.fleet.command
+    return Answer([restore_view(await followed(call, row), open_now(row.command_id or "")) for row in found])
 
 
-async def _command(call: Call, row: RestoreRow) -> Any:
+async def followed(call: Call, row: RestoreRow) -> RestoreRow:
+    """In a list: as its command has it by now."""
+    return as_its_command(row, await command_of(call, row), call.now) if row.state == RUNNING else row
+
+
+async def command_of(call: Call, row: RestoreRow) -> CommandRow | None:
     if row.command_id is None:
         return None
     known = call.context.fleet.command(row.command_id)

@@ -11,10 +11,9 @@ from dashboard import backups as texts
 from dashboard import restores
 from db.backup_records import RestoreRow
 from db.queries import backups as rows
-from db.queries import commands
 from hub.backups import api, restore_api
 from hub.backups.page import as_problem, in_ms, lines, why_machine_cannot
-from hub.backups.rules.restore import OPEN_RESTORE
+from hub.backups.rules.restore import OPEN_RESTORE, as_its_command
 from hub.commands import cards
 from hub.commands.rules import Refused
 from hub.machines import tab
@@ -106,10 +105,10 @@ async def _page(visit: Visit, found: Machine, fault: str = "", status: int = 200
 
 async def part_restore(visit: Visit) -> dict[str, Any]:
     found, form = visit.machine(), visit.form
-    row = await restore_api.find_restore(visit.call(machine=found))
-    command = None if row.command_id is None else visit.context.fleet.command(row.command_id)
-    if command is None and row.command_id is not None:
-        command = await commands.find_command(visit.context.store, row.command_id)
+    call = visit.call(machine=found)
+    stored = await restore_api.find_restore(call)
+    command = await restore_api.command_of(call, stored)
+    row = as_its_command(stored, command, visit.now)
     names = await tab.people(visit, found, {row.requested_by})
     shown = [] if command is None else cards.shown(visit, [command], names)
     return {

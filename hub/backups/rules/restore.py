@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from db.backup_records import BackupRow, RestoreRow
 from db.records import CommandRow, is_open
 from hub.backups.rules.drill import chain_of
@@ -84,6 +86,15 @@ def after_command(restore: RestoreRow, command: CommandRow | None, now: datetime
         return ended(restore, "succeeded", now, result=command.result)
     state = "cancelled" if command.state == "cancelled" else "failed"
     return ended(restore, state, now, error=command.error or {"code": command.state})
+
+
+def as_its_command(restore: RestoreRow, command: CommandRow | None, now: datetime) -> RestoreRow:
+    """As it will be in a moment when its command is over. Who hears of that end looks at once, and of the row's own,
+    when it was a preview, nothing tells."""
+    if restore.state != RUNNING or command is None:
+        return restore
+    found = (change.values for change in after_command(restore, command, now) if isinstance(change, Patch))
+    return msgspec.structs.replace(restore, **next(found, {}))
 
 
 def ended(

@@ -19,6 +19,7 @@ from hub.model.machine import Machine
 from protocol.messages import CommandUpdate, Failure, Progress
 from tests.support.api_hub import ApiHub
 from tests.support.backup_client import BackupClient, good, problem
+from tests.support.page_visitor import browser
 
 PREVIEW = {"classes": {"data": {"replaced": {"count": 1, "bytes": 2}}}, "examples": {}}
 RESTORED = {"classes": {"data": {"count": 3, "bytes": 12}}, "files": 3, "bytes": 12, "services": []}
@@ -98,6 +99,23 @@ async def test_a_preview_is_a_command_and_its_result(any_hub: ApiHub, people: ht
     assert await codes(any_hub) == [], "a look is no event"
     listed = good(await people.get(f"/api/v2/rvms/{any_hub.machines['one']}/restores"))
     assert [one["id"] for one in listed] == [asked["id"]]
+
+
+async def test_a_preview_is_over_with_its_command(any_hub: ApiHub, people: httpx.AsyncClient, backup: int) -> None:
+    """Pages look when they hear of the command's end, and of nothing later: the row may be a moment behind."""
+    asked = good(await people.post(path(any_hub, backup), json={"paths": ["app/a"]}), 202)
+    await say(any_hub, open_command(any_hub), "succeeded", result=PREVIEW)
+    stored = await rows.find_restore(any_hub.context.store, asked["id"])
+    assert stored is not None
+    assert stored.state == "running", "the test came first"
+    at = f"/api/v2/rvms/{any_hub.machines['one']}/restores"
+    for seen in (good(await people.get(f"{at}/{asked['id']}")), good(await people.get(at))[0]):
+        assert (seen["state"], seen["result"]) == ("succeeded", PREVIEW)
+    async with await browser(any_hub, "operator") as page:
+        here = f"/machines/{any_hub.machines['one']}"
+        assert "The preview is ready." in (await page.get(f"{here}/restores/{asked['id']}/parts")).text
+        assert "The preview is ready." in (await page.get(f"{here}/backups")).text
+    good(await people.post(path(any_hub, backup), json={"paths": ["app/b"]}), 202)
 
 
 async def test_a_restore_waits_for_a_backup_of_what_is_there_now(

@@ -131,3 +131,16 @@ def test_what_was_restored_is_an_event_and_a_look_is_none() -> None:
     assert event.params == {"restore_id": 3, "backup_id": 5, "files": 3, "classes": ["data", "logs"]}
     assert codes(rules.after_command(restore(), command("succeeded"), NOW)) == ["backup.restored"]
     assert codes(rules.after_command(restore(dry_run=True), command("succeeded", result=result), NOW)) == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_it_is_seen_as_over_as_soon_as_its_command_is(dry_run: bool) -> None:
+    row, done = restore(dry_run=dry_run), command("succeeded", result={"files": 3})
+    seen = rules.as_its_command(row, done, NOW)
+    assert (seen.state, seen.result, seen.finished_at) == ("succeeded", {"files": 3}, NOW)
+    failed = rules.as_its_command(row, command("expired"), NOW)
+    assert (failed.state, failed.error) == ("failed", {"code": "expired"})
+    for other in (command("running"), None):
+        assert rules.as_its_command(row, other, NOW) == row
+    over = restore("succeeded", dry_run=dry_run)
+    assert rules.as_its_command(over, command("failed"), NOW) is over, "what is stored stays"
