@@ -187,7 +187,7 @@ async def test_a_row_dealt_with_is_shut_under_the_pointer_and_soon_gone(stage: S
         row = tab_.page.locator("#attention [data-key='1']")
         for leaves in (True, False):
             await declare(stage, "error")
-            await row.locator("summary").hover()
+            await row.locator("summary").get_by_text("Put in maintenance").hover()
             await declare(stage, "active")
             await expect(tab_.page.locator("#attention [data-key='1'][inert]")).to_have_count(1)
             if leaves:
