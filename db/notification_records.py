@@ -9,9 +9,10 @@ from db.table_row import TableRow
 
 
 class DestinationRow(TableRow, frozen=True, kw_only=True):
-    """`address`: its URL, sealed (hub.notifications.service); `place`: what of it may be shown. `kinds`, `tags`,
-    `sites`: None is all. `after_s`: how long trouble lasts first; `quiet_from`, `quiet_to`: minutes of the day in its
-    zone. `failing_since`: no message reached it since, `fault` says why."""
+    """`address`: its URL, sealed (hub.notifications.service); `place`: what of it may be shown. `kinds` and `causes`,
+    `tags` and `sites`: what is in either; all where both are None. `after_s`: how long trouble lasts first;
+    `quiet_from`, `quiet_to`: minutes of the day in its zone. `failing_since`: no message reached it since, `fault` says
+    why."""
 
     TABLE: ClassVar[str] = "notification_destinations"
     id: int = 0
@@ -21,6 +22,7 @@ class DestinationRow(TableRow, frozen=True, kw_only=True):
     language: str
     timezone: str
     kinds: tuple[str, ...] | None = None
+    causes: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
     sites: tuple[str, ...] | None = None
     after_s: int

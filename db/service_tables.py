@@ -276,6 +276,7 @@ notification_destinations = sa.Table(
     sa.Column("language", sa.String(5), nullable=False),
     sa.Column("timezone", sa.String(100), nullable=False),
     sa.Column("kinds", JSON),
+    sa.Column("causes", JSON),
     sa.Column("tags", JSON),
     sa.Column("sites", JSON),
     sa.Column("after_s", sa.Integer, nullable=False),

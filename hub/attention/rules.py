@@ -13,6 +13,17 @@ from hub.model.actors import Actor
 from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.dating import find_zone
 
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "away": ("offline", "not_back", "shutdown", "never"),
+    "machine": ("error", "full", "nearly_full", "unknown"),
+    "health": ("hot", "throttled", "disk", "worn", "memory", "cpu", "gpu", "clock", "zone"),
+    "security": ("quarantined", "copy", "board", "board_waits", "certificate_expired", "certificate_very_soon",
+                 "certificate_soon", "refused"),
+    "backups": ("backup_drill", "backup_empty", "backup_late", "backup_unverified", "backup_full", "backup_quota"),
+    "approval": ("approval",),
+}  # fmt: skip
+"""Kinds of trouble as people choose them, with their causes."""
+KIND_OF: Final = {cause: kind for kind, causes in GROUPS.items() for cause in causes}
 CHOICES: Final = ("1h", "4h", "tomorrow")
 """For how long a trouble may be snoozed."""
 MORNING: Final = 7

@@ -12,6 +12,7 @@ from dashboard.reader import Reader
 from db.errors import Conflict
 from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
+from hub.attention.rules import KIND_OF
 from hub.model.actors import MAX_ROW_ID, row_id
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put, put_rows
 from hub.model.tags import tags_of
@@ -37,6 +38,8 @@ Address = Annotated[
 Kinds = Annotated[
     list[Literal["away", "machine", "health", "security", "backups", "approval"]], msgspec.Meta(max_length=6)
 ]
+Cause = Annotated[str, msgspec.Meta(max_length=40, extra_json_schema={"enum": list(KIND_OF)})]
+Causes = Annotated[list[Cause], msgspec.Meta(max_length=len(KIND_OF))]
 Sites = Annotated[list[Note], msgspec.Meta(max_length=100)]
 After = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
 Remind = Annotated[int, msgspec.Meta(ge=1, le=168)]
@@ -46,7 +49,8 @@ Minute = Annotated[int, msgspec.Meta(ge=0, le=1439)]
 
 @of_record(DestinationRow, without=("address", "disabled_at"))
 class Destination(msgspec.Struct):
-    """`place`: what of its address may be shown. `kinds`, `tags`, `sites` null: all. `failing_since`: no message
+    """`place`: what of its address may be shown. `kinds` (whole ones) and
+    `causes` (single ones): what is one of either, both null: all; `tags`, `sites` likewise. `failing_since`: no message
     reached it since; `fault`: why, in a sentence."""
 
     fault: str | None
@@ -69,6 +73,7 @@ class NewDestination(msgspec.Struct, kw_only=True):
     language: Language = "en"
     timezone: Zone | None = None
     kinds: Kinds | None = None
+    causes: Causes | None = None
     tags: TagsOfUser | None = None
     sites: Sites | None = None
     after_s: After = 120
@@ -87,6 +92,7 @@ class DestinationPatch(msgspec.Struct):
     language: Language | msgspec.UnsetType = msgspec.UNSET
     timezone: Zone | msgspec.UnsetType = msgspec.UNSET
     kinds: Kinds | msgspec.UnsetType | None = msgspec.UNSET
+    causes: Causes | msgspec.UnsetType | None = msgspec.UNSET
     tags: TagsOfUser | msgspec.UnsetType | None = msgspec.UNSET
     sites: Sites | msgspec.UnsetType | None = msgspec.UNSET
     after_s: After | msgspec.UnsetType = msgspec.UNSET
@@ -238,7 +244,9 @@ async def _checked(call: Call, values: dict[str, Any]) -> dict[str, Any]:
             raise Problem("unavailable", Text("notifications_key_unusable", {"file": KEY_FILE})) from error
     if "timezone" in found and not is_zone(found["timezone"]):
         raise one_wrong("timezone", "expect.zone")
-    for name in ("kinds", "sites", "tags"):
+    if not KIND_OF.keys() >= set(found.get("causes") or ()):
+        raise one_wrong("causes", "expect.list", of=Text("expect.one_of", {"values": list(KIND_OF)}))
+    for name in ("kinds", "causes", "sites", "tags"):
         if found.get(name) is not None:
             listed = tags_of(found[name]) if name == "tags" else tuple(dict.fromkeys(found[name]))
             found[name] = tuple(listed) or None

@@ -12,6 +12,7 @@ from dashboard import fleet
 from dashboard import notifications as sentences
 from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
+from hub.attention.rules import GROUPS, KIND_OF
 from hub.model.actors import MAX_ROW_ID
 from hub.model.views import epoch_ms
 from hub.notifications import api, rules
@@ -25,17 +26,21 @@ MOST_FIELDS: Final = 1000
 """A box for each tag and each site."""
 SHOWN: Final = 50
 REMINDERS: Final = (1, 2, 4, 8, 12, 24)
+MANY: Final = ("kinds", "causes", "tags", "sites")
+"""Fields with a box for each."""
 NOTICES: Final = ("added", "saved", "removed", "tested")
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::[0-5]\d)?")
 LABELS: Final[Mapping[str, str]] = {
     "name": "name", "address": "notify.address", "language": "language.label", "timezone": "notify.zone",
-    "kinds": "notify.kinds", "tags": "users.tags", "sites": "notify.sites", "after_s": "notify.after",
+    "kinds": "notify.kinds", "causes": "notify.causes", "tags": "users.tags", "sites": "notify.sites",
+    "after_s": "notify.after",
     "remind_h": "notify.remind", "quiet_from": "notify.quiet.from", "quiet_to": "notify.quiet.to",
     "per_hour": "notify.per_hour",
 }  # fmt: skip
 """What stands at the fields, by REST's names of them."""
 BLANK: Final[Mapping[str, Any]] = {
-    "name": "", "address": "", "language": "", "timezone": "", "kinds": tuple(rules.GROUPS), "tags": (), "sites": (),
+    "name": "", "address": "", "language": "", "timezone": "", "kinds": tuple(GROUPS), "causes": (), "tags": (),
+    "sites": (),
     "after": "2", "also_over": True, "remind_h": "", "quiet_from": "", "quiet_to": "", "per_hour": "20",
 }  # fmt: skip
 
@@ -129,7 +134,7 @@ async def _choices(visit: Visit, given: Mapping[str, Any]) -> dict[str, Any]:
     tags = {name for name, *_ in fleet.tag_counts(views)} | set(given["tags"])
     sites = {view["location_description"] for view in views if view["location_description"]} | set(given["sites"])
     return {
-        "given": given, "groups": tuple(rules.GROUPS), "tags": sorted(tags, key=str.casefold),
+        "given": given, "groups": GROUPS, "tags": sorted(tags, key=str.casefold),
         "sites": sorted(sites, key=str.casefold), "reminders": REMINDERS, "longest": rules.MAX_ADDRESS,
     }  # fmt: skip
 
@@ -171,9 +176,12 @@ def _wanted(visit: Visit) -> dict[str, Any]:
     """As REST takes it; what is no number stays as it was typed, and is named."""
     form, typed = visit.form, _typed(visit)
     kinds = list(typed["kinds"])
+    is_all = len(kinds) == len(GROUPS)
     return {
         "name": typed["name"], "language": typed["language"], "timezone": typed["timezone"],
-        "kinds": None if len(kinds) == len(rules.GROUPS) else kinds,
+        "kinds": None if is_all else kinds,
+        # Of a kind that is sent wholly no cause is chosen by itself: without the kind it would be left over.
+        "causes": None if is_all else [one for one in typed["causes"] if KIND_OF.get(one) not in kinds] or None,
         "tags": list(typed["tags"]) or None, "sites": list(typed["sites"]) or None,
         "after_s": _number(typed["after"], 60), "also_over": "also_over" in form,
         "remind_h": _number(typed["remind_h"]) if typed["remind_h"] else None,
@@ -185,7 +193,7 @@ def _wanted(visit: Visit) -> dict[str, Any]:
 def _typed(visit: Visit) -> dict[str, Any]:
     """As it stands in the form."""
     names = ("name", "language", "timezone", "after", "remind_h", "quiet_from", "quiet_to", "per_hour")
-    many = {field: tuple(text for name, text in visit.fields if name == field) for field in ("kinds", "tags", "sites")}
+    many = {field: tuple(text for name, text in visit.fields if name == field) for field in MANY}
     plain = {name: visit.form.get(name, "").strip() for name in names}
     return {**plain, **many, "address": "", "also_over": "also_over" in visit.form}
 
@@ -193,8 +201,9 @@ def _typed(visit: Visit) -> dict[str, Any]:
 def _given(row: DestinationRow) -> dict[str, Any]:
     return {
         "name": row.name, "address": "", "language": row.language, "timezone": row.timezone,
-        "kinds": tuple(rules.GROUPS) if row.kinds is None else row.kinds, "tags": row.tags or (),
-        "sites": row.sites or (), "after": f"{row.after_s / 60:g}", "also_over": row.also_over,
+        "kinds": tuple(GROUPS) if row.kinds is None and row.causes is None else row.kinds or (),
+        "causes": row.causes or (), "tags": row.tags or (), "sites": row.sites or (),
+        "after": f"{row.after_s / 60:g}", "also_over": row.also_over,
         "remind_h": row.remind_h or "", "quiet_from": _clock(row.quiet_from), "quiet_to": _clock(row.quiet_to),
         "per_hour": str(row.per_hour),
     }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from db.notification_records import DestinationRow, NotificationRow
+from hub.attention.rules import GROUPS, KIND_OF
 from hub.model.changes import Change, Drop, Patch, Put
 from hub.model.views import epoch_ms
 
@@ -78,17 +79,6 @@ def scheme_of(address: str) -> str:
 
 # --- what there is ----------------------------------------------------------------------------------------------------
 
-GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "away": ("offline", "not_back", "shutdown", "never"),
-    "machine": ("error", "full", "nearly_full", "unknown"),
-    "health": ("hot", "throttled", "disk", "worn", "memory", "cpu", "gpu", "clock", "zone"),
-    "security": ("quarantined", "copy", "board", "board_waits", "certificate_expired", "certificate_very_soon",
-                 "certificate_soon", "refused"),
-    "backups": ("backup_drill", "backup_empty", "backup_late", "backup_full", "backup_quota"),
-    "approval": ("approval",),
-}  # fmt: skip
-"""Kinds of trouble as people choose them, with their causes."""
-KIND_OF: Final = {cause: kind for kind, causes in GROUPS.items() for cause in causes}
 AWAY: Final = frozenset({"offline"})
 """What one message about many machines has in it."""
 OUTAGE_SETTLES: Final = timedelta(seconds=20)
@@ -150,8 +140,10 @@ def covers(to: DestinationRow, place: WatchedMachine) -> bool:
     return is_named or (to.tags is None and to.sites is None)
 
 
-def wants(to: DestinationRow, kind: str) -> bool:
-    return to.kinds is None or kind in to.kinds
+def wants(to: DestinationRow, cause: str) -> bool:
+    """Its whole kind was chosen, or it by itself."""
+    is_chosen = cause in (to.causes or ()) or KIND_OF.get(cause, "machine") in (to.kinds or ())
+    return is_chosen or (to.kinds is None and to.causes is None)
 
 
 # --- what is to be sent -----------------------------------------------------------------------------------------------
@@ -183,11 +175,11 @@ def decide(to: DestinationRow, rows: Iterable[NotificationRow], now_there: Situa
 def _of_destination(to: DestinationRow, found: Situation) -> Situation:
     """What of it is its own."""
     own = {rvm_id: place for rvm_id, place in found.machines.items() if covers(to, place)}
-    troubles = [one for one in found.troubles if one.rvm_id in own and wants(to, KIND_OF.get(one.cause, "machine"))]
+    troubles = [one for one in found.troubles if one.rvm_id in own and wants(to, one.cause)]
     outages = [
         one._replace(ids=ids)
         for one in found.outages
-        if wants(to, "away") and (ids := tuple(rvm_id for rvm_id in one.ids if rvm_id in own))
+        if wants(to, "offline") and (ids := tuple(rvm_id for rvm_id in one.ids if rvm_id in own))
     ]
     asked = [one for one in found.asked if one.rvm_id in own and wants(to, "approval")]
     return Situation(troubles, outages, asked, found.machines)
