@@ -268,11 +268,12 @@ def _user_edited(e: EventReading) -> _Parts:
 
 def _trouble(e: EventReading) -> _Parts:
     cause, until = cause_name(e.r, e.param("cause", 40)), e.params.get("until")
+    person = [e.words("trouble.person", name=e.param("person", 100))] if e.params.get("person") else []
     if e.code == "trouble.taken" and e.params.get("from"):
-        return e.words("trouble.taken_over", name=e.param("from", 100), cause=cause), []
+        return e.words("trouble.taken_over", name=e.param("from", 100), cause=cause), person
     when = moment(e.r, until) if until else ""
     note = e.param("note") if e.code == "trouble.snoozed" and e.params.get("note") else ""
-    return e.words(e.code, cause=cause, when=when, note=e.param("note")), [note]
+    return e.words(e.code, cause=cause, when=when, note=e.param("note")), [note, *person]
 
 
 def _view_saved(e: EventReading) -> _Parts:

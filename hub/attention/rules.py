@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from db.conditions import Where
 from db.trouble_records import TroubleRow
-from hub.model.actors import Actor
+from hub.model.actors import SYSTEM, Actor
 from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.dating import find_zone
 
@@ -143,7 +143,9 @@ def _acted(
 
 
 def _event(row: TroubleRow, code: str, by: Person, now: datetime, params: Mapping[str, Any]) -> EventHappened:
-    about = {"trouble_id": row.id, "cause": row.cause, **params}
+    about: dict[str, Any] = {"trouble_id": row.id, "cause": row.cause, **params}
+    if by.actor == SYSTEM and by.name:
+        about["person"] = by.name  # by the command line, in the name of somebody
     return EventHappened(at=now, code=code, actor=by.actor, rvm_id=row.rvm_id, params=about)
 
 

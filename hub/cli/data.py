@@ -166,6 +166,10 @@ def location(text: str | None) -> str | None:
     return None if text is None else _checked(text.strip(), validation.Note, "name.bad")
 
 
+def note(text: str) -> str:
+    return _checked(text.strip(), validation.Note, "note.bad")
+
+
 def tags_of_user(given: list[str]) -> frozenset[str]:
     found = frozenset(_checked(normalised(tag), validation.Tag, "tag.bad") for tag in given)
     if len(found) > MAX_TAGS_OF_USER:

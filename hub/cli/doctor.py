@@ -1,16 +1,20 @@
-"""`doctor`: numbered checks of this computer and the hub's data, each with its fix. Writes nothing but a schema."""
+"""`doctor`: numbered checks of this computer and the hub's data, each with its fix. Writes nothing but a schema.
+`--version`: which MyRVM, Python, plotly.js and commit this is."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import stat
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -24,8 +28,8 @@ from certs.bundle import AuthorityFileError, read_bundle
 from certs.secret_file import LOOSE
 from dashboard import formats
 from db.queries import machines, users
-from hub.cli import output, version
-from hub.cli.data import now, open_data, settings_of, sqlite_file
+from hub.cli import output
+from hub.cli.data import CHECKOUT, now, open_data, settings_of, sqlite_file
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.kernel.objects.place import ObjectsError, ObjectsRefusedError
 from hub.kernel.objects.store import open_objects
@@ -210,7 +214,7 @@ def check_public_url(settings: Settings) -> CheckResult:
 
 
 def check_plotly() -> CheckResult:
-    shown, small = version.plotly_js()
+    shown, small = plotly_js()
     if shown is None:
         return CheckResult("fail", "", sentence("doctor.environment.fix"))
     if not small:
@@ -250,7 +254,7 @@ def examine(wanted: argparse.Namespace) -> int:
     if wanted.json:
         output.result_json(report)
     if wanted.report:
-        facts = {"myrvm": PRODUCT_VERSION, "git": version.git_id(), "platform": sys.platform}
+        facts = {"myrvm": PRODUCT_VERSION, "git": git_id(), "platform": sys.platform}
         Path(wanted.report).write_text(json.dumps(facts | report, indent=2) + "\n", encoding="utf-8")
     return int(Exit.FAILED if failed else Exit.OK)
 
@@ -299,3 +303,34 @@ def _show(number: int, finding: Finding) -> None:
     output.result(f"{number:2}. {name} {'.' * (22 - len(name))} {word}  {output.clean(finding.detail)}".rstrip())
     if finding.fix and finding.verdict != "ok":
         output.result(f"    {sentence('fix')}: {finding.fix}")
+
+
+def show_version(wanted: argparse.Namespace) -> int:
+    facts = {
+        "myrvm": PRODUCT_VERSION, "python": platform.python_version(), "plotly.js": plotly_js()[0], "git": git_id(),
+    }  # fmt: skip
+    output.answer(wanted.json, facts, "\n".join(f"{name} {value}" for name, value in facts.items() if value))
+    return int(Exit.OK)
+
+
+def plotly_js() -> tuple[str | None, bool]:
+    """Its version, and whether it is npm's small one."""
+    small = CHECKOUT / "node_modules" / "plotly.js-basic-dist-min"
+    if (small / "plotly-basic.min.js").is_file():
+        return str(json.loads((small / "package.json").read_text(encoding="utf-8"))["version"]), True
+    found = importlib.util.find_spec("plotly")
+    if found is None or found.origin is None:
+        return None, False
+    with (Path(found.origin).parent / "package_data" / "plotly.min.js").open(encoding="utf-8") as file:
+        named = re.search(r"plotly\.js v([\d.]+)", file.read(500))
+    return (named[1] if named else None), False
+
+
+def git_id() -> str | None:
+    """None: no checkout or no git."""
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=5)  # noqa: S603 - no input
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -35,19 +35,15 @@ def _verb(name: str) -> Verb:
         from hub.cli import start
 
         return start.serve
-    if name == "version":
-        from hub.cli import version
-
-        return version.show
-    if name == "doctor":
+    if name in ("version", "doctor"):
         from hub.cli import doctor
 
-        return doctor.examine
+        return doctor.show_version if name == "version" else doctor.examine
     return _on_data(name)
 
 
 def _on_data(name: str) -> Verb:
-    from hub.cli import hub_backup, machines, people
+    from hub.cli import hub_backup, machines, people, troubles
 
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
         "machine add": machines.add, "machine list": machines.show_all, "machine key": machines.new_key,
@@ -56,6 +52,9 @@ def _on_data(name: str) -> Verb:
         "user edit": people.edit, "user invite": people.invite, "user unlock": people.unlock,
         "user sessions": people.list_sessions, "user sign-out": people.sign_out,
         "token create": people.create_token, "token list": people.list_tokens, "token revoke": people.revoke_token,
+        "trouble list": troubles.show_all, "trouble show": troubles.show, "trouble take": troubles.take,
+        "trouble release": troubles.release, "trouble snooze": troubles.snooze, "trouble unsnooze": troubles.unsnooze,
+        "trouble note": troubles.note,
         "link": people.link, "backup": hub_backup.back_up, "restore": hub_backup.restore,
     }  # fmt: skip
     return lambda wanted: _in_a_loop(verbs[name](wanted))

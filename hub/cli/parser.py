@@ -43,6 +43,9 @@ METAVARS = {
     "backup_scratch_gib": "GIB", "map_tiles_url": "URL", "map_tiles_attribution": "TEXT", "notify_loopback": "YES|NO",
 }  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
+TROUBLE_STATES = ("open", "taken", "snoozed", "over")
+SNOOZES = ("1h", "4h", "tomorrow")
+MOST_LISTED = 1000
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,6 +83,7 @@ def build() -> Parser:
     _machine(verbs)
     _user(verbs)
     _token(verbs)
+    _trouble(verbs)
     _link(verbs)
     _backup(verbs)
     _doctor(verbs)
@@ -165,6 +169,33 @@ def _token(verbs: Any) -> None:
     revoke.add_argument("token", metavar="TOKEN", help=sentence("help.token.revoke.token"))
 
 
+def _trouble(verbs: Any) -> None:
+    nouns = _noun(verbs, "trouble")
+    listed = _verb(nouns, "trouble list", "trouble.list", example="trouble_list")
+    listed.add_argument("--state", choices=TROUBLE_STATES, default="open", help=_default("trouble.list.state", "open"))
+    listed.add_argument("--machine", metavar="MACHINE", help=sentence("help.machine.which"))
+    listed.add_argument("--cause", metavar="CODE", help=sentence("help.trouble.list.cause"))
+    listed.add_argument("--limit", type=_listed, default=100, metavar="N", help=_default("trouble.list.limit", "100"))
+    listed.add_argument("--before", metavar="ID", help=sentence("help.trouble.list.before"))
+    show = _verb(nouns, "trouble show", "trouble.show")
+    show.add_argument("trouble", metavar="ID", help=sentence("help.trouble.which"))
+    for verb in ("take", "release", "snooze", "unsnooze", "note"):
+        act = _verb(nouns, f"trouble {verb}", f"trouble.{verb}", "trouble_act" if verb in ("take", "snooze") else "")
+        if verb in ("snooze", "note"):
+            act.add_argument("troubles", metavar="ID", nargs=1, help=sentence("help.trouble.which"))
+        else:
+            act.add_argument("troubles", metavar="ID", nargs="+", help=sentence("help.trouble.which"))
+        if verb == "snooze":
+            act.add_argument("choice", choices=SNOOZES, help=sentence("help.trouble.snooze.choice"))
+            act.add_argument("--note", metavar="TEXT", help=sentence("help.trouble.snooze.note"))
+        if verb == "note":
+            act.add_argument("text", metavar="TEXT", help=sentence("help.trouble.note.text"))
+        if verb == "take":
+            act.add_argument("--take-over", action="store_true", help=sentence("help.trouble.take.take_over"))
+        if verb in ("take", "snooze", "note"):
+            act.add_argument("--user", metavar="EMAIL", required=True, help=sentence("help.trouble.user"))
+
+
 def _link(verbs: Any) -> None:
     link = _verb(verbs, "link", "link", example="link")
     link.add_argument("email", metavar="EMAIL", nargs="?", help=sentence("help.link.email"))
@@ -190,6 +221,10 @@ def _doctor(verbs: Any) -> None:
 
 def _days(text: str) -> int:
     return _between(text, 3650)
+
+
+def _listed(text: str) -> int:
+    return _between(text, MOST_LISTED)
 
 
 def _uses(text: str) -> int:

@@ -19,9 +19,10 @@ from db.queries import machines as machine_pulse
 from db.queries.machines import Identity, Pulse
 from db.records import MachineRow
 from db.rows import SampleRow
+from db.trouble_records import TroubleRow
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer
-from hub.model.actors import SYSTEM
+from hub.model.actors import SYSTEM, row_id
 from hub.model.changes import Change, Drop, EventHappened, Observed, Patch, Put, SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
@@ -255,6 +256,7 @@ class ForeignEvents:
             news = [EventHappened(**msgspec.structs.asdict(row)) for row in rows if row.id not in self._own]
             if news:
                 self._announce.observe(*news, *await self._asked_by(news))
+                await self._follow_troubles(news)
         self._seen = newest
 
     async def _asked_by(self, news: Sequence[EventHappened]) -> list[Change]:
@@ -270,3 +272,26 @@ class ForeignEvents:
             and command.rvm_id in fleet.machines
             and command.id not in fleet.open
         ]
+
+    async def _follow_troubles(self, news: Sequence[EventHappened]) -> None:
+        """Who is on a trouble, until when it is snoozed: as another process has just written it."""
+        acted = [(e.rvm_id, str((e.params or {}).get("trouble_id"))) for e in news if e.code.startswith("trouble.")]
+        for rvm_id, text in dict.fromkeys(acted):
+            number = row_id(text)
+            while rvm_id is not None and number is not None:
+                known = self._trouble(rvm_id, number)
+                row = await troubles.find(self._store, number)
+                if known is None or row is None or row.ended_at is not None:
+                    break
+                if self._trouble(rvm_id, number) is known:  # else this hub wrote in the meantime: it is read again
+                    self._announce.observe(*_written(known, row))
+                    break
+
+    def _trouble(self, rvm_id: int, number: int) -> TroubleRow | None:
+        machine = self._announce.fleet.machines.get(rvm_id)
+        return next((one for one in machine.troubles.values() if one.id == number), None) if machine else None
+
+
+def _written(known: TroubleRow, row: TroubleRow) -> list[Change]:
+    values = {name: getattr(row, name) for name in row.__struct_fields__ if getattr(row, name) != getattr(known, name)}
+    return [Patch(TroubleRow, row.id, values, where=(("rvm_id", "=", row.rvm_id),))] if values else []

@@ -262,6 +262,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "event.user.password",
         "event.machine.certificate_other",
         "event.trouble.taken_over",
+        "event.trouble.person",
     }
     assert {key for key in rest - extra if not key.startswith(tuple(f"event.{part}." for part in parts))} == set()
 
@@ -292,4 +293,12 @@ def test_a_restore_is_shown_from_its_request_to_its_end() -> None:
     failed = {"restore_id": 6, "backup_id": 12, "code": "safety_failed"}
     assert said("backup.restore_failed", params=failed) == (
         "Restore of backup 12 failed: the safety backup failed, so nothing was restored"
+    )
+
+
+def test_a_trouble_that_the_command_line_took_names_for_whom() -> None:
+    params = {"trouble_id": 1, "cause": "worn", "person": "Budi"}
+    assert said("trouble.taken", params=params) == "On it: Disk worn, in the name of Budi"
+    assert said("trouble.taken", "id", params=params | {"from": "Sari"}) == (
+        "Mengambil alih dari Sari: Disk aus, atas nama Budi"
     )

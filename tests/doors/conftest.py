@@ -14,6 +14,7 @@ import pytest
 from demo import start
 from hub.cli import main
 from tests.support.door_process import DoorProcess
+from tests.support.postgres import Databases
 
 
 class Said(NamedTuple):
@@ -70,3 +71,20 @@ def start_hub() -> Iterator[Callable[..., DoorProcess]]:
             return hub
 
         yield start
+
+
+def places(kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[object]]:
+    """The flags of a hub's place where nothing is."""
+    folder = ["--data-dir", tmp_path / name]
+    if kind == "sqlite":
+        yield folder
+        return
+    server: Databases = request.getfixturevalue("postgres_databases")
+    database = server.create()
+    yield [*folder, "--database-url", server.url(database)]
+    server.drop(database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[object]]:
+    yield from places(request.param, "here", request, tmp_path)

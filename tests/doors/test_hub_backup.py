@@ -26,9 +26,8 @@ from hub.cli import hub_backup
 from hub.cli.backup_file import MANIFEST, SEAL, BackupFileError, BackupReader, BackupWriter, scratch_folder
 from hub.cli.output import Exit
 from hub.settings import LAST_BACKUP, Settings
-from tests.doors.conftest import Cli, Said
+from tests.doors.conftest import Cli, Said, places
 from tests.support.door_process import REPOSITORY, DoorProcess
-from tests.support.postgres import Databases
 
 PASSWORD = "correct horse battery\n"
 
@@ -50,23 +49,6 @@ def filled(cli: Cli, *more: object) -> None:
     )
     assert cli("token", "create", "reports", "--user", "boss@example.com", *more).code == 0
     assert cli("link", "boss@example.com", *more).code == 0
-
-
-def places(kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[object]]:
-    """The flags of a hub's place where nothing is."""
-    folder = ["--data-dir", tmp_path / name]
-    if kind == "sqlite":
-        yield folder
-        return
-    server: Databases = request.getfixturevalue("postgres_databases")
-    database = server.create()
-    yield [*folder, "--database-url", server.url(database)]
-    server.drop(database)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[object]]:
-    yield from places(request.param, "here", request, tmp_path)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

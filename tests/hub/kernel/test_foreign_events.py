@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from db.engine.row_writes import insert
 from db.engine.store import Store
 from db.records import EventRow
+from db.trouble_records import TroubleRow
+from hub.attention import rules
+from hub.attention.rules import Person
 from hub.kernel.announce import Announcer
-from hub.kernel.commits import Commits
+from hub.kernel.commits import Commits, commit_alone
 from hub.kernel.loading import ForeignEvents
 from hub.kernel.samples_lane import SamplesLane
 from hub.lifespan import Nobody
-from hub.model.changes import Change, EventHappened
+from hub.model.changes import Change, EventHappened, Put
 from hub.model.fleet import Fleet
-from tests.support.machines import NOW
+from tests.support.machines import NOW, machine
 
 
 def line(actor: str, code: str = "user.added") -> EventRow:
@@ -42,3 +45,24 @@ async def test_lines_of_the_command_line_are_published_once_and_own_ones_not_aga
         now += 1.0
         await foreign.look()
     assert heard == ["user.added"]
+
+
+async def test_who_took_a_trouble_by_command_line_is_on_it_in_the_running_hub(store: Store) -> None:
+    now = 0.0
+    fleet = Fleet()
+    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
+    foreign = ForeignEvents(store, announce, lambda: now)
+    await announce(Put(machine(1).row))
+    await announce(Put(TroubleRow(rvm_id=1, cause="full", began_at=NOW, noticed_at=NOW)))
+    await foreign.look()
+    standing = fleet.machines[1].troubles["full"]
+    budi = Person(7, "Budi", "system")
+    await commit_alone(store, rules.taken(standing, budi, NOW))
+    now += 1.0
+    await foreign.look()
+    taken = fleet.machines[1].troubles["full"]
+    assert (taken.owner, taken.taken_at) == ("Budi", NOW)
+    await commit_alone(store, [rules.over(taken, NOW), *rules.noted(taken, "belt", budi, NOW)])
+    now += 1.0
+    await foreign.look()
+    assert fleet.machines[1].troubles["full"] is taken, "over: who records that says so"
