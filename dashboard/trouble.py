@@ -252,9 +252,14 @@ def gone(view: View) -> MachineTrouble:
 
 def other_at(view: View, now: int) -> int | None:
     """When time alone changes the trouble."""
-    since = view["connection_since"] or view["last_seen_at"] or now
-    known = (since + OFFLINE_ALARM_MS + 1, since + EXPECTED_BACK_MS + 1, *moments(view))
-    return other_moment(known, now, lambda at: _cause(view, at))
+    return other_moment(turning_points(view), now, lambda at: _cause(view, at))
+
+
+def turning_points(view: View) -> tuple[int, ...]:
+    """When time may change the causes; before the first after now they stay as they are."""
+    since = view["connection_since"] or view["last_seen_at"]
+    away = () if since is None else (since + OFFLINE_ALARM_MS + 1, since + EXPECTED_BACK_MS + 1)
+    return (*away, *moments(view))
 
 
 def moments(view: View) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.presence import START_QUIET_S
 from hub.model.views import epoch_ms
-from hub.web.shell.fleet_digest import FleetDigest, in_slices
+from hub.web.shell.fleet_digest import Digest, FleetDigest, in_slices
 
 logger = logging.getLogger("myrvm.attention")
 
@@ -52,6 +52,8 @@ class TroubleLog:
         self._clock = clock
         self._monotonic = monotonic
         self._settled_at = monotonic() + START_QUIET_S
+        self._recorded: tuple[Digest | None, int, bool] = (None, -1, False)
+        """What had no row to write when last compared; a refused row is tried again."""
 
     async def run(self) -> None:
         retry = RetryUntilAvailable("troubles that begin or are over")
@@ -61,14 +63,19 @@ class TroubleLog:
 
     async def look(self) -> None:
         """Raises Unavailable; nothing is missed then."""
-        now = self._clock()
-        found = (await self._digest.of(None, int(now.timestamp() * 1000))).causes
+        now, news, is_settled = self._clock(), self._digest.news, self._monotonic() >= self._settled_at
+        digest = await self._digest.of(None, int(now.timestamp() * 1000))
+        if (digest, news, is_settled) == self._recorded:
+            return
+        found = digest.causes
         due = [
             machine.id
             async for machine in in_slices(list(self._fleet.machines.values()))
             if (machine.id in found or machine.troubles) and self.changes(machine, found.get(machine.id, ()), now)
         ]
         await announce_each(self._announce, due, lambda rvm_id: self._changes_of(rvm_id, found, now))
+        if not due:
+            self._recorded = (digest, news, is_settled)
 
     def changes(self, machine: Machine, found: Sequence[MachineTrouble], now: datetime) -> list[Change]:
         if machine.connection_reason == RESTARTED and self._monotonic() < self._settled_at:

@@ -11,9 +11,9 @@ from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
 
 from dashboard import fleet, remote_sessions
-from dashboard.outage import Outage, at_once, gone_of, outages
+from dashboard.outage import Gone, Outage, at_once, gone_of, outages
 from dashboard.reader import Reader
-from dashboard.trouble import MachineTrouble, causes, ordered, other_at, snoozed, trouble, worst
+from dashboard.trouble import MachineTrouble, causes, ordered, other_at, snoozed, turning_points, worst
 from hub.kernel.context import HubContext
 from hub.kernel.feed import Feed
 from hub.model import views
@@ -32,6 +32,8 @@ MEMBERS: Final = (
 )  # fmt: skip
 SLICE_S: Final = 0.001
 FRESH_S: Final = 1.0
+NOISE: Final = frozenset({"readings", "last_seen_at"})
+"""Move with every sample; of a machine that is there and well nothing follows from them."""
 CLASSES: Final = 32
 AGAIN_MS: Final = 60_000
 
@@ -69,75 +71,151 @@ class Digest(NamedTuple):
         return len(self.troubles) + len(self.of_hub)
 
 
+class _Judged(NamedTuple):
+    """What follows from one machine's view. `until`: epoch ms when time changes what is worst, or a snooze ends."""
+
+    causes: list[MachineTrouble]
+    gone: Gone | None
+    snoozed: frozenset[str]
+    until: int | None
+    counted: tuple[str, str, str]
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Without the values, which move with readings."""
+        return ([(one.cause, one.since) for one in self.causes], *self[1:])
+
+
+class _Span(NamedTuple):
+    """Epoch ms between which time alone changes nothing of what was judged."""
+
+    start: int
+    end: float
+
+
 class FleetDigest:
+    """Judges a machine when it changed or time may change it, not each time somebody asks."""
+
     def __init__(self, machines: Fleet, feed: Feed) -> None:
         self._fleet = machines
         self._feed = feed
         self._views: dict[int, dict[str, Any]] = {}  # Bound: one a machine
+        self._judged: dict[int, _Judged] = {}  # Bound: one a machine
+        self._spans: dict[int, _Span] = {}  # Bound: one a machine; none: its view changed since
         # Bound: CLASSES, the one unused for longest goes first.
-        self._made: OrderedDict[frozenset[int] | None, tuple[int, float, Digest]] = OrderedDict()
+        self._made: OrderedDict[frozenset[int] | None, tuple[int, int, float, Digest]] = OrderedDict()
         # Bound: parts of the hub, wired at the start
         self.of_hub: list[Callable[[datetime], Iterable[HubTrouble]]] = []
         self._turn = asyncio.Lock()
         self._revision = 0
+        self._values_revision = 0
+
+    @property
+    def news(self) -> int:
+        """Rises when more than readings may differ, of machines or of what people did about them."""
+        return self._feed.revision
 
     async def views(self, machines: frozenset[int] | None) -> list[dict[str, Any]]:
         """Of these (None: all), with MEMBERS; not to be changed."""
         async with self._turn:
-            stale = self._feed.take_changed() | (self._fleet.machines.keys() - self._views.keys())
-            async for rvm_id in in_slices(stale):
-                machine = self._fleet.machines.get(rvm_id)
-                if machine is not None:
-                    before, view = self._views.get(rvm_id), machine_delta(machine, MEMBERS)
-                    self._views[rvm_id] = view
-                    self._revision += before is None or _other(before, view)
-            for rvm_id in self._views.keys() - self._fleet.machines.keys():
-                del self._views[rvm_id]
+            await self._read()
         return [view for rvm_id, view in self._views.items() if machines is None or rvm_id in machines]
 
+    async def _read(self) -> None:
+        stale = self._feed.take_changed() | (self._fleet.machines.keys() - self._views.keys())
+        async for rvm_id in in_slices(stale):
+            machine = self._fleet.machines.get(rvm_id)
+            if machine is not None:
+                before, self._views[rvm_id] = self._views.get(rvm_id), machine_delta(machine, MEMBERS)
+                if before is None or not self._still_well(rvm_id, before):
+                    self._spans.pop(rvm_id, None)
+        for rvm_id in self._views.keys() - self._fleet.machines.keys():
+            del self._views[rvm_id]
+            self._judged.pop(rvm_id, None)
+            self._spans.pop(rvm_id, None)
+            self._revision += 1
+
+    def _still_well(self, rvm_id: int, before: dict[str, Any]) -> bool:
+        """It was there and well, and no more than readings differ."""
+        judged, view = self._judged.get(rvm_id), self._views[rvm_id]
+        if judged is None or judged.causes or view["connection"] == "offline":
+            return False
+        return all(before[name] == value for name, value in view.items() if name not in NOISE)
+
+    async def _judge(self, now_ms: int) -> None:
+        spans = self._spans
+        due = [rvm_id for rvm_id in self._views if (at := spans.get(rvm_id)) is None or not at.start <= now_ms < at.end]
+        async for rvm_id in in_slices(due):
+            before, view = self._judged.get(rvm_id), self._views[rvm_id]
+            judged = self._judged[rvm_id] = _judged(view, now_ms)
+            self._spans[rvm_id] = _span(view, now_ms)
+            if judged != before:
+                self._values_revision += 1
+                self._revision += before is None or judged.kind != before.kind
+
     async def of(self, machines: frozenset[int] | None, now_ms: int) -> Digest:
-        """At most FRESH_S old; troubles are current."""
-        views = await self.views(machines)
-        revision, made = self._feed.revision + self._revision, self._made.get(machines)
-        if made is not None and made[0] == revision and monotonic() - made[1] < FRESH_S:
-            return made[2]
-        found: dict[int, list[MachineTrouble]] = {}
-        quiet: dict[int, frozenset[str]] = {}
-        gone_now, begun = [], monotonic()
-        sites: Counter[str] = Counter()
-        counts, calm, until = fleet.counters(()), dict.fromkeys(fleet.CALM, 0), None
-        async for view in in_slices(views):
-            fleet.count(counts, view)
-            sites[view["location_description"] or ""] += 1
-            if (away := gone_of(view, now_ms)) is not None:
-                gone_now.append(away)
-            if of_machine := causes(view, now_ms):
-                found[view["id"]] = of_machine
-            else:
-                calm[fleet.calm_as(view)] += 1
-            if view["troubles"] and (left_out := snoozed(view, now_ms)):
-                quiet[view["id"]] = left_out
-            if (at := _next_change(view, now_ms)) is not None:
-                until = at if until is None else min(until, at)
-        lost = outages(gone_now, sites)
-        early = at_once(lost, found)
-        calm["away"] -= len(early)
-        found |= {one.id: [one] for one in early}
-        awake = {
-            rvm_id: left
-            for rvm_id, all_of in found.items()
-            if (left := [one for one in all_of if one.cause not in quiet.get(rvm_id, ())])
-        }
-        asleep = [one for rvm_id in quiet for one in found.get(rvm_id, ()) if one.cause in quiet[rvm_id]]
-        digest = Digest(
-            ordered(map(worst, awake.values()), now_ms), lost, counts, calm, until, found, ordered(asleep, now_ms),
-            len(found) - len(awake),
-        )  # fmt: skip
-        self._made[machines] = (revision, begun, digest)
+        """Troubles are current, their values at most FRESH_S old. The same object while nothing changed."""
+        async with self._turn:
+            await self._read()
+            await self._judge(now_ms)
+            known = (self._revision, self._values_revision)
+            reach = [rvm_id for rvm_id in self._judged if machines is None or rvm_id in machines]
+            judged = [(rvm_id, self._judged[rvm_id], self._views[rvm_id]) for rvm_id in reach]
+        revision, values, begun, digest = self._made.get(machines, (-1, -1, 0.0, None))
+        if digest is not None and revision == known[0] and (values == known[1] or monotonic() - begun < FRESH_S):
+            return digest
+        begun, digest = monotonic(), await _digest(judged, now_ms)
+        self._made[machines] = (*known, begun, digest)
         self._made.move_to_end(machines)
         if len(self._made) > CLASSES:
             self._made.popitem(last=False)
         return digest
+
+
+def _judged(view: dict[str, Any], now_ms: int) -> _Judged:
+    counted = (view["effective_status"], view["connection"], view["location_description"] or "")
+    found = causes(view, now_ms)
+    return _Judged(found, gone_of(view, now_ms), snoozed(view, now_ms), _next_change(view, now_ms), counted)
+
+
+def _span(view: dict[str, Any], now_ms: int) -> _Span:
+    ends = [*turning_points(view), *(one["snoozed_until"] or 0 for one in view["troubles"])]
+    return _Span(now_ms, min((at for at in ends if at > now_ms), default=math.inf))
+
+
+async def _digest(judged: list[tuple[int, _Judged, dict[str, Any]]], now_ms: int) -> Digest:
+    found: dict[int, list[MachineTrouble]] = {}
+    quiet: dict[int, frozenset[str]] = {}
+    gone_now: list[Gone] = []
+    sites: Counter[str] = Counter()
+    counts, calm, until = fleet.counters(()), dict.fromkeys(fleet.CALM, 0), None
+    async for rvm_id, of_machine, view in in_slices(judged):
+        fleet.count(counts, view)
+        sites[of_machine.counted[2]] += 1
+        if of_machine.gone is not None:
+            gone_now.append(of_machine.gone)
+        if of_machine.causes:
+            found[rvm_id] = of_machine.causes
+        else:
+            calm[fleet.calm_as(view)] += 1
+        if of_machine.snoozed:
+            quiet[rvm_id] = of_machine.snoozed
+        if of_machine.until is not None:
+            until = of_machine.until if until is None else min(until, of_machine.until)
+    lost = outages(gone_now, sites)
+    early = at_once(lost, found)
+    calm["away"] -= len(early)
+    found |= {one.id: [one] for one in early}
+    awake = {
+        rvm_id: left
+        for rvm_id, all_of in found.items()
+        if (left := [one for one in all_of if one.cause not in quiet.get(rvm_id, ())])
+    }
+    asleep = [one for rvm_id in quiet for one in found.get(rvm_id, ()) if one.cause in quiet[rvm_id]]
+    return Digest(
+        ordered(map(worst, awake.values()), now_ms), lost, counts, calm, until, found, ordered(asleep, now_ms),
+        len(found) - len(awake),
+    )  # fmt: skip
 
 
 async def attention(context: HubContext, person: Principal, now_ms: int) -> Digest:
@@ -178,11 +256,6 @@ def _next_change(view: dict[str, Any], now: int) -> int | None:
     ends = [one["snoozed_until"] for one in view["troubles"] if (one["snoozed_until"] or 0) > now]
     changes = other_at(view, now)
     return min([*ends, *([] if changes is None else [changes])], default=None)
-
-
-def _other(before: dict[str, Any], view: dict[str, Any]) -> bool:
-    now = view["last_seen_at"] or 0
-    return getattr(trouble(before, now), "cause", None) != getattr(trouble(view, now), "cause", None)
 
 
 async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from db import schema
-from db.errors import Unavailable
+from db.errors import Conflict, Unavailable
 from db.queries import troubles
 from db.records import MachineRow
 from db.trouble_records import TroubleRow
@@ -19,7 +19,9 @@ from hub.attention.service import TroubleLog
 from hub.kernel.loading import load_fleet
 from hub.model.changes import Observed, Patch
 from hub.model.effective_settings import base_of
+from hub.model.machine import Machine
 from hub.model.views import machine_view
+from hub.web.shell.fleet_digest import FleetDigest
 from tests.support.api_hub import ApiHub
 from tests.support.until import until
 
@@ -117,3 +119,34 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(hub: ApiHub, mon
     await until(stands(hub, 1, "full"))
     assert len(refused) == 3
     assert [one for one in await rows(hub) if one[1] == "full"] == [(1, "full", False)]
+
+
+async def test_machines_are_compared_with_their_rows_only_when_something_is_new(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, compared, refused = hub.context, list[int](), list[Any]()
+    monkeypatch.setattr(context[TroubleLog], "changes", lambda *_: [])
+
+    async def refuse(*changes: Any) -> list[Any]:
+        refused.append(changes)
+        raise Conflict("ended_at")
+
+    log = TroubleLog(context[FleetDigest], context.fleet, refuse, context.clock)  # type: ignore[arg-type]
+    connect(hub, 1, "live")
+    await change(hub, 1, capacity=97)
+    for _ in range(3):
+        await log.look()
+    assert len(refused) >= 3, "what was refused is tried again"
+
+    def compare(machine: Machine, *_: Any) -> list[Any]:
+        compared.append(machine.id)
+        return []
+
+    monkeypatch.setattr(log, "changes", compare)
+    await log.look()
+    compared.clear()
+    await log.look()
+    assert compared == []
+    await change(hub, 1, capacity=98)
+    await log.look()
+    assert compared == [1, 2]

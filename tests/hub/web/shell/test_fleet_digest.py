@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from dashboard import fleet
-from dashboard.trouble import troubles
+from dashboard import fleet, trouble
+from dashboard.trouble import MachineTrouble, troubles
 from db.records import MachineRow
 from hub.model.changes import Drop
 from hub.model.machine import Machine
 from hub.model.views import machine_delta, machine_view
 from hub.web.shell import fleet_digest
 from hub.web.shell.fleet_digest import CLASSES, MEMBERS, FleetDigest, in_slices
+from tests.dashboard.trouble_cases import CASES, MACHINE, NOW
 from tests.support.feed_page import NOW_MS, Hub
 
 
@@ -57,25 +58,60 @@ async def test_only_what_was_touched_is_read_again(monkeypatch: pytest.MonkeyPat
     assert views[9].keys() == {"id", *MEMBERS}
 
 
-async def test_counts_are_kept_a_moment_and_made_anew_at_once_for_what_is_no_reading(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    hub, now = Hub(5), [100.0]
+async def test_a_machine_is_judged_when_it_changed_and_not_for_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, now, judged = Hub(5), [100.0], list[int]()
     for machine in hub.fleet.machines.values():
         machine.connection = "live"
+
+    def causes(view: dict[str, Any], now_ms: int) -> list[MachineTrouble]:
+        judged.append(view["id"])
+        return trouble.causes(view, now_ms)
+
     monkeypatch.setattr(fleet_digest, "monotonic", lambda: now[0])
+    monkeypatch.setattr(fleet_digest, "causes", causes)
     digest = FleetDigest(hub.fleet, hub.feed)
     first = await digest.of(None, NOW_MS)
+    judged.clear()
     hub.sample(1, 1.0)
-    assert await digest.of(None, NOW_MS) is first
     now[0] += fleet_digest.FRESH_S
-    second = await digest.of(None, NOW_MS)
-    assert second is not first
+    assert await digest.of(None, NOW_MS) is first
+    assert judged == []
     hub.status(1, "error")
-    assert [trouble.id for trouble in (await digest.of(None, NOW_MS)).troubles] == [1]
+    assert [one.id for one in (await digest.of(None, NOW_MS)).troubles] == [1]
+    assert judged == [1]
     for number in range(2 * CLASSES):
         await digest.of(frozenset({number}), NOW_MS)
     assert len(digest._made) == CLASSES
+
+
+async def test_time_alone_is_judged_as_a_first_look_would_also_when_the_clock_is_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snooze = {"cause": "error", "snoozed_until": NOW + 90_000}
+    cases = [{"troubles": [snooze] if "error" in case.about else []} | case.machine for case in CASES]
+
+    def delta(machine: Machine, members: Iterable[str]) -> dict[str, Any]:
+        return machine_delta(machine, members) | MACHINE | cases[machine.id - 1] | {"id": machine.id}
+
+    monkeypatch.setattr(fleet_digest, "machine_delta", delta)
+    hub, seen = Hub(len(cases)), set[str]()
+    digest = FleetDigest(hub.fleet, hub.feed)
+    for after in (
+        0,
+        30_000,
+        61_000,
+        89_999,
+        90_000,
+        11 * 60_000,
+        86_400_000,
+        40 * 86_400_000,
+        400 * 86_400_000,
+        30_000,
+    ):
+        found = await digest.of(None, NOW + after)
+        assert found == await FleetDigest(hub.fleet, hub.feed).of(None, NOW + after), after
+        seen.add(repr(found.causes) + repr(found.snoozed))
+    assert len(seen) > 4, "time changed what is wrong"
 
 
 async def test_another_trouble_is_counted_at_once_and_another_value_a_moment_later(
