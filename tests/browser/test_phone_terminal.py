@@ -28,8 +28,17 @@ PLACES: Final = """() => {
   const rows = [...document.querySelectorAll(".xterm-rows > div")].filter((row) => row.textContent.trim());
   const last = rows.at(-1).getBoundingClientRect();
   const header = document.elementFromPoint(innerWidth / 2, visualViewport.offsetTop + 4)?.closest(".top") !== null;
-  return {free: visualViewport.height, from: visualViewport.offsetTop, keys: box(".key-row"), last: [last.top, last.bottom], header};
+  return {free: visualViewport.height, from: visualViewport.offsetTop, all: box(".term"), keys: box(".key-row"), last: [last.top, last.bottom], header};
 }"""  # noqa: E501
+
+
+FILLED: Final = """() => {
+  const screen = document.querySelector(".screen"), style = getComputedStyle(screen);
+  const room = screen.getBoundingClientRect().bottom - parseFloat(style.borderBottomWidth) - parseFloat(style.paddingBottom);
+  const left = room - document.querySelector(".xterm-screen").getBoundingClientRect().bottom;
+  return -0.5 <= left && left < 32;
+}"""  # noqa: E501
+"""Its last line is whole, and no line more would fit."""
 
 
 async def two_taps(page: Tab, what: str = "Open terminal") -> None:
@@ -53,15 +62,12 @@ async def all_free(page: Page) -> dict[str, Any]:
     await page.wait_for_function(
         "() => Math.abs(document.querySelector('.term').getBoundingClientRect().height - visualViewport.height) < 1"
     )
-    await page.wait_for_function(
-        "() => { const s = document.querySelector('.screen').getBoundingClientRect(),"
-        " x = document.querySelector('.xterm-screen').getBoundingClientRect();"
-        " return x.bottom <= s.bottom + 1 && s.height - x.height < 40; }"
-    )
+    await page.wait_for_function(FILLED)
     found: dict[str, Any] = await page.evaluate(PLACES)
     assert found["keys"][1] <= found["from"] + found["free"] + 0.5, found
     assert found["last"][1] <= found["keys"][0] + 0.5, found
     assert found["last"][0] >= found["from"], found
+    assert abs(found["all"][0] - found["from"]) < 1, found
     assert not found["header"], found
     return found
 
@@ -71,7 +77,7 @@ async def test_on_a_phone_it_is_two_taps_and_above_the_keyboard(room: Room) -> N
     async with tab(room.browser, room.hub, **PHONE) as page:
         await two_taps(page)
         await filled(page.page)
-        for width, height in ((390, 844), (390, 450), (844, 390), (844, 180), (390, 844), (320, 300)):
+        for width, height in ((390, 844), (390, 450), (844, 390), (844, 180), (768, 1024), (390, 844), (320, 300)):
             await page.page.set_viewport_size({"width": width, "height": height})
             await all_free(page.page)
         await expect(page.page.locator("[data-term=recorded]")).to_be_visible()
@@ -128,14 +134,16 @@ async def test_who_ended_it_and_why_stands_at_the_terminal(room: Room) -> None:
         assert page.faults == []
 
 
-async def test_on_a_desk_the_prompt_is_above_the_fold(room: Room) -> None:
-    async with tab(room.browser, room.hub, **DESK) as page:
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768)])
+async def test_on_a_desk_the_prompt_is_above_the_fold(room: Room, width: int, height: int) -> None:
+    async with tab(room.browser, room.hub, viewport={"width": width, "height": height}) as page:
         await two_taps(page)
         await filled(page.page)
         box = await page.page.locator(".screen").bounding_box()
         assert box is not None
         assert box["y"] >= 56
-        assert box["y"] + box["height"] <= 900
+        assert box["y"] + box["height"] <= height
+        await page.page.wait_for_function(FILLED)
         assert page.page.url.endswith("/machines/1/remote"), "a reload opens no second shell"
         await page.page.reload()
         await expect(page.page.locator("[data-term=connect]")).to_be_visible()

@@ -183,6 +183,12 @@ async def test_keys_work_before_the_rest_of_the_hands_has_come(stage: Stage) -> 
 
 
 PLOT = "document.querySelector('[data-chart={}] [data-plot]')"
+COVERED = """() => {
+  const box = (e) => e.getBoundingClientRect();
+  return [...document.querySelectorAll("[data-plot] .legend")].map((legend) =>
+    box(legend).bottom > box(legend.closest("[data-plot]").querySelector(".nsewdrag")).top + 1);
+}"""
+"""Of each chart with a legend, whether it lies over the grid."""
 HOVERED = "[data-chart=temperature] .hoverlayer :is(.hovertext, .legend)"
 
 
@@ -202,6 +208,7 @@ async def test_charts_come_first_fit_what_they_show_and_share_the_pointer(stage:
         await load.scroll_into_view_if_needed()
         some = f"{PLOT.format('load')}.data?.[0].x.length > 4"
         await until_answered(lambda: page.page.evaluate(some))
+        assert await page.page.evaluate(COVERED) == [False]
         box = await load.bounding_box()
         assert box is not None
         for step in range(12):
