@@ -84,7 +84,7 @@ def _origin(url: str) -> str:
     scheme, _, rest = url.partition("://")
     netloc = re.split("[/?]", rest, maxsplit=1)[0]
     if "@" in netloc:
-        raise _wrong_url("has a name or a password before its host", "Leave them away")
+        raise _wrong_url("has a name or a password before its host", "Leave them out")
     host, port = _host_and_port(netloc)
     if host is None:
         raise _wrong_url("names no host", "Use one fixed name or IPv4 address, in small letters")

@@ -72,7 +72,7 @@ def _over(r: Reader, rvm_id: int | None, params: Mapping[str, Any]) -> _Written:
     if params["of"] == "outage":
         site = plain(str(params["site"]), MOST_FOREIGN)
         key = "notify.over.outage.site" if site else "notify.over.outage"
-        return r.t(key, n=r.number(params["n"]), site=site, age=age), [when], "/"
+        return r.t(key, count=params["n"], n=r.number(params["n"]), site=site, age=age), [when], "/"
     if params["cause"] in ("offline", "not_back", "shutdown", "never"):
         return r.t("notify.over.back", machine=_name(params), age=age), [when], f"/machines/{rvm_id}"
     title = r.t("notify.over", machine=_name(params), cause=_cause(r, params), age=age)

@@ -351,7 +351,7 @@ def _check_sites(public_url: str | None, pages: str) -> None:
     if addresses.one_site(hub, pages):
         raise SettingsError(
             "--pages-url", "{pages} belongs to the same site as the hub, {hub}: a machine's page could lock people out",
-            "Use a name below another registered domain, or leave it away: pages are sandboxed on the hub's address",
+            "Use a name below another registered domain, or leave it out: pages are sandboxed on the hub's address",
             pages=pages, hub=hub,
         )  # fmt: skip
 

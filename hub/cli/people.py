@@ -320,4 +320,4 @@ async def sign_out(wanted: argparse.Namespace) -> None:
         count = len(await stored.sessions_of(opened.store, user.id, now()))
         await opened.commit(*rules.sign_out_everywhere(user.id, user.email, count, now(), actors.SYSTEM))
     shown = {"email": user.email, "sessions": count}
-    output.answer(wanted.json, shown, sentence("user.signed_out", email=user.email, n=count))
+    output.answer(wanted.json, shown, sentence("user.signed_out", email=user.email, count=count))

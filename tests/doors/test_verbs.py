@@ -52,7 +52,7 @@ def test_a_code_for_new_machines_is_printed_once_with_the_command_to_run(
 ) -> None:
     cli("machine", "add", "RVM-001")
     shown = cli("machine", "code").out
-    assert shown.startswith("A code for one machine, good until ")
+    assert shown.startswith("A code for one machine, valid until ")
     assert "enrol http://127.0.0.1:8001 --code -\n" in shown
     authority = TestAuthority(tmp_path / "certs")
     monkeypatch.setenv("RVM_PUBLIC_URL", "https://hub.example.com")

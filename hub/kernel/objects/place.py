@@ -48,7 +48,7 @@ def s3_place(url: str) -> S3Place | None:
     if parts.scheme != "s3":
         raise ObjectPlaceError("{value}:// is neither a folder nor s3://", value=parts.scheme)
     if "@" in parts.netloc or "key" in parts.query.lower():
-        raise ObjectPlaceError("keys do not belong into a URL; give RVM_S3_ACCESS_KEY and RVM_S3_SECRET_KEY")
+        raise ObjectPlaceError("keys do not belong in a URL; give RVM_S3_ACCESS_KEY and RVM_S3_SECRET_KEY")
     if not _BUCKET.fullmatch(parts.netloc):
         raise ObjectPlaceError("'{value}' cannot be a bucket's name", value=parts.netloc)
     return _place(parts.netloc, parts.path.strip("/"), options)

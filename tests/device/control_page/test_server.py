@@ -189,7 +189,7 @@ async def test_from_a_network_a_ticket_is_needed_and_is_good_for_one_browser(
         assert (await browser.get("/log.txt")).status_code == 401
         wrong = await browser.post("/enter", data={"ticket": "wrong"})
         assert wrong.status_code == 403
-        assert "not good" in wrong.text
+        assert "not valid" in wrong.text
         foreign = await browser.post("/enter", data={"ticket": ticket}, headers={"Sec-Fetch-Site": "cross-site"})
         assert foreign.status_code == 403
         entered = await browser.post("/enter", data={"ticket": ticket})

@@ -116,7 +116,7 @@ async def test_alerts_of_machines_in_many_zones_are_in_one(full: ApiHub) -> None
             shown = re.sub(r'value="tomorrow"[^>]*>[^<]*', "", part)
             assert set(LABELS.findall(shown)) == {"WIB"}, path
         assert "Times in WIB" in (await budi.get("/alerts")).text.partition("</main>")[0]
-        assert "Site: Have it emptied." in words_of((await budi.get("/alerts")).text), "what to do, and who does it"
+        assert "Site: Empty it." in words_of((await budi.get("/alerts")).text), "what to do, and who does it"
 
 
 async def test_a_snoozed_one_leaves_the_count_and_nothing_is_called_fine(full: ApiHub) -> None:
