@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from dashboard import sparkline
 from dashboard.trouble import (
     EXPECTED_BACK_MS,
-    QUOTAS,
     View,
     backup_causes,
+    backup_since,
     clock_cause,
     gone_expectedly,
     health_causes,
     is_worn,
     moments,
+    noticed_at,
     other_moment,
     quarantined,
     settings_causes,
@@ -115,13 +116,13 @@ def whys(view: View, now: int) -> list[Why]:
         found.append(Why("error", view["error_since"]))
     found += [Why(one.cause, one.since, one.value) for one in (*health_causes(view), *settings_causes(view, now))]
     if is_worn(view):
-        found.append(Why("worn", None, view["disk_worn"]))
+        found.append(Why("worn", noticed_at(view, "worn"), view["disk_worn"]))
     clock = clock_cause(view)
     if clock is not None:
-        found.append(Why(clock, None, view["clock_offset_s"]))
+        found.append(Why(clock, noticed_at(view, "clock"), view["clock_offset_s"]))
     if connection == "never":
         return found
-    found += [Why(cause, None if cause in QUOTAS else at, at) for cause, at in backup_causes(view, now)]
+    found += [Why(cause, backup_since(view, cause, at), at) for cause, at in backup_causes(view, now)]
     return found
 
 

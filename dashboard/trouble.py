@@ -92,6 +92,11 @@ def snoozed(view: View, now: int) -> frozenset[str]:
     return frozenset(one["cause"] for one in view["troubles"] if (one["snoozed_until"] or 0) > now)
 
 
+def noticed_at(view: View, cause: str) -> int | None:
+    """Of what has no beginning of its own: when its row began."""
+    return next((one["began_at"] for one in view.get("troubles") or () if one["cause"] == cause), None)
+
+
 def is_connected(view: View) -> bool:
     """What it reported is of now."""
     return view["connection"] in ("live", "late")
@@ -223,19 +228,23 @@ def certificate_cause(view: View, now: int) -> MachineTrouble | None:
 def _of_readings(view: View) -> list[MachineTrouble]:
     found = health_causes(view)
     if view["capacity"] >= NEARLY_FULL and view["effective_status"] != "full":
-        found.append(MachineTrouble(view["id"], "nearly_full", view["capacity"], None))
+        found.append(MachineTrouble(view["id"], "nearly_full", view["capacity"], noticed_at(view, "nearly_full")))
     if is_worn(view):
-        found.append(MachineTrouble(view["id"], "worn", view["disk_worn"], None))
+        found.append(MachineTrouble(view["id"], "worn", view["disk_worn"], noticed_at(view, "worn")))
     if clock_cause(view):
-        found.append(MachineTrouble(view["id"], "clock", view["clock_offset_s"], None))
+        found.append(MachineTrouble(view["id"], "clock", view["clock_offset_s"], noticed_at(view, "clock")))
     return found
 
 
 def _of_backups(view: View, now: int) -> list[MachineTrouble]:
     return [
-        MachineTrouble(view["id"], cause, at if cause in AGES else None, None if cause in QUOTAS else at)
+        MachineTrouble(view["id"], cause, at if cause in AGES else None, backup_since(view, cause, at))
         for cause, at in backup_causes(view, now)
     ]
+
+
+def backup_since(view: View, cause: str, at: int) -> int | None:
+    return noticed_at(view, cause) if cause in QUOTAS else at
 
 
 def away_since(view: View, now: int) -> int:

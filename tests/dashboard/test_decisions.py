@@ -45,6 +45,27 @@ def test_the_worst_comes_first_then_the_oldest() -> None:
     assert [t.id for t in trouble.troubles((MACHINE | case.machine for case in CASES), NOW)] == ORDER
 
 
+@pytest.mark.parametrize(
+    ("cause", "machine_has"),
+    [
+        ("worn", {"disk_worn": 93.0}),
+        ("nearly_full", {"capacity": 96}),
+        ("clock", {"clock_offset_s": 400.0}),
+        ("backup_quota", {"backup": {"good_at": NOW, "full_at": NOW + 86_400_000}}),
+    ],
+)
+def test_what_has_no_beginning_of_its_own_is_wrong_since_it_was_noticed(
+    cause: str, machine_has: dict[str, Any]
+) -> None:
+    """A row without a time would be the one that nobody can tell from an old one."""
+    began = {"cause": cause, "began_at": NOW - 7_200_000, "owner": None, "snoozed_until": None}
+    other = {**began, "cause": "hot", "began_at": NOW - 1}
+    view = MACHINE | machine_has | {"troubles": [other, began]}
+    assert [(one.cause, one.since) for one in trouble.causes(view, NOW)] == [(cause, NOW - 7_200_000)]
+    assert [why.since for why in machine.whys(view, NOW)] in ([], [NOW - 7_200_000])
+    assert [one.since for one in trouble.causes(view | {"troubles": []}, NOW)] == [None], "known in the next moment"
+
+
 def test_the_browser_judges_by_the_same_limits() -> None:
     script = (STATIC / "js/trouble.js").read_text("utf-8")
     for name in ("NEARLY_FULL", "CLOCK_OFF_S", "CLOCK_UNSET_S"):
