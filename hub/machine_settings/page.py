@@ -19,6 +19,7 @@ from hub.machines import api, tab
 from hub.machines.rules import before_edit
 from hub.model import views
 from hub.model.actors import user as user_actor
+from hub.model.backups import unable
 from hub.model.effective_settings import UNWRITTEN
 from hub.model.machine import Machine
 from hub.model.tags import typed
@@ -150,7 +151,7 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
         visit, rows, state, scope="machine", version=found.effective_settings.version, action=_address(found),
         rvm=found.id, may_edit=visit.may("config.write", found.id), who=naming,
     )  # fmt: skip
-    return values | {"who": naming}
+    return values | {"who": naming, "no_backups": unable(found)}
 
 
 def hardware(visit: Visit, found: Machine) -> list[tuple[str, str]]:
@@ -231,7 +232,7 @@ async def _fleet_form(visit: Visit, state: FormState) -> dict[str, Any]:
         visit, rows, state, scope="fleet", version=fleet.written.version, action=FLEET_ADDRESS, rvm=None,
         may_edit=visit.may("fleet_config.write"), who=naming,
     )  # fmt: skip
-    return values | {"who": naming}
+    return values | {"who": naming, "no_backups": None}
 
 
 async def _naming(visit: Visit, actors: set[str]) -> Callable[[str], str]:

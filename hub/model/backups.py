@@ -106,10 +106,18 @@ def late_at(settings: EffectiveSettings, since: datetime) -> datetime | None:
     return since + MISSED * interval_of(settings) + GRACE
 
 
+def unable(machine: Machine) -> str | None:
+    """Why it makes no backups, whatever its settings: simulated, never (what it can do is unknown), unsupported."""
+    if machine.row.simulated:
+        return "simulated"
+    if COMMAND in machine.capabilities:
+        return None
+    return "never" if machine.last_seen_at is None and not machine.linked else "unsupported"
+
+
 def is_backed_up(machine: Machine) -> bool:
     """Whether it is asked for backups by schedule."""
-    is_able = COMMAND in machine.capabilities and not machine.row.simulated
-    return is_able and machine.effective_settings.on("backup_enabled")
+    return unable(machine) is None and machine.effective_settings.on("backup_enabled")
 
 
 def late_of(machine: Machine) -> datetime | None:

@@ -55,7 +55,9 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     8: ("tests/browser/test_phone_terminal.py::test_on_a_phone_it_is_two_taps_and_above_the_keyboard",
         "tests/browser/test_phone_terminal.py::test_on_a_desk_the_prompt_is_above_the_fold"),
     9: (f"{WIDTHS}::test_the_header_is_whole_with_everything_in_it",),
-    10: ("tests/browser/test_backups.py::test_a_backup_is_the_same_on_every_screen_and_after_a_reload",),
+    10: (f"{HERE}::test_backups_are_offered_only_where_they_are_made",
+         "tests/browser/test_backups.py::test_a_backup_is_the_same_on_every_screen_and_after_a_reload",
+         "tests/hub/backups/test_page.py::test_the_green_mark_is_for_what_was_restored_and_compared"),
     11: (f"{NIGHT}::test_who_waits_for_an_approval_and_why_a_session_ended_is_seen_on_every_screen",
          "tests/hub/machines/test_attention.py::test_who_may_approve_sees_who_waits_and_nobody_sees_the_own_request",
          "tests/hub/remote/test_remote_page.py::test_whose_session_somebody_else_ends_reads_by_whom_and_why"),
@@ -302,6 +304,20 @@ async def test_the_range_of_the_last_hours_is_the_hubs_however_old_the_newest_sa
             await machine.say(m.Metrics(seq=4, samples=[m.Sample(timestamp=time.time(), cpu_usage=95.0)]))
             await expect(tile.locator("[data-range]")).to_have_text("10 – 95 in 4\u202fh")
             assert page.faults == []
+
+
+async def test_backups_are_offered_only_where_they_are_made(stage: Stage) -> None:
+    """Of machines whose software makes none, and of one whose software nobody knows yet."""
+    for rvm_id, words in ((1, "This machine's software makes no backups."), (3, "Not connected yet: backups are")):
+        async with at_every_width(stage, f"/machines/{rvm_id}/backups") as pages:
+            for page in pages:
+                await expect(page.page.locator("#backup-plan .big-line")).to_contain_text(words)
+                await expect(page.page.locator("#backup-plan")).to_contain_text("None yet")
+                if rvm_id == 1:
+                    await expect(page.page.locator("#now button")).to_be_disabled()
+                await page.open(f"/machines/{rvm_id}/settings")
+                await page.live()
+                await expect(page.page.locator("[aria-labelledby=block-backup]")).to_contain_text(words)
 
 
 async def test_on_a_phone_what_matters_comes_first_and_its_name_stays(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from hub.people import rules
 from tests.browser.conftest import Stage
 from tests.browser.test_found_by_eye import LOOKS
 from tests.support.browser import Tab, tab
+from tests.support.hub_people import Person
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 OVER = "You were signed out."
@@ -177,16 +178,37 @@ async def test_a_session_that_is_ended_is_over_on_the_open_page(
         assert phone.faults == admin.faults == []
 
 
+async def session_from(stage: Stage, address: str) -> Person:
+    """The administrator, signed in once more."""
+    async with open_data(stage.hub.settings, create=False) as opened:
+        secret, made = rules.open_session(stage.hub.admin.id, utc_now(), address=address, user_agent=None)
+        await opened.commit(made)
+    return stage.hub.admin._replace(session=secret.text)
+
+
 async def test_signing_out_everywhere(stage: Stage) -> None:
-    async with tab(stage.browser, stage.hub) as one, tab(stage.browser, stage.hub, **PHONE) as other:
-        await other.open("/")
-        await other.live()
+    """One of three sessions is ended by its line, the others by one press."""
+    lost, kept = [await session_from(stage, address) for address in ("192.0.2.7", "192.0.2.8")]
+    async with (
+        tab(stage.browser, stage.hub) as one,
+        tab(stage.browser, stage.hub, lost, **PHONE) as phone,
+        tab(stage.browser, stage.hub, kept, **PHONE) as other,
+    ):
+        for page in (phone, other):
+            await page.open("/")
+            await page.live()
         await one.open("/account")
         await expect(one.page.locator("#sessions .tag")).to_have_text("this one")
+        rows = one.page.locator("#sessions tbody tr")
+        await expect(rows).to_have_count(3)
+        await rows.filter(has_text="192.0.2.7").get_by_role("button").click()
+        await expect(rows).to_have_count(2)
+        await expect(phone.page.locator("#link-bar")).to_contain_text(OVER)
+        await expect(other.page.locator("#link-bar")).to_be_hidden()
         await one.page.click("#sessions button[value=all]")
         await expect(one.page.locator(".note.good")).to_have_text("You are signed out.")
         await expect(other.page.locator("#link-bar")).to_contain_text(OVER)
-        assert one.faults == other.faults == []
+        assert one.faults == phone.faults == other.faults == []
 
 
 async def test_a_password_is_shown_by_keyboard_and_hidden_when_it_is_sent(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, time, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
-from hub.model.backups import interval_of, is_backed_up
+from hub.model.backups import interval_of, unable
 from hub.model.dating import UTC, find_zone
 from hub.model.machine import Machine
 from protocol.configuration import window_minutes
@@ -58,13 +58,11 @@ def plan_of(machine: Machine, fallback: str) -> BackupPlan:
 
 
 def why_not(machine: Machine) -> str | None:
-    """Why it is not asked now: off, simulated, unsupported, quarantined or offline."""
+    """Why it is not asked now: off, why it is `unable`, quarantined or offline."""
     if not machine.effective_settings.on("backup_enabled"):
         return "off"
-    if machine.row.simulated:
-        return "simulated"
-    if not is_backed_up(machine):
-        return "unsupported"
+    if (why := unable(machine)) is not None:
+        return why
     if machine.row.quarantined_until is not None:
         return "quarantined"
     return None if machine.linked else "offline"

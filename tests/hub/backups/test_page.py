@@ -80,6 +80,9 @@ async def test_the_green_mark_is_for_what_was_restored_and_compared(hub: ApiHub)
     marks = re.findall(r'<div class="mk"><svg class="i (\w+)"', history[: history.index("</table>")])
     assert marks == ["auto", "error", "error", "inactive", "active"]
     assert "214 MB Took 1 min 35 s" in rows[4]
+    last = page[page.index("Last good backup</h2>") :]
+    assert "ago, not tested yet" in last[: last.index("</p>")]
+    assert 'class="i active"' not in last[: last.index("</p>")]
 
 
 async def test_one_of_the_agents_own_file_alone_is_green_nowhere(hub: ApiHub) -> None:

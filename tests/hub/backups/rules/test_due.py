@@ -188,6 +188,7 @@ def ready(**members: Any) -> Any:
     ("members", "why"),
     [
         ({}, None), ({"linked": False}, "offline"), ({"capabilities": ("ping",)}, "unsupported"),
+        ({"capabilities": (), "linked": False}, "never"),
         ({"simulated": True}, "simulated"), ({"quarantined_until": ENROLLED}, "quarantined"),
         ({"effective_settings": settings(backup_enabled=False)}, "off"),
     ],
