@@ -54,7 +54,7 @@ reverse_vending_machines = sa.Table(
     sa.Column("device_id", sa.String(100), nullable=False, unique=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     sa.Column("location_description", sa.String(500)),
-    # Words of the operator's own, each once, in alphabetical order: hub.model.tags.
+    # Words of the operator's own, each once, in alphabetical order: hub.model.machine.
     sa.Column("tags", JSON),
     # WGS 84, both or none.
     sa.Column("latitude", sa.Float),

@@ -22,7 +22,7 @@ from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.commits import commit_alone
 from hub.model.changes import Change
-from hub.model.tags import MAX_TAGS_OF_USER, normalised
+from hub.model.machine import MAX_TAGS_OF_USER, normalised
 from hub.people import rules
 from hub.settings import Settings, SettingsError
 from hub.web.http import validation

@@ -21,8 +21,7 @@ from hub.model import views
 from hub.model.actors import user as user_actor
 from hub.model.backups import unable
 from hub.model.effective_settings import UNWRITTEN
-from hub.model.machine import Machine
-from hub.model.tags import typed
+from hub.model.machine import Machine, typed
 from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text, one_wrong
 from hub.web.http.validation import validate

@@ -17,8 +17,7 @@ from hub.machines import rules
 from hub.machines.rules import Connection
 from hub.model import views
 from hub.model.changes import EventHappened
-from hub.model.machine import Machine
-from hub.model.tags import tags_of
+from hub.model.machine import Machine, tags_of
 from hub.status.api import HealthReasonView
 from hub.web.api import headers
 from hub.web.api.operation import Answer, Call, Operation, of_record

@@ -16,8 +16,7 @@ from hub.model import credentials
 from hub.model.actors import Actor
 from hub.model.actors import machine as machine_actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put
-from hub.model.machine import Machine
-from hub.model.tags import normalised
+from hub.model.machine import Machine, normalised
 from hub.model.views import rfc3339
 from hub.status.rules import UNDO
 from protocol.messages import BoardReport, KeyOffer

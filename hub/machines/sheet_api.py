@@ -15,7 +15,7 @@ from dashboard.spreadsheet import plain_cell, safe_cell
 from db.records import MachineRow
 from hub.machines import rules
 from hub.machines.api import NewMachine
-from hub.model.tags import tags_of, typed
+from hub.model.machine import tags_of, typed
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from hub.web.http.validation import MAX_NAMED, validate

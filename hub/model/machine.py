@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Final, NamedTuple
@@ -29,6 +30,12 @@ UNSET_ZONES: Final = frozenset(
 )
 RECENT_SECONDS = 300
 RECENT_SAMPLES = 300
+MAX_TAG: Final = 32
+"""Characters of a tag: short words of the operator's own, by which machines are filtered and grouped."""
+MAX_TAGS: Final = 10
+"""Of one machine."""
+MAX_TAGS_OF_USER: Final = 50
+"""By which a technician has machines."""
 
 
 class HealthReason(NamedTuple):
@@ -229,3 +236,18 @@ def has_left(machine: Machine, command: CommandRow) -> bool:
 def is_relayed(command: CommandRow) -> bool:
     """Whether it relays what was declared past the agent."""
     return command.name == "set_status" and not actors.asks(command.issued_by)
+
+
+def normalised(tag: str) -> str:
+    """As a tag is stored and compared: one spelling, whoever typed it."""
+    return " ".join(unicodedata.normalize("NFC", tag).lower().split())
+
+
+def tags_of(given: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in alphabetical order."""
+    return tuple(sorted({tag for each in given if (tag := normalised(each))}))
+
+
+def typed(text: str) -> list[str]:
+    """Of a field in which commas separate them."""
+    return [tag for each in text.split(",") if (tag := normalised(each))]

@@ -15,7 +15,7 @@ from db.queries import notifications as stored
 from hub.attention.rules import KIND_OF
 from hub.model.actors import MAX_ROW_ID, row_id
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put, put_rows
-from hub.model.tags import tags_of
+from hub.model.machine import tags_of
 from hub.model.views import answer, epoch_ms
 from hub.notifications import rules
 from hub.notifications.rules import AddressError, SendOutcome

@@ -14,7 +14,7 @@ from db.records import SignInFailureRow, UserRow
 from hub.model import views
 from hub.model.actors import row_id
 from hub.model.changes import Change, put_rows
-from hub.model.tags import tags_of
+from hub.model.machine import tags_of
 from hub.people import rules
 from hub.web.api.headers import IF_MATCH_PARAMETER, stale, tagged, version_expected
 from hub.web.api.operation import Answer, Call, Operation

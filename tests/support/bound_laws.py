@@ -52,7 +52,7 @@ BOUNDED: dict[str, str] = {
     "reverse_vending_machines": "what administrators enrolled",
     "saved_views": "hub.saved_views.rules.MAX_VIEWS a person",
     "user_machines": "a technician's machines",
-    "user_tags": "a technician's tags, hub.model.tags.MAX_TAGS_OF_USER each",
+    "user_tags": "a technician's tags, hub.model.machine.MAX_TAGS_OF_USER each",
     "users": "whom administrators added",
 }
 """Tables that nothing ages in, and how large each may become."""

@@ -13,7 +13,7 @@ import msgspec
 import msgspec.inspect as mi
 
 from hub.model.actors import MAX_ROW_ID
-from hub.model.tags import MAX_TAG, MAX_TAGS, MAX_TAGS_OF_USER
+from hub.model.machine import MAX_TAG, MAX_TAGS, MAX_TAGS_OF_USER
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from protocol import free_shape
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hub.machines.api import NewMachine
 from hub.machines.sheet_api import sheet_of, sheet_rows
-from hub.model.tags import tags_of
+from hub.model.machine import tags_of
 from hub.web.http.validation import validate
 from tests.support.api_hub import ApiHub, api_hub
 from tests.support.machines import machine

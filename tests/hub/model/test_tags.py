@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.model.tags import normalised, tags_of, typed
+from hub.model.machine import normalised, tags_of, typed
 
 
 @pytest.mark.parametrize(
