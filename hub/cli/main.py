@@ -43,7 +43,7 @@ def _verb(name: str) -> Verb:
 
 
 def _on_data(name: str) -> Verb:
-    from hub.cli import hub_backup, machines, people, troubles
+    from hub.cli import destinations, hub_backup, machines, people, troubles
 
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
         "machine add": machines.add, "machine list": machines.show_all, "machine key": machines.new_key,
@@ -55,6 +55,9 @@ def _on_data(name: str) -> Verb:
         "trouble list": troubles.show_all, "trouble show": troubles.show, "trouble take": troubles.take,
         "trouble release": troubles.release, "trouble snooze": troubles.snooze, "trouble unsnooze": troubles.unsnooze,
         "trouble note": troubles.note,
+        "destination list": destinations.show_all, "destination show": destinations.show,
+        "destination add": destinations.add, "destination edit": destinations.edit,
+        "destination test": destinations.test, "destination remove": destinations.remove,
         "link": people.link, "backup": hub_backup.back_up, "restore": hub_backup.restore,
     }  # fmt: skip
     return lambda wanted: _in_a_loop(verbs[name](wanted))

@@ -84,6 +84,7 @@ def build() -> Parser:
     _user(verbs)
     _token(verbs)
     _trouble(verbs)
+    _destination(verbs)
     _link(verbs)
     _backup(verbs)
     _doctor(verbs)
@@ -194,6 +195,50 @@ def _trouble(verbs: Any) -> None:
             act.add_argument("--take-over", action="store_true", help=sentence("help.trouble.take.take_over"))
         if verb in ("take", "snooze", "note"):
             act.add_argument("--user", metavar="EMAIL", required=True, help=sentence("help.trouble.user"))
+
+
+def _destination(verbs: Any) -> None:
+    nouns = _noun(verbs, "destination")
+    _verb(nouns, "destination list", "destination.list")
+    add = _verb(nouns, "destination add", "destination.add", example="destination_add")
+    add.add_argument("name", metavar="NAME", help=sentence("help.destination.name"))
+    for verb in ("show", "edit", "test", "remove"):
+        one = _verb(nouns, f"destination {verb}", f"destination.{verb}")
+        one.add_argument("destination", metavar="DESTINATION", help=sentence("help.destination.which"))
+        if verb == "edit":
+            one.add_argument("--name", metavar="NAME", help=sentence("help.destination.name"))
+            switch = one.add_mutually_exclusive_group()
+            switch.add_argument("--pause", action="store_true", help=sentence("help.destination.edit.pause"))
+            switch.add_argument("--resume", action="store_true", help=sentence("help.destination.edit.resume"))
+            _what_is_sent(one)
+        if verb == "remove":
+            one.add_argument("--confirm", metavar="NAME", help=sentence("help.destination.remove.confirm"))
+            one.add_argument("--dry-run", action="store_true", help=sentence("help.destination.remove.dry_run"))
+    _what_is_sent(add)
+
+
+def _what_is_sent(verb: Parser) -> None:
+    is_new = verb.prog.endswith("add")
+    verb.add_argument("--address-file", metavar="FILE", required=is_new, help=sentence("help.destination.address_file"))
+    verb.add_argument("--language", choices=("en", "id"), help=sentence("help.destination.language"))
+    verb.add_argument("--timezone", metavar="ZONE", help=sentence("help.destination.timezone"))
+    for flag, kept in (("kind", "kinds"), ("cause", "causes"), ("tag", "tags"), ("site", "sites")):
+        verb.add_argument(
+            f"--{flag}", metavar=flag.upper(), dest=kept, action="append", help=sentence(f"help.destination.{flag}")
+        )
+    verb.add_argument("--everything", action="store_true", help=sentence("help.destination.everything"))
+    verb.add_argument("--all-machines", action="store_true", help=sentence("help.destination.all_machines"))
+    for flag, kept in (("after", "after_s"), ("remind", "remind"), ("per-hour", "per_hour")):
+        about = sentence(f"help.destination.{flag}")
+        verb.add_argument(f"--{flag}", metavar="N", dest=kept, type=_number, help=about)
+    verb.add_argument("--over", choices=("yes", "no"), help=sentence("help.destination.over"))
+    verb.add_argument("--quiet", metavar="FROM-TO", help=sentence("help.destination.quiet"))
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError("0 …")
+    return int(text)
 
 
 def _link(verbs: Any) -> None:

@@ -3,6 +3,7 @@ administrators. An address is given and never shown again."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -13,13 +14,13 @@ from db.errors import Conflict
 from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
 from hub.attention.rules import KIND_OF
-from hub.model.actors import MAX_ROW_ID, row_id
+from hub.model.actors import MAX_ROW_ID, Actor, row_id
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put, put_rows
 from hub.model.machine import tags_of
 from hub.model.views import answer, epoch_ms
 from hub.notifications import rules
 from hub.notifications.rules import AddressError, SendOutcome
-from hub.notifications.service import KEY_FILE, Notifier
+from hub.notifications.service import KEY_FILE, Notifier, Seal
 from hub.web.api import headers as paging
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
@@ -125,60 +126,79 @@ async def list_destinations(call: Call) -> Answer:
 
 async def add_destination(call: Call) -> Answer:
     wanted: NewDestination = call.body
-    values = msgspec.structs.asdict(wanted) | {"timezone": wanted.timezone or call.context.settings.default_timezone}
-    _whole_quiet(wanted.quiet_from, wanted.quiet_to)
-    values = await _checked(call, values)
+    values = await checked(call.context[Notifier].seal, given_of(wanted, call.context.settings.default_timezone))
     async with call.context.counting:
         known = await stored.all_destinations(call.context.store)
-        if len(known) >= MOST:
-            raise Problem("conflict", Text("too_many_destinations", {"most": MOST}))
-        _free(known, wanted.name)
-        row = DestinationRow(**values, created_at=call.now, updated_at=call.now)
-        done = await _announce(
-            call, Put(row), _event(call, "notification.destination_added", row, after=_shown(values))
-        )
+        done = await _announce(call, *added(values, known, call.now, call.principal.actor))
     made = next(put_rows(done, DestinationRow))
     where = {"Location": f"/api/v2/notification-destinations/{made.id}"}
     return Answer(view(call, await find(call, made.id)), 201, headers=where)
 
 
+def given_of(wanted: NewDestination, default_zone: str) -> dict[str, Any]:
+    return msgspec.structs.asdict(wanted) | {"timezone": wanted.timezone or default_zone}
+
+
+def added(values: dict[str, Any], known: list[DestinationRow], now: datetime, actor: Actor) -> list[Change]:
+    """`values` as `checked`. Raises the 409."""
+    if len(known) >= MOST:
+        raise Problem("conflict", Text("too_many_destinations", {"most": MOST}))
+    _free(known, values["name"])
+    row = DestinationRow(**values, created_at=now, updated_at=now)
+    return [Put(row), _event("notification.destination_added", row, now, actor, after=_shown(values))]
+
+
 async def edit_destination(call: Call) -> Answer:
-    patch: DestinationPatch = call.body
     row = await named(call)
+    values = await checked(call.context[Notifier].seal, patched(call.body, row, call.now), row)
+    made = edited(row, values, await stored.all_destinations(call.context.store), call.now, call.principal.actor)
+    if made:
+        await _announce(call, *made)
+    return Answer(view(call, await find(call, row.id)))
+
+
+def patched(patch: DestinationPatch, row: DestinationRow, now: datetime) -> dict[str, Any]:
+    """What it names, as members of the row."""
     given = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
     if "disabled" in given:
         disabled = given.pop("disabled")
         if disabled != (row.disabled_at is not None):
-            given["disabled_at"] = call.now if disabled else None
-    _whole_quiet(given.get("quiet_from", row.quiet_from), given.get("quiet_to", row.quiet_to))
-    values = await _checked(call, given)
+            given["disabled_at"] = now if disabled else None
+    return given
+
+
+def edited(
+    row: DestinationRow, values: dict[str, Any], known: list[DestinationRow], now: datetime, actor: Actor
+) -> list[Change]:
+    """`values` as `checked`; none when nothing changes. Raises the 409."""
     after = {name: value for name, value in values.items() if value != getattr(row, name)}
     if not after:
-        return Answer(view(call, row))
+        return []
     if "name" in after:
-        _free(await stored.all_destinations(call.context.store), after["name"], row.id)
+        _free(known, after["name"], row.id)
     before = _shown({name: getattr(row, name) for name in after})
     if "address" in after or "disabled_at" in after:
         after |= {"failing_since": None, "fault": None}
-    await _announce(
-        call, Patch(DestinationRow, row.id, {**after, "updated_at": call.now}, must="id"),
-        *(_again(row, call) if "address" in after or after.get("disabled_at", call.now) is None else ()),
-        _event(call, "notification.destination_edited", row, before=before, after=_shown(after)),
-    )  # fmt: skip
-    return Answer(view(call, await find(call, row.id)))
+    return [
+        Patch(DestinationRow, row.id, {**after, "updated_at": now}, must="id"),
+        *(_again(row, now) if "address" in after or after.get("disabled_at", now) is None else ()),
+        _event("notification.destination_edited", row, now, actor, before=before, after=_shown(after)),
+    ]
 
 
-def _again(row: DestinationRow, call: Call) -> list[Change]:
+def _again(row: DestinationRow, now: datetime) -> list[Change]:
     """What waits for an address that was wrong is tried at once."""
     where = (("destination_id", "=", row.id), ("state", "=", "waiting"))
-    return [Patch(NotificationRow, None, {"next_at": call.now, "attempts": 0}, where=where)]
+    return [Patch(NotificationRow, None, {"next_at": now, "attempts": 0}, where=where)]
 
 
 async def remove_destination(call: Call) -> Answer:
-    row = await named(call)
-    event = _event(call, "notification.destination_removed", row)
-    await _announce(call, Drop(DestinationRow, row.id, must="id"), event)
+    await _announce(call, *removed(await named(call), call.now, call.principal.actor))
     return Answer(status=204)
+
+
+def removed(row: DestinationRow, now: datetime, actor: Actor) -> list[Change]:
+    return [Drop(DestinationRow, row.id, must="id"), _event("notification.destination_removed", row, now, actor)]
 
 
 async def test_destination(call: Call) -> Answer:
@@ -191,13 +211,16 @@ async def test_destination(call: Call) -> Answer:
         outcome = await notifier.send(row, "test", None, {"name": row.name})
     finally:
         notifier.tests -= 1
+    await _announce(call, *tested(row, outcome, call.context.clock(), call.principal.actor))
+    return Answer({"sent": not outcome.code, "result": result_of(_reader(call), row, outcome)})
+
+
+def tested(row: DestinationRow, outcome: SendOutcome, now: datetime, actor: Actor) -> list[Change]:
     fault = {"code": outcome.code, "status": outcome.status}
-    now = call.context.clock()
     fine = {"last_sent_at": now, "failing_since": None, "fault": None}
     found = fine if not outcome.code else {"failing_since": row.failing_since or now, "fault": fault}
-    event = _event(call, "notification.tested", row, sent=not outcome.code, fault=outcome.code)
-    await _announce(call, Patch(DestinationRow, row.id, found), *(_again(row, call) if not outcome.code else ()), event)
-    return Answer({"sent": not outcome.code, "result": result_of(_reader(call), row, outcome)})
+    event = _event("notification.tested", row, now, actor, sent=not outcome.code, fault=outcome.code)
+    return [Patch(DestinationRow, row.id, found), *(_again(row, now) if not outcome.code else ()), event]
 
 
 def result_of(r: Reader, row: DestinationRow, outcome: SendOutcome) -> str:
@@ -212,24 +235,15 @@ async def list_notifications(call: Call) -> Answer:
     rows = await stored.listed(call.context.store, query.destination, before, query.limit + 1)
     following = rows[query.limit - 1].id if len(rows) > query.limit else None
     r = _reader(call)
-    page = [
-        answer(
-            Notification, row, text=sentences.about(r, row.kind, row.params),
-            error=None if row.error is None else sentences.why_not(r, row.error),
-        )
-        for row in rows[: query.limit]
-    ]  # fmt: skip
+    page = [shown_message(r, row) for row in rows[: query.limit]]
     return Answer(page, headers=paging.next_page(call.request, before=following))
 
 
-def _whole_quiet(begin: int | None, end: int | None) -> None:
-    """Raises the 422: one end alone would make no hour quiet."""
-    if (begin is None) != (end is None):
+async def checked(seal: Seal, values: dict[str, Any], row: DestinationRow | None = None) -> dict[str, Any]:
+    """As stored; `row`: what stands where `values` name nothing. Raises the 422."""
+    begin, end = (values.get(name, getattr(row, name, None)) for name in ("quiet_from", "quiet_to"))
+    if (begin is None) != (end is None):  # one end alone would make no hour quiet
         raise one_wrong("quiet_from" if begin is None else "quiet_to", "quiet_half")
-
-
-async def _checked(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    """As stored. Raises the 422."""
     found = dict(values)
     if "address" in found:
         address = found["address"].strip()
@@ -239,7 +253,7 @@ async def _checked(call: Call, values: dict[str, Any]) -> dict[str, Any]:
             known = sorted(rules.SERVICES)
             raise one_wrong("address", f"notify_address.{wrong.code}", named=wrong.named, known=known) from wrong
         try:
-            found["address"] = await call.context[Notifier].seal.close(address)
+            found["address"] = await seal.close(address)
         except (OSError, ValueError) as error:
             raise Problem("unavailable", Text("notifications_key_unusable", {"file": KEY_FILE})) from error
     if "timezone" in found and not is_zone(found["timezone"]):
@@ -279,12 +293,11 @@ def _shown(values: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in shown.items()}
 
 
-def _event(call: Call, code: str, row: DestinationRow, **more: Any) -> EventHappened:
+def _event(code: str, row: DestinationRow, now: datetime, actor: Actor, **more: Any) -> EventHappened:
     states = {name: more.pop(name) for name in ("before", "after") if name in more}
     return EventHappened(
-        at=call.now, code=code, actor=call.principal.actor, params={"name": row.name, "place": row.place, **more},
-        **states,
-    )  # fmt: skip
+        at=now, code=code, actor=actor, params={"name": row.name, "place": row.place, **more}, **states
+    )
 
 
 async def named(call: Call) -> DestinationRow:
@@ -301,8 +314,17 @@ async def find(call: Call, destination_id: int) -> DestinationRow:
 
 
 def view(call: Call, row: DestinationRow) -> dict[str, Any]:
-    fault = None if row.fault is None else sentences.why_not(_reader(call), row.fault)
+    return shown(_reader(call), row)
+
+
+def shown(r: Reader, row: DestinationRow) -> dict[str, Any]:
+    fault = None if row.fault is None else sentences.why_not(r, row.fault)
     return answer(Destination, row, fault=fault, disabled=row.disabled_at is not None)
+
+
+def shown_message(r: Reader, row: NotificationRow) -> dict[str, Any]:
+    error = None if row.error is None else sentences.why_not(r, row.error)
+    return answer(Notification, row, text=sentences.about(r, row.kind, row.params), error=error)
 
 
 def _reader(call: Call) -> Reader:

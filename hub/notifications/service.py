@@ -33,6 +33,7 @@ from hub.model.changes import Change, Patch
 from hub.model.views import epoch_ms
 from hub.notifications import rules
 from hub.notifications.rules import AskedAccess, Lost, SendOutcome, Situation, Trouble, WatchedMachine
+from hub.settings import Settings
 from hub.web.shell.fleet_digest import FleetDigest, HubTrouble
 
 logger = logging.getLogger("myrvm.notifications")
@@ -196,24 +197,7 @@ class Notifier:
         await self._announce(*rules.settled(to, row, outcome, self._clock()))
 
     async def send(self, to: DestinationRow, kind: str, rvm_id: int | None, params: dict[str, Any]) -> SendOutcome:
-        """Wait at most DEADLINE_S for one message; never raises because of the far side."""
-        address = await self.seal.open(to.address)
-        if address is None:
-            return SendOutcome("sealed")
-        reader = Reader(to.language, "auto", to.timezone, epoch_ms(self._clock()))
-        written = sentences.message(reader, kind, rvm_id, params, self._settings.public_address)
-        wanted = {
-            "scheme": rules.scheme_of(address), "url": address, "title": written.title, "body": written.body,
-            "kind": written.look, "loopback": self._settings.notify_loopback,
-        }  # fmt: skip
-        try:
-            outcome = await _in_a_process(wanted)
-        except OSError as error:  # no more processes, files or memory: it may work later
-            logger.warning("no process for a message: %s", error)
-            return SendOutcome("unknown")
-        if outcome.code:
-            logger.info("destination %d (%s): %s %s", to.id, to.place, outcome.code, outcome.status or "")
-        return outcome
+        return await send(self.seal, self._settings, self._clock(), to, kind, rvm_id, params)
 
     def troubles(self, now: datetime) -> tuple[HubTrouble, ...]:
         """For administrators: destinations that nothing reaches."""
@@ -222,6 +206,30 @@ class Notifier:
             for one in self.failing
             if (since := one.failing_since) is not None and now - since >= FAILING_AFTER
         )
+
+
+async def send(
+    seal: Seal, settings: Settings, now: datetime, to: DestinationRow, kind: str, rvm_id: int | None,
+    params: dict[str, Any],
+) -> SendOutcome:  # fmt: skip
+    """Wait at most DEADLINE_S for one message; never raises because of the far side."""
+    address = await seal.open(to.address)
+    if address is None:
+        return SendOutcome("sealed")
+    reader = Reader(to.language, "auto", to.timezone, epoch_ms(now))
+    written = sentences.message(reader, kind, rvm_id, params, settings.public_address)
+    wanted = {
+        "scheme": rules.scheme_of(address), "url": address, "title": written.title, "body": written.body,
+        "kind": written.look, "loopback": settings.notify_loopback,
+    }  # fmt: skip
+    try:
+        outcome = await _in_a_process(wanted)
+    except OSError as error:  # no more processes, files or memory: it may work later
+        logger.warning("no process for a message: %s", error)
+        return SendOutcome("unknown")
+    if outcome.code:
+        logger.info("destination %d (%s): %s %s", to.id, to.place, outcome.code, outcome.status or "")
+    return outcome
 
 
 async def _situation(context: HubContext) -> Situation:

@@ -260,6 +260,8 @@ def test_a_link_for_the_first_administrator_as_the_browser_reaches_the_hub(cli: 
         ("token", "revoke", "1"),
         ("trouble", "list"),
         ("trouble", "release", "1"),
+        ("destination", "list"),
+        ("destination", "test", "1"),
     ],
 )
 def test_looking_at_data_that_is_not_there_makes_none(cli: Cli, words: tuple[str, ...], data: Path) -> None:
