@@ -72,9 +72,11 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
          "tests/hub/status/test_undo.py::test_the_attention_list_invents_no_reason"),
     15: (f"{NIGHT}::test_maintenance_without_a_reason_is_asked_for_it",
          "tests/hub/status/test_undo.py::test_the_hub_wants_a_reason_of_a_person_at_the_dashboard"),
-    16: (f"{HERE}::test_on_a_phone_what_matters_comes_first_and_its_name_stays",),
+    16: (f"{HERE}::test_on_a_phone_what_matters_comes_first_and_its_name_stays",
+         f"{HERE}::test_rows_are_low_and_everything_is_in_reach_of_a_finger"),
     17: ("tests/browser/test_reading.py::test_charts_come_first_fit_what_they_show_and_share_the_pointer",),
-    18: (f"{HERE}::test_the_range_of_the_last_hours_is_the_hubs_however_old_the_newest_sample_is",
+    18: (f"{HERE}::test_the_small_lines_are_lines_from_the_first_visit",
+         f"{HERE}::test_the_range_of_the_last_hours_is_the_hubs_however_old_the_newest_sample_is",
          "tests/dashboard/test_sparkline.py::test_a_machine_that_keeps_samples_more_rarely_has_no_gap_between_them",),
     19: ("tests/browser/test_front_page.py::test_pages_are_called_by_name_from_the_label_to_the_open_page",),
     20: ("tests/browser/test_remote_access.py::test_a_remote_session_from_its_start_to_its_end",
@@ -83,6 +85,8 @@ HELD: Final[dict[int, tuple[str, ...]]] = {
     21: ("tests/browser/test_ways_out.py::test_services_that_nobody_declared_are_not_asked_for",
          "tests/hub/status/test_undo.py::test_services_that_nobody_declared_are_not_asked_for"),
     22: ("tests/browser/test_people.py::test_signing_out_everywhere",
+         "tests/browser/test_touch_and_forms.py::test_the_guide_breaks_no_word",
+         "tests/dashboard/test_guide.py::test_what_the_guide_sends_people_to_is_called_so_on_the_dashboard",
          "tests/dashboard/test_guide.py::test_nothing_of_the_guide_is_lost_and_no_mark_of_its_file_is_left"),
     23: ("tests/hub/people/test_users.py::test_a_new_invitation_lasts_three_days_and_ends_the_one_before",
          "tests/browser/test_ways_out.py::test_a_weak_password_is_refused_in_sight",
@@ -318,6 +322,47 @@ async def test_backups_are_offered_only_where_they_are_made(stage: Stage) -> Non
                 await page.open(f"/machines/{rvm_id}/settings")
                 await page.live()
                 await expect(page.page.locator("[aria-labelledby=block-backup]")).to_contain_text(words)
+
+
+async def test_the_small_lines_are_lines_from_the_first_visit(stage: Stage) -> None:
+    """One sample in five minutes is all there is while nobody watches; the page goes on drawing where the hub ended."""
+    kept = [m.Sample(timestamp=time.time() - 300 * ago, cpu_usage=20 + ago) for ago in range(20, 0, -1)]
+    async with MachineClient.connect(stage.hub.websocket_url, stage.keys[2]) as machine:
+        await machine.say_hello()
+        await machine.say(m.Metrics(seq=20, samples=kept))
+        await machine.hear(m.MetricsAck)
+        async with (
+            tab(stage.browser, stage.hub, **DESK) as fleet,
+            tab(stage.browser, stage.hub, **DESK) as desk,
+            tab(stage.browser, stage.hub, **PHONE) as phone,
+        ):
+            lines = [fleet.page.locator("tr[data-id='3'] .spark path")]
+            lines += [page.page.locator(".tile[data-m=cpu_usage] .spark path") for page in (desk, phone)]
+            for page, path in ((fleet, "/"), (desk, "/machines/3"), (phone, "/machines/3")):
+                await page.open(path)
+                await page.live()
+            for steps in (19, 20):
+                for line in lines:
+                    await expect(line).to_be_visible()
+                    await expect(line).to_have_attribute("d", re.compile(rf"^M\d+ \d+h0(l1 -?\d+){{{steps}}}$"))
+                await machine.say(m.Metrics(seq=21, samples=[m.Sample(timestamp=time.time(), cpu_usage=90.0)]))
+            assert fleet.faults == desk.faults == phone.faults == []
+
+
+@pytest.mark.parametrize("look", LOOKS[:3], ids=["390", "844", "768"])
+async def test_rows_are_low_and_everything_is_in_reach_of_a_finger(stage: Stage, look: dict[str, Any]) -> None:
+    async with tab(stage.browser, stage.hub, **look) as page:
+        await page.open("/")
+        await page.live()
+        rows = page.page.locator("#machines tbody tr[data-id]")
+        assert await rows.evaluate_all("all => all.map(e => e.getBoundingClientRect().height)") == [64, 64, 64]
+        if look is PHONE:
+            for way in await page.page.locator(".nav a:visible").all():
+                await expect(way.locator(".i")).to_be_visible()
+        await page.page.tap(".top .menu > summary")
+        for path in ("/account", "/admin", "/help"):
+            await expect(page.page.locator(f".menu-in a[href^='{path}']")).to_be_visible()
+        assert page.faults == []
 
 
 async def test_on_a_phone_what_matters_comes_first_and_its_name_stays(stage: Stage) -> None:

@@ -185,7 +185,8 @@ async def test_a_file_of_that_name_is_replaced_by_the_box_that_the_refusal_names
         assert (room.machine.files / "fix.txt").read_text() == "old belt"
         await page.page.check("[name=overwrite]")
         await page.page.locator("[data-upload] button").click()
-        await expect(page.page.locator("[data-saved]")).to_contain_text("fix.txt")
+        done = {"en": "Uploaded: ", "id": "Berhasil diunggah: "}[language]
+        await expect(page.page.locator("[data-saved]")).to_contain_text(f"{done}{room.machine.files}/fix.txt")
         await expect(fault).to_be_hidden()
         assert (room.machine.files / "fix.txt").read_text() == "new belt"
         assert page.faults == []

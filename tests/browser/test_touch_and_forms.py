@@ -91,7 +91,9 @@ async def test_the_guide_breaks_no_word(seen_stage: Stage) -> None:
     for look in LOOKS:
         for locale in ("id-ID", "en-GB"):
             async with tab(seen_stage.browser, seen_stage.hub, locale=locale, **look) as page:
-                await page.open("/help/guide")
+                await page.open("/help")
+                await page.page.click("main a[href='/help/guide']")
+                await page.page.wait_for_url("**/help/guide")
                 assert await page.page.evaluate(BROKEN) == []
                 assert await page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
                 assert page.faults == []

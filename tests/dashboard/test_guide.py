@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from dashboard import guide
+from dashboard.esbuild import STATIC
 from dashboard.guide import GuideWords, blocks, spans
+
+LOCALES = STATIC.parent / "locales"
 
 
 def test_each_kind_of_block_is_read() -> None:
@@ -60,6 +64,24 @@ def test_nothing_of_the_guide_is_lost_and_no_mark_of_its_file_is_left(language: 
     assert kinds[0] == "h1"
     assert kinds.count("table") == 2
     assert kinds == [block.kind for block in guide.guide("en") or ()]
+
+
+BEGINS_A_SENTENCE = {"Do not copy the old disk", "Jangan menyalin disk lama", "Hitung mundur"}
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_what_the_guide_sends_people_to_is_called_so_on_the_dashboard(language: str) -> None:
+    """A button, a tab or a field: bold and with a capital, or in quotes, or the end of a way (Account → …)."""
+    file = (guide.DOCS / guide.FILES[language]).read_text(encoding="utf-8")
+    source = " ".join(re.sub(r"```.*?```", "", file, flags=re.DOTALL).split())
+    bold = {name.rstrip(".") for name in re.findall(r"\*\*(.+?)\*\*", source) if name[0].isupper()}
+    quoted = set(re.findall(r"“(.+?)”", source))
+    ways = {part for way in re.findall(r"→ ([^|]+) \|", source) for part in way.split(" → ")}
+    known = json.loads((LOCALES / f"{language}.json").read_text(encoding="utf-8")).values()
+    called = [re.sub(r"\\\{\w+\\\}", ".+", re.escape(text)) for text in known if isinstance(text, str)]
+    named = (bold | quoted | ways) - BEGINS_A_SENTENCE
+    assert len(named) >= 15
+    assert {name for name in named if not any(re.fullmatch(text, name) for text in called)} == set()
 
 
 def test_a_paragraph_that_begins_with_a_link_is_for_readers_of_the_file() -> None:
