@@ -61,7 +61,7 @@ def state(manifests: Sequence[Path], selection: Selection = EVERYTHING) -> Itera
 def _lines(file: Path, selection: Selection) -> Iterator[manifest.Line]:
     """With a hard link whose file is not chosen as a file of its own."""
     header = next(read_file(file), None)
-    if not selection.paths or not isinstance(header, Header):
+    if not (selection.paths or selection.without) or not isinstance(header, Header):
         return read_file(file)
     return with_lone_links(read_file, file, lambda path: selection.takes(path, header))
 

@@ -39,10 +39,12 @@ def nobody(_done: int) -> None:
 
 
 class Selection(NamedTuple):
-    """What is wanted of an archive: everything, some classes, some paths with what is below them (or both)."""
+    """What is wanted of an archive: everything, some classes, some paths with what is below them (or both), and never
+    what is `without`."""
 
     classes: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     outward_links: bool = True
     """Whether symbolic links may lead out of their source. They are never followed here in any case."""
 
@@ -50,7 +52,13 @@ class Selection(NamedTuple):
         source = header.sources.get(path.partition("/")[0])
         if source is None or (self.classes and source.class_ not in self.classes):
             return False
-        return not self.paths or any(path == wanted or path.startswith(wanted + "/") for wanted in self.paths)
+        if self.without and _is_within(path, self.without):
+            return False
+        return not self.paths or _is_within(path, self.paths)
+
+
+def _is_within(path: str, outer: Sequence[str]) -> bool:
+    return any(path == each or path.startswith(each + "/") for each in outer)
 
 
 EVERYTHING = Selection()

@@ -10,19 +10,21 @@ import ctypes
 import errno
 import os
 import platform
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from device.backups.mounts import remove_tree
 from device.kernel import state_file
 from protocol.kinds import BackupClass
 
 FILE: Final = "restore.json"
 MARK: Final = "command"
-MAX_PAIRS: Final = 10_000
+MAX_PAIRS: Final = 100_000
+"""Names of a folder whose own place cannot be renamed: photographs, say."""
+SYNC_EVERY: Final = 500
 _RENAMEAT2: Final = {"x86_64": 316, "aarch64": 276, "armv7l": 382}
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
@@ -132,13 +134,16 @@ def exchange_all(pairs: Sequence[Pair], between: Callable[[Pair], None] = lambda
     for data_class in dict.fromkeys(pair.data_class for pair in pairs):
         one = [pair for pair in pairs if pair.data_class == data_class]
         try:
-            for pair in one:
+            for number, pair in enumerate(one, 1):
                 between(pair)
                 put(pair)
+                if number % SYNC_EVERY == 0:
+                    _sync(one[number - SYNC_EVERY : number])
         except OSError as error:
             failed[data_class] = f"{error.filename or one[0].target}: {error.strerror or error}"
             for pair in reversed(one):
                 take_back(pair)
+        _sync(one)
     return failed
 
 
@@ -179,9 +184,9 @@ def take_back(pair: Pair) -> None:
 
 
 def remove_staging(folders: Iterable[str]) -> None:
-    """Stays inside its own file system."""
+    """Not what is mounted in them meanwhile."""
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def _aside(pair: Pair) -> str:
@@ -190,7 +195,6 @@ def _aside(pair: Pair) -> str:
 
 def _rename(source: str, target: str) -> None:
     os.rename(source, target)  # noqa: PTH104 - as the paths are kept
-    _sync(source, target)
 
 
 def _exchange(target: str, staged: str) -> None:
@@ -200,7 +204,6 @@ def _exchange(target: str, staged: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         names = os.fsencode(target), os.fsencode(staged)
         if libc.syscall(number, _AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE) == 0:
-            _sync(target, staged)
             return
         code = ctypes.get_errno()
         if code not in _UNKNOWN:
@@ -214,7 +217,8 @@ def _exchange_in_steps(target: str, staged: str) -> None:
     _rename(f"{staged}.old", staged)
 
 
-def _sync(*paths: str) -> None:
-    for folder in {Path(path).parent for path in paths}:
+def _sync(pairs: Iterable[Pair]) -> None:
+    """Each name stands where it was or where it is to be, whatever of it a power cut takes: a folder at a time."""
+    for folder in {Path(path).parent for pair in pairs for path in (pair.target, pair.staged)}:
         with contextlib.suppress(OSError):  # some file systems cannot; the rename stands
             state_file.sync_folder(folder)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
 from archive.manifest import Entry
+from device.backups.mounts import mounted_below
 from device.backups.restore_places import Place
 from device.backups.sources import excluder
 from device.backups.staying import MAX_IN_THE_WAY, Staying, is_folder
@@ -30,6 +31,10 @@ class Preview:
         self._examples: dict[str, list[str]] = {kind: [] for kind in KINDS[:3]}  # Bound: MAX_EXAMPLES
         self._staying = {place.name: place.staying for place in places}
         self._in_the_way: list[str] = []  # Bound: MAX_IN_THE_WAY
+        self._empty_mounts = {
+            place.name + point[len(place.real) :]: point for place in places for point in mounted_below(place.real)
+        }
+        """Of which the backup has shown nothing yet: what is there stays."""
         self._known: set[int] = set()  # Bound: MAX_ENTRIES of the manifests, a number each
         self._times: list[int] = []  # Bound: oldest and newest
         self._now_newest: int | None = None
@@ -40,6 +45,8 @@ class Preview:
             if place is None:
                 continue
             self._known.add(hash(entry.path))
+            if self._empty_mounts:
+                self._look_for_mounts(entry.path)
             if entry.kind != "dir":
                 self._times = [min([*self._times[:1], entry.mtime_ns]), max([*self._times[1:], entry.mtime_ns])]
                 real = place.real + entry.path[len(place.name) :]
@@ -48,7 +55,7 @@ class Preview:
 
     def look(self, place: Place, paths: Sequence[str] = ()) -> None:
         """At what would be gone. `paths`: only of these."""
-        for path, found in _walk(place, excluder(place.exclude)):
+        for path, found in _walk(place, excluder(place.exclude), set(self._empty_mounts.values())):
             if paths and not any(path == wanted or path.startswith(wanted + "/") for wanted in paths):
                 continue
             if self._now_newest is None or found.st_mtime_ns > self._now_newest:
@@ -70,6 +77,10 @@ class Preview:
             "newest": _time(self._times[1]) if self._times else None,
             "now_newest": None if self._now_newest is None else _time(self._now_newest),
         }
+
+    def _look_for_mounts(self, path: str) -> None:
+        for mount in [mount for mount in self._empty_mounts if path.startswith(mount + "/")]:
+            del self._empty_mounts[mount]
 
     def _look_in_the_way(self, staying: Staying, path: str, real: str) -> None:
         """A file would replace a folder that holds what no backup has."""
@@ -108,8 +119,10 @@ def _shown(path: str) -> str:
     return path.encode("utf-8", "replace").decode()[:200]
 
 
-def _walk(place: Place, is_excluded: Callable[[bytes, bytes], bool] | None) -> Iterator[tuple[str, os.stat_result]]:
-    """Files and links by their archive paths, without what backups leave out."""
+def _walk(
+    place: Place, is_excluded: Callable[[bytes, bytes], bool] | None, closed: Collection[str]
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Files and links by their archive paths, without what backups leave out and what is in `closed`."""
     base = len(place.real) + 1
     try:
         found = os.lstat(place.real)
@@ -129,6 +142,8 @@ def _walk(place: Place, is_excluded: Callable[[bytes, bytes], bool] | None) -> I
         for entry in entries:
             below = entry.path[base:]
             if is_excluded is not None and is_excluded(os.fsencode(below), os.fsencode(entry.name)):
+                continue
+            if entry.path in closed:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 ahead.append(entry.path)

@@ -169,7 +169,7 @@ class Restores:
             places = places_of(declared(settings), args.classes or (), args.paths or ())
             kept = own_paths(settings)
             places = [place for place in places if place.real not in kept]
-            groups = tuple(grouped(places))
+            groups = tuple(grouped(places, args.paths or (), kept))
         except NoPlaceError as refused:
             raise WorkFailedError(refused.code, refused.message) from refused
         except ArchiveError as wrong:
@@ -179,9 +179,9 @@ class Restores:
         if not groups:
             raise WorkFailedError("no_sources", "this machine declares nothing of these classes (backup_sources)")
         identity = self._state_dir / IDENTITY
-        wanted = StageWanted.of(
-            args.backup_id, groups, self._state_dir / WORK, paths=args.paths or (), dry_run=args.dry_run,
-            identity_file=identity if identity.exists() else None,
+        wanted = StageWanted(
+            backup_id=args.backup_id, groups=groups, work=str(self._state_dir / WORK), paths=tuple(args.paths or ()),
+            dry_run=args.dry_run, identity_file=str(identity) if identity.exists() else None,
         )  # fmt: skip
         return RestorePlan(groups, kept, wanted)
 

@@ -1,7 +1,7 @@
 """Where a restore goes on this machine: its own file decides, never the archive and never the hub.
 
 A tree is exchanged by one rename; where something in it must stay or the folder above is not writable, its members
-are."""
+are. What is mounted below a source is a place of its own: nothing is renamed from one mount to another."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from archive.manifest import check_path
 from device.backups.exchange import MAX_PAIRS, Pair, inode
+from device.backups.mounts import is_mounted, mount_of, mounted_below
 from device.backups.sources import UntrustedLinkError, followed
 from device.backups.staying import MAX_IN_THE_WAY, Staying, is_database, is_folder
 from device.backups.walk import COMPANIONS
@@ -33,68 +34,68 @@ class NoPlaceError(Exception):
         self.message = message
 
 
-class Place(NamedTuple):
-    """An archive's source, and where it stands here. `real`: `root`, links resolved."""
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an archive's source `name`, which stands at `root` (links resolved): all of it, or what is mounted `below`."""
 
     name: str
-    real: str
+    root: str
     data_class: BackupClass
-    exclude: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    below: str = ""
+
+    @property
+    def path(self) -> str:
+        """As the archive has it."""
+        return self.name + self.below
+
+    @property
+    def real(self) -> str:
+        return self.root + self.below
 
     @property
     def staying(self) -> Staying:
-        return Staying(self.real, self.exclude)
+        return Staying(self.root, self.exclude)
+
+    def chosen(self, paths: Sequence[str]) -> list[str]:
+        """What of it `paths` name, which may be above or below it; none of them: all."""
+        if not paths or any(_holds(path, self.path) for path in paths):
+            return [self.path]
+        return [path for path in paths if _holds(self.path, path)]
 
 
-class StagingGroup(NamedTuple):
-    """Places of one file system, staged together."""
+def _holds(outer: str, inner: str) -> bool:
+    return inner == outer or inner.startswith(outer + "/")
+
+
+class StagingGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Places on one mount, staged together. `without`: of these, what is a place on another."""
 
     staging: str
     places: tuple[Place, ...]
+    without: tuple[str, ...] = ()
 
+    def chosen(self, place: Place, paths: Sequence[str]) -> list[str]:
+        return [path for path in place.chosen(paths) if not any(_holds(other, path) for other in self.without)]
 
-class PlaceWanted(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    real: str
-    data_class: BackupClass
-    exclude: tuple[str, ...] = ()
+    def all_chosen(self, paths: Sequence[str]) -> tuple[str, ...]:
+        return tuple(path for place in self.places for path in self.chosen(place, paths))
 
 
 class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """`groups`: a staging folder, and the names of its file system's places. `work`: for the manifests."""
+    """`work`: a folder for the manifests."""
 
     backup_id: int
-    places: tuple[PlaceWanted, ...]
-    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    groups: tuple[StagingGroup, ...]
     work: str
     paths: tuple[str, ...] = ()
     identity_file: str | None = None
     dry_run: bool = False
 
-    @classmethod
-    def of(
-        cls, backup_id: int, groups: Sequence[StagingGroup], work: Path, *, paths: Sequence[str],
-        identity_file: Path | None, dry_run: bool,
-    ) -> StageWanted:  # fmt: skip
-        places = tuple(
-            PlaceWanted(name=p.name, real=p.real, data_class=p.data_class, exclude=p.exclude)
-            for group in groups
-            for p in group.places
-        )
-        named = tuple((group.staging, tuple(place.name for place in group.places)) for group in groups)
-        return cls(
-            backup_id=backup_id, places=places, groups=named, work=str(work), paths=tuple(paths),
-            identity_file=None if identity_file is None else str(identity_file), dry_run=dry_run,
-        )  # fmt: skip
-
     @property
-    def names(self) -> list[str]:
-        return [place.name for place in self.places]
-
-    def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
-        if not self.paths:
-            return tuple(names)
-        return tuple(path for path in self.paths if path.partition("/")[0] in names)
+    def sources(self) -> list[Place]:
+        """Each source once, and all of it."""
+        found = {place.name: place for group in self.groups for place in group.places}
+        return [msgspec.structs.replace(place, below="") for _, place in sorted(found.items())]
 
 
 class StageResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +121,7 @@ def places_of(sources: Mapping[str, BackupSource], classes: Collection[str], pat
     if unknown := sorted(wanted - sources.keys()):
         raise NoPlaceError("no_sources", f"no source of this machine is called {', '.join(unknown)} (backup_sources)")
     return [
-        Place(name, _followed(source.path), source.data_class, tuple(source.exclude))
+        Place(name=name, root=_followed(source.path), data_class=source.data_class, exclude=tuple(source.exclude))
         for name, source in sorted(sources.items())
         if (not classes or source.data_class in classes) and (not wanted or name in wanted)
     ]
@@ -133,21 +134,39 @@ def _followed(path: str) -> str:
         raise NoPlaceError("unsafe", str(untrusted)) from untrusted
 
 
-def grouped(places: Sequence[Place]) -> list[StagingGroup]:
-    """Raises NoPlaceError where nothing can be written."""
-    found: dict[int, list[Place]] = {}
-    for place in places:
-        found.setdefault(os.lstat(_above(place)).st_dev, []).append(place)
-    return [StagingGroup(str(Path(_above(some[0])) / STAGING), tuple(some)) for some in found.values()]
+def grouped(places: Sequence[Place], paths: Sequence[str] = (), kept: Sequence[str] = ()) -> list[StagingGroup]:
+    """With a place for each mount below them. Raises NoPlaceError where nothing can be written."""
+    all_places = [each for place in places for each in (place, *_mounted_in(place, kept))]
+    found: dict[str, list[Place]] = {}  # Bound: the places
+    for place in all_places:
+        inside = [other.path for other in all_places if other is not place and _holds(place.path, other.path)]
+        if any(not any(_holds(one, path) for one in inside) for path in place.chosen(paths)):
+            above = _above(place)
+            found.setdefault(mount_of(above), []).append(place)
+    return [_group(some, all_places) for some in found.values()]
+
+
+def _group(places: list[Place], all_places: Sequence[Place]) -> StagingGroup:
+    others = [other.path for other in all_places if other not in places]
+    without = tuple(other for other in others if any(_holds(place.path, other) for place in places))
+    return StagingGroup(staging=str(Path(_above(places[0])) / STAGING), places=tuple(places), without=without)
+
+
+def _mounted_in(place: Place, kept: Sequence[str]) -> Iterator[Place]:
+    """What a backup of the source holds too, and this agent may write."""
+    for point in mounted_below(place.real):
+        is_ours = os.path.isdir(point) and os.access(point, os.W_OK | os.X_OK)  # noqa: PTH112 - a disk that is away raises
+        if is_ours and not any(_holds(own, point) for own in kept) and not place.staying.stays(os.fsencode(point)):
+            yield msgspec.structs.replace(place, below=point[len(place.root) :])
 
 
 def _above(place: Place) -> str:
-    """The folder that can hold a staging folder on the source's file system: above it, or itself."""
+    """The folder that can hold a staging folder on the source's mount: above it, or itself."""
     real = Path(place.real)
     above = real.parent
     while not above.is_dir() and above != above.parent:
         above = above.parent
-    if os.path.ismount(real) or (real.is_dir() and not os.access(above, os.W_OK | os.X_OK)):
+    if is_mounted(place.real) or (real.is_dir() and not os.access(above, os.W_OK | os.X_OK)):
         above = real
     if not os.access(above, os.W_OK | os.X_OK):
         raise NoPlaceError(
@@ -160,17 +179,33 @@ def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> 
     """Renames to do. `kept` stay as they are. Raises NoPlaceError, OSError."""
     made: list[Pair] = []
     for place in group.places:
-        for path in [path for path in paths if check_path(path)[0] == place.name] or [place.name]:
-            below = path[len(place.name) :]
-            staged, target = f"{group.staging}/tree/{path}", place.real + below
-            if inode(staged) is not None:
-                _check_way(path, target)
-                own = [*kept, *_mounts(target), group.staging]
-                made += _pairs(place.data_class, target, staged, own, place.staying)
-                made += _companions(place.data_class, target, staged)
+        for path in group.chosen(place, paths):
+            staged, target = f"{group.staging}/tree/{path}", place.root + path[len(place.name) :]
+            if inode(staged) is None or (place.below and path == place.path and _is_empty(staged)):
+                continue
+            _check_way(path, target)
+            mounted = mounted_below(target)
+            _check_mounts(mounted, target, staged, kept)
+            made += _pairs(place.data_class, target, staged, [*kept, *mounted, group.staging], place.staying)
+            made += _companions(place.data_class, target, staged)
     if len(made) > MAX_PAIRS:
         raise NoPlaceError("too_many", f"more than {MAX_PAIRS} renames: name fewer paths")
     return made
+
+
+def _is_empty(staged: str) -> bool:
+    """A folder without anything: what was mounted there is not in this backup, and what is mounted there now stays."""
+    return is_folder(staged) and not os.listdir(staged)  # noqa: PTH208 - as the paths are kept
+
+
+def _check_mounts(mounted: Sequence[str], target: str, staged: str, kept: Sequence[str]) -> None:
+    """What the backup has of a mount that is no place (it is read-only). Raises NoPlaceError."""
+    for point in mounted:
+        there = staged + point[len(target) :]
+        if inode(there) is not None and not _is_empty(there) and not any(_holds(own, point) for own in kept):
+            raise NoPlaceError(
+                "not_writable", f"{point}: mounted there, and this agent may not write on it: name other paths"
+            )
 
 
 def _check_way(path: str, target: str) -> None:
@@ -197,7 +232,7 @@ def _pairs(
     new, there = inode(staged), os.fsencode(target)
     if new is None and inode(target) is not None and staying.stays(there):
         return
-    has_own = any(other.startswith(target + "/") for other in kept) or os.path.ismount(target)
+    has_own = any(other.startswith(target + "/") for other in kept) or is_mounted(target)
     has_own = has_own or (new is None and is_folder(target) and staying.has_some(there))
     if not has_own and (os.access(Path(target).parent, os.W_OK | os.X_OK) or not Path(target).parent.exists()):
         if new is not None or inode(target) is not None:
@@ -228,14 +263,6 @@ def carry_over(place: Place, pair: Pair) -> int:
 
 
 def place_of_pair(pair: Pair, places: Sequence[Place]) -> Place | None:
-    return next((p for p in places if pair.target == p.real or pair.target.startswith(p.real + "/")), None)
-
-
-def _mounts(target: str) -> list[str]:
-    """Other file systems mounted below a folder: their content was not backed up here."""
-    try:
-        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return []
-    points = [line.split(" ")[4].encode().decode("unicode_escape") for line in text.splitlines()]
-    return [point for point in points if point.startswith(target + "/")]
+    """The innermost: a link of the machine may lead one source into another."""
+    holding = [place for place in places if _holds(place.real, pair.target)]
+    return max(holding, key=lambda place: len(place.real), default=None)

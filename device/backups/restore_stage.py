@@ -26,12 +26,13 @@ from archive.replay import ChainLink, Replayed, check_follows, header_of, make_d
 from archive.unpack import DiskRoom, Selection, read_file, unpack
 from device.backups.control import Assignment, ChildFailedError, Control
 from device.backups.download import FetchedArchive
+from device.backups.mounts import remove_tree
 from device.backups.preview import Preview
-from device.backups.restore_places import Place, PlaceWanted, StageResult, StageWanted
+from device.backups.restore_places import Place, StageResult, StageWanted, StagingGroup
 from device.backups.sender import PROGRESS_EVERY_S
 
 RESERVE: Final = 64 * 1024 * 1024
-"""Stay free on each disk."""
+"""Stay free on each disk, a tenth on a small one."""
 MAX_MANIFEST: Final = 2**30
 UNPACKING: Final = "unpacking"
 
@@ -62,7 +63,7 @@ def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch 
 class _Counted(Owners):
     """Counts what it chowns, by class."""
 
-    def __init__(self, places: Sequence[PlaceWanted]) -> None:
+    def __init__(self, places: Sequence[Place]) -> None:
         super().__init__()
         self._classes = {place.name: place.data_class for place in places}
         self.counts: dict[str, dict[str, int]] = {}  # Bound: the four classes
@@ -78,11 +79,9 @@ class _Counted(Owners):
 def _staged(
     wanted: StageWanted, header: Header, fetch: Fetch, report: PhaseReport, identities: Sequence[str]
 ) -> StageResult:  # fmt: skip
-    owners = _Counted(wanted.places)
-    done: list[Replayed] = []
-    for folder, names in wanted.groups:
-        done.append(_fill(Path(folder), wanted, names, header, fetch, report, identities, owners))
-    foreign = sorted(done[0].sources.keys() - set(wanted.names)) if not wanted.paths else []
+    owners = _Counted(wanted.sources)
+    done = [_fill(group, wanted, header, fetch, report, identities, owners) for group in wanted.groups]
+    foreign = sorted(done[0].sources.keys() - {place.name for place in wanted.sources}) if not wanted.paths else []
     return StageResult(
         backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
         files=sum(each.compared.files for each in done), bytes=sum(each.compared.bytes for each in done),
@@ -92,20 +91,23 @@ def _staged(
 
 
 def _fill(
-    folder: Path, wanted: StageWanted, names: Sequence[str], header: Header, fetch: Fetch, report: PhaseReport,
+    group: StagingGroup, wanted: StageWanted, header: Header, fetch: Fetch, report: PhaseReport,
     identities: Sequence[str], owners: Owners,
 ) -> Replayed:  # fmt: skip
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(group.staging)
+    remove_tree(group.staging)
     folder.mkdir(mode=0o700)
     (folder / "tree").mkdir(mode=0o700)
     root = os.open(folder / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstatvfs(root)
-        room = DiskRoom(max(0, found.f_bavail * found.f_frsize - RESERVE))
+        reserve = min(RESERVE, found.f_blocks * found.f_frsize // 10)
+        room = DiskRoom(max(0, found.f_bavail * found.f_frsize - reserve))
         chain = [ChainLink(partial(fetch, backup_id)) for backup_id in header.chain]
+        selection = Selection(paths=group.all_chosen(wanted.paths), without=group.without)
         done = replay(
             chain, root, Path(wanted.work), identities=identities, room=room,
-            selection=Selection(paths=wanted.chosen(names)), owners=owners, phase=report,
+            selection=selection, owners=owners, phase=report,
         )  # fmt: skip
         make_durable(root)
     finally:
@@ -132,16 +134,16 @@ def _previewed(
             check_follows(headers, found)
         manifests.append(file)
         headers.append(found)
-    places = [Place(p.name, p.real, p.data_class, p.exclude) for p in wanted.places]
-    inside = sources_of(headers)
+    places = wanted.sources
+    inside, names = sources_of(headers), {place.name for place in places}
     preview = Preview(places)
-    preview.take(state(manifests, Selection(paths=wanted.chosen(wanted.names))))
+    preview.take(state(manifests, Selection(paths=wanted.paths or tuple(sorted(names)))))
     for place in places:
         if place.name in inside:
             preview.look(place, wanted.paths)
     return StageResult(
         backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
-        foreign=tuple(sorted(inside.keys() - set(wanted.names))) if not wanted.paths else (),
+        foreign=tuple(sorted(inside.keys() - names)) if not wanted.paths else (),
         preview=preview.result(),
     )  # fmt: skip
 

@@ -27,26 +27,6 @@ def world(tmp_path: Path) -> RestoredMachine:
     return RestoredMachine(tmp_path)
 
 
-async def test_another_file_system_mounted_in_a_source_stays(
-    world: RestoredMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backup = world.back_up()
-    new = world.picture()
-    mounted = world.roots["app"] / "sub" / "disk"
-    mounted.mkdir()
-    (mounted / "photo").write_bytes(b"of today")
-    inode = mounted.stat().st_ino
-    world.ruin()
-    monkeypatch.setattr(restore_places, "_mounts", lambda target: [str(mounted)] if "app" in target else [])
-    await world.restore(backup)
-    assert (mounted / "photo").read_bytes() == b"of today"
-    assert mounted.stat().st_ino == inode, "it was not even moved"
-    shutil.rmtree(mounted)
-    files = {path: what for path, what in world.picture().items() if not what[0].startswith("0o4")}
-    assert files == {path: what for path, what in new.items() if not what[0].startswith("0o4")}
-    assert left_over(world) == []
-
-
 def closed(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
     """As for an agent that is not root: these cannot be written."""
     real = os.access
