@@ -14,6 +14,8 @@ from dashboard.trouble import (
     clock_cause,
     gone_expectedly,
     health_causes,
+    is_connected,
+    is_nearly_full,
     is_worn,
     moments,
     noticed_at,
@@ -115,6 +117,8 @@ def whys(view: View, now: int) -> list[Why]:
     if status != "error" and view["error_since"] is not None:
         found.append(Why("error", view["error_since"]))
     found += [Why(one.cause, one.since, one.value) for one in (*health_causes(view), *settings_causes(view, now))]
+    if is_connected(view) and is_nearly_full(view):
+        found.append(Why("nearly_full", noticed_at(view, "nearly_full"), view["capacity"]))
     if is_worn(view):
         found.append(Why("worn", noticed_at(view, "worn"), view["disk_worn"]))
     clock = clock_cause(view)

@@ -195,6 +195,11 @@ def _declared(view: View, now: int) -> list[MachineTrouble]:
     return found
 
 
+def is_nearly_full(view: View) -> bool:
+    """Soon it takes no more; what is full already says so by its status."""
+    return bool(view["capacity"] >= NEARLY_FULL and view["effective_status"] not in ("full", *RESTING))
+
+
 def is_worn(view: View) -> bool:
     return view["disk_worn"] is not None and bool(view["disk_worn"] >= WORN)
 
@@ -227,7 +232,7 @@ def certificate_cause(view: View, now: int) -> MachineTrouble | None:
 
 def _of_readings(view: View) -> list[MachineTrouble]:
     found = health_causes(view)
-    if view["capacity"] >= NEARLY_FULL and view["effective_status"] != "full":
+    if is_nearly_full(view):
         found.append(MachineTrouble(view["id"], "nearly_full", view["capacity"], noticed_at(view, "nearly_full")))
     if is_worn(view):
         found.append(MachineTrouble(view["id"], "worn", view["disk_worn"], noticed_at(view, "worn")))

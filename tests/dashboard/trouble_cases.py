@@ -122,7 +122,7 @@ CASES: Final = [
         ["offline"],
     ),
     Case("late", {"connection": "late", "last_seen_at": NOW - 12000, "id": 13}, None, ["late"]),
-    Case("nearly full", {"capacity": 96, "id": 14}, ("nearly_full", 96, None), []),
+    Case("nearly full", {"capacity": 96, "id": 14}, ("nearly_full", 96, None), ["nearly_full"]),
     Case(
         "never connected",
         {"connection": "never", "connection_since": None, "last_seen_at": None, "id": 15},

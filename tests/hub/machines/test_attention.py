@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from dashboard.texts import texts_in
+from dashboard.trouble import RANKS, who_acts
 from db.records import MachineRow, RemoteSessionRow, ZoneRow
 from hub.model.changes import Observed, Patch, Put
 from tests.support.api_hub import ApiHub
@@ -81,6 +83,24 @@ async def test_all_are_fine_only_when_every_machine_is_live_and_was_connected_on
     assert (active[1], never[1]) == ("0", "1")
 
 
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("cause", [cause for cause in RANKS if cause not in ("approval", "clock")])
+def test_each_cause_has_its_sentence_and_what_to_do(cause: str, language: str) -> None:
+    """Without one the list has no page at all."""
+    texts = texts_in(language)
+    assert {f"cause.{cause}", f"why.{cause}.next", f"acts.{who_acts(cause)}"} <= texts.keys()
+
+
+async def test_a_bin_that_is_nearly_full_says_so_before_it_is(hub: ApiHub) -> None:
+    await put(hub, 2, capacity=97)
+    (line,) = lines(await page(hub))
+    assert line.startswith("two Nearly full: 97 % Site: Empty it before it is full.")
+    machine = await page(hub, path="/machines/2")
+    why = machine.partition('id="why"')[2].partition("</section>")[0]
+    assert "The bin is" in why
+    assert "Empty it before it is full." in why
+
+
 async def test_many_that_went_together_are_one_line_at_once_and_all_counted(hub: ApiHub) -> None:
     more = [await hub.add_machine(f"RVM-{number}") for number in range(3)]
     for rvm_id in more:
@@ -94,7 +114,7 @@ async def test_many_that_went_together_are_one_line_at_once_and_all_counted(hub:
     for rvm_id in more[1:]:
         await put(hub, rvm_id, location_description="Kampus")
     (line,) = lines(await page(hub))
-    assert re.match(r"3 of 3 machines at Kampus offline since \d\d:\d\d Site: Ask the site", line)
+    assert re.match(r"3 of 3 machines at Kampus offline since \d\d:\d\d Site: Check whether the site", line)
     (line,) = lines(await page(hub, language="id"))
     assert line.startswith("3 dari 3 mesin di Kampus offline sejak")
     assert await page(hub, "technician")
