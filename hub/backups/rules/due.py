@@ -20,6 +20,8 @@ BEGIN_WITHIN: Final = 0.75
 RETRY: Final = timedelta(hours=1)
 OLD: Final = 2
 """Intervals after which a backup no longer waits for the window."""
+AHEAD: Final = timedelta(hours=1)
+"""A time further ahead of now was taken by a clock that was wrong, and says nothing."""
 _GOLDEN: Final = 0.6180339887498949
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,6 +72,7 @@ def why_not(machine: Machine) -> str | None:
 
 def next_due(plan: BackupPlan, past: Past, now: datetime) -> datetime:
     """Due when not after `now`."""
+    past = _believed(past, now)
     own_from, begin_from = _own_from(plan, past), _begin_from(plan, past)
     found = (
         max(own, begin_from)
@@ -77,6 +80,12 @@ def next_due(plan: BackupPlan, past: Past, now: datetime) -> datetime:
         if (own := _place(window, plan)) >= own_from and max(now, begin_from) < window.ends
     )
     return next(found)
+
+
+def _believed(past: Past, now: datetime) -> Past:
+    """Else a hub whose clock was a year ahead would ask for nothing for a year."""
+    good_at, tried_at = (at if at is None or at <= now + AHEAD else None for at in (past.good_at, past.tried_at))
+    return past._replace(good_at=good_at, tried_at=tried_at)
 
 
 def _place(window: Window, plan: BackupPlan) -> datetime:
@@ -88,6 +97,7 @@ def is_due(plan: BackupPlan, past: Past, now: datetime, online_since: datetime |
 
 
 def _is_caught_up(plan: BackupPlan, past: Past, now: datetime, online_since: datetime | None) -> bool:
+    past = _believed(past, now)
     if online_since is None or now - (past.good_at or past.since) <= OLD * plan.interval:
         return False
     if past.tried_at is not None and past.tried_at >= online_since:

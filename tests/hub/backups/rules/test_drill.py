@@ -152,3 +152,4 @@ def test_who_asks_is_on_record_and_the_next_drill_is_its() -> None:
 def test_one_a_week() -> None:
     assert not rules.is_week_over(NOW - timedelta(days=6), NOW)
     assert rules.is_week_over(NOW - timedelta(days=7), NOW)
+    assert rules.is_week_over(NOW + timedelta(days=300), NOW), "by a clock that was ahead"

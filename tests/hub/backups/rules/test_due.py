@@ -55,6 +55,15 @@ def test_a_machine_is_due_at_its_place_in_the_window_of_its_site() -> None:
     assert at("2026-11-29 01:00", JAKARTA).hour == 18, "which is the evening before in UTC"
 
 
+def test_what_a_clock_that_was_ahead_has_written_stops_nothing() -> None:
+    """Set right again, the hub asks in the next window, and for a machine that was away as soon as it is back."""
+    ahead, now = past("2027-11-29 01:10", "2027-11-30 01:10"), at("2026-11-29 12:00")
+    assert next_due(plan(), ahead, now) == at("2026-11-30 01:00")
+    assert is_due(plan(), ahead, now, at("2026-11-29 11:59"))
+    jumped = past("2026-11-29 01:40")
+    assert next_due(plan(), jumped, at("2026-11-29 01:20")) == at("2026-11-30 01:00"), "an hour is no wrong clock"
+
+
 def test_after_one_that_was_made_the_next_night_is_next() -> None:
     made = past("2026-11-29 01:10")
     assert next_due(plan(), made, at("2026-11-29 01:20")) == at("2026-11-30 01:00")
