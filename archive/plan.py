@@ -68,8 +68,8 @@ class Report(msgspec.Struct, omit_defaults=True):
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is planned: regular files with content, their bytes, all entries, paths that are gone; and what there is
-    after it in all (`state_*`)."""
+    """What is planned: regular files with content, their bytes (holes are none), all entries, paths that are gone; and
+    what there is after it in all (`state_*`)."""
 
     files: int
     bytes: int

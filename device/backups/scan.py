@@ -34,6 +34,8 @@ _LOOK_EVERY: Final = 4096
 _FACTS: Final = struct.Struct(f"={FACTS}q")
 _MODE: Final = struct.Struct("=q")
 _MODE_AT: Final = 4 * 8
+_BLOCK: Final = 512
+"""Bytes of st_blocks."""
 _GROWTH: Final = 2
 """The lists take so many times the plan's room: written lines have sums."""
 
@@ -281,7 +283,7 @@ class _Scan:
         self.entries += 1
         if entry.kind == "file":
             self.files += 1
-            self.bytes += entry.size
+            self.bytes += min(entry.size, found.st_blocks * _BLOCK)  # a hole takes no room in the archive either
         if self.entries > MAX_ENTRIES:
             raise ArchiveError(TOO_LARGE, f"more than {MAX_ENTRIES} files, folders and links changed")
         if self.entries % _LOOK_EVERY == 0 and free_bytes(self._folder) < RESERVE:

@@ -21,6 +21,7 @@ from archive.errors import ArchiveError
 from archive.manifest import BEGIN, MANIFEST, Compression
 from archive.plan import NoRoomError
 from archive.pump import CHILD_ENVIRONMENT, PART_SIZE, ArchivePart, Pump
+from archive.unpack import disk_size
 from device.backups.scan import scan
 from tests.support.backup_archives import archive_of, as_nobody, header, open_to_all, picture, read, unpack
 from tests.support.file_trees import five_parts, one_of_everything
@@ -54,13 +55,26 @@ def test_the_manifest_stands_first_and_last_and_fits(tree: Path, tmp_path: Path)
     made = read(archive_of(tmp_path / "work", {"data": tree}).data)
     assert (made.names[0], made.names[-1]) == (BEGIN, MANIFEST)
     assert made.totals.files == planned.files == len([e for e in made.entries.values() if e.has_content])
-    assert made.totals.bytes == planned.bytes
+    stored = sum(disk_size(entry) for entry in made.entries.values())
+    assert stored <= planned.bytes < made.totals.bytes, "holes are not sent"
     assert made.totals.entries == planned.entries == len(made.entries)
     assert made.entries["data/log.same"].link == "data/log"
     assert made.entries["data/holes"].sparse is not None
     assert made.entries["data/nothing"].mtime_ns == 1_234_567_890_123_456_789
     assert made.entries["data/tool.sh"].mode == 0o4750
     assert "data/latin-\udce9.txt" in made.entries
+
+
+def test_a_file_of_holes_is_announced_by_what_is_stored_of_it(tmp_path: Path) -> None:
+    """The hub refuses what is announced beyond its limit: an image of a terabyte with a page in it is none."""
+    (tmp_path / "tree").mkdir()
+    with (tmp_path / "tree" / "card.img").open("wb") as image:
+        image.truncate(2**40)
+        image.seek(2**39)
+        image.write(SHIFT)
+    planned = scan(header({"data": tmp_path / "tree"}), tmp_path / "work", None)
+    assert planned.bytes < 1_000_000
+    assert planned.state_bytes == 2**40
 
 
 def test_what_does_not_get_smaller_is_stored(tree: Path, tmp_path: Path) -> None:
