@@ -31,15 +31,16 @@ class ViewerClass(NamedTuple):
 
 
 class Frame:
-    """JSON for many browsers. `numbered`: a delta to which each browser's `seq` is added. `wire`: the sender's form
-    of `body`, made once."""
+    """JSON for many browsers. `numbered`: a delta to which each browser's `seq` is added. `wire`, `packed`: the
+    sender's forms of `body`, plain and compressed, each made once."""
 
-    __slots__ = ("body", "numbered", "wire")
+    __slots__ = ("body", "numbered", "packed", "wire")
 
     def __init__(self, body: bytes, *, numbered: bool) -> None:
         self.body = body
         self.numbered = numbered
         self.wire: bytes | None = None
+        self.packed: bytes | None = None
 
 
 class Outgoing(NamedTuple):

@@ -6,14 +6,19 @@ the application accepted; wrong bytes end in the right close code."""
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
+from websockets.exceptions import InvalidState, NegotiationError
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
@@ -30,6 +35,10 @@ MAX_FRAGMENTS: Final = 512
 MAX_CONTROL_FRAMES_PER_S: Final = 50
 CLOSE_TIMEOUT_S: Final = 5.0
 FRAMES: Final = "myrvm.frames"
+"""ASGI extension: this socket takes `frame`s; `packed`: also `packed_frames`."""
+PACKED_PATH: Final = "/ws/dashboard"
+"""Of the sockets whose messages are many and long: machines pay no memory for what they do not need."""
+PACKING_LEVEL: Final = 1
 CONTACT: Final = "myrvm.contact"
 """ASGI extension: the LastContact of this socket."""
 MAX_SIZE: Final = "myrvm.max_size"
@@ -129,9 +138,12 @@ class WebSocketProtocol(BoundedProtocol, WebSocketsSansIOProtocol):
         # handshake.
         self.read_paused = True
         self.transport.pause_reading()
+        if event.path.partition("?")[0].endswith(PACKED_PATH):
+            self.conn.available_extensions = [_OFFER]
         super().handle_connect(event)
         if self.conn.handshake_exc is None:
-            cast(dict[str, Any], self.scope["extensions"]).update({FRAMES: {}, CONTACT: self._contact})
+            frames = {"packed": bool(self.conn.extensions)}
+            cast(dict[str, Any], self.scope["extensions"]).update({FRAMES: frames, CONTACT: self._contact})
 
     def handle_close(self, event: Frame) -> None:
         if self.close_sent and self.conn.close_rcvd is not None:
@@ -247,3 +259,59 @@ def frame(payload: bytes, *, first: bool, last: bool) -> bytes:
     """With the extension FRAMES, `{"type": "websocket.send", "frames": (...)}` sends fragments: made once, for any
     number of sockets."""
     return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)
+
+
+class _Packing(PerMessageDeflate):
+    """Reads what browsers compress; what is sent goes as it is, or was compressed for any number of sockets."""
+
+    def encode(self, frame: Frame) -> Frame:
+        return frame
+
+
+class _PackingOffer(ServerPerMessageDeflateFactory):
+    """No memory of a connection (no_context_takeover), which is also why one compressed text fits all."""
+
+    def process_request_params(
+        self, params: Sequence[tuple[str, str | None]], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[tuple[str, str | None]], PerMessageDeflate]:
+        answer, made = super().process_request_params(params, accepted_extensions)
+        if made.local_max_window_bits != zlib.MAX_WBITS:
+            raise NegotiationError("a smaller window than that of what all share")
+        return answer, _Packing(True, True, made.remote_max_window_bits, made.local_max_window_bits)
+
+
+_OFFER: Final = _PackingOffer(server_no_context_takeover=True, client_no_context_takeover=True)
+
+
+def _packed(parts: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(PACKING_LEVEL, wbits=-zlib.MAX_WBITS)
+    for part in parts:
+        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+COMPRESSED: Final = 0x40
+"""RSV1, of a message's first frame."""
+PACKED_END: Final = b"\x00"
+"""Ends a packed message: RFC 7692 has the reader add the rest of an empty block."""
+
+
+def packed_frames(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """One message; each part is compressed when it is asked for."""
+    for number, part in enumerate(_packed(parts)):
+        yield _packed_frame(part, first=number == 0, last=False)
+    yield _packed_frame(PACKED_END, first=False, last=True)
+
+
+def packed_head(head: bytes) -> bytes:
+    """The beginning of a packed message, of one socket and as it is; `packed_rest` follows, of any number of them."""
+    length = len(head)
+    return _packed_frame(b"\x00" + struct.pack("<HH", length, length ^ 0xFFFF) + head, first=True, last=False)
+
+
+def packed_rest(payload: bytes) -> bytes:
+    return _packed_frame(b"".join(_packed([payload])) + PACKED_END, first=False, last=True)
+
+
+def _packed_frame(payload: bytes, *, first: bool, last: bool) -> bytes:
+    plain = frame(payload, first=first, last=last)
+    return bytes([plain[0] | COMPRESSED]) + plain[1:] if first else plain

@@ -22,7 +22,7 @@ from hub.kernel.subscription import CutOffError, Outgoing, Subscription
 from hub.links.links import Links, ask_for_live_samples
 from hub.model.access import Principal, may
 from hub.model.budgets import TokenBucket
-from hub.server.websocket_protocol import FRAMES, frame
+from hub.server.websocket_protocol import FRAMES, frame, packed_frames, packed_head, packed_rest
 from hub.web.auth.identify import identify
 from hub.web.auth.limits import OF_SNAPSHOT, ReadBudget
 from hub.web.auth.origin import same_origin
@@ -54,6 +54,8 @@ MAX_SOCKETS_PER_USER: Final = 20
 """The next is closed with 1013 and comes back by itself."""
 TOO_MANY: Final = "too many pages of yours are open"
 LAST: Final = frame(b"", first=False, last=True)
+PACKED_FROM: Final = 512
+"""Bytes of a message; a shorter one is not worth the compressing."""
 
 
 _Part = Callable[[], Awaitable[Ending]]
@@ -103,6 +105,7 @@ class _Page:
         self._websocket = websocket
         self._subscription = subscription
         self._ending: Ending | None = None
+        self._takes: dict[str, bool] | None = websocket.scope["extensions"].get(FRAMES)
 
     async def live(self) -> Ending:
         async with anyio.create_task_group() as tasks:
@@ -135,24 +138,29 @@ class _Page:
 
     async def _send_picture(self, picture: Picture) -> None:
         """One message in fragments, as the socket takes them."""
-        if FRAMES not in self._websocket.scope["extensions"]:
+        if self._takes is None:
             await self._websocket.send_text(picture.text)
-            return
-        for number, part in enumerate(picture.parts()):
-            await self._send_frames(frame(part, first=number == 0, last=False))
-        await self._send_frames(LAST)
+        elif self._takes["packed"]:
+            for part in packed_frames(picture.parts()):
+                await self._send_frames(part)
+        else:
+            for number, part in enumerate(picture.parts()):
+                await self._send_frames(frame(part, first=number == 0, last=False))
+            await self._send_frames(LAST)
 
     async def _send_frames(self, *frames: bytes) -> None:
         await self._websocket.send({"type": "websocket.send", "frames": frames})
 
     async def _send(self, outgoing: Outgoing) -> None:
-        shared = outgoing.frame
-        if not shared.numbered or FRAMES not in self._websocket.scope["extensions"]:
+        shared, head = outgoing.frame, outgoing.head
+        if not shared.numbered or self._takes is None:
             await self._websocket.send_text(outgoing.text)
-            return
-        if shared.wire is None:
-            shared.wire = frame(shared.body, first=False, last=True)
-        await self._send_frames(frame(outgoing.head, first=True, last=False), shared.wire)
+        elif self._takes["packed"] and len(shared.body) >= PACKED_FROM:
+            shared.packed = shared.packed or packed_rest(shared.body)
+            await self._send_frames(packed_head(head), shared.packed)
+        else:
+            shared.wire = shared.wire or frame(shared.body, first=False, last=True)
+            await self._send_frames(frame(head, first=True, last=False), shared.wire)
 
     async def _cut(self) -> Ending:
         cut = await self._subscription.cut()

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import struct
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -154,6 +155,23 @@ async def test_a_flood_of_control_frames_closes_with_1008_and_costs_no_memory(se
     assert await ended.get() == 1008
     assert memory_bytes() - before < 20 * 2**20
     peer.drop()
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [*websocket_protocol.packed_frames([b"x" * 60_000, b"", b"last"])],
+        [websocket_protocol.packed_head(b"x" * 59_999), websocket_protocol.packed_rest(b"xlast")],
+    ],
+)
+def test_a_packed_message_is_whole_as_rfc_7692_has_it(frames: list[bytes]) -> None:
+    assert [one[0] for one in frames] == [0x41, *[0x00] * (len(frames) - 2), 0x80]
+    heads = [{126: 4, 127: 10}.get(one[1], 2) for one in frames]
+    reader = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    payload = b"".join(one[head:] for one, head in zip(frames, heads, strict=False))
+    assert reader.decompress(payload + b"\x00\x00\xff\xff") == b"x" * 60_000 + b"last"
+    reader.decompress(b"\x01\x00\x00\xff\xff")
+    assert reader.eof, "between two blocks, and so at the end of the message"
 
 
 async def test_a_few_pings_are_answered(server: BareServer) -> None:

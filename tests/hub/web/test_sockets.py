@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from db.records import UserRow
+from db.records import MachineRow, UserRow
 from hub.lifespan import utc_now
 from hub.model import changes as c
 from hub.people.rules import end_sessions
@@ -27,6 +31,9 @@ from tests.support.hub_process import HubHere, hub_here
 from tests.support.machine_client import MachineClient
 from tests.support.raw_websocket import RawWebSocket, stop_reading
 from tests.support.until import until
+
+TCPI_BYTES_RECEIVED = 128
+"""In struct tcp_info of Linux."""
 
 
 @pytest.fixture
@@ -54,6 +61,45 @@ async def test_the_first_frames_are_a_greeting_and_the_picture(hub: HubHere, lob
         assert page.machines[lobby.id]["name"] == "Lobby"
         assert page.machines[lobby.id]["connection"] == "never"
         assert page.epoch == hub.context.epoch
+
+
+@pytest.mark.parametrize(
+    ("offer", "agreed"),
+    [
+        (ClientPerMessageDeflateFactory(client_max_window_bits=True), True),
+        (ClientPerMessageDeflateFactory(server_max_window_bits=10), False),
+    ],
+)
+async def test_a_browser_is_sent_pictures_and_long_news_compressed_with_nothing_kept_for_it(
+    hub: HubHere, offer: ClientPerMessageDeflateFactory, agreed: bool
+) -> None:
+    for number in range(60):
+        await hub.add_machine(f"Lobby {number}")
+    options: dict[str, Any] = {"extensions": [offer]}
+    async with BrowserClient.open(hub, **options) as page, BrowserClient.open(hub) as plain:
+        assert page.socket.response is not None
+        extensions = page.socket.response.headers.get("Sec-WebSocket-Extensions", "")
+        assert ("server_no_context_takeover; client_no_context_takeover" in extensions) == agreed
+        assert page.machines == plain.machines
+        for capacity in (7, 8):
+            changes = [c.Patch(MachineRow, rvm_id, {"capacity": capacity}) for rvm_id in list(page.machines)]
+            await hub.context.announce(*changes)
+            for one in (page, plain):
+                await one.shows(partial(capacities_are, one, capacity))
+        await page.say("ping", n=3)
+        await page.until(lambda frame: frame["type"] == "pong")
+        received = [received_bytes(one) for one in (page, plain)]
+        assert (received[0] * 4 < received[1]) == agreed
+
+
+def capacities_are(page: BrowserClient, capacity: int) -> bool:
+    return {machine["capacity"] for machine in page.machines.values()} == {capacity}
+
+
+def received_bytes(page: BrowserClient) -> int:
+    """That the kernel passed on."""
+    found = page.socket.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return int(struct.unpack_from("=Q", found, TCPI_BYTES_RECEIVED)[0])
 
 
 async def test_a_page_that_asks_whether_its_line_lives_is_answered_with_the_time(
