@@ -14,7 +14,7 @@ from dashboard.outage import Outage
 from dashboard.trouble import RANKS, RESTING, MachineTrouble
 from db.queries import troubles, users
 from db.trouble_records import TroubleRow
-from hub.attention import api, service
+from hub.attention import api, rules, service
 from hub.attention.service import TroubleShown
 from hub.model import views
 from hub.model.actors import row_id
@@ -200,7 +200,8 @@ async def _over(visit: Visit, before: int | None) -> tuple[list[TroubleShown], i
     found = await troubles.page(
         visit.context.store, "over", visit.now, OVER_AT_ONCE + 1, visit.user.machines, before=before, since=since
     )
-    page = [row for row in found[:OVER_AT_ONCE] if row.rvm_id in visit.context.fleet.machines]
+    known = visit.context.fleet.machines
+    page = [row for row in found[:OVER_AT_ONCE] if row.rvm_id in known and not rules.is_passing(row)]
     following = found[OVER_AT_ONCE - 1].id if len(found) > OVER_AT_ONCE else None
     return [service.shown(visit.context, visit.user, row, visit.now) for row in page], following
 

@@ -33,6 +33,9 @@ UNDO: Final = timedelta(minutes=10)
 SHOWN: Final = timedelta(seconds=10)
 """The way back is offered where it was done."""
 
+AT_FIRST: Final = timedelta(minutes=1)
+"""So long a machine that was just added may take to connect without having been in trouble."""
+
 
 class CauseNow(NamedTuple):
     """A cause that holds now. `since` None: nobody knows; it is noticed now."""
@@ -64,6 +67,12 @@ def _row(rvm_id: int, one: CauseNow, now: datetime) -> TroubleRow:
 def over(row: TroubleRow, now: datetime) -> Patch:
     """Who is on it and the note stay with the row: they are what was done about it."""
     return Patch(TroubleRow, row.id, {"ended_at": max(now, row.began_at)}, where=_while_open(row))
+
+
+def is_passing(row: TroubleRow) -> bool:
+    """A machine was added and connected at once, and nobody did anything about it: nothing to look back at."""
+    untouched = row.owner_id is None and row.note is None
+    return row.cause == "never" and untouched and row.ended_at is not None and row.ended_at - row.began_at < AT_FIRST
 
 
 def _while_open(row: TroubleRow) -> Where:

@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest_asyncio
 
 from db.records import MachineRow
 from db.trouble_records import TroubleRow
 from hub.attention import rules
 from hub.attention.service import Acts
-from hub.model.changes import Observed, Patch
+from hub.model.changes import Observed, Patch, Put
 from hub.model.views import epoch_ms
 from tests.hub.people.test_zones import LABELS, of_zone
 from tests.support.api_hub import ApiHub
@@ -190,6 +191,25 @@ async def test_what_is_over_says_when_who_and_what_was_done(full: ApiHub) -> Non
         assert (await press(budi, number, "take", seen="")).status_code == 409
 
 
+async def test_a_machine_that_connected_when_it_was_added_was_not_in_trouble(door: ApiHub) -> None:
+    """A fleet that was just added would fill the list of what is over."""
+    began = door.context.clock() - timedelta(minutes=5)
+    row = TroubleRow(rvm_id=1, cause="never", began_at=began, noticed_at=began)
+
+    def lasted(seconds: int, **values: Any) -> Put[TroubleRow]:
+        return Put(msgspec.structs.replace(row, ended_at=began + timedelta(seconds=seconds), **values))
+
+    async with await browser(door, "operator") as budi:
+        await door.context.announce(lasted(59))
+        assert "No alert ended" in words_of((await budi.get("/alerts?tab=over")).text)
+        await door.context.announce(
+            lasted(3, note="A new board", note_by="operator"), lasted(60), lasted(3, cause="hot")
+        )
+        text = words_of((await budi.get("/alerts?tab=over")).text)
+        assert text.count("Never connected") == 2, "one that was worked on, and one that took a minute"
+        assert "Hot" in text
+
+
 async def test_viewers_and_strangers_change_nothing(full: ApiHub) -> None:
     async with await browser(full, "viewer") as tamu, await browser(full, "technician") as tono:
         assert (await press(tamu, number_of(full), "take", seen="")).status_code == 403
@@ -213,6 +233,8 @@ async def test_an_outage_is_taken_and_taken_back_as_one(door: ApiHub) -> None:
         await press(budi, first, "take", seen="", outage="1")
         assert {machines[rvm_id].troubles["offline"].owner for rvm_id in more} == {"operator"}
         for place in ("/", "/alerts"):
-            assert "You are on it" in row((await budi.get(place)).text, first), place
+            text = (await budi.get(place)).text
+            assert "You are on it" in row(text, first), place
+            assert "Operator: Check what they share" in words_of(text), "what to do, and who does it"
         await press(budi, first, "undo", outage="1")
         assert {machines[rvm_id].troubles["offline"].owner for rvm_id in more} == {None}
