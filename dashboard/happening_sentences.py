@@ -86,10 +86,10 @@ def _job(r: Reader, one: Happening, people: People) -> HappeningText:
 
 def _jobs(r: Reader, one: Happening) -> HappeningText:
     issued = _first(one, "command.issued")
-    group = _params(issued).get("group_id")
+    group = next((found for event in one.events if (found := _params(event).get("group_id"))), None)
     ids = {_params(event).get("command_id") for event in one.events if str(event["code"]).startswith("command.")}
     ended = [_params(event) for event in one.events if event["code"] == "command.finished"]
-    name = _params(one.newest).get("name") if issued is None else None
+    name = ended[0].get("name") if issued is None and ended else None
     counts = Counter(str(params.get("state")) for params in ended)
     done = r.t("tally.done", n=r.number(counts.pop("succeeded", 0)), total=r.number(len(ids)))
     rest = [r.t(f"tally.{state}", n=r.number(n)) for state, n in sorted(counts.items()) if f"tally.{state}" in r.t]

@@ -83,9 +83,9 @@ def _known(events: Sequence[Event]) -> _Known:
         params, job = mapping(event["params"]), _job_of(event)
         if not job:
             continue
+        if isinstance(params.get("group_id"), str):
+            groups[job] = params["group_id"]
         if event["code"] == "command.issued":
-            if isinstance(params.get("group_id"), str):
-                groups[job] = params["group_id"]
             if params.get("name") == "set_status" and _actor_kind(event) in ("machine", "clock"):
                 relayed.add(job)
         elif event["code"] == "command.finished" and params.get("name") == "set_status":

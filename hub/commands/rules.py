@@ -332,6 +332,8 @@ def _deadline(command: CommandRow, phase: str, sent_at: datetime, now: datetime)
 
 def _finished(command: CommandRow, actor: actors.Actor, now: datetime) -> EventHappened:
     params: dict[str, Any] = {"command_id": command.id, "name": command.name, "state": command.state}
+    if command.group_id is not None:
+        params["group_id"] = command.group_id  # where it was asked for may stand on an older page
     if command.error is not None:
         params["error"] = command.error.get("code")
     return EventHappened(at=now, code="command.finished", actor=actor, rvm_id=command.rvm_id, params=params)

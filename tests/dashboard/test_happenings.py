@@ -35,7 +35,8 @@ class Log:
     def job(self, job: str, name: str, state: str, rvm: int = 1, status: Any = None, **params: Any) -> None:
         args = params.pop("args", {})
         self.add("command.issued", rvm, "user:3", params={"command_id": job, "name": name, "args": args, **params})
-        self.add("command.finished", rvm, f"machine:{rvm}", params={"command_id": job, "name": name, "state": state})
+        own = {"command_id": job, "name": name, "state": state} | {n: params[n] for n in ("group_id",) if n in params}
+        self.add("command.finished", rvm, f"machine:{rvm}", params=own)
         if status is not None:
             before, after = status
             self.add("status.changed", rvm, "user:3", 0, before=before, after=after, params={"reason": after["reason"]})
@@ -81,6 +82,17 @@ def test_one_job_of_many_machines_is_one_line() -> None:
     (line,) = log.lines()
     assert line.sentence == "Sync time zone: 2 of 3 done, 1 failed"
     assert (line.machine, line.job_at, line.who) == ("3 machines", "/jobs?group=ab12", "Budi")
+
+
+def test_a_job_of_many_machines_is_one_line_also_where_it_was_asked_for_on_an_older_page() -> None:
+    log = Log()
+    for rvm in (1, 2, 3):
+        status = (ACTIVE, SENSOR)
+        log.job(f"1-{rvm}", "set_status", "succeeded", rvm, status, group_id="ab12", args={"status": "maintenance"})
+    log.events = [one for one in log.events if one["code"] != "command.issued"]
+    (line,) = log.lines()
+    assert line.sentence == "Change status: 3 of 3 done"
+    assert (line.machine, line.job_at) == ("3 machines", "/jobs?group=ab12")
 
 
 def test_a_remote_session_is_one_line_from_its_request_to_its_end() -> None:

@@ -149,13 +149,14 @@ def test_a_forced_reboot_is_named_in_the_record() -> None:
 
 
 def test_a_newer_request_for_the_status_takes_the_place_of_one_that_never_left() -> None:
-    one = with_command(machine(), command("queued"))
+    one = with_command(machine(), command("queued", group_id="ab12"))
     changes = rules.draft(one, "set_status", {"status": "active"}, "user:2", NOW)
     ended = next(moved_rows(changes, CommandRow))
     assert (ended.id, ended.state, (ended.error or {})["code"]) == ("c1", "cancelled", "superseded")
     finished = changes[-1]
     assert isinstance(finished, EventHappened)
     assert (finished.code, finished.actor, finished.params["error"]) == ("command.finished", "user:2", "superseded")
+    assert finished.params["group_id"] == "ab12", "the Events page folds by it"
 
 
 @pytest.mark.parametrize(
