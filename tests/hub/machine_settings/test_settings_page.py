@@ -201,6 +201,12 @@ def taken_over(rvm_id: int, errors: dict[str, str] | None, at: datetime, own: di
     return Patch(MachineRow, rvm_id, values | {"config_applied_at": at, "updated_at": at}, must="id")
 
 
+async def test_who_may_not_save_a_setting_is_not_offered_to_add_one(hub: ApiHub) -> None:
+    for who, offered in (("admin", True), ("technician", False), ("viewer", False)):
+        async with await browser(hub, who) as client:
+            assert ("Add a setting" in (await client.get("/machines/1/settings")).text) is offered, who
+
+
 async def test_wanted_and_run_are_shown_apart_with_what_the_machine_refused(hub: ApiHub) -> None:
     now = hub.context.clock()
     async with hub.of("admin") as admin:
