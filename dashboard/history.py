@@ -1,12 +1,13 @@
 """Decides what the address of a History page asks for, and the addresses that lead on. Pure.
 
-`?range=24h`, or `?from=…&to=…` with the range that "back to live" leads to. Instants are epoch milliseconds."""
+`?range=24h`, or `?from=…&to=…` with the range that "back to live" leads to; `zone=`: whose clock. Instants are epoch
+milliseconds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
 from typing import Final
 from urllib.parse import urlencode
@@ -18,6 +19,8 @@ RANGES: Final[Mapping[str, int]] = {
 }  # fmt: skip
 """Seconds, in the order of the bar and of the keys `t 1` to `t 7`."""
 USUAL: Final = "24h"
+ZONES: Final = ("site", "mine", "utc")
+"""Whose clock the page is read by: where the machine stands, the reader's own choice, nobody's."""
 WIDTHS: Final = (
     1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800,
     259_200, 604_800, 1_209_600,
@@ -51,6 +54,8 @@ class HistoryChoice:
     given: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     local: bool = False
+    zone_key: str = ""
+    """One of ZONES that the address names, and all that lead on; "": the reader's own, else the site's."""
 
     @property
     def live(self) -> bool:
@@ -89,13 +94,12 @@ class HistoryChoice:
     @property
     def members(self) -> dict[str, str]:
         if self.live:
-            return {"range": self.key}
-        return {"from": written(self.start), "to": written(self.end), "range": self.back}
+            return {"range": self.key, **self._kept}
+        return {"from": written(self.start), "to": written(self.end), "range": self.back, **self._kept}
 
     @property
-    def days(self) -> tuple[str, str]:
-        """The first and the last there, as fields for days have them."""
-        return typed(self.start, self.zone)[:10], typed(self.end, self.zone)[:10]
+    def _kept(self) -> dict[str, str]:
+        return {"zone": self.zone_key} if self.zone_key else {}
 
     def share(self, at: int) -> float:
         """In percent of the range."""
@@ -106,17 +110,29 @@ class HistoryChoice:
         return self.of(self.key) if self.live else self.between(self.start, self.end)
 
     def of(self, key: str, path: str = "") -> str:
-        return f"{self.base}{path}?{urlencode({'range': key})}"
+        return f"{self.base}{path}?{urlencode({'range': key, **self._kept})}"
 
     def between(self, start: int, end: int, path: str = "") -> str:
-        members = {"from": written(start), "to": written(end), "range": self.back}
+        members = {"from": written(start), "to": written(end), "range": self.back, **self._kept}
         return f"{self.base}{path}?{urlencode(members, safe=':')}"
 
     def at(self, path: str) -> str:
         """The same range at another address below this page's; what is wrong with it stays so."""
         if self.faults:
-            return f"{self.base}{path}?{urlencode(self.given)}"
+            return f"{self.base}{path}?{urlencode({**self.given, **self._kept})}"
         return self.of(self.key, path) if self.live else self.between(self.start, self.end, path)
+
+    def by_clock_of(self, zone_key: str) -> str:
+        """The same range."""
+        return replace(self, zone_key=zone_key).here
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """For the fields of a browser, which take nothing else than a time: what was wrong stands in its sentence."""
+        if not self.faults:
+            return {"from": typed(self.start, self.zone), "to": typed(self.end, self.zone)}
+        read = {name: _instant(self.given.get(name, ""), self.zone) for name in ("from", "to")}
+        return {name: "" if at is None else typed(at, self.zone) for name, at in read.items()}
 
     @property
     def to_live(self) -> str:
@@ -202,7 +218,12 @@ def choice_from(params: Mapping[str, str], base: str, now: int, zone: str) -> Hi
     faults = {"range": "unknown"} if wanted and wanted not in RANGES else {}
     key = wanted if wanted in RANGES else USUAL
     asked = given | ({"range": wanted[:40]} if faults else {})
-    usual = HistoryChoice(base, zone, now, key, key, now - RANGES[key] * 1000, now, asked, faults)
+    zone_key = params.get("zone", "")
+    if zone_key and zone_key not in ZONES:
+        faults, asked, zone_key = faults | {"zone": "zone"}, asked | {"zone": zone_key[:40]}, ""
+    usual = HistoryChoice(
+        base, zone, now, key, key, now - RANGES[key] * 1000, now, asked, faults, zone_key=zone_key
+    )  # fmt: skip
     if not given:
         return usual
     read = {name: _instant(given[name], zone) for name in given}
@@ -210,21 +231,15 @@ def choice_from(params: Mapping[str, str], base: str, now: int, zone: str) -> Hi
     faults |= {name: "missing" for name in ("from", "to") if name not in given}
     start, end = read.get("from"), read.get("to")
     if start is None or end is None:
-        return _with_faults(usual, faults)
+        return replace(usual, faults=faults)
     if end - start < LEAST_MS:
         faults["to"] = "before_from" if end <= start else "too_near"
     elif end - start > MOST_MS:
         faults["from"] = "too_far"
     if faults:
-        return _with_faults(usual, faults)
+        return replace(usual, faults=faults)
     local = any(not _zoned(text) for text in given.values())
-    return HistoryChoice(base, zone, now, "", key, start, end, given, {}, local)
-
-
-def _with_faults(choice: HistoryChoice, faults: Mapping[str, str]) -> HistoryChoice:
-    return HistoryChoice(
-        choice.base, choice.zone, choice.now, choice.key, choice.back, choice.start, choice.end, choice.given, faults
-    )
+    return replace(usual, key="", start=start, end=end, local=local)
 
 
 def _plain(text: str) -> str:

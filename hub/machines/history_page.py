@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -74,8 +74,21 @@ async def show_history(visit: Visit) -> Response:
 
 
 def _choice(visit: Visit, found: Machine) -> HistoryChoice:
-    zone = tab.zone_of(visit.reader, found)
-    return choice_from(visit.request.query_params, f"/machines/{found.id}/history", visit.reader.now, zone)
+    """The whole page is read by one clock from here on."""
+    zones, params = _zones(visit, found), visit.request.query_params
+    zone = zones.get(params.get("zone", ""), zones[_usual_zone(zones)])
+    visit.reader = replace(visit.reader, zone=zone, own_zone=zone)
+    return choice_from(params, f"/machines/{found.id}/history", visit.reader.now, zone)
+
+
+def _zones(visit: Visit, found: Machine) -> dict[str, str]:
+    """By its name in the address; the reader's own only where one was chosen."""
+    own = visit.user.timezone
+    return {"site": found.site_zone} | ({"mine": own} if own else {}) | {"utc": "UTC"}
+
+
+def _usual_zone(zones: Mapping[str, str]) -> str:
+    return "mine" if "mine" in zones else "site"
 
 
 async def part_history(visit: Visit) -> dict[str, Any]:
@@ -86,6 +99,7 @@ async def part_history(visit: Visit) -> dict[str, Any]:
         cards = await _cards(visit, found, choice, points, story)
         newest = None if cards else await metrics_service.newest_at(visit.context.store, found)
     view = views.machine_view(found, times="ms")
+    zones = _zones(visit, found)
     return {
         "m": view,
         "c": choice,
@@ -101,15 +115,14 @@ async def part_history(visit: Visit) -> dict[str, Any]:
         "interval": found.effective_settings.metrics_interval,
         "drawn": _drawn(visit, choice, story),
         "is_now": choice.live and is_connected(view),
-        "asked": {
-            "from": typed(choice.start, choice.zone),
-            "to": typed(choice.end, choice.zone),
-            **(choice.given if choice.faults else {}),
-        },
+        "zones": zones,
+        "zone_key": choice.zone_key if choice.zone_key in zones else _usual_zone(zones),
+        # By the clock of the page that they lead to.
+        "days": [typed(at, zones[_usual_zone(zones)])[:10] for at in (choice.start, choice.end)],
         "most_days": MOST_DAYS,
         "separators": tuple(SEPARATORS),
         "separator": SEPARATOR_OF[visit.reader.language],
-        "export_zones": list(dict.fromkeys((choice.zone, visit.reader.zone, "UTC"))),
+        "export_zones": list(dict.fromkeys((choice.zone, *zones.values()))),
     }
 
 
@@ -248,12 +261,13 @@ def _percent(choice: HistoryChoice, story: Story) -> list[tuple[str, float, floa
 
 
 def _durations(story: Story) -> dict[str, float]:
-    """Seconds by kind, longest first."""
+    """Seconds by kind, longest first; what lasted less than one is no row."""
     totals: dict[str, float] = {}
     for kind, a, b in [(status, a, b) for a, b, status in story.spans]:
         totals[kind] = totals.get(kind, 0) + (b - a) / 1000
     gone = sum(one.end - one.start for one in story.away) / 1000
-    return dict(sorted(totals.items(), key=lambda pair: -pair[1])) | ({"away": gone} if gone >= 1 else {})
+    lasting = [(kind, seconds) for kind, seconds in totals.items() if seconds >= 1]
+    return dict(sorted(lasting, key=lambda pair: -pair[1])) | ({"away": gone} if gone >= 1 else {})
 
 
 def _drawn(visit: Visit, choice: HistoryChoice, story: Story) -> str:

@@ -110,6 +110,49 @@ async def test_a_drag_is_the_time_of_all_charts_and_stands_in_the_address(past: 
         assert page.faults == []
 
 
+@pytest.mark.parametrize("look", WINDOWS, ids=["1440", "390"])
+async def test_another_zone_is_one_press_away_and_stays(past: Stage, zone: str, look: dict[str, Any]) -> None:
+    """Charts, tables and what leads on."""
+    async with tab(past.browser, past.hub, timezone_id=zone, **look) as page:
+        await page.open(f"{AT}?range=7d")
+        await page.page.locator("[data-zone=utc]").click()
+        await page.page.wait_for_url(f"**{AT}?range=7d&zone=utc")
+        await page.live()
+        await page.page.locator("[data-chart=cpu_usage]").scroll_into_view_if_needed()
+        await until_answered(lambda: page.page.evaluate(DRAWN))
+        assert "UTC" in await page.page.evaluate(f"{PLOT}._fullLayout.xaxis.hoverformat")
+        first = await page.page.locator("[data-chart=cpu_usage] tbody tr").last.get_attribute("data-key")
+        shown = await page.page.locator("[data-chart=cpu_usage] tbody th").last.text_content() or ""
+        hour = f"{datetime.fromtimestamp(int(first or 0) / 1000, timezone.utc):%H:%M}"
+        assert hour in shown.replace(".", ":")
+        await page.page.locator("[data-way=earlier]").click()
+        await page.page.wait_for_url("**from=*&zone=utc")
+        await page.live()
+        if not look.get("is_mobile"):
+            await page.page.locator("[data-chart=cpu_usage]").scroll_into_view_if_needed()
+            await until_answered(lambda: page.page.evaluate(DRAWN))
+            box = await page.page.locator("[data-chart=cpu_usage] .nsewdrag").bounding_box()
+            assert box is not None
+            before, middle = page.page.url, box["y"] + box["height"] / 2
+            await page.page.mouse.move(box["x"] + box["width"] / 2, middle)
+            await page.page.mouse.down()
+            await page.page.mouse.move(box["x"] + box["width"] * 3 / 4, middle, steps=5)
+            await page.page.mouse.up()
+            await page.page.wait_for_url(lambda url: url != before and "zone=utc" in url)
+        assert not await page.page.evaluate(WIDE)
+        assert page.faults == []
+
+
+async def test_a_time_that_is_none_is_named_and_puts_nothing_wrong_into_a_field(past: Stage) -> None:
+    async with tab(past.browser, past.hub, **WINDOWS[0]) as page:
+        told: list[str] = []
+        page.page.on("console", lambda message: told.append(message.text) if message.type == "warning" else None)
+        await page.page.goto(f"{past.hub.url}{AT}?from=abc&to=2026-11-20T14:00")
+        await expect(page.page.locator("#history")).to_contain_text("From: “abc” is not a date and time")
+        assert await page.page.input_value("#history-to") == "2026-11-20T14:00"
+        assert told == []
+
+
 async def test_a_finger_scrolls_and_does_not_zoom(past: Stage) -> None:
     async with tab(past.browser, past.hub, **WINDOWS[1]) as page:
         await page.open(f"{AT}?range=24h")
@@ -243,6 +286,10 @@ async def test_without_script_ranges_tables_and_files_work(past: Stage, look: di
         await page.page.fill("#history-to", "2026-11-20T06:00")
         await page.page.locator("#history-custom button").click()
         await page.page.wait_for_url("**from=2026-11-19T17:00:00Z&to=2026-11-19T23:00:00Z**")
+        await page.page.locator("[data-zone=utc]").click()
+        await page.page.wait_for_url("**from=2026-11-19T17:00:00Z&to=2026-11-19T23:00:00Z&range=7d&zone=utc")
+        await page.page.locator("#history-custom summary").click()
+        assert await page.page.input_value("#history-from") == "2026-11-19T17:00"
 
 
 async def test_live_charts_go_on_by_themselves_and_a_silent_page_takes_now_back(stage: Stage) -> None:

@@ -71,6 +71,8 @@ def test_an_instant_is_read_with_its_offset_also_where_the_plus_became_a_space(t
     ("address", "faults"),
     [
         ("?range=2w", {"range": "unknown"}),
+        ("?zone=mars", {"zone": "zone"}),
+        ("?zone=mars&from=abc&to=2026-11-20T14:00", {"zone": "zone", "from": "wrong"}),
         ("?from=abc&to=2026-11-20T14:00", {"from": "wrong"}),
         ("?from=2026-11-20T14:00", {"to": "missing"}),
         ("?to=2026-13-20T14:00", {"to": "wrong", "from": "missing"}),
@@ -85,6 +87,27 @@ def test_what_is_wrong_is_named_and_a_day_is_shown_instead(address: str, faults:
     assert choice.faults == faults
     assert (choice.key, choice.end, choice.naive) == (USUAL, NOW, False)
     assert chosen(choice.at("/parts")).faults == faults, "what is drawn again still names it"
+
+
+@pytest.mark.parametrize("text", ["abc", "2026-11-20", "2026-11-20T14:00:00Z", "9999-12-31T23:59", '"><b>'])
+def test_fields_for_times_get_nothing_that_is_no_time(text: str) -> None:
+    asked = choice_from({"from": text, "to": "2026-11-20T14:00"}, BASE, NOW, "Asia/Jakarta").asked
+    assert asked["to"] == "2026-11-20T14:00"
+    assert asked["from"] == {"2026-11-20": "2026-11-20T00:00", "2026-11-20T14:00:00Z": "2026-11-20T21:00"}.get(text, "")
+
+
+@pytest.mark.parametrize(
+    "address", ["?range=24h", "?from=2026-11-20T06:00:00Z&to=2026-11-20T10:00:00Z&range=7d", "?from=x&to=y"]
+)
+def test_whose_clock_it_is_goes_along_wherever_the_page_leads(address: str) -> None:
+    choice = chosen(f"{address}&zone=utc")
+    ways = [choice.of("1h"), choice.earlier, choice.later, choice.wider, choice.around(NOW), choice.to_live]
+    ways += [choice.here, choice.at("/parts"), choice.at("/file.csv")]
+    assert {chosen(way).zone_key for way in ways if way is not None} == {"utc"}
+    assert choice.members["zone"] == "utc"
+    other = chosen(choice.by_clock_of("site"))
+    assert (other.zone_key, other.members | {"zone": ""}) == ("site", choice.members | {"zone": ""})
+    assert "zone" not in chosen(address).earlier
 
 
 def test_earlier_and_later_lead_away_and_back_to_live() -> None:

@@ -9,12 +9,14 @@ import json
 import re
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
+from db.records import MachineRow
 from hub.machines import history_page
-from hub.model.changes import Observed
+from hub.model.changes import Observed, Patch
 from tests.support.api_hub import ApiHub
 from tests.support.measured_past import booted, declared, measure, wave, went_away
 from tests.support.page_visitor import browser
@@ -138,6 +140,54 @@ async def test_what_is_empty_says_why_and_leads_on(any_hub: ApiHub, noon: dateti
         assert 'href="#"' not in page
 
 
+async def test_it_is_read_by_the_clock_that_its_address_names(any_hub: ApiHub, noon: datetime) -> None:
+    """Captions, fields, tables, files and the machine's head."""
+    await measure(any_hub.context.store, 1, noon, 3 * HOUR, MINUTE)
+    async with await browser(any_hub, "viewer") as viewer:
+
+        def current(page: str) -> str:
+            found = re.search(r'data-zone="(\w+)" href="[^"]*" aria-current="true">', page)
+            return "" if found is None else found[1]
+
+        page = await shown(viewer, AT)
+        assert (current(page), "data-zone-key" in page) == ("site", False)
+        assert 'data-zone="mine"' not in page, "this person chose none"
+        for key, name in (("site", "Asia/Jakarta"), ("utc", "UTC")):
+            page = await shown(viewer, f"{AT}?range=6h&zone={key}")
+            there = noon.astimezone(ZoneInfo(name))
+            assert current(page) == key
+            assert '<body data-now="' in page
+            assert f'data-zone="{name}"' in page, "for what the script draws"
+            assert f'data-zone-key="{key}"' in page
+            assert f"<option>{name}</option>" in page.partition('id="zone"')[2][:80], "the first choice of a file"
+            rows = page.partition('data-chart="cpu_usage"')[2].partition("</table>")[0]
+            assert f"{there - HOUR:%H}:00</th>" in rows
+            file = await viewer.get(f"{AT}/file.csv?range=6h&zone={key}")
+            assert f"from {name}" in file.text
+        typed = await viewer.get(f"{AT}?from=2026-11-23T14:00&to=2026-11-23T20:00&range=6h&zone=utc")
+        assert typed.headers["location"] == f"{AT}?from=2026-11-23T14:00:00Z&to=2026-11-23T20:00:00Z&range=6h&zone=utc"
+        assert "Time zone: “mars” is not known" in words(await shown(viewer, f"{AT}?zone=mars", 422))
+        await viewer.patch("/api/v2/auth/me", json={"timezone": "Asia/Jayapura"})
+        assert current(await shown(viewer, AT)) == "mine"
+        page = await shown(viewer, f"{AT}?zone=site")
+        assert (current(page), 'href="/machines/1/history?range=24h&amp;zone=mine"' in page) == ("site", True)
+
+
+async def test_a_status_that_did_not_last_is_no_row_below_the_band(any_hub: ApiHub, noon: datetime) -> None:
+    await measure(any_hub.context.store, 1, noon, 3 * HOUR, MINUTE)
+    moment = noon - HOUR
+    await any_hub.context.announce(
+        Patch(MachineRow, 1, {"created_at": noon - 24 * HOUR}),
+        *declared(1, (noon - 3 * HOUR, "active", 0), (moment, "full", 100), (moment + 0.4 * MINUTE / 60, "error", 0)),
+    )
+    async with await browser(any_hub, "viewer") as viewer:
+        page = await shown(viewer, f"{AT}?range=6h")
+    legend = words(page.partition('<ul class="legend">')[2].partition("</ul>")[0])
+    assert "Error" in legend
+    assert "Full" not in legend
+    assert " 0 s" not in legend.replace("\u202f", " ")
+
+
 @pytest.mark.parametrize(
     ("language", "said"), [("en", "From: “abc” is not a date"), ("id", "Dari: “abc” bukan tanggal")]
 )
@@ -146,6 +196,7 @@ async def test_a_bad_time_is_named_and_the_page_stays(any_hub: ApiHub, language:
         page = await shown(viewer, f"{AT}?from=abc&to=2026-11-23T14:00", 422)
         assert said in words(page)
         assert 'value="2026-11-23T14:00"' in page, "what was right is still there"
+        assert 'value="abc"' not in page, "a field for times takes nothing else"
         part = re.search(r'data-part="([^"]*/history/parts[^"]*)"', page)
         assert part is not None
         assert said in words(await shown(viewer, html.unescape(part[1]))), "also when it is drawn again"

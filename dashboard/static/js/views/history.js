@@ -33,7 +33,8 @@ const top = new MachineTop(
 /** @param {number} ms */
 const written = (ms) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 const charts = new HistoryCharts(id, zone, (from, to) => {
-  location.assign(`${location.pathname}?from=${written(from)}&to=${written(to)}&range=${part.dataset.back}`);
+  const kept = part.dataset.zoneKey ? `&zone=${part.dataset.zoneKey}` : "";
+  location.assign(`${location.pathname}?from=${written(from)}&to=${written(to)}&range=${part.dataset.back}${kept}`);
 });
 
 function chip() {
