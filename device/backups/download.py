@@ -8,6 +8,8 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from archive.errors import DAMAGED, ArchiveError
+from archive.manifest import Header
 from device.backups.control import Assignment, ChildFailedError, ChildReport, Control
 from device.backups.rules import park_s
 from device.backups.sender import AWAY
@@ -15,6 +17,15 @@ from device.backups.transfer import HubTransfer, TransferBrokenError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+
+def chain_at_hub(header: Header, backup_id: int, device_id: str) -> tuple[int, ...]:
+    """The hub's numbers of what an archive needs, its own last. A full one of this machine that was kept, and given to
+    the hub again by a form, has another number there than it says. Raises ArchiveError for any other."""
+    is_kept = header.backup_type == "full" and header.device_id == device_id
+    if header.backup_id != backup_id and not is_kept:
+        raise ArchiveError(DAMAGED, f"it is the archive of backup {header.backup_id}")
+    return (*header.chain[:-1], backup_id)
 
 
 class FetchedArchive(io.RawIOBase):

@@ -180,8 +180,9 @@ class Restores:
             raise WorkFailedError("no_sources", "this machine declares nothing of these classes (backup_sources)")
         identity = self._state_dir / IDENTITY
         wanted = StageWanted(
-            backup_id=args.backup_id, groups=groups, work=str(self._state_dir / WORK), paths=tuple(args.paths or ()),
-            dry_run=args.dry_run, identity_file=str(identity) if identity.exists() else None,
+            backup_id=args.backup_id, device_id=settings.device_id, groups=groups,
+            work=str(self._state_dir / WORK), paths=tuple(args.paths or ()), dry_run=args.dry_run,
+            identity_file=str(identity) if identity.exists() else None,
         )  # fmt: skip
         return RestorePlan(groups, kept, wanted)
 

@@ -82,9 +82,10 @@ class StagingGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """`work`: a folder for the manifests."""
+    """`work`: a folder for the manifests; `device_id`: of this machine."""
 
     backup_id: int
+    device_id: str
     groups: tuple[StagingGroup, ...]
     work: str
     paths: tuple[str, ...] = ()

@@ -18,14 +18,14 @@ import msgspec
 
 from archive.age import read_identities
 from archive.compare import state
-from archive.errors import DAMAGED, TOO_LARGE, ArchiveError
+from archive.errors import TOO_LARGE, ArchiveError
 from archive.manifest import Entry, Header
 from archive.owners import Owners
 from archive.packing import PIECE
 from archive.replay import ChainLink, Replayed, check_follows, header_of, make_durable, numbered, replay, sources_of
 from archive.unpack import DiskRoom, Selection, read_file, unpack
 from device.backups.control import Assignment, ChildFailedError, Control
-from device.backups.download import FetchedArchive
+from device.backups.download import FetchedArchive, chain_at_hub
 from device.backups.mounts import remove_tree
 from device.backups.preview import Preview
 from device.backups.restore_places import Place, StageResult, StageWanted, StagingGroup
@@ -47,8 +47,7 @@ def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch 
     report("downloading", 0)
     with numbered(0), contextlib.closing(fetch(wanted.backup_id)) as raw:
         header = header_of(raw, identities)
-    if header.backup_id != wanted.backup_id:
-        raise ArchiveError(DAMAGED, f"it is the archive of backup {header.backup_id}")
+    _numbers(header, wanted)  # another's archive ends it here
     work = Path(wanted.work)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, mode=0o700)
@@ -58,6 +57,10 @@ def stage(wanted: StageWanted, fetch: Fetch, report: PhaseReport, listed: Fetch 
         return _staged(wanted, header, fetch, report, identities)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _numbers(header: Header, wanted: StageWanted) -> tuple[int, ...]:
+    return chain_at_hub(header, wanted.backup_id, wanted.device_id)
 
 
 class _Counted(Owners):
@@ -83,7 +86,7 @@ def _staged(
     done = [_fill(group, wanted, header, fetch, report, identities, owners) for group in wanted.groups]
     foreign = sorted(done[0].sources.keys() - {place.name for place in wanted.sources}) if not wanted.paths else []
     return StageResult(
-        backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
+        backup_id=wanted.backup_id, created_at=header.created_at, chain=_numbers(header, wanted),
         files=sum(each.compared.files for each in done), bytes=sum(each.compared.bytes for each in done),
         foreign=tuple(foreign), unknown_owners=tuple(owners.unknown), classes=owners.counts,
         set_id_removed=tuple(owners.set_id), without_attributes=tuple(owners.without),
@@ -103,7 +106,7 @@ def _fill(
         found = os.fstatvfs(root)
         reserve = min(RESERVE, found.f_blocks * found.f_frsize // 10)
         room = DiskRoom(max(0, found.f_bavail * found.f_frsize - reserve))
-        chain = [ChainLink(partial(fetch, backup_id)) for backup_id in header.chain]
+        chain = [ChainLink(partial(fetch, backup_id)) for backup_id in _numbers(header, wanted)]
         selection = Selection(paths=group.all_chosen(wanted.paths), without=group.without)
         done = replay(
             chain, root, Path(wanted.work), identities=identities, room=room,
@@ -123,10 +126,10 @@ def _previewed(
     manifests: list[Path] = []
     headers: list[Header] = []
     size = 0
-    for number, backup_id in enumerate(header.chain):
+    for number, backup_id in enumerate(_numbers(header, wanted)):
         file = Path(wanted.work) / f"manifest-{number}.jsonl"
         with numbered(number):
-            found = _listed(listed, backup_id, file)
+            found = _listed(listed, backup_id, header.chain[number], file)
             if found is None:
                 with contextlib.closing(fetch(backup_id)) as raw:
                     one = unpack(raw, None, file, identities=identities, progress=partial(_further, report, size))
@@ -142,14 +145,14 @@ def _previewed(
         if place.name in inside:
             preview.look(place, wanted.paths)
     return StageResult(
-        backup_id=header.backup_id, created_at=header.created_at, chain=header.chain,
+        backup_id=wanted.backup_id, created_at=header.created_at, chain=_numbers(header, wanted),
         foreign=tuple(sorted(inside.keys() - names)) if not wanted.paths else (),
         preview=preview.result(),
     )  # fmt: skip
 
 
-def _listed(listed: Fetch | None, backup_id: int, file: Path) -> Header | None:
-    """The manifest, saved; None where there is none."""
+def _listed(listed: Fetch | None, backup_id: int, own_id: int, file: Path) -> Header | None:
+    """The manifest, saved; None where there is none. `own_id`: as it numbers itself."""
     if listed is None:
         return None
     with contextlib.suppress(ChildFailedError, EOFError, zlib.error, gzip.BadGzipFile):
@@ -159,7 +162,7 @@ def _listed(listed: Fetch | None, backup_id: int, file: Path) -> Header | None:
                 if out.tell() > MAX_MANIFEST:
                     raise ArchiveError(TOO_LARGE, "the manifest is too large")
         line = next(read_file(file))
-        if isinstance(line, Header) and line.backup_id == backup_id:
+        if isinstance(line, Header) and line.backup_id == own_id:
             return line
     return None
 

@@ -16,7 +16,7 @@ from archive.plan import RESERVE, free_bytes
 from archive.replay import ChainLink, header_of, replay
 from archive.unpack import DiskRoom
 from device.backups.control import IDENTITY, Assignment, ChildFailedError, Control
-from device.backups.download import FetchedArchive
+from device.backups.download import FetchedArchive, chain_at_hub
 from device.backups.sender import PROGRESS_EVERY_S
 
 
@@ -60,15 +60,14 @@ def _verified(assignment: Assignment, control: Control, scratch: Path, root: int
             reported_at = now
             control.progress(name, done)
 
-    chain = [ChainLink(partial(opened, backup_id)) for backup_id in header.chain]
+    numbers = chain_at_hub(header, assignment.backup_id, assignment.hub.device_id)
+    chain = [ChainLink(partial(opened, backup_id)) for backup_id in numbers]
     done = replay(
         chain, root, scratch, identities=identities, room=DiskRoom(max(0, free_bytes(scratch) - RESERVE)), phase=phase
     )  # fmt: skip
-    if done.archives[-1].header.backup_id != assignment.backup_id:
-        raise ChildFailedError("archive_damaged", "it is the archive of another backup")
     return {
         "backup_id": assignment.backup_id,
-        "chain": list(header.chain),
+        "chain": list(numbers),
         "files": done.compared.files,
         "bytes": done.compared.bytes,
         "sha256": [each.sha256 for each in done.archives],

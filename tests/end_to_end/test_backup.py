@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.backed_up_machine import backed_up_machine, unpacked
 from tests.support.forked_hub import forked_hub
+from tests.support.until import until_answered
 
 SIZE = 2_000_000
 
@@ -72,3 +73,28 @@ async def test_an_encrypted_one_is_verified_by_the_machine_itself(tmp_path: Path
         pyrage.decrypt_io(io.BytesIO(await machine.archive(backup_id)), plain, [operator])
         assert unpacked(plain.getvalue()) == machine.content
         assert "Traceback" not in hub.log + machine.agent.log
+
+
+@pytest.mark.timeout(180)
+async def test_a_kept_archive_given_to_the_hub_again_is_verified_and_restored(tmp_path: Path) -> None:
+    """As after the hub's loss: whatever is shown as verified can be brought back."""
+    async with forked_hub(tmp_path) as hub, backed_up_machine(tmp_path / "site", hub, SIZE) as machine:
+        first = await machine.ask()
+        await machine.ended()
+        place, files = f"/api/v2/rvms/{machine.key.id}", {"file": await machine.archive(first)}
+        async with hub.client() as client:
+            again = (await client.post(f"{place}/backup/upload", files=files)).json()["data"]["id"]
+            assert (await machine.verified(again))["upload_status"] == "verified"
+            photo = tmp_path / "site" / "photos" / "1.jpg"
+            photo.unlink()
+            asked = {"dry_run": False, "confirm": "Lobby", "safety": False}
+            answer = await client.post(f"{place}/backups/{again}/restore", json=asked)
+            assert answer.status_code == 202, answer.text
+
+        async def is_over() -> bool:
+            found = await machine.get(f"/restores/{answer.json()['data']['id']}")
+            assert found["state"] != "failed", found["error"]
+            return bool(found["state"] == "succeeded")
+
+        await until_answered(is_over, 90)
+        assert photo.read_bytes() == machine.content["photos/1.jpg"]

@@ -34,6 +34,20 @@ async def test_a_chain_is_fetched_replayed_and_compared(bench: ClientBench) -> N
     assert not (bench.settings.state_dir / FOLDER / "2").exists()
 
 
+async def test_a_kept_one_that_was_given_to_the_hub_again_is_compared_as_well(bench: ClientBench) -> None:
+    """It has another number there than it says. One that needs others is another matter."""
+    bench.fill("a.jpg", MIB)
+    await bench.back_up(1)
+    bench.fill("b.jpg", 1000)
+    await bench.back_up(2, "incremental")
+    for kept, again in ((1, 8), (2, 9)):
+        bench.hub.backups[again] = bench.hub.backup(kept)
+    assert (await bench.verify(8))["chain"] == [8]
+    with pytest.raises(WorkFailedError, match="the archive of backup 2") as found:
+        await bench.verify(9)
+    assert found.value.failure.code == "archive_damaged"
+
+
 async def test_a_damaged_one_is_found(bench: ClientBench) -> None:
     bench.fill("a.jpg", MIB)
     await bench.back_up(1)
