@@ -80,6 +80,14 @@ async def page_faults(page: Tab, path: str, look: str) -> list[str]:
     await page.page.set_viewport_size(LOOKS[look]["viewport"])
     asked = (UNNAMED, TOO_SMALL) if look == "390" else (UNNAMED,)
     found += [f"{path}: {fault}" for script in asked for fault in await page.page.evaluate(script)]
+    if look == "390":
+        await page.page.evaluate(UNFOLDED)
+        found += [f"{path} unfolded: {fault}" for fault in await page.page.evaluate(TOO_SMALL)]
+        for menu in await page.page.locator("main details.menu").all():
+            await menu.evaluate("e => { e.open = true; }")
+            found += [f"{path} menu: {fault}" for fault in await page.page.evaluate(TOO_SMALL)]
+            await menu.evaluate("e => { e.open = false; }")
+        found = list(dict.fromkeys(found))
     return found + await axe_faults(page, path, ("light", "dark"))
 
 

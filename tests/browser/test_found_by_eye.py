@@ -362,6 +362,9 @@ async def test_rows_are_low_and_everything_is_in_reach_of_a_finger(stage: Stage,
         await page.page.tap(".top .menu > summary")
         for path in ("/account", "/admin", "/help"):
             await expect(page.page.locator(f".menu-in a[href^='{path}']")).to_be_visible()
+        targets = page.page.locator(".menu-in :is(a, button):visible")
+        heights = await targets.evaluate_all("all => all.map(e => Math.round(e.getBoundingClientRect().height))")
+        assert (len(heights), min(heights)) == (9, 44)
         assert page.faults == []
 
 

@@ -76,6 +76,8 @@ async def test_pages_are_called_by_name_from_the_label_to_the_open_page(room: Ro
         await page.page.fill("#lease-reason", "Gelap")
         await page.page.locator("#start-form button").click()
         await expect(page.page.locator(f"#pages [data-port='{room.port}']")).to_contain_text("Kamera pintu")
+        await expect(page.page.locator(".lease .pairs")).to_contain_text("Kamera pintu")
+        await expect(page.page.locator(".lease .pairs")).not_to_contain_text(str(room.port))
         await page.open("/m/1")
         async with page.context.expect_page() as opening:
             await page.page.locator(".front-pages button", has_text="Kamera pintu").click()

@@ -11,6 +11,11 @@
     const [p, q] = [a.getBoundingClientRect(), b.getBoundingClientRect()];
     if (p.left < q.right - 0.5 && q.left < p.right - 0.5 && p.top < q.bottom - 0.5 && q.top < p.bottom - 0.5) found.push(`overlap: ${name(a)} and ${name(b)}`);
   }));
+  for (const grid of document.querySelectorAll(".counters")) {
+    const ends = new Map();
+    for (const cell of [...grid.children].filter(seen)) { const {top, right} = cell.getBoundingClientRect(); ends.set(top, Math.max(right, ends.get(top) ?? 0)); }
+    for (const right of ends.values()) if (Math.abs(grid.getBoundingClientRect().right - right) > 2) found.push("a hole in a row of the counters");
+  }
   const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const range = document.createRange();
   for (let node = words.nextNode(); node; node = words.nextNode()) {

@@ -83,6 +83,7 @@ async def test_the_green_mark_is_for_what_was_restored_and_compared(hub: ApiHub)
     last = page[page.index("Last good backup</h2>") :]
     assert "ago, not tested yet" in last[: last.index("</p>")]
     assert 'class="i active"' not in last[: last.index("</p>")]
+    assert f'href="{BACKUPS}/2"' in last[: last.index("</p>")], "not the newest, which failed or is being made"
 
 
 async def test_one_of_the_agents_own_file_alone_is_green_nowhere(hub: ApiHub) -> None:
