@@ -50,11 +50,12 @@ def state(manifests: Sequence[Path], selection: Selection = EVERYTHING) -> Itera
                 continue
             elif isinstance(line, Deleted):
                 replaced.append(hash(line.path))
-            elif line.mark in (None, "changed") and hash(line.path) not in seen and not _is_gone(line.path, gone):
-                seen.add(hash(line.path))
-                if line.kind != "dir":
+            elif line.mark in (None, "changed"):
+                if line.kind != "dir":  # also where a newer folder stands there: what an older one held is gone
                     replaced.append(hash(line.path))
-                yield line
+                if hash(line.path) not in seen and not _is_gone(line.path, gone):
+                    seen.add(hash(line.path))
+                    yield line
         gone.update(replaced)
 
 

@@ -116,6 +116,17 @@ def test_another_kind_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     assert "app/sub/x" not in found
 
 
+@pytest.mark.parametrize(
+    "between", [[file("app/sub", b"a file")], [symlink("app/sub", "keep")], [hardlink("app/sub", "app/keep")]]
+)
+def test_a_folder_that_was_something_else_in_between_is_a_new_one(between: list[Item], tmp_path: Path) -> None:
+    """What it held before is gone, though no list names any of it."""
+    second = archive(header(2, 1), [file("app/keep", b"kept"), *between])
+    third = archive(header(3, 1, 2), [folder("app/sub"), file("app/sub/z", b"z")])
+    assert run(tmp_path, archive(header(), FULL), second, third).compared.files == 5
+    assert {path for path in tree(tmp_path) if path.startswith("app/sub")} == {"app/sub", "app/sub/z"}
+
+
 def test_what_vanished_or_was_unreadable_is_as_the_parent_had_it(tmp_path: Path) -> None:
     second = archive(header(2, 1), [file("app/keep", b"", mark="vanished"), file("app/x", b"", mark="unreadable")])
     run(tmp_path, archive(header(), FULL), second)
