@@ -25,6 +25,8 @@ async def test_many_machines_are_asked_at_once_and_summed_up(stage: Stage) -> No
         dialog = page.page.locator("#bulk-ask")
         await expect(dialog.locator("h2")).to_have_text("Sync time zone: 3 machines")
         await expect(dialog).to_contain_text("1 is connected: sent at once")
+        await expect(dialog.locator("[data-names] li")).to_contain_text(["RVM-001", "RVM-002", "RVM-003"])
+        await expect(dialog.locator("[data-names] li").last).to_be_visible()
         await expect(dialog).to_contain_text("1 is not connected: will run when it connects, until tomorrow")
         await expect(dialog).to_contain_text("1 cannot do it")
         await dialog.locator("[data-go]").click()

@@ -13,6 +13,7 @@ const ACTIONS = {
   sync_timezone: { name: "sync_timezone", args: {}, needsReason: false },
 };
 const MOST = 1000;
+const FEW = 8;
 const bar = find("#bulk");
 const dialog = find("#bulk-ask");
 const [ask, result] = [find("form", dialog), find("#bulk-result")];
@@ -72,6 +73,13 @@ function foretell() {
   put("cannot", t("bulk.cannot", { count: counts.cannot, n: number(counts.cannot, language) }));
 }
 
+/** Which they are: a selection outlasts scrolling, so some are out of sight. */
+function listNames() {
+  const names = machines().map(({ name }) => make("li", {}, make("bdi", {}, name)));
+  find("[data-names]", ask).open = names.length <= FEW;
+  find("[data-names] ul", ask).replaceChildren(...names);
+}
+
 /** @param {string} name */
 function open(name) {
   const n = machines().length;
@@ -86,6 +94,7 @@ function open(name) {
   show(find("[data-optional]", ask), !action.needsReason);
   fault("");
   foretell();
+  listNames();
   show(ask, true);
   show(result, false);
   dialog.showModal();
