@@ -114,13 +114,27 @@ async def test_a_terminal_notices_a_dead_connection_and_shows_what_did_not_arriv
         assert page.faults == []
 
 
-async def test_a_terminal_says_how_long_nothing_answers(room: Room) -> None:
-    async with tab(room.browser, room.hub) as page:
+SEEN_WHOLE = """node => {
+  const box = node.getBoundingClientRect();
+  const seen = (x) => node.contains(document.elementFromPoint(x, (box.top + box.bottom) / 2));
+  return box.left >= 0 && box.right <= innerWidth && seen(box.left + 2) && seen(box.right - 2);
+}"""
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844), (390, 450), (320, 300), (844, 390), (844, 180)])
+async def test_a_terminal_says_how_long_nothing_answers(room: Room, size: tuple[int, int]) -> None:
+    """Also above the keyboard of a phone, upright and lying."""
+    look: dict[str, Any] = {} if size[0] == 1440 else {"has_touch": True, "is_mobile": True}
+    async with tab(room.browser, room.hub, **look) as page:
         await room.open(page, "/machines/1/remote")
         await connect(page.page)
+        if look:
+            await page.page.click("[data-term=full]")
+        await page.page.set_viewport_size({"width": size[0], "height": size[1]})
         told = page.page.locator("[data-term=notice]")
         room.network.stall()
         await expect(told).to_have_text(re.compile(r"No answer for \d+\ss"), timeout=8000)
+        assert await told.evaluate(SEEN_WHOLE), await told.bounding_box()
         room.network.flow()
         await expect(told).to_have_text("")
         assert page.faults == []
