@@ -25,7 +25,7 @@ from hub.backups.rules import drill as rules
 from hub.backups.rules import life
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
-from hub.kernel.objects.place import ObjectsError
+from hub.kernel.objects.place import ObjectMissingError, ObjectsError
 from hub.kernel.objects.store import Objects, digest
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors
@@ -136,8 +136,26 @@ class Drills:
             command = self._ended[0]
             row = await backups.find(self._store, int(command.args["backup_id"]))
             if row is not None and row.rvm_id == command.rvm_id and row.deleted_at is None:
-                await self._record(rules.of_command(row, command.state, command.error, command.result, self._clock()))
+                await self._record(await self._by_machine(row, command))
             self._ended.pop(0)
+
+    async def _by_machine(self, row: BackupRow, command: CommandRow) -> list[Change]:
+        """What its machine found; which archive of the chain it is, the store shows. Raises ObjectsError."""
+        if command.state != "succeeded":
+            stored = await self._stored(row)
+            chain = rules.chain_of(row, stored) or [row]
+            is_damage = (command.error or {}).get("code") in rules.DAMAGE
+            for place, one in enumerate(chain):
+                if not await self._is_kept(one, compared=is_damage):
+                    return rules.failed(chain, rules.lost(place), actors.CLOCK, self._clock(), stored.values())
+        return rules.of_command(row, command.state, command.error, command.result, self._clock())
+
+    async def _is_kept(self, row: BackupRow, *, compared: bool) -> bool:
+        key = row.file_path or ""
+        with contextlib.suppress(ObjectMissingError):
+            if await self._objects.size(key) == row.file_size:
+                return not compared or row.sha256 in (None, await self._objects.digest(key))
+        return False
 
     async def _drill(self, row: BackupRow) -> None:
         stored = await self._stored(row)

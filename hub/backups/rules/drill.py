@@ -81,6 +81,10 @@ class Damage(NamedTuple):
 BROKEN: Final = Damage(0, "wrong_chain", "an archive that it builds on is not there")
 
 
+def lost(place: int) -> Damage:
+    return Damage(place, "archive_damaged", "the store has not what was uploaded any more")
+
+
 def damage_of(chain: Sequence[BackupRow], found: Mapping[str, Any]) -> Damage | None:
     """From the check's last line (`hub.backups.check`); None: no damage, or unknown."""
     last = len(chain) - 1

@@ -229,6 +229,36 @@ async def test_what_the_hub_cannot_read_is_drilled_by_its_machine(room: BackupRo
     assert (event.actor, event.params) == (actors.machine(machine.id), {"backup_id": 1, "files": 3, "bytes": 3003})
 
 
+@pytest.mark.parametrize("happens", ["gone", "cut", "changed"])
+async def test_what_the_store_has_lost_of_an_encrypted_chain_is_a_failed_drill(
+    any_room: BackupRoom, tmp_path: Path, happens: str
+) -> None:
+    """Its machine can only say that it got no archive, or that something is wrong in the chain."""
+    machine = await any_room.add_machine()
+    for number in (1, 2, 3):
+        await any_room.add_archive(machine, number, ITEMS, *range(1, number), encrypted=True)
+        await any_room.drills.turn()
+        (command,) = machine.pending.values()
+        await any_room.engine.announce(move(command, state="succeeded", result={"files": 3, "bytes": 3003}))
+        await any_room.drills.turn()
+    key = (await any_room.row(2)).file_path or ""
+    data = b"".join([piece async for piece in any_room.objects.stream(key)])
+    await any_room.objects.delete(key)
+    if happens != "gone":
+        data = data[:-5] if happens == "cut" else data[:-1] + bytes([data[-1] ^ 1])
+        (tmp_path / "other").write_bytes(data)
+        await any_room.objects.put_file(key, tmp_path / "other", hashlib.sha256(data).hexdigest())
+    drafted = command_rules.draft(machine, "verify_backup", {"backup_id": 3}, "user:1", any_room.clock())
+    await any_room.engine.announce(*drafted)
+    (command,) = machine.pending.values()
+    code = "archive_damaged" if happens == "changed" else "hub_refused"
+    await any_room.engine.announce(move(command, state="failed", error={"code": code, "message": "HTTP 409"}))
+    await any_room.drills.turn()
+    rows = [await any_room.row(number) for number in (1, 2, 3)]
+    assert [row.upload_status for row in rows] == ["verified", "completed", "completed"]
+    assert [(row.drill_error or {}).get("code") for row in rows] == [None, "archive_damaged", "archive_damaged"]
+
+
 async def test_a_machine_that_cannot_check_is_asked_again_a_day_later(room: BackupRoom) -> None:
     machine = await room.add_machine()
     await room.add_archive(machine, 1, ITEMS, encrypted=True)
