@@ -13,7 +13,7 @@ from archive.manifest import Header
 from device.backups.control import Assignment, ChildFailedError, ChildReport, Control
 from device.backups.rules import park_s
 from device.backups.sender import AWAY
-from device.backups.transfer import HubTransfer, TransferBrokenError
+from device.backups.transfer import HubTransfer, TransferBrokenError, read_answer
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -35,7 +35,8 @@ class FetchedArchive(io.RawIOBase):
         super().__init__()
         self._transfer = HubTransfer(assignment.hub, control.gate)
         self._control = control
-        self._path = f"/backups/{backup_id}/{what}"
+        self._backup_id = backup_id
+        self._what = what
         self._response: http.client.HTTPResponse | None = None
         self._at = 0
         self.size: int | None = None
@@ -68,13 +69,16 @@ class FetchedArchive(io.RawIOBase):
         super().close()
 
     def _open(self) -> http.client.HTTPResponse:
-        response = self._transfer.opened(self._path, self._at)
+        response = self._transfer.opened(f"/backups/{self._backup_id}/{self._what}", self._at)
         if response.status in AWAY:
             raise TransferBrokenError(str(response.status))
         if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT) or (
             self._at and response.status == http.client.OK
         ):
-            raise ChildFailedError("hub_refused", f"the archive cannot be fetched: HTTP {response.status}")
+            why = read_answer(response).message or f"HTTP {response.status}"
+            raise ChildFailedError(
+                "hub_refused", f"the {self._what} of backup {self._backup_id} cannot be fetched: {why}"
+            )
         self.size = self._at + opened_length(response)
         self._response = response
         return response

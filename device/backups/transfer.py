@@ -152,13 +152,13 @@ class HubTransfer:
 
     def _answer(self) -> HubAnswer:
         response = self._opened().getresponse()
-        answer = _read(response)
+        answer = read_answer(response)
         if response.will_close:
             self.close()
         return answer
 
 
-def _read(response: http.client.HTTPResponse) -> HubAnswer:
+def read_answer(response: http.client.HTTPResponse) -> HubAnswer:
     """The envelope; anything else has no data."""
     try:
         content = json.loads(response.read(MAX_ANSWER) or b"{}")

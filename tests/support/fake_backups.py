@@ -39,8 +39,8 @@ class FakeBackup:
 
 
 class FakeBackups:
-    """`refusals`: statuses (with their code) that the next requests of a kind (upload, parts, complete) are answered
-    with. `cut_after`: the next PUT is reset after so many bytes of its body. `lose_answers`: so many PUTs are kept
+    """`refusals`: statuses (with their code) that the next requests of a kind (upload, parts, complete, archive) get.
+    `cut_after`: the next PUT is reset after so many bytes of its body. `lose_answers`: so many PUTs are kept
     and reset instead of answered. `parents` are those an incremental may build on; None: any."""
 
     def __init__(self) -> None:
@@ -160,6 +160,10 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         found = _PATH.match(self.path)
         assert found is not None, self.path
+        if self.hub.refusals.get("archive"):
+            status, code = self.hub.refusals["archive"].pop(0)
+            self._send(status, {"success": False, "message": f"refused: {code}", "code": code})
+            return
         archive = self.hub.backup(int(found[2])).archive
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         rest, cut = archive[start:], self.hub.cut_download_after
@@ -210,6 +214,9 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
             self.hub.lose_answers -= 1
             self._reset()
             return
+        self._send(status, answer)
+
+    def _send(self, status: int, answer: dict[str, Any]) -> None:
         content = json.dumps(answer).encode()
         self.send_response(status)
         if status == 503:

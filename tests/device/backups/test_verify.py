@@ -48,6 +48,15 @@ async def test_a_kept_one_that_was_given_to_the_hub_again_is_compared_as_well(be
     assert found.value.failure.code == "archive_damaged"
 
 
+async def test_what_the_hub_says_of_an_archive_that_it_lost_is_passed_on(bench: ClientBench) -> None:
+    bench.fill("a.jpg", 1000)
+    await bench.back_up(1)
+    bench.hub.refusals["archive"] = [(409, "backup_lost")]
+    with pytest.raises(WorkFailedError, match="archive of backup 1 cannot be fetched: refused: backup_lost") as found:
+        await bench.verify(1)
+    assert found.value.failure.code == "hub_refused"
+
+
 async def test_a_damaged_one_is_found(bench: ClientBench) -> None:
     bench.fill("a.jpg", MIB)
     await bench.back_up(1)
