@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
 from tests.browser.test_every_width import DESK_SIZES, ENTRANCES, PAGES, PHONE_SIZES, faults, worst
-from tests.browser.test_remote_access import DESK, PHONE
+from tests.browser.test_remote_access import DESK, PHONE, Room, begin, room, screen
 from tests.support.browser import Tab, tab
 
-__all__ = ["worst"]
+__all__ = ["room", "worst"]
 
 AXE: Final = (Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 RUN: Final = """async only => {
@@ -74,8 +75,12 @@ UNNAMED: Final = """() => {
 
 
 async def page_faults(page: Tab, path: str, look: str) -> list[str]:
-    """At every width, then at its own what a finger and a screen reader need, then axe-core."""
     await page.open(path)
+    return await shown_faults(page, path, look)
+
+
+async def shown_faults(page: Tab, path: str, look: str) -> list[str]:
+    """At every width, then at its own what a finger and a screen reader need, then axe-core."""
     found = await faults(page, path, PHONE_SIZES if look == "390" else DESK_SIZES)
     await page.page.set_viewport_size(LOOKS[look]["viewport"])
     asked = (UNNAMED, TOO_SMALL) if look == "390" else (UNNAMED,)
@@ -122,6 +127,35 @@ async def test_the_ways_in(worst: Stage, look: str) -> None:
     async with tab(worst.browser, worst.hub, signed_in=False, **LOOKS[look]) as page:
         for path in ENTRANCES:
             found += await page_faults(page, path, look)
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_a_session_its_files_and_its_recording(room: Room, look: str) -> None:
+    """What the stage of the other pages has not."""
+    async with tab(room.browser, room.hub, **LOOKS[look]) as page:
+        await begin(page)
+        await page.page.click("[data-term=connect]")
+        await expect(page.page.locator("[data-term=tools]")).to_be_visible()
+        await page.page.keyboard.type("echo seen-$((1+1))\n")
+        await expect(screen(page.page)).to_contain_text("seen-2")
+        await page.page.click("[data-term=close]")
+        await page.page.click(f"[data-folder='{room.machine.files}']")
+        await expect(page.page.locator("#files tbody")).to_contain_text("belt.log")
+        await page.page.evaluate("scrollTo(0, 0)")
+        found = await shown_faults(page, "session", look)
+        await page.page.locator(".lease [data-ask=stop] button").click()
+        await expect(page.page.locator("#stale a")).to_be_visible()
+        await page.open("/machines/1/remote")
+        await expect(page.page.locator(".rec-link")).to_be_visible()
+        found += await shown_faults(page, "recording", look)
+        await page.page.click(".rec-link")
+        await page.page.click("[data-play=start]")
+        await expect(page.page.locator(".player .xterm")).to_be_visible()
+        await page.page.evaluate("scrollTo(0, 0)")
+        found += await shown_faults(page, "player", look)
+        assert page.faults == []
     if found:
         pytest.fail("\n".join(found), pytrace=False)
 

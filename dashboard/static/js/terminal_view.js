@@ -241,7 +241,7 @@ export class TerminalView {
 
   /** A line of ours on the screen, set apart from what the machine wrote. @param {string} words */
   line(words) {
-    this.screen.write(`\r\n\x1b[0;2m— ${words} —\x1b[0m\r\n`);
+    this.screen.write(`\r\n\x1b[0;90m— ${words} —\x1b[0m\r\n`);
   }
 
   /**
