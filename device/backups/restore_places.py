@@ -187,8 +187,8 @@ def pairs_of(group: StagingGroup, paths: Sequence[str], kept: Sequence[str]) -> 
             _check_way(path, target)
             mounted = mounted_below(target)
             _check_mounts(mounted, target, staged, kept)
-            own = [*kept, *mounted, group.staging]
-            made += _pairs(place.data_class, target, staged, own, place.staying, is_fixed=is_mounted(target))
+            own = [*kept, *mounted, group.staging]  # in what is mounted itself the last one is: its name stays
+            made += _pairs(place.data_class, target, staged, own, place.staying)
             made += _companions(place.data_class, target, staged)
     if len(made) > MAX_PAIRS:
         raise NoPlaceError("too_many", f"more than {MAX_PAIRS} renames: name fewer paths")
@@ -227,15 +227,14 @@ def _companions(data_class: BackupClass, target: str, staged: str) -> Iterator[P
 
 
 def _pairs(
-    data_class: BackupClass, target: str, staged: str, kept: Sequence[str], staying: Staying, *, is_fixed: bool = False
+    data_class: BackupClass, target: str, staged: str, kept: Sequence[str], staying: Staying
 ) -> Iterator[Pair]:  # fmt: skip
-    """`is_fixed`: its own name cannot be exchanged. What is mounted below is `kept`."""
     if any(target == own or target.startswith(own + "/") for own in kept):
         return
     new, there = inode(staged), os.fsencode(target)
     if new is None and inode(target) is not None and staying.stays(there):
         return
-    has_own = is_fixed or any(other.startswith(target + "/") for other in kept)
+    has_own = any(other.startswith(target + "/") for other in kept)
     has_own = has_own or (new is None and is_folder(target) and staying.has_some(there))
     if not has_own and (os.access(Path(target).parent, os.W_OK | os.X_OK) or not Path(target).parent.exists()):
         if new is not None or inode(target) is not None:
