@@ -94,6 +94,18 @@ def differences(e: EventReading, name_of: Callable[[str], str], units: Mapping[s
     ]
 
 
+def as_chosen(e: EventReading) -> EventReading:
+    """A person's role and theme by their names, and no password."""
+    before, after = (
+        {n: _name(e.r, n, each) for n, each in of.items() if n != "password"} for of in (e.before, e.after)
+    )
+    return e._replace(before=before, after=after)
+
+
+def _name(r: Reader, name: str, given: object) -> object:
+    return r.text_of(name, plain(given, 40)) if name in ("role", "theme") and isinstance(given, str) else given
+
+
 def _measured(r: Reader, given: object, unit: str | None) -> str:
     if given is None or given in ("", [], {}):
         return r.t("settings.none")

@@ -8,9 +8,11 @@ from typing import Any, Final, NamedTuple
 from dashboard.event_reading import EventReading, differences
 from dashboard.foreign_text import plain
 from dashboard.reader import Reader
+from dashboard.trouble import cause_name
 
 MOST_FOREIGN: Final = 120
 """Characters of a name or a reason that somebody wrote."""
+MOST_NUMBER: Final = 10**9
 LOOKS: Final = {"over": "success", "approval": "info", "test": "info", "summary": "warning", "reminder": "warning"}
 
 
@@ -121,7 +123,26 @@ def _named(e: EventReading) -> tuple[str, list[str]]:
 
 
 def _edited(e: EventReading) -> tuple[str, list[str]]:
-    return e.words(e.code, name=e.param("name")), differences(e, lambda name: e.r.text_of("notify.member", plain(name)))
+    before, after = ({name: _readable(e.r, name, given) for name, given in of.items()} for of in (e.before, e.after))
+    changed = e._replace(before=before, after=after)
+    return e.words(e.code, name=e.param("name")), differences(
+        changed, lambda name: e.r.text_of("notify.member", plain(name))
+    )
+
+
+def _readable(r: Reader, name: str, given: object) -> object:
+    """As the form shows it, not as it is stored."""
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < MOST_NUMBER:
+        if name == "after_s":
+            return r.span(given)
+        if name == "remind_h":
+            return r.t("notify.remind.hours", n=r.number(given), count=given)
+        if name in ("quiet_from", "quiet_to"):
+            return f"{given // 60:02}{'.' if r.language == 'id' else ':'}{given % 60:02}"
+    if name in ("kinds", "causes") and isinstance(given, (list, tuple)):
+        words = cause_name if name == "causes" else (lambda r, kind: r.text_of("notify.kind", plain(kind, 60)))
+        return "; ".join(words(r, str(one)) for one in given)
+    return given
 
 
 def _sent_for_test(e: EventReading) -> tuple[str, list[str]]:

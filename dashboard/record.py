@@ -13,6 +13,7 @@ from dashboard.event_reading import (
     Event,
     EventReading,
     People,
+    as_chosen,
     command_reason,
     differences,
     mapping,
@@ -261,8 +262,7 @@ def _user_edited(e: EventReading) -> _Parts:
         return e.words("sign_in.link_made", who=e.person()), []
     if set(e.after) == {"password"}:
         return e.words("user.password", who=e.person()), []
-    after = {name: each for name, each in e.after.items() if name != "password"}
-    changes = differences(e._replace(after=after), lambda name: e.r.text_of("event.member", plain(name, 60)))
+    changes = differences(as_chosen(e), lambda name: e.r.text_of("event.member", plain(name, 60)))
     return e.words("user.edited", who=e.person()), [*changes, e.words("password") if "password" in e.after else ""]
 
 

@@ -112,6 +112,30 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     assert (found.shape, found.look) == ("maintenance", "maintenance")
 
 
+def test_what_was_edited_reads_as_its_form_has_it() -> None:
+    before = {"after_s": 120, "quiet_from": None, "quiet_to": None, "remind_h": None, "kinds": ["away", "machine"]}
+    after = {
+        "after_s": 300,
+        "quiet_from": 1320,
+        "quiet_to": 365,
+        "remind_h": 4,
+        "kinds": ["backups"],
+        "causes": ["hot"],
+    }
+    params = {"name": "Jakarta"}
+    assert said("notification.destination_edited", params=params, before=before, after=after) == (
+        "Notifications: destination Jakarta changed, sent after: 2\u202fmin → 5\u202fmin, quiet from: none → 22:00, "
+        "quiet until: none → 06:05, reminder: none → Every 4 hours, "
+        "what is sent: Offline, not back, shut down, never connected; Error, full, status unknown → Backups, "
+        "single causes: none → Hot"
+    )
+    shown = said("notification.destination_edited", "id", params=params, before=before, after=after)
+    assert "tenang dari: tidak ada → 22.00" in shown
+    assert "→ Cadangan, penyebab" in shown
+    roles = {"before": {"role": "operator", "theme": "auto"}, "after": {"role": "technician", "theme": "dark"}}
+    assert "peran: Operator → Teknisi, tema: Ikuti perangkat → Gelap" in said("user.edited", "id", **roles)
+
+
 def test_what_a_machine_refused_is_shown_in_the_readers_language() -> None:
     errors = {"cpu_threshold": "environment: it is set there (CPU_THRESHOLD)", "belts": "worn out", "junk": ["x"]}
     params = {"version": 7, "errors": errors}
@@ -174,7 +198,7 @@ def test_jobs_say_what_was_asked_and_how_it_ended() -> None:
 
 def test_people_are_named_as_far_as_the_event_or_the_reader_knows() -> None:
     assert said("user.edited", params={"user_id": 3}, before={"role": "viewer"}, after={"role": "admin"}) == (
-        "User Budi edited, role: viewer → admin"
+        "User Budi edited, role: Viewer → Administrator"
     )
     assert said("user.edited", params={"user_id": 9, "link": True}) == "Sign-in link made for user 9"
     assert said("user.edited", params={"user_id": 3}, before={}, after={"password": "changed"}) == (
