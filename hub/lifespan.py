@@ -69,7 +69,7 @@ from hub.settings import Settings
 from hub.system.service import HubLoad
 from hub.web.auth.limits import ReadBudget
 from hub.web.auth.state import AuthState
-from hub.web.http.download_slots import DownloadSlots, HistoryReads, Playbacks
+from hub.web.http.download_slots import DownloadSlots, HistoryReads, Playbacks, PreviewReads
 from hub.web.shell.fleet_digest import FleetDigest
 from hub.web.shell.fresh_secrets import FreshSecrets
 from protocol.version import PRODUCT_VERSION
@@ -250,7 +250,9 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     notifier = Notifier(context)
     digest.of_hub.append(notifier.troubles)
     context.add(notifier)
-    context.add(HANDLERS, DownloadSlots(), HistoryReads(), Playbacks(), Throughputs(engine.fleet, engine.clock))
+    context.add(
+        HANDLERS, DownloadSlots(), HistoryReads(), PreviewReads(), Playbacks(), Throughputs(engine.fleet, engine.clock)
+    )
     return context
 
 

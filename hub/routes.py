@@ -14,6 +14,7 @@ from dashboard import assets, guide
 from dashboard.texts import texts_in
 from hub.attention import api as attention_api
 from hub.attention import page as attention_page
+from hub.attention import rules_page
 from hub.audit import api as events
 from hub.audit import page as events_page
 from hub.audit import service as audit_service
@@ -128,6 +129,7 @@ OF_FLEET = {
     "fleet-tags": Part("fleet_tags.html", machines_page.part_tags),
 }
 OF_ALERTS = {"alerts": Part("alerts_list.html", attention_page.part_alerts)}
+OF_RULES = {"rules": Part("alert_rules_list.html", rules_page.part_rules)}
 OF_MAP = {"map": Part("map_drawn.html", find_page.part_map)}
 OF_SETTINGS = {
     "applied": Part("applied.html", settings_page.part_applied),
@@ -219,6 +221,8 @@ def _of_the_fleet() -> list[tuple[str, WebPage]]:
         ("/map/parts", WebPage(drawn(OF_MAP), cost=OF_PARTS)),
         ("/alerts", WebPage(here.show_alerts, action=read)),
         ("/alerts/parts", WebPage(drawn(OF_ALERTS), action=read, cost=OF_PARTS)),
+        ("/alerts/rules", WebPage(rules_page.show_rules, action=read, cost=OF_FLEET_PAGE)),
+        ("/alerts/rules/parts", WebPage(drawn(OF_RULES), action=read, cost=OF_PARTS)),
         ("/alerts/{trouble_id}/{what:str}", WebPage(back, here.act, action="trouble.act")),
     ]
 

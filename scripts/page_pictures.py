@@ -37,6 +37,7 @@ AT_ONCE: Final = 2
 PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/": ("/", "/?status=maintenance", "/?q=nothing-like-this", "/?group=site", "/?kiosk=1"),
     "/alerts": ("/alerts", "/alerts?tab=taken", "/alerts?tab=snoozed", "/alerts?tab=over"),
+    "/alerts/rules": ("/alerts/rules", "/alerts/rules?cause=hot&limit=60", "/alerts/rules?cause=cpu&limit=hot"),
     "/login": ("/login",),
     "/signin": ("/signin",),
     "/account": ("/account",),

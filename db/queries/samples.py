@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -25,6 +25,7 @@ PIECE = timedelta(days=10)
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
 _MICROSECOND = timedelta(microseconds=1)
+_ONE, _NONE = sa.literal_column("1", sa.Integer), sa.literal_column("0", sa.Integer)
 # By machine, because that is how the rows lie: without it a delete would look at every sample there is.
 _OLD = (
     sa.select(*_KEY)
@@ -226,6 +227,56 @@ async def first_reaching(
     )
     row = await store.fetch_one(query.order_by(at).limit(1))
     return None if row is None else row["timestamp"]
+
+
+class Crossing(NamedTuple):
+    """A sample beside one on the other side of a limit; `is_over`: at or beyond each of the limits."""
+
+    rvm_id: int
+    at: datetime
+    is_over: tuple[bool, ...]
+
+
+async def crossings(
+    store: Store,
+    rvm_ids: Sequence[int],
+    metric: str,
+    limits: Sequence[float],
+    start: datetime,
+    end: datetime,
+    most: int,
+) -> list[Crossing]:
+    """By machine and time, of start <= timestamp < end: those that are the first or the last at or beyond a limit, and
+    those next to them; at most `most`. A sample without the reading is beyond none."""
+    of, at = system_metrics.c.rvm_id, system_metrics.c.timestamp
+    # Written out: of a parameter PostgreSQL would not know the kind.
+    over = [sa.case((system_metrics.c[metric] >= limit, _ONE), else_=_NONE) for limit in limits]
+    beside = [
+        function(each).over(partition_by=of, order_by=_KEY[1:]).label(f"{word}_{place}")
+        for place, each in enumerate(over)
+        for word, function in (("before", sa.func.lag), ("after", sa.func.lead))
+    ]
+    named = [each.label(f"over_{place}") for place, each in enumerate(over)]
+    inner = sa.select(of, at, *named, *beside).where(of.in_(rvm_ids), at >= start, at < end).subquery()
+    other = [
+        sa.func.coalesce(inner.c[f"{word}_{place}"], _NONE) != inner.c[f"over_{place}"]
+        for place in range(len(over))
+        for word in ("before", "after")
+    ]
+    shown = [inner.c[each.name] for each in named]
+    query = sa.select(inner.c.rvm_id, inner.c.timestamp, *shown).where(sa.or_(*other))
+    rows = await store.fetch_all(query.order_by(inner.c.rvm_id, inner.c.timestamp).limit(most))
+    return [Crossing(row["rvm_id"], row["timestamp"], tuple(bool(row[each.name]) for each in named)) for row in rows]
+
+
+async def highest(
+    store: Store, rvm_ids: Sequence[int], metric: str, start: datetime, end: datetime
+) -> dict[int, float]:
+    """Of each machine that measured it."""
+    of, at, value = system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c[metric]
+    query = sa.select(of, sa.func.max(value).label("top")).where(of.in_(rvm_ids), at >= start, at < end)
+    rows = await store.fetch_all(query.group_by(of))
+    return {row["rvm_id"]: row["top"] for row in rows if row["top"] is not None}
 
 
 async def between(store: Store, rvm_id: int, start: datetime, end: datetime, limit: int) -> list[SampleRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -62,6 +63,26 @@ async def page(
     if before is not None:
         query = query.where(troubles.c.id < before)
     return [record(TroubleRow, row) for row in await store.fetch_all(query.order_by(troubles.c.id.desc()).limit(limit))]
+
+
+class Lasted(NamedTuple):
+    """`ended_at` None: it goes on."""
+
+    cause: str
+    began_at: datetime
+    ended_at: datetime | None
+
+
+async def noticed_since(store: Store, since: datetime, rvm_ids: Collection[int] | None, limit: int) -> list[Lasted]:
+    """The newest; `rvm_ids` None: all."""
+    ended, noticed = troubles.c.ended_at, troubles.c.noticed_at
+    # By the index on their end: most are over for long.
+    query = sa.select(troubles.c.cause, troubles.c.began_at, ended).where(
+        sa.or_(ended >= since, ended.is_(None)), noticed >= since
+    )
+    if rvm_ids is not None:
+        query = query.where(troubles.c.rvm_id.in_(sorted(rvm_ids)))
+    return [Lasted(**row) for row in await store.fetch_all(query.order_by(troubles.c.id.desc()).limit(limit))]
 
 
 def delete_troubles_before(before: datetime, limit: int) -> Write:

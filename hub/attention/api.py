@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from dashboard.texts import texts_in
 from db.errors import Conflict
 from db.queries import troubles
 from db.trouble_records import TroubleRow
-from hub.attention import rules
+from hub.attention import preview, rules
 from hub.attention.rules import Person
 from hub.attention.service import Act, Acts
 from hub.kernel.announce import AT_ONCE
@@ -88,6 +89,80 @@ async def list_troubles(call: Call) -> Answer:
     page = [shown for row in found[: query.limit] if (shown := _view(call, row)) is not None]
     following = found[query.limit - 1].id if len(found) > query.limit else None
     return Answer(page, headers=next_page(call.request, before=following))
+
+
+class AlertRule(msgspec.Struct):
+    """`watches`: in a sentence. `limit`: what the fleet goes by, null where there is none; `setting`: the machines'
+    setting that has it, null: nobody can set it; `own`: machines with their own. Of the last 7 days: how often it
+    `began`, how many of these were over within 5 minutes (`short_lived`), and the median of how long they lasted;
+    null: no log is kept."""
+
+    cause: str
+    kind: str
+    watches: str
+    limit: float | bool | None
+    unit: str
+    setting: str | None
+    own: int
+    open: int
+    began: int | None
+    short_lived: int | None
+    typical_s: float | None
+
+
+class PreviewQuery(msgspec.Struct):
+    """`limit`: of the reading, % or °C."""
+
+    limit: Annotated[float, msgspec.Meta(ge=-50, le=150)]
+
+
+class Beginnings(msgspec.Struct):
+    """`limit`: of machines without their own; `times` on `machines`."""
+
+    limit: float
+    times: int
+    machines: int
+
+
+class RulePreview(msgspec.Struct):
+    """Of the last 7 days, from samples that are kept, one every `sample_s` by the settings: as it would have been
+    (`with_limit`) and with the limits of now (`as_now`); `began`: as recorded. `read` of `total` machines in time;
+    `own`: with their own limit, which they keep; `at_least`: of some not every sample was read."""
+
+    cause: str
+    setting: str | None
+    with_limit: Beginnings
+    as_now: Beginnings
+    began: int
+    read: int
+    total: int
+    own: int
+    at_least: bool
+    sample_s: float
+
+
+async def list_rules(call: Call) -> Answer:
+    found = await preview.all_rules(call.context, call.principal, call.now)
+    sentence = texts_in(call.language)
+    return Answer([
+        AlertRule(
+            one.cause, one.kind, sentence(f"rule.{one.cause}"), one.limit, one.unit, one.setting, one.own, one.open,
+            *((one.past.began, one.past.short, one.past.typical_s) if one.past is not None else (None, None, None)),
+        )
+        for one in found.rules
+    ])  # fmt: skip
+
+
+async def preview_rule(call: Call) -> Answer:
+    cause = call.request.path_params["cause"]
+    if cause not in rules.LIMITED:
+        raise not_found()
+    made = await preview.preview(call.context, call.principal, cause, call.query.limit, call.now)
+    return Answer(RulePreview(
+        cause, rules.LIMITED[cause][1], Beginnings(made.limit, *made.with_limit),
+        Beginnings(made.now_limit, *made.as_now), made.began, made.read, made.total, made.own, made.at_least,
+        call.context.fleet.settings.shared.metrics_interval,
+    ))  # fmt: skip
 
 
 async def take(call: Call) -> Answer:
@@ -261,6 +336,19 @@ OPERATIONS = (
         summary="What is wrong with machines, and what was: since when, until when, who is on it, newest first",
         action="trouble.read", query=TroubleQuery, answers={200: list[TroubleView]}, refusals=(404,), headers=("Link",),
         reads=0.02,
+    ),
+    Operation(
+        name="list_alert_rules", method="GET", path="/v2/alert-rules", handler=list_rules, tag="Troubles",
+        summary="What the hub watches: limits, what is open, and how often it began in the last 7 days",
+        action="trouble.read", answers={200: list[AlertRule]}, reads=5,
+        description="Of machines that you reach alone.",
+    ),
+    Operation(
+        name="preview_alert_rule", method="GET", path="/v2/alert-rules/{cause}/preview", handler=preview_rule,
+        tag="Troubles", summary="How often it would have begun in the last 7 days with another limit",
+        action="trouble.read", query=PreviewQuery, answers={200: RulePreview}, refusals=(404, 429), reads=20,
+        description="Of `hot`, `cpu`, `memory` and `disk`. Nothing is stored. It takes 5 s at most: machines "
+        "that could not be read by then are not in it.",
     ),
     Operation(
         name="take_trouble", method="POST", path="/v2/troubles/{trouble_id}/take", handler=take, tag="Troubles",

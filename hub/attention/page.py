@@ -4,7 +4,7 @@ open, taken, snoozed and over. People say there that they are on it, snooze, tak
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -161,7 +161,7 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
     together = _outages(visit, found)
     lost = {rvm_id for one in together for rvm_id in one.lost.ids}
     going_on = _going_on(visit)
-    counts = {name: sum(_in_tab(one, name) for one in going_on) for name in TABS[:3]}
+    counts = _counts(going_on)
     before = row_id(query.get("before", ""))
     rows, older = await _over(visit, before) if tab == "over" else ([], None)
     own = rows or [
@@ -172,7 +172,7 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
     groups = _by_machine(visit, own if tab != "over" else rows)
     ends = [at for at in (found.until, service.next_undo(going_on)) if at is not None]
     return {
-        "tab": tab, "counts": {**counts, "over": 0}, "alerts_until": min(ends, default=None),
+        "tab": tab, "counts": counts, "alerts_until": min(ends, default=None),
         "groups": groups[:MOST_TROUBLES], "rest": len(groups[MOST_TROUBLES:]), "older": older, "days": OVER_DAYS,
         "before": before,
         "outages": together if tab == "open" else [], "of_hub": found.of_hub if tab == "open" else (),
@@ -180,6 +180,14 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
         "holding": {(rvm_id, one.cause) for rvm_id, of in found.causes.items() for one in of},
         "address": "/alerts" if tab == "open" else f"/alerts?tab={tab}",
     }  # fmt: skip
+
+
+def tab_counts(visit: Visit) -> dict[str, int]:
+    return _counts(_going_on(visit))
+
+
+def _counts(going_on: Sequence[TroubleShown]) -> dict[str, int]:
+    return {name: sum(_in_tab(one, name) for one in going_on) for name in TABS[:3]}
 
 
 def _going_on(visit: Visit) -> list[TroubleShown]:

@@ -3,7 +3,7 @@ about one: who is on it, until when it is not counted, what was noted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,8 @@ from db.trouble_records import TroubleRow
 from hub.model.actors import SYSTEM, Actor
 from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.dating import find_zone
+from hub.model.machine import Lasting
+from hub.model.presence import counting, lasting
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "away": ("offline", "not_back", "shutdown", "never"),
@@ -110,6 +112,57 @@ def noted(row: TroubleRow, note: str, by: Person, now: datetime) -> list[Change]
 def undone(row: TroubleRow, before: TroubleRow, by: Person, now: datetime) -> list[Change]:
     """As it was: whoever was on it is on it again."""
     return _acted(row, "trouble.undone", {name: getattr(before, name) for name in MEMBERS}, by, now)
+
+
+WEEK: Final = timedelta(days=7)
+SHORT: Final = timedelta(minutes=5)
+"""What was over sooner was short-lived."""
+LIMITED: Final[Mapping[str, tuple[str, str | None]]] = {
+    "hot": ("temperature", "temperature_threshold"),
+    "cpu": ("cpu_usage", "cpu_threshold"),
+    "memory": ("memory_usage", "memory_threshold"),
+    "disk": ("disk_usage", None),
+}
+"""Causes that are a reading at or beyond a limit: the reading, and the setting that has the limit (None: it is the same
+for all)."""
+
+
+class PastTroubles(NamedTuple):
+    """Of one cause: how often it began, how many of these were short-lived, and how long those that are over lasted:
+    half of them longer."""
+
+    began: int = 0
+    short: int = 0
+    typical_s: float | None = None
+
+
+def past_of(found: Iterable[tuple[str, datetime, datetime | None]]) -> dict[str, PastTroubles]:
+    """By cause, of its beginning and end."""
+    spans: dict[str, list[timedelta | None]] = {}
+    for cause, began_at, ended_at in found:
+        spans.setdefault(cause, []).append(None if ended_at is None else ended_at - began_at)
+    return {cause: _past(of) for cause, of in spans.items()}
+
+
+def _past(spans: list[timedelta | None]) -> PastTroubles:
+    over = sorted(span for span in spans if span is not None)
+    half = len(over) // 2
+    typical = (over[half] + over[-half - 1]).total_seconds() / 2 if over else None
+    return PastTroubles(len(spans), sum(span < SHORT for span in over), typical)
+
+
+def beginnings(reading: str, samples: Iterable[tuple[datetime, bool]], since: datetime) -> int:
+    """How often this reading would have begun to count since then. `samples`: when, and whether at or beyond the limit,
+    in order, at least those beside a change; judged as those that arrive are (hub.model.presence.lasting)."""
+    held: tuple[Lasting, ...] = ()
+    begun: datetime | None = None
+    found = 0
+    for at, is_over in samples:
+        held = lasting(held, (reading,) if is_over else (), at)
+        counts = next((one_since for _, one_since in counting(held)), None)
+        found += begun is None and counts is not None and counts >= since
+        begun = counts
+    return found
 
 
 MEMBERS: Final = ("owner_id", "owner", "taken_at", "snoozed_until", "snoozed_by", "note", "note_by", "note_at")

@@ -116,6 +116,22 @@ def note_of(visit: Visit, version: int) -> tuple[str, str] | None:
     return (NOTES[notice], visit.reader.t(f"settings.{notice}", n=version)) if notice in NOTES else None
 
 
+def proposed(visit: Visit) -> FormState | None:
+    """A limit of all machines that another page leads here with, in its field and not saved; None: none is."""
+    query, fleet = visit.request.query_params, visit.context.fleet.settings
+    key, text = query.get("set", ""), query.get("value", "")
+    setting = table.SETTINGS.get(key)
+    if setting is None or setting.kind != "number" or not visit.may(ACTIONS["fleet"]):
+        return None
+    value = settings.value_of(text, setting.kind)
+    if not isinstance(value, (int, float)) or not setting.least <= value <= setting.most:
+        return None
+    is_own = key in fleet.written.values
+    seen = seen_of(is_own, text_of(fleet.written.values.get(key, fleet.shared.values[key]), setting.kind))
+    form = {settings.VALUE + key: text, settings.ORIGIN + key: "own", settings.SEEN + key: seen}
+    return FormState(note=("warn", visit.reader.t("settings.proposed")), form=form)
+
+
 def values_of(
     visit: Visit,
     rows: Rows,

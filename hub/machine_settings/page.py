@@ -191,9 +191,8 @@ class Spread:
 
 
 async def show_fleet_settings(visit: Visit) -> Response:
-    return await _fleet_page(
-        visit, FormState(note=settings_form.note_of(visit, visit.context.fleet.settings.written.version))
-    )
+    note = settings_form.note_of(visit, visit.context.fleet.settings.written.version)
+    return await _fleet_page(visit, settings_form.proposed(visit) or FormState(note=note))
 
 
 async def save_fleet_settings(visit: Visit) -> Response:

@@ -18,7 +18,7 @@ from tests.support.browser import Tab, tab
 LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Listrik Umum (lama: RVM-0002)"
 PAGES: Final = (
     "/", "/?status=maintenance", "/?group=site", "/?kiosk=1", "/admin", "/admin/system", "/admin/users",
-    "/alerts", "/alerts?tab=over",
+    "/alerts", "/alerts?tab=over", "/alerts/rules?cause=hot&limit=60",
     "/jobs", "/events", "/map", "/views", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol",
     "/machines/3/enrol", "/machines/import",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1",

@@ -42,7 +42,7 @@ PATH_EXAMPLES: Final = {
     "id": "1", "device_id": "1", "key": "temperature_threshold", "command_id": "1a208a7557d-d0cc93784957c053",
     "user_id": "2", "token_id": "3", "recording_id": "4", "backup_id": "5", "restore_id": "3", "number": "1",
     "session_id": "6", "view_id": "4", "token": "from-the-answer", "code_id": "3", "enrolment_id": "5",
-    "trouble_id": "41", "destination_id": "2",
+    "trouble_id": "41", "destination_id": "2", "cause": "hot",
 }  # fmt: skip
 _ANSWER_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",), 412: ("ETag",), 429: ("Retry-After",), 503: ("Retry-After",),

@@ -46,6 +46,11 @@ class HistoryReads(DownloadSlots):
         super().__init__("history")
 
 
+class PreviewReads(DownloadSlots):
+    def __init__(self) -> None:
+        super().__init__("preview")
+
+
 class Playbacks(DownloadSlots):
     def __init__(self) -> None:
         super().__init__("playing")

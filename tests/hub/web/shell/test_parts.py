@@ -27,6 +27,7 @@ PART = re.compile(r'<\w+ [^>]*\bid="([\w-]+)"[^>]*\bdata-part="([^"]+)"')
 PAGES = (
     "/",
     "/alerts",
+    "/alerts/rules",
     "/machines/1",
     "/machines/1/settings",
     "/admin/settings",
