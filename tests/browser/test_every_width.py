@@ -143,6 +143,16 @@ async def test_the_header_is_whole_with_everything_in_it(worst: Stage, language:
         assert cut_at == []
 
 
+async def test_the_counters_fill_their_rows(worst: Stage) -> None:
+    """With the one of machines that never connected and without it."""
+    for locale in ("en-GB", "id-ID"):
+        async with tab(worst.browser, worst.hub, locale=locale) as page:
+            await page.open("/")
+            for hidden in ("false", "true"):
+                await page.page.evaluate(f"document.querySelector('.counters a:nth-child(8)').hidden = {hidden}")
+                assert await faults(page, hidden, (*PHONE_SIZES, *DESK_SIZES)) == []
+
+
 ONE_WORD: Final = "X" * 100
 WIDENED: Final = "document.documentElement.scrollWidth - innerWidth"
 WITH_NAMES: Final = (

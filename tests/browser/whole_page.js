@@ -37,7 +37,7 @@
       if (style.textOverflow === "ellipsis" && style.overflowX === "hidden") { scrolls = true; break; }
     }
     if (!scrolls && (box.right > wide + 1 || box.left < -1)) found.push(`outside: “${node.data.trim().slice(0, 40)}” to ${Math.round(box.right)} of ${wide}`);
-    if (!parent.closest("button, .btn, th, .pill, .chip, .nav, .tabs, .counters, .s, .e, h2, label")) continue;
+    if (!parent.closest("button, .btn, th, .pill, .chip, .nav, .tabs, .counters, .s, .e, h2, label, #files td")) continue;
     for (const word of node.data.matchAll(/[^\s\/·-]{2,20}/g)) {
       range.setStart(node, word.index);
       range.setEnd(node, word.index + word[0].length);
