@@ -133,7 +133,7 @@ MEANING: Final[dict[str, str]] = {
     "backup_chain": "Backups from a full one to the last incremental that needs it; the next is full. 1: always full.",
     "backup_rate": "What a backup may send, KiB/s; 0: no limit.",
     "backup_read_all": "Read every file for an incremental backup, also where size, time and inode say that nothing "
-    "changed.",
+    "changed. It holds all of them then, as a full one does.",
     "monitoring_enabled": "Off: no sensor is read, whoever watches.",
     "metrics_interval": "Between two kept samples, s.",
     "upload_interval": "Between two batches while only HTTP gets through, s.",
