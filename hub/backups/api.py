@@ -222,7 +222,7 @@ OPERATIONS = (
     ),
     Operation(
         name="show_backup", method="GET", path="/v2/rvms/{id}/backups/{backup_id}", handler=show_backup, tag=_TAG,
-        summary="One backup and what became of it", action="backup.read", answers={200: BackupView},
+        summary="One backup and its state", action="backup.read", answers={200: BackupView},
     ),
     Operation(
         name="delete_backup", method="DELETE", path="/v2/rvms/{id}/backups/{backup_id}", handler=delete_backup,

@@ -180,7 +180,7 @@ _TAG = "Backups"
 OPERATIONS = (
     Operation(
         name="verify_backup", method="POST", path="/v2/rvms/{id}/backups/{backup_id}/verify", handler=verify_backup,
-        tag=_TAG, summary="Restore a backup into a scratch place and compare every file", action="backup.verify",
+        tag=_TAG, summary="Restore a backup as a test and compare every file", action="backup.verify",
         answers={202: VerificationBegun}, refusals=(409,), parameters={HEADER: "A repeat asks the machine once."},
         description="Each backup is drilled so after its upload, and one a week again. The backup has the result: "
         "`verified_at`, or `drill_error`. 409 where there is no archive (any more), or where only the machine can read "

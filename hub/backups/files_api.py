@@ -202,6 +202,6 @@ OPERATIONS = (
         name="list_backup_files", method="GET", path="/v2/rvms/{id}/backups/{backup_id}/files", handler=list_files,
         tag="Backups", summary="What a backup holds, by folder", action="backup.read", query=FilesQuery,
         answers={200: FilesOfBackup}, refusals=(409,), reads=2.0,
-        description="409 (`no_list`) for one that is encrypted, or was not restored in a drill yet.",
+        description="409 (`no_list`) for one that is encrypted, or was not restored as a test yet.",
     ),
 )  # fmt: skip

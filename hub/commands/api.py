@@ -208,12 +208,12 @@ _ONCE = {"Idempotency-Key": "The same key again answers the command it made the 
 OPERATIONS = (
     Operation(
         name="list_commands", method="GET", path="/v2/rvms/{id}/commands", handler=list_commands, tag="Commands",
-        reads=2, summary="What was asked of a machine, newest first", action="command.read", query=CommandsQuery,
+        reads=2, summary="Commands of a machine, newest first", action="command.read", query=CommandsQuery,
         answers={200: list[CommandView]}, headers=("Link",),
     ),
     Operation(
         name="list_all_commands", method="GET", path="/v2/commands", handler=list_all_commands, tag="Commands",
-        reads=2, summary="What was asked of all machines you reach, newest first", action="command.read",
+        reads=2, summary="Commands of all machines you reach, newest first", action="command.read",
         query=FleetCommandsQuery, answers={200: list[CommandView]}, refusals=(404,), headers=("Link",),
     ),
     Operation(
@@ -226,7 +226,7 @@ OPERATIONS = (
     ),
     Operation(
         name="show_command", method="GET", path="/v2/commands/{command_id}", handler=show_command, tag="Commands",
-        summary="One command and what became of it", action="command.read", query=Waiting,
+        summary="One command and its result", action="command.read", query=Waiting,
         answers={200: CommandView}, refusals=(404,),
     ),
     Operation(
@@ -244,6 +244,6 @@ OPERATIONS = (
         description="For machines without a link; with the machine's own key. Say `accepted` before you begin, and "
         "begin only at 200: 409 means that it has ended or its deadline has passed. With `cancel_at` somebody wants it "
         "stopped: if it still can be, end it `rejected` with the error code `cancelled`. A final state that comes too "
-        "late changes nothing but is on record; the answer shows the command as it is.",
+        "late changes nothing but is recorded; the answer shows the command as it is.",
     ),
 )  # fmt: skip

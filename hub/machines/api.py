@@ -358,14 +358,14 @@ OPERATIONS = (
     Operation(
         name="remove_machine", method="DELETE", path="/v2/rvms/{id}", handler=remove_machine, tag="Machines",
         summary="Remove a machine, its history and its key", action="machine.manage", answers={204: None},
-        description="Its link is closed with 4403 and its key is dead at once. The record of events stays.",
+        description="Its link is closed with 4403 and its key stops working at once. The event log stays.",
         refusals=(409,),
     ),
     Operation(
         name="rotate_key", method="POST", path="/v2/rvms/{id}/key", handler=rotate_key, tag="Machines",
         summary="Replace the machine's key; the new one is shown once", action="machine.key",
         answers={201: NewKey}, refusals=(409,),
-        description="The old key is dead at once and the link it opened is closed with 4403. A quarantine ends.",
+        description="The old key stops working at once and the link it opened is closed with 4403. A quarantine ends.",
     ),
     Operation(
         name="show_key", method="GET", path="/v2/rvms/{id}/key", handler=show_key, tag="Machines",

@@ -351,7 +351,7 @@ OPERATIONS = (
     ),
     Operation(
         name="end_lock", method="DELETE", path="/v2/users/{user_id}/lock", handler=end_lock, tag="Users",
-        summary="Let a user try passwords again who is locked out", action="session.manage_all", answers={204: None},
+        summary="End a lock after too many wrong passwords", action="session.manage_all", answers={204: None},
         refusals=(404,),
     ),
 )  # fmt: skip

@@ -349,7 +349,7 @@ OPERATIONS = (
         answers={201: RemoteSessionView}, refusals=(404, 409, 429),
         example={"port": 5001, "reason": "camera stays dark", "duration": 1800},
         description="For a person the machine must be online, and the address one of its `admin_ips`. The machine is "
-        "in maintenance while it lasts. With a machine's own key: a session begun on site, on record at once; "
+        "in maintenance while it lasts. With a machine's own key: a session begun on site, recorded at once; "
         "`admin_id` is noted as claimed and names nobody. A "
         "refusal has a `code`: settings_unknown, remote_access_disabled, address_not_allowed, machine_offline, "
         "machine_busy, too_many_sessions, too_many_of_machine, too_many_of_person.",

@@ -202,7 +202,7 @@ OPERATIONS = (
         handler=download, tag=_TAG, summary="Take a file out of the machine", action="remote.use", body=FileWanted,
         answers={200: bytes}, refusals=(409,), example={"path": "/var/log/rvm/camera.log"},
         other_media=("application/octet-stream",),
-        description="The body is the file. On record before its first byte leaves.",
+        description="The body is the file. Recorded before its first byte leaves.",
     ),
     Operation(
         name="upload_machine_file", method="POST", path="/v2/rvms/{id}/remote-access/files/upload", handler=upload,

@@ -187,7 +187,7 @@ OPERATIONS = (
         answers={200: MachineStatus}, refusals=(409,), example=_EXAMPLE,
         parameters={"Idempotency-Key": "The same key again answers the command it made the first time."},
         description="With the machine's own key the status changes at once, and what was set for a while stays unless "
-        "it is named. Asked for by a person it becomes a command "
+        "it is named. Requested by a person it becomes a command "
         "that waits up to 24 h for the machine; the status changes when the machine confirms. `wait` holds the answer "
         "until it has, or the time is up. At `until` the status before comes back.",
     ),

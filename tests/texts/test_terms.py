@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from hub.routes import EVERYTHING
 from protocol.configuration import SETTINGS
 
 ROOT: Final = Path(__file__).parents[2]
@@ -62,6 +63,11 @@ def test_a_paper_keeps_to_the_terms(language: str, paper: str) -> None:
     text = re.sub(r"\]\([^)]*\)|```.*?```", " ", (ROOT / paper).read_text("utf-8"), flags=re.DOTALL)
     found = {line.strip(): terms for line in text.splitlines() if (terms := replaced(line, language))}
     assert not found, "docs/terms.md names another word for these"
+
+
+def test_what_the_api_says_of_its_operations_keeps_to_the_terms() -> None:
+    said = {(one.name, words) for one in EVERYTHING for words in (one.summary, one.description) if words}
+    assert not {(name, words): terms for name, words in said if (terms := replaced(words, "en"))}
 
 
 @pytest.mark.parametrize(
