@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -53,14 +54,23 @@ def environment() -> Environment:
     return made
 
 
-@cache
+_lock = threading.Lock()
+
+
 def load() -> None:
+    """Thread-safe: after a start the first pages are asked for together, and one compiles for all."""
+    with _lock:
+        _compile()
+
+
+@cache
+def _compile() -> None:
     for name in environment().list_templates():
         environment().get_template(name)
 
 
 def ready() -> bool:
-    return load.cache_info().currsize > 0
+    return _compile.cache_info().currsize > 0
 
 
 def pieces(template: str, reader: Reader, **values: Any) -> Iterator[str]:
