@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
+from tests.browser.test_found_by_eye import LOOKS
 from tests.support.browser import tab
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-async def test_a_status_is_confirmed_beside_its_button_and_taken_back_there(stage: Stage, width: int) -> None:
-    async with tab(stage.browser, stage.hub, viewport={"width": width, "height": 844}) as page:
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: str(look["viewport"]["width"]))
+async def test_a_status_is_confirmed_beside_its_button_and_taken_back_there(stage: Stage, look: dict[str, Any]) -> None:
+    async with tab(stage.browser, stage.hub, **look) as page:
         await page.open("/machines/1")
         await page.live()
         reason, fault = page.page.locator("#reason"), page.page.locator("#status-fault")
