@@ -117,14 +117,15 @@ def count(counts: dict[str, int], view: View) -> None:
         counts[view["connection"]] += 1
 
 
-CALM = ("fine", "late", "away", "resting")
+CALM = ("fine", "late", "away", "new", "resting")
 
 
 def calm_as(view: View) -> str:
-    """How a machine without trouble is: fine, late, away (for a moment, or for a reboot), or taken out of service."""
+    """How a machine without trouble is: fine, late, away (for a moment, or for a reboot), new (just
+    added), or taken out of service."""
     if view["effective_status"] in RESTING:
         return "resting"
-    return {"live": "fine", "late": "late"}.get(view["connection"], "away")
+    return {"live": "fine", "late": "late", "never": "new"}.get(view["connection"], "away")
 
 
 def matches(view: View, query: FleetQuery) -> bool:

@@ -13,6 +13,8 @@ View = Mapping[str, Any]
 
 OFFLINE_ALARM_MS = 60_000
 """After the last contact; of many at once earlier (dashboard/outage.py)."""
+NEVER_ALARM_MS = 10 * 60_000
+"""After it was added: somebody is on the way to it with its key. Until then it is new, and not called fine."""
 NEARLY_FULL = 95
 EXPECTED_BACK_MS = 10 * 60_000
 HEALTH_CAUSES = {
@@ -188,7 +190,7 @@ def _declared(view: View, now: int) -> list[MachineTrouble]:
         found.append(MachineTrouble(rvm_id, "error", None, since))
     if status == "full":
         found.append(MachineTrouble(rvm_id, "full", view["capacity"], view["status_since"]))
-    if view["connection"] == "never":
+    if view["connection"] == "never" and now - view["created_at"] > NEVER_ALARM_MS:
         found.append(MachineTrouble(rvm_id, "never", None, view["created_at"]))
     elif status == "unknown" and is_connected(view):
         found.append(MachineTrouble(rvm_id, "unknown", None, view["status_since"]))
@@ -273,7 +275,8 @@ def turning_points(view: View) -> tuple[int, ...]:
     """When time may change the causes; before the first after now they stay as they are."""
     since = view["connection_since"] or view["last_seen_at"]
     away = () if since is None else (since + OFFLINE_ALARM_MS + 1, since + EXPECTED_BACK_MS + 1)
-    return (*away, *moments(view))
+    added = (view["created_at"] + NEVER_ALARM_MS + 1,) if view["connection"] == "never" else ()
+    return (*away, *added, *moments(view))
 
 
 def moments(view: View) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,12 @@ def zone(request: pytest.FixtureRequest) -> str:
 async def staged(folder: Path, browser: Browser) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(forked_hub(folder))
-        keys = [await hub.add_machine(f"RVM-00{number}") for number in (1, 2, 3)]
+        keys = [await hub.add_machine(f"RVM-00{number}") for number in (1, 2)]
+        keys.append(await hub.people.add_machine("RVM-003", ago=timedelta(hours=1)))
         machine = await stack.enter_async_context(lively(hub, keys[0], capabilities=CAPABILITIES))
         await stack.enter_async_context(lively(hub, keys[1], status="full", capacity=100))
         async with BrowserClient.open(hub) as page:
+            await page.shows(lambda: keys[2].id in page.machines, 20)
             await page.shows(lambda: all(page.machines[key.id]["readings"] for key in keys[:2]), 20)
         yield Stage(hub, browser, keys, machine)
 

@@ -86,7 +86,7 @@ def test_counters_count_a_status_and_offline_beside_it() -> None:
     ("status", "connection", "counted", "calm"),
     [
         ("active", "live", "active", "fine"), ("active", "late", "active", "late"), ("active", "offline", None, "away"),
-        ("full", "offline", "full", "away"), ("active", "never", None, "away"), ("full", "never", None, "away"),
+        ("full", "offline", "full", "away"), ("active", "never", None, "new"), ("full", "never", None, "new"),
         ("maintenance", "live", "maintenance", "resting"), ("inactive", "offline", "inactive", "resting"),
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ async def holding(hub: Hub, key: MachineKey, *causes: str) -> dict[str, dict[str
 @pytest.mark.timeout(300)
 async def test_no_trouble_begins_anew_with_the_hub(tmp_path: Path, database_url: str) -> None:
     async with forked_hub(tmp_path, database_url=database_url) as hub:
-        full, off, never = [await hub.add_machine(name) for name in ("Full", "Shut down", "Never there")]
+        full, off = [await hub.add_machine(name) for name in ("Full", "Shut down")]
+        never = await hub.people.add_machine("Never there", ago=timedelta(hours=1))
         async with MachineClient.connect(hub.websocket_url, off) as going:
             await going.say_hello()
             await going.say(m.Bye(reason="shutdown"))

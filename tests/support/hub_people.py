@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
 from db.records import MachineRow, UserMachineRow, UserRow
@@ -55,11 +56,11 @@ class People:
 
     async def add_machines(self, count: int, name: str = "Machine") -> list[MachineKey]:
         """Before a hub starts, or seen by it within about a second."""
-        keys: list[MachineKey] = []
+        return [await self.add_machine(f"{name} {next(_numbers)}") for _ in range(count)]
+
+    async def add_machine(self, name: str, ago: timedelta = timedelta(0)) -> MachineKey:
+        """As it was added so long ago: one that should have connected by now."""
         async with open_data(self.settings, create=True) as opened:
-            for _ in range(count):
-                key, made = machine_rules.new_machine(f"{name} {next(_numbers)}", None, None, "system", utc_now())
-                stored = await opened.commit(*made)
-                added = next(changes.put_rows(stored, MachineRow))
-                keys.append(MachineKey(added.id, added.device_id, key.text))
-        return keys
+            key, made = machine_rules.new_machine(name, None, None, "system", utc_now() - ago)
+            added = next(changes.put_rows(await opened.commit(*made), MachineRow))
+        return MachineKey(added.id, added.device_id, key.text)

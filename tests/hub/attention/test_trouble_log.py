@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from dashboard.trouble import NEVER_ALARM_MS
 from db import schema
 from db.errors import Conflict, Unavailable
 from db.queries import troubles
@@ -20,7 +21,7 @@ from hub.kernel.loading import load_fleet
 from hub.model.changes import Observed, Patch
 from hub.model.effective_settings import base_of
 from hub.model.machine import Machine
-from hub.model.views import machine_view
+from hub.model.views import epoch_ms, machine_view
 from hub.web.shell.fleet_digest import FleetDigest
 from tests.support.api_hub import ApiHub
 from tests.support.until import until
@@ -28,6 +29,12 @@ from tests.support.until import until
 
 async def change(hub: ApiHub, rvm_id: int, **values: Any) -> None:
     await hub.context.announce(Patch(MachineRow, rvm_id, values))
+
+
+async def add_long_ago(hub: ApiHub, *rvm_ids: int) -> None:
+    """Nobody is on the way to it any more."""
+    for rvm_id in rvm_ids:
+        await change(hub, rvm_id, created_at=hub.context.clock() - timedelta(hours=1))
 
 
 def connect(hub: ApiHub, rvm_id: int, connection: str, **values: Any) -> None:
@@ -84,6 +91,7 @@ async def test_what_only_a_machine_that_is_there_shows_is_not_over_while_it_is_a
 
 async def test_a_later_life_goes_on_with_what_stands(any_hub: ApiHub) -> None:
     hub, context = any_hub, any_hub.context
+    await add_long_ago(hub, 1, 2)
     await until(lambda: stands(hub, 1, "never")() and stands(hub, 2, "never")())
     fleet = await load_fleet(context.store, base_of(asdict(context.settings)))
     again = {machine.id: machine.troubles for machine in fleet.machines.values()}
@@ -91,8 +99,25 @@ async def test_a_later_life_goes_on_with_what_stands(any_hub: ApiHub) -> None:
     assert len(await rows(hub)) == 2
 
 
+async def test_a_machine_that_was_just_added_is_no_trouble_yet_and_soon_is(any_hub: ApiHub) -> None:
+    hub, now = any_hub, any_hub.context.clock()
+    almost = now - timedelta(milliseconds=NEVER_ALARM_MS) + timedelta(seconds=2)
+    await change(hub, 1, created_at=almost)
+    await change(hub, 2, status="full", capacity=100)
+    await until(stands(hub, 2, "full"))
+    assert stands(hub, 1)(), "somebody is on the way to it"
+    digest = await hub.context[FleetDigest].of(None, epoch_ms(now))
+    assert (digest.calm["fine"], digest.calm["new"]) == (0, 1), "and it is not called fine"
+    await until(stands(hub, 1, "never"))  # by time alone
+    row = hub.context.fleet.machines[1].troubles["never"]
+    assert abs(row.began_at - almost) < timedelta(milliseconds=1), "since it was added"
+    assert row.noticed_at > now
+    assert [one for one in await rows(hub) if one[0] == 1] == [(1, "never", False)]
+
+
 async def test_a_machine_that_had_no_time_to_come_back_is_left_alone(hub: ApiHub) -> None:
     log, machine = hub.context[TroubleLog], hub.context.fleet.machines[1]
+    await add_long_ago(hub, 1)
     await until(stands(hub, 1, "never"))
     now = hub.context.clock()
     machine.connection_reason = "hub_restarted"
@@ -125,6 +150,7 @@ async def test_machines_are_compared_with_their_rows_only_when_something_is_new(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, compared, refused = hub.context, list[int](), list[Any]()
+    await add_long_ago(hub, 2)
     monkeypatch.setattr(context[TroubleLog], "changes", lambda *_: [])
 
     async def refuse(*changes: Any) -> list[Any]:

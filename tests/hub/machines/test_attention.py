@@ -73,6 +73,9 @@ async def test_all_are_fine_only_when_every_machine_is_live_and_was_connected_on
     assert calm(await page(hub)) == "0 of 2 machines fine · 1 offline for a moment · 1 out of service"
     assert calm(await page(hub, language="id")) == "0 dari 2 mesin baik · 1 baru saja offline · 1 tidak melayani"
     observed(hub, 2, "never", connection_since=None)
+    added = "0 of 2 machines fine · 1 not connected yet · 1 out of service"
+    assert calm(await page(hub)) == added, "just added: somebody is on the way to it"
+    await put(hub, 2, created_at=hub.context.clock() - timedelta(minutes=11))
     text = await page(hub)
     assert lines(text)[0].startswith("two Never connected Technician: Enrol it with a one-time code")
     assert counted(text) == {"1"}

@@ -204,6 +204,7 @@ async def test_every_operation_that_changes_something_leaves_one_event(any_hub: 
     recordings = hub.context[Recordings]
     await recordings.finish(await begun(recordings, 1, "one", hub.users["operator"], "operator"), "exited")
     viewer, machines = hub.users["viewer"], hub.context.fleet.machines
+    await hub.context.announce(Patch(MachineRow, 2, {"created_at": now - timedelta(hours=1)}))
     await until(lambda: "never" in machines[2].troubles)
     hub.context[Tunnels] = cast(Tunnels, Folders())
     await lease(hub)
