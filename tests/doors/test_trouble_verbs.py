@@ -85,7 +85,7 @@ def test_troubles_are_listed_by_state_machine_and_cause(cli: Cli, sick: list[obj
     said = cli("trouble", "list", "--limit", "1", *sick)
     assert "RVM-002" in said.out
     assert "--before 2" in said.err, "there are more"
-    assert cli("trouble", "list", "--state", "taken", *sick) == (0, "", "Nobody is on anything.\n")
+    assert cli("trouble", "list", "--state", "taken", *sick) == (0, "", "Nobody has taken an alert.\n")
 
 
 def test_one_is_shown_with_all_that_is_known(cli: Cli, sick: list[object]) -> None:
