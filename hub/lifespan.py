@@ -20,6 +20,7 @@ from db.engine.ownership import InUse, Owner, own_folder
 from db.engine.store import Store, open_store
 from db.errors import StoreError
 from db.notification_records import DestinationRow
+from db.queries import events
 from db.records import (
     CommandRow,
     FleetSettingsRow,
@@ -113,6 +114,7 @@ async def open_engine(
     swept. Raises a StoreError."""
     store = await open_store(settings.database_url, Owner.here() if alone else None)
     try:
+        events_seen = await events.newest_event_id(store)
         fleet = await load_fleet(store, base_of(asdict(settings)))
         commits, lane = Commits(store), SamplesLane(store)
         announce = Announcer(fleet, commits, lane, publisher(fleet) if publisher else Nobody())
@@ -131,7 +133,7 @@ async def open_engine(
         remote_sessions = RemoteSessions(store, fleet, announce, clock)
         announce.listen(remote_sessions.on_commit, RemoteSessionRow, *RIGHTS)
         tunnels.on_fault = remote_sessions.end
-        sweeper = Sweeper(store, fleet, announce, links, observer, clock, remote_sessions)
+        sweeper = Sweeper(store, fleet, announce, links, observer, clock, remote_sessions, events_seen)
         retention = Retention(store, announce, clock, timedelta(days=settings.samples_retention_days))
         announce.listen(retention.on_commit, MachineRow)
         observer.start(was_live(fleet).__contains__)

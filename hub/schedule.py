@@ -52,6 +52,7 @@ class Sweeper:
         observer: Observer,
         clock: Callable[[], datetime],
         remote_sessions: RemoteSessions,
+        events_seen: int,
     ) -> None:
         self.remote_sessions = remote_sessions
         self._fleet = fleet
@@ -61,7 +62,7 @@ class Sweeper:
         self._clock = clock
         self._retry = RetryUntilAvailable("what the clock changes")
         self._foreign = ForeignChanges(store, fleet, announce, observer)
-        self._foreign_events = ForeignEvents(store, announce)
+        self._foreign_events = ForeignEvents(store, announce, events_seen)
         self._life_signs = LifeSigns(announce, clock)
         announce.listen(self._foreign_events.on_commit, EventHappened)
 

@@ -232,14 +232,17 @@ OWN: Final = 1000
 
 
 class ForeignEvents:
-    """`look` several times a second. A missed line comes with the next reload."""
+    """`look` several times a second. `seen`: the newest line before the fleet was loaded: what came since, the fleet
+    may not have. A missed line comes with the next reload."""
 
-    def __init__(self, store: Store, announce: Announcer, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, announce: Announcer, seen: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._announce = announce
         self._monotonic = monotonic
         self._at = float("-inf")
-        self._seen: int | None = None
+        self._seen = seen
         self._own: deque[int] = deque(maxlen=OWN)  # Bound: OWN, of this hub in the name of the system
 
     def on_commit(self, changes: Sequence[Change]) -> None:
@@ -251,7 +254,7 @@ class ForeignEvents:
             return
         self._at = self._monotonic()
         newest = await events.newest_event_id(self._store)
-        if self._seen is not None and newest > self._seen:
+        if newest > self._seen:
             rows = await events.events_by_system(self._store, self._seen, newest, AT_ONCE)
             news = [EventHappened(**msgspec.structs.asdict(row)) for row in rows if row.id not in self._own]
             if news:

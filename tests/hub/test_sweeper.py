@@ -18,7 +18,7 @@ from tests.support.until import until
 
 def sweeper(hub: Room) -> Sweeper:
     remote_sessions = RemoteSessions(hub.store, hub.fleet, hub.announce, lambda: NOW)
-    return Sweeper(hub.store, hub.fleet, hub.announce, hub.links, hub.observer, lambda: NOW, remote_sessions)
+    return Sweeper(hub.store, hub.fleet, hub.announce, hub.links, hub.observer, lambda: NOW, remote_sessions, 0)
 
 
 async def test_what_was_due_while_the_database_was_away_is_done_when_it_is_back(

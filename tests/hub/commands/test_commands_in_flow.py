@@ -175,6 +175,7 @@ async def test_the_clock_gives_what_left_four_seconds_more() -> None:
             hub.observer,
             lambda: now,
             RemoteSessions(hub.store, hub.fleet, hub.announce, lambda: now),
+            0,
         )
         for number, state in enumerate(("queued", "sent")):
             await hub.announce(Put(command(state, id=f"c{number}", expires_at=NOW)))

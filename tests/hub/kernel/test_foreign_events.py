@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from db.engine.row_writes import insert
 from db.engine.store import Store
+from db.queries.events import newest_event_id
 from db.records import EventRow
 from db.trouble_records import TroubleRow
 from hub.attention import rules
@@ -28,13 +29,13 @@ async def test_lines_of_the_command_line_are_published_once_and_own_ones_not_aga
     now = 0.0
     heard: list[str] = []
     announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, lambda: now)
+    await store.write(insert(line("system", "user.removed")))
+    foreign = ForeignEvents(store, announce, await newest_event_id(store), lambda: now)
     announce.listen(foreign.on_commit)
 
     def listen(changes: Sequence[Change]) -> None:
         heard.extend(c.code for c in changes if isinstance(c, EventHappened))
 
-    await store.write(insert(line("system", "user.removed")))
     await foreign.look()
     await announce(EventHappened(at=NOW, code="remote.ended", actor="system", params={"session_id": 1, "reason": "x"}))
     announce.listen(listen)
@@ -51,7 +52,7 @@ async def test_who_took_a_trouble_by_command_line_is_on_it_in_the_running_hub(st
     now = 0.0
     fleet = Fleet()
     announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, lambda: now)
+    foreign = ForeignEvents(store, announce, 0, lambda: now)
     await announce(Put(machine(1).row))
     await announce(Put(TroubleRow(rvm_id=1, cause="full", began_at=NOW, noticed_at=NOW)))
     await foreign.look()
@@ -66,3 +67,15 @@ async def test_who_took_a_trouble_by_command_line_is_on_it_in_the_running_hub(st
     now += 1.0
     await foreign.look()
     assert fleet.machines[1].troubles["full"] is taken, "over: who records that says so"
+
+
+async def test_what_is_written_before_the_first_look_is_not_missed(store: Store) -> None:
+    """A hub that starts: its fleet is loaded, and it has not looked yet."""
+    fleet = Fleet()
+    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
+    foreign = ForeignEvents(store, announce, await newest_event_id(store), lambda: 0.0)
+    await announce(Put(machine(1).row))
+    await announce(Put(TroubleRow(rvm_id=1, cause="full", began_at=NOW, noticed_at=NOW)))
+    await commit_alone(store, rules.taken(fleet.machines[1].troubles["full"], Person(7, "Budi", "system"), NOW))
+    await foreign.look()
+    assert fleet.machines[1].troubles["full"].owner == "Budi"
