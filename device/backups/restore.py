@@ -104,6 +104,8 @@ class Restores:
             if args.dry_run:
                 found = await self._staged(plan.wanted, job)
                 return fitting({**msgspec.to_builtins(found), **(found.preview or {})})
+            if self._away:
+                await self._disk.call(self._beside_waiting, args)
             await self._disk.call(self._clear, job.id, plan)
             self._away = []  # this one takes the place of what waited
             try:
@@ -185,6 +187,17 @@ class Restores:
             identity_file=str(identity) if identity.exists() else None,
         )  # fmt: skip
         return RestorePlan(groups, kept, wanted)
+
+    def _beside_waiting(self, args: RestoreBackup) -> None:
+        """Half exchanged folders are nobody's any more once their note is gone: only who restores all of these classes
+        anew may take its place. Raises WorkFailedError."""
+        state = exchange.load(self._state_dir)
+        half = {} if state is None else dict.fromkeys(pair.data_class for pair in state.pairs)
+        if state is not None and (args.paths or (args.classes and not half.keys() <= set(args.classes))):
+            what = (
+                f"backup {state.backup_id} is half restored ({', '.join(half)}) and waits for {', '.join(self._away)}"
+            )
+            raise WorkFailedError("restore_waits", f"{what}: mount it, or restore all of these classes again")
 
     def _clear(self, command_id: str, plan: RestorePlan) -> None:
         """Remove an earlier one's leftovers; note what this one leaves if killed. Raises WorkFailedError."""

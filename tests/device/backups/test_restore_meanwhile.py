@@ -152,6 +152,31 @@ async def test_it_goes_on_as_soon_as_the_disk_is_there(tmp_path: Path, monkeypat
         running.cancel()
 
 
+@only_root
+@pytest.mark.parametrize("other", [{"classes": ["configuration"]}, {"paths": ["app/app-0"]}])
+async def test_a_restore_of_something_else_does_not_take_the_place_of_one_that_waits(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    async with half_exchanged(tmp_path) as (world, before, disk, place):
+        backup = waiting(world).backup_id
+        with pytest.raises(WorkFailedError, match=f"backup {backup} is half restored .* waits for") as refused:
+            await world.restore(backup, **other)
+        assert refused.value.failure.code == "restore_waits"
+        assert await world.restore(backup, dry_run=True, **other)
+        with seen_at(disk, place):
+            await world.restores.recover()
+            assert without_its_time(world.picture()) == before
+        assert left_over(world) == []
+
+
+@only_root
+async def test_a_restore_of_the_same_classes_takes_the_place_of_one_whose_disk_never_comes(tmp_path: Path) -> None:
+    async with half_exchanged(tmp_path) as (world, before, _disk, _place):
+        await world.restore(waiting(world).backup_id, classes=["configuration", "data"])
+        assert waiting(world).step == "ended"
+        assert without_its_time(world.picture()) == before
+
+
 def without_its_time(picture: dict[str, Any]) -> dict[str, Any]:
     """A place that a disk is mounted at is exchanged by what it holds: its own time is that of the exchange."""
     mode, size, _, content = picture["app"]
