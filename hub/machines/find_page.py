@@ -27,7 +27,7 @@ SHEETS: Final = (("wide", 0), ("narrow", 1))
 """Of tiles: which the page's style shows on such a screen, and how much coarser they are."""
 PAGES: Final = (
     ("nav.machines", "/", ""), ("nav.alerts", "/alerts", ""), ("nav.jobs", "/jobs", ""), ("nav.events", "/events", ""),
-    ("map", "/map", ""), ("views", "/views", "saved_view.keep"),
+    ("rules.title", "/alerts/rules", ""), ("map", "/map", ""), ("views", "/views", "saved_view.keep"),
     ("nav.admin", "/admin", "backup.download"), *ADMIN, ("add", "/machines/add", "machine.manage"),
     ("sheet.title", "/machines/import", "machine.manage"), ("labels", "/labels", ""), ("scan", "/scan", ""),
     ("menu.account", "/account", ""), ("nav.help", "/help", ""), ("guide", "/help/guide", ""),

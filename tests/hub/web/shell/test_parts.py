@@ -13,8 +13,8 @@ import pytest
 
 from dashboard import pages
 from dashboard.reader import Reader
-from db.records import CommandRow
-from hub.model.changes import Put
+from db.records import CommandRow, MachineRow
+from hub.model.changes import Patch, Put
 from hub.model.views import machine_view
 from hub.routes import OF_MACHINE
 from hub.web.http.layers import CALLED
@@ -48,11 +48,18 @@ async def drafted(hub: ApiHub) -> None:
     )  # fmt: skip
 
 
+async def troubled(hub: ApiHub) -> None:
+    """Every machine should have connected by now."""
+    machines, added = hub.context.fleet.machines, hub.context.clock() - timedelta(hours=1)
+    await hub.context.announce(*(Patch(MachineRow, rvm_id, {"created_at": added}) for rvm_id in machines))
+    await until(lambda: all(machine.troubles for machine in machines.values()))
+
+
 @pytest.mark.parametrize("language", ["en", "id"])
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, language: str) -> None:
     await drafted(door)
-    await until(lambda: all(machine.troubles for machine in door.context.fleet.machines.values()))
+    await troubled(door)
     async with await browser(door, "operator", language) as client:
         page = TOKEN.sub(r"\1", (await client.get(path)).text)
         found = PART.findall(page)
@@ -66,7 +73,7 @@ async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, lan
 
 
 async def test_several_come_at_once_and_the_same_is_only_named(door: ApiHub) -> None:
-    await until(lambda: door.context.fleet.machines[1].troubles)
+    await troubled(door)
     async with await browser(door, "operator") as client:
         address = f"/machines/1/parts?of={'+'.join(OF_MACHINE)}+nonsense"
         answer = await client.get(address)
@@ -88,7 +95,7 @@ async def test_every_part_of_a_machine_has_the_view_that_its_page_has(
         return pieces(template, reader, **values)
 
     monkeypatch.setattr(pages, "pieces", seeing)
-    await until(lambda: door.context.fleet.machines[1].troubles)
+    await troubled(door)
     async with await browser(door, "operator") as client:
         await client.get(f"/machines/1/parts?of={'+'.join(OF_MACHINE)}")
         await client.get("/machines/1/settings/parts?of=applied")
