@@ -99,10 +99,13 @@ def release(machine: Machine, actor: actors.Actor, now: datetime) -> list[Change
 MAX_NAMED_FAULTS = 5  # Faults of one frame that its `error` names; the rest is counted
 
 
-def last_contact(machine: Machine, silent_s: float, now: datetime) -> datetime:
-    """Of a link that has ended: its last message, or an answer to a ping after that."""
+def last_contact(machine: Machine, silent_s: float, now: datetime, bye: str | None = None) -> datetime:
+    """Of a link that has ended: its last message, or an answer to a ping after that; its bye, if it said one: after
+    that it is offline."""
     answered, message = now - timedelta(seconds=silent_s), machine.last_seen_at
-    return answered if message is None else min(max(answered, message), now)
+    if message is None:
+        return answered
+    return min(message if bye is not None else max(answered, message), now)
 
 
 class Taken(NamedTuple):

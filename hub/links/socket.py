@@ -284,7 +284,7 @@ class _LinkSocket:
         if machine is None or not context[Links].unregister(link):
             return
         silent_s = 0.0 if self._contact is None else time.monotonic() - self._contact.at
-        seen_at = last_contact(machine, silent_s, context.clock())
+        seen_at = last_contact(machine, silent_s, context.clock(), link.bye_reason)
         ended = Patch(
             MachineRow,
             machine.id,

@@ -264,11 +264,15 @@ def test_a_leap_second_and_small_letters_are_kept(stamp: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen_s", "silent_s", "contact_s"), [(None, 5.0, 55.0), (20.0, 5.0, 55.0), (58.0, 5.0, 58.0), (99.0, 5.0, 60.0)]
-)
-def test_the_last_contact_of_a_link_is_its_last_message_or_an_answer_after_it(
-    seen_s: float | None, silent_s: float, contact_s: float
+    ("seen_s", "silent_s", "bye", "contact_s"),
+    [
+        (None, 5.0, None, 55.0), (20.0, 5.0, None, 55.0), (58.0, 5.0, None, 58.0), (99.0, 5.0, None, 60.0),
+        (20.0, 5.0, "shutdown", 20.0), (99.0, 5.0, "shutdown", 60.0), (None, 5.0, "shutdown", 55.0),
+    ],
+)  # fmt: skip
+def test_the_last_contact_of_a_link_is_its_bye_or_last_message_or_an_answer_after_that(
+    seen_s: float | None, silent_s: float, bye: str | None, contact_s: float
 ) -> None:
     one = machine(last_seen_at=None if seen_s is None else NOW + timedelta(seconds=seen_s))
-    contact = rules.last_contact(one, silent_s, NOW + timedelta(seconds=60))
+    contact = rules.last_contact(one, silent_s, NOW + timedelta(seconds=60), bye)
     assert contact == NOW + timedelta(seconds=contact_s)
