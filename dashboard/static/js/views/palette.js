@@ -45,7 +45,10 @@ async function open() {
     const found = options.filter(({ text }) => wanted.every((word) => text.includes(word)));
     // What begins so comes first.
     found.sort((a, b) => Number(!a.text.startsWith(wanted[0] ?? "")) - Number(!b.text.startsWith(wanted[0] ?? "")));
-    for (const { node } of options) show(node, false);
+    for (const { node } of options) {
+      show(node, false);
+      setAttribute(node, "aria-selected", "false");
+    }
     shown = found.slice(0, MOST).map(({ node }) => node);
     for (const node of shown) {
       show(node, true);
