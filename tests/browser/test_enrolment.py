@@ -33,7 +33,7 @@ WORDS = {
     "en-GB": {
         "none": "No machine waits", "nobody": "Choose at least one machine", "connected": "different board uses",
         "copy": "Two boards use its key at once", "waits": "waits to be accepted", "line": "Line 3",
-        "latitude": "latitude: must be degrees from -90 to 90", "over": "The code is used or over",
+        "latitude": "latitude: must be degrees from -90 to 90", "over": "The code has been used or has expired",
     },
     "id-ID": {
         "none": "Tidak ada mesin yang menunggu", "nobody": "Pilih minimal satu", "connected": "Modul lain memakai",

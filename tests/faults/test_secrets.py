@@ -77,7 +77,10 @@ async def issued(hub: DoorHub, folder: Path) -> tuple[dict[str, str], MachineKey
 
 def operations_to_read(key: MachineKey) -> list[str]:
     """Everything an administrator can look at by REST."""
-    names = {"{id}": key.id, "{device_id}": key.device_id, "{user_id}": 1, "{key}": "cpu_threshold"}
+    names = {
+        "{id}": key.id, "{device_id}": key.device_id, "{user_id}": 1, "{key}": "cpu_threshold",
+        "{cause}/preview": "hot/preview?limit=60",
+    }  # fmt: skip
     paths = [f"/api{operation.path}" for operation in OPERATIONS if operation.method == "GET"]
     for name, value in names.items():
         paths = [path.replace(name, str(value)) for path in paths]

@@ -156,6 +156,7 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
 
     hub: FakeBackups
     protocol_version = "HTTP/1.1"
+    is_counted = False
 
     def do_GET(self) -> None:
         found = _PATH.match(self.path)
@@ -186,6 +187,7 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
         with self.hub.requests:
             self.hub.puts += 1
             self.hub.in_flight += 1
+            self.is_counted = True
             self.hub.most_in_flight = max(self.hub.most_in_flight, self.hub.in_flight)
             self.hub.requests.notify_all()
             if self.hub.puts > 1:
@@ -193,8 +195,13 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
         try:
             self._serve()
         finally:
-            with self.hub.lock:
-                self.hub.in_flight -= 1
+            self._leave()
+
+    def _leave(self) -> None:
+        """Before it is answered: whoever reads the answer may send the next at once."""
+        with self.hub.lock:
+            self.hub.in_flight -= self.is_counted
+            self.is_counted = False
 
     def _serve(self) -> None:
         found = _PATH.match(self.path)
@@ -218,6 +225,7 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
         content = json.dumps(answer).encode()
+        self._leave()
         self.send_response(status)
         if status == 503:
             self.send_header("Retry-After", "0")
