@@ -243,8 +243,8 @@ def files_in_memory() -> "Iterator[None]":
 
 
 def tests(asked: argparse.Namespace, environment: "Future[str | Outcome]") -> "list[Outcome]":
-    """The phases, most telling first. Unit tests three at a time, waiting ones six, measuring ones alone. What is
-    repeated on Python 3.10 takes the processor that the waiting ones leave."""
+    """The phases, most telling first. Unit and browser tests three at a time, waiting ones six, measuring ones alone.
+    What is repeated on Python 3.10 takes the processor that the waiting ones leave."""
     three, unit = ["-n", "3", "--dist", "worksteal"], [f"--ignore={path}" for path in SLOW]
     environment.result()
     if asked.quick:
@@ -257,7 +257,7 @@ def tests(asked: argparse.Namespace, environment: "Future[str | Outcome]") -> "l
         older = beside.submit(repeated, environment.result(), [*three, *ON_A_MACHINE])
         waiting = pytest("Fault and waiting tests", [*not_alone, "-n", "6", *WAITING])
     outcomes += [*older.result(), waiting]
-    outcomes.append(pytest("Process and browser tests", [*not_alone, "-n", "2", *PROCESSES]))
+    outcomes.append(pytest("Process and browser tests", [*not_alone, "-n", "3", *PROCESSES]))
     outcomes.append(pytest("Tests that measure", ["-m", "alone", *WAITING, *PROCESSES]))
     return outcomes
 
