@@ -27,6 +27,10 @@ METRICS = {
     "temperature": "temperature",
 }
 SORTS = ("machine", "status", "seen", "capacity", *METRICS, "backup")
+COLUMNS = ("status", "seen", "capacity", *METRICS, "backup", "spark")
+"""Of the table, beside the machine's name, which always stands."""
+FITTING = (5, 7, 8)
+"""So many columns fit at every width of the table, from 1100 px, from 1280 px; more from 1440 px."""
 STATUS_ORDER = {"error": 0, "full": 1, "unknown": 2, "maintenance": 3, "inactive": 4, "active": 5}
 REVERSED_AT_FIRST = frozenset({"capacity", *METRICS, "backup"})
 """Readings: highest first; backup: none, then oldest first."""
@@ -49,6 +53,8 @@ class FleetQuery:
     connection: str = ""
     tag: str = ""
     group: str = ""
+    columns: str = ""
+    """Names with spaces between; "": all of them."""
     sort: str = "machine"
     descending: bool = False
     page: int = 1
@@ -57,10 +63,17 @@ class FleetQuery:
     def filtered(self) -> bool:
         return bool(self.text or self.status or self.connection or self.tag)
 
+    @property
+    def fitting(self) -> int | None:
+        """The least of FITTING that the chosen columns are within."""
+        chosen = [name for name in self.columns.split() if name in COLUMNS]
+        return next((most for most in FITTING if self.columns and len(chosen) <= most), None)
+
     def members(self) -> dict[str, str]:
         """Of an address; defaults and the page are left out."""
         members = {
             "q": self.text, "status": self.status, "connection": self.connection, "tag": self.tag, "group": self.group,
+            "columns": self.columns,
         }  # fmt: skip
         if self.sort != "machine" or self.descending:
             members["sort"] = ("-" if self.descending else "") + self.sort
@@ -79,7 +92,7 @@ class FleetQuery:
 
 
 def query_from(params: Mapping[str, str]) -> FleetQuery:
-    sort = params.get("sort", "")
+    sort = params.get("sort", "").strip()[:100]
     status, connection, group = (params.get(name, "") for name in ("status", "connection", "group"))
     column = sort.lstrip("-")
     return FleetQuery(
@@ -88,10 +101,30 @@ def query_from(params: Mapping[str, str]) -> FleetQuery:
         connection=connection if connection in CONNECTIONS else "",
         tag=params.get("tag", "").strip()[:100],
         group=group if group in GROUPS else "",
+        columns=columns_from(params.get("columns", "")),
         sort=column if column in SORTS else "machine",
         descending=sort.startswith("-") and column in SORTS,
         page=int(page) if re.fullmatch("[1-9][0-9]{0,5}", page := params.get("page", "")) else 1,
     )
+
+
+def columns_from(names: str) -> str:
+    """Those that there are, in their order; "machine" when no other stands, "" for all and for none that is known."""
+    chosen = [column for column in COLUMNS if column in names.split()]
+    if len(chosen) == len(COLUMNS):
+        return ""
+    return " ".join(chosen) or ("machine" if "machine" in names.split() else "")
+
+
+def one_address(members: Sequence[tuple[str, str]]) -> str:
+    """Of a form that sends each column by itself, or of names that there are not; "" when the address is right."""
+    sent = [value for name, value in members if name == "columns"]
+    columns = columns_from(" ".join(sent))
+    if sent in ([], [columns]):
+        return ""
+    wanted = {name: value for name, value in members if value and name != "columns"}
+    wanted |= {"columns": columns} if columns else {}
+    return f"/?{urlencode(wanted)}" if wanted else "/"
 
 
 def counted_as(view: View) -> str | None:
@@ -230,6 +263,9 @@ def described(query: FleetQuery, r: Reader) -> str:
         query.tag,
         f"“{query.text}”" if query.text else "",
         r.t(f"group.by.{query.group}") if query.group else "",
+        r.t("columns.shown", names=", ".join(r.t(f"column.{name}") for name in query.columns.split()))
+        if query.columns
+        else "",
     ]
     if query.sort != "machine" or query.descending:
         found.append(f"{r.t('sort.by', column=r.t(f'column.{query.sort}'))} {'↓' if query.descending else '↑'}")

@@ -39,6 +39,7 @@ def environment() -> Environment:
     )
     made.globals.update(
         STATUSES=fleet.STATUSES,
+        COLUMNS=fleet.COLUMNS,
         FULL_FROM=LIMITS[0],
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,

@@ -136,6 +136,7 @@ interface Query {
   connection: string;
   tag: string;
   group: string;
+  columns: string;
   sort: string;
   descending: boolean;
 }

@@ -63,6 +63,8 @@ async def _fleet(
     if not shown_views:
         return await first_run(visit) if visit.may("machine.manage") else await _unassigned(visit)
     query = fleet.query_from(visit.request.query_params)
+    if address := fleet.one_address(visit.request.query_params.multi_items()):
+        return go(address)
     counts = (await digest.of(reach, visit.reader.now)).counts
     found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
     in_order = fleet.grouped(fleet.ordered(found, query), query)

@@ -1,4 +1,4 @@
-"""/views: filters, order and groups of the Machines page, kept by a name."""
+"""/views: filters, order, groups and columns of the Machines page, kept by a name."""
 
 from __future__ import annotations
 
@@ -31,16 +31,25 @@ _SORTS: Final = "|".join(fleet.SORTS)
 ViewSort = Annotated[
     str, msgspec.Meta(max_length=20, pattern=rf"^-?({_SORTS})$(?!\n)", extra={"expect": "expect.view_sort"})
 ]
+_COLUMNS: Final = "|".join(("machine", *fleet.COLUMNS))
+ViewColumns = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=100, pattern=rf"^({_COLUMNS})( ({_COLUMNS}))*$(?!\n)", extra={"expect": "expect.view_columns"}
+    ),
+]
 
 
 class FleetFilter(msgspec.Struct, kw_only=True):
-    """As the address of the Machines page has it. `sort`: a column, with a hyphen before it in descending order."""
+    """As the address of the Machines page has it. `sort`: a column, with a hyphen before it in descending order.
+    `columns`: those that stand beside the machine's name, with spaces between; `machine`: none; null: all."""
 
     q: Search = ""
     status: Status | None = None
     connection: Literal["offline", "late", "never"] | None = None
     tag: Search | None = None
     group: Literal["site", "tag", "status"] | None = None
+    columns: ViewColumns | None = None
     sort: ViewSort = "machine"
 
 
@@ -73,6 +82,7 @@ class ViewPatch(msgspec.Struct):
     connection: Literal["offline", "late", "never"] | msgspec.UnsetType | None = msgspec.UNSET
     tag: Search | msgspec.UnsetType | None = msgspec.UNSET
     group: Literal["site", "tag", "status"] | msgspec.UnsetType | None = msgspec.UNSET
+    columns: ViewColumns | msgspec.UnsetType | None = msgspec.UNSET
     sort: ViewSort | msgspec.UnsetType = msgspec.UNSET
     shared: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -181,7 +191,7 @@ def _view(call: Call, view: SavedViewOfPerson) -> dict[str, Any]:
     return {
         "id": view.id, "name": view.name,
         "q": query.text, "sort": known.get("sort", "machine"),
-        **{name: known.get(name) for name in ("status", "connection", "tag", "group")},
+        **{name: known.get(name) for name in ("status", "connection", "tag", "group", "columns")},
         "address": query.address(), "shared": view.shared, "mine": view.user_id == call.principal.id,
         "owner": view.owner, "created_at": rfc3339(view.created_at), "updated_at": rfc3339(view.updated_at),
     }  # fmt: skip
@@ -198,7 +208,7 @@ OPERATIONS = (
     ),
     Operation(
         name="save_view", method="POST", path="/v2/views", handler=save_view, tag="Machines",
-        summary="Keep filters, order and groups by a name", action="saved_view.keep", body=NewView,
+        summary="Keep filters, order, groups and columns by a name", action="saved_view.keep", body=NewView,
         answers={201: SavedView}, refusals=(409,), example=_EXAMPLE,
     ),
     Operation(

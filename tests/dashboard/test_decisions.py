@@ -108,6 +108,42 @@ def test_a_column_head_sorts_worst_first_then_the_other_way(search: str, column:
 
 
 @pytest.mark.parametrize(
+    ("names", "columns", "fitting"),
+    [
+        ("", "", None), ("machine", "machine", 5), ("cpu nonsense status cpu", "status cpu", 5), ("nonsense", "", None),
+        ("machine " + " ".join(fleet.COLUMNS), "", None),
+        (" ".join(fleet.COLUMNS[:6]), " ".join(fleet.COLUMNS[:6]), 7),
+        (" ".join(fleet.COLUMNS[:8]), " ".join(fleet.COLUMNS[:8]), 8),
+        (" ".join(fleet.COLUMNS[:9]), " ".join(fleet.COLUMNS[:9]), None),
+    ],
+)  # fmt: skip
+def test_columns_are_those_there_are_in_their_order(names: str, columns: str, fitting: int | None) -> None:
+    query = fleet.query_from({"columns": names})
+    assert (query.columns, query.fitting) == (columns, fitting)
+    assert not query.filtered
+
+
+@pytest.mark.parametrize(
+    ("search", "address"),
+    [
+        ("", ""), ("columns=", ""), ("columns=status+cpu&page=2", ""),
+        ("columns=machine&columns=cpu&columns=status&q=&status=full", "/?status=full&columns=status+cpu"),
+        ("columns=machine&" + "&".join(f"columns={name}" for name in fleet.COLUMNS), "/"),
+        ("columns=nonsense&kiosk=1", "/?kiosk=1"),
+    ],
+)  # fmt: skip
+def test_each_choice_of_columns_has_one_address(search: str, address: str) -> None:
+    from urllib.parse import parse_qsl
+
+    assert fleet.one_address(parse_qsl(search, keep_blank_values=True)) == address
+
+
+def test_the_browser_knows_how_many_columns_fit() -> None:
+    script = (STATIC / "js/columns.js").read_text("utf-8")
+    assert f"FITTING = {list(fleet.FITTING)};" in script
+
+
+@pytest.mark.parametrize(
     ("connection", "mark", "words"),
     [("live", "live", "Live"), ("late", "late", "12\u202fs late"), ("offline", "offline", "Offline 3\u202fh"),
      ("never", "never", "Not connected yet")],

@@ -11,26 +11,30 @@ const METRICS = {
 const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
 const CONNECTIONS = ["offline", "late", "never"];
 const GROUPS = ["site", "tag", "status"];
+/** From the capacity on, the worst first. */
 const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS), "backup"];
-/** @type {("status" | "connection" | "tag" | "group")[]} */
-const FILTERS = ["status", "connection", "tag", "group"];
+/** The chips first. @type {("status" | "connection" | "tag" | "group" | "columns")[]} */
+export const FILTERS = ["status", "connection", "tag", "group", "columns"];
 /** @type {Record<string, number>} */
 export const STATUS_ORDER = { error: 0, full: 1, unknown: 2, maintenance: 3, inactive: 4, active: 5 };
 
 /** @param {string} search the address's `?…` */
 export function queryFrom(search) {
   const params = new URLSearchParams(search);
+  /** @param {string} name */
+  const text = (name) => (params.get(name) ?? "").trim().slice(0, 100);
   /** @param {string} name @param {string[]} known */
-  const one = (name, known) => known.find((each) => each === params.get(name)) ?? "";
-  const sort = params.get("sort") ?? "";
+  const one = (name, known) => known.find((each) => each === text(name)) ?? "";
+  const sort = text("sort");
   const column = sort.replace(/^-+/, "");
   const known = SORTS.includes(column);
   return {
-    text: (params.get("q") ?? "").trim().slice(0, 100),
+    text: text("q"),
     status: one("status", STATUSES),
     connection: one("connection", CONNECTIONS),
-    tag: (params.get("tag") ?? "").trim().slice(0, 100),
+    tag: text("tag"),
     group: one("group", GROUPS),
+    columns: text("columns"),
     sort: known ? column : "machine",
     descending: known && sort.startsWith("-"),
   };
@@ -42,13 +46,14 @@ export function address(query, changes = {}, page = "") {
   const params = new URLSearchParams();
   if (wanted.text) params.set("q", wanted.text);
   for (const name of FILTERS) if (wanted[name]) params.set(name, wanted[name]);
-  if (wanted.sort !== "machine" || wanted.descending) params.set("sort", (wanted.descending ? "-" : "") + wanted.sort);
+  const sort = (wanted.descending ? "-" : "") + wanted.sort;
+  if (sort !== "machine") params.set("sort", sort);
   return `${BASE_PATH}/${page}${String(params) && `?${params}`}`;
 }
 
 /** What a click on a column head leads to. @param {Query} query @param {string} column */
 export function sortAddress(query, column) {
-  const worstFirst = column === "capacity" || column === "backup" || column in METRICS;
+  const worstFirst = SORTS.indexOf(column) > 2;
   return address(query, { sort: column, descending: column === query.sort ? !query.descending : worstFirst });
 }
 

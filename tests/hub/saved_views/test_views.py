@@ -40,6 +40,24 @@ async def test_a_view_is_kept_changed_and_removed(any_hub: ApiHub) -> None:
         assert codes == ["view.removed", "view.edited", "view.saved"]
 
 
+async def test_a_view_keeps_its_columns(any_hub: ApiHub) -> None:
+    async with any_hub.of("viewer") as own, await browser(any_hub, "viewer") as page:
+        made = await own.post("/api/v2/views", json={"name": "Load", "columns": "cpu status"})
+        view = made.json()["data"]
+        assert (view["columns"], view["address"]) == ("status cpu", "/?columns=status+cpu")
+        edited = await own.patch(made.headers["location"], json={"sort": "-cpu"})
+        assert edited.json()["data"]["address"] == "/?columns=status+cpu&sort=-cpu"
+        edited = await own.patch(made.headers["location"], json={"columns": None})
+        assert (edited.json()["data"]["columns"], edited.json()["data"]["address"]) == (None, "/?sort=-cpu")
+        table = (await page.get("/?columns=backup&sort=-cpu")).text
+        (way,) = re.findall(r'href="([^"]+)" data-save', table)
+        way = html.unescape(way)
+        assert way == "/views?columns=backup&sort=-cpu"
+        assert "Columns: Backup · Sort by CPU ↓" in (await page.get(way)).text
+        saved = await page.post("/views", data={"name": "Backups", "columns": "backup", "sort": "-cpu"})
+        assert saved.headers["location"] == "/?columns=backup&sort=-cpu"
+
+
 async def test_an_administrator_shares_a_view_with_everybody(any_hub: ApiHub) -> None:
     async with any_hub.of("admin") as admin, any_hub.of("viewer") as viewer, any_hub.of("operator") as operator:
         assert (await viewer.post("/api/v2/views", json=FULL | {"shared": True})).status_code == 403
@@ -63,6 +81,7 @@ async def test_views_are_bounded_and_what_is_wrong_is_named(hub: ApiHub) -> None
             ({"name": "x", "sort": "up"}, "sort"),
             ({"name": "x", "status": "gone"}, "status"),
             ({"name": "x", "q": "y" * 101}, "q"),
+            ({"name": "x", "columns": "status,cpu"}, "columns"), ({"name": "x", "columns": ""}, "columns"),
         ):  # fmt: skip
             refused = await own.post("/api/v2/views", json=body)
             assert (refused.status_code, list(refused.json()["errors"])) == (422, [field]), refused.text

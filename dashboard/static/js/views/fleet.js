@@ -7,13 +7,11 @@ import { age, number } from "../format.js";
 import { frame } from "../frame.js";
 import { keyboard } from "../keyboard.js";
 import { guardButtons, LinkState } from "../link_state.js";
-import { address, counters, queryFrom, sortAddress } from "../order.js";
+import { address, counters, FILTERS, queryFrom, sortAddress } from "../order.js";
 import { Parts } from "../parts.js";
 import { Table } from "../table.js";
 import { language, t } from "../texts.js";
 
-/** @type {("status" | "connection" | "tag")[]} */
-const FILTERS = ["status", "connection", "tag"];
 let query = queryFrom(location.search);
 const tools = find("#tools");
 const announcer = find("#announcer");
@@ -81,7 +79,7 @@ function around(machines) {
   for (const counter of all("[data-count]")) {
     const count = counts[counter.dataset.count];
     setText(find("b", counter), number(count, language));
-    mark(counter, "zero", count === 0);
+    mark(counter, "zero", !count);
     show(counter, count > 0 || counter.dataset.count !== "never");
   }
 }
@@ -144,7 +142,7 @@ function links() {
 }
 
 function filters() {
-  const chips = FILTERS.filter((member) => query[member]).map((member) =>
+  const chips = FILTERS.filter((member, i) => i < 3 && query[member]).map((member) =>
     make(
       "a",
       { class: "filter", href: address(query, { [member]: "" }) },
@@ -171,8 +169,8 @@ document.addEventListener("click", (event) => {
   // Before the first snapshot the page knows nothing to sort: the link loads the page the hub makes.
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
   event.preventDefault();
-  if (to.closest("#none")) tools.elements.q.value = "";
   go(to.href);
+  tools.elements.q.value = query.text;
 });
 tools.addEventListener("submit", (event) => event.preventDefault());
 tools.elements.q.addEventListener("input", () =>
