@@ -51,6 +51,7 @@ def environment() -> Environment:
         cause_name=cause_name,
         who_acts=who_acts,
         BULK_ACTIONS=tuple(bulk.BULK_ACTIONS),
+        BULK_HOURS=bulk.HOURS,
     )
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -286,8 +287,12 @@ async def _issue(visit: Visit, action: bulk.BulkAction, found: list[Machine], re
     able = [m for m in found if actions.can(name, {"commands": m.capabilities})]
     if not able:
         return _confirm(visit, action, found, visit.reader.t("locked.unsupported"), 409)
-    call = cards.once(visit, None, bulk_api.ManyCommands(name=name, args=dict(action.args), rvms=[m.id for m in able]))
-    args = service.read_arguments(call, name, action.args)
+    given = dict(action.args)
+    ends = bulk.ends_at(action, visit.form.get("until", ""), visit.form.get("asked_at", ""), visit.reader.now)
+    if ends is not None:
+        given["until"] = views.rfc3339(datetime.fromtimestamp(ends / 1000, timezone.utc))
+    call = cards.once(visit, None, bulk_api.ManyCommands(name=name, args=given, rvms=[m.id for m in able]))
+    args = service.read_arguments(call, name, given)
     data = await bulk_api.issue_many(call, name, args, [bulk_api.BulkTarget(m.id, m) for m in able], reason or None)
     rows = cards.refusals(visit, data)
     rows += [(m, visit.reader.t("locked.unsupported")) for m in found if m not in able]
@@ -310,4 +315,5 @@ def _about(visit: Visit, action: bulk.BulkAction, found: list[Machine]) -> dict[
     asks_reason = action.name == "set_status"
     return cards.of_many(visit, action.key, found, forecast) | {
         "at": "/bulk", "asks_reason": asks_reason, "needs_reason": action.needs_reason,
+        "may_end": action.may_end,
     }  # fmt: skip

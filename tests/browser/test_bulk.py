@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
@@ -41,6 +45,30 @@ async def test_many_machines_are_asked_at_once_and_summed_up(stage: Stage) -> No
         await tally.locator("a").click()
         await expect(page.page.locator(".job")).to_have_count(1)
         await expect(page.page.locator(".job")).to_contain_text("RVM-003")
+        assert page.faults == []
+
+
+@pytest.mark.parametrize(("width", "locale"), [(1440, "en-GB"), (390, "id-ID")])
+async def test_maintenance_of_many_is_asked_for_some_hours(stage: Stage, width: int, locale: str, zone: str) -> None:
+    look: dict[str, Any] = {"viewport": {"width": width, "height": 844}, "locale": locale, "timezone_id": zone}
+    async with tab(stage.browser, stage.hub, **look) as page:
+        await page.open("/")
+        await page.live()
+        await page.page.locator('tr[data-id="1"] .x input').check()
+        await page.page.click("#bulk button[value=sync_timezone]")
+        dialog = page.page.locator("#bulk-ask")
+        await expect(dialog.locator("[name=until]")).to_be_hidden()
+        await dialog.locator("form [data-close]").click()
+        await page.page.click("#bulk button[value=maintenance]")
+        await dialog.locator("[name=until]").select_option("4")
+        await dialog.locator("[name=reason]").fill("belts")
+        await dialog.locator("[data-go]").click()
+        await expect(dialog.locator("#bulk-result")).to_be_visible()
+        async with stage.hub.client() as client:
+            (command,) = (await client.get("/api/v2/commands?rvm=1&name=set_status")).json()["data"]
+        asked = datetime.fromisoformat(command["issued_at"].replace("Z", "+00:00"))
+        ends = datetime.fromisoformat(command["args"]["until"].replace("Z", "+00:00"))
+        assert timedelta(hours=3, minutes=58) < ends - asked <= timedelta(hours=4)
         assert page.faults == []
 
 

@@ -85,6 +85,21 @@ def test_a_bulk_request_forecasts_who_waits_and_who_cannot() -> None:
     assert bulk.forecast(bulk.BULK_ACTIONS["maintenance"], machines) == (6, 2, 0)
 
 
+def test_maintenance_of_many_ends_so_long_after_it_was_asked_for() -> None:
+    maintenance, hour, now = bulk.BULK_ACTIONS["maintenance"], 3_600_000, 1_800_000_000_000
+    for choice, asked_at, ends in (
+        ("4", str(now - 60_000), now - 60_000 + 4 * hour),
+        ("1", str(now - 2 * hour), now + hour),
+        ("1", str(now + 5), now + hour),
+        ("24", "yesterday", now + 24 * hour),
+        ("", str(now), None),
+        ("3", str(now), None),
+        ("tomorrow", str(now), None),
+    ):
+        assert bulk.ends_at(maintenance, choice, asked_at, now) == ends
+    assert bulk.ends_at(bulk.BULK_ACTIONS["active"], "4", str(now), now) is None
+
+
 @pytest.mark.parametrize(
     ("points", "told"),
     [

@@ -6,7 +6,7 @@ import gzip
 import html
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +272,27 @@ async def test_many_machines_are_asked_after_one_look_at_what_will_happen(hub: A
         assert (await client.post("/bulk", data={"do": "maintenance"})).status_code == 422
         assert (await client.post("/bulk", data={"do": "wipe", "rvm": "1"})).status_code == 404
         assert (await client.get("/bulk")).headers["location"] == "/"
+
+
+async def test_maintenance_of_many_ends_when_it_was_asked_to(hub: ApiHub) -> None:
+    one, two = hub.machines["one"], hub.machines["two"]
+    async with await browser(hub, "operator") as client:
+        chosen: dict[str, Any] = {"do": "maintenance", "rvm": [str(one), str(two)]}
+        look = (await client.post("/bulk", data=chosen)).text
+        (asked_at,) = re.findall('name="asked_at" value="([0-9]+)"', look)
+        (request,) = re.findall('name="request" value="([^"]+)"', look)
+        assert "for 4 hours" in look
+        sent = {**chosen, "sure": "1", "reason": "belts", "until": "4", "asked_at": asked_at, "request": request}
+        for _ in range(2):
+            answer = await client.post("/bulk", data=sent)
+            assert answer.headers["location"].startswith("/jobs?group="), answer.text
+        ends = [command.args["until"] for command in hub.context.fleet.open.values()]
+        assert [datetime.fromisoformat(each.replace("Z", "+00:00")).timestamp() for each in ends] == (
+            [int(asked_at) / 1000 + 4 * 3600] * 2
+        )
+        faulty = (await client.post("/bulk", data={**chosen, "sure": "1", "until": "24"})).text
+        assert '<option value="24" selected>' in faulty, "a choice outlasts a missing reason"
+        assert "asked_at" not in (await client.post("/bulk", data={**chosen, "do": "active"})).text
 
 
 async def test_a_technician_cannot_reach_further_by_selecting_more(hub: ApiHub) -> None:

@@ -6,12 +6,13 @@ import { number } from "../format.js";
 import { can } from "../machine_actions.js";
 import { language, t } from "../texts.js";
 
-/** @type {Record<string, {name: string, args: Free, needsReason: boolean}>} */
+/** @type {Record<string, {name: string, args: Free, needsReason: boolean, mayEnd?: boolean}>} */
 const ACTIONS = {
-  maintenance: { name: "set_status", args: { status: "maintenance" }, needsReason: true },
+  maintenance: { name: "set_status", args: { status: "maintenance" }, needsReason: true, mayEnd: true },
   active: { name: "set_status", args: { status: "active" }, needsReason: false },
   sync_timezone: { name: "sync_timezone", args: {}, needsReason: false },
 };
+const HOUR_MS = 3600000;
 const MOST = 1000;
 const FEW = 8;
 const bar = find("#bulk");
@@ -20,6 +21,7 @@ const [ask, result] = [find("form", dialog), find("#bulk-result")];
 const every = find("#bulk-all");
 let action = ACTIONS.active;
 let key = "";
+let openedAt = 0;
 
 const table = find("#machines");
 /** Boxes of the machines that are listed: what a filter has taken away is asked for nothing. */
@@ -86,10 +88,12 @@ function open(name) {
   if (!n) return fault(t("bulk.none"));
   action = ACTIONS[name];
   key = newKey();
+  openedAt = document.body.feed?.clock.now() ?? Date.now();
   const what = t(`bulk.${name}`);
   setText(find("h2", dialog), t("bulk.of", { what, n: number(n, language), count: n }));
   setText(find("[data-go]", ask), what);
   show(find("[data-why]", ask), action.name === "set_status");
+  show(find("[data-ends]", ask), Boolean(action.mayEnd));
   ask.elements.reason.required = action.needsReason;
   show(find("[data-optional]", ask), !action.needsReason);
   fault("");
@@ -114,13 +118,21 @@ async function send(event) {
   if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
   setAttribute(button, "aria-busy", "true");
   const reason = action.name === "set_status" ? ask.elements.reason.value.trim() : "";
+  // Counted from when the dialog opened: a second press asks for the same.
+  const hours = action.mayEnd ? Number(ask.elements.until.value) : 0;
+  const until = hours ? { until: new Date(openedAt + hours * HOUR_MS).toISOString() } : {};
   const [able, unable] = [
     machines().filter((m) => can(action.name, m)),
     machines().filter((m) => !can(action.name, m)),
   ];
   const answer = await sendCommand(
     `${BASE_PATH}/api/v2/commands`,
-    { name: action.name, args: action.args, rvms: able.map((m) => m.id), ...(reason ? { reason } : {}) },
+    {
+      name: action.name,
+      args: { ...action.args, ...until },
+      rvms: able.map((m) => m.id),
+      ...(reason ? { reason } : {}),
+    },
     key,
   );
   button.removeAttribute("aria-busy");
