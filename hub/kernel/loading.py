@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from dashboard.trouble import READINGS_OF
 from db.engine.store import Store
 from db.queries import backups, boots, commands, events, machines, remote_sessions, samples, timezones, troubles
 from db.queries import machines as machine_pulse
@@ -26,7 +27,7 @@ from hub.model.actors import SYSTEM, row_id
 from hub.model.changes import Change, Drop, EventHappened, Observed, Patch, Put, SampleSeen
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
-from hub.model.machine import BOOTS_KEPT, Lasting, Machine
+from hub.model.machine import BOOTS_KEPT, HOLD_S, Lasting, Machine
 from hub.model.presence import SILENT, START_QUIET_S, judge_readings, lasting
 from protocol.messages import Sample
 
@@ -35,7 +36,7 @@ SIGNS_OF_LIFE_S = 2.5 * 300
 s. Longer where they are kept more rarely."""
 LOOKED_BACK: Final = timedelta(days=1)
 MOST_LOOKED_BACK: Final = 200
-"""Machines with a reading beyond its limit; of others such a reading begins with the start."""
+"""Machines with a reading beyond its limit and no alert of it; of others such a reading begins with the start."""
 MOST_SAMPLES_BACK: Final = 2000
 
 
@@ -52,10 +53,10 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
     for rvm_id, newest_sample in (await samples.latest(store)).items():
         if rvm_id in fleet.machines:
             _last_known(fleet, fleet.machines[rvm_id], newest_sample)
+    fleet.apply_all([Put(trouble) for trouble in await troubles.open_troubles(store)])
     await _look_back(store, fleet)
     fleet.apply_all([Put(command) for command in await commands.pending_commands(store)])
     fleet.apply_all([Put(session) for session in await remote_sessions.open_sessions(store)])
-    fleet.apply_all([Put(trouble) for trouble in await troubles.open_troubles(store)])
     fleet.apply_all([Put(backup) for backup in await backups.newest_of_each(store)])
     _until_the_end(fleet, await machines.alive_at(store))
     for rvm_id in was_live(fleet) | _silent(fleet):
@@ -87,18 +88,36 @@ def _until_the_end(fleet: Fleet, alive_at: datetime | None) -> None:
 
 
 async def _look_back(store: Store, fleet: Fleet) -> None:
-    """Since when readings are beyond their limits: the kept samples of the last day tell it."""
-    over = [m for m in fleet.machines.values() if m.health_reasons and m.readings_at is not None]
-    for machine in over[:MOST_LOOKED_BACK]:
-        newest = machine.readings_at
-        if newest is not None:
-            rows = await samples.between(store, machine.id, newest - LOOKED_BACK, newest, MOST_SAMPLES_BACK)
-            found: tuple[Lasting, ...] = ()
-            for row in rows:
-                _, reasons = judge_readings(_sample(row), machine.effective_settings.limits)
-                found = lasting(found, (reason.code for reason in reasons), row.timestamp)
-            found = lasting(found, (reason.code for reason in machine.health_reasons), newest)
-            fleet.apply(Observed(machine.id, {"lasting": found}))
+    """Since when readings are beyond their limits: an alert that stands keeps its beginning; of others the kept samples
+    of the last day tell it. Among these are some of a backlog, which were not judged when they came."""
+    looked_back = 0
+    for machine in fleet.machines.values():
+        if not machine.health_reasons or machine.readings_at is None:
+            continue
+        codes = [reason.code for reason in machine.health_reasons]
+        recorded = [one for one in _recorded(machine, machine.readings_at) if one.code in codes]
+        found = machine.lasting
+        if len(recorded) < len(codes) and looked_back < MOST_LOOKED_BACK:
+            looked_back += 1
+            found = await _by_kept(store, machine, codes, machine.readings_at)
+        by_code = {one.code: one for one in (*found, *recorded)}
+        fleet.apply(Observed(machine.id, {"lasting": tuple(by_code.values())}))
+
+
+def _recorded(machine: Machine, newest: datetime) -> Iterator[Lasting]:
+    for cause, row in machine.troubles.items():
+        code = READINGS_OF.get(cause)
+        if code is not None:
+            counted = row.began_at + timedelta(seconds=HOLD_S.get(code, 0.0))
+            yield Lasting(code, row.began_at, max(newest, counted))
+
+
+async def _by_kept(store: Store, machine: Machine, codes: Iterable[str], newest: datetime) -> tuple[Lasting, ...]:
+    found: tuple[Lasting, ...] = ()
+    for row in await samples.between(store, machine.id, newest - LOOKED_BACK, newest, MOST_SAMPLES_BACK):
+        _, reasons = judge_readings(_sample(row), machine.effective_settings.limits)
+        found = lasting(found, (reason.code for reason in reasons), row.timestamp)
+    return lasting(found, codes, newest)
 
 
 def _silent(fleet: Fleet) -> frozenset[int]:

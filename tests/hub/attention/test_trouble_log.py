@@ -18,12 +18,14 @@ from db.records import MachineRow
 from db.trouble_records import TroubleRow
 from hub.attention.service import TroubleLog
 from hub.kernel.loading import load_fleet
-from hub.model.changes import Observed, Patch
+from hub.model.changes import Observed, Patch, SampleSeen
 from hub.model.effective_settings import base_of
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms, machine_view
 from hub.web.shell.fleet_digest import FleetDigest
+from protocol.messages import Sample
 from tests.support.api_hub import ApiHub
+from tests.support.database_rows import open_boot, sample
 from tests.support.until import until
 
 
@@ -97,6 +99,23 @@ async def test_a_later_life_goes_on_with_what_stands(any_hub: ApiHub) -> None:
     again = {machine.id: machine.troubles for machine in fleet.machines.values()}
     assert again == {machine.id: machine.troubles for machine in context.fleet.machines.values()}
     assert len(await rows(hub)) == 2
+
+
+async def test_it_is_hot_since_the_same_moment_before_and_after_a_restart(any_hub: ApiHub) -> None:
+    """It came back with a backlog of hot samples, which nobody judged, and was hot by its newest one."""
+    hub, context, now = any_hub, any_hub.context, any_hub.context.clock()
+    boot = (await open_boot(context.store, 1, "boot", now)).id
+    hours = [now - timedelta(minutes=5 * number) for number in range(49)]
+    backlog = [sample(1, number, boot, at=at, temperature=85.0) for number, at in enumerate(reversed(hours))]
+    await context.store.store_samples(backlog)
+    connect(hub, 1, "live")
+    newest = Sample(timestamp=now.isoformat(), temperature=85.0)
+    context.announce.see(SampleSeen(rvm_id=1, sample=newest, taken_at=now, received_at=now, boot_id="boot", seq=48))
+    await until(stands(hub, 1, "hot"))
+    fleet = await load_fleet(context.store, base_of(asdict(context.settings)))
+    before, after = (machine_view(one.machines[1]) for one in (context.fleet, fleet))
+    assert after["lasting"] == before["lasting"]
+    assert [one["since"] for one in after["lasting"]] == [one["began_at"] for one in after["troubles"]]
 
 
 async def test_a_machine_that_was_just_added_is_no_trouble_yet_and_soon_is(any_hub: ApiHub) -> None:

@@ -12,6 +12,7 @@ import pytest
 from db.engine.row_writes import insert
 from db.engine.store import Store
 from db.queries import machines
+from db.trouble_records import TroubleRow
 from hub.kernel import loading
 from hub.model.machine import Machine
 from hub.model.presence import RELEASE_S, START_QUIET_S, counting
@@ -82,6 +83,35 @@ async def test_only_so_many_machines_are_looked_at(store: Store, monkeypatch: py
         began.append(rvm_id)
     found = [dict(counting((await loaded(store, rvm_id)).lasting)).get("temperature") for rvm_id in began]
     assert found == [after(0), after(600)], "of the other one the newest sample is the beginning"
+
+
+async def test_an_alert_that_stands_keeps_its_beginning_whatever_a_backlog_had(store: Store) -> None:
+    """While its link was down nobody judged its samples: it was hot when it came back."""
+    rvm_id = await add_machine(store)
+    boot = (await open_boot(store, rvm_id, "boot", after(0))).id
+    await kept(store, rvm_id, boot, hot(0, 7200))
+    await store.write(insert(TroubleRow(rvm_id=rvm_id, cause="hot", began_at=after(7100), noticed_at=after(7101))))
+    assert counting((await loaded(store, rvm_id)).lasting) == (("temperature", after(7100)),)
+
+
+async def test_an_alert_of_one_reading_tells_nothing_of_another(store: Store) -> None:
+    rvm_id = await add_machine(store)
+    boot = (await open_boot(store, rvm_id, "boot", after(0))).id
+    await store.store_samples(
+        [sample(rvm_id, at, boot, at=after(at), temperature=HOT, disk_usage=99.0) for at in range(0, 601, EVERY_S)]
+    )
+    await store.write(insert(TroubleRow(rvm_id=rvm_id, cause="disk", began_at=after(300), noticed_at=after(300))))
+    found = counting((await loaded(store, rvm_id)).lasting)
+    assert found == (("disk_usage", after(300)), ("temperature", after(0)))
+
+
+async def test_an_alert_that_began_by_a_live_sample_still_counts(store: Store) -> None:
+    """Memory counts after a minute of live samples; the newest kept one is older."""
+    rvm_id = await add_machine(store)
+    boot = (await open_boot(store, rvm_id, "boot", after(0))).id
+    await store.store_samples([sample(rvm_id, 1, boot, at=after(20), memory_usage=99.0)])
+    await store.write(insert(TroubleRow(rvm_id=rvm_id, cause="memory", began_at=after(0), noticed_at=after(61))))
+    assert counting((await loaded(store, rvm_id)).lasting) == (("memory_usage", after(0)),)
 
 
 LINKED: dict[str, Any] = {"connection_epoch": 3, "close_reason": None}
