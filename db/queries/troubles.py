@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,6 +18,8 @@ _OPEN = sa.select(troubles).where(troubles.c.ended_at.is_(None)).order_by(troubl
 _BY_ID = sa.select(troubles).where(troubles.c.id == sa.bindparam("key"))
 _OLD = sa.select(troubles.c.id).where(troubles.c.ended_at < sa.bindparam("key_before")).limit(sa.bindparam("key_limit"))
 _DELETE_OLD = sa.delete(troubles).where(troubles.c.id.in_(_OLD))
+# Written out: of a parameter PostgreSQL would not know the kind.
+_ONE, _NONE = sa.literal_column("1", sa.Integer), sa.literal_column("0", sa.Integer)
 
 
 async def open_troubles(store: Store) -> list[TroubleRow]:
@@ -63,6 +65,97 @@ async def page(
     if before is not None:
         query = query.where(troubles.c.id < before)
     return [record(TroubleRow, row) for row in await store.fetch_all(query.order_by(troubles.c.id.desc()).limit(limit))]
+
+
+class Together(NamedTuple):
+    """Machines that were offline together and are there again: when the first and the last of them went, and when the
+    last one was there again."""
+
+    size: int
+    first_at: datetime
+    last_at: datetime
+    ended_at: datetime
+
+
+class EndedTrouble(NamedTuple):
+    """`together` None: alone."""
+
+    row: TroubleRow
+    together: Together | None
+
+
+async def over(
+    store: Store,
+    since: datetime,
+    limit: int,
+    rvm_ids: Collection[int] | None,
+    *,
+    apart: timedelta,
+    many: int,
+    before: int | None = None,
+    of: int | None = None,
+) -> list[EndedTrouble]:
+    """Over since then, newest first. Of `many` machines or more that went offline within `apart` of each other only the
+    newest; with `of`, the number of one of them, all of these and nothing else. `rvm_ids` None: all."""
+    there = [troubles.c.ended_at.is_not(None), troubles.c.ended_at >= since]
+    if rvm_ids is not None:
+        there.append(troubles.c.rvm_id.in_(sorted(rvm_ids)))
+    member, group = _together(store.dialect, there, apart, many)
+    joined = troubles.outerjoin(member, member.c.id == troubles.c.id).outerjoin(group, group.c.part == member.c.part)
+    columns = (group.c.size, group.c.first, group.c.last, group.c.end)
+    query = sa.select(troubles, *columns).select_from(joined).where(*there)
+    if of is None:
+        query = query.where(sa.or_(group.c.part.is_(None), group.c.newest == troubles.c.id))
+    else:
+        query = query.where(group.c.part == sa.select(member.c.part).where(member.c.id == of).scalar_subquery())
+    if before is not None:
+        query = query.where(troubles.c.id < before)
+    return [_over(row) for row in await store.fetch_all(query.order_by(troubles.c.id.desc()).limit(limit))]
+
+
+def _together(
+    dialect: str, there: Iterable[sa.ColumnElement[bool]], apart: timedelta, many: int
+) -> tuple[sa.CTE, sa.CTE]:
+    """Each offline trouble with the number of its part, where a part ends before a pause; and the great parts."""
+    number, began, ended = troubles.c.id, troubles.c.began_at, troubles.c.ended_at
+    before = sa.func.lag(began).over(order_by=(began, number))
+    pause: sa.ColumnElement[bool]
+    if dialect == "sqlite":
+        pause = began > sa.type_coerce(before, sa.BigInteger) + apart // timedelta(microseconds=1)
+    else:
+        pause = began > before + sa.cast(apart, sa.Interval)
+    begins = sa.case((pause, _ONE), else_=_NONE).label("begins")
+    gone = sa.select(number, began, ended, begins).where(*there, troubles.c.cause == "offline").cte()
+    part = sa.func.sum(gone.c.begins).over(order_by=(gone.c.began_at, gone.c.id)).label("part")
+    member = sa.select(gone.c.id, gone.c.began_at, gone.c.ended_at, part).cte()
+    group = sa.select(
+        member.c.part,
+        sa.func.count().label("size"),
+        sa.func.min(member.c.began_at).label("first"),
+        sa.func.max(member.c.began_at).label("last"),
+        sa.func.max(member.c.ended_at).label("end"),
+        sa.func.max(member.c.id).label("newest"),
+    )
+    return member, group.group_by(member.c.part).having(sa.func.count() >= many).cte()
+
+
+def _over(row: Mapping[str, Any]) -> EndedTrouble:
+    values = dict(row)
+    size, *moments = (values.pop(name) for name in ("size", "first", "last", "end"))
+    return EndedTrouble(record(TroubleRow, values), None if size is None else Together(size, *moments))
+
+
+async def went_between(
+    store: Store, first: datetime, last: datetime, since: datetime, rvm_ids: Collection[int] | None
+) -> list[tuple[int, str | None]]:
+    """Machines that were offline from then on and are there again, with who was on it."""
+    query = sa.select(troubles.c.rvm_id, troubles.c.owner).where(
+        troubles.c.ended_at >= since, troubles.c.began_at >= first, troubles.c.began_at <= last,
+        troubles.c.cause == "offline",
+    )  # fmt: skip
+    if rvm_ids is not None:
+        query = query.where(troubles.c.rvm_id.in_(sorted(rvm_ids)))
+    return [(row["rvm_id"], row["owner"]) for row in await store.fetch_all(query)]
 
 
 class Lasted(NamedTuple):

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 
-from dashboard.outage import Outage
+from dashboard.outage import MANY, TOGETHER_MS, Outage
 from dashboard.trouble import RANKS, RESTING, MachineTrouble
 from db.queries import troubles, users
+from db.queries.troubles import Together
 from db.trouble_records import TroubleRow
 from hub.attention import api, rules, service
 from hub.attention.service import TroubleShown
@@ -150,6 +151,26 @@ class OfMachine(NamedTuple):
     troubles: list[TroubleShown]
 
 
+class WereOffline(NamedTuple):
+    """An outage that is over. `id`: one of its troubles, by which its list is found; `site` "": of several; `owner`
+    "": nobody was on it, or more than one."""
+
+    id: int
+    gone: int
+    site: str
+    owner: str
+    began_at: int
+    ended_at: int
+
+
+class OverShown(NamedTuple):
+    """`of`: the outage whose machines these are; `older`: where the next page begins."""
+
+    of: WereOffline | None
+    lines: list[OfMachine | WereOffline]
+    older: int | None
+
+
 async def show_alerts(visit: Visit) -> Response:
     return visit.render("alerts.html", **await part_alerts(visit))
 
@@ -162,23 +183,25 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
     lost = {rvm_id for one in together for rvm_id in one.lost.ids}
     going_on = _going_on(visit)
     counts = _counts(going_on)
-    before = row_id(query.get("before", ""))
-    rows, older = await _over(visit, before) if tab == "over" else ([], None)
-    own = rows or [
+    before, outage = (row_id(query.get(name, "")) if tab == "over" else None for name in ("before", "outage"))
+    own = [
         one
         for one in going_on
         if _in_tab(one, tab) and not (tab == "open" and one.cause == "offline" and one.rvm_id in lost)
     ]
-    groups = _by_machine(visit, own if tab != "over" else rows)
+    over = await _over(visit, before, outage) if tab == "over" else OverShown(None, [], None)
+    groups: Sequence[OfMachine | WereOffline] = over.lines
+    if tab != "over":
+        groups = sorted(_by_machine(visit, own), key=_first)
     ends = [at for at in (found.until, service.next_undo(going_on)) if at is not None]
     return {
         "tab": tab, "counts": counts, "alerts_until": min(ends, default=None),
-        "groups": groups[:MOST_TROUBLES], "rest": len(groups[MOST_TROUBLES:]), "older": older, "days": OVER_DAYS,
-        "before": before,
+        "groups": groups[:MOST_TROUBLES], "rest": len(groups[MOST_TROUBLES:]), "older": over.older, "days": OVER_DAYS,
+        "before": before, "outage": outage, "of": over.of,
         "outages": together if tab == "open" else [], "of_hub": found.of_hub if tab == "open" else (),
         "approvals": _approvals(visit, found) if tab == "open" else [],
         "holding": {(rvm_id, one.cause) for rvm_id, of in found.causes.items() for one in of},
-        "address": "/alerts" if tab == "open" else f"/alerts?tab={tab}",
+        "address": _address(tab, outage),
     }  # fmt: skip
 
 
@@ -200,34 +223,71 @@ def _in_tab(one: TroubleShown, tab: str) -> bool:
     """Taken ones stay among the open ones; snoozed ones for as long as that may be taken back."""
     if tab == "open":
         return one.snoozed_until is None or one.act == "snooze"
-    return one.owner is not None if tab == "taken" else one.snoozed_until is not None
+    if tab == "taken":
+        return one.owner is not None
+    return tab == "snoozed" and one.snoozed_until is not None
 
 
-async def _over(visit: Visit, before: int | None) -> tuple[list[TroubleShown], int | None]:
+def _address(tab: str, outage: int | None) -> str:
+    if tab == "open":
+        return "/alerts"
+    return f"/alerts?tab={tab}" if outage is None else f"/alerts?tab={tab}&outage={outage}"
+
+
+async def _over(visit: Visit, before: int | None, of: int | None) -> OverShown:
     since = visit.now - timedelta(days=OVER_DAYS)
-    found = await troubles.page(
-        visit.context.store, "over", visit.now, OVER_AT_ONCE + 1, visit.user.machines, before=before, since=since
-    )
+    found = await troubles.over(
+        visit.context.store, since, OVER_AT_ONCE + 1, visit.user.machines,
+        apart=timedelta(milliseconds=TOGETHER_MS), many=MANY, before=before, of=of,
+    )  # fmt: skip
     known = visit.context.fleet.machines
-    page = [row for row in found[:OVER_AT_ONCE] if row.rvm_id in known and not rules.is_passing(row)]
-    following = found[OVER_AT_ONCE - 1].id if len(found) > OVER_AT_ONCE else None
-    return [service.shown(visit.context, visit.user, row, visit.now) for row in page], following
+    page = found[:OVER_AT_ONCE]
+    alone = [one.row for one in page if of is not None or one.together is None]
+    alone = [row for row in alone if row.rvm_id in known and not rules.is_passing(row)]
+    lines: list[OfMachine | WereOffline] = [*_by_machine(visit, [_shown(visit, row) for row in alone])]
+    if of is None:
+        lines += [await _were_offline(visit, one.row.id, one.together, since) for one in page if one.together]
+    its = await _were_offline(visit, of, found[0].together, since) if of and found and found[0].together else None
+    following = found[OVER_AT_ONCE - 1].row.id if len(found) > OVER_AT_ONCE else None
+    return OverShown(its, sorted(lines, key=_first), following)
+
+
+def _shown(visit: Visit, row: TroubleRow) -> TroubleShown:
+    return service.shown(visit.context, visit.user, row, visit.now)
+
+
+async def _were_offline(visit: Visit, number: int, together: Together, since: datetime) -> WereOffline:
+    reached, machines = visit.user.machines, visit.context.fleet.machines
+    gone = await troubles.went_between(visit.context.store, together.first_at, together.last_at, since, reached)
+    sites = {machines[rvm_id].row.location_description or "" for rvm_id, _ in gone if rvm_id in machines}
+    owners = {owner or "" for _, owner in gone}
+    return WereOffline(
+        number, together.size, _only(sites), _only(owners), views.epoch_ms(together.first_at),
+        views.epoch_ms(together.ended_at),
+    )  # fmt: skip
+
+
+def _only(found: set[str]) -> str:
+    return next(iter(found)) if len(found) == 1 else ""
 
 
 def _by_machine(visit: Visit, found: Iterable[TroubleShown]) -> list[OfMachine]:
-    """Those of one machine together, worst first; what is over in the order of the list."""
+    """Those of one machine together, worst first; of those that are over the newest."""
     groups: dict[int, list[TroubleShown]] = {}
     for one in found:
         groups.setdefault(one.rvm_id, []).append(one)
     machines = visit.context.fleet.machines
-    made = [
+    return [
         OfMachine(
             rvm_id, machines[rvm_id].name, machines[rvm_id].row.device_id,
             machines[rvm_id].row.location_description or "", sorted(of, key=_order),
         )
         for rvm_id, of in groups.items()
     ]  # fmt: skip
-    return sorted(made, key=lambda group: _order(group.troubles[0]))
+
+
+def _first(line: OfMachine | WereOffline) -> tuple[int, int, int]:
+    return (0, -line.ended_at, -line.id) if isinstance(line, WereOffline) else _order(line.troubles[0])
 
 
 def _order(one: TroubleShown) -> tuple[int, int, int]:

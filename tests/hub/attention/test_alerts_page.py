@@ -238,3 +238,32 @@ async def test_an_outage_is_taken_and_taken_back_as_one(door: ApiHub) -> None:
             assert "Operator: Check what they share" in words_of(text), "what to do, and who does it"
         await press(budi, first, "undo", outage="1")
         assert {machines[rvm_id].troubles["offline"].owner for rvm_id in more} == {None}
+
+
+async def test_an_outage_that_is_over_is_one_line_that_opens_to_its_machines(door: ApiHub) -> None:
+    more = [await door.add_machine(f"RVM-{number}") for number in range(60)]
+    began = door.context.clock() - timedelta(hours=2)
+    rows = [
+        TroubleRow(rvm_id=rvm_id, cause="offline", began_at=began + timedelta(seconds=number), noticed_at=began,
+                   ended_at=began + timedelta(minutes=30), owner_id=1, owner="Budi")
+        for number, rvm_id in enumerate(more)
+    ]  # fmt: skip
+    await door.context.announce(*(Put(one) for one in rows))
+    async with await browser(door, "operator") as budi, await browser(door, "technician") as tono:
+        text = (await budi.get("/alerts?tab=over")).text
+        assert "60 machines were offline Began:" in words_of(text)
+        assert "lasted 30 min · Budi was on it" in words_of(text)
+        assert "RVM-5" not in text
+        place = html.unescape(next(iter(re.findall(r'href="(/alerts[^"]*outage=[^"]*)"', text))))
+        seen: list[str] = []
+        while place:
+            page = (await budi.get(place)).text
+            assert "60 machines were offline" in words_of(page), "which outage it is"
+            assert html.unescape(re.findall(r'data-part="(/alerts[^"]*)"', page)[0]).replace("/parts", "") == place
+            seen += re.findall(r"<bdi>(RVM-\d+)</bdi>", page)
+            place = html.unescape(next(iter(re.findall(r'href="(/alerts[^"]*before=[^"]*)"', page)), ""))
+        assert sorted(seen) == sorted(f"RVM-{number}" for number in range(60))
+        assert "were offline" not in (await tono.get("/alerts?tab=over")).text, "of none of these machines"
+        for rvm_id in more:
+            await door.context.announce(Patch(MachineRow, rvm_id, {"location_description": "Plaza <1>"}))
+        assert "60 machines at Plaza <1> were offline" in words_of((await budi.get("/alerts?tab=over")).text)
