@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -68,6 +69,42 @@ async def test_an_outage_is_one_line_at_once_and_nobody_is_counted_twice(stage: 
             await expect(rows).to_have_count(2)
             assert await rows.evaluate_all(NAMED_ONCE) == []
         assert watching.faults == []
+
+
+@pytest.mark.parametrize(
+    ("size", "language", "more", "lost"),
+    [
+        ((1440, 900), "en-GB", "2 more", r"3 of 11 machines offline since \d\d:\d\d$"),
+        ((390, 844), "id-ID", "2 lagi", r"3 dari 11 mesin offline sejak \d\d[.:]\d\d$"),
+    ],
+)
+async def test_a_screen_on_the_wall_keeps_an_outage_in_sight_and_says_how_many_more(
+    stage: Stage, size: tuple[int, int], language: str, more: str, lost: str
+) -> None:
+    for number in range(5):
+        await stage.hub.people.add_machine(f"RVM-1{number}", ago=timedelta(hours=1))
+    keys = [await stage.hub.add_machine(f"RVM-00{number}") for number in (4, 5, 6)]
+    async with tab(
+        stage.browser, stage.hub, viewport={"width": size[0], "height": size[1]}, locale=language
+    ) as page:  # fmt: skip
+        await page.open("/?kiosk=1&each=600")
+        await page.live()
+        await expect(page.page.locator("#kiosk-outage")).to_have_text("")
+        async with AsyncExitStack() as there:
+            for key in keys:
+                await there.enter_async_context(lively(stage.hub, key))
+            await agree(page.page, 7)
+        outage = page.page.locator("#kiosk-outage")
+        await expect(outage).to_have_text(re.compile(lost))
+        await expect(page.page.locator(".on-wall")).to_have_text(more)
+        await expect(page.page.locator(".on-wall")).to_be_visible()
+        assert await page.page.evaluate("scrollTo({top: 9000, behavior: 'instant'}), scrollY") > 100
+        await expect(outage).to_be_in_viewport(ratio=1)
+        assert not await page.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        await page.page.locator("#kiosk a").click()
+        await page.page.wait_for_url("**/")
+        await expect(page.page.locator(".on-wall")).to_be_hidden()
+        assert page.faults == []
 
 
 async def test_who_waits_for_an_approval_and_why_a_session_ended_is_seen_on_every_screen(room: Room) -> None:

@@ -16,6 +16,9 @@ function tick() {
   const newest = Math.max(0, ...[...feed.fleet.machines.values()].map((m) => m.last_seen_at ?? 0));
   const words = newest ? t("kiosk.updated", { age: age((now - newest) / 1000, language) }) : "";
   setText(find("#kiosk-updated"), words);
+  // Its line is above the rows, where nobody scrolls a wall back to.
+  const lost = all('#attention li[data-key^="outage-"] > a:not(.btn)').map((one) => one.textContent);
+  setText(find("#kiosk-outage"), lost.join(" · "));
 }
 
 /** Heads of groups; without groups, screens of rows. */
