@@ -10,11 +10,17 @@ import sqlalchemy as sa
 
 from db.engine.statements import Write
 from db.engine.store import Store
-from db.records import ZoneRow, record
+from db.records import ZoneRow, ZoneSyncRow, record
 from db.schema import device_timezones as zones
 from db.schema import timezone_sync_logs as logs
 
 _ALL = sa.select(zones)
+_ATTEMPT = (
+    sa.select(logs)
+    .where(logs.c.device_id == sa.bindparam("key_device_id"), logs.c.sync_timestamp == sa.bindparam("key_at"))
+    .order_by(logs.c.id.desc())
+    .limit(sa.literal_column("1"))
+)
 
 
 def _number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
@@ -51,6 +57,12 @@ class Counts(msgspec.Struct, frozen=True):
 
 async def all_zones(store: Store) -> dict[str, ZoneRow]:
     return {row["device_id"]: record(ZoneRow, row) for row in await store.fetch_all(_ALL)}
+
+
+async def attempt(store: Store, device_id: str, at: datetime) -> ZoneSyncRow | None:
+    """The one that the machine dates so, while it is kept."""
+    row = await store.fetch_one(_ATTEMPT, {"key_device_id": device_id, "key_at": at})
+    return None if row is None else record(ZoneSyncRow, row)
 
 
 async def counts(store: Store, device_id: str) -> Counts:

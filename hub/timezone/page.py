@@ -3,6 +3,7 @@ event `timezone.kept`."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -20,7 +21,7 @@ from hub.model.access import role_needed
 from hub.model.changes import EventHappened
 from hub.model.machine import Machine
 from hub.timezone import api as timezone
-from hub.timezone.rules import may_sync_by_hand, zone_view
+from hub.timezone.rules import checked_at, may_sync_by_hand, zone_view
 from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text
 from hub.web.shell.page import Visit, go
@@ -47,7 +48,7 @@ async def card(visit: Visit, found: Machine) -> dict[str, Any]:
         "view": view,
         "wanted": zone.wanted_of(view),
         "words": words(reader, view),
-        "facts": facts(reader, view),
+        "facts": facts(reader, view, await _checked(visit, found)),
         "counts": await timezones.counts(visit.context.store, found.row.device_id),
         "kept": kept,
         "asked": await _asked(visit, found, open_ones),
@@ -77,19 +78,26 @@ def words(reader: Reader, view: dict[str, Any]) -> str:
     )
 
 
-def facts(reader: Reader, view: dict[str, Any]) -> list[tuple[str, str]]:
-    t, last = reader.t, view["last_sync"]
+def facts(reader: Reader, view: dict[str, Any], checked: datetime | None) -> list[tuple[str, str]]:
+    t = reader.t
     offset, ntp = view["clock_offset_s"], {True: "yes", False: "no", None: "unknown"}[view["ntp"]]
-    wanted = zone.wanted_of(view)
+    wanted, last = zone.wanted_of(view), t("never_yet")
+    if checked is not None:
+        method = reader.text_of("tz.method", view["sync_method"])
+        last = t("tz.checked", age=reader.age(views.epoch_ms(checked)), method=method)
     return [
         ("device", named(reader, view["system_timezone"])),
         ("site", f"{named(reader, wanted)} ({source(reader, view)})" if wanted else t("tz.none")),
         ("offset", t("tz.none") if offset is None else reader.offset(offset)),
         ("ntp", t(f"tz.ntp.{ntp}")),
-        ("last", t("never_yet") if last is None else t(
-            "tz.checked", age=reader.age(views.epoch_ms(last)), method=reader.text_of("tz.method", view["sync_method"])
-        )),
-    ]  # fmt: skip
+        ("last", last),
+    ]
+
+
+async def _checked(visit: Visit, found: Machine) -> datetime | None:
+    at = None if found.zone is None else found.zone.last_sync
+    attempt = None if at is None else await timezones.attempt(visit.context.store, found.row.device_id, at)
+    return at if attempt is None else checked_at(attempt, found.row.clock_offset_s)
 
 
 def source(reader: Reader, view: dict[str, Any]) -> str:

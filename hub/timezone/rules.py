@@ -3,7 +3,7 @@ overridden; a differing guess is kept beside it, as a question."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -60,6 +60,14 @@ def reported(
 def may_sync_by_hand(machine: Machine) -> bool:
     """Whether its settings let people ask for a sync."""
     return machine.effective_settings.on("manual_sync_enabled")
+
+
+def checked_at(attempt: ZoneSyncRow, offset: float | None) -> datetime:
+    """By the hub's clock, which the machine's may be hours behind: `offset` if its report had none. Never after its
+    report came; long before, when the machine had no link."""
+    known = offset if attempt.clock_offset_s is None else attempt.clock_offset_s
+    behind = timedelta(seconds=max(0.0, -(known or 0.0)))
+    return min(attempt.sync_timestamp + behind, attempt.created_at)
 
 
 def zone_view(machine: Machine) -> dict[str, Any]:

@@ -78,3 +78,11 @@ async def test_rows_go_with_their_machine(store: Store) -> None:
     await store.write(*(delete(of, None, named) for of in (ZoneSyncRow, ZoneRow)), delete(MachineRow, rvm_id))
     assert list(await timezones.all_zones(store)) == ["other"]
     assert (await timezones.counts(store, "device-north")).automatic == 0
+
+
+async def test_an_attempt_is_found_by_the_machines_own_date(store: Store) -> None:
+    await store.write(log(0, city="Denpasar"), log(5, city="Jakarta"), log(5, device_id="other", city="Medan"))
+    found = await timezones.attempt(store, "device-north", after(5))
+    assert found is not None
+    assert (found.city, found.created_at, found.clock_offset_s) == ("Jakarta", NOW, 0.5)
+    assert await timezones.attempt(store, "device-north", after(6)) is None

@@ -214,3 +214,12 @@ async def test_the_history_is_a_list_with_since_by_reason_and_until(hub: ApiHub)
         assert '<details class="spells" id="statuses" open>' in rest
         for odd in ("x", "-1", "9" * 15, "٣"):
             assert (await client.get("/machines/1", params={"before": odd})).status_code == 200
+
+
+async def test_a_check_is_as_old_as_the_hubs_clock_knows_it(hub: ApiHub) -> None:
+    """The clock of the machine is two hours behind, and it has just looked."""
+    meet(hub, clock_offset_s=-7200.0)
+    stamp = (hub.context.clock() - timedelta(hours=2)).isoformat()
+    await report(hub, timestamp=stamp, clock_offset=-7200.0)
+    assert "2 h ago" not in await card(hub)
+    assert re.search(r"\d s(econds?)? ago, automatic", re.sub(r"\s+", " ", await card(hub)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from hub.model.changes import OWN, Change, EventHappened, Put, patches, put_rows
 from hub.model.effective_settings import CommonSettings, DesiredSettings
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
-from hub.timezone.rules import ReportRefused, may_sync_by_hand, reported, zone_view
+from hub.timezone.rules import ReportRefused, checked_at, may_sync_by_hand, reported, zone_view
 from protocol.messages import Failure, TimezoneReport
 from tests.support.machines import NOW, machine
 
@@ -234,3 +235,30 @@ def test_since_when_a_zone_is_wrong_outlives_each_report_of_the_same() -> None:
             fleet.apply(change)
         seen.append(the(fleet).zone_wrong_since)
     assert seen == [NOW, NOW, None]
+
+
+@pytest.mark.parametrize(
+    ("stamp_s", "offset", "of_row", "found_s"),
+    [
+        (-7200, -7200.0, None, 0),
+        (-7200, None, -7200.0, 0),
+        (-7200, -7100.0, None, -100),
+        (-7200, 0.0, -7200.0, -7200),
+        (-7200, None, None, -7200),
+        (300, 300.0, None, 0),
+        (0, 86400.0, None, 0),
+        (-60, -3600.0, None, 0),
+    ],
+    ids=[
+        "its clock is behind", "as its hello had it", "a report that waited for a link", "put right since",
+        "nobody knows", "ahead", "dated by the hub", "never after it came",
+    ],
+)  # fmt: skip
+def test_when_it_looked_is_of_the_hubs_clock(
+    stamp_s: float, offset: float | None, of_row: float | None, found_s: float
+) -> None:
+    row = ZoneSyncRow(
+        device_id="seven", timezone="Asia/Jakarta", sync_method="automatic", clock_offset_s=offset,
+        sync_timestamp=NOW + timedelta(seconds=stamp_s), created_at=NOW,
+    )  # fmt: skip
+    assert checked_at(row, of_row) == NOW + timedelta(seconds=found_s)
