@@ -1,4 +1,4 @@
-"""Which hub has the data: who it is, and a file lock. Each driver adds its own lock."""
+"""Which hub has the data: who it is, where it is reached, and a file lock. Each driver adds its own lock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -115,8 +115,39 @@ def _locked(descriptor: int) -> bool:
 
 
 def _text(owner: Owner) -> bytes:
-    known = {"host": owner.host[:200], "pid": owner.pid, "since": owner.since.timestamp()}
+    return _line({"host": owner.host[:200], "pid": owner.pid, "since": owner.since.timestamp()})
+
+
+def _line(known: dict[str, object]) -> bytes:
     return json.dumps(known).encode().ljust(_MOST_BYTES - 1)[: _MOST_BYTES - 1] + b"\n"
+
+
+def note_address(folder: Path, address: str) -> None:
+    """Where the hub that has the folder is reached. Where that cannot be written, nobody finds it there."""
+    with contextlib.suppress(OSError, ValueError, TypeError), _opened(folder, os.O_RDWR) as descriptor:
+        text = _line({**json.loads(os.pread(descriptor, _MOST_BYTES, 0)), "address": address})
+        if text.rstrip().endswith(b"}"):
+            os.pwrite(descriptor, text, 0)
+
+
+def address_of_holder(folder: Path) -> str | None:
+    """Where the hub is reached that has the folder now; None: no hub has it, or nobody knows."""
+    try:
+        with _opened(folder, os.O_RDONLY) as descriptor:
+            if _locked(descriptor):
+                return None
+            return str(json.loads(os.pread(descriptor, _MOST_BYTES, 0))["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, how: int) -> Iterator[int]:
+    descriptor = os.open(folder / LOCK_FILE, how | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _read(descriptor: int) -> Owner | None:

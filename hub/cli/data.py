@@ -16,7 +16,7 @@ import msgspec
 
 from certs.secret_file import MOST, SecretFileError, read_secret
 from db import errors
-from db.engine.ownership import InUse, Owner, own_folder
+from db.engine.ownership import InUse, Owner, address_of_holder, own_folder
 from db.engine.store import Store, open_store
 from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
@@ -138,9 +138,11 @@ def _holder(error: InUse) -> str:
 
 
 def base_url(settings: Settings) -> str:
-    """How browsers reach the hub, as far as settings show."""
+    """How browsers reach the hub that has the data; while none has, as far as settings show."""
     if settings.public_address:
         return settings.public_address
+    if (running := address_of_holder(settings.data_dir)) is not None:
+        return running
     host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - a look-up
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if settings.tls else 'http'}://{shown}:{settings.port}{settings.base_path}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import asyncpg
 import pytest
 
-from db.engine.ownership import InUse, Owner
+from db.engine.ownership import LOCK_FILE, InUse, Owner, address_of_holder, note_address, own_folder
 from db.engine.postgres_ownership import DATABASE, label, take
 from db.engine.row_writes import insert
 from db.engine.statements import Write
@@ -122,3 +123,25 @@ def test_a_label_has_the_length_that_the_server_keeps() -> None:
     long = Owner("höst-" * 60, 4194304, NOW, "abcdef")
     assert label(long).isascii()
     assert len(label(long)) <= 63
+
+
+async def test_where_the_hub_is_reached_is_known_as_long_as_it_has_the_folder(tmp_path: Path) -> None:
+    assert address_of_holder(tmp_path) is None, "no hub was ever here"
+    note_address(tmp_path, "http://127.0.0.1:1")
+    assert not (tmp_path / LOCK_FILE).exists()
+    async with own_folder(tmp_path, ANOTHER):
+        assert address_of_holder(tmp_path) is None, "it does not listen yet"
+        note_address(tmp_path, "http://127.0.0.1:8123/rvm")
+        assert address_of_holder(tmp_path) == "http://127.0.0.1:8123/rvm"
+        with pytest.raises(InUse) as refused:
+            async with own_folder(tmp_path, Owner.here()):
+                pass
+        assert refused.value.holder is not None
+        assert refused.value.holder.pid == ANOTHER.pid, "as before"
+        note_address(tmp_path, "http://" + "x" * 600)
+        assert address_of_holder(tmp_path) == "http://127.0.0.1:8123/rvm", "the file has one length"
+    assert address_of_holder(tmp_path) is None, "it has ended"
+    async with own_folder(tmp_path, Owner.here()):
+        assert address_of_holder(tmp_path) is None, "of the hub before"
+    (tmp_path / LOCK_FILE).write_bytes(b"[]")
+    note_address(tmp_path, "http://127.0.0.1:1")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from db.columns import to_microseconds
@@ -13,6 +15,7 @@ from hub.cli.output import Exit
 from hub.lifespan import utc_now
 from hub.model import credentials
 from tests.doors.conftest import Cli
+from tests.support.door_process import DoorProcess
 
 BUDI = "budi@example.com"
 
@@ -125,3 +128,18 @@ def test_somebody_is_added_with_what_is_theirs(cli: Cli, data: Path) -> None:
     assert cli("user", "add", "ana@example.com", "--machine", "RVM-001").code == Exit.USAGE
     cli("user", "add", "ana@example.com")
     assert rows(data, "SELECT language FROM users WHERE id = 2") == [(None,)], "the browser's, at the first sign-in"
+
+
+@pytest.mark.parametrize("more", [(), ("--base-path", "/rvm")], ids=["at its root", "below a path"])
+def test_a_link_is_of_the_hub_that_runs_wherever_it_listens(
+    cli: Cli, data: Path, start_hub: Callable[..., DoorProcess], more: tuple[str, ...]
+) -> None:
+    cli("user", "add", "boss@example.com", "--role", "admin")
+    hub = start_hub("--port", "0", "--data-dir", data, *more)
+    url = hub.wait_for(r"(http://[\d.:]+(/rvm)?)/?(\s|$)")[1]
+    for words in (("link",), ("user", "invite", "boss@example.com")):
+        made = json.loads(cli(*words, "--json").out)["sign_in_link"]
+        assert made.startswith(f"{url}/signin#"), made
+        assert httpx.get(made, trust_env=False).status_code == 200
+    hub.close()
+    assert json.loads(cli("link", "--json").out)["sign_in_link"].startswith("http://127.0.0.1:8001/signin#")
