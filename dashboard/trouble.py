@@ -22,20 +22,18 @@ HEALTH_CAUSES = {
     "disk_usage": "disk",
     "memory_usage": "memory",
     "cpu_usage": "cpu",
-    "gpu_usage": "gpu",
-    "throttled": "throttled",
 }
 READINGS_OF = {cause: reading for reading, cause in HEALTH_CAUSES.items()}
 RANKS = {
     "quarantined": 0, "copy": 1, "board": 1, "board_waits": 1, "error": 1, "certificate_expired": 1,
     "certificate_very_soon": 1, "approval": 2, "full": 3, "offline": 4, "not_back": 5, "shutdown": 6, "hot": 7,
-    "throttled": 8, "disk": 9, "backup_drill": 10, "backup_empty": 11, "backup_late": 11, "backup_unverified": 11,
+    "disk": 9, "backup_drill": 10, "backup_empty": 11, "backup_late": 11, "backup_unverified": 11,
     "backup_full": 12, "backup_quota": 13, "nearly_full": 14, "certificate_soon": 14, "worn": 14, "clock": 15,
-    "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "gpu": 20, "never": 21, "unknown": 22,
+    "zone": 16, "refused": 17, "memory": 18, "cpu": 19, "never": 21, "unknown": 22,
 }  # fmt: skip
 WHO = {
     **dict.fromkeys(("full", "offline", "not_back", "shutdown", "nearly_full"), "site"),
-    **dict.fromkeys(("error", "hot", "throttled", "worn", "clock", "never", "unknown"), "technician"),
+    **dict.fromkeys(("error", "hot", "worn", "clock", "never", "unknown"), "technician"),
     **dict.fromkeys(("quarantined", "copy", "board", "board_waits", "refused", "backup_full", "backup_quota"), "admin"),
     **dict.fromkeys(("backup_empty", "backup_unverified", "certificate_soon"), "admin"),
     **dict.fromkeys(("certificate_very_soon", "certificate_expired"), "admin"),

@@ -33,13 +33,8 @@ OUTAGE: Final = "outage"
 """Many machines at once: one line in place of each machine's own."""
 UNRECORDED: Final = frozenset({OUTAGE, "approval"})
 """Of these no log of troubles is kept."""
-NEVER: Final = frozenset({"gpu", "throttled"})
-"""Names without a rule: no reading is judged by them yet."""
 CAUSES: Final = tuple(
-    (kind, cause)
-    for kind, causes in GROUPS.items()
-    for cause in (*causes, *([OUTAGE] if kind == "away" else ()))
-    if cause not in NEVER
+    (kind, cause) for kind, causes in GROUPS.items() for cause in (*causes, *([OUTAGE] if kind == "away" else ()))
 )
 SETTINGS: Final = {
     **{cause: setting for cause, (_, setting) in LIMITED.items() if setting is not None},

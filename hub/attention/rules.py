@@ -18,7 +18,7 @@ from hub.model.presence import counting, lasting
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "away": ("offline", "not_back", "shutdown", "never"),
     "machine": ("error", "full", "nearly_full", "unknown"),
-    "health": ("hot", "throttled", "disk", "worn", "memory", "cpu", "gpu", "clock", "zone"),
+    "health": ("hot", "disk", "worn", "memory", "cpu", "clock", "zone"),
     "security": ("quarantined", "copy", "board", "board_waits", "certificate_expired", "certificate_very_soon",
                  "certificate_soon", "refused"),
     "backups": ("backup_drill", "backup_empty", "backup_late", "backup_unverified", "backup_full", "backup_quota"),

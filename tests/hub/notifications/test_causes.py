@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dashboard.trouble import RANKS
+from dashboard.trouble import HEALTH_CAUSES, RANKS
 from db.queries import notifications as stored
 from hub.attention.rules import GROUPS, KIND_OF
+from hub.model.effective_settings import Limits
+from hub.model.presence import judge_readings
 from hub.notifications import rules
 from hub.notifications.rules import AskedAccess, Lost
+from protocol.messages import Sample
 from tests.hub.notifications.test_rules import MINUTE, NOW, destination, new, stored_row, there, trouble
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
@@ -26,6 +29,15 @@ FORM = {
 
 def test_every_cause_is_of_one_kind() -> None:
     assert sorted(RANKS) == sorted(cause for causes in GROUPS.values() for cause in causes)
+
+
+def test_a_reading_that_is_a_cause_is_judged() -> None:
+    """Else its name could be chosen, and nobody would ever be told."""
+    readings: dict[str, Any] = dict.fromkeys(
+        (name for name in Sample.__struct_fields__ if name not in ("timestamp", "reasons")), 1e6
+    )
+    _, reasons = judge_readings(Sample(timestamp="", **readings), Limits())
+    assert {reason.code for reason in reasons} == set(HEALTH_CAUSES)
 
 
 @pytest.mark.parametrize(
