@@ -25,6 +25,7 @@ from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer
 from hub.model.actors import SYSTEM, row_id
 from hub.model.changes import Change, Drop, EventHappened, Observed, Patch, Put, SampleSeen
+from hub.model.dating import by_hub
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
 from hub.model.fleet import Fleet
 from hub.model.machine import BOOTS_KEPT, HOLD_S, Lasting, Machine
@@ -92,14 +93,14 @@ async def _look_back(store: Store, fleet: Fleet) -> None:
     of the last day tell it. Among these are some of a backlog, which were not judged when they came."""
     looked_back = 0
     for machine in fleet.machines.values():
-        if not machine.health_reasons or machine.readings_at is None:
+        codes, found = [one.code for one in machine.lasting], machine.lasting
+        if not codes:
             continue
-        codes = [reason.code for reason in machine.health_reasons]
-        recorded = [one for one in _recorded(machine, machine.readings_at) if one.code in codes]
-        found = machine.lasting
+        newest = found[0].last
+        recorded = [one for one in _recorded(machine, newest) if one.code in codes]
         if len(recorded) < len(codes) and looked_back < MOST_LOOKED_BACK:
             looked_back += 1
-            found = await _by_kept(store, machine, codes, machine.readings_at)
+            found = await _by_kept(store, machine, codes, newest)
         by_code = {one.code: one for one in (*found, *recorded)}
         fleet.apply(Observed(machine.id, {"lasting": tuple(by_code.values())}))
 
@@ -114,9 +115,10 @@ def _recorded(machine: Machine, newest: datetime) -> Iterator[Lasting]:
 
 async def _by_kept(store: Store, machine: Machine, codes: Iterable[str], newest: datetime) -> tuple[Lasting, ...]:
     found: tuple[Lasting, ...] = ()
-    for row in await samples.between(store, machine.id, newest - LOOKED_BACK, newest, MOST_SAMPLES_BACK):
+    end, offset = machine.readings_at or newest, machine.row.clock_offset_s
+    for row in await samples.between(store, machine.id, end - LOOKED_BACK, end, MOST_SAMPLES_BACK):
         _, reasons = judge_readings(_sample(row), machine.effective_settings.limits)
-        found = lasting(found, (reason.code for reason in reasons), row.timestamp)
+        found = lasting(found, (reason.code for reason in reasons), by_hub(row.timestamp, row.created_at, offset))
     return lasting(found, codes, newest)
 
 

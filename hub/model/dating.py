@@ -17,6 +17,8 @@ from protocol.limits import MAX_CLOCK_AHEAD_S
 UTC: Final = timezone.utc
 AHEAD: Final = timedelta(seconds=MAX_CLOCK_AHEAD_S)
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+BELIEVED_S: Final = 60.0
+"""A clock no further behind does: an age is not as exact."""
 MILLISECONDS_FROM: Final = 1e11
 """As seconds it would be the year 5138."""
 
@@ -46,6 +48,14 @@ def settle(at: datetime, now: datetime) -> Dated:
     if at.year in (1969, 1970):
         return Dated(now, True)
     raise UndatableError("before the year 2000")
+
+
+def by_hub(at: datetime, received: datetime, offset: float | None) -> datetime:
+    """What a machine dated so and the hub received then. `offset`: of the machine's clock from the hub's; one that is
+    behind is put right, and what it dated is never after it came."""
+    if offset is None or offset > -BELIEVED_S:
+        return at
+    return min(at - timedelta(seconds=offset), received)
 
 
 def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:

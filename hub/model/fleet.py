@@ -26,6 +26,7 @@ from db.trouble_records import TroubleRow
 from hub.model import changes as c
 from hub.model.actors import row_id
 from hub.model.backups import remembered
+from hub.model.dating import by_hub
 from hub.model.effective_settings import CommonSettings, DesiredSettings, desired_of, desired_of_patch
 from hub.model.machine import BOOTS_KEPT, RECENT_SECONDS, Boot, Machine
 from hub.model.presence import counting, judge_readings, lasting
@@ -305,7 +306,8 @@ class Fleet:
         if machine.lasting or machine.health_reasons:
             before = counting(machine.lasting)
             over = (reason.code for reason in machine.health_reasons)
-            machine.lasting = lasting(machine.lasting, over, change.taken_at)
+            at = by_hub(change.taken_at, change.received_at, machine.row.clock_offset_s)
+            machine.lasting = lasting(machine.lasting, over, at)
             members = members if counting(machine.lasting) == before else members | LASTING_MEMBERS
         machine.readings_at = change.taken_at
         machine.readings_of = (change.boot_id, change.seq)

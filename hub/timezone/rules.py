@@ -3,7 +3,7 @@ overridden; a differing guess is kept beside it, as a question."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from db.records import MachineRow, ZoneRow, ZoneSyncRow
 from hub.model import actors
 from hub.model.changes import OWN, Change, EventHappened, Observed, Patch, Put
-from hub.model.dating import UndatableError, date
+from hub.model.dating import UndatableError, by_hub, date
 from hub.model.machine import Machine
 from protocol.messages import TimezoneReport
 from protocol.zones import is_zone
@@ -66,8 +66,7 @@ def checked_at(attempt: ZoneSyncRow, offset: float | None) -> datetime:
     """By the hub's clock, which the machine's may be hours behind: `offset` if its report had none. Never after its
     report came; long before, when the machine had no link."""
     known = offset if attempt.clock_offset_s is None else attempt.clock_offset_s
-    behind = timedelta(seconds=max(0.0, -(known or 0.0)))
-    return min(attempt.sync_timestamp + behind, attempt.created_at)
+    return min(by_hub(attempt.sync_timestamp, attempt.created_at, known), attempt.created_at)
 
 
 def zone_view(machine: Machine) -> dict[str, Any]:

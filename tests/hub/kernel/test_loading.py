@@ -114,6 +114,14 @@ async def test_an_alert_that_began_by_a_live_sample_still_counts(store: Store) -
     assert counting((await loaded(store, rvm_id)).lasting) == (("memory_usage", after(0)),)
 
 
+async def test_a_clock_that_is_behind_puts_no_beginning_back(store: Store) -> None:
+    await store.write(machine("late", clock_offset_s=-7200.0))
+    boot = (await open_boot(store, 1, "boot", after(0))).id
+    stamped = [sample(1, at, boot, at=after(at - 7200), temperature=HOT) for at in range(0, 601, EVERY_S)]
+    await store.store_samples([row._replace(created_at=after(row.seq)) for row in stamped])
+    assert counting((await loaded(store, 1)).lasting) == (("temperature", after(0)),)
+
+
 LINKED: dict[str, Any] = {"connection_epoch": 3, "close_reason": None}
 
 

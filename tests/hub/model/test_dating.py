@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.model.dating import AHEAD, OLDEST, UndatableError, date, find_zone, settle
+from hub.model.dating import AHEAD, OLDEST, UndatableError, by_hub, date, find_zone, settle
 from tests.support.machines import NOW
 
 EIGHT = datetime(2026, 11, 23, 8, 0, tzinfo=timezone.utc)
@@ -88,3 +88,12 @@ def test_a_fraction_of_any_length_is_read(stamp: str) -> None:
 
 def test_an_instant_in_our_past_is_what_it_says() -> None:
     assert settle(NOW - timedelta(days=1), NOW) == (NOW - timedelta(days=1), False)
+
+
+@pytest.mark.parametrize(
+    ("stamp_s", "offset", "found_s"),
+    [(-7200, -7200.0, 0), (-9000, -7200.0, -1800), (-60, -7200.0, 0), (-30, -30.0, -30), (300, 300.0, 300),
+     (-5, None, -5)],
+)  # fmt: skip
+def test_a_clock_that_is_behind_is_put_right(stamp_s: float, offset: float | None, found_s: float) -> None:
+    assert by_hub(NOW + timedelta(seconds=stamp_s), NOW, offset) == NOW + timedelta(seconds=found_s)

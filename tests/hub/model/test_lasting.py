@@ -59,3 +59,13 @@ def test_the_feed_has_news_only_when_what_counts_is_another() -> None:
         assert touched is not None
         told.append(sorted(touched.members - READING_MEMBERS))
     assert told == [[], ["lasting"], [], [], ["lasting"], []]
+
+
+def test_a_clock_that_is_behind_puts_no_beginning_back() -> None:
+    """Kept samples have the machine's own date, live ones of such a clock the hub's."""
+    fleet = Fleet([machine(clock_offset_s=-7200.0)])
+    for at_s, behind_s in ((0, 7200), (30, 0), (300, 7200)):
+        now = NOW + timedelta(seconds=at_s)
+        stamp = now - timedelta(seconds=behind_s)
+        fleet.apply(SampleSeen(rvm_id=7, sample=sample(temperature=90.0), taken_at=stamp, received_at=now))
+    assert counting(fleet.machines[7].lasting) == ((HEAT, NOW),)
