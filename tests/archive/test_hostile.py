@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.archives import archive, file, folder, header
 from tests.support.hostile_archives import CORPUS, DELETES_OUTSIDE, Hostile, snapshot
+from tests.support.inotify import watched
 
 ROOT = Path(__file__).parents[2]
 ROOM = 256 * 1024 * 1024
@@ -33,7 +34,10 @@ def test_nothing_is_written_outside_and_nothing_left(hostile: Hostile, tmp_path:
     data = hostile.make(outside)
     before = snapshot(outside)
     (tmp_path / "a").write_bytes(data)
-    code, line = check(tmp_path / "a", scratch=tmp_path / "scratch", max_bytes=ROOM)
+    (tmp_path / "scratch").mkdir()
+    with watched(tmp_path, outside) as happened:
+        code, line = check(tmp_path / "a", scratch=tmp_path / "scratch", max_bytes=ROOM)
+        assert happened() == [], "not even for a moment"
     assert (code, line["event"]) == (1, "failed")
     assert line["code"] in hostile.codes, line
     assert line["detail"]
@@ -48,5 +52,7 @@ def test_a_chain_deletes_nothing_outside(tmp_path: Path) -> None:
     (tmp_path / "1").write_bytes(archive(header(1), [folder("app"), folder("app/out"), file("app/out/there")]))
     (tmp_path / "2").write_bytes(DELETES_OUTSIDE.make(outside))
     before = snapshot(outside)
-    check(tmp_path / "1", tmp_path / "2", scratch=tmp_path / "scratch")
+    with watched(outside) as happened:
+        check(tmp_path / "1", tmp_path / "2", scratch=tmp_path / "scratch")
+        assert happened() == []
     assert snapshot(outside) == before

@@ -15,6 +15,7 @@ from archive import age
 from device.cli.main import main
 from tests.support.archives import archive, file, folder, hardlink, header, symlink
 from tests.support.hostile_archives import CORPUS, Hostile, snapshot
+from tests.support.inotify import watched
 
 ROOT = Path(__file__).parents[3]
 ITEMS = [folder("app"), file("app/a", b"one"), file("app/b", b"two"), folder("conf"), file("conf/c.json", b"{}")]
@@ -162,7 +163,9 @@ def test_the_hostile_corpus_restores_nothing(
     outside.mkdir()
     (tmp_path / "a").write_bytes(hostile.make(outside))
     before = snapshot(outside)
-    assert run("--json", "restore", tmp_path / "a", "--into", tmp_path / "new", "--links-outside") == 1
+    with watched(outside) as happened:
+        assert run("--json", "restore", tmp_path / "a", "--into", tmp_path / "new", "--links-outside") == 1
+        assert happened() == []
     error = json.loads(capsys.readouterr().err)["error"]
     assert error["code"] in hostile.codes
     assert error["code"] == "disk_full" or str(tmp_path / "a") in error["hint"]
