@@ -212,10 +212,10 @@ async def test_where_it_is_switched_off_nobody_may_press_the_button(hub: ApiHub)
 
 
 async def test_the_record_follows_a_machine_to_its_new_name_and_ends_with_it(any_hub: ApiHub) -> None:
-    context, now = any_hub.context, any_hub.context.clock()
+    context = any_hub.context
     async with any_hub.of("one") as own:
         data(await own.post(SYNC, json=REPORT))
-        await context.announce(*edited(1, {"device_id": "moved"}, now))
+        await context.announce(*edited(1, {"device_id": "moved"}, context.clock()))
         again = await load_fleet(context.store, context.fleet.settings.base)
         assert again.machines[1].zone == context.fleet.machines[1].zone
         found = data(await own.get(status_of("moved")))
