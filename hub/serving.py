@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from db.engine.ownership import note_address
 from hub.kernel.context import HubContext
 from hub.lifespan import StartFailedError, hub_life
 from hub.links.links import Links
@@ -124,6 +125,7 @@ async def _live(
     def ready() -> None:
         logger.info("ready at %s after %.2f s (and %.2f s of imports)", url, time.perf_counter() - began, imports_took)
         process.notify("READY=1")
+        note_address(settings.data_dir, settings.public_address or url + settings.base_path)
         if on_ready is not None:
             on_ready(url)
 

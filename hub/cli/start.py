@@ -9,7 +9,6 @@ import webbrowser
 from threading import Thread
 
 from certs.secret_file import look_at
-from db.engine.ownership import note_address
 from db.queries import users
 from db.queries.users import UserWithMachines
 from db.records import UserRow
@@ -92,7 +91,6 @@ def show_start(
     settings: Settings, url: str, link: SignInLink | None, *, open_browser: bool = False, machines: str = ""
 ) -> None:
     base = settings.public_address or url + settings.base_path
-    note_address(settings.data_dir, base)
     lines = [(sentence("start.open"), base + "/")]
     if link is not None:
         until = sentence("start.sign_in_note", until=clock_time(link.expires_at))
