@@ -22,7 +22,7 @@ from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.commits import commit_alone
 from hub.model.changes import Change
-from hub.model.machine import MAX_TAGS_OF_USER, normalised
+from hub.model.machine import MAX_TAGS_OF_USER, normalised_tag
 from hub.people import rules
 from hub.settings import Settings, SettingsError
 from hub.web.http import validation
@@ -173,7 +173,7 @@ def note(text: str) -> str:
 
 
 def tags_of_user(given: list[str]) -> frozenset[str]:
-    found = frozenset(_checked(normalised(tag), validation.Tag, "tag.bad") for tag in given)
+    found = frozenset(_checked(normalised_tag(tag), validation.Tag, "tag.bad") for tag in given)
     if len(found) > MAX_TAGS_OF_USER:
         raise CliError(Exit.USAGE, "too_many_tags", sentence("tags.many", most=MAX_TAGS_OF_USER))
     return found

@@ -21,7 +21,7 @@ from hub.model import views
 from hub.model.actors import user as user_actor
 from hub.model.backups import unable
 from hub.model.effective_settings import UNWRITTEN
-from hub.model.machine import Machine, typed
+from hub.model.machine import Machine, typed_tags
 from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem, Text, one_wrong
 from hub.web.http.validation import validate
@@ -60,7 +60,7 @@ async def rename(visit: Visit) -> Response:
     given = {name: form.get(field, "").strip() for name, field in _FIELDS.items()}
     wanted: dict[str, Any] = {"name": given["name"], "location_description": given["site"] or None}
     if "tags" in form:
-        wanted["tags"] = typed(given["tags"])
+        wanted["tags"] = typed_tags(given["tags"])
     try:
         if "place" in form:
             wanted |= _place(given["place"])

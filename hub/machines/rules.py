@@ -16,7 +16,7 @@ from hub.model import credentials
 from hub.model.actors import Actor
 from hub.model.actors import machine as machine_actor
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put
-from hub.model.machine import Machine, normalised
+from hub.model.machine import Machine, normalised_tag
 from hub.model.views import rfc3339
 from hub.status.rules import UNDO
 from protocol.messages import BoardReport, KeyOffer
@@ -335,7 +335,7 @@ def matches(
     fields = (machine.row.name, machine.row.device_id, machine.row.location_description or "", *own)
     return (
         all(value in (None, actual) for value, actual in wanted)
-        and (tag is None or normalised(tag) in own)
+        and (tag is None or normalised_tag(tag) in own)
         and (not sought or any(sought in field.casefold() for field in fields))
     )
 

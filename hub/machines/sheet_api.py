@@ -15,7 +15,7 @@ from dashboard.spreadsheet import plain_cell, safe_cell
 from db.records import MachineRow
 from hub.machines import rules
 from hub.machines.api import NewMachine
-from hub.model.machine import tags_of, typed
+from hub.model.machine import tags_of, typed_tags
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from hub.web.http.validation import MAX_NAMED, validate
@@ -137,7 +137,7 @@ def _of_a_cell(why: Text) -> Text:
 def _value(column: str, text: str) -> Any:
     """What is no number stays as it is, for the sentence that refuses it."""
     if column == "tags":
-        return typed(text) if "," in text else text.split()
+        return typed_tags(text) if "," in text else text.split()
     is_number = column in ("latitude", "longitude") and _NUMBER.fullmatch(text)
     return float(text.replace(",", ".")) if is_number else text
 

@@ -238,16 +238,16 @@ def is_relayed(command: CommandRow) -> bool:
     return command.name == "set_status" and not actors.asks(command.issued_by)
 
 
-def normalised(tag: str) -> str:
+def normalised_tag(tag: str) -> str:
     """As a tag is stored and compared: one spelling, whoever typed it."""
     return " ".join(unicodedata.normalize("NFC", tag).lower().split())
 
 
 def tags_of(given: Iterable[str]) -> tuple[str, ...]:
     """Each once, in alphabetical order."""
-    return tuple(sorted({tag for each in given if (tag := normalised(each))}))
+    return tuple(sorted({tag for each in given if (tag := normalised_tag(each))}))
 
 
-def typed(text: str) -> list[str]:
+def typed_tags(text: str) -> list[str]:
     """Of a field in which commas separate them."""
-    return [tag for each in text.split(",") if (tag := normalised(each))]
+    return [tag for each in text.split(",") if (tag := normalised_tag(each))]

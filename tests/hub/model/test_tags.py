@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.model.machine import normalised, tags_of, typed
+from hub.model.machine import normalised_tag, tags_of, typed_tags
 
 
 @pytest.mark.parametrize(
@@ -12,8 +12,8 @@ from hub.model.machine import normalised, tags_of, typed
     [("Mall", "mall"), ("  Jakarta \t Barat ", "jakarta barat"), ("Jose\u0301", "jos\u00e9"), ("\u0130", "i\u0307")],
 )
 def test_a_tag_has_one_spelling(given: str, kept: str) -> None:
-    assert normalised(given) == kept
-    assert normalised(kept) == kept
+    assert normalised_tag(given) == kept
+    assert normalised_tag(kept) == kept
 
 
 def test_each_tag_is_kept_once_and_in_order() -> None:
@@ -22,5 +22,5 @@ def test_each_tag_is_kept_once_and_in_order() -> None:
 
 
 def test_commas_separate_what_somebody_types() -> None:
-    assert typed(" Mall, Jakarta  Barat,,") == ["mall", "jakarta barat"]
-    assert typed("") == []
+    assert typed_tags(" Mall, Jakarta  Barat,,") == ["mall", "jakarta barat"]
+    assert typed_tags("") == []
