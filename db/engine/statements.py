@@ -10,6 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import UpdateBase
 
+ONE, NONE = sa.literal_column("1", sa.Integer), sa.literal_column("0", sa.Integer)
+"""Written out: of a parameter PostgreSQL would not know the kind."""
+
 
 @dataclass(frozen=True, eq=False)
 class PerDialect:

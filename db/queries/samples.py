@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from db.columns import to_microseconds
-from db.engine.statements import Write
+from db.engine.statements import NONE, ONE, Write
 from db.engine.store import Store
 from db.rows import METRICS, SampleRow
 from db.schema import reverse_vending_machines as machines
@@ -25,7 +25,6 @@ PIECE = timedelta(days=10)
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
 _MICROSECOND = timedelta(microseconds=1)
-_ONE, _NONE = sa.literal_column("1", sa.Integer), sa.literal_column("0", sa.Integer)
 # By machine, because that is how the rows lie: without it a delete would look at every sample there is.
 _OLD = (
     sa.select(*_KEY)
@@ -249,8 +248,7 @@ async def crossings(
     """By machine and time, of start <= timestamp < end: those that are the first or the last at or beyond a limit, and
     those next to them; at most `most`. A sample without the reading is beyond none."""
     of, at = system_metrics.c.rvm_id, system_metrics.c.timestamp
-    # Written out: of a parameter PostgreSQL would not know the kind.
-    over = [sa.case((system_metrics.c[metric] >= limit, _ONE), else_=_NONE) for limit in limits]
+    over = [sa.case((system_metrics.c[metric] >= limit, ONE), else_=NONE) for limit in limits]
     beside = [
         function(each).over(partition_by=of, order_by=_KEY[1:]).label(f"{word}_{place}")
         for place, each in enumerate(over)
@@ -259,7 +257,7 @@ async def crossings(
     named = [each.label(f"over_{place}") for place, each in enumerate(over)]
     inner = sa.select(of, at, *named, *beside).where(of.in_(rvm_ids), at >= start, at < end).subquery()
     other = [
-        sa.func.coalesce(inner.c[f"{word}_{place}"], _NONE) != inner.c[f"over_{place}"]
+        sa.func.coalesce(inner.c[f"{word}_{place}"], NONE) != inner.c[f"over_{place}"]
         for place in range(len(over))
         for word in ("before", "after")
     ]

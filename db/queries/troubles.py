@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from db.engine.statements import Write
+from db.engine.statements import NONE, ONE, Write
 from db.engine.store import Store
 from db.records import record
 from db.schema import troubles
@@ -18,8 +18,6 @@ _OPEN = sa.select(troubles).where(troubles.c.ended_at.is_(None)).order_by(troubl
 _BY_ID = sa.select(troubles).where(troubles.c.id == sa.bindparam("key"))
 _OLD = sa.select(troubles.c.id).where(troubles.c.ended_at < sa.bindparam("key_before")).limit(sa.bindparam("key_limit"))
 _DELETE_OLD = sa.delete(troubles).where(troubles.c.id.in_(_OLD))
-# Written out: of a parameter PostgreSQL would not know the kind.
-_ONE, _NONE = sa.literal_column("1", sa.Integer), sa.literal_column("0", sa.Integer)
 
 
 async def open_troubles(store: Store) -> list[TroubleRow]:
@@ -124,7 +122,7 @@ def _together(
         pause = began > sa.type_coerce(before, sa.BigInteger) + apart // timedelta(microseconds=1)
     else:
         pause = began > before + sa.cast(apart, sa.Interval)
-    begins = sa.case((pause, _ONE), else_=_NONE).label("begins")
+    begins = sa.case((pause, ONE), else_=NONE).label("begins")
     gone = sa.select(number, began, ended, begins).where(*there, troubles.c.cause == "offline").cte()
     part = sa.func.sum(gone.c.begins).over(order_by=(gone.c.began_at, gone.c.id)).label("part")
     member = sa.select(gone.c.id, gone.c.began_at, gone.c.ended_at, part).cte()
