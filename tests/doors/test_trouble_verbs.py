@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -17,7 +17,7 @@ import pytest
 
 from db.engine.row_writes import insert
 from db.trouble_records import TroubleRow
-from hub.attention import rules
+from hub.attention import api, rules
 from hub.cli import parser
 from hub.cli.data import open_data, settings_of
 from hub.cli.output import Exit
@@ -152,8 +152,9 @@ def test_only_who_may_do_it_in_the_dashboard_is_named(cli: Cli, sick: list[objec
     assert cli("trouble", "list", "--limit", "1001", *sick).code == Exit.USAGE
 
 
-def test_the_parser_knows_the_choices_of_the_rules() -> None:
-    assert parser.SNOOZES == rules.CHOICES
+def test_parser_and_rest_know_the_choices_of_the_rules() -> None:
+    assert parser.SNOOZES == rules.CHOICES == get_args(get_type_hints(api.Snoozing)["choice"])
+    assert get_args(api.State) == parser.TROUBLE_STATES
 
 
 def test_in_indonesian(cli: Cli, sick: list[object], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,12 +33,12 @@ def watched(*folders: Path) -> Iterator[Callable[[], list[str]]]:
             if watch < 0:
                 raise OSError(ctypes.get_errno(), f"inotify_add_watch {folder}")
             names[watch] = folder
-        yield lambda: list(_said(descriptor, names))
+        yield lambda: list(_events(descriptor, names))
     finally:
         os.close(descriptor)
 
 
-def _said(descriptor: int, names: dict[int, Path]) -> Iterator[str]:
+def _events(descriptor: int, names: dict[int, Path]) -> Iterator[str]:
     while True:
         try:
             data = os.read(descriptor, _ONE_READ)

@@ -176,7 +176,8 @@ async def test_machines_are_compared_with_their_rows_only_when_something_is_new(
         refused.append(changes)
         raise Conflict("ended_at")
 
-    log = TroubleLog(context[FleetDigest], context.fleet, refuse, context.clock)  # type: ignore[arg-type]
+    log = TroubleLog(context[FleetDigest], context.fleet, context.announce, context.clock)
+    monkeypatch.setattr(log, "_announce", refuse)
     connect(hub, 1, "live")
     await change(hub, 1, capacity=97)
     for _ in range(3):
