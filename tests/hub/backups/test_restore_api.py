@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from db.queries import backups as rows
@@ -101,20 +102,28 @@ async def test_a_preview_is_a_command_and_its_result(any_hub: ApiHub, people: ht
     assert [one["id"] for one in listed] == [asked["id"]]
 
 
-async def test_a_preview_is_over_with_its_command(any_hub: ApiHub, people: httpx.AsyncClient, backup: int) -> None:
+async def nothing_follows(_restore: object) -> list[Any]:
+    return []
+
+
+async def test_a_preview_is_over_with_its_command(
+    any_hub: ApiHub, people: httpx.AsyncClient, backup: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pages look when they hear of the command's end, and of nothing later: the row may be a moment behind."""
     asked = good(await people.post(path(any_hub, backup), json={"paths": ["app/a"]}), 202)
-    await say(any_hub, open_command(any_hub), "succeeded", result=PREVIEW)
-    stored = await rows.find_restore(any_hub.context.store, asked["id"])
-    assert stored is not None
-    assert stored.state == "running", "the test came first"
-    at = f"/api/v2/rvms/{any_hub.machines['one']}/restores"
-    for seen in (good(await people.get(f"{at}/{asked['id']}")), good(await people.get(at))[0]):
-        assert (seen["state"], seen["result"]) == ("succeeded", PREVIEW)
-    async with await browser(any_hub, "operator") as page:
-        here = f"/machines/{any_hub.machines['one']}"
-        assert "The preview is ready." in (await page.get(f"{here}/restores/{asked['id']}/parts")).text
-        assert "The preview is ready." in (await page.get(f"{here}/backups")).text
+    with monkeypatch.context() as behind:
+        behind.setattr(any_hub.context[BackupRestores], "_next", nothing_follows)
+        await say(any_hub, open_command(any_hub), "succeeded", result=PREVIEW)
+        stored = await rows.find_restore(any_hub.context.store, asked["id"])
+        assert stored is not None
+        assert stored.state == "running"
+        at = f"/api/v2/rvms/{any_hub.machines['one']}/restores"
+        for seen in (good(await people.get(f"{at}/{asked['id']}")), good(await people.get(at))[0]):
+            assert (seen["state"], seen["result"]) == ("succeeded", PREVIEW)
+        async with await browser(any_hub, "operator") as page:
+            here = f"/machines/{any_hub.machines['one']}"
+            assert "The preview is ready." in (await page.get(f"{here}/restores/{asked['id']}/parts")).text
+            assert "The preview is ready." in (await page.get(f"{here}/backups")).text
     good(await people.post(path(any_hub, backup), json={"paths": ["app/b"]}), 202)
 
 
