@@ -271,6 +271,8 @@ def _trouble(e: EventReading) -> _Parts:
     person = [e.words("trouble.person", name=e.param("person", 100))] if e.params.get("person") else []
     if e.code == "trouble.taken" and e.params.get("from"):
         return e.words("trouble.taken_over", name=e.param("from", 100), cause=cause), person
+    if e.code == "trouble.released" and e.params.get("left"):
+        return e.words("trouble.left", name=e.param("left", 100), cause=cause), []
     when = moment(e.r, until) if until else ""
     note = e.param("note") if e.code == "trouble.snoozed" and e.params.get("note") else ""
     return e.words(e.code, cause=cause, when=when, note=e.param("note")), [note, *person]

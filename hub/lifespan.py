@@ -30,7 +30,7 @@ from db.records import (
     SignInFailureRow,
 )
 from db.trouble_records import TroubleRow
-from hub.attention.service import Acts, TroubleLog
+from hub.attention.service import Acts, TroubleLog, TroubleOwners
 from hub.backups.download_api import BackupDownloads, DownloadLinks
 from hub.backups.drill import Drills
 from hub.backups.files_api import FileLists
@@ -202,6 +202,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context[BackupRestores].run)
             own.start_soon(context[BackupKeeper].run)
             own.start_soon(context[TroubleLog].run)
+            own.start_soon(context[TroubleOwners].run)
             own.start_soon(context[Notifier].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
@@ -219,6 +220,7 @@ def _listen(context: HubContext) -> None:
     listen = context.announce.listen
     listen(context[AuthState].on_commit, SignInFailureRow, *RIGHTS)
     listen(context[AuthState].budgets.on_commit, EventHappened)
+    listen(context[TroubleOwners].on_commit, EventHappened, MachineRow)
     listen(context[Terminals].on_commit, RemoteSessionRow)
     listen(context[Notifier].on_commit, DestinationRow, RemoteSessionRow, TroubleRow)
     listen(context[Backups].on_commit, CommandRow)
@@ -249,6 +251,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     digest = FleetDigest(engine.fleet, feed)
     context.add(AuthState(), Enrolments(), ReadBudget(), FreshSecrets(), digest)
     context.add(Acts(), TroubleLog(digest, engine.fleet, engine.announce, engine.clock))
+    context.add(TroubleOwners(engine.store, engine.fleet, engine.announce, engine.clock))
     notifier = Notifier(context)
     digest.of_hub.append(notifier.troubles)
     context.add(notifier)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from dashboard.outage import TOGETHER_MS
 from dashboard.texts import texts_in
 from db.errors import Conflict
 from db.queries import troubles
@@ -244,8 +246,15 @@ async def undo_row(call: Call, row: TroubleRow) -> TroubleRow:
 
 
 async def rows_of(call: Call, outage: bool) -> list[TroubleRow]:
-    """The one of the path; of an outage those of all its machines that this person reaches."""
-    row = await named(call, open_only=True)
+    """The one of the path; of an outage those of all its machines that this person reaches, also when that one is back
+    by now: they come back one by one while somebody presses."""
+    row = await named(call, open_only=not outage)
+    if row.ended_at is not None:
+        fleet = (machine for machine in call.context.fleet.machines.values() if call.principal.reaches(machine.id))
+        away, apart = (machine.troubles.get("offline") for machine in fleet), timedelta(milliseconds=TOGETHER_MS)
+        if not (left := rules.gone_with(row, away, apart)):
+            raise Problem("conflict", Text("trouble_over"))
+        return left
     if not outage or row.cause != "offline":
         return [row]
     digest = await call.context[FleetDigest].of(call.principal.machines, epoch_ms(call.now))

@@ -306,7 +306,7 @@ async def act(visit: Visit) -> Response:
     """A button at a trouble. Two at once: the second is told who was first, where the button was."""
     form, what = visit.form, visit.request.path_params["what"]
     call = visit.call()
-    row = await api.named(call, open_only=what != "note")
+    row = await api.named(call, open_only=what != "note" and not form.get("outage"))
     try:
         rows = await api.rows_of(call, outage=True) if form.get("outage") else [row]
         await api.each(rows, lambda one: _do(call, one, what, form))

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from db.conditions import Where
 from db.trouble_records import TroubleRow
-from hub.model.actors import SYSTEM, Actor
+from hub.model.actors import CLOCK, SYSTEM, Actor
 from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.dating import find_zone
 from hub.model.machine import Lasting
@@ -53,6 +53,10 @@ class Person(NamedTuple):
     actor: Actor
 
 
+_HUB: Final = Person(0, "", CLOCK)
+_NOBODY: Final[Mapping[str, Any]] = {"owner_id": None, "owner": None, "taken_at": None}
+
+
 def recorded(
     rvm_id: int, holding: Mapping[str, CauseNow], known: Mapping[str, TroubleRow], now: datetime, kept: frozenset[str]
 ) -> list[Change]:
@@ -81,6 +85,13 @@ def _while_open(row: TroubleRow) -> Where:
     return (("rvm_id", "=", row.rvm_id), ("ended_at", "=", None))
 
 
+def gone_with(over: TroubleRow, offline: Iterable[TroubleRow | None], apart: timedelta) -> list[TroubleRow]:
+    """Of those that are offline, which went together with one that is back."""
+    if over.cause != "offline":
+        return []
+    return [row for row in offline if row is not None and abs(row.began_at - over.began_at) <= apart]
+
+
 def taken(row: TroubleRow, by: Person, now: datetime) -> list[Change]:
     """Only from whom the row names: of two at once one is late (Conflict)."""
     params = {"from": row.owner} if row.owner_id is not None else {}
@@ -88,7 +99,12 @@ def taken(row: TroubleRow, by: Person, now: datetime) -> list[Change]:
 
 
 def released(row: TroubleRow, by: Person, now: datetime) -> list[Change]:
-    return _acted(row, "trouble.released", {"owner_id": None, "owner": None, "taken_at": None}, by, now)
+    return _acted(row, "trouble.released", _NOBODY, by, now)
+
+
+def left(row: TroubleRow, now: datetime) -> list[Change]:
+    """Whoever is on it may no longer act on it: nobody is to wait for them."""
+    return _acted(row, "trouble.released", _NOBODY, _HUB, now, {"left": row.owner or ""})
 
 
 def snoozed(row: TroubleRow, until: datetime, note: str | None, by: Person, now: datetime) -> list[Change]:
@@ -191,7 +207,7 @@ def tomorrow(now: datetime, zone: str) -> datetime:
 def _acted(
     row: TroubleRow,
     code: str,
-    values: dict[str, Any],
+    values: Mapping[str, Any],
     by: Person,
     now: datetime,
     params: Mapping[str, Any] | None = None,
@@ -201,7 +217,7 @@ def _acted(
         *_while_open(row),
         ("owner_id", "=", row.owner_id), ("taken_at", "=", row.taken_at), ("snoozed_until", "=", row.snoozed_until),
     )  # fmt: skip
-    return [Patch(TroubleRow, row.id, values, where, must="id"), _event(row, code, by, now, params or {})]
+    return [Patch(TroubleRow, row.id, dict(values), where, must="id"), _event(row, code, by, now, params or {})]
 
 
 def _event(row: TroubleRow, code: str, by: Person, now: datetime, params: Mapping[str, Any]) -> EventHappened:

@@ -5,6 +5,7 @@ was killed goes on with those that stand, and begins none anew."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -15,14 +16,18 @@ from typing import Any, Final, NamedTuple
 import anyio
 
 from dashboard.trouble import OF_CONNECTED, RESTING, MachineTrouble
+from db.engine.store import Store
+from db.queries import users
+from db.queries.users import UserWithMachines
+from db.records import MachineRow
 from db.trouble_records import TroubleRow
 from hub.attention import rules
 from hub.attention.rules import CauseNow
 from hub.kernel.announce import Announcer, announce_each
 from hub.kernel.context import HubContext
 from hub.kernel.retry import RetryUntilAvailable
-from hub.model.access import Principal, may
-from hub.model.changes import Change
+from hub.model.access import ACTIONS, Principal, machines_of, may
+from hub.model.changes import Change, EventHappened, Patch
 from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from hub.model.presence import START_QUIET_S
@@ -87,6 +92,58 @@ class TroubleLog:
     def _changes_of(self, rvm_id: int, found: dict[int, Any], now: datetime) -> list[Change]:
         machine = self._fleet.machines.get(rvm_id)
         return [] if machine is None else self.changes(machine, found.get(rvm_id, ()), now)
+
+
+RIGHTS_MOVED: Final = frozenset({"user.edited", "user.removed"})
+
+
+class TroubleOwners:
+    """Ends that somebody is on a trouble who may no longer act on it: disabled, removed, of another role, or without
+    that machine. Also what happened while no hub ran, and beside it by the command line."""
+
+    def __init__(self, store: Store, fleet: Fleet, announce: Announcer, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._announce = announce
+        self._clock = clock
+        self._moved = asyncio.Event()
+        self._moved.set()
+
+    def on_commit(self, changes: Sequence[Change]) -> None:
+        if any(map(_moves_rights, changes)):
+            self._moved.set()
+
+    async def run(self) -> None:
+        retry = RetryUntilAvailable("who is on a trouble")
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            await retry(self.look)
+
+    async def look(self) -> None:
+        """Raises Unavailable."""
+        if not self._held():
+            return
+        people = {user.id: user for user in await users.all_users(self._store)}
+        gone = [row for row in self._held() if not _may_act(people.get(row.owner_id or 0), row.rvm_id)]
+        await announce_each(self._announce, gone, lambda row: rules.left(row, self._clock()))
+
+    def _held(self) -> list[TroubleRow]:
+        rows = (row for machine in self._fleet.machines.values() for row in machine.troubles.values())
+        return [row for row in rows if row.owner_id is not None]
+
+
+def _moves_rights(change: Change) -> bool:
+    if isinstance(change, EventHappened):
+        return change.code in RIGHTS_MOVED
+    return isinstance(change, Patch) and change.of is MachineRow and "tags" in change.values
+
+
+def _may_act(user: UserWithMachines | None, rvm_id: int) -> bool:
+    if user is None or user.disabled_at is not None or user.role not in ACTIONS["trouble.act"]:
+        return False
+    reach = machines_of(user.role, user.machines)
+    return reach is None or rvm_id in reach
 
 
 class Act(NamedTuple):

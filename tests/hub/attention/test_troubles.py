@@ -8,11 +8,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
-from db.records import MachineRow
+from db.records import MachineRow, UserRow
 from hub.attention import rules
-from hub.model.changes import Observed, Patch
+from hub.attention.service import TroubleOwners
+from hub.model.changes import Drop, Observed, Patch
 from tests.support.api_hub import ApiHub
 from tests.support.until import until
 
@@ -169,6 +171,26 @@ async def test_an_outage_is_taken_as_one(any_hub: ApiHub) -> None:
         assert (await do(budi, full, "take", outage=True)).json()["data"]["id"] == full, "no outage is full"
 
 
+async def test_an_outage_is_taken_though_the_machine_that_was_pressed_is_back(any_hub: ApiHub) -> None:
+    hub = any_hub
+    more = [await hub.add_machine(f"RVM-{number}") for number in range(3)]
+    since = hub.context.clock() - timedelta(minutes=3)
+    for rvm_id in more:
+        hub.context.announce.observe(Observed(rvm_id, {"connection": "offline", "connection_since": since}))
+    machines = hub.context.fleet.machines
+    await until(lambda: all("offline" in machines[rvm_id].troubles for rvm_id in more))
+    first = trouble(hub, more[0], "offline")
+    async with hub.of("operator") as budi:
+        await change(hub, more[0], capacity=0)
+        assert (await do(budi, first, "take")).status_code == 409, "alone it is over"
+        await do(budi, first, "take", outage=True)
+        assert [machines[rvm_id].troubles["offline"].owner for rvm_id in more[1:]] == ["operator", "operator"]
+        for rvm_id in more[1:]:
+            await change(hub, rvm_id, capacity=0)
+        late = await do(budi, first, "take", outage=True)
+        assert (late.status_code, late.json()["detail"]) == (409, "This trouble is over.")
+
+
 async def test_lists_go_page_by_page(full: ApiHub) -> None:
     async with full.of("operator") as budi:
         first = await budi.get("/api/v2/troubles?limit=1")
@@ -178,3 +200,48 @@ async def test_lists_go_page_by_page(full: ApiHub) -> None:
         assert numbers == sorted((trouble(full, 1), trouble(full, 2)), reverse=True)
         assert "link" not in second.headers
         assert list((await budi.get("/api/v2/troubles?state=gone")).json()["errors"]) == ["state"]
+
+
+@pytest.mark.parametrize(
+    ("who", "what"),
+    [
+        ("operator", {"disabled": True}),
+        ("operator", {"role": "viewer"}),
+        ("technician", {"machines": []}),
+        ("operator", None),
+    ],
+)
+async def test_nobody_waits_for_who_may_no_longer_act_on_it(
+    full: ApiHub, who: str, what: dict[str, Any] | None
+) -> None:
+    number = trouble(full)
+    async with full.of(who) as budi, full.of("admin") as sari:
+        assert (await do(budi, number, "take")).json()["data"]["owner"] == who
+        name = f"/api/v2/users/{full.users[who]}"
+        done = await (sari.delete(name) if what is None else sari.patch(name, json=what))
+        assert done.is_success, done.text
+        await until(lambda: full.context.fleet.machines[1].troubles["full"].owner is None)
+        events = (await sari.get("/api/v2/events?kind=trouble&rvm=1")).json()["data"]
+        assert (events[0]["code"], events[0]["actor"]) == ("trouble.released", "clock")
+        assert events[0]["params"]["left"] == who
+        assert (await do(sari, number, "take")).is_success
+
+
+async def test_a_technician_whose_machine_loses_their_tag_is_no_longer_on_it(full: ApiHub) -> None:
+    async with full.of("technician") as budi, full.of("admin") as sari:
+        assert (await sari.patch("/api/v2/rvms/2", json={"tags": ["north"]})).is_success
+        assert (await sari.patch(f"/api/v2/users/{full.users['technician']}", json={"tags": ["north"]})).is_success
+        for number in (trouble(full, 1), trouble(full, 2)):
+            assert (await do(budi, number, "take")).is_success
+        assert (await sari.patch("/api/v2/rvms/2", json={"tags": []})).is_success
+        await until(lambda: full.context.fleet.machines[2].troubles["full"].owner is None)
+        assert full.context.fleet.machines[1].troubles["full"].owner == "technician"
+
+
+async def test_who_lost_their_rights_while_no_hub_ran_is_no_longer_on_it(full: ApiHub) -> None:
+    context = full.context
+    async with full.of("operator") as budi:
+        await do(budi, trouble(full), "take")
+    await context.announce(Drop(UserRow, full.users["operator"]))
+    await TroubleOwners(context.store, context.fleet, context.announce, context.clock).look()
+    assert context.fleet.machines[1].troubles["full"].owner is None
