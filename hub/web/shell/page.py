@@ -290,19 +290,14 @@ def error_page(visit: Visit, error: Exception) -> Response:
     number = secrets.token_hex(4)
     if isinstance(error, (StoreError, TooBusy)) or (isinstance(error, Problem) and error.kind == "unavailable"):
         return _error(visit, 503, "503", number)
-    if isinstance(error, Problem) and error.kind == "too-many-requests":
-        answer = _error(visit, 429, "429", number, visit.sentence(error))
-        answer.headers.update(error.headers)
-        return answer
     if not isinstance(error, Problem):
         place = visit.request.scope["path"].encode("unicode_escape").decode()
         logger.error("%s %s failed, request %s", visit.request.method, place, number, exc_info=error)
         return _error(visit, 500, "500", number)
     if error.kind in ("not-found", "method-not-allowed"):
         return _error(visit, error.status, "404", number)
-    if error.kind == "forbidden":
-        return _error(visit, 403, "403", number, visit.sentence(error))
-    answer = _error(visit, error.status, "500", number, visit.sentence(error))
+    code = {"forbidden": "403", "too-many-requests": "429"}.get(error.kind, "refused")
+    answer = _error(visit, error.status, code, number, visit.sentence(error))
     answer.headers.update(error.headers)
     return answer
 
@@ -337,6 +332,7 @@ def _error(visit: Visit, status: int, code: str, number: str, sentence: str = ""
 
 async def nothing_here(_visit: Visit) -> Response:
     raise not_found()
+        back=local(visit.form["back"]) if code == "refused" and visit.form.get("back") else None,
 
 
 def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
