@@ -124,6 +124,10 @@ def zone(name: str | None) -> tzinfo:
     return (_zone_info(name) if name else None) or _zone_info(DEFAULT_ZONE) or timezone(timedelta(hours=7), "WIB")
 
 
+def is_zone(name: str) -> bool:
+    return bool(name) and _zone_info(name) is not None
+
+
 def _zone_info(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name)

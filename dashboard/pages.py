@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -23,6 +24,7 @@ ADDRESSES = (
 )  # fmt: skip
 """Attributes that hold one of the hub's."""
 _ADDRESS = re.compile(rf""" (?:{"|".join(ADDRESSES)})="(?=/(?!/))""")
+_PART = re.compile(r"""( data-part="/[^"?]*)(\?[^"]*)?(?=")""")
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -78,6 +80,13 @@ def ready() -> bool:
 def pieces(template: str, reader: Reader, **values: Any) -> Iterator[str]:
     """Piece by piece. A missing value is an error, never a blank."""
     return environment().get_template(template).generate(r=reader, t=reader.t, **values)
+
+
+def finished(html: str, reader: Reader, base_path: str) -> str:
+    """What is drawn again stays in the page's language and zone, whatever its reader chose elsewhere since; and it is
+    for them only (Reader.of_page)."""
+    mark = f"reader={quote(reader.mark)}"
+    return below(_PART.sub(lambda at: f"{at[1]}{at[2]}&amp;{mark}" if at[2] else f"{at[1]}?{mark}", html), base_path)
 
 
 def below(html: str, base_path: str) -> str:

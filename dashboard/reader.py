@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard import formats
 from dashboard.texts import texts_in
 from texts.catalogue import Texts
+from texts.languages import LANGUAGES
 
 HOURS_MS = 12 * 3_600_000
 THEMES = ("auto", "light", "dark")
@@ -23,10 +24,26 @@ class Reader:
     """Hub epoch milliseconds: every age on the page is counted from here."""
     own_zone: str | None = None
     """Chosen by the person."""
+    person: int = 0
 
     @property
     def t(self) -> Texts:
         return texts_in(self.language)
+
+    @property
+    def mark(self) -> str:
+        """In an address of what this page fetches: `id.Asia/Jayapura.own.7`."""
+        return f"{self.language}.{self.zone}.{'own' if self.own_zone else ''}.{self.person}"
+
+    def of_page(self, mark: str | None) -> Reader | None:
+        """As the page of that mark was drawn; as they are without one, or with one that no page has. None: a page of
+        somebody else."""
+        language, zone, own, person = (*(mark or "").split("."), "", "", "")[:4]
+        if language not in LANGUAGES or not formats.is_zone(zone) or not person:
+            return self
+        if person != str(self.person):
+            return None
+        return replace(self, language=language, zone=zone, own_zone=zone if own else None)
 
     def zone_at(self, site: str) -> str:
         return self.own_zone or site

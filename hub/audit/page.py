@@ -82,6 +82,7 @@ async def show_lines(visit: Visit) -> Response:
     else:
         shown = await _shown(visit, choice, machine, one_machine=bool(one))
     zone = _zone(visit, machine if one else None)
+    visit.read_as_its_page()
     reached = None if shown.reached is None else visit.reader.day(shown.reached, zone)
     return visit.render(
         "event_more.html", shown=shown, reached=reached, of_machine=machine.id if one and machine is not None else None

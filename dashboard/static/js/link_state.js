@@ -45,7 +45,7 @@ export class LinkState {
       if (was === "lost" && !this.bar.hidden && !this.action) this.back();
       this.lostAt = null;
     } else if (state === "refused")
-      this.notify(t("session_over"), t("sign_in"), () => location.assign(`${BASE_PATH}/login`));
+      this.notify(t("session_over"), t("sign_in"), () => location.assign("")); // The hub leads here again.
     else {
       this.lostAt ??= this.feed.clock.now();
       this.timer = setTimeout(() => this.lost(), BAR_AFTER_MS);

@@ -96,6 +96,13 @@ class Visit:
     def now(self) -> datetime:
         return self.context.clock()
 
+    def read_as_its_page(self) -> None:
+        """What an open page fetches stays in its language and zone; of a page of somebody else it is not shown."""
+        reader = self.reader.of_page(self.request.query_params.get("reader"))
+        if reader is None:
+            raise Problem("not-authenticated", Text("credential_wanted"))
+        self.reader = reader
+
     def may(self, action: str, rvm_id: int | None = None) -> bool:
         return access.may(self.principal, action, rvm_id)
 
@@ -154,7 +161,7 @@ class Rendering(HTMLResponse):
             frame = await visit.frame()
             written = pages.pieces(self._template, visit.reader, frame=frame, **self._values)
             page = "".join([piece async for piece in in_slices(written)])
-            self.body = pages.below(page, visit.context.settings.base_path).encode()
+            self.body = pages.finished(page, visit.reader, visit.context.settings.base_path).encode()
         self.headers["Content-Length"] = str(len(self.body))
 
 
@@ -216,10 +223,8 @@ class WebPage:
         if visit.principal is not None and not visit.principal.is_signed_in:
             visit.principal = None  # pages are for people; a token or a key has the API
         visit.reader = reader_for(context, request, visit.principal)
-        if visit.principal is None and not self.open_to_all:
-            raise Problem("not-authenticated", Text("credential_wanted"))
-        if visit.principal is not None and not self.open_to_all:
-            endpoint.permit(visit.principal, self.action)
+        if not self.open_to_all:
+            endpoint.permit(visit.user, self.action)
         if visit.principal is not None and request.method != "POST":
             await context[ReadBudget].take(visit.principal.actor, self.cost)
         if request.method == "POST":
@@ -327,12 +332,12 @@ def _error(visit: Visit, status: int, code: str, number: str, sentence: str = ""
         "error.html", status,
         heading=t(f"error.{code}"), sentence=sentence or t(f"error.{code}.say"), request_id=number,
         again=local(here(visit.request)) if code in ("429", "500", "503") and visit.request.method == "GET" else None,
+        back=local(visit.form["back"]) if code == "refused" and visit.form.get("back") else None,
     )  # fmt: skip
 
 
 async def nothing_here(_visit: Visit) -> Response:
     raise not_found()
-        back=local(visit.form["back"]) if code == "refused" and visit.form.get("back") else None,
 
 
 def who(reader: Reader, actor: str, names: Mapping[str, str]) -> str:
@@ -353,11 +358,10 @@ def reader_for(context: HubContext, request: Request, principal: Principal | Non
     theme = (principal.theme if principal else None) or cookies.get(identify.THEME_COOKIE)
     return Reader(
         language=chosen if chosen in LANGUAGES else language_of(request, None),
-        theme=theme if theme in THEMES else "auto",
+        theme=theme if theme in THEMES else "auto", now=epoch_ms(context.clock()),
         zone=(principal.timezone if principal else None) or context.settings.default_timezone,
-        now=epoch_ms(context.clock()),
-        own_zone=principal.timezone if principal else None,
-    )
+        own_zone=principal.timezone if principal else None, person=principal.id if principal else 0,
+    )  # fmt: skip
 
 
 def remember(response: Response, settings: Settings, *, language: str | None, theme: str | None) -> None:
@@ -380,13 +384,14 @@ def drawn(parts: Mapping[str, Part]) -> Show:
 
     async def show(visit: Visit) -> Response:
         asked = dict.fromkeys(visit.request.query_params.get("of", "").split() or parts)
+        visit.read_as_its_page()
         pieces, frame = list[str](), SimpleNamespace(csrf="", user=visit.user)
         for name in asked:
             if name in parts:
                 values = await parts[name].values(visit)
                 written = pages.pieces(parts[name].template, visit.reader, frame=frame, **values)
                 pieces += [piece async for piece in in_slices(written)]
-        body = pages.below("".join(pieces), visit.context.settings.base_path).encode()
+        body = pages.finished("".join(pieces), visit.reader, visit.context.settings.base_path).encode()
         headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'}
         if visit.request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)

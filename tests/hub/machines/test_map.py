@@ -63,7 +63,7 @@ async def test_the_map_shows_the_machines_that_somebody_may_see(any_hub: ApiHub)
         near = (await admin.get("/map?box=-7,106,-6,107")).text
         assert "Show all" in near
         assert "/machines/2" not in near
-        assert 'data-part="/map/parts?box=-7%2C106%2C-6%2C107"' in near
+        assert 'data-part="/map/parts?box=-7%2C106%2C-6%2C107&amp;reader=' in near
         part = (await admin.get("/map/parts?box=-7%2C106%2C-6%2C107&of=map")).text
         assert "/machines/1" in part
         assert "/machines/2" not in part

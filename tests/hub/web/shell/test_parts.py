@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -70,6 +71,39 @@ async def test_a_part_is_drawn_as_its_page_draws_it(door: ApiHub, path: str, lan
             assert answer.status_code == 200
             assert f'id="{name}"' in answer.text
             assert answer.text in page, name
+
+
+@pytest.mark.parametrize("path", ["/", "/alerts", "/jobs", "/machines/1", "/machines/1/remote"])
+async def test_an_open_page_stays_in_its_language_and_zone_whatever_is_chosen_elsewhere(
+    door: ApiHub, path: str
+) -> None:
+    """Else one list would have times of two zones, and words of two languages."""
+    await drafted(door)
+    await troubled(door)
+    async with await browser(door, "operator", "en") as client, door.of("operator") as elsewhere:
+        page = TOKEN.sub(r"\1", (await client.get(path)).text)
+        lines = html.unescape((await client.get("/events")).text)
+        asked = json.loads(lines.partition('data-asked="')[2].partition('}"')[0] + "}")
+        older = (await client.get("/events/lines", params=asked)).text
+        other = {"language": "id", "timezone": "Asia/Jayapura"}
+        assert (await elsewhere.patch("/api/v2/auth/me", json=other)).is_success
+        for name, address in PART.findall(page):
+            at = html.unescape(address)
+            assert (await client.get(f"{at}{'&' if '?' in at else '?'}of={name}")).text in page, name
+        assert (await client.get("/events/lines", params=asked)).text == older
+        assert 'lang="id"' in (await client.get(path)).text
+
+
+async def test_an_open_page_shows_nothing_of_who_signed_in_after_it_in_the_same_browser(door: ApiHub) -> None:
+    await troubled(door)
+    async with await browser(door, "admin") as before, await browser(door, "technician") as after:
+        addresses = [html.unescape(at) for _, at in PART.findall((await before.get("/")).text)]
+        assert addresses
+        for address in addresses:
+            assert (await after.get(address)).headers["location"].startswith("/login")
+        lines = html.unescape((await before.get("/events")).text).partition('data-asked="')[2]
+        asked = json.loads(lines.partition('}"')[0] + "}")
+        assert (await after.get("/events/lines", params=asked)).status_code == 303
 
 
 async def test_several_come_at_once_and_the_same_is_only_named(door: ApiHub) -> None:
