@@ -114,6 +114,7 @@ OF_MACHINE = {
     "leases": Part("leases.html", remote_page.part_open_sessions),
     "lease-place": Part("lease_place.html", remote_page.part_place),
     "past": Part("lease_past.html", recording_page.part_past),
+    "recent": Part("recent.html", events_page.part_recent),
     "zone": Part("zone_card.html", zone_card.part),
     "board": Part("board_card.html", tab.part_board),
     "backup-plan": Part("backup_plan.html", backups_page.part_plan),
@@ -152,7 +153,7 @@ OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 def page_routes() -> list[BaseRoute]:
     """Put last: the final one takes every address."""
-    overview = machines_page.Overview({"z": zone_card.card, "b": tab.board})
+    overview = machines_page.Overview({"z": zone_card.card, "b": tab.board, "recent": events_page.recent})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     listed = [
         ("/views", WebPage(views_page.show_views, views_page.save_view, action="saved_view.keep")),

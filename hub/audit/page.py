@@ -29,6 +29,7 @@ from hub.web.http.validation import validate
 from hub.web.shell.page import Visit
 
 ON_A_PAGE: Final = 50  # Happenings; events, where every one is asked for
+RECENT: Final = 5  # Happenings on a machine's Overview
 CHUNKS: Final = (50, 50, 100, 200, 400, 800)
 """Events read at a time until the page is full; after the last the page says how far it came."""
 AROUND: Final = 200  # Events read on either side, to tell what began before the page or went on after it
@@ -54,6 +55,13 @@ class EventsShown:
     reached: int | None
 
 
+class RecentEvents(NamedTuple):
+    """`news`: what makes them stale."""
+
+    lines: list[Line]
+    news: str
+
+
 async def show_events(visit: Visit) -> Response:
     choice = choice_from(visit.request.query_params, "/events", _kinds(visit), row_id)
     machine = _chosen(visit, choice)
@@ -74,6 +82,7 @@ async def show_machine_events(visit: Visit) -> Response:
 async def show_lines(visit: Visit) -> Response:
     """HTML for the page's script: of one machine by `rvm`, else as /events."""
     params = visit.request.query_params
+    visit.read_as_its_page()
     one = params.get("rvm", "")
     choice = choice_from(params, "/events", _kinds(visit), row_id)
     machine = machine_named(visit.context, visit.user, one) if one else _chosen(visit, choice)
@@ -82,11 +91,25 @@ async def show_lines(visit: Visit) -> Response:
     else:
         shown = await _shown(visit, choice, machine, one_machine=bool(one))
     zone = _zone(visit, machine if one else None)
-    visit.read_as_its_page()
     reached = None if shown.reached is None else visit.reader.day(shown.reached, zone)
     return visit.render(
         "event_more.html", shown=shown, reached=reached, of_machine=machine.id if one and machine is not None else None
     )
+
+
+async def recent(visit: Visit, found: Machine) -> RecentEvents:
+    """What happened to a machine last, for its Overview."""
+    page = await search(visit.context.store, EventFilters(rvm_ids=(found.id,)), CHUNKS[0])
+    newest = fold([_view(row) for row in page.rows], ())[:RECENT]
+    wanted = {event["id"] for one in newest for event in one.events}
+    names = await names_in(visit.context, [row for row in page.rows if row.id in wanted], visit.reader.t)
+    made = happening_lines(visit.reader, newest, names, _zone(visit, found), one_machine=True)
+    return RecentEvents(made, " ".join(f"event:{kind}" for kind in OF_MACHINES))
+
+
+async def part_recent(visit: Visit) -> dict[str, Any]:
+    found = visit.machine()
+    return {"m": views.machine_view(found, times="ms"), "recent": await recent(visit, found)}
 
 
 def _kinds(visit: Visit) -> tuple[str, ...]:

@@ -160,3 +160,22 @@ async def test_what_a_machine_reports_stays_text(door: ApiHub, text: str) -> Non
             assert text not in answer or text == "{{7*7}}"
             assert "<img" not in answer
             assert "49" not in re.findall(r"reports ([^<]*)", answer)
+
+
+@pytest.mark.parametrize(("language", "head", "all_of_them"), [
+    ("en", "Latest events", "All events"), ("id", "Kejadian terbaru", "Semua kejadian"),
+])  # fmt: skip
+async def test_an_overview_has_the_last_few_of_its_machine(
+    door: ApiHub, language: str, head: str, all_of_them: str
+) -> None:
+    for ago in range(7):
+        await happen(door, ago=ago, params={"code": f"door.{ago}", "params": {}})
+    await happen(door, rvm_id=2, params={"code": "elsewhere", "params": {}})
+    for who in ("viewer", "technician"):
+        shown = await page(door, "/machines/1", who, language)
+        part = shown[shown.index('id="recent"') :].partition("</section>")[0]
+        assert head in part
+        assert f'<a class="btn small plain" href="/machines/1/events">{all_of_them}</a>' in part
+        assert re.findall(r"door\.\d", part) == [f"door.{ago}" for ago in range(5)]
+        assert "elsewhere" not in part
+        assert "event:status event:connection" in shown, "drawn again when one comes"
