@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from db.columns import to_microseconds
-from db.engine.statements import NONE, ONE, Write
+from db.engine.statements import NONE, Write
 from db.engine.store import Store
 from db.rows import METRICS, SampleRow
 from db.schema import reverse_vending_machines as machines
@@ -228,53 +228,57 @@ async def first_reaching(
     return None if row is None else row["timestamp"]
 
 
-class Crossing(NamedTuple):
-    """A sample beside one on the other side of a limit; `is_over`: at or beyond each of the limits."""
-
-    rvm_id: int
-    at: datetime
-    is_over: tuple[bool, ...]
-
-
-async def crossings(
-    store: Store,
-    rvm_ids: Sequence[int],
-    metric: str,
-    limits: Sequence[float],
-    start: datetime,
-    end: datetime,
-    most: int,
-) -> list[Crossing]:
-    """By machine and time, of start <= timestamp < end: those that are the first or the last at or beyond a limit, and
-    those next to them; at most `most`. A sample without the reading is beyond none."""
+async def sides(
+    store: Store, rvm_ids: Sequence[int], metric: str, limits: Sequence[float], start: datetime, end: datetime
+) -> dict[int, str]:
+    """By machine, of start <= timestamp < end: when each sample was and at or beyond which of the limits, for
+    `read_sides`. One text a machine: rows would cost ten times as much. Without the reading it is beyond none."""
     of, at = system_metrics.c.rvm_id, system_metrics.c.timestamp
-    over = [sa.case((system_metrics.c[metric] >= limit, ONE), else_=NONE) for limit in limits]
-    beside = [
-        function(each).over(partition_by=of, order_by=_KEY[1:]).label(f"{word}_{place}")
-        for place, each in enumerate(over)
-        for word, function in (("before", sa.func.lag), ("after", sa.func.lead))
-    ]
-    named = [each.label(f"over_{place}") for place, each in enumerate(over)]
-    inner = sa.select(of, at, *named, *beside).where(of.in_(rvm_ids), at >= start, at < end).subquery()
-    other = [
-        sa.func.coalesce(inner.c[f"{word}_{place}"], NONE) != inner.c[f"over_{place}"]
-        for place in range(len(over))
-        for word in ("before", "after")
-    ]
-    shown = [inner.c[each.name] for each in named]
-    query = sa.select(inner.c.rvm_id, inner.c.timestamp, *shown).where(sa.or_(*other))
-    rows = await store.fetch_all(query.order_by(inner.c.rvm_id, inner.c.timestamp).limit(most))
-    return [Crossing(row["rvm_id"], row["timestamp"], tuple(bool(row[each.name]) for each in named)) for row in rows]
+    instant = sa.type_coerce(at, sa.BigInteger) if store.dialect == "sqlite" else _microseconds(at)
+    code: sa.ColumnElement[Any] = instant * 2 ** len(limits)
+    for place, limit in enumerate(limits):
+        code += sa.case((system_metrics.c[metric] >= limit, sa.literal(2**place, sa.BigInteger)), else_=NONE)
+    # In this order, which both databases keep for what they put together.
+    ordered = (
+        sa.select(of, sa.cast(code, sa.String).label("code"))
+        .where(of.in_(rvm_ids), at >= start, at < end)
+        .order_by(*_KEY)
+        .subquery()
+    )
+    together = sa.func.group_concat if store.dialect == "sqlite" else sa.func.string_agg
+    query = sa.select(ordered.c.rvm_id, together(ordered.c.code, ",").label("codes")).group_by(ordered.c.rvm_id)
+    return {row["rvm_id"]: row["codes"] for row in await store.fetch_all(query)}
+
+
+def _microseconds(at: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.extract("epoch", at) * 1_000_000, sa.BigInteger)
+
+
+def read_sides(codes: str, limits: int) -> list[Iterator[tuple[int, bool]]]:
+    """For each of so many limits: microseconds since the epoch, and whether at or beyond it."""
+    numbers = [int(code) for code in codes.split(",")]
+
+    def of(bit: int) -> Iterator[tuple[int, bool]]:
+        return ((number >> limits, number & bit != 0) for number in numbers)
+
+    return [of(1 << place) for place in range(limits)]
+
+
+class Measured(NamedTuple):
+    """The `highest` of `number` samples that have the reading."""
+
+    highest: float
+    number: int
 
 
 async def highest(
     store: Store, rvm_ids: Sequence[int], metric: str, start: datetime, end: datetime
-) -> dict[int, float]:
+) -> dict[int, Measured]:
     """Of each machine that measured it."""
     of, at, value = system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c[metric]
-    query = sa.select(of, sa.func.max(value).label("top")).where(of.in_(rvm_ids), at >= start, at < end)
-    rows = await store.fetch_all(query.group_by(of))
-    return {row["rvm_id"]: row["top"] for row in rows if row["top"] is not None}
+    query = sa.select(of, sa.func.max(value).label("top"), sa.func.count(value).label("number"))
+    rows = await store.fetch_all(query.where(of.in_(rvm_ids), at >= start, at < end).group_by(of))
+    return {row["rvm_id"]: Measured(row["top"], row["number"]) for row in rows if row["number"]}
 
 
 async def between(store: Store, rvm_id: int, start: datetime, end: datetime, limit: int) -> list[SampleRow]:

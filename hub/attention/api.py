@@ -129,7 +129,7 @@ class Beginnings(msgspec.Struct):
 class RulePreview(msgspec.Struct):
     """Of the last 7 days, from samples that are kept, one every `sample_s` by the settings: as it would have been
     (`with_limit`) and with the limits of now (`as_now`); `began`: as recorded. `read` of `total` machines in time;
-    `own`: with their own limit, which they keep; `at_least`: of some not every sample was read."""
+    `own`: with their own limit, which they keep."""
 
     cause: str
     setting: str | None
@@ -139,7 +139,6 @@ class RulePreview(msgspec.Struct):
     read: int
     total: int
     own: int
-    at_least: bool
     sample_s: float
 
 
@@ -162,7 +161,7 @@ async def preview_rule(call: Call) -> Answer:
     made = await preview.preview(call.context, call.principal, cause, call.query.limit, call.now)
     return Answer(RulePreview(
         cause, rules.LIMITED[cause][1], Beginnings(made.limit, *made.with_limit),
-        Beginnings(made.now_limit, *made.as_now), made.began, made.read, made.total, made.own, made.at_least,
+        Beginnings(made.now_limit, *made.as_now), made.began, made.read, made.total, made.own,
         call.context.fleet.settings.shared.metrics_interval,
     ))  # fmt: skip
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from math import inf
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
+
+import anyio
 
 from certs import expiry
 from dashboard import outage
 from dashboard import trouble as known
+from db.columns import to_microseconds
 from db.errors import Unavailable
 from db.queries import samples, troubles
 from hub.attention import rules
@@ -26,7 +27,7 @@ from hub.model.effective_settings import Limits
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms
 from hub.web.http.download_slots import PreviewReads
-from hub.web.shell.fleet_digest import attention, in_slices
+from hub.web.shell.fleet_digest import attention
 from protocol import configuration
 
 OUTAGE: Final = "outage"
@@ -116,11 +117,7 @@ def has_own(machine: Machine, key: str) -> bool:
 WITHIN_S: Final = 5.0
 """Of one preview; what was not read by then is said."""
 SAMPLES_AT_ONCE: Final = 100_000
-"""Of one read of the highest values, which leaves out machines that never were beyond."""
-JUDGED_AT_ONCE: Final = 10_000
-"""Of one read of what is judged."""
-MOST_CROSSINGS: Final = 500
-"""Of one read. Where a limit lies amid a reading's noise, every second sample is one."""
+"""Of one read: 50 machines with a sample each 5 minutes."""
 LEAD: Final = timedelta(hours=2)
 """Read before the week, to know what began earlier and goes on."""
 
@@ -135,7 +132,7 @@ class Fired(NamedTuple):
 @dataclass
 class RuleForecast:
     """`with_limit`: as it would have been; `as_now`: with the limits of now, from the same samples. `read` of `total`
-    machines in time; `at_least`: of some not every sample. `began`: as recorded."""
+    machines in time. `began`: as recorded."""
 
     cause: str
     limit: float
@@ -145,7 +142,6 @@ class RuleForecast:
     read: int
     total: int
     own: int
-    at_least: bool
     began: int
 
 
@@ -166,19 +162,16 @@ async def preview(
     return RuleForecast(
         cause, limit, float(getattr(context.fleet.settings.shared.limits, reading)), read.fired(read.with_limit),
         read.fired(read.as_now), read.count, len(machines), sum(_is_own(one, setting) for one in machines),
-        read.at_least, rules.past_of(log).get(cause, PastTroubles()).began,
+        rules.past_of(log).get(cause, PastTroubles()).began,
     )  # fmt: skip
+
+
+Held = dict[int, list[rules.Tally | None]]
+"""By machine: with the limits of now, and with the other one; None where it never was beyond."""
 
 
 def _is_own(machine: Machine, setting: str | None) -> bool:
     return setting is not None and has_own(machine, setting)
-
-
-def _pieces(machines: Sequence[Machine], samples_at_once: int) -> Iterable[Sequence[Machine]]:
-    """As many together as have so many samples in the week, by their settings."""
-    least = min((one.effective_settings.metrics_interval for one in machines), default=1.0)
-    step = max(1, int(samples_at_once * max(1.0, least) / rules.WEEK.total_seconds()))
-    return (machines[at : at + step] for at in range(0, len(machines), step))
 
 
 class _Judging:
@@ -191,14 +184,13 @@ class _Judging:
         self.with_limit: dict[int, int] = {}  # Bound: one a machine of the fleet, for one preview
         self.as_now: dict[int, int] = {}  # Bound: likewise
         self.count = 0
-        self.at_least = False
 
     async def all_of(self, machines: Iterable[Machine], limit: float) -> None:
         """Those that go by the same limits together, until the time is over."""
         try:
             for (is_own, now_limit), same in groupby(sorted(machines, key=self._alike), self._alike):
                 limits = (now_limit, now_limit if is_own else limit)
-                for some in _pieces(list(same), SAMPLES_AT_ONCE):
+                for some in self._by_settings(list(same)):
                     if not await self._add(some, limits):
                         return
         except Unavailable:
@@ -208,39 +200,73 @@ class _Judging:
     def _alike(self, one: Machine) -> tuple[bool, float]:
         return _is_own(one, self._setting), float(getattr(one.effective_settings.limits, self._reading))
 
-    async def _add(self, machines: Sequence[Machine], limits: tuple[float, float]) -> bool:
-        """False: the time is over."""
-        if self._monotonic() >= self._until:
+    @staticmethod
+    def _by_settings(machines: Sequence[Machine]) -> Iterable[Sequence[int]]:
+        """As many together as have so many samples in the week, by their settings."""
+        least = min((one.effective_settings.metrics_interval for one in machines), default=1.0)
+        step = max(1, int(SAMPLES_AT_ONCE * max(1.0, least) / rules.WEEK.total_seconds()))
+        return ([one.id for one in machines[at : at + step]] for at in range(0, len(machines), step))
+
+    async def _add(self, ids: Sequence[int], limits: tuple[float, float]) -> bool:
+        """False: the time is over. Machines that never were beyond are read no further."""
+        if self._is_over():
             return False
-        ids = [one.id for one in machines]
-        tops = await samples.highest(self._context.store, ids, self._reading, self._since - LEAD, self._now)
-        beyond = [one for one in machines if tops.get(one.id, -inf) >= min(limits)]
-        self.count += len(machines) - len(beyond)
-        for some in _pieces(beyond, JUDGED_AT_ONCE):
-            if self._monotonic() >= self._until:
+        found = await samples.highest(self._context.store, ids, self._reading, self._since - LEAD, self._now)
+        beyond = {rvm_id: one for rvm_id, one in found.items() if one.highest >= min(limits)}
+        self.count += len(ids) - len(beyond)
+        for some, parts in pieces({rvm_id: one.number for rvm_id, one in beyond.items()}, SAMPLES_AT_ONCE):
+            tops = {rvm_id: beyond[rvm_id].highest for rvm_id in some}
+            held: Held = {
+                rvm_id: [rules.Tally() if top >= limit else None for limit in limits] for rvm_id, top in tops.items()
+            }
+            if not await self._judge(held, limits, parts):
                 return False
-            await self._judge([one.id for one in some], limits)
             self.count += len(some)
         return True
 
-    async def _judge(self, ids: Sequence[int], limits: tuple[float, float]) -> None:
-        wanted = sorted(ids)
-        while wanted:
-            found = await samples.crossings(
-                self._context.store, wanted, self._reading, limits, self._since - LEAD, self._now, MOST_CROSSINGS
-            )
-            whole = len(found) < MOST_CROSSINGS
-            groups = [(rvm_id, list(of)) for rvm_id, of in groupby(found, attrgetter("rvm_id"))]
-            if not whole and len(groups) > 1:
-                groups.pop()  # the last one may go on: it is read again, with those behind it
-            elif not whole:
-                self.at_least = True
-            async for rvm_id, of in in_slices(groups):
-                for place, fired in enumerate((self.as_now, self.with_limit)):
-                    judged = ((one.at, one.is_over[place]) for one in of)
-                    fired[rvm_id] = rules.beginnings(self._reading, judged, self._since)
-            wanted = [] if whole else [rvm_id for rvm_id in wanted if rvm_id > groups[-1][0]]
+    async def _judge(self, held: Held, limits: tuple[float, float], parts: int) -> bool:
+        ids = list(held)
+        step = (rules.WEEK + LEAD) / parts
+        for at in (self._since - LEAD + part * step for part in range(parts)):
+            if self._is_over():
+                return False
+            found = await samples.sides(self._context.store, ids, self._reading, limits, at, min(at + step, self._now))
+            # In a thread: others have their turn meanwhile.
+            held |= await anyio.to_thread.run_sync(self._judged, held, found)
+        for rvm_id, made in held.items():
+            self.as_now[rvm_id], self.with_limit[rvm_id] = (0 if each is None else each.times for each in made)
+        return True
+
+    def _judged(self, held: Held, found: Mapping[int, str]) -> Held:
+        since, made = to_microseconds(self._since), Held()
+        for rvm_id, codes in found.items():
+            sides = samples.read_sides(codes, len(held[rvm_id]))
+            made[rvm_id] = [
+                None if before is None else rules.beginnings(self._reading, side, since, before)
+                for before, side in zip(held[rvm_id], sides, strict=True)
+            ]
+        return made
+
+    def _is_over(self) -> bool:
+        return self._monotonic() >= self._until
 
     @staticmethod
     def fired(found: dict[int, int]) -> Fired:
         return Fired(sum(found.values()), sum(times > 0 for times in found.values()))
+
+
+def pieces(counts: Mapping[int, int], most: int) -> Iterator[tuple[list[int], int]]:
+    """Machines that together have at most so many samples; one with more alone, with the parts it is read in."""
+    some: list[int] = []
+    together = 0
+    for rvm_id, count in counts.items():
+        if some and together + count > most:
+            yield some, 1
+            some, together = [], 0
+        if count > most:
+            yield [rvm_id], -(-count // most)
+            continue
+        some.append(rvm_id)
+        together += count
+    if some:
+        yield some, 1

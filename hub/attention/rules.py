@@ -12,8 +12,8 @@ from db.trouble_records import TroubleRow
 from hub.model.actors import CLOCK, SYSTEM, Actor
 from hub.model.changes import Change, EventHappened, Patch, Put
 from hub.model.dating import find_zone
-from hub.model.machine import Lasting
-from hub.model.presence import counting, lasting
+from hub.model.machine import HOLD_S
+from hub.model.presence import RELEASE_S
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "away": ("offline", "not_back", "shutdown", "never"),
@@ -167,18 +167,30 @@ def _past(spans: list[timedelta | None]) -> PastTroubles:
     return PastTroubles(len(spans), sum(span < SHORT for span in over), typical)
 
 
-def beginnings(reading: str, samples: Iterable[tuple[datetime, bool]], since: datetime) -> int:
-    """How often this reading would have begun to count since then. `samples`: when, and whether at or beyond the limit,
-    in order, at least those beside a change; judged as those that arrive are (hub.model.presence.lasting)."""
-    held: tuple[Lasting, ...] = ()
-    begun: datetime | None = None
-    found = 0
+class Tally(NamedTuple):
+    """How often a reading began to count, in samples so far. `since`, `last`: of the samples beyond its limit that go
+    on (None: none do), and whether these `count`."""
+
+    times: int = 0
+    since: int | None = None
+    last: int = 0
+    counts: bool = False
+
+
+def beginnings(reading: str, samples: Iterable[tuple[int, bool]], since: int, before: Tally = Tally()) -> Tally:  # noqa: B008 - frozen
+    """`samples`: when, in microseconds, and whether at or beyond the limit, in order. Judged as those that arrive are
+    (hub.model.presence.lasting), in numbers: it runs for every sample of a week. Those since `since` are counted."""
+    hold, release = int(HOLD_S.get(reading, 0) * 1_000_000), int(RELEASE_S * 1_000_000)
+    times, begun, last, counts = before
     for at, is_over in samples:
-        held = lasting(held, (reading,) if is_over else (), at)
-        counts = next((one_since for _, one_since in counting(held)), None)
-        found += begun is None and counts is not None and counts >= since
-        begun = counts
-    return found
+        if is_over:
+            begun, last = at if begun is None else begun, at
+            if not counts and last - begun >= hold:
+                counts = True
+                times += begun >= since
+        elif begun is not None and at - last >= release:
+            begun, counts = None, False
+    return Tally(times, begun, last, counts)
 
 
 MEMBERS: Final = ("owner_id", "owner", "taken_at", "snoozed_until", "snoozed_by", "note", "note_by", "note_at")

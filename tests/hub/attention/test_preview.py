@@ -12,6 +12,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from db.columns import to_microseconds
 from db.records import MachineSettingsRow
 from db.rows import SampleRow
 from db.trouble_records import TroubleRow
@@ -73,24 +74,43 @@ def live(cause: str, limit: float, values: list[tuple[datetime, float | None]], 
 async def test_kept_samples_are_judged_as_arriving_ones(
     any_hub: ApiHub, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preview, "MOST_CROSSINGS", 2_000)
     now, reading = any_hub.context.clock(), READINGS[cause]
     # The row of one that goes on since before the week, and ends within it, is none of this week.
     values = series(len(cause), now - rules.WEEK - timedelta(hours=1), 900, 60.0, 95.0)
     await store(any_hub, [of_reading(1, number, at, reading, v) for number, (at, v) in enumerate(values)])
     for limit in (60.0, 75.0, 88.0, 94.0, 96.0):
-        made = await preview.preview(any_hub.context, ADMIN, cause, limit, now)
-        assert made.with_limit.times == live(cause, limit, values, now - rules.WEEK), limit
-        assert (made.read, made.total, made.at_least) == (2, 2, False)
+        for at_once in (preview.SAMPLES_AT_ONCE, 100):  # whole, and in nine parts
+            monkeypatch.setattr(preview, "SAMPLES_AT_ONCE", at_once)
+            made = await preview.preview(any_hub.context, ADMIN, cause, limit, now)
+            assert made.with_limit.times == live(cause, limit, values, now - rules.WEEK), limit
+            assert (made.read, made.total) == (2, 2)
+
+
+@pytest.mark.parametrize("cause", sorted(READINGS))
+def test_a_rule_in_numbers_is_the_rule_of_those_that_arrive(cause: str) -> None:
+    reading, since = READINGS[cause], NOW - rules.WEEK
+    for seed in range(60):
+        values = series(seed, since - timedelta(hours=1), 200, 60.0, 95.0)
+        sides = [(to_microseconds(at), value is not None and value >= 80.0) for at, value in values]
+        made = rules.beginnings(reading, sides, to_microseconds(since))
+        assert made.times == live(cause, 80.0, values, since), seed
+        in_parts = rules.beginnings(reading, sides[:77], to_microseconds(since))
+        assert rules.beginnings(reading, sides[77:], to_microseconds(since), in_parts) == made
 
 
 def test_what_began_before_the_week_and_goes_on_is_not_of_this_week() -> None:
-    start = NOW - rules.WEEK
-    goes_on = [(start - timedelta(minutes=5), True), (start, True), (NOW, True)]
-    assert rules.beginnings("temperature", goes_on, start) == 0
-    assert rules.beginnings("cpu_usage", goes_on, start) == 0, "its last sample alone is of this week"
-    again = [*goes_on, (NOW + timedelta(hours=1), False), (NOW + timedelta(hours=2), True)]
-    assert rules.beginnings("temperature", again, start) == 1
+    start, minute = to_microseconds(NOW), 60_000_000
+    goes_on = [(start - 5 * minute, True), (start, True), (start + 900 * minute, True)]
+    assert rules.beginnings("temperature", goes_on, start).times == 0
+    assert rules.beginnings("cpu_usage", goes_on, start).times == 0, "its last sample alone is of this week"
+    again = [*goes_on, (start + 960 * minute, False), (start + 1020 * minute, True)]
+    assert rules.beginnings("temperature", again, start).times == 1
+
+
+def test_samples_are_read_some_at_a_time() -> None:
+    counts = {1: 40, 2: 60, 3: 1, 4: 250, 5: 0, 6: 100}
+    assert list(preview.pieces(counts, 100)) == [([1, 2], 1), ([3], 1), ([4], 3), ([5, 6], 1)]
+    assert list(preview.pieces({}, 100)) == []
 
 
 def test_the_log_of_a_week_in_three_numbers() -> None:
@@ -154,17 +174,15 @@ async def test_a_preview_has_an_end_and_says_what_it_read(hub: ApiHub, monkeypat
     now = hub.context.clock()
     for rvm_id in (1, 2):
         await store(hub, every_five_minutes(rvm_id, now, [50, 85] * 20))
-    clock = iter([0.0, 0.0, 0.0, preview.WITHIN_S])
-    monkeypatch.setattr(preview, "JUDGED_AT_ONCE", 1)
-    made = await preview.preview(hub.context, ADMIN, "hot", 80.0, now, lambda: next(clock))
-    assert (made.read, made.total, made.with_limit) == (1, 2, preview.Fired(20, 1))
-    monkeypatch.setattr(preview, "JUDGED_AT_ONCE", 10_000)
-    monkeypatch.setattr(preview, "MOST_CROSSINGS", 60)
+    monkeypatch.setattr(preview, "SAMPLES_AT_ONCE", 40)
     made = await preview.preview(hub.context, ADMIN, "hot", 80.0, now)
-    assert (made.with_limit, made.at_least) == (preview.Fired(40, 2), False), "in two reads"
-    monkeypatch.setattr(preview, "MOST_CROSSINGS", 20)
-    made = await preview.preview(hub.context, ADMIN, "hot", 80.0, now)
-    assert (made.with_limit, made.at_least) == (preview.Fired(20, 2), True)
+    assert (made.read, made.total, made.with_limit) == (2, 2, preview.Fired(40, 2)), "one after the other"
+    for looks in range(4):
+        clock = iter([0.0] * (looks + 1))
+        made = await preview.preview(hub.context, ADMIN, "hot", 80.0, now, lambda: next(clock, preview.WITHIN_S))
+        assert made.total == 2
+        assert made.with_limit == preview.Fired(20 * made.read, made.read), "only what was read whole"
+        assert made.read == (0, 0, 1, 1)[looks]
 
 
 async def test_what_cannot_be_previewed_is_named(hub: ApiHub) -> None:
