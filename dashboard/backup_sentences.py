@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from dashboard import formats
 from dashboard.event_reading import NOTHING, EventReading
 from dashboard.foreign_text import plain
+from dashboard.reader import Reader
 
 _Parts = tuple[str, list[str]]
 _LARGEST: Final = 2**53
 
 
 def _amount(e: EventReading, name: str) -> str:
-    size = e.params.get(name)
-    known = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _LARGEST
-    return formats.amount(size, e.r.language) if known and isinstance(size, int) else ""
+    return size(e.r, e.params, name)
+
+
+def size(r: Reader, params: Mapping[str, Any], name: str = "size") -> str:
+    """Of an archive; "" where it is not known."""
+    found = params.get(name)
+    known = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _LARGEST
+    return formats.amount(found, r.language) if known and isinstance(found, int) else ""
 
 
 def _kind(e: EventReading) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard import jobs, record
+from dashboard import backup_sentences, jobs, record
 from dashboard.event_reading import Event, People, command_reason, mapping, value
 from dashboard.foreign_text import plain
 from dashboard.happenings import Happening
@@ -73,6 +73,9 @@ def _job(r: Reader, one: Happening, people: People) -> HappeningText:
         return HappeningText(text.sentence, text.shape, text.look, actor or str(status["actor"]))
     params = _params(finished or one.newest)
     what = _what(r, issued, params.get("name"))
+    if finished is None and _first(one, "command.cancel_asked") is None:
+        text = record.describe(r, one.newest, people)
+        return HappeningText(_joined(text.sentence, [_reason(r, issued)]), text.shape, text.look, actor)
     if finished is None:
         head, mark = r.t("event.command.cancel_asked", job=what), "job"
         return HappeningText(_joined(head, [_reason(r, issued)]), mark, "quiet", actor)
@@ -81,7 +84,8 @@ def _job(r: Reader, one: Happening, people: People) -> HappeningText:
     forced = r.t("event.forced") if _params(issued).get("forced") else ""
     head = r.t("event.command.finished", job=what, state=plain(jobs.word(r, state)))
     mark = jobs.MARKS.get(state, "unknown")
-    return HappeningText(_joined(head, [why, forced, _reason(r, issued)]), mark, mark, actor)
+    size = backup_sentences.size(r, _params(_first(one, "backup.completed")))
+    return HappeningText(_joined(head, [why, size, forced, _reason(r, issued)]), mark, mark, actor)
 
 
 def _jobs(r: Reader, one: Happening) -> HappeningText:
@@ -136,8 +140,12 @@ def _span(r: Reader, began: Event | None, over: Event | None) -> str:
 
 
 def _many(r: Reader, one: Happening, people: People) -> HappeningText:
-    """The newest, and how often; of several machines, of how many."""
+    """How many of what has a sentence for that; else the newest, and how often; of several machines, of how many."""
     text = record.describe(r, one.newest, people)
+    counted = f"event.{one.newest['code']}.many"
+    if counted in r.t:
+        head = r.t(counted, n=r.number(len(one.events)), count=len(one.events))
+        return HappeningText(head, text.shape, text.look)
     same = len({event["rvm_id"] for event in one.events}) == 1
     times = r.t("event.times", n=r.number(len(one.events))) if same else ""
     return HappeningText(_joined(text.sentence, [times]), text.shape, text.look)

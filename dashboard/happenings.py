@@ -5,12 +5,16 @@ A happening stands where its newest event stands. How full a bin is is history; 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from dashboard.event_reading import REMOTE as REMOTE_REASON
 from dashboard.event_reading import Event, mapping
+
+CLOCK: Final = "clock"
+"""The actor of what nobody asked for."""
 
 LIMITS: Final = (80, 95)
 """Percent of a bin: nearly full, full."""
@@ -19,6 +23,18 @@ DENSE: Final = 3
 """Of a kind within an hour are one line."""
 REMOTE: Final = frozenset({"start_remote_access", "stop_remote_access", "extend_remote_access"})
 """Jobs that a remote session's own events report."""
+OF_BACKUP: Final[Mapping[str, str]] = {
+    "backup.completed": "start_backup", "backup.failed": "start_backup", "backup.verified": "verify_backup",
+    "backup.drill_failed": "verify_backup", "backup.restore_asked": "restore_backup",
+    "backup.restored": "restore_backup", "backup.restore_failed": "restore_backup",
+}  # fmt: skip
+"""What became of a backup, and the job that it became so by."""
+BY_THE_WAY: Final = frozenset(
+    {"backup.completed", "backup.uploaded", "backup.deleted", "backup.verify_asked", "backup.verified"}
+)
+"""Of what goes on every night, on every machine, when all is well."""
+BY_HAND: Final = frozenset({"machine.added", "machine.edited", "trouble.taken", "trouble.released", "trouble.snoozed"})
+"""What one person does to many machines at once."""
 
 
 @dataclass(slots=True)
@@ -35,11 +51,13 @@ class Happening:
 
 
 class _Known(NamedTuple):
-    """Jobs by id, sessions by job id, jobs by the instant they ended at."""
+    """Groups by their jobs, jobs that only relay, jobs by the instant they ended at; when which job of a backup was
+    asked for, newest first."""
 
     groups: Mapping[str, str]
     relayed: frozenset[str]
     ended_at: Mapping[tuple[int | None, int], str]
+    of_backup: Mapping[tuple[str, Any], Sequence[tuple[int, str]]]
 
 
 def fold(events: Sequence[Event], kinds: Sequence[str] = ()) -> list[Happening]:
@@ -78,7 +96,8 @@ def crossed(event: Event) -> int | None:
 
 
 def _known(events: Sequence[Event]) -> _Known:
-    groups, relayed, ended_at = dict[str, str](), set[str](), dict[tuple[int | None, int], str]()
+    groups, relayed, ended_at = _by_the_clock(events), set[str](), dict[tuple[int | None, int], str]()
+    of_backup: dict[tuple[str, Any], list[tuple[int, str]]] = {}
     for event in events:
         params, job = mapping(event["params"]), _job_of(event)
         if not job:
@@ -88,9 +107,24 @@ def _known(events: Sequence[Event]) -> _Known:
         if event["code"] == "command.issued":
             if params.get("name") == "set_status" and _actor_kind(event) in ("machine", "clock"):
                 relayed.add(job)
+            args = mapping(params.get("args"))
+            if not args.get("dry_run") and isinstance(args.get("backup_id"), int):
+                of_backup.setdefault((str(params.get("name")), args["backup_id"]), []).append((event["at"], job))
         elif event["code"] == "command.finished" and params.get("name") == "set_status":
             ended_at[event["rvm_id"], event["at"]] = job
-    return _Known(groups, frozenset(relayed), ended_at)
+    return _Known(groups, frozenset(relayed), ended_at, of_backup)
+
+
+def _by_the_clock(events: Sequence[Event]) -> dict[str, str]:
+    """Jobs of an hour that nobody asked for, where they are many: a night's backups."""
+    found = dict[str, str]()
+    for event in events:
+        if event["code"] == "command.issued" and event["actor"] == CLOCK and (job := _job_of(event)):
+            params = mapping(event["params"])
+            kind = mapping(params.get("args")).get("backup_type")
+            found[job] = f"{CLOCK}|{event['at'] // HOUR_MS}|{params.get('name')}|{kind}"
+    many = {key for key, jobs in Counter(found.values()).items() if jobs >= DENSE}
+    return {job: key for job, key in found.items() if key in many}
 
 
 def _actor_kind(event: Event) -> str:
@@ -133,6 +167,7 @@ def _place(event: Event, known: _Known, found: dict[str, Happening]) -> tuple[st
     """Key and kind of the event's happening."""
     code, params, rvm = str(event["code"]), mapping(event["params"]), event["rvm_id"]
     job = _job_of(event) or (known.ended_at.get((rvm, event["at"]), "") if code == "status.changed" else "")
+    job = job or _job_of_backup(event, known)
     if job:
         group = known.groups.get(job)
         return (f"g{group}", "jobs") if group else (f"c{job}", "job")
@@ -146,6 +181,20 @@ def _place(event: Event, known: _Known, found: dict[str, Happening]) -> tuple[st
     if routine:
         return f"h{event['at'] // HOUR_MS}|{code}|{routine}", "many"
     return f"e{event['id']}", ""
+
+
+def _job_of_backup(event: Event, known: _Known) -> str:
+    """The one that was asked for last before this; of a restore that waited for its safety backup, next after it."""
+    asked = known.of_backup.get((OF_BACKUP.get(str(event["code"]), ""), _backup_of(event)), ())
+    before = next((job for at, job in asked if at <= event["at"]), "")
+    if event["code"] != "backup.restore_asked" or before in {job for at, job in asked if at == event["at"]}:
+        return before
+    return next((job for at, job in reversed(asked) if at > event["at"]), "")
+
+
+def _backup_of(event: Event) -> int | None:
+    found = mapping(event["params"]).get("backup_id")
+    return found if isinstance(found, int) else None
 
 
 def _session_asked(event: Event, found: dict[str, Happening]) -> str:
@@ -173,4 +222,14 @@ def _routine(event: Event, code: str, params: Mapping[str, Any]) -> str:
         return "same" if before in (None, after) else ""
     if code in ("machine.event", "machine.events_dropped"):
         return f"{event['rvm_id']}|{params.get('code')}"
+    if code == "status.changed" and _actor_kind(event) == "machine":
+        before, after = (mapping(event[name]) for name in ("before", "after"))
+        same = all(before.get(name) == after.get(name) for name in ("status", "special_status"))
+        return f"{event['rvm_id']}|{crossed(event) if same else 'status'}"
+    if code in BY_THE_WAY and _actor_kind(event) != "user":
+        return "all"
+    if code == "sign_in.failed":
+        return f"{params.get('email')}|{params.get('ip')}"
+    if code in BY_HAND:
+        return f"{event['actor']}|{params.get('cause')}|{event['after'] if code == 'machine.edited' else ''}"
     return ""

@@ -156,6 +156,87 @@ def test_what_repeats_is_one_line_an_hour() -> None:
     assert len(log.lines()) == 4, "another hour"
 
 
+def backed_up(log: Log, rvm: int, state: str = "succeeded", actor: str = "clock") -> None:
+    params = {"command_id": f"{rvm}-b", "name": "start_backup"}
+    args = {"backup_id": 40 + rvm, "backup_type": "full"}
+    log.add("command.issued", rvm, actor, 5, params={**params, "args": args})
+    if state == "succeeded":
+        done = {"backup_id": 40 + rvm, "backup_type": "full", "size": 3_000_000}
+        log.add("backup.completed", rvm, f"machine:{rvm}", params=done)
+    else:
+        log.add("backup.failed", rvm, f"machine:{rvm}", params={"backup_id": 40 + rvm, "code": "disk_full"})
+    log.add("command.finished", rvm, f"machine:{rvm}", params={**params, "state": state})
+
+
+def test_a_backup_is_one_line_with_its_job() -> None:
+    """And so is its verification and a restore that waited for its safety backup."""
+    log = Log()
+    backed_up(log, 1, actor="user:3")
+    (line,) = log.lines()
+    assert (line.sentence, line.who, line.job_at) == ("Back up everything: Done, 3.0\u202fMB", "Budi", "/jobs/1-b")
+    assert [step.sentence.partition(",")[0] for step in line.steps] == [
+        "Back up: Done", "Backup 41 is complete", "Requested: Back up everything",
+    ]  # fmt: skip
+    restored = {"command_id": "1-r", "name": "restore_backup"}
+    log.add("backup.restore_asked", actor="user:4", params={"backup_id": 41, "safety_backup_id": 42})
+    log.add("command.issued", actor="user:4", params={**restored, "args": {"backup_id": 41, "dry_run": False}})
+    log.add("backup.restored", params={"backup_id": 41, "restore_id": 1, "files": 3})
+    log.add("command.finished", params={**restored, "state": "succeeded"})
+    first, _ = log.lines()
+    assert (len(first.steps), first.who) == (4, "Siti")
+    previewed = {"command_id": "1-p", "name": "restore_backup"}
+    log.add("command.issued", actor="user:4", params={**previewed, "args": {"backup_id": 41, "dry_run": True}})
+    assert len(log.lines()) == 3, "a preview is another job"
+
+
+def test_a_night_of_backups_is_one_line() -> None:
+    """Nobody asked for them; those that failed are counted in it."""
+    log = Log()
+    for rvm in range(1, 21):
+        backed_up(log, rvm, "failed" if rvm == 7 else "succeeded")
+    (line,) = log.lines()
+    assert line.sentence == "Back up everything: 19 of 20 done, 1 failed"
+    assert (line.machine, line.shape, len(line.steps)) == ("20 machines", "error", 60)
+    for rvm in range(1, 4):
+        log.add("backup.verify_asked", rvm, "clock", params={"backup_id": 40 + rvm})
+        log.add("backup.verified", rvm, "clock", params={"backup_id": 40 + rvm, "files": 2})
+    assert log.sentences()[:2] == ["3 backups verified: restored and compared", "3 test restores requested"]
+    log.events = [event for event in log.events if event["code"].startswith("backup.")]  # as that filter reads them
+    done, failed = log.sentences("backup")[2:]
+    assert (done, failed.partition(":")[0]) == ("19 backups are complete", "Backup 47 failed")
+    assert log.sentences("backup", language="id")[2] == "19 cadangan selesai"
+    alone = Log()
+    for rvm in (1, 2):
+        backed_up(alone, rvm)
+    assert len(alone.lines()) == 2, "few stand for themselves"
+
+
+def test_an_hour_that_is_dense_is_few_lines() -> None:
+    """A loose door switch, a guessed password, a file of machines, a tag for all."""
+    log = Log()
+    broken = {**ACTIVE, "status": "error"}
+    for _ in range(30):
+        log.add("status.changed", before=ACTIVE, after=broken)
+        log.add("status.changed", before=broken, after=ACTIVE)
+    (door,) = log.lines()
+    assert (door.sentence, len(door.steps)) == ("Error → Active, 60 times within the hour", 60)
+    log.add("status.changed", actor="user:3", before=ACTIVE, after=SENSOR)
+    assert len(log.lines()) == 2, "what a person does stands for itself"
+    for ip in ("10.0.0.1", "10.0.0.2"):
+        for failures in range(1, 4):
+            log.add("sign_in.failed", actor="system", params={"email": "a@b", "ip": ip, "failures": failures})
+    assert len(log.lines()) == 4
+    for rvm in range(1, 21):
+        log.add("machine.added", rvm, "user:3", params={"name": f"RVM-{rvm}", "device_id": f"d{rvm}"})
+    for rvm in range(1, 21):
+        log.add("machine.edited", rvm, "user:3", before={"tags": None}, after={"tags": ["mall"]})
+        log.add("trouble.taken", rvm, "user:4", params={"trouble_id": rvm, "cause": "offline"})
+    taken, tagged, added, *_ = log.lines()
+    assert (added.sentence, added.who, added.machine) == ("20 machines added", "Budi", "20 machines")
+    assert (tagged.machine, taken.machine) == ("20 machines", "20 machines")
+    assert len(log.lines()) == 7
+
+
 def test_a_relay_to_the_agent_is_no_job_of_anybody() -> None:
     log = Log()
     params = {"command_id": "3-a", "name": "set_status", "args": {"status": "full"}}
