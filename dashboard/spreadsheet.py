@@ -8,6 +8,7 @@ from typing import Final
 SEPARATORS: Final = {"comma": ",", "semicolon": ";", "tab": "\t"}
 SEPARATOR_OF: Final = {"en": "comma", "id": "semicolon"}
 """Where a comma is a decimal mark, a semicolon parts cells."""
+SEPARATOR_LINE: Final = "sep="
 _RUN: Final = r"=+\-@\uff1d\uff0b\uff0d\uff20"
 """Begins a formula, also in full width."""
 _QUOTED: Final = re.compile(rf"'*[{_RUN}\t\r\n]")
@@ -16,6 +17,17 @@ _BEGIN: Final = r"[;\t\r\n](?:[^\S\t\r\n]|\")*"
 inside of a cell."""
 _INSIDE: Final = re.compile(rf"({_BEGIN})('*[{_RUN}])")
 _QUOTED_INSIDE: Final = re.compile(rf"({_BEGIN})'('*[{_RUN}])")
+
+
+def opening(mark: str) -> str:
+    """The line that tells a spreadsheet the separator, where it is not the comma of the format's name."""
+    return "" if mark == "," else f"{SEPARATOR_LINE}{mark}\r\n"
+
+
+def encoding(mark: str, *, for_spreadsheet: bool) -> str:
+    """Below such a line Excel no longer heeds the byte order mark of UTF-8 and shows each letter beyond ASCII as two
+    or three others; that of UTF-16 it heeds."""
+    return "utf-16-le" if for_spreadsheet and opening(mark) else "utf-8"
 
 
 def safe_cell(cell: object) -> str:

@@ -42,7 +42,8 @@ class MachineEventsQuery(msgspec.Struct, rename={"start": "from", "end": "to"}):
 
     `format` csv gives all that match and not one page, up to 100,000, with a sentence in `language`, the time once more
     in `timezone` (the caller's, else the hub's), which the head of its column names, and, for spreadsheets that ask for
-    one, a byte order mark (`bom`). `separator` semicolon or tab tells spreadsheets so in a first line."""
+    one, a byte order mark (`bom`). `separator` semicolon or tab tells spreadsheets so in a first line; with `bom` that
+    file is UTF-16, for below such a line Excel reads no UTF-8."""
 
     kind: Names | None = None
     code: Names | None = None

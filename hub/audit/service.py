@@ -18,7 +18,7 @@ from starlette.responses import Response
 from dashboard import formats, record
 from dashboard.event_lines import Names
 from dashboard.reader import Reader
-from dashboard.spreadsheet import SEPARATORS, json_cell, safe_cell
+from dashboard.spreadsheet import SEPARATORS, encoding, json_cell, opening, safe_cell
 from db.errors import StoreError
 from db.queries import users
 from db.queries.events import EventFilters, EventMark, EventPage, search
@@ -79,7 +79,8 @@ async def _answer(
     stem = "-".join(part for part in ("events", device_id.replace(":", "-"), f"{here:%Y%m%d-%H%M%S}") if part)
     headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"', "Vary": "Accept"}
     first = await search(call.context.store, filters, AT_ONCE, before=before)
-    kind = f"{MEDIA_TYPE}; charset=utf-8"
+    written = encoding(SEPARATORS[query.separator], for_spreadsheet=query.bom)
+    kind = f"{MEDIA_TYPE}; charset={written}"
     if call.request.method == "HEAD":
         return Response(headers=headers, media_type=kind)
     reader = Reader(
@@ -90,21 +91,21 @@ async def _answer(
     )
     text = _file(call, reader, filters, first, after)
     ended = partial(call.context[DownloadSlots].end, call.principal.actor)
-    return EndedStream(_encoded(text, bom=query.bom), headers, kind, ended)
+    return EndedStream(_encoded(text, written, bom=query.bom), headers, kind, ended)
 
 
-async def _encoded(text: AsyncIterator[str], *, bom: bool) -> AsyncIterator[bytes]:
+async def _encoded(text: AsyncIterator[str], written: str, *, bom: bool) -> AsyncIterator[bytes]:
     if bom:
-        yield "\ufeff".encode()
+        yield "\ufeff".encode(written)
     async for part in text:
-        yield part.encode()
+        yield part.encode(written)
 
 
 async def _file(
     call: Call, r: Reader, filters: EventFilters, page: EventPage, after: EventMark | None
 ) -> AsyncIterator[str]:
     mark = SEPARATORS[call.query.separator]
-    yield "" if mark == "," else f"sep={mark}\r\n"
+    yield opening(mark)
     yield _rows([(*COLUMNS, f"at {r.zone}")], mark)
     store, left, looked, removed = call.context.store, MOST_ROWS, 0, Removed()
     try:

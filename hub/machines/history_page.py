@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from dashboard import charts, formats, history_points
 from dashboard.history import MOST_DAYS, RANGES, HistoryChoice, choice_from, ticks, typed
 from dashboard.history_points import CARDS, Away, ConnectionMove, Declared, Gap, Mark, MetricSummary, Point
-from dashboard.spreadsheet import SEPARATOR_OF, SEPARATORS
+from dashboard.spreadsheet import SEPARATOR_OF, SEPARATORS, encoding, opening
 from dashboard.trouble import is_connected
 from db.queries import events, statuses
 from db.records import EventRow
@@ -120,8 +120,6 @@ async def part_history(visit: Visit) -> dict[str, Any]:
         # By the clock of the page that they lead to.
         "days": [typed(at, zones[_usual_zone(zones)])[:10] for at in (choice.start, choice.end)],
         "most_days": MOST_DAYS,
-        "separators": tuple(SEPARATORS),
-        "separator": SEPARATOR_OF[visit.reader.language],
         "export_zones": list(dict.fromkeys((choice.zone, *zones.values()))),
     }
 
@@ -327,12 +325,13 @@ async def show_file(visit: Visit) -> Response:
     text = _file(points, metrics, zone, mark, "," if language == "id" and mark != "," else ".")
     stem = f"history-{found.row.device_id.replace(':', '-')}-{choice.key or 'custom'}"
     headers = {"Content-Disposition": f'attachment; filename="{stem}.csv"'}
-    return Response(text.encode("utf-8-sig"), headers=headers, media_type="text/csv; charset=utf-8")
+    written = encoding(mark, for_spreadsheet=True)
+    return Response(f"\ufeff{text}".encode(written), headers=headers, media_type=f"text/csv; charset={written}")
 
 
 def _file(points: Mapping[str, list[Point]], metrics: Sequence[str], zone: str, mark: str, decimal: str) -> str:
     out = io.StringIO()
-    out.write("" if mark == "," else f"sep={mark}\r\n")
+    out.write(opening(mark))
     writer = csv.writer(out, delimiter=mark)
     kinds = ("", "_min", "_max")
     writer.writerow(["from", f"from {zone}", *(f"{metric}{kind}" for metric in metrics for kind in kinds)])

@@ -6,12 +6,12 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from starlette.responses import Response
 
-from dashboard.spreadsheet import plain_cell, safe_cell
+from dashboard.spreadsheet import SEPARATOR_LINE, SEPARATORS, encoding, opening, plain_cell, safe_cell
 from db.records import MachineRow
 from hub.machines import rules
 from hub.machines.api import NewMachine
@@ -34,6 +34,14 @@ class MachineSheet(msgspec.Struct):
 
     csv: Annotated[str, msgspec.Meta(max_length=MAX_BYTES)]
     dry_run: bool = False
+
+
+class SheetQuery(msgspec.Struct):
+    """`separator` semicolon or tab tells spreadsheets so in a first line and comes with decimal commas, as where those
+    part cells; `bom`: a byte order mark, for spreadsheets, which get such a file in UTF-16."""
+
+    separator: Literal["comma", "semicolon", "tab"] = "comma"
+    bom: bool = False
 
 
 class SheetLine(msgspec.Struct):
@@ -107,23 +115,27 @@ def _read(call: Call, text: str) -> tuple[list[tuple[int, NewMachine]], dict[str
 
 def sheet_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """By line of the file, None: with more cells than columns. Spreadsheets of some languages write semicolons, and a
-    byte order mark."""
-    text = text.removeprefix("\ufeff")
-    head, _, _ = text.partition("\n")
-    reader = csv.reader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",", strict=True)
-    line = 1
+    byte order mark; what is copied from one has tabs; a first line may name the separator."""
+    text, told = text.removeprefix("\ufeff"), 0
+    head, _, rest = text.partition("\n")
+    if head.lower().startswith(SEPARATOR_LINE):
+        text, told = rest, 1
+        head, _, _ = rest.partition("\n")
+    mark = next((mark for mark in SEPARATORS.values() if mark in head), SEPARATORS["comma"])
+    reader = csv.reader(io.StringIO(text), delimiter=mark, strict=True)
+    line = told + 1
     try:
         columns = [name.strip().lower() for name in next(reader, [])]
         unknown = [name for name in columns if name not in COLUMNS]
         if "name" not in columns or unknown or len(set(columns)) < len(columns):
             raise invalid({"csv": [Text("sheet.columns", {"columns": list(COLUMNS)})]})
-        line = reader.line_num + 1
+        line = told + reader.line_num + 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 given = dict(zip(columns, (plain_cell(cell.strip()) for cell in cells), strict=False))
                 is_longer = any(cell.strip() for cell in cells[len(columns) :])
                 yield line, None if is_longer else {name: _value(name, text) for name, text in given.items() if text}
-            line = reader.line_num + 1
+            line = told + reader.line_num + 1
     except csv.Error as wrong:
         raise invalid({f"line {line}": [Text("sheet.not_csv")]}) from wrong
 
@@ -148,23 +160,30 @@ def _tags(row: MachineRow) -> str:
     return f"{', '.join(tags)}{',' if len(tags) == 1 else ''}" if spaced else " ".join(tags)
 
 
-def sheet_of(machines: Iterable[MachineRow]) -> str:
+def sheet_of(machines: Iterable[MachineRow], mark: str = SEPARATORS["comma"]) -> str:
     """What `sheet_rows` reads."""
     file = io.StringIO()
-    writer = csv.writer(file)
+    file.write(opening(mark))
+    writer = csv.writer(file, delimiter=mark)
     writer.writerow(COLUMNS)
+    decimal = "." if mark == SEPARATORS["comma"] else ","
     for row in machines:
-        cells = (row.name, row.location_description, row.device_id, _tags(row), row.latitude, row.longitude)
-        writer.writerow(map(safe_cell, cells))
+        texts = (row.name, row.location_description, row.device_id, _tags(row))
+        place = ("" if at is None else str(at).replace(".", decimal) for at in (row.latitude, row.longitude))
+        writer.writerow([*map(safe_cell, texts), *place])
     return file.getvalue()
 
 
 async def export_machines(call: Call) -> Answer:
     """Those that the caller may see, by name."""
     reached = (m.row for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
-    text = sheet_of(sorted(reached, key=lambda row: row.name.casefold()))
+    query: SheetQuery = call.query
+    mark = SEPARATORS[query.separator]
+    text = sheet_of(sorted(reached, key=lambda row: row.name.casefold()), mark)
+    written = encoding(mark, for_spreadsheet=query.bom)
+    body = f"{chr(0xFEFF) if query.bom else ''}{text}".encode(written)
     headers = {"Content-Disposition": 'attachment; filename="machines.csv"'}
-    return Answer(Response(text.encode(), media_type="text/csv; charset=utf-8", headers=headers))
+    return Answer(Response(body, media_type=f"text/csv; charset={written}", headers=headers))
 
 
 _EXAMPLE: Final = {
@@ -182,7 +201,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         name="export_machines", method="GET", path="/v2/machine-sheet", handler=export_machines, tag="Machines",
-        reads=2, summary="The machines you may see as a CSV file", action="machine.read", answers={200: bytes},
-        other_media=("text/csv",),
+        reads=2, summary="The machines you may see as a CSV file", action="machine.read", query=SheetQuery,
+        answers={200: bytes}, other_media=("text/csv",),
     ),
 )  # fmt: skip

@@ -296,9 +296,17 @@ async def test_a_file_of_machines_is_checked_corrected_added_and_written(stage: 
         await expect(page.page.locator("tbody tr[data-id]", has_text="=Toko")).to_have_count(1)
         await page.open("/machines/import")
         async with page.page.expect_download() as saving:
-            await page.page.locator("a[download]").click()
-        written = await asyncio.to_thread((await (await saving.value).path()).read_text)
-        assert "Kantin Timur,,kantin-timur" in written
-        assert "\n'=Toko," in written, "no formula"
-        assert "-6.9,106.8" in written
+            await page.page.click("#export summary")
+            await page.page.click("#export button")
+        written = await asyncio.to_thread((await (await saving.value).path()).read_bytes)
+        text = written.decode("utf-16" if look["locale"] == "id-ID" else "utf-8-sig")
+        mark, decimal = (";", ",") if look["locale"] == "id-ID" else (",", ".")
+        assert text.startswith("sep=;" if mark == ";" else "name,")
+        assert f"Kantin Timur{mark}{mark}kantin-timur" in text
+        assert f"\n'=Toko{mark}" in text, "no formula"
+        assert f"-6{decimal}9{mark}106{decimal}8" in text
+        # What a spreadsheet wrote or was copied from is read as it is.
+        await page.page.fill("#csv", text.replace("Kantin", "Warung").replace("Toko", "Kios").replace("kantin-", "w-"))
+        await page.page.locator("[name=do][value=check]").click()
+        await expect(page.page.locator("main .note.bad")).to_be_visible()
         assert page.faults == []

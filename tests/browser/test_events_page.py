@@ -92,6 +92,6 @@ async def test_a_file_of_what_is_shown_is_one_press_away(stage: Stage) -> None:
             await page.page.click("#export button")
         download = await coming.value
         assert re.fullmatch(r"events-[\d-]+\.csv", download.suggested_filename)
-        text = (await download.path()).read_text("utf-8-sig")
+        text = (await download.path()).read_text("utf-16")
         assert text.startswith("sep=\t\nid\tat\tkind")
         assert text.count("The machine reports door.") == 2

@@ -65,6 +65,9 @@ async def test_a_first_line_names_the_separator_for_spreadsheets(hub: ApiHub, se
         answer = await client.get("/api/v2/events", params=query)
         first, _, rest = answer.text.partition("\r\n")
         wrong = await client.get("/api/v2/events", params=query | {"separator": "pipe"})
+    # Below such a line Excel reads UTF-16 with its mark, and no UTF-8.
+    assert answer.content.startswith(b"\xff\xfe")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-16-le"
     assert first == f"\ufeffsep={mark}"
     (row,) = csv.DictReader(io.StringIO(rest), delimiter=mark)
     assert json.loads(row["params"])["code"] == "x;=1,y"

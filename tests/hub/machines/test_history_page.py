@@ -226,14 +226,15 @@ async def test_a_file_is_what_the_chart_shows_in_the_readers_zone_and_marks(any_
         assert local - datetime.fromisoformat(rows[1][0].replace("Z", "+00:00")).replace(tzinfo=None) == 7 * HOUR
         assert re.fullmatch(r'attachment; filename="history-[\w.-]+-24h\.csv"', answer.headers["content-disposition"])
         whole = await viewer.get(f"{AT}/file.csv?range=24h&separator=tab&timezone=America/New_York")
-        lines = whole.content.decode("utf-8-sig").splitlines()
+        assert whole.headers["content-type"] == "text/csv; charset=utf-16-le"
+        lines = whole.content.decode("utf-16").splitlines()
         assert lines[0] == "sep=\t"
         assert "from America/New_York" in lines[1].split("\t")
         assert "network_tx_bytes_s_max" in lines[1].split("\t")
         strange = await viewer.get(f"{AT}/file.csv?range=24h&timezone=../../etc&separator=x")
         assert "from Asia/Jakarta" in strange.text
     async with await browser(any_hub, "viewer", "id") as viewer:
-        lines = (await viewer.get(f"{AT}/file.csv?range=24h&of=cpu_usage")).content.decode("utf-8-sig").splitlines()
+        lines = (await viewer.get(f"{AT}/file.csv?range=24h&of=cpu_usage")).content.decode("utf-16").splitlines()
         assert lines[0] == "sep=;"
         assert re.fullmatch(r"[^;]+;[^;]+(;\d+,\d\d){3}", lines[2]), "a decimal comma where a semicolon parts cells"
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dashboard.spreadsheet import SEPARATORS
 from hub.machines.api import NewMachine
 from hub.machines.sheet_api import sheet_of, sheet_rows
 from hub.model.machine import tags_of
@@ -120,11 +121,36 @@ def test_hostile_values_come_back_from_our_own_file(rows: list[Any]) -> None:
         ).row
         for n, (name, note, tags, place) in enumerate(rows, 1)
     ]  # fmt: skip
-    read = {values["device_id"]: validate(NewMachine, values) for _, values in sheet_rows(sheet_of(kept)) if values}
-    for row in kept:
-        found = read[row.device_id]
-        assert (found.name, found.location_description) == (row.name, row.location_description)
-        assert (tags_of(found.tags) or None, found.latitude, found.longitude) == (row.tags, row.latitude, row.longitude)
+    for mark in SEPARATORS.values():
+        lines = sheet_rows(sheet_of(kept, mark))
+        read = {values["device_id"]: validate(NewMachine, values) for _, values in lines if values}
+        for row in kept:
+            found, place = read[row.device_id], (row.latitude, row.longitude)
+            assert (found.name, found.location_description) == (row.name, row.location_description)
+            assert (tags_of(found.tags) or None, found.latitude, found.longitude) == (row.tags, *place)
+
+
+@pytest.mark.parametrize(
+    ("separator", "mark", "decimal"), [("semicolon", ";", ","), ("tab", "\t", ","), ("comma", ",", ".")]
+)
+async def test_a_spreadsheet_gets_it_in_its_own_form_and_what_it_gives_back_is_read(
+    hub: ApiHub, separator: str, mark: str, decimal: str
+) -> None:
+    """Saved by it, or copied out of it; a fault still names the file's line."""
+    async with hub.of("admin") as admin:
+        await send(admin, "name,latitude,longitude\nCafé Ångström,-6.5,106.8\n")
+        answer = await admin.get(SHEET, params={"separator": separator, "bom": "true"})
+        assert answer.content.startswith(b"\xef\xbb\xbf" if mark == "," else b"\xff\xfe")
+        text = answer.text.removeprefix("\ufeff")
+        assert text.startswith("name," if mark == "," else f"sep={mark}\r\nname{mark}")
+        assert f"Café Ångström{mark}" in text
+        assert f"{mark}-6{decimal}5{mark}106{decimal}8\r\n" in text
+        line = next(at for at, line in enumerate(text.splitlines(), 1) if line.startswith("Café"))
+        assert f"line {line}" in (await send(admin, answer.text, dry_run=True)).json()["errors"], "it is there already"
+        again = text.replace("Café", "Warung").replace("caf-", "w-").splitlines()
+        kept = [row for row in again if row.startswith(("sep=", "name", "Warung"))]
+        assert (await send(admin, "\r\n".join(kept))).status_code == 201
+        assert (await send(admin, "sep=;\r\nname;tags\r\n;a\r\n")).json()["errors"].keys() == {"line 3"}
 
 
 async def test_coordinates_come_back_on_both_databases(any_hub: ApiHub) -> None:
