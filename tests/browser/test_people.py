@@ -169,10 +169,14 @@ async def test_a_session_that_is_ended_is_over_on_the_open_page(
 ) -> None:
     sari = await stage.hub.people.add("operator")
     async with tab(stage.browser, stage.hub, sari) as phone, tab(stage.browser, stage.hub) as admin:
-        await phone.open("/")
+        await phone.open("/?kiosk=1&status=active#machines")
         await phone.live()
         await act(admin, sari.id)
         await expect(phone.page.locator("#link-bar")).to_contain_text(OVER)
+        # Signed in again, a screen on a wall shows what it showed.
+        await phone.page.click("#link-bar [data-retry]")
+        await phone.page.wait_for_url("**/login?**")
+        await expect(phone.page.locator("input[name=next]")).to_have_value("/?kiosk=1&status=active")
         await phone.open("/")
         assert "/login" in phone.page.url
         assert phone.faults == admin.faults == []

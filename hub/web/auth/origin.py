@@ -54,6 +54,13 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
     return _authority(f"{scheme}://{hosts[0]}") == origin
 
 
+def sending_page(connection: HTTPConnection, settings: Settings) -> str | None:
+    """The page of ours whose form it is, as the hub calls it; None: another's, or unknown."""
+    ours = f"{connection.headers.get('origin')}{settings.base_path}/"
+    page = connection.headers.get("referer", "")
+    return f"/{page.removeprefix(ours)}" if page.startswith(ours) and same_origin(connection, settings) else None
+
+
 def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:
     """When Origin and Host agree, and are not the hub's."""
     origins, hosts = connection.headers.getlist("origin"), connection.headers.getlist("host")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest_asyncio
 
@@ -34,6 +34,24 @@ async def test_before_sign_in_every_page_leads_to_the_door_and_back(hub: ApiHub)
         for evil in ("//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"):
             page = await client.get("/login", params={"next": evil})
             assert 'name="next" value="/"' in page.text
+
+
+async def test_who_was_signed_out_before_the_press_comes_back_to_its_page(hub: ApiHub) -> None:
+    """Not what a foreign page asks for, nor what only looks like ours."""
+    async with hub.client(None, Origin=ORIGIN) as client:
+        for sent_by, place in (
+            (f"{ORIGIN}/m/dev-one?done=4", "/m/dev-one?done=4"),
+            (f"{ORIGIN}/", ""),
+            (f"{ORIGIN}//evil.test/", ""),
+            (f"http://evil.test/?{ORIGIN}/m/dev-one", ""),
+            ("", ""),
+        ):
+            answer = await client.post("/machines/1/status", data={"status": "active"}, headers={"Referer": sent_by})
+            assert answer.status_code == 303
+            assert answer.headers["location"] == (f"/login?{urlencode({'next': place})}" if place else "/login")
+    async with hub.client(None, Origin="http://evil.test") as foreign:
+        answer = await foreign.post("/machines/1/status", headers={"Referer": f"{ORIGIN}/machines/1/remove"})
+        assert answer.headers["location"] == "/login"
 
 
 async def test_signing_in_and_out(hub: ApiHub) -> None:

@@ -127,7 +127,10 @@ async def test_its_cookies_stay_below_it(tmp_path: Path, sqlite_url: str, secure
 async def test_signing_in_leads_back_to_where_one_wanted_to_be(below: ApiHub) -> None:
     async with below.client() as nobody:
         sent = await nobody.get("/rvm/events?kind=status")
+        headers = {"Origin": "http://hub.test", "Referer": "http://hub.test/rvm/m/dev-one"}
+        pressed = await nobody.post("/rvm/machines/1/status", headers=headers)
     assert sent.headers["location"] == "/rvm/login?next=%2Fevents%3Fkind%3Dstatus"
+    assert pressed.headers["location"] == "/rvm/login?next=%2Fm%2Fdev-one"
 
 
 async def test_labels_commands_and_links_for_others_have_it(below: ApiHub) -> None:
