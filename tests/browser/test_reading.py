@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -82,6 +83,7 @@ async def test_without_script_tags_and_groups_are_links_and_a_form(stage: Stage)
 async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
     stage: Stage, viewport: dict[str, int], language: str
 ) -> None:
+    await tag(stage, 3, "Café Ångström")
     async with tab(stage.browser, stage.hub, viewport=viewport, locale=language) as page:
         await page.open("/help")
         await page.page.keyboard.press("Control+k")
@@ -97,6 +99,8 @@ async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
         await expect(box).to_be_focused()
         await page.page.keyboard.type("nonsense")
         await expect(page.page.locator("#palette [data-none]")).to_be_visible()
+        await box.fill("cafe angstrom")
+        await expect(page.page.locator("#palette li:not([hidden])")).to_contain_text("RVM-003")
         await box.fill("")
         await page.page.keyboard.press("ArrowDown")
         await expect(page.page.locator("#palette [aria-selected=true]")).to_contain_text("RVM-002")
@@ -252,4 +256,44 @@ async def test_a_screen_on_the_wall_shows_a_clock_and_one_group_after_the_other(
         await page.page.locator("#kiosk a").click()
         await page.page.wait_for_url("**/?group=site")
         await expect(page.page.locator("#tools")).to_be_visible()
+        assert page.faults == []
+
+
+QUICK = (
+    "const real = setInterval; window.setInterval = (act, ms, ...more) => real(act, ms === 5000 ? 400 : ms, ...more)"
+)
+"""A wall's turns, one after the other."""
+ROUND = """() => new Promise(done => {
+  const seen = new Set();
+  const look = () => requestAnimationFrame(() => requestAnimationFrame(() => {
+    const bars = [...document.querySelectorAll("#kiosk, #machines thead th")];
+    const from = Math.max(...bars.map(bar => bar.getBoundingClientRect().bottom));
+    for (const row of document.querySelectorAll("#machines tbody tr[data-id]:not([hidden])")) {
+      const {top, bottom} = row.getBoundingClientRect();
+      if (top >= from - 1 && bottom <= innerHeight + 1) seen.add(row.dataset.id);
+    }
+  }));
+  let rounds = 0;
+  new MutationObserver(() => {
+    if (document.body.dataset.turn === "0" && (rounds += 1) === 2) return done(seen.size);
+    if (rounds) look();
+  }).observe(document.body, {attributeFilter: ["data-turn"]});
+})"""
+"""How many machines stood whole on the screen in one round."""
+
+
+@pytest.mark.parametrize("viewport", SIZES)
+@pytest.mark.parametrize("group", ["", "&group=status"])
+async def test_a_screen_on_the_wall_shows_every_machine_in_a_round(
+    stage: Stage, viewport: dict[str, int], group: str
+) -> None:
+    """Whatever stands above the rows, and in a group that is longer than the screen."""
+    for number in range(4, 34):
+        await stage.hub.people.add_machine(f"RVM-{number:03d}", ago=timedelta(hours=1))
+    async with tab(stage.browser, stage.hub, viewport=viewport) as page:
+        await page.page.add_init_script(QUICK)
+        await page.open(f"/?kiosk=1&each=5{group}")
+        await page.live()
+        await expect(page.page.locator("#machines tbody tr[data-id]")).to_have_count(33)
+        assert await page.page.evaluate(ROUND) == 33
         assert page.faults == []

@@ -21,16 +21,30 @@ function tick() {
   setText(find("#kiosk-outage"), lost.join(" · "));
 }
 
-/** Heads of groups; without groups, screens of rows. */
+/** How far down the page the screen stands, one after the other: at its top, at each head of a group, and at the first row that the stop before does not show whole. */
+function stops() {
+  const bars = find("#kiosk").offsetHeight + find("#machines thead").offsetHeight;
+  const found = [0];
+  let end = innerHeight;
+  let headed = false;
+  for (const row of all("#machines tbody tr:not([hidden])")) {
+    const head = row.dataset.group !== undefined;
+    // A head alone at the lower edge says nothing.
+    const { bottom } = (head && row.nextElementSibling ? row.nextElementSibling : row).getBoundingClientRect();
+    if ((head && headed) || bottom + scrollY > end) {
+      const top = row.getBoundingClientRect().top + scrollY - bars;
+      found.push(top);
+      end = top + innerHeight;
+    }
+    headed ||= head;
+  }
+  return found;
+}
+
 function turn() {
-  const rows = all("#machines tbody tr:not([hidden])");
-  const heads = rows.filter((row) => row.dataset.group !== undefined);
-  const height = rows[0]?.offsetHeight || 1;
-  const screen = Math.max(1, Math.floor((innerHeight - 120) / height));
-  const stops = heads.length ? heads : rows.filter((_, i) => i % screen === 0);
-  at = stops.length ? (at + 1) % stops.length : -1;
-  const top = at > 0 ? stops[at].getBoundingClientRect().top + scrollY - find("#kiosk").offsetHeight - 48 : 0;
-  scrollTo({ top });
+  const to = stops();
+  at = (at + 1) % to.length;
+  scrollTo({ top: to[at] });
   body.dataset.turn = String(at);
 }
 
