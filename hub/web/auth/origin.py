@@ -54,11 +54,14 @@ def same_origin(connection: HTTPConnection, settings: Settings) -> bool:
     return _authority(f"{scheme}://{hosts[0]}") == origin
 
 
-def sending_page(connection: HTTPConnection, settings: Settings) -> str | None:
-    """The page of ours whose form it is, as the hub calls it; None: another's, or unknown."""
+def sent_by(connection: HTTPConnection, settings: Settings) -> str | None:
+    """The page of ours whose form it is ("/": unknown, or another's); None: it is no form."""
+    if connection.scope.get("method") in SAFE_METHODS:
+        return None
     ours = f"{connection.headers.get('origin')}{settings.base_path}/"
     page = connection.headers.get("referer", "")
-    return f"/{page.removeprefix(ours)}" if page.startswith(ours) and same_origin(connection, settings) else None
+    is_ours = page.startswith(ours) and same_origin(connection, settings)
+    return f"/{page.removeprefix(ours)}" if is_ours else "/"
 
 
 def origin_hint(connection: HTTPConnection, settings: Settings) -> Text | None:

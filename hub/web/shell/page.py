@@ -34,7 +34,7 @@ from hub.web.api import endpoint
 from hub.web.api.operation import Call
 from hub.web.auth import identify, origin
 from hub.web.auth.limits import OF_PAGE, ReadBudget
-from hub.web.auth.origin import is_under_foreign_name, same_origin, sending_page
+from hub.web.auth.origin import is_under_foreign_name, same_origin
 from hub.web.auth.passwords import TooBusy
 from hub.web.http import request_body
 from hub.web.http.layers import outward
@@ -290,8 +290,7 @@ def go(address: str) -> RedirectResponse:
 def error_page(visit: Visit, error: Exception) -> Response:
     """To sign-in, or a plain sentence with the request's number."""
     if isinstance(error, Problem) and error.kind == "not-authenticated":
-        asked = visit.request.method in ("GET", "HEAD")
-        place = here(visit.request) if asked else local(sending_page(visit.request, visit.context.settings))
+        place = local(origin.sent_by(visit.request, visit.context.settings) or here(visit.request))
         return go("/login" if place == "/" else f"/login?{urlencode({'next': place})}")
     number = secrets.token_hex(4)
     if isinstance(error, (StoreError, TooBusy)) or (isinstance(error, Problem) and error.kind == "unavailable"):
