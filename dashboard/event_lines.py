@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard import happening_sentences, record
-from dashboard.foreign_text import plain
+from dashboard.event_reading import Names
 from dashboard.happenings import Happening
 from dashboard.reader import Reader
-
-
-@dataclass(frozen=True)
-class Names:
-    """That the reader may know: people by number as text; machines and removed machines by id."""
-
-    people: Mapping[str, str] = field(default_factory=dict)
-    machines: Mapping[int, str] = field(default_factory=dict)
-    gone: Mapping[int, str] = field(default_factory=dict)
-
-    def who(self, r: Reader, actor: str) -> str:
-        """`user:3` as a name, `machine:7` as "the machine"."""
-        kind, _, number = actor.partition(":")
-        if kind == "user":
-            return plain(self.people.get(number) or r.t("who.user", id=number))
-        return r.text_of("who", plain(kind, 40))
-
-    def machine(self, r: Reader, rvm_id: int | None) -> str:
-        if rvm_id is None:
-            return ""
-        there = self.machines.get(rvm_id)
-        return plain(there or self.gone.get(rvm_id) or r.t("machine.gone", id=rvm_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +51,7 @@ def _happening(r: Reader, one: Happening, names: Names, zone: str, *, one_machin
     steps = [_line(r, event, names, zone, one_machine=one_machine) for event in one.events]
     if one.kind == "" or (one.kind == "job" and len(steps) == 1):
         return replace(steps[0], key=one.key)
-    text = happening_sentences.describe(r, one, names.people)
+    text = happening_sentences.describe(r, one, names)
     machines = {event["rvm_id"] for event in one.events}
     several = len(machines) > 1
     return replace(
@@ -93,7 +71,7 @@ def _happening(r: Reader, one: Happening, names: Names, zone: str, *, one_machin
 def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:
     at, rvm_id = int(event["at"]), event["rvm_id"]
     there = names.machines.get(rvm_id) if rvm_id is not None else None
-    text = record.describe(r, event, names.people)
+    text = record.describe(r, event, names)
     utc = f"{r.stamp(at, 'UTC').removesuffix('UTC+0').rstrip()}"
     params = event["params"]
     job = params.get("command_id") if record.kind(event["code"]) == "command" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,10 +12,29 @@ from dashboard.reader import Reader
 from dashboard.settings import amount
 
 Event = Mapping[str, Any]
-People = Mapping[str, str]
-"""Users' names by number as text."""
-
 NOTHING: Final = "—"
+
+
+@dataclass(frozen=True)
+class Names:
+    """That the reader may know: people by number as text; machines and removed machines by id."""
+
+    people: Mapping[str, str] = field(default_factory=dict)
+    machines: Mapping[int, str] = field(default_factory=dict)
+    gone: Mapping[int, str] = field(default_factory=dict)
+
+    def who(self, r: Reader, actor: str) -> str:
+        """`user:3` as a name, `machine:7` as "the machine"."""
+        kind, _, number = actor.partition(":")
+        if kind == "user":
+            return plain(self.people.get(number) or r.t("who.user", id=number))
+        return r.text_of("who", plain(kind, 40))
+
+    def machine(self, r: Reader, rvm_id: int | None) -> str:
+        if rvm_id is None:
+            return ""
+        there = self.machines.get(rvm_id)
+        return plain(there or self.gone.get(rvm_id) or r.t("machine.gone", id=rvm_id))
 
 
 class EventReading(NamedTuple):
@@ -23,7 +43,7 @@ class EventReading(NamedTuple):
     params: Mapping[str, Any]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
-    people: People
+    names: Names
     actor: str = ""
 
     def words(self, part: str, **values: object) -> str:
@@ -33,7 +53,7 @@ class EventReading(NamedTuple):
         return value(self.r, self.params.get(name), most)
 
     def person(self) -> str:
-        known = self.params.get("email") or self.people.get(str(self.params.get("user_id")))
+        known = self.params.get("email") or self.names.people.get(str(self.params.get("user_id")))
         return plain(known) if known else self.r.t("who.user", id=self.param("user_id"))
 
 
@@ -75,6 +95,22 @@ def mapping(given: object) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else {}
 
 
+def machine_numbers(of: Mapping[str, Any]) -> set[int]:
+    """Of a person's machines, by which an event knows them."""
+    given = of.get("machines")
+    return {each for each in given if isinstance(each, int)} if isinstance(given, (list, tuple)) else set()
+
+
+def machines_moved(e: EventReading) -> list[str]:
+    """Which ones, not the whole sets: of thirty that became thirty-one nobody finds it."""
+    was, now = (machine_numbers(of) for of in (e.before, e.after))
+    return [
+        e.words(f"machines.{what}", names=plain(", ".join(sorted(e.names.machine(e.r, one) for one in moved))))
+        for what, moved in (("given", now - was), ("taken", was - now))
+        if moved
+    ]
+
+
 def members(of: Mapping[str, Any], r: Reader) -> list[str]:
     return [f"{plain(name, 60)}: {value(r, each)}" for name, each in of.items()]
 
@@ -95,9 +131,10 @@ def differences(e: EventReading, name_of: Callable[[str], str], units: Mapping[s
 
 
 def as_chosen(e: EventReading) -> EventReading:
-    """A person's role and theme by their names, and no password."""
+    """A person's role and theme by their names; no password, and no machines, which `machines_moved` has."""
     before, after = (
-        {n: _name(e.r, n, each) for n, each in of.items() if n != "password"} for of in (e.before, e.after)
+        {n: _name(e.r, n, each) for n, each in of.items() if n not in ("password", "machines")}
+        for of in (e.before, e.after)
     )
     return e._replace(before=before, after=after)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from dashboard import backup_sentences, jobs, record
-from dashboard.event_reading import Event, People, command_reason, mapping, value
+from dashboard.event_reading import Event, Names, command_reason, mapping, value
 from dashboard.foreign_text import plain
 from dashboard.happenings import Happening
 from dashboard.reader import Reader
@@ -25,14 +25,14 @@ class HappeningText(NamedTuple):
     address: str = ""
 
 
-def describe(r: Reader, one: Happening, people: People) -> HappeningText:
+def describe(r: Reader, one: Happening, names: Names) -> HappeningText:
     if one.kind == "job":
-        return _job(r, one, people)
+        return _job(r, one, names)
     if one.kind == "jobs":
         return _jobs(r, one)
     if one.kind == "session":
         return _session(r, one)
-    return _many(r, one, people)
+    return _many(r, one, names)
 
 
 def _first(one: Happening, *codes: str) -> Event | None:
@@ -63,13 +63,13 @@ def _reason(r: Reader, issued: Event | None) -> str:
     return r.t("event.reason", reason=command_reason(r, params.get("name"), reason)) if reason else ""
 
 
-def _job(r: Reader, one: Happening, people: People) -> HappeningText:
+def _job(r: Reader, one: Happening, names: Names) -> HappeningText:
     """What became of it, why and by whom it was asked for."""
     issued, finished = _first(one, "command.issued"), _first(one, "command.finished")
     status = _first(one, "status.changed")
     actor = "" if issued is None else str(issued["actor"])
     if status is not None:
-        text = record.describe(r, status, people)
+        text = record.describe(r, status, names)
         return HappeningText(text.sentence, text.shape, text.look, actor or str(status["actor"]))
     params = _params(finished or one.newest)
     what = _what(r, issued, params.get("name"))
@@ -139,9 +139,9 @@ def _span(r: Reader, began: Event | None, over: Event | None) -> str:
     return r.span(seconds if seconds < 60 else round(seconds / 60) * 60)
 
 
-def _many(r: Reader, one: Happening, people: People) -> HappeningText:
+def _many(r: Reader, one: Happening, names: Names) -> HappeningText:
     """How many of what has a sentence for that; else the newest, and how often; of several machines, of how many."""
-    text = record.describe(r, one.newest, people)
+    text = record.describe(r, one.newest, names)
     counted = f"event.{one.newest['code']}.many"
     if counted in r.t:
         head = r.t(counted, n=r.number(len(one.events)), count=len(one.events))

@@ -16,7 +16,7 @@ from dashboard import backups, bulk, fleet, remote_sessions, sparkline
 from dashboard.event_reading import reason_words
 from dashboard.happenings import LIMITS
 from dashboard.reader import Reader
-from dashboard.trouble import cause_name, freshness, is_connected, who_acts
+from dashboard.trouble import cause_name, edge_of, freshness, is_connected, mark_of, who_acts
 
 ADDRESSES = (
     "href", "src", "action", "formaction", "data-part", "data-src", "data-plain", "data-badge", "data-hands",
@@ -52,6 +52,8 @@ def environment() -> Environment:
         reason_words=reason_words,
         cause_name=cause_name,
         who_acts=who_acts,
+        mark_of=mark_of,
+        edge_of=edge_of,
         BULK_ACTIONS=tuple(bulk.BULK_ACTIONS),
         BULK_HOURS=bulk.HOURS,
     )

@@ -12,10 +12,11 @@ from dashboard.event_reading import (
     NOTHING,
     Event,
     EventReading,
-    People,
+    Names,
     as_chosen,
     command_reason,
     differences,
+    machines_moved,
     mapping,
     members,
     moment,
@@ -67,10 +68,10 @@ class EventText(NamedTuple):
     look: str
 
 
-def describe(r: Reader, event: Event, people: People) -> EventText:
+def describe(r: Reader, event: Event, names: Names) -> EventText:
     code = str(event["code"])
     params, before, after = mapping(event["params"]), mapping(event["before"]), mapping(event["after"])
-    reading = EventReading(r, code, params, before, after, people, str(event.get("actor")))
+    reading = EventReading(r, code, params, before, after, names, str(event.get("actor")))
     make = _SENTENCES.get(code)
     head, parts = make(reading) if make is not None else (plain(code), members(reading.params, r))
     shape, look = _shape(reading)
@@ -263,7 +264,8 @@ def _user_edited(e: EventReading) -> _Parts:
     if set(e.after) == {"password"}:
         return e.words("user.password", who=e.person()), []
     changes = differences(as_chosen(e), lambda name: e.r.text_of("event.member", plain(name, 60)))
-    return e.words("user.edited", who=e.person()), [*changes, e.words("password") if "password" in e.after else ""]
+    parts = [*machines_moved(e), *changes, e.words("password") if "password" in e.after else ""]
+    return e.words("user.edited", who=e.person()), parts
 
 
 def _trouble(e: EventReading) -> _Parts:

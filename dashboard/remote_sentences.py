@@ -32,7 +32,7 @@ def _claimed(e: EventReading) -> str:
     claimed = e.params.get("claimed")
     if claimed is None:
         return ""
-    known = e.people.get(str(claimed))
+    known = e.names.people.get(str(claimed))
     return e.words("remote.claimed", name=plain(known) if known else e.r.t("who.user", id=value(e.r, claimed, 20)))
 
 

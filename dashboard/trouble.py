@@ -40,6 +40,13 @@ WHO = {
     "approval": "you",
 }
 """Who acts; an operator where nobody is named."""
+MARKS = {
+    **dict.fromkeys(("error", "certificate_expired", "certificate_very_soon"), "error"),
+    **dict.fromkeys(("offline", "not_back", "shutdown", "reboot", "update"), "offline"),
+    **{code: code for code in ("full", "unknown", "never", "late", "maintenance", "inactive")},
+    "approval": "remote",
+}
+"""Shape and colour of a cause, wherever it stands; a warning's where none is named."""
 BOARD_CAUSES = {"waits": "board_waits", "copy": "copy"}
 WORN = 90.0
 """Percent of a disk's life: it is replaced before that ends."""
@@ -79,6 +86,16 @@ class MachineTrouble:
 
 def who_acts(cause: str) -> str:
     return WHO.get(cause, "operator")
+
+
+def mark_of(cause: str) -> str:
+    return MARKS.get(cause, "warn")
+
+
+def edge_of(causes: Iterable[str]) -> str:
+    """Of the card that has them all: the worst one's mark."""
+    mark = mark_of(min(causes, key=lambda cause: RANKS.get(cause, len(RANKS)), default="late"))
+    return "warn" if mark == "full" else mark
 
 
 def cause_name(r: Reader, cause: str) -> str:

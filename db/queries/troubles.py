@@ -75,11 +75,19 @@ class Together(NamedTuple):
     ended_at: datetime
 
 
+class Place(NamedTuple):
+    """Where one stands in the list: what ends later stands before it, whatever its number."""
+
+    ended_at: datetime
+    id: int
+
+
 class EndedTrouble(NamedTuple):
     """`together` None: alone."""
 
     row: TroubleRow
     together: Together | None
+    place: Place
 
 
 async def over(
@@ -90,25 +98,43 @@ async def over(
     *,
     apart: timedelta,
     many: int,
-    before: int | None = None,
+    least: timedelta,
+    after: Place | None = None,
     of: int | None = None,
 ) -> list[EndedTrouble]:
-    """Over since then, newest first. Of `many` machines or more that went offline within `apart` of each other only the
-    newest; with `of`, the number of one of them, all of these and nothing else. `rvm_ids` None: all."""
+    """Over since then, what ended last first. Of `many` machines or more that went offline within `apart` of each other
+    only the newest; with `of`, the number of one of them, all of these and nothing else. `rvm_ids` None: all. Without
+    machines that connected within `least` of when they were added, if nobody did anything about it."""
     there = [troubles.c.ended_at.is_not(None), troubles.c.ended_at >= since]
     if rvm_ids is not None:
         there.append(troubles.c.rvm_id.in_(sorted(rvm_ids)))
     member, group = _together(store.dialect, there, apart, many)
     joined = troubles.outerjoin(member, member.c.id == troubles.c.id).outerjoin(group, group.c.part == member.c.part)
-    columns = (group.c.size, group.c.first, group.c.last, group.c.end)
-    query = sa.select(troubles, *columns).select_from(joined).where(*there)
+    ended = troubles.c.ended_at if of is not None else sa.func.coalesce(group.c.end, troubles.c.ended_at)
+    columns = (group.c.size, group.c.first, group.c.last, group.c.end, ended.label("place"))
+    query = sa.select(troubles, *columns).select_from(joined).where(*there, sa.not_(_passing(store.dialect, least)))
     if of is None:
         query = query.where(sa.or_(group.c.part.is_(None), group.c.newest == troubles.c.id))
     else:
         query = query.where(group.c.part == sa.select(member.c.part).where(member.c.id == of).scalar_subquery())
-    if before is not None:
-        query = query.where(troubles.c.id < before)
-    return [_over(row) for row in await store.fetch_all(query.order_by(troubles.c.id.desc()).limit(limit))]
+    if after is not None:
+        earlier = sa.and_(ended == after.ended_at, troubles.c.id < after.id)
+        query = query.where(sa.or_(ended < after.ended_at, earlier))
+    query = query.order_by(ended.desc(), troubles.c.id.desc()).limit(limit)
+    return [_over(row) for row in await store.fetch_all(query)]
+
+
+def _passing(dialect: str, least: timedelta) -> sa.ColumnElement[bool]:
+    """A machine was added and connected at once, and nobody did anything about it: nothing to look back at."""
+    untouched = sa.and_(troubles.c.owner_id.is_(None), troubles.c.note.is_(None))
+    short = troubles.c.ended_at < _later(dialect, troubles.c.began_at, least)
+    return sa.and_(troubles.c.cause == "never", untouched, short)
+
+
+def _later(dialect: str, moment: sa.ColumnElement[Any], span: timedelta) -> sa.ColumnElement[Any]:
+    if dialect == "sqlite":
+        return sa.type_coerce(moment, sa.BigInteger) + span // timedelta(microseconds=1)
+    return moment + sa.cast(span, sa.Interval)
 
 
 def _together(
@@ -117,12 +143,7 @@ def _together(
     """Each offline trouble with the number of its part, where a part ends before a pause; and the great parts."""
     number, began, ended = troubles.c.id, troubles.c.began_at, troubles.c.ended_at
     before = sa.func.lag(began).over(order_by=(began, number))
-    pause: sa.ColumnElement[bool]
-    if dialect == "sqlite":
-        pause = began > sa.type_coerce(before, sa.BigInteger) + apart // timedelta(microseconds=1)
-    else:
-        pause = began > before + sa.cast(apart, sa.Interval)
-    begins = sa.case((pause, ONE), else_=NONE).label("begins")
+    begins = sa.case((began > _later(dialect, before, apart), ONE), else_=NONE).label("begins")
     gone = sa.select(number, began, ended, begins).where(*there, troubles.c.cause == "offline").cte()
     part = sa.func.sum(gone.c.begins).over(order_by=(gone.c.began_at, gone.c.id)).label("part")
     member = sa.select(gone.c.id, gone.c.began_at, gone.c.ended_at, part).cte()
@@ -140,7 +161,8 @@ def _together(
 def _over(row: Mapping[str, Any]) -> EndedTrouble:
     values = dict(row)
     size, *moments = (values.pop(name) for name in ("size", "first", "last", "end"))
-    return EndedTrouble(record(TroubleRow, values), None if size is None else Together(size, *moments))
+    place = Place(values.pop("place"), values["id"])
+    return EndedTrouble(record(TroubleRow, values), None if size is None else Together(size, *moments), place)
 
 
 async def went_between(

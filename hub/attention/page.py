@@ -12,13 +12,14 @@ from starlette.responses import Response
 
 from dashboard.outage import MANY, TOGETHER_MS, Outage
 from dashboard.trouble import RANKS, RESTING, MachineTrouble
+from db.columns import from_microseconds, to_microseconds
 from db.queries import troubles, users
-from db.queries.troubles import Together
+from db.queries.troubles import Place, Together
 from db.trouble_records import TroubleRow
 from hub.attention import api, rules, service
 from hub.attention.service import TroubleShown
 from hub.model import views
-from hub.model.actors import row_id
+from hub.model.actors import row_id, whole_number
 from hub.model.machine import Machine
 from hub.web.api.operation import Call
 from hub.web.http.problems import Problem, not_found
@@ -31,6 +32,8 @@ MOST_TROUBLES: Final = 100
 TABS: Final = ("open", "taken", "snoozed", "over")
 OVER_DAYS: Final = 30
 OVER_AT_ONCE: Final = 50
+LATEST_US: Final = 10**16
+"""An instant that an address may name, in microseconds: beyond the year 2200."""
 
 
 class TakenOut(NamedTuple):
@@ -168,7 +171,7 @@ class OverShown(NamedTuple):
 
     of: WereOffline | None
     lines: list[OfMachine | WereOffline]
-    older: int | None
+    older: str | None
 
 
 async def show_alerts(visit: Visit) -> Response:
@@ -183,7 +186,8 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
     lost = {rvm_id for one in together for rvm_id in one.lost.ids}
     going_on = _going_on(visit)
     counts = _counts(going_on)
-    before, outage = (row_id(query.get(name, "")) if tab == "over" else None for name in ("before", "outage"))
+    before = _place(query.get("before", "")) if tab == "over" else None
+    outage = row_id(query.get("outage", "")) if tab == "over" else None
     own = [
         one
         for one in going_on
@@ -197,7 +201,7 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
     return {
         "tab": tab, "counts": counts, "alerts_until": min(ends, default=None),
         "groups": groups[:MOST_TROUBLES], "rest": len(groups[MOST_TROUBLES:]), "older": over.older, "days": OVER_DAYS,
-        "before": before, "outage": outage, "of": over.of,
+        "before": before and _named(before), "outage": outage, "of": over.of,
         "outages": together if tab == "open" else [], "of_hub": found.of_hub if tab == "open" else (),
         "approvals": _approvals(visit, found) if tab == "open" else [],
         "holding": {(rvm_id, one.cause) for rvm_id, of in found.causes.items() for one in of},
@@ -234,21 +238,31 @@ def _address(tab: str, outage: int | None) -> str:
     return f"/alerts?tab={tab}" if outage is None else f"/alerts?tab={tab}&outage={outage}"
 
 
-async def _over(visit: Visit, before: int | None, of: int | None) -> OverShown:
+def _named(place: Place) -> str:
+    """As an address has it."""
+    return f"{to_microseconds(place.ended_at)}-{place.id}"
+
+
+def _place(text: str) -> Place | None:
+    moment, _, number = text.partition("-")
+    at, found = whole_number(moment, LATEST_US), row_id(number)
+    return None if at is None or found is None else Place(from_microseconds(at), found)
+
+
+async def _over(visit: Visit, before: Place | None, of: int | None) -> OverShown:
     since = visit.now - timedelta(days=OVER_DAYS)
     found = await troubles.over(
         visit.context.store, since, OVER_AT_ONCE + 1, visit.user.machines,
-        apart=timedelta(milliseconds=TOGETHER_MS), many=MANY, before=before, of=of,
+        apart=timedelta(milliseconds=TOGETHER_MS), many=MANY, least=rules.AT_FIRST, after=before, of=of,
     )  # fmt: skip
     known = visit.context.fleet.machines
     page = found[:OVER_AT_ONCE]
-    alone = [one.row for one in page if of is not None or one.together is None]
-    alone = [row for row in alone if row.rvm_id in known and not rules.is_passing(row)]
+    alone = [one.row for one in page if (of is not None or one.together is None) and one.row.rvm_id in known]
     lines: list[OfMachine | WereOffline] = [*_by_machine(visit, [_shown(visit, row) for row in alone])]
     if of is None:
         lines += [await _were_offline(visit, one.row.id, one.together, since) for one in page if one.together]
     its = await _were_offline(visit, of, found[0].together, since) if of and found and found[0].together else None
-    following = found[OVER_AT_ONCE - 1].row.id if len(found) > OVER_AT_ONCE else None
+    following = _named(page[-1].place) if len(found) > OVER_AT_ONCE else None
     return OverShown(its, sorted(lines, key=_first), following)
 
 

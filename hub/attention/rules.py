@@ -75,12 +75,6 @@ def over(row: TroubleRow, now: datetime) -> Patch:
     return Patch(TroubleRow, row.id, {"ended_at": max(now, row.began_at)}, where=_while_open(row))
 
 
-def is_passing(row: TroubleRow) -> bool:
-    """A machine was added and connected at once, and nobody did anything about it: nothing to look back at."""
-    untouched = row.owner_id is None and row.note is None
-    return row.cause == "never" and untouched and row.ended_at is not None and row.ended_at - row.began_at < AT_FIRST
-
-
 def _while_open(row: TroubleRow) -> Where:
     return (("rvm_id", "=", row.rvm_id), ("ended_at", "=", None))
 

@@ -69,7 +69,7 @@ async def _preview(visit: Visit) -> dict[str, Any]:
     asked: dict[str, Any] = {
         "cause": cause, "causes": tuple(rules.LIMITED), "text": text, "reading": reading, "made": None, "fault": "",
         "sample_s": visit.context.fleet.settings.shared.metrics_interval, "within_s": WITHIN_S, "address": None,
-        "needs": None,
+        "needs": None, "refused": "",
     }  # fmt: skip
     if not text:
         now = getattr(visit.context.fleet.settings.shared.limits, reading)
@@ -83,7 +83,7 @@ async def _preview(visit: Visit) -> dict[str, Any]:
     try:
         asked["made"] = await preview.preview(visit.context, visit.user, cause, float(value), visit.now)
     except Problem as refused:
-        return {"asked": asked | {"fault": visit.sentence(refused)}}
+        return {"asked": asked | {"refused": visit.sentence(refused)}}
     if setting is not None and visit.may("fleet_config.write"):
         asked["address"] = f"{SETTINGS_PAGE}?set={setting}&value={value:g}#v.{setting}"
     elif setting is not None:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard import formats, record
-from dashboard.event_lines import Names
+from dashboard.event_reading import Names, machine_numbers, mapping
 from dashboard.reader import Reader
 from dashboard.spreadsheet import SEPARATORS, encoding, json_cell, opening, safe_cell
 from db.errors import StoreError
@@ -144,7 +144,7 @@ def _cells(r: Reader, row: EventRow, names: Names) -> Sequence[object]:
         names.who(r, row.actor),
         row.rvm_id,
         names.machine(r, row.rvm_id),
-        record.describe(r, event, names.people).sentence,
+        record.describe(r, event, names).sentence,
         *(_json(value) for value in (row.params, row.before, row.after)),
         row.at.astimezone(formats.zone(r.zone)).strftime("%Y-%m-%d %H:%M:%S"),
     )
@@ -190,6 +190,7 @@ async def names_in(
         gone = known.people = known.people if known.people is not None else await _removed_people(context)
         people |= {number: texts("who.removed", name=gone[number]) for number in missing if number in gone}
     ids = {row.rvm_id for row in rows if row.rvm_id is not None}
+    ids = ids.union(*(machine_numbers(mapping(of)) for row in rows for of in (row.before, row.after)))
     fleet = context.fleet.machines
     there = {n: fleet[n].row.name for n in ids if n in fleet}
     return Names(people, there, await _removed_machines(context, ids - there.keys(), known.machines))

@@ -12,6 +12,7 @@ import pytest
 
 from dashboard import fleet, machine, trouble
 from dashboard.esbuild import STATIC
+from dashboard.pages import FOLDER
 from dashboard.reader import Reader
 from dashboard.trouble import freshness
 from tests.dashboard.trouble_cases import CASES, MACHINE, NOW, ORDER, Case
@@ -27,6 +28,24 @@ def test_what_is_wrong_with_a_machine(case: Case) -> None:
     assert (None if found is None else (found.cause, found.value, found.since)) == case.trouble
     assert found is None or found.id == view["id"]
     assert [why.code for why in machine.whys(view, NOW)] == case.whys
+
+
+@pytest.mark.parametrize(
+    ("causes", "edge"),
+    [(["full"], "warn"), (["hot"], "warn"), (["maintenance", "hot"], "warn"), (["cpu", "error"], "error"),
+     (["maintenance"], "maintenance"), (["offline"], "offline"), (["offline", "full"], "warn"), (["late"], "late"),
+     (["clock_unset"], "warn"), ([], "late")],
+)  # fmt: skip
+def test_the_edge_of_what_is_wrong_has_the_colour_of_the_worst(causes: list[str], edge: str) -> None:
+    """The same in each list: hot is no quieter than full."""
+    assert trouble.edge_of(causes) == edge
+
+
+def test_each_edge_and_mark_is_drawn() -> None:
+    symbols = (FOLDER / "sprite.html").read_text("utf-8")
+    assert all(f'id="{trouble.mark_of(cause)}"' in symbols for cause in [*trouble.RANKS, *trouble.MARKS])
+    style = (STATIC / "css/machine.css").read_text("utf-8")
+    assert all(f".why.{edge} {{" in style for edge in ("warn", "error", "maintenance", "unknown")), "grey is the rest"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.about))

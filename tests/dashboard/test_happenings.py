@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dashboard.event_lines import Line, Names, happening_lines
+from dashboard.event_lines import Line, happening_lines
+from dashboard.event_reading import Names
 from dashboard.happenings import fold
 from hub.audit.rules import CODES
 from tests.dashboard.test_record import BARE, NOW, fullest, reader

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dashboard import record
+from dashboard.event_reading import Names
 from dashboard.foreign_text import plain
 from dashboard.pages import FOLDER
 from dashboard.reader import Reader
@@ -16,7 +17,7 @@ from dashboard.texts import texts_in
 from hub.audit.rules import CODES
 
 NOW = 1795370531000
-PEOPLE = {"3": "Budi"}
+NAMES = Names({"3": "Budi"}, {1: "RVM-001", 2: "RVM-002"}, {7: "RVM-007 (removed)"})
 BARE: dict[str, Any] = {
     "place": "tgram://…", "sent": True,
     "connection": "offline", "was": "live", "command_id": "1-a", "name": "ping", "args": {}, "state": "succeeded",
@@ -44,7 +45,7 @@ def event(code: str, params: Any = None, before: Any = None, after: Any = None) 
 
 
 def said(code: str, language: str = "en", **members: Any) -> str:
-    return record.describe(reader(language), event(code, **members), PEOPLE).sentence
+    return record.describe(reader(language), event(code, **members), NAMES).sentence
 
 
 def fullest(code: str) -> dict[str, Any]:
@@ -66,11 +67,11 @@ def test_every_code_has_a_sentence_and_no_sentence_is_without_a_code() -> None:
 @pytest.mark.parametrize("language", ["en", "id"])
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_an_event_with_what_its_code_must_have_is_rendered_in_full(code: str, language: str) -> None:
-    found = record.describe(reader(language), fullest(code), PEOPLE)
+    found = record.describe(reader(language), fullest(code), NAMES)
     assert not re.search(r"\{\w+\}", found.sentence), "a place without a value"
     if code != "config.changed":
         assert "—" not in found.sentence or code.startswith("machine.key_"), found.sentence
-    other = record.describe(reader("id" if language == "en" else "en"), fullest(code), PEOPLE)
+    other = record.describe(reader("id" if language == "en" else "en"), fullest(code), NAMES)
     same_words = code in ("command.finished", "connection.changed", "status.changed")
     assert same_words or found.sentence != other.sentence
 
@@ -79,14 +80,14 @@ def test_an_event_with_what_its_code_must_have_is_rendered_in_full(code: str, la
 def test_an_event_that_lacks_everything_or_is_nonsense_is_still_a_line(code: str) -> None:
     for junk in ({}, None, {name: {"x": [1]} for name in BARE}, dict.fromkeys(BARE, 10**400), dict.fromkeys(BARE)):
         for language in ("en", "id"):
-            found = record.describe(reader(language), event(code, junk, junk, junk), {})
+            found = record.describe(reader(language), event(code, junk, junk, junk), Names())
             assert found.sentence.strip()
             assert not re.search(r"\{\w+\}", found.sentence)
 
 
 def test_every_shape_is_in_the_sprite() -> None:
     symbols = set(re.findall(r'<symbol id="(\w+)"', (FOLDER / "sprite.html").read_text("utf-8")))
-    shapes = {record.describe(reader(), fullest(code), {}).shape for code in CODES}
+    shapes = {record.describe(reader(), fullest(code), Names()).shape for code in CODES}
     shapes |= set(record.SHAPES.values())
     assert shapes <= symbols
 
@@ -108,7 +109,7 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     assert said("status.changed", "id", before=inside, after=covered) == (
         "Isi bak 20 → 98\u202f%, di bawahnya Aktif → Penuh"
     )
-    found = record.describe(reader(), event("status.changed", {}, before, after), {})
+    found = record.describe(reader(), event("status.changed", {}, before, after), Names())
     assert (found.shape, found.look) == ("maintenance", "maintenance")
 
 
@@ -200,6 +201,11 @@ def test_people_are_named_as_far_as_the_event_or_the_reader_knows() -> None:
     assert said("user.edited", params={"user_id": 3}, before={"role": "viewer"}, after={"role": "admin"}) == (
         "User Budi edited, role: Viewer → Administrator"
     )
+    sets = {"before": {"machines": [1, 7]}, "after": {"machines": [2, 1]}}
+    assert said("user.edited", params={"user_id": 3}, **sets) == (
+        "User Budi edited, machines given: RVM-002, machines taken away: RVM-007 (removed)"
+    )
+    assert "mesin ditambahkan: RVM-002, mesin dicabut: RVM-007" in said("user.edited", "id", **sets)
     assert said("user.edited", params={"user_id": 9, "link": True}) == "Sign-in link made for user 9"
     assert said("user.edited", params={"user_id": 3}, before={}, after={"password": "changed"}) == (
         "Password of Budi changed"
@@ -223,7 +229,7 @@ def test_hostile_text_acts_on_nothing(code: str, text: str) -> None:
         "until": text,
         "args": {"x": text},
     }
-    found = record.describe(reader(), event(code, junk, junk, {**junk, "status": text + "!"}), {"3": text})
+    found = record.describe(reader(), event(code, junk, junk, {**junk, "status": text + "!"}), Names({"3": text}))
     loose = [letter for letter in found.sentence if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]
     turning = [letter for letter in found.sentence if letter in "\u202a\u202b\u202d\u202e\u2066\u2067"]
     assert (loose, turning) == ([], [])
@@ -244,7 +250,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
     heads = {f"event.{code}" for code in CODES}
     parts = (
         "status", "gone", "job", "method", "source", "member", "config.changed", "sign_in.succeeded", "export",
-        "reason",
+        "reason", "machines",
         "remote.terminal_opened", "remote.page_opened", "remote.file_downloaded", "remote.file_uploaded",
     )  # fmt: skip
     single = {

@@ -30,7 +30,7 @@ async def was(store: Store, rvm_id: int, began: float, ended: float, cause: str 
 
 
 async def over(store: Store, limit: int = 50, reach: Collection[int] | None = None, **where: Any) -> list[EndedTrouble]:
-    return await troubles.over(store, after(0), limit, reach, apart=APART, many=3, **where)
+    return await troubles.over(store, after(0), limit, reach, apart=APART, many=3, least=APART, **where)
 
 
 def numbers(found: list[EndedTrouble]) -> list[tuple[int, int]]:
@@ -44,8 +44,8 @@ async def test_machines_that_were_offline_together_are_one_line(store: Store) ->
     late = await was(store, d, 180, HOUR)
     two = [await was(store, rvm_id, 2 * HOUR, 3 * HOUR) for rvm_id in (a, b)]
     found = await over(store)
-    assert numbers(found) == [(two[1], 1), (two[0], 1), (late, 1), (first[2], 3), (hot, 1)]
-    assert found[3].together == troubles.Together(3, after(0), after(119), after(HOUR + 119))
+    assert numbers(found) == [(two[1], 1), (two[0], 1), (first[2], 3), (late, 1), (hot, 1)]
+    assert found[2].together == troubles.Together(3, after(0), after(119), after(HOUR + 119))
     assert sorted(await troubles.went_between(store, after(0), after(119), after(0), None)) == [
         (a, None), (b, None), (c, None)
     ]  # fmt: skip
@@ -73,7 +73,8 @@ async def test_its_list_is_found_by_any_of_its_machines(store: Store) -> None:
     other = await was(store, 1, 2 * HOUR, 3 * HOUR)
     for one in gone:
         assert numbers(await over(store, of=one)) == [(number, 5) for number in reversed(gone)]
-    assert numbers(await over(store, 2, of=gone[0], before=gone[3])) == [(gone[2], 5), (gone[1], 5)]
+    place = (await over(store, of=gone[0]))[1].place
+    assert numbers(await over(store, 2, of=gone[0], after=place)) == [(gone[2], 5), (gone[1], 5)]
     assert await over(store, of=other) == [], "alone"
 
 
@@ -88,7 +89,29 @@ async def test_pages_neither_skip_nor_repeat(store: Store) -> None:
     whole = numbers(await over(store, 1000))
     assert [size for _, size in whole if size > 1] == [40] * 4
     assert len(whole) == 4 + 4 * 4
-    paged: list[tuple[int, int]] = []
-    while page := await over(store, 3, before=paged[-1][0] if paged else None):
-        paged += numbers(page)
-    assert paged == whole
+    paged: list[EndedTrouble] = []
+    while page := await over(store, 3, after=paged[-1].place if paged else None):
+        paged += page
+        await was(store, fleet[0], 20 * HOUR, (21 + len(paged)) * HOUR, "hot")
+    assert numbers(paged) == whole, "also while others end"
+
+
+async def test_what_ended_last_stands_first_however_early_it_began(store: Store) -> None:
+    a, b, *together = await machines(store, 5)
+    long = await was(store, a, 0, 9 * HOUR, "hot")
+    gone = [await was(store, rvm_id, 10, (2 + number) * HOUR) for number, rvm_id in enumerate(together)]
+    short = await was(store, b, 3 * HOUR, 3.5 * HOUR, "hot")
+    assert numbers(await over(store)) == [(long, 1), (gone[2], 3), (short, 1)]
+    paged: list[EndedTrouble] = []
+    while page := await over(store, 1, after=paged[-1].place if paged else None):
+        paged += page
+    assert numbers(paged) == [(long, 1), (gone[2], 3), (short, 1)]
+    assert [one for one, _ in numbers(await over(store, of=gone[0]))] == gone[::-1]
+
+
+async def test_a_machine_that_connected_when_it_was_added_takes_no_place(store: Store) -> None:
+    (a,) = await machines(store, 1)
+    for number in range(3):
+        await was(store, a, number * HOUR, number * HOUR + 59, "never")
+    kept = await was(store, a, 0, 60, "never")
+    assert numbers(await over(store, 1)) == [(kept, 1)]

@@ -19,6 +19,7 @@ from hub.attention import rules
 from hub.attention.service import Acts
 from hub.model.changes import Observed, Patch, Put
 from hub.model.views import epoch_ms
+from hub.web.http.download_slots import PreviewReads
 from tests.hub.people.test_zones import LABELS, of_zone
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
@@ -183,9 +184,10 @@ async def test_what_is_over_says_when_who_and_what_was_done(full: ApiHub) -> Non
         await press(budi, number, "note", back="/alerts", note="Emptied")
         await full.context.announce(Patch(MachineRow, 1, {"status": "active", "capacity": 0}))
         await until(lambda: not full.context.fleet.machines[1].troubles)
-        for client in (budi, tono):
+        for client, whose in ((budi, "You were on it"), (tono, "operator was on it")):
             text = (await client.get("/alerts?tab=over")).text
-            assert "operator was on it" in text
+            assert whose in text
+            assert " on it" not in words_of(text.partition("<main")[2].partition("</main>")[0]).replace(whose, ""), "nobody is, now that it is over"
             assert "Note: Emptied – operator" in row(text, number)
         assert (await press(tono, number, "note", back="/alerts?tab=over", note="Emptied twice")).is_redirect
         assert "Emptied twice – technician" in row((await budi.get("/alerts?tab=over")).text, number)
@@ -209,6 +211,50 @@ async def test_a_machine_that_connected_when_it_was_added_was_not_in_trouble(doo
         text = words_of((await budi.get("/alerts?tab=over")).text)
         assert text.count("Never connected") == 2, "one that was worked on, and one that took a minute"
         assert "Hot" in text
+
+
+async def test_what_is_over_is_read_by_its_end_while_more_ends(door: ApiHub) -> None:
+    now = door.context.clock()
+
+    async def over(began: float, ended: float, cause: str = "hot", **more: Any) -> None:
+        moments = {"began_at": now - timedelta(hours=began), "ended_at": now - timedelta(hours=ended)}
+        row = TroubleRow(rvm_id=1, cause=cause, noticed_at=moments["began_at"], **moments, **more)
+        await door.context.announce(Put(row))
+
+    await over(90, 1, note="The first that began, the last that ended", note_by="operator")
+    for number in range(110):
+        await over(80 - number / 10, 79.9 - number / 10, note=f"No. {number}.", note_by="operator")
+        await over(80 - number / 10, 80 - number / 10, "never")  # it connected at once: no line, and no place
+    async with await browser(door, "operator") as budi:
+        place, pages = "/alerts?tab=over", []
+        while place:
+            answer = await budi.get(place)
+            pages.append(re.findall(r"<bdi>(?:No\. (\d+)\.|(The first that began))", answer.text))
+            shown = html.unescape(answer.text)
+            place = next(iter(re.findall(r'href="(/alerts[^"]*before=[^"]*)"', shown)), "")
+            await over(0.5, 0.4, note="Meanwhile", note_by="operator")
+        assert pages[0][0] == ("", "The first that began")
+        assert [len(page) for page in pages] == [50, 50, 11]
+        assert [int(number) for page in pages for number, _ in page if number] == [*reversed(range(110))]
+        for wrong in ("12", "x-1", "1-x", "-", "9" * 17 + "-1", "0-0"):
+            assert (await budi.get(f"/alerts?tab=over&before={wrong}")).status_code == 200, wrong
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "for you already"), ("id", "sedang dihitung untuk Anda")])
+async def test_a_second_preview_at_once_says_why_it_waits(full: ApiHub, language: str, words: str) -> None:
+    """The limit that was typed is kept, and not called wrong."""
+    mine = f"user:{full.users['operator']}"
+    full.context[PreviewReads].begin(mine)
+    async with await browser(full, "operator", language) as budi, full.of("operator") as program:
+        place = "/alerts/rules?cause=hot&limit=71"
+        text = (await budi.get(place)).text
+        assert words in text
+        assert 'value="71"' in text
+        assert "aria-invalid" not in text
+        refused = await program.get("/api/v2/alert-rules/hot/preview?limit=71")
+        assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (429, True)
+        full.context[PreviewReads].end(mine)
+        assert words not in (await budi.get(place)).text
 
 
 async def test_viewers_and_strangers_change_nothing(full: ApiHub) -> None:

@@ -63,6 +63,16 @@ async def test_a_line_shows_when_what_who_and_where(door: ApiHub) -> None:
     assert 'class="where"' not in machine
 
 
+async def test_a_technicians_machines_are_named(door: ApiHub) -> None:
+    """Also one that is gone since."""
+    path = f"/api/v2/users/{door.users['technician']}"
+    async with door.of("admin") as admin:
+        assert (await admin.patch(path, json={"machines": ["dev-two"]})).status_code == 200
+        assert "given: two, machines taken away: one" in await page(door, "/events")
+        assert (await admin.request("DELETE", "/api/v2/rvms/2", json={"confirm": "two"})).is_success
+    assert "mesin ditambahkan: two, mesin dicabut: one" in await page(door, "/events?kind=user", language="id")
+
+
 async def test_times_of_a_list_are_in_one_zone_that_its_head_names(door: ApiHub) -> None:
     door.context.fleet.machines[1].row = msgspec.structs.replace(
         door.context.fleet.machines[1].row, timezone="Asia/Makassar"
