@@ -79,7 +79,7 @@ def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_m
         id=event["id"],
         at=at,
         day=r.date(at, zone),
-        time=r.clock(at, zone, seconds=True),
+        time=r.time(at, zone),
         utc=utc,
         title=r.t("events.time.ago", time=utc, age=r.age(at)),
         shape=text.shape,

@@ -87,7 +87,7 @@ def card(r: Reader, job: Job, *, who: str, away: bool, zone: str, throughput: Th
         mark=MARKS.get(job["state"], "unknown"),
         what=what(r, job),
         word=word(r, job["state"]),
-        ended="" if job["finished_at"] is None else r.clock(job["finished_at"], zone, seconds=True),
+        ended="" if job["finished_at"] is None else r.time(job["finished_at"], zone),
         asked=r.t("job.asked", who=who, time=r.day(job["issued_at"], zone)),
         reason=reason(job),
         steps=steps(r, job, zone),
@@ -242,7 +242,7 @@ def steps(r: Reader, job: Job, zone: str) -> tuple[JobStep, ...]:
     names = ("queued", "sent", "running", "done")
     words = [r.t(f"step.{name}") for name in names[:3]] + [word(r, state) if ended else r.t("step.done")]
     return tuple(
-        JobStep(word, "" if at is None else r.clock(at, zone, seconds=True), place < reached or (ended and place == 3))
+        JobStep(word, "" if at is None else r.time(at, zone), place < reached or (ended and place == 3))
         for place, (word, at) in enumerate(zip(words, times, strict=True))
     )
 

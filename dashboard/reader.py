@@ -100,7 +100,18 @@ class Reader:
 
     def when(self, ms: int, zone: str | None = None) -> str:
         """As `day`, in a list whose head names the zone."""
-        return formats.day_clock(formats.instant(ms), formats.instant(self.now), zone or self.zone, self.language)
+        zone = zone or self.zone
+        shown = formats.day_clock(formats.instant(ms), formats.instant(self.now), zone, self.language)
+        return f"{shown}{self._aside(ms, zone)}"
+
+    def time(self, ms: int, zone: str) -> str:
+        """`14:02:11`, in a list whose head names the zone."""
+        return f"{self.clock(ms, zone, seconds=True)}{self._aside(ms, zone)}"
+
+    def _aside(self, ms: int, zone: str) -> str:
+        """Where clocks changed since, the head is not true of it: an hour is there twice, or an hour off."""
+        label = formats.zone_label(zone, formats.instant(ms))
+        return "" if label == self.zone_label(zone) else f" {label}"
 
     def date(self, ms: int, zone: str | None = None) -> str:
         return formats.date(formats.instant(ms), zone or self.zone, self.language)

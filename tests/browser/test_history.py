@@ -239,29 +239,41 @@ async def test_an_absence_is_a_grey_band_that_names_it_and_no_line_crosses_it(pa
         await expect(page.page.locator(".band")).to_contain_text("2 reboots")  # and the one that runs now
 
 
-@pytest.mark.parametrize(("own", "hours"), [("America/New_York", 23), ("Asia/Jakarta", 24)])
+@pytest.mark.parametrize(
+    ("own", "day", "hours"),
+    [
+        ("America/New_York", "2026-03-08", 23),
+        ("America/New_York", "2026-11-01", 25),
+        ("Asia/Jakarta", "2026-03-08", 24),
+    ],
+)
 async def test_days_and_hours_are_those_of_the_readers_zone_also_when_its_clocks_change(
-    past: Stage, zone: str, own: str, hours: int
+    past: Stage, zone: str, own: str, day: str, hours: int
 ) -> None:
-    """8 March 2026 has 23 hours in New York."""
-    there = ZoneInfo(own)
-    noon = datetime(2026, 3, 8, 12, tzinfo=there).astimezone(timezone.utc)
+    """8 March 2026 has 23 hours in New York, 1 November 25: none is drawn twice, none left out."""
+    begins = datetime.fromisoformat(day)
+    next_day = (begins + 24 * HOUR).date().isoformat()
+    noon = (begins + 12 * HOUR).replace(tzinfo=ZoneInfo(own)).astimezone(timezone.utc)
     async with open_data(past.hub.settings, create=False) as opened:
         await measure(opened.store, 2, noon + 24 * HOUR, timedelta(hours=48), timedelta(minutes=10))
     async with past.hub.client() as client:
         assert (await client.patch("/api/v2/auth/me", json={"timezone": own})).status_code == 200
         try:
             async with tab(past.browser, past.hub, timezone_id=zone, **WINDOWS[0]) as page:
-                await page.open("/machines/2/history?from=2026-03-08T00:00&to=2026-03-09T00:00")
+                await page.open(f"/machines/2/history?from={day}T00:00&to={next_day}T00:00")
                 address = asked(page)
                 assert instant(address["to"]) - instant(address["from"]) == hours * HOUR
                 await until_answered(lambda: page.page.evaluate(DRAWN))
                 times = await page.page.evaluate(f"{PLOT}.data[1].x")
-                assert times[0].startswith("2026-03-08T00:00"), "the first bucket begins at midnight there"
-                assert times[-1].startswith("2026-03-08T23:"), "and the last one is before the next"
-                assert await page.page.evaluate(f"{PLOT}.querySelector('.xtick text').textContent") == "8 Mar"
-                first = page.page.locator("[data-chart=cpu_usage] tbody tr").last
-                assert "8 Mar 00:00" in (await first.text_content() or "")
+                assert times[0].startswith(f"{day}T00:00"), "the first bucket begins at midnight there"
+                last = (begins + (hours - 1) * HOUR).isoformat()[:14]
+                assert times[-1].startswith(last), "and the last one is before the next, by the same clock"
+                assert times == sorted(set(times))
+                shown = f"{begins.day} {begins:%b}"
+                assert await page.page.evaluate(f"{PLOT}.querySelector('.xtick text').textContent") == shown
+                rows = await page.page.locator("[data-chart=cpu_usage] tbody tr th").all_text_contents()
+                assert f"{shown} 00:00" in rows[-1]
+                assert len(rows) == len(set(rows)), "an hour that is there twice is named by its zone"
                 assert page.faults == []
         finally:
             await client.patch("/api/v2/auth/me", json={"timezone": None})

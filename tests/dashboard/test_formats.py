@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,14 @@ def test_a_whole_day_and_a_whole_instant() -> None:
     assert formats.date(at, "Asia/Jakarta", "id") == "Senin, 23 Nov 2026"
     assert formats.date(at, "Asia/Jakarta", "en") == "Monday, 23 Nov 2026"
     assert formats.stamp(at, "Asia/Jakarta", "id") == "23 Nov 2026 01.02.11 WIB"
+
+
+def test_where_clocks_changed_since_a_time_has_its_own_zone() -> None:
+    """The head of the list names the one of now: an hour that was there twice stands there as two."""
+    winter = int(datetime(2026, 11, 30, 12, tzinfo=timezone.utc).timestamp() * 1000)
+    first, second = (int(datetime(2026, 11, 1, hour, 30, tzinfo=timezone.utc).timestamp() * 1000) for hour in (5, 6))
+    r = Reader("en", "auto", "Asia/Jakarta", winter)
+    assert r.zone_label("America/New_York") == "UTC\u22125"
+    assert [r.when(at, "America/New_York") for at in (first, second)] == ["1 Nov 01:30 UTC\u22124", "1 Nov 01:30"]
+    assert [r.time(at, "America/New_York") for at in (first, second)] == ["01:30:00 UTC\u22124", "01:30:00"]
+    assert (r.when(first), r.time(first, "Asia/Jakarta")) == ("1 Nov 12:30", "12:30:00")

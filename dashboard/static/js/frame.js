@@ -2,7 +2,7 @@
 
 import { find, setAttribute } from "./dom.js";
 
-const SENT_MS = 3000;
+const SENT_MS = 60000;
 
 export function frame() {
   const sent = new WeakSet();
@@ -11,7 +11,7 @@ export function frame() {
     if (event.defaultPrevented || form.method !== "post" || form.target) return;
     if (sent.has(form)) event.preventDefault();
     sent.add(form);
-    setTimeout(() => sent.delete(form), SENT_MS); // a page that stays, for a file
+    setTimeout(() => sent.delete(form), SENT_MS); // whoever presses again on a slow network sends one more
   });
   const home = `${BASE_PATH}/`;
   setAttribute(find(`.crumb a[href="${home}"]`), "href", sessionStorage.getItem("fleet") ?? home);

@@ -50,6 +50,7 @@ export class HistoryCharts {
     /** @type {Set<Part>} */
     this.ready = new Set();
     this.busy = false;
+    this.ahead = 0;
     this.watcher = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries)
         this.seen[isIntersecting ? "add" : "delete"](/** @type {Part} */ (target));
@@ -106,15 +107,18 @@ export class HistoryCharts {
     });
   }
 
-  // As text: Plotly shows a Date by the clock of the computer the browser runs on.
+  // As text: Plotly shows a Date by the clock of the computer the browser runs on. By one clock, that of the beginning,
+  // which the label names: where clocks change, no hour is drawn twice or left out.
   /** @param {number} ms */
   there(ms) {
-    return new Date(ms + zoneAhead(this.zone, ms)).toISOString().slice(0, -1);
+    return new Date(ms + this.ahead).toISOString().slice(0, -1);
   }
 
   /** @param {Part} node */
   draw(node) {
     const common = stated(find("#history"), "drawn");
+    const [from, to] = common.range;
+    this.ahead = zoneAhead(this.zone, from);
     const points = stated(node, "points");
     const spec = this.spec.figures[node.dataset.chart];
     const at = points.at.map((/** @type {number} */ place) => points.first + place * points.width);
@@ -129,7 +133,6 @@ export class HistoryCharts {
         ? { ...trace, x, y: points[first], text: at.map(status) }
         : { ...trace, x, y: points[metric] };
     });
-    const [from, to] = common.range;
     const days = to - from > 86400000;
     const plot = this.plot(node);
     const ticks = common.ticks.filter(
@@ -210,9 +213,9 @@ export class HistoryCharts {
     shareHover(plot, () => others().map((other) => this.plot(other)));
   }
 
-  /** By the clock of the zone; an instant there has that clock's distance to UTC then. @param {number} from @param {number} to */
+  /** By the clock of the chart. @param {number} from @param {number} to */
   narrow(from, to) {
-    const [start, end] = [from, to].map((ms) => ms - zoneAhead(this.zone, ms - zoneAhead(this.zone, ms)));
+    const [start, end] = [from - this.ahead, to - this.ahead];
     const middle = (start + end) / 2;
     const half = Math.max(end - start, LEAST_MS) / 2;
     this.zoomed(middle - half, middle + half);

@@ -9,6 +9,7 @@ import { t } from "../texts.js";
 import { load, look, size, themed } from "../xterm.js";
 
 const STEP_S = 5;
+const SENT_MS = 3000;
 const { body } = document;
 const root = find("#player");
 /** @param {string} name */
@@ -117,5 +118,12 @@ for (const [name, by] of Object.entries({ smaller: -1, larger: 1 }))
   part(name).addEventListener("click", () => Object.assign(screen.options, { fontSize: size(by) }));
 for (const details of all("details.confirm"))
   details.addEventListener("toggle", () => details.open && find("button", details).focus());
+// The page stays: once at a time, and again a moment later.
+let sent = false;
+find("form[target]").addEventListener("submit", (event) => {
+  if (sent) return event.preventDefault();
+  sent = true;
+  setTimeout(() => (sent = false), SENT_MS);
+});
 frame();
 keyboard({ " ": toggle, k: toggle, ArrowLeft: () => jump(-STEP_S), ArrowRight: () => jump(STEP_S) });
