@@ -187,7 +187,8 @@ async def test_what_is_over_says_when_who_and_what_was_done(full: ApiHub) -> Non
         for client, whose in ((budi, "You were on it"), (tono, "operator was on it")):
             text = (await client.get("/alerts?tab=over")).text
             assert whose in text
-            assert " on it" not in words_of(text.partition("<main")[2].partition("</main>")[0]).replace(whose, ""), "nobody is, now that it is over"
+            shown = words_of(text.partition("<main")[2].partition("</main>")[0])
+            assert " on it" not in shown.replace(whose, ""), "nobody is, now that it is over"
             assert "Note: Emptied – operator" in row(text, number)
         assert (await press(tono, number, "note", back="/alerts?tab=over", note="Emptied twice")).is_redirect
         assert "Emptied twice – technician" in row((await budi.get("/alerts?tab=over")).text, number)
