@@ -201,7 +201,7 @@ def test_people_are_named_as_far_as_the_event_or_the_reader_knows() -> None:
     assert said("user.edited", params={"user_id": 3}, before={"role": "viewer"}, after={"role": "admin"}) == (
         "User Budi edited, role: Viewer → Administrator"
     )
-    sets = {"before": {"machines": [1, 7]}, "after": {"machines": [2, 1]}}
+    sets: dict[str, Any] = {"before": {"machines": [1, 7]}, "after": {"machines": [2, 1]}}
     assert said("user.edited", params={"user_id": 3}, **sets) == (
         "User Budi edited, machines given: RVM-002, machines taken away: RVM-007 (removed)"
     )

@@ -218,8 +218,8 @@ async def test_what_is_over_is_read_by_its_end_while_more_ends(door: ApiHub) -> 
     now = door.context.clock()
 
     async def over(began: float, ended: float, cause: str = "hot", **more: Any) -> None:
-        moments = {"began_at": now - timedelta(hours=began), "ended_at": now - timedelta(hours=ended)}
-        row = TroubleRow(rvm_id=1, cause=cause, noticed_at=moments["began_at"], **moments, **more)
+        first, last = (now - timedelta(hours=hours) for hours in (began, ended))
+        row = TroubleRow(rvm_id=1, cause=cause, began_at=first, noticed_at=first, ended_at=last, **more)
         await door.context.announce(Put(row))
 
     await over(90, 1, note="The first that began, the last that ended", note_by="operator")
