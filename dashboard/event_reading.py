@@ -101,14 +101,16 @@ def machine_numbers(of: Mapping[str, Any]) -> set[int]:
     return {each for each in given if isinstance(each, int)} if isinstance(given, (list, tuple)) else set()
 
 
-def machines_moved(e: EventReading) -> list[str]:
-    """Which ones, not the whole sets: of thirty that became thirty-one nobody finds it."""
+def unchosen(e: EventReading) -> list[str]:
+    """Which machines, not the whole sets: of thirty that became thirty-one nobody finds it; and that the password is
+    another."""
     was, now = (machine_numbers(of) for of in (e.before, e.after))
-    return [
+    moved_words = [
         e.words(f"machines.{what}", names=plain(", ".join(sorted(e.names.machine(e.r, one) for one in moved))))
         for what, moved in (("given", now - was), ("taken", was - now))
         if moved
     ]
+    return [*moved_words, *([e.words("password")] if "password" in e.after else [])]
 
 
 def members(of: Mapping[str, Any], r: Reader) -> list[str]:
@@ -131,7 +133,7 @@ def differences(e: EventReading, name_of: Callable[[str], str], units: Mapping[s
 
 
 def as_chosen(e: EventReading) -> EventReading:
-    """A person's role and theme by their names; no password, and no machines, which `machines_moved` has."""
+    """A person's role and theme by their names; no password and no machines, which `unchosen` has."""
     before, after = (
         {n: _name(e.r, n, each) for n, each in of.items() if n not in ("password", "machines")}
         for of in (e.before, e.after)

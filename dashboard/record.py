@@ -16,11 +16,11 @@ from dashboard.event_reading import (
     as_chosen,
     command_reason,
     differences,
-    machines_moved,
     mapping,
     members,
     moment,
     reason_words,
+    unchosen,
     value,
 )
 from dashboard.foreign_text import MOST, plain
@@ -264,8 +264,7 @@ def _user_edited(e: EventReading) -> _Parts:
     if set(e.after) == {"password"}:
         return e.words("user.password", who=e.person()), []
     changes = differences(as_chosen(e), lambda name: e.r.text_of("event.member", plain(name, 60)))
-    parts = [*machines_moved(e), *changes, e.words("password") if "password" in e.after else ""]
-    return e.words("user.edited", who=e.person()), parts
+    return e.words("user.edited", who=e.person()), [*changes, *unchosen(e)]
 
 
 def _trouble(e: EventReading) -> _Parts:
