@@ -74,7 +74,7 @@ def _job(r: Reader, one: Happening, names: Names) -> HappeningText:
     params = _params(finished or one.newest)
     what = _what(r, issued, params.get("name"))
     if finished is None and _first(one, "command.cancel_asked") is None:
-        text = record.describe(r, one.newest, people)
+        text = record.describe(r, one.newest, names)
         return HappeningText(_joined(text.sentence, [_reason(r, issued)]), text.shape, text.look, actor)
     if finished is None:
         head, mark = r.t("event.command.cancel_asked", job=what), "job"

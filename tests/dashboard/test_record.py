@@ -247,7 +247,7 @@ def test_plain_keeps_what_is_harmless() -> None:
 
 def test_no_text_of_an_event_is_left_over() -> None:
     known = {key for key in texts_in("en") if key.startswith("event.")}
-    heads = {f"event.{code}" for code in CODES}
+    heads = {f"event.{code}{end}" for code in CODES for end in ("", ".many")}
     parts = (
         "status", "gone", "job", "method", "source", "member", "config.changed", "sign_in.succeeded", "export",
         "reason", "machines",
