@@ -75,7 +75,7 @@ class Together(NamedTuple):
     ended_at: datetime
 
 
-class Place(NamedTuple):
+class OverMark(NamedTuple):
     """Where one stands in the list: what ends later stands before it, whatever its number."""
 
     ended_at: datetime
@@ -87,7 +87,7 @@ class EndedTrouble(NamedTuple):
 
     row: TroubleRow
     together: Together | None
-    place: Place
+    place: OverMark
 
 
 async def over(
@@ -99,7 +99,7 @@ async def over(
     apart: timedelta,
     many: int,
     least: timedelta,
-    after: Place | None = None,
+    after: OverMark | None = None,
     of: int | None = None,
 ) -> list[EndedTrouble]:
     """Over since then, what ended last first. Of `many` machines or more that went offline within `apart` of each other
@@ -161,7 +161,7 @@ def _together(
 def _over(row: Mapping[str, Any]) -> EndedTrouble:
     values = dict(row)
     size, *moments = (values.pop(name) for name in ("size", "first", "last", "end"))
-    place = Place(values.pop("place"), values["id"])
+    place = OverMark(values.pop("place"), values["id"])
     return EndedTrouble(record(TroubleRow, values), None if size is None else Together(size, *moments), place)
 
 

@@ -14,7 +14,7 @@ from dashboard.outage import MANY, TOGETHER_MS, Outage
 from dashboard.trouble import RANKS, RESTING, MachineTrouble
 from db.columns import from_microseconds, to_microseconds
 from db.queries import troubles, users
-from db.queries.troubles import Place, Together
+from db.queries.troubles import OverMark, Together
 from db.trouble_records import TroubleRow
 from hub.attention import api, rules, service
 from hub.attention.service import TroubleShown
@@ -238,18 +238,18 @@ def _address(tab: str, outage: int | None) -> str:
     return f"/alerts?tab={tab}" if outage is None else f"/alerts?tab={tab}&outage={outage}"
 
 
-def _named(place: Place) -> str:
+def _named(place: OverMark) -> str:
     """As an address has it."""
     return f"{to_microseconds(place.ended_at)}-{place.id}"
 
 
-def _place(text: str) -> Place | None:
+def _place(text: str) -> OverMark | None:
     moment, _, number = text.partition("-")
     at, found = whole_number(moment, LATEST_US), row_id(number)
-    return None if at is None or found is None else Place(from_microseconds(at), found)
+    return None if at is None or found is None else OverMark(from_microseconds(at), found)
 
 
-async def _over(visit: Visit, before: Place | None, of: int | None) -> OverShown:
+async def _over(visit: Visit, before: OverMark | None, of: int | None) -> OverShown:
     since = visit.now - timedelta(days=OVER_DAYS)
     found = await troubles.over(
         visit.context.store, since, OVER_AT_ONCE + 1, visit.user.machines,

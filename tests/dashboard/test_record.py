@@ -267,6 +267,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "from",
         "forced",
         "one_of_many",
+        "trouble.left",
         "view.shared",
         "notification.tested.sent",
         "notification.tested.failed",
