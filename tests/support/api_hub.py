@@ -15,10 +15,12 @@ from argon2 import PasswordHasher
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
+from db.queries.events import list_events
 from db.records import MachineRow, SessionRow, StatusRow, UserRow
 from hub.kernel.context import HubContext
 from hub.lifespan import hub_life
 from hub.model import changes, credentials
+from hub.model.machine import Machine
 from hub.people import rules
 from hub.serving import create_app
 from hub.settings import Settings
@@ -103,6 +105,14 @@ class ApiHub:
         added = next(changes.put_rows(await self.context.announce(changes.Put(row, along=(history,))), MachineRow))
         self.machines[name], self.keys[name] = added.id, secret.text
         return added.id
+
+    def machine(self, name: str = "one") -> Machine:
+        return self.context.fleet.machines[self.machines[name]]
+
+    async def event_codes(self, begins_with: str) -> list[str]:
+        """Of the record's newest 50, newest first."""
+        found = await list_events(self.context.store, limit=50)
+        return [event.code for event in found if event.code.startswith(begins_with)]
 
     async def add_everybody(self) -> None:
         """Machines `one` and `two`; users admin, operator, viewer, and technician, whose own machine is `one`."""

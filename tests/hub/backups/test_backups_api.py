@@ -6,11 +6,8 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
-import httpx
 import pytest
-import pytest_asyncio
 
 from db.backup_records import BackupRow
 from db.engine.store import Store
@@ -20,40 +17,11 @@ from hub.backups.service import Backups
 from hub.commands import rules as command_rules
 from hub.kernel.objects.place import PART_SIZE
 from hub.model.changes import Put
-from hub.model.machine import Machine
 from protocol.messages import CommandUpdate, Failure
-from tests.support.api_hub import ApiHub, api_hub
+from tests.support.api_hub import ApiHub
 from tests.support.backup_client import BackupClient, good, problem, sha
 
 DATA = b"\x1f\x8b" + os.urandom(PART_SIZE + 1000)
-
-
-@pytest_asyncio.fixture
-async def any_hub(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
-    """One that drills nothing: these archives are none."""
-    async with api_hub(tmp_path, database_url=database_url, backup_scratch_gib=0) as made:
-        await made.add_everybody()
-        yield made
-
-
-@pytest_asyncio.fixture
-async def http(any_hub: ApiHub) -> AsyncIterator[httpx.AsyncClient]:
-    async with any_hub.of("one") as client:
-        yield client
-
-
-@pytest.fixture
-def client(any_hub: ApiHub, http: httpx.AsyncClient) -> BackupClient:
-    return BackupClient(http, any_hub.machines["one"])
-
-
-def machine(hub: ApiHub) -> Machine:
-    return hub.context.fleet.machines[hub.machines["one"]]
-
-
-async def codes(hub: ApiHub) -> list[str]:
-    found = await list_events(hub.context.store, limit=50)
-    return [event.code for event in found if event.code.startswith("backup.")]
 
 
 async def test_a_backup_is_asked_for_uploaded_in_parts_and_whole(any_hub: ApiHub, client: BackupClient) -> None:
@@ -79,7 +47,7 @@ async def test_a_backup_is_asked_for_uploaded_in_parts_and_whole(any_hub: ApiHub
     assert (status["minio_path"], status["backup"]["files"], status["backup"]["report"]) == (None, 3, {"changed": 1})
     assert await any_hub.context[Backups].objects.digest(status["file_path"]) == sha(DATA)
     assert await rows.parts_of(any_hub.context.store, number) == []
-    assert await codes(any_hub) == ["backup.completed"]
+    assert await any_hub.event_codes("backup.") == ["backup.completed"]
 
 
 async def test_a_machine_without_a_backup_has_an_empty_status(client: BackupClient) -> None:
@@ -108,7 +76,7 @@ async def test_a_failed_command_ends_the_backup_and_its_parts(any_hub: ApiHub, c
     good(await client.put(number, 1, DATA[:PART_SIZE]))
     error = Failure(code="disk_full", message="3 MB free")
     update = CommandUpdate(id=started["command"]["id"], state="failed", error=error)
-    await any_hub.context.announce(*command_rules.moved(machine(any_hub), update, any_hub.context.clock()))
+    await any_hub.context.announce(*command_rules.moved(any_hub.machine(), update, any_hub.context.clock()))
     await any_hub.context[Backups].keep()
     shown = good(await client.http.get(f"{client.base}/backups/{number}"))
     assert (shown["upload_status"], shown["error"]) == ("failed", {"code": "disk_full", "message": "3 MB free"})
@@ -117,9 +85,9 @@ async def test_a_failed_command_ends_the_backup_and_its_parts(any_hub: ApiHub, c
     ):  # fmt: skip
         problem(refused, 409, "backup_ended")
     assert await any_hub.context[Backups].objects.uploads("backups/") == []
-    assert await codes(any_hub) == ["backup.failed"]
+    assert await any_hub.event_codes("backup.") == ["backup.failed"]
     await any_hub.context[Backups].keep()
-    assert await codes(any_hub) == ["backup.failed"], "once"
+    assert await any_hub.event_codes("backup.") == ["backup.failed"], "once"
     assert (await client.start())["backup_id"] == number + 1
 
 
@@ -319,7 +287,7 @@ async def test_backups_are_listed_in_pages_and_deleted_with_their_chain(any_hub:
     assert [row["id"] for row in everything] == made[::-1]
     assert len(await any_hub.context[Backups].objects.list("backups/")) == 1
     assert good(await client.http.get(client.base))["backup"]["good_at"] is not None
-    assert await codes(any_hub) == ["backup.deleted"] * 2 + ["backup.completed"] * 3
+    assert await any_hub.event_codes("backup.") == ["backup.deleted"] * 2 + ["backup.completed"] * 3
 
 
 async def test_an_incremental_needs_a_parent_that_is_there(client: BackupClient) -> None:
@@ -368,7 +336,7 @@ async def test_what_is_of_no_use_is_swept_and_what_no_row_knows_stays(
     assert [upload.upload_id for upload in await backups.objects.uploads("backups/")] != [left]
     good(await client.put(number, 1, b"xy"))
 
-    row = machine(any_hub).backups[number]
+    row = any_hub.machine().backups[number]
     good(await client.ended(number, b"xy"))
     async with any_hub.of("admin") as admin:
         good(await admin.delete(f"{client.base}/backups/{number}"))

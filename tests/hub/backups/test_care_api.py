@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
-import httpx
-import pytest
 import pytest_asyncio
 
 from db.backup_records import BackupRow
@@ -18,7 +17,7 @@ from hub.backups.rules.keep import QuotaForecast
 from hub.model import actors
 from hub.model.changes import Patch, Put
 from hub.model.machine import Machine
-from tests.support.api_hub import ApiHub
+from tests.support.api_hub import ApiHub, api_hub
 from tests.support.archives import archive, file, header
 from tests.support.backup_client import BackupClient, good, problem
 from tests.support.until import until
@@ -27,24 +26,17 @@ DAY = timedelta(days=1)
 
 
 @pytest_asyncio.fixture
-async def http(any_hub: ApiHub) -> AsyncIterator[httpx.AsyncClient]:
-    async with any_hub.of("one") as client:
-        yield client
-
-
-@pytest.fixture
-def client(any_hub: ApiHub, http: httpx.AsyncClient) -> BackupClient:
-    return BackupClient(http, any_hub.machines["one"])
-
-
-def machine(hub: ApiHub, name: str = "one") -> Machine:
-    return hub.context.fleet.machines[hub.machines[name]]
+async def any_hub(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
+    """One that drills what it gets."""
+    async with api_hub(tmp_path, database_url=database_url) as made:
+        await made.add_everybody()
+        yield made
 
 
 async def be_able(hub: ApiHub, name: str = "one") -> Machine:
     values = {"capabilities": ("start_backup", "verify_backup")}
-    await hub.context.announce(Patch(type(machine(hub).row), hub.machines[name], values))
-    found = machine(hub, name)
+    await hub.context.announce(Patch(type(hub.machine().row), hub.machines[name], values))
+    found = hub.machine(name)
     found.linked = True
     return found
 
@@ -72,7 +64,7 @@ async def test_what_a_machine_uploads_is_drilled_by_itself_and_again_when_somebo
     number = await uploaded(client)
 
     def found_now() -> BackupRow:
-        return machine(any_hub).backups[number]
+        return any_hub.machine().backups[number]
 
     await until(lambda: found_now().upload_status == "verified")
     first = (await status_of(any_hub, number)).drill_at
@@ -87,12 +79,12 @@ async def test_what_a_machine_uploads_is_drilled_by_itself_and_again_when_somebo
 
 async def test_a_damaged_upload_is_an_alert_until_there_is_a_good_one(any_hub: ApiHub, client: BackupClient) -> None:
     number = await uploaded(client, b"\x1f\x8b" + os.urandom(5000))
-    await until(lambda: machine(any_hub).backups[number].drill_error is not None)
+    await until(lambda: any_hub.machine().backups[number].drill_error is not None)
     async with any_hub.of("viewer") as viewer:
         (alert,) = good(await viewer.get("/api/v2/backups/alerts"))
         assert (alert["code"], alert["rvm_id"], alert["backup_id"]) == ("drill_failed", client.rvm_id, number)
         second = await uploaded(client)
-        await until(lambda: machine(any_hub).backups[second].upload_status == "verified")
+        await until(lambda: any_hub.machine().backups[second].upload_status == "verified")
         assert good(await viewer.get("/api/v2/backups/alerts")) == []
 
 

@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import httpx
 import pytest
-import pytest_asyncio
 
-from db.queries.events import list_events
 from hub.backups.download_api import DownloadLinks
 from hub.backups.service import Backups
 from hub.kernel.objects.place import PART_SIZE
-from hub.model.machine import Machine
-from tests.support.api_hub import ApiHub, api_hub
+from tests.support.api_hub import ApiHub
 from tests.support.backup_client import BackupClient, good, problem, sha
 
 DATA = b"\x1f\x8b" + os.urandom(PART_SIZE + 1000)
-
-
-@pytest_asyncio.fixture
-async def any_hub(tmp_path: Path, database_url: str) -> AsyncIterator[ApiHub]:
-    """One that drills nothing: these archives are none."""
-    async with api_hub(tmp_path, database_url=database_url, backup_scratch_gib=0) as made:
-        await made.add_everybody()
-        yield made
-
-
-@pytest_asyncio.fixture
-async def http(any_hub: ApiHub) -> AsyncIterator[httpx.AsyncClient]:
-    async with any_hub.of("one") as client:
-        yield client
-
-
-@pytest.fixture
-def client(any_hub: ApiHub, http: httpx.AsyncClient) -> BackupClient:
-    return BackupClient(http, any_hub.machines["one"])
-
-
-def machine(hub: ApiHub) -> Machine:
-    return hub.context.fleet.machines[hub.machines["one"]]
-
-
-async def codes(hub: ApiHub) -> list[str]:
-    found = await list_events(hub.context.store, limit=50)
-    return [event.code for event in found if event.code.startswith("backup.")]
 
 
 async def test_a_machine_takes_its_own_archive_out_with_range(any_hub: ApiHub, client: BackupClient) -> None:
@@ -85,7 +51,7 @@ async def test_a_link_opens_once_and_goes_on_where_it_broke_off(any_hub: ApiHub,
         async with any_hub.client(address="10.9.9.9") as elsewhere:
             problem(await elsewhere.get(link["url"], headers=more), 404)
         problem(await nobody.get("/api/v2/backup-downloads/nothing"), 404)
-    assert await codes(any_hub) == ["backup.downloaded", "backup.completed"]
+    assert await any_hub.event_codes("backup.") == ["backup.downloaded", "backup.completed"]
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "This link has been used"), ("id", "Tautan ini sudah dipakai")])
@@ -107,7 +73,7 @@ async def test_a_person_who_opens_a_used_link_is_shown_a_page(
         assert (head.status_code, head.content) == (404, b"")
         problem(await nobody.get(link["url"]), 404)
         gone = good(await operator.post(f"{client.base}/backups/{number}/download"), 201)
-        row = machine(any_hub).backups[number]
+        row = any_hub.machine().backups[number]
         await any_hub.context[Backups].objects.delete(row.file_path or "")
         lost = await nobody.get(gone["url"], headers=accepted)
         assert (lost.status_code, lost.headers["content-type"]) == (409, "text/html; charset=utf-8")

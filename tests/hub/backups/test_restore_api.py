@@ -10,13 +10,11 @@ import pytest
 import pytest_asyncio
 
 from db.queries import backups as rows
-from db.queries.events import list_events
 from db.records import CommandRow, UserRow
 from hub.backups.restore import BackupRestores
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
 from hub.model.changes import Patch, Put
-from hub.model.machine import Machine
 from protocol.messages import CommandUpdate, Failure, Progress
 from tests.support.api_hub import ApiHub
 from tests.support.backup_client import BackupClient, good, problem
@@ -29,15 +27,9 @@ RESTORED = {"classes": {"data": {"count": 3, "bytes": 12}}, "files": 3, "bytes":
 @pytest_asyncio.fixture
 async def people(any_hub: ApiHub) -> AsyncIterator[httpx.AsyncClient]:
     await any_hub.add_user("olga", "operator")
-    machine(any_hub).linked = True
+    any_hub.machine().linked = True
     async with any_hub.program("olga") as http:
         yield http
-
-
-@pytest_asyncio.fixture
-async def client(any_hub: ApiHub) -> AsyncIterator[BackupClient]:
-    async with any_hub.of("one") as http:
-        yield BackupClient(http, any_hub.machines["one"])
 
 
 @pytest_asyncio.fixture
@@ -51,31 +43,22 @@ async def whole(client: BackupClient, **wanted: Any) -> int:
     return int(outcome["backup_id"]) if "backup_id" in outcome else int(outcome["id"])
 
 
-def machine(hub: ApiHub) -> Machine:
-    return hub.context.fleet.machines[hub.machines["one"]]
-
-
 def path(hub: ApiHub, backup_id: int) -> str:
     return f"/api/v2/rvms/{hub.machines['one']}/backups/{backup_id}/restore"
 
 
 async def say(hub: ApiHub, command: CommandRow, state: Any, **members: Any) -> None:
     update = CommandUpdate(id=command.id, state=state, **members)
-    await hub.context.announce(*command_rules.moved(machine(hub), update, hub.context.clock()))
-
-
-async def codes(hub: ApiHub) -> list[str]:
-    found = await list_events(hub.context.store, limit=50)
-    return [event.code for event in reversed(found) if event.code.startswith("backup.rest")]
+    await hub.context.announce(*command_rules.moved(hub.machine(), update, hub.context.clock()))
 
 
 def open_command(hub: ApiHub, name: str = "restore_backup") -> CommandRow:
-    (found,) = [row for row in machine(hub).pending.values() if row.name == name]
+    (found,) = [row for row in hub.machine().pending.values() if row.name == name]
     return found
 
 
 async def end_of_backup_commands(hub: ApiHub) -> None:
-    for row in list(machine(hub).pending.values()):
+    for row in list(hub.machine().pending.values()):
         if row.name == "start_backup":
             await say(hub, row, "succeeded", result={})
 
@@ -97,7 +80,7 @@ async def test_a_preview_is_a_command_and_its_result(any_hub: ApiHub, people: ht
     ended = await shown(any_hub, people, asked["id"])
     assert (ended["state"], ended["result"], ended["error"]) == ("succeeded", PREVIEW, None)
     assert ended["finished_at"] is not None
-    assert await codes(any_hub) == [], "a look is no event"
+    assert await any_hub.event_codes("backup.rest") == [], "a look is no event"
     listed = good(await people.get(f"/api/v2/rvms/{any_hub.machines['one']}/restores"))
     assert [one["id"] for one in listed] == [asked["id"]]
 
@@ -131,7 +114,7 @@ async def test_a_restore_waits_for_a_backup_of_what_is_there_now(
     any_hub: ApiHub, people: httpx.AsyncClient, client: BackupClient, backup: int
 ) -> None:
     await end_of_backup_commands(any_hub)
-    wanted = {"dry_run": False, "confirm": machine(any_hub).name, "classes": ["data"], "reason": "new controller"}
+    wanted = {"dry_run": False, "confirm": any_hub.machine().name, "classes": ["data"], "reason": "new controller"}
     asked = good(await people.post(path(any_hub, backup), json=wanted), 202)
     assert (asked["state"], asked["command"]) == ("preparing", None)
     safety = await rows.find(any_hub.context.store, asked["safety_backup_id"])
@@ -147,7 +130,7 @@ async def test_a_restore_waits_for_a_backup_of_what_is_there_now(
     await say(any_hub, command, "succeeded", result=RESTORED)
     ended = await shown(any_hub, people, asked["id"])
     assert (ended["state"], ended["result"]) == ("succeeded", RESTORED)
-    assert await codes(any_hub) == ["backup.restore_asked", "backup.restored"]
+    assert await any_hub.event_codes("backup.rest") == ["backup.restored", "backup.restore_asked"]
 
 
 async def test_a_restore_and_its_safety_backup_are_one_commit(
@@ -158,7 +141,7 @@ async def test_a_restore_and_its_safety_backup_are_one_commit(
     any_hub.context.announce.listen(
         lambda changes: commits.append({type(change.row).__name__ for change in changes if isinstance(change, Put)})
     )
-    body = {"dry_run": False, "confirm": machine(any_hub).name}
+    body = {"dry_run": False, "confirm": any_hub.machine().name}
     good(await people.post(path(any_hub, backup), json=body), 202)
     assert [found for found in commits if "RestoreRow" in found] == [found for found in commits if "BackupRow" in found]
 
@@ -167,14 +150,14 @@ async def test_without_a_safety_backup_nothing_is_restored(
     any_hub: ApiHub, people: httpx.AsyncClient, backup: int
 ) -> None:
     await end_of_backup_commands(any_hub)
-    wanted = {"dry_run": False, "confirm": machine(any_hub).name}
+    wanted = {"dry_run": False, "confirm": any_hub.machine().name}
     asked = good(await people.post(path(any_hub, backup), json=wanted), 202)
     await say(any_hub, open_command(any_hub, "start_backup"), "failed", error=Failure(code="disk_full", message="x"))
     await any_hub.context[Backups].keep()
     ended = await shown(any_hub, people, asked["id"])
     assert (ended["state"], ended["error"]) == ("failed", {"code": "safety_failed", "message": "disk_full"})
-    assert await codes(any_hub) == ["backup.restore_asked", "backup.restore_failed"]
-    assert not machine(any_hub).pending
+    assert await any_hub.event_codes("backup.rest") == ["backup.restore_failed", "backup.restore_asked"]
+    assert not any_hub.machine().pending
 
 
 async def test_a_machine_that_went_away_meanwhile_is_not_restored(
@@ -182,9 +165,9 @@ async def test_a_machine_that_went_away_meanwhile_is_not_restored(
 ) -> None:
     await end_of_backup_commands(any_hub)
     asked = good(
-        await people.post(path(any_hub, backup), json={"dry_run": False, "confirm": machine(any_hub).name}), 202
+        await people.post(path(any_hub, backup), json={"dry_run": False, "confirm": any_hub.machine().name}), 202
     )
-    machine(any_hub).linked = False
+    any_hub.machine().linked = False
     good(await client.made(b"now", backup_id=asked["safety_backup_id"]))
     ended = await shown(any_hub, people, asked["id"])
     assert (ended["state"], ended["error"]["code"]) == ("failed", "machine_offline")
@@ -195,7 +178,7 @@ async def test_who_may_no_more_does_not_restore(
 ) -> None:
     await end_of_backup_commands(any_hub)
     asked = good(
-        await people.post(path(any_hub, backup), json={"dry_run": False, "confirm": machine(any_hub).name}), 202
+        await people.post(path(any_hub, backup), json={"dry_run": False, "confirm": any_hub.machine().name}), 202
     )
     await any_hub.context.announce(Patch(UserRow, any_hub.users["olga"], {"role": "viewer"}))
     good(await client.made(b"now", backup_id=asked["safety_backup_id"]))
@@ -211,7 +194,7 @@ async def test_one_at_a_time_online_confirmed_and_of_what_is_there(
     address = path(any_hub, backup)
     for confirm in (None, "other"):
         refused = problem(await people.post(address, json={"dry_run": False, "confirm": confirm}), 422)
-        assert machine(any_hub).name in refused["errors"]["confirm"][0]
+        assert any_hub.machine().name in refused["errors"]["confirm"][0]
     problem(await people.post(address, json={"classes": ["everything"]}), 422)
     problem(await people.post(address, json={"paths": []}), 422)
     for language, said in (("en", "as the backup's list of files shows it"), ("id", "seperti pada daftar berkas")):
@@ -224,16 +207,16 @@ async def test_one_at_a_time_online_confirmed_and_of_what_is_there(
     await end_of_backup_commands(any_hub)
     started = await client.start()
     problem(await people.post(path(any_hub, started["backup_id"]), json={}), 409, "no_archive")
-    open_one = problem(await people.post(address, json={"dry_run": False, "confirm": machine(any_hub).name}), 409)
+    open_one = problem(await people.post(address, json={"dry_run": False, "confirm": any_hub.machine().name}), 409)
     assert open_one["code"] == "backup_open"
-    machine(any_hub).linked = False
+    any_hub.machine().linked = False
     problem(await people.post(address, json={}), 409, "machine_offline")
-    machine(any_hub).linked = True
+    any_hub.machine().linked = True
     first = good(await people.post(address, json={}), 202)
     problem(await people.post(address, json={}), 409, "restore_open")
     await say(any_hub, open_command(any_hub), "rejected", error=Failure(code="cancelled", message="withdrawn"))
     assert (await shown(any_hub, people, first["id"]))["state"] == "cancelled"
-    good(await people.post(address, json={"dry_run": False, "confirm": machine(any_hub).name, "safety": False}), 202)
+    good(await people.post(address, json={"dry_run": False, "confirm": any_hub.machine().name, "safety": False}), 202)
     problem(await people.get(f"/api/v2/rvms/{any_hub.machines['one']}/restores/999"), 404)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -20,12 +19,6 @@ from tests.support.backup_client import BackupClient, good, pieces, problem, sha
 DATA = os.urandom(PART_SIZE + 1000)
 PART = DATA[:PART_SIZE]
 FIRST, REST = PART[:PIECE_SIZE], PART[PIECE_SIZE:]
-
-
-@pytest_asyncio.fixture
-async def client(any_hub: ApiHub) -> AsyncIterator[BackupClient]:
-    async with any_hub.of("one") as http:
-        yield BackupClient(http, any_hub.machines["one"])
 
 
 async def put(client: BackupClient, number: int, part: bytes, span: str) -> httpx.Response:
