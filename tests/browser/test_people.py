@@ -173,6 +173,7 @@ async def test_a_session_that_is_ended_is_over_on_the_open_page(
         await phone.live()
         await act(admin, sari.id)
         await expect(phone.page.locator("#link-bar")).to_contain_text(OVER)
+        await expect(phone.page.locator("#link-chip")).to_be_hidden()  # it reconnects no more
         # Signed in again, a screen on a wall shows what it showed.
         await phone.page.click("#link-bar [data-retry]")
         await phone.page.wait_for_url("**/login?**")

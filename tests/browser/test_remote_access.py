@@ -105,6 +105,22 @@ def screen(page: Page) -> Any:
 
 
 @pytest.mark.parametrize("look", [DESK, PHONE], ids=["1440", "390"])
+async def test_who_is_signed_out_reads_nothing_more_of_an_open_session(room: Room, look: dict[str, Any]) -> None:
+    """It may be over: a clock that goes on, and a chip that says it reconnects, would be untrue."""
+    budi = await room.hub.people.add("operator")
+    async with tab(room.browser, room.hub, budi, **look) as page, room.hub.client() as admin:
+        await begin(page)
+        left, chip = page.page.locator(".lease [data-left]"), page.page.locator("#lease-chip")
+        await expect(left).to_be_visible()
+        await expect(chip).to_be_visible()
+        assert (await admin.patch(f"/api/v2/users/{budi.id}", json={"disabled": True})).is_success
+        await expect(page.page.locator("#link-bar")).to_contain_text("You were signed out.")
+        for gone in (left, chip, page.page.locator(".lease .pill"), page.page.locator("#link-chip")):
+            await expect(gone).to_be_hidden()
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("look", [DESK, PHONE], ids=["1440", "390"])
 async def test_a_remote_session_from_its_start_to_its_end(room: Room, look: dict[str, Any], tmp_path: Path) -> None:
     """Start, type `echo`, see it, open the machine's page, take and give a file, end: it is back in service."""
     async with tab(room.browser, room.hub, **look) as page:

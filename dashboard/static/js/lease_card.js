@@ -24,6 +24,11 @@ export class LeaseCard {
     bring(document.body.dataset.session);
   }
 
+  /** Who was signed out reads nothing more of it: it may be over. */
+  leave() {
+    for (const card of all("#leases [data-session]")) close(card, false);
+  }
+
   /** @param {number} now */
   tick(now) {
     for (const card of all("#leases [data-session]:not([data-status=ended])")) {
@@ -82,12 +87,13 @@ function inUse() {
   return find("[data-used]") || find("[data-moving]:not([hidden])") || find("#start-form")?.elements.reason.value;
 }
 
-/** A session that is over while its page stays for what the terminal shows: nothing of it can be used any more. @param {Part} card */
-function close(card) {
+/** A session that is over while its page stays for what the terminal shows: nothing of it can be used any more. @param {Part} card @param {boolean} [ended] that is known */
+function close(card, ended = true) {
   if (card.dataset.status === "ended") return;
   setAttribute(card, "data-status", "ended");
   card.removeAttribute("data-soon");
   find(".pill", card).replaceChildren(t("lease.ended"));
+  show(find(".pill", card), ended);
   for (const part of [find(".lease-acts", card), find("[data-left]", card)?.closest("div")])
     if (part) show(part, false);
 }

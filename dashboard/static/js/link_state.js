@@ -96,7 +96,7 @@ export class LinkState {
     const name = lost ? "lost" : silent ? "silent" : feed.paused ? "paused" : this.state;
     setAttribute(document.body, "data-link", name);
     if (this.chip) {
-      show(this.chip, true);
+      show(this.chip, this.state !== "refused");
       setAttribute(this.chip, "data-state", name === "connecting" ? "off" : name);
       const ago = age(feed.socket.watch.silence() / 1000, language);
       setText(find("[data-said]", this.chip), t(`chip.${name}`, { age: ago }));

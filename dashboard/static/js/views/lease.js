@@ -12,7 +12,8 @@ function draw() {
   // Before the first picture of the fleet, what the hub wrote into the page is what is known.
   if (!machines?.size) return tickChip((body.feed?.clock ?? clock).now());
   const now = (body.feed?.clock ?? clock).now();
-  drawChip(machines.values(), person, now);
+  // Who was signed out may have lost it: nobody says here for how long it lasts.
+  drawChip(body.feed?.socket.state === "refused" ? [] : machines.values(), person, now);
   drawRows(machines, now);
   return undefined;
 }

@@ -22,7 +22,10 @@ const feed = new Feed(null, {
     return undefined;
   },
   news: (frame) => top.parts.receive(frame),
-  link: (state) => link.set(state),
+  link(state) {
+    link.set(state);
+    if (state === "refused") card.leave();
+  },
   version: (name) => link.version(name),
 });
 const link = new LinkState(feed);
