@@ -181,7 +181,7 @@ def page_routes() -> list[BaseRoute]:
         ("/machines/import", WebPage(key_page.show_import, key_page.import_sheet)),
         ("/machines/parts", WebPage(drawn(OF_FLEET), cost=OF_PARTS)),
         ("/machines/{id}", WebPage(overview.show)),
-        ("/m/{id}", WebPage(FRONT.show)),
+        ("/m/{id}", WebPage(key_page.from_label(FRONT.show))),
         ("/labels", WebPage(key_page.show_labels)),
         ("/scan", WebPage(key_page.show_scan)),
         ("/machines/{id}/label", WebPage(key_page.show_label)),

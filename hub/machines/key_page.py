@@ -30,7 +30,7 @@ from hub.web.http.problems import Problem, Text, not_found, translator
 from hub.web.http.validation import validate
 from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.fresh_secrets import FreshSecrets, key_place
-from hub.web.shell.page import Visit, base_url, go
+from hub.web.shell.page import Show, Visit, base_url, go
 from protocol import addresses
 
 
@@ -351,6 +351,27 @@ async def show_scan(visit: Visit) -> Response:
         return go(front_place(found[0].device_id))
     if found:
         return go(f"/?{urlencode({'q': code})}")
-    page = visit.render("scan.html", 404 if code else 200, code=plain(code))
+    return await _scan(visit, code)
+
+
+async def _scan(visit: Visit, code: str) -> Response:
+    """`code`: of no machine that the reader may see; "": it is asked for."""
+    asked = await tab.administrators(visit) if code and visit.user.machines is not None else ()
+    page = visit.render("scan.html", 404 if code else 200, code=plain(code), administrators=asked)
     page.headers.update(CAMERA_HERE)
     return page
+
+
+def from_label(show: Show) -> Show:
+    """`/m/{id}`: who stands before a machine that the hub does not know, or that is not theirs, reads so, and scans
+    another."""
+
+    async def shown(visit: Visit) -> Response:
+        try:
+            return await show(visit)
+        except Problem as refused:
+            if refused.kind != "not-found":
+                raise
+            return await _scan(visit, visit.request.path_params["id"])
+
+    return shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import anyio
@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.happenings import LIMITS
-from db.queries import events, statuses, users
+from db.queries import events, statuses
 from db.records import EventRow
 from hub.attention import rules as attention_rules
 from hub.attention import service as attention_service
@@ -43,8 +43,6 @@ BLANK: dict[str, Any] = {
     "readings": None, "over": (), "lease": None, "backup": None, "spark": "", "gap": 2,
 }  # fmt: skip
 """The page clones this row for machines added while it is open."""
-
-MOST_ASKED: Final = 3  # Administrators that are named
 
 
 async def show_fleet(
@@ -106,9 +104,8 @@ def undone_now(visit: Visit) -> str:
 
 
 async def _unassigned(visit: Visit) -> Response:
-    everybody = await users.all_users(visit.context.store)
-    asked = [one.name for one in everybody if one.role == "admin" and one.disabled_at is None]
-    return visit.render("unassigned.html", none_at_all=visit.user.machines is None, administrators=asked[:MOST_ASKED])
+    asked = await tab.administrators(visit)
+    return visit.render("unassigned.html", none_at_all=visit.user.machines is None, administrators=asked)
 
 
 async def part_tags(visit: Visit) -> dict[str, Any]:

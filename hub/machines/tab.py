@@ -30,6 +30,14 @@ TABS: Final = (
     ("backups", "/backups"), ("events", "/events"), ("settings", "/settings"),
 )  # fmt: skip
 MAX_ADDRESSES: Final = 5
+MOST_ASKED: Final = 3
+"""Administrators that are named to who needs one."""
+
+
+async def administrators(visit: Visit) -> list[str]:
+    """Whom to ask."""
+    everybody = await users.all_users(visit.context.store)
+    return [one.name for one in everybody if one.role == "admin" and one.disabled_at is None][:MOST_ASKED]
 
 
 async def head(visit: Visit, found: Machine, *also: str) -> dict[str, Any]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.browser.conftest import Stage, staged
-from tests.browser.test_remote_access import PHONE, Room, room
+from tests.browser.test_remote_access import DESK, PHONE, Room, room
 from tests.support.api_hub import PASSWORD
 from tests.support.browser import chromium, tab
 from tests.support.until import until
@@ -83,6 +84,31 @@ async def test_pages_are_called_by_name_from_the_label_to_the_open_page(room: Ro
             await page.page.locator(".front-pages button", has_text="Kamera pintu").click()
         await expect((await opening.value).locator("h1")).to_have_text("Camera of the machine")
         assert page.faults == []
+
+
+@pytest.mark.parametrize("look", [PHONE, DESK], ids=["390", "1440"])
+async def test_pages_that_the_hub_draws_whole_follow_the_machine(stage: Stage, look: dict[str, Any]) -> None:
+    """It is called otherwise, and then it is gone, while they are open."""
+    key, name = stage.keys[0], "Stasiun Café $& 😀 محطة"
+    pages = [
+        f"/m/{key.device_id}",
+        *(f"/machines/{key.id}/{end}" for end in ("do/reboot", "terminal", "label", "remove")),
+    ]
+    async with AsyncExitStack() as stack, stage.hub.client() as client:
+        tabs = [await stack.enter_async_context(tab(stage.browser, stage.hub, **look)) for _ in pages]
+        for page, path in zip(tabs, pages, strict=True):
+            await page.open(path)
+            await page.live()
+        assert (await client.patch(f"/api/v2/rvms/{key.id}", json={"name": name})).status_code == 200
+        for page, path in zip(tabs, pages, strict=True):
+            await expect(page.page.locator("main bdi", has_text=name).first, path).to_be_attached()
+            await expect(page.page.locator("main bdi", has_text=re.compile("^RVM-001$")), path).to_have_count(0)
+            if not path.endswith("label"):
+                assert name in await page.page.title(), path
+        await client.delete(f"/api/v2/rvms/{key.id}", params={"confirm": name})
+        for page, path in zip(tabs, pages, strict=True):
+            await expect(page.page, path).to_have_url(f"{stage.hub.url}/")
+            assert page.faults == [], path
 
 
 async def test_labels_print_black_on_white_and_nothing_else(stage: Stage) -> None:

@@ -122,6 +122,16 @@ async def test_what_a_label_says_leads_to_the_machine_or_back_to_the_field(hub: 
             assert 'aria-describedby="code-fault"' in lost.text
             assert "<b>" not in lost.text.partition('id="camera"')[2]
             assert "\u202e" not in lost.text
+        # What is scanned by the phone's own camera as well, and whom to ask.
+        for wrong in ("dev-two", "nobody", "%3Cb%3E", "x" * 3000):
+            lost = await client.get(f"/m/{wrong}")
+            assert lost.status_code == 404, wrong
+            assert {"en": "None of your machines", "id": "Tidak ada mesin Anda"}[language] in lost.text
+            assert {"en": "ask an administrator for it: ", "id": "minta administrator menambahkannya"}[
+                language
+            ] in lost.text
+            assert lost.headers["permissions-policy"].startswith("camera=(self),")
     async with await browser(hub, "operator") as client:
+        assert "ask an administrator" not in (await client.get("/m/nobody")).text, "there is none, for anybody"
         several = await client.get("/scan", params={"code": "dev-"})
         assert (several.status_code, several.headers["location"]) == (303, "/?q=dev-")
