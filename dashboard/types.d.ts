@@ -214,10 +214,10 @@ interface Part extends HTMLElement {
   /** On the announcer: changes of machines that nobody has heard of yet, and what speaks of them. */
   changes?: { m: Machine; was: string }[];
   speak?: () => void;
-  /** On the fleet's table: what draws what comes next, and all of it. */
+  /** On the fleet's table: what draws what comes next. On a row: it stands far from what the window shows. */
   table?: import("./static/js/table.js").Table;
   grow?: () => void;
-  whole?: () => void;
+  far?: boolean;
   closest<E extends Element = Part>(selector: string): E;
   cloneNode(deep?: boolean): this;
   submit(): void;

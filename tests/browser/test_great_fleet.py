@@ -78,3 +78,65 @@ async def test_what_is_not_drawn_is_found_sorted_and_selected(hub: ForkedHub, br
         await page.page.fill("#q", "gading 17")
         await expect(page.page.locator("#bulk-count")).to_contain_text("13")  # also 117 and 217
         assert page.faults == []
+
+
+async def test_all_are_chosen_without_being_drawn(hub: ForkedHub, browser: Browser) -> None:
+    async with tab(browser, hub, **LOOKS[0]) as page:
+        await page.open("/")
+        await page.live()
+        await expect(page.page.locator("#space")).not_to_be_hidden()
+        await page.page.locator(f"{ROWS} .x input").first.check()
+        await page.page.check("#bulk-all")
+        await expect(page.page.locator("#bulk-count")).to_contain_text(str(MACHINES))
+        await page.page.click("#bulk button[value=sync_timezone]")
+        dialog = page.page.locator("#bulk-ask")
+        await expect(dialog.locator("h2")).to_contain_text(str(MACHINES))
+        assert await page.page.locator("tbody tr[data-id]").count() == 100
+        assert await dialog.locator("[data-names] li").count() == 0, "nobody has opened the list"
+        await dialog.locator("[data-names] summary").click()
+        await expect(dialog.locator("[data-names] li")).to_have_count(MACHINES)
+        await dialog.locator("form [data-close]").click()
+        await page.page.evaluate(f"scrollTo(0, {HEIGHT})")
+        await expect(page.page.locator(ROWS)).to_have_count(MACHINES)
+        await expect(page.page.locator(f"{ROWS} .x input:checked")).to_have_count(MACHINES)
+        await page.page.locator(f"{ROWS} .x input").last.uncheck()
+        await expect(page.page.locator("#bulk-count")).to_contain_text(str(MACHINES - 1))
+        assert page.faults == []
+
+
+async def test_a_page_of_its_own_is_told_of_all_that_are_chosen(hub: ForkedHub, browser: Browser) -> None:
+    async with tab(browser, hub, **LOOKS[0]) as page:
+        await page.open("/")
+        await page.live()
+        await expect(page.page.locator("#space")).not_to_be_hidden()
+        await page.page.locator(f"{ROWS} .x input").first.check()
+        await page.page.check("#bulk-all")
+        await page.page.fill("#q", "gading 17")
+        await expect(page.page.locator("#bulk-count")).to_contain_text("13")
+        await page.page.click("#bulk button[formaction]")
+        await page.page.wait_for_url("**/bulk/backups")
+        chosen = page.page.locator("main input[name=rvm]")
+        await expect(chosen).to_have_count(13)  # not the first row's, which the filter has taken away
+        assert page.faults == []
+
+
+async def test_far_rows_do_not_follow_the_clock(hub: ForkedHub, browser: Browser) -> None:
+    async with tab(browser, hub, **LOOKS[0]) as page:
+        await page.open("/")
+        await page.live()
+        await page.page.evaluate(f"scrollTo(0, {HEIGHT})")
+        await expect(page.page.locator(ROWS)).to_have_count(MACHINES)
+        await page.page.wait_for_function("document.querySelector('tbody tr[data-id]').far")
+        ticked = """() => {
+          const { table } = document.querySelector("#machines");
+          const ticked = [];
+          for (const row of table.rows.values()) row.tick = () => ticked.push(row.node.rowIndex);
+          table.tick(table.machines, table.now);
+          return [ticked.length, Math.max(...ticked)];
+        }"""
+        count, last = await page.page.evaluate(ticked)
+        assert count < MACHINES / 2
+        assert last == await page.page.evaluate(
+            "Math.max(...[...document.querySelectorAll('tbody tr[data-id]')].map((row) => row.rowIndex))"
+        )
+        assert page.faults == []

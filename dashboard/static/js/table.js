@@ -134,7 +134,7 @@ export class Table {
   tick(machines, now) {
     for (const [id, row] of this.rows) {
       const machine = machines.get(id);
-      if (machine && !row.node.hidden) row.tick(machine, now);
+      if (machine && !row.node.far) row.tick(machine, now);
     }
   }
 

@@ -24,35 +24,40 @@ let key = "";
 let openedAt = 0;
 
 const table = find("#machines");
-/** Boxes of the machines that are listed: what a filter has taken away is asked for nothing. */
-const boxes = () => {
-  const listed = new Set(table.table?.listed);
-  return all("tbody .x input", table).filter((box) => listed.has(Number(box.value)));
-};
-const chosen = () =>
-  boxes()
-    .filter((box) => box.checked)
-    .slice(0, MOST);
+const listed = () => table.table?.listed ?? [];
+/** Of a great fleet most rows are not drawn: their boxes are checked when they come. Bound: one a machine. @type {Set<number>} */
+let undrawn = new Set();
+const boxes = () => new Map(all("tbody .x input", table).map((box) => [Number(box.value), box]));
+/** Of the machines that are listed: what a filter has taken away is asked for nothing. */
+function chosen() {
+  const known = boxes();
+  return listed().filter((id) => known.get(id)?.checked ?? undrawn.has(id));
+}
 const machines = () =>
   chosen()
-    .map((box) => document.body.feed?.fleet.machines.get(Number(box.value)))
-    .filter((m) => m !== undefined);
+    .slice(0, MOST)
+    .flatMap((id) => document.body.feed?.fleet.machines.get(id) ?? []);
 
 function count() {
-  const shown = boxes();
-  const n = shown.filter((box) => box.checked).length;
+  const n = chosen().length;
   setText(find("#bulk-count"), t("bulk.count", { n: number(n, language) }));
   show(find("#bulk-count"), true);
   show(find("#bulk-clear"), true);
   show(every.parentNode, true);
-  every.checked = n === table.table?.listed.length && n > 0;
+  every.checked = n === listed().length && n > 0;
   every.indeterminate = n > 0 && !every.checked;
 }
 
 /** @param {boolean} on */
 function choose(on) {
-  if (on) table.whole?.();
-  for (const box of on ? boxes() : all("tbody .x input", table)) box.checked = on;
+  undrawn = new Set(on ? listed() : []);
+  if (!on) for (const box of boxes().values()) box.checked = false;
+  drawn();
+}
+
+/** Rows may have come. */
+function drawn() {
+  for (const [id, box] of boxes()) if (undrawn.delete(id)) box.checked = true;
   count();
 }
 
@@ -77,9 +82,9 @@ function foretell() {
 
 /** Which they are: a selection outlasts scrolling, so some are out of sight. */
 function listNames() {
-  const names = machines().map(({ name }) => make("li", {}, make("bdi", {}, name)));
-  find("[data-names]", ask).open = names.length <= FEW;
-  find("[data-names] ul", ask).replaceChildren(...names);
+  const list = find("[data-names]", ask);
+  const names = list.open ? machines().map(({ name }) => make("li", {}, make("bdi", {}, name))) : [];
+  find("ul", list).replaceChildren(...names);
 }
 
 /** @param {string} name */
@@ -98,6 +103,7 @@ function open(name) {
   show(find("[data-optional]", ask), !action.needsReason);
   fault("");
   foretell();
+  find("[data-names]", ask).open = n <= FEW;
   listNames();
   show(ask, true);
   show(result, false);
@@ -121,10 +127,8 @@ async function send(event) {
   // Counted from when the dialog opened: a second press asks for the same.
   const hours = action.mayEnd ? Number(ask.elements.until.value) : 0;
   const until = hours ? { until: new Date(openedAt + hours * HOUR_MS).toISOString() } : {};
-  const [able, unable] = [
-    machines().filter((m) => can(action.name, m)),
-    machines().filter((m) => !can(action.name, m)),
-  ];
+  const asked = machines();
+  const able = asked.filter((m) => can(action.name, m));
   const answer = await sendCommand(
     `${BASE_PATH}/api/v2/commands`,
     {
@@ -137,6 +141,7 @@ async function send(event) {
   );
   button.removeAttribute("aria-busy");
   if (!answer.ok) return fault(answer.message || t("fault.unknown"));
+  const unable = asked.filter((m) => !able.includes(m));
   const left = unable.map((m) => ({ rvm_id: m.id, refused: { message: t("locked.unsupported") } }));
   return report({ ...answer.data, total: answer.data.total + left.length, results: [...answer.data.results, ...left] });
 }
@@ -175,7 +180,13 @@ bar.addEventListener("submit", (event) => {
   event.preventDefault();
   if (button.getAttribute("aria-disabled") !== "true") open(button.value);
 });
+// Also on the way to a page of its own: all that are chosen, and they alone.
+bar.addEventListener("formdata", ({ formData }) => {
+  formData.delete("rvm");
+  for (const id of chosen().slice(0, MOST)) formData.append("rvm", String(id));
+});
 ask.addEventListener("submit", send);
+find("[data-names]", ask).addEventListener("toggle", listNames);
 for (const button of all("[data-close]", dialog)) button.addEventListener("click", () => dialog.close());
 every.addEventListener("change", () => choose(every.checked));
 find("#bulk-clear").addEventListener("click", () => {
@@ -183,6 +194,7 @@ find("#bulk-clear").addEventListener("click", () => {
   table.focus();
 });
 table.addEventListener("change", count);
+new MutationObserver(drawn).observe(find("tbody", table), { childList: true });
 new MutationObserver(count).observe(find("tbody", table), {
   subtree: true,
   attributes: true,
