@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect as SqlDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import TypeEngine
 
 from db.engine.statements import PerDialect, Write
@@ -146,8 +150,42 @@ def _required(compiled: SQLCompiler) -> list[str]:
     return [name for name, bind in compiled.binds.items() if bind.required]
 
 
+class FilledSelect:
+    """A select with this time's values in the place of the two: `databases` asks it for its compiled form and nothing
+    else. What is asked for a second time is a constant, and compiled for good."""
+
+    _MOST = 1000
+    # Bound: the selects that live.
+    _seen: ClassVar[weakref.WeakSet[SelectBase]] = weakref.WeakSet()
+    # Bound: _MOST, then it begins anew.
+    _known: ClassVar[dict[tuple[SelectBase, str], SQLCompiler]] = {}
+
+    def __init__(self, select: SelectBase, values: Mapping[str, Any]) -> None:
+        self._select = select
+        self._values = values
+
+    def compile(self, dialect: SqlDialect, **_: Any) -> Any:
+        """With the lists of IN spelled out, as `databases` asks."""
+        compiled = self._known.get((self._select, dialect.name)) or self._compiled(dialect)
+        state = compiled.construct_expanded_state(self._values)
+        filled: Any = copy.copy(compiled)
+        filled.string, filled.positiontup = state.statement, state.positiontup
+        filled.construct_params = lambda **_: state.parameters
+        return filled
+
+    def _compiled(self, dialect: SqlDialect) -> SQLCompiler:
+        compiled = self._select.compile(dialect=dialect)
+        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - so is every select's; narrows the type
+        if self._select in self._seen:
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[self._select, dialect.name] = compiled
+        self._seen.add(self._select)
+        return compiled
+
+
 class Compiler:
-    """Of one dialect. Not thread-safe. No list as an IN value: how many there are is part of the text."""
+    """Of one dialect: `compiler_of`. No list as an IN value: how many there are is part of the text."""
 
     _MOST = 1000
 
@@ -179,3 +217,9 @@ class Compiler:
                 self._known.clear()
             self._known[key] = prepared
         return prepared, prepared.bind(write.values)
+
+
+@cache  # Bound: the two dialects
+def compiler_of(dialect: str) -> Compiler:
+    """One for all writers of the process: at worst two compile the same."""
+    return Compiler(dialect)

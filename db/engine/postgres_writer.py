@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 import sqlalchemy as sa
 
-from db.engine.compiled import Compiler
+from db.engine.compiled import compiler_of
 from db.engine.ownership import InUse, Owner
 from db.engine.postgres_errors import FAILURES, from_postgres
 from db.engine.postgres_lane import NAME, Attempt, Call, PostgresLane
@@ -51,7 +51,7 @@ class PostgresWriter:
     """Calls of one kind take effect in order."""
 
     def __init__(self, dsn: str, owner: Owner | None = None) -> None:
-        self._compiler = Compiler("postgresql")
+        self._compiler = compiler_of("postgresql")
         self._owner = owner
         self._opened = False
         name, own_database, own_samples = NAME, None, None

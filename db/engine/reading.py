@@ -18,11 +18,14 @@ from databases.core import Connection
 from databases.interfaces import Record
 from sqlalchemy.sql.selectable import SelectBase
 
+from db.engine.compiled import FilledSelect
 from db.engine.sqlite_files import BUSY_MS, ReadConnection, from_sqlite, path_of
 from db.errors import StoreError, Unavailable
 
 CALL_S = 4.8
 CLOSE_S = 1.0
+LEAVE_S = 0.15
+"""For a thread of SQLite's to end. With CALL_S it stays below 5 s."""
 AT_ONCE = 8
 """Others wait, within their time."""
 
@@ -61,10 +64,12 @@ class ReadPool:
         await self._limited(self._database.connect)
 
     async def fetch_all(self, select: SelectBase, values: Mapping[str, Any]) -> list[Row]:
-        return _rows(await self._limited(lambda: self._read(lambda on: on.fetch_all(select.params(values)))))
+        asked: Any = FilledSelect(select, values)
+        return _rows(await self._limited(lambda: self._read(lambda on: on.fetch_all(asked))))
 
     async def fetch_one(self, select: SelectBase, values: Mapping[str, Any]) -> Row | None:
-        record = await self._limited(lambda: self._read(lambda on: on.fetch_one(select.params(values))))
+        asked: Any = FilledSelect(select, values)
+        record = await self._limited(lambda: self._read(lambda on: on.fetch_one(asked)))
         return None if record is None else _rows([record])[0]
 
     async def close(self) -> None:
@@ -76,7 +81,7 @@ class ReadPool:
     async def _read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         """On a held connection; never again on one that failed."""
         async with self._turn:
-            connection = self._held.pop() if self._held else await self._database.connection().__aenter__()
+            connection = self._held.pop() if self._held else await self._open()
             held = False
             try:
                 answer = await ask(connection)
@@ -85,10 +90,24 @@ class ReadPool:
                 if held:
                     self._held.append(connection)
                 else:
-                    if self._holds:  # a query that nobody waits for any more must not keep its thread
-                        await connection.raw_connection.interrupt()
-                    await connection.__aexit__()
+                    await self._leave(connection)
             return answer
+
+    async def _open(self) -> Connection:
+        """On SQLite to its end, whoever gives up meanwhile: the thread that opens would answer a loop that is gone."""
+        with anyio.CancelScope(shield=self._holds, deadline=anyio.current_effective_deadline()) as scope:
+            connection = await self._database.connection().__aenter__()
+        if scope.cancelled_caught:
+            await anyio.sleep_forever()  # the time is over, which our caller is about to notice
+        return connection
+
+    async def _leave(self, connection: Connection) -> None:
+        if self._holds:  # a query that nobody waits for any more must not keep its thread
+            await connection.raw_connection.interrupt()
+            with anyio.move_on_after(LEAVE_S, shield=True):
+                await connection.__aexit__()
+        else:
+            await connection.__aexit__()
 
     async def _limited(self, call: Callable[[], Awaitable[T]]) -> T:
         answers: list[T] = []

@@ -69,9 +69,10 @@ def path_of(url: str) -> Path:
 
 
 class ReadConnection(sqlite3.Connection):
-    """Gives up a statement after READ_S."""
+    """Gives up a statement after READ_S, and for good when it is interrupted: also one that only begins then."""
 
     _deadline = math.inf
+    _interrupted = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,8 +86,12 @@ class ReadConnection(sqlite3.Connection):
         self._deadline = time.monotonic() + READ_S
         return super().execute(sql, parameters)
 
+    def interrupt(self) -> None:
+        self._interrupted = True
+        super().interrupt()
+
     def _is_late(self) -> bool:
-        return time.monotonic() > self._deadline
+        return self._interrupted or time.monotonic() > self._deadline
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from db.engine.compiled import Compiler
+from db.engine.compiled import compiler_of
 from db.engine.ownership import FileLock, InUse, Owner
 from db.engine.pending import MOST_PENDING, Answers, Pending, settle_all, unchanged
 from db.engine.sqlite_files import from_sqlite, open_for_writing
@@ -46,7 +46,7 @@ class SqliteWriter:
         self._owner = owner
         self._lock: FileLock | None = None
         self._loop = asyncio.get_running_loop()
-        self._compiler = Compiler("sqlite")
+        self._compiler = compiler_of("sqlite")
         # Bound: MOST_PENDING, beyond it a call is refused.
         self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._answers = Answers()

@@ -42,6 +42,11 @@ _NEWEST_TRIED = (
     .where(sa.not_(_OPEN), sa.func.coalesce(sa.not_(_CANCELLED), sa.true()))
     .group_by(table.c.rvm_id)
 )
+_NEWEST_OF_EACH = (
+    sa.select(table)
+    .where(sa.or_(*(table.c.id.in_(one) for one in (_NEWEST, _NEWEST_GOOD, _NEWEST_VERIFIED, _NEWEST_TRIED)), _OPEN))
+    .order_by(table.c.id)
+)
 _KEPT = sa.select(table).where(table.c.rvm_id == _RVM, _THERE, _GOOD).order_by(table.c.id)
 _CHAIN = (
     sa.select(table)
@@ -117,10 +122,7 @@ async def of_machine(
 async def newest_of_each(store: Store) -> list[BackupRow]:
     """Each machine's newest, newest good and verified ones and newest that nobody cancelled, by id: read once, at the
     hub's start."""
-    newest = (_NEWEST, _NEWEST_GOOD, _NEWEST_VERIFIED, _NEWEST_TRIED)
-    known = sa.or_(*(table.c.id.in_(one) for one in newest))
-    query = sa.select(table).where(sa.or_(known, _OPEN))
-    return await _all(store, query.order_by(table.c.id))
+    return await _all(store, _NEWEST_OF_EACH)
 
 
 async def unfinished(store: Store) -> list[BackupRow]:

@@ -15,6 +15,7 @@ from db.records import PENDING_STATES, CommandRow, record
 from db.schema import commands
 
 _PENDING = sa.or_(*(commands.c.state == state for state in PENDING_STATES))
+_ALL_PENDING = sa.select(commands).where(_PENDING).order_by(commands.c.issued_at, commands.c.id)
 _BY_ID = sa.select(commands).where(commands.c.id == sa.bindparam("key_id"))
 _BY_KEY = sa.select(commands).where(
     commands.c.rvm_id == sa.bindparam("key_rvm_id"), commands.c.idempotency_key == sa.bindparam("key_key")
@@ -32,8 +33,7 @@ async def find_by_idempotency_key(store: Store, rvm_id: int, key: str) -> Comman
 
 
 async def pending_commands(store: Store) -> list[CommandRow]:
-    query = sa.select(commands).where(commands.c.state.in_(PENDING_STATES))
-    return await _all(store, query.order_by(commands.c.issued_at, commands.c.id))
+    return await _all(store, _ALL_PENDING)
 
 
 async def commands_of_group(store: Store, group_id: str) -> list[CommandRow]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
+from db.engine import reading
 from db.engine.reading import AT_ONCE, ReadPool
 from db.engine.row_writes import insert
 from db.engine.store import Store
@@ -67,6 +70,48 @@ async def test_lists_are_values_like_any_other_but_for_instants_which_are_refuse
             await store.fetch_all(days.where(_E.at.in_([NOW])))
 
 
+async def test_a_constant_is_compiled_for_good_and_bound_to_each_time_s_values(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constant = (
+        sa.select(_E.code, _E.at)
+        .where(_E.code.in_(sa.bindparam("codes", expanding=True)), _E.at >= sa.bindparam("since"), _E.rvm_id.is_(None))
+        .where(_E.actor.in_(["clock", "system"]))
+        .order_by(_E.id)
+        .limit(sa.bindparam("most"))
+    )
+    for day in range(4):
+        await put(store, f"day{day}", NOW + timedelta(days=day))
+    compiled, compile_ = 0, sa.Select.compile
+
+    def counted(self: Any, *args: Any, **options: Any) -> Any:
+        nonlocal compiled
+        compiled += 1
+        return compile_(self, *args, **options)
+
+    monkeypatch.setattr(sa.Select, "compile", counted)
+    for codes, since, most, found in (
+        (["day0", "day1"], 0, 9, ["day0", "day1"]),
+        (["day0"], 0, 9, ["day0"]),
+        (["day0", "day1", "day2", "day3"], 1, 9, ["day1", "day2", "day3"]),
+        (["day0", "day1", "day2", "day3"], 1, 2, ["day1", "day2"]),
+        ([], 0, 9, []),
+    ):
+        rows = await store.fetch_all(constant, {"codes": codes, "since": NOW + timedelta(days=since), "most": most})
+        assert [row["code"] for row in rows] == found
+        assert all(row["at"].utcoffset() == timedelta(0) for row in rows)
+    assert compiled == 2
+
+
+async def test_a_select_that_was_made_for_one_answer_is_not_kept(store: Store) -> None:
+    made = sa.select(_E.code).where(_E.code == "one")
+    await store.fetch_all(made)
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
 async def test_callers_that_give_up_leave_the_turn_and_a_sound_connection_to_the_next(store: Store) -> None:
     await put(store, "one")
     for wait in (0.0, 0.001, 0.002, 0.005, 0.01):
@@ -85,6 +130,32 @@ async def test_a_query_that_nobody_waits_for_gives_its_thread_back(sqlite_store:
         await sqlite_store.fetch_all(ENDLESS)
     assert given_up.cancelled_caught
     await until(lambda: threading.active_count() <= before, within=2)
+
+
+def reading_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+
+
+def test_no_thread_outlives_the_loop_whose_callers_gave_up(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would answer a loop that is gone: an unhandled exception in that thread."""
+    monkeypatch.setattr(reading, "LEAVE_S", 60)  # on a busy computer as well
+
+    async def give_up() -> None:
+        reader = ReadPool(sqlite_url)
+        await reader.open()
+        for wait in (0.0, 0.001, 0.01):
+            async with anyio.create_task_group() as readers:
+                for _ in range(AT_ONCE):
+                    readers.start_soon(reader.fetch_all, ENDLESS, {})
+                with anyio.move_on_after(wait):
+                    await anyio.sleep_forever()
+                readers.cancel_scope.cancel()
+        await reader.close()
+        left.extend(reading_threads())
+
+    before, left = reading_threads(), list[threading.Thread]()
+    asyncio.run(give_up())
+    assert not set(left) - set(before)
 
 
 async def test_a_read_that_fails_is_in_the_products_words_and_the_next_one_works(store: Store) -> None:
