@@ -1,5 +1,5 @@
-"""Hubs and agents that start in a moment: forked from one process that has imported everything, one such process for
-each run of pytest (or worker of it).
+"""Hubs and agents that start in a moment: forked from one process that has imported and compiled everything, one such
+process for each run of pytest (or worker of it).
 
 Each is asked for over a connection of its own, so that it does not matter in which event loop a test lives. The answers
 are lines: `forked PID`, then `serves URL` when a hub accepts, then `ended CODE`.
@@ -15,14 +15,18 @@ import gc
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 from typing import Any, Final
+
+from tests.support.migrated_sqlite import copy_of_migrated_sqlite
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -77,21 +81,19 @@ async def fork(kind: str, log: Path, given: dict[str, Any]) -> Forked:
 def _address() -> str:
     """Where the parent listens: started when it is asked for the first time, ends with this process."""
     folder = tempfile.mkdtemp(prefix="rvm-forks-")
-    address = f"{folder}/socket"
+    address, empty = f"{folder}/socket", copy_of_migrated_sqlite(Path(folder) / "empty.sqlite3")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
         parent = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.fork_server", str(listener.fileno())],
+            [sys.executable, "-m", "tests.support.fork_server", str(listener.fileno()), str(empty)],
             cwd=ROOT, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], start_new_session=True,
         )  # fmt: skip
 
     def end() -> None:
         parent.kill()
         parent.wait()
-        with contextlib.suppress(OSError):
-            Path(address).unlink()
-            Path(folder).rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(end)
     return address
@@ -174,6 +176,28 @@ def _hub(connection: socket.socket, given: dict[str, Any]) -> int:
     return serving.serve(settings, lambda url: _say(connection, f"serves {url}"))
 
 
+def _warm(empty: Path) -> None:
+    """Compile what every child would compile: templates, scripts and style sheets, and what a hub's start reads."""
+    from dashboard import assets, pages
+    from hub.lifespan import hub_life
+    from hub.serving import create_app
+    from hub.settings import Settings
+
+    pages.load()
+    assets.load()
+    settings = Settings.load({"data_dir": empty.parent / "data", "database_url": f"sqlite:///{empty}"}, {})
+
+    async def live() -> None:
+        async with hub_life(create_app(settings), settings):
+            pass
+
+    for _ in range(2):  # what is read a second time is compiled for good
+        asyncio.run(live())
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()
+
+
 def _say(connection: socket.socket, text: str) -> None:
     with contextlib.suppress(OSError):
         connection.sendall(text.encode() + b"\n")
@@ -184,6 +208,7 @@ if __name__ == "__main__":
     from device.cli import main as cli  # noqa: F401
     from hub import serving  # noqa: F401
 
+    _warm(Path(sys.argv[2]))
     gc.collect()
     gc.freeze()  # what is here is every child's, and no child's collector need look at it
     _Parent(socket.socket(fileno=int(sys.argv[1]))).run()
