@@ -134,6 +134,11 @@ def counted_as(view: View) -> str | None:
     return status if there else None
 
 
+def shape(view: View) -> str:
+    """Its one icon, where nothing beside it says how it is connected."""
+    return "never" if view["connection"] == "never" else counted_as(view) or "offline"
+
+
 def counters(views: Iterable[View]) -> dict[str, int]:
     """In each status, offline ones (which keep theirs), and those never connected."""
     counts = dict.fromkeys((*STATUSES, *APART), 0)

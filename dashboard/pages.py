@@ -46,6 +46,7 @@ def environment() -> Environment:
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,
         freshness=freshness,
+        shape=fleet.shape,
         is_connected=is_connected,
         lease_left=remote_sessions.left,
         backup_brief=backups.brief,

@@ -136,12 +136,15 @@ def _latitude(down: float) -> float:
     return math.degrees(math.atan(math.sinh((0.5 - down) * math.tau)))
 
 
-def drawn(views: Iterable[View], troubled: AbstractSet[int], wanted: Box | None) -> SiteMap:
-    """Of machines with coordinates; `wanted`: what of the map. ValueError without any."""
+def drawn(
+    views: Iterable[View], troubled: AbstractSet[int], wanted: Box | None, snoozed: AbstractSet[int] = frozenset()
+) -> SiteMap:
+    """Of machines with coordinates; `wanted`: what of the map. ValueError without any. `snoozed`: not counted, and not
+    fine."""
     listed = [view for view in views if is_placed(view)]
     box = formed(edges(listed) if wanted is None else wanted)
     shown = [view for view in listed if _inside(view, box)]
-    places = sorted(_places(shown, troubled, box), key=lambda place: (-place.troubled, natural(_first(place))))
+    places = sorted(_places(shown, troubled, snoozed, box), key=lambda place: (-place.troubled, natural(_first(place))))
     return SiteMap(
         box, places, _meridians(box), _parallels(box), _scale(box), len(shown) == len(listed),
     )  # fmt: skip
@@ -170,7 +173,7 @@ def _y(latitude: float, box: Box) -> float:
     return (_down(latitude) - north) / (south - north) * HEIGHT
 
 
-def _places(views: Sequence[View], troubled: AbstractSet[int], box: Box) -> list[MapPlace]:
+def _places(views: Sequence[View], troubled: AbstractSet[int], snoozed: AbstractSet[int], box: Box) -> list[MapPlace]:
     """Each machine joins the first place that is near enough: the same machines, the same map."""
     found: list[tuple[float, float, list[View]]] = []
     for view in sorted(views, key=lambda view: view["id"]):
@@ -180,27 +183,28 @@ def _places(views: Sequence[View], troubled: AbstractSet[int], box: Box) -> list
             found.append((x, y, [view]))
         else:
             near.append(view)
-    return [_place(here, troubled, box) for _, _, here in found]
+    return [_place(here, troubled, snoozed, box) for _, _, here in found]
 
 
-def _place(views: list[View], troubled: AbstractSet[int], box: Box) -> MapPlace:
+def _place(views: list[View], troubled: AbstractSet[int], snoozed: AbstractSet[int], box: Box) -> MapPlace:
     at = [_xy(view, box) for view in views]
     x, y = sum(x for x, _ in at) / len(at), sum(y for _, y in at) / len(at)
     hurt = sum(view["id"] in troubled for view in views)
     listed = tuple(sorted(views, key=lambda view: (view["id"] not in troubled, natural(view["name"]), view["id"])))
     return MapPlace(
         round(x, 1), round(y, 1), round(min(44.0, 18 + 6 * math.log2(len(views))), 1), listed, hurt,
-        _look(listed, troubled), _address(listed, box),
+        _look(listed, troubled, snoozed), _address(listed, box),
     )  # fmt: skip
 
 
-def _look(views: Iterable[View], troubled: AbstractSet[int]) -> str:
+def _look(views: Iterable[View], troubled: AbstractSet[int], snoozed: AbstractSet[int]) -> str:
     views = list(views)
     if any(view["id"] in troubled for view in views):
         return "error"
     if all(view["effective_status"] in RESTING for view in views):
         return "inactive"
-    return "active" if any(is_connected(view) for view in views) else "unknown"
+    fine = any(is_connected(view) for view in views) and not any(view["id"] in snoozed for view in views)
+    return "active" if fine else "unknown"
 
 
 def _address(views: Sequence[View], box: Box) -> str:

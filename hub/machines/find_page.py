@@ -47,7 +47,7 @@ async def part_map(visit: Visit) -> dict[str, Any]:
     wanted = site_map.box_from(visit.request.query_params)
     placed = any(map(site_map.is_placed, shown))
     troubled = {one.id for one in found.troubles}
-    drawn = site_map.drawn(shown, troubled, wanted) if placed else None
+    drawn = site_map.drawn(shown, troubled, wanted, {one.id for one in found.snoozed}) if placed else None
     source = visit.context.settings.map_tiles
     sheets = (
         ()
@@ -92,9 +92,7 @@ async def show_palette(visit: Visit) -> Response:
             where = " · ".join(
                 [*([view["location_description"]] if view["location_description"] else ()), *view["tags"]]
             )
-            entries.append(
-                PaletteEntry(view["name"], where, f"/machines/{view['id']}", view["effective_status"], view["id"])
-            )
+            entries.append(PaletteEntry(view["name"], where, f"/machines/{view['id']}", fleet.shape(view), view["id"]))
     return visit.render("palette.html", entries=entries)
 
 

@@ -58,6 +58,12 @@ def test_a_place_looks_like_the_worst_of_its_machines(members: dict[str, Any], t
     assert (place.look, place.troubled) == (look, len(troubled))
 
 
+def test_a_place_where_one_is_snoozed_is_not_called_fine() -> None:
+    views = [view(1, -6, 106), view(2, -6, 106)]
+    assert site_map.drawn(views, set(), None, {2}).places[0].look == "unknown"
+    assert site_map.drawn(views, set(), None, {3}).places[0].look == "active"
+
+
 def test_trouble_stands_first() -> None:
     drawn = site_map.drawn([*JAKARTA, JAYAPURA], {2, 4, 3}, None)
     assert [m["id"] for m in drawn.places[0].machines] == [2, 3, 1]

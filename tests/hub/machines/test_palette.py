@@ -8,7 +8,9 @@ import httpx
 import pytest
 from starlette.routing import Route
 
+from db.records import MachineRow
 from hub.machines.find_page import PAGES
+from hub.model.changes import Observed, Patch
 from hub.routes import page_routes
 from tests.support.api_hub import ApiHub
 
@@ -59,3 +61,17 @@ async def test_of_an_open_machine_the_tabs_and_actions_come_first(hub: ApiHub) -
         assert (await listed(technician, "2"))[0][0] == "/", "a machine of others is told to nobody"
     async with hub.browser(await hub.add_session("viewer")) as viewer:
         assert "/machines/1/do/sync_timezone" not in dict(await listed(viewer, "1"))
+
+
+async def test_a_machine_that_is_off_has_no_shape_of_one_that_works(hub: ApiHub) -> None:
+    """Where one icon is all that is said of it: in the palette, and below the map."""
+    for number in (1, 2):
+        await hub.context.announce(Patch(MachineRow, number, {"latitude": -6.1, "longitude": 106.8 + number}))
+    hub.context.announce.observe(Observed(1, {"connection": "offline", "connection_since": hub.context.clock()}))
+    shapes = {1: "offline", 2: "never"}
+    async with hub.browser(await hub.add_session("viewer")) as viewer:
+        for path in ("/machines/palette", "/map"):
+            text = (await viewer.get(path)).text
+            for number, shape in shapes.items():
+                link = text[text.rindex(f'href="/machines/{number}"') :].partition("</a>")[0]
+                assert re.findall(r"<use href=\"#(\w+)", link) == [shape], (path, link)
