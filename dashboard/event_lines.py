@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,21 +34,8 @@ class Line:
     steps: Sequence[Line] = ()
 
 
-def lines(
-    r: Reader, events: Iterable[Mapping[str, Any]], names: Names, zone: str, *, one_machine: bool = False
-) -> list[Line]:
-    """All in one `zone`, which the head of the list names."""
-    return [_line(r, event, names, zone, one_machine=one_machine) for event in events]
-
-
-def happening_lines(
-    r: Reader, happenings: Iterable[Happening], names: Names, zone: str, *, one_machine: bool = False
-) -> list[Line]:
-    return [_happening(r, one, names, zone, one_machine=one_machine) for one in happenings]
-
-
-def _happening(r: Reader, one: Happening, names: Names, zone: str, *, one_machine: bool) -> Line:
-    steps = [_line(r, event, names, zone, one_machine=one_machine) for event in one.events]
+def happening_line(r: Reader, one: Happening, steps: Sequence[Line], names: Names) -> Line:
+    """`steps`: the lines of its events."""
     if one.kind == "" or (one.kind == "job" and len(steps) == 1):
         return replace(steps[0], key=one.key)
     text = happening_sentences.describe(r, one, names)
@@ -68,7 +55,7 @@ def _happening(r: Reader, one: Happening, names: Names, zone: str, *, one_machin
     )
 
 
-def _line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:
+def event_line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:
     at, rvm_id = int(event["at"]), event["rvm_id"]
     there = names.machines.get(rvm_id) if rvm_id is not None else None
     text = record.describe(r, event, names)

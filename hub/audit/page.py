@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 from starlette.responses import Response
 
 from dashboard.event_choice import EventChoice, choice_from
-from dashboard.event_lines import Line, happening_lines
+from dashboard.event_lines import Line, event_line, happening_line
+from dashboard.event_reading import Names
 from dashboard.happenings import Happening, fold
 from db.engine.store import Store
 from db.queries import users
@@ -26,6 +27,7 @@ from hub.model.machine import Machine
 from hub.web.api.endpoint import machine_named
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
+from hub.web.shell.fleet_digest import in_slices
 from hub.web.shell.page import Visit
 
 ON_A_PAGE: Final = 50  # Happenings; events, where every one is asked for
@@ -103,7 +105,7 @@ async def recent(visit: Visit, found: Machine) -> RecentEvents:
     newest = fold([_view(row) for row in page.rows], ())[:RECENT]
     wanted = {event["id"] for one in newest for event in one.events}
     names = await names_in(visit.context, [row for row in page.rows if row.id in wanted], visit.reader.t)
-    made = happening_lines(visit.reader, newest, names, _zone(visit, found), one_machine=True)
+    made = await _lines(visit, newest, names, _zone(visit, found), one_machine=True)
     return RecentEvents(made, " ".join(f"event:{kind}" for kind in OF_MACHINES))
 
 
@@ -137,8 +139,21 @@ async def _shown(visit: Visit, choice: EventChoice, machine: Machine | None, *, 
     found = await _found(visit, choice, machine, zone)
     names = await names_in(visit.context, found.rows, visit.reader.t)
     reached = None if found.reached is None else views.epoch_ms(found.reached.at)
-    made = happening_lines(visit.reader, found.happenings, names, zone, one_machine=one_machine)
+    made = await _lines(visit, found.happenings, names, zone, one_machine=one_machine)
     return EventsShown(made, found.onward, reached)
+
+
+async def _lines(
+    visit: Visit, happenings: Sequence[Happening], names: Names, zone: str, *, one_machine: bool
+) -> list[Line]:
+    """One of them may have a thousand events."""
+    r, steps = visit.reader, dict[int, Line]()
+    for event in [event for one in happenings for event in one.events]:
+        steps[event["id"]] = event_line(r, event, names, zone, one_machine=one_machine)
+    return [
+        happening_line(r, one, [steps[event["id"]] for event in one.events], names)
+        async for one in in_slices(happenings)
+    ]
 
 
 async def _found(visit: Visit, choice: EventChoice, machine: Machine | None, zone: str) -> PageOfEvents:

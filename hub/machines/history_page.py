@@ -225,11 +225,9 @@ def _rows(
     choice: HistoryChoice, metrics: Sequence[str], points: Mapping[str, list[Point]]
 ) -> list[tuple[int, Sequence[tuple[str, float | None]]]]:
     """Newest first, of several metrics side by side."""
+    first, width = choice.first_row, choice.row_width
     place = {
-        metric: {
-            (row.at - choice.first_row) // choice.row_width: row
-            for row in history_points.rows(points.get(metric, []), choice.first_row, choice.row_width)
-        }
+        metric: {(row.at - first) // width: row for row in history_points.rows(points.get(metric, []), first, width)}
         for metric in metrics
     }
     places = sorted({at for known in place.values() for at in known}, reverse=True)
@@ -242,7 +240,7 @@ def _rows(
             for value in ((None, None, None) if row is None else (row.mean, row.low, row.high))
         ]
 
-    return [(max(choice.start, choice.first_row + at * choice.row_width), cells(at)) for at in places]
+    return [(max(choice.start, first + at * width), cells(at)) for at in places]
 
 
 def _gap_words(visit: Visit, gap: Gap) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.event_lines import Line, happening_lines
+from dashboard.event_lines import Line, event_line, happening_line
 from dashboard.event_reading import Names
 from dashboard.happenings import fold
 from hub.audit.rules import CODES
@@ -43,8 +43,13 @@ class Log:
             self.add("status.changed", rvm, "user:3", 0, before=before, after=after, params={"reason": after["reason"]})
 
     def lines(self, *kinds: str, language: str = "en") -> list[Line]:
-        happenings = fold(self.events[::-1], kinds)
-        return happening_lines(reader(language), happenings, Names(PEOPLE, MACHINES), "Asia/Jakarta")
+        r, names = reader(language), Names(PEOPLE, MACHINES)
+        return [
+            happening_line(
+                r, one, [event_line(r, event, names, "Asia/Jakarta", one_machine=False) for event in one.events], names
+            )
+            for one in fold(self.events[::-1], kinds)
+        ]
 
     def sentences(self, *kinds: str, language: str = "en") -> list[str]:
         return [line.sentence for line in self.lines(*kinds, language=language)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from datetime import timedelta
@@ -11,9 +12,11 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
+from dashboard.event_lines import Line, event_line
 from db.queries import events
 from hub.audit import page as events_page
 from hub.model.changes import EventHappened
+from hub.web.shell import fleet_digest
 from tests.support.api_hub import ApiHub
 from tests.support.page_visitor import browser
 
@@ -189,3 +192,28 @@ async def test_an_overview_has_the_last_few_of_its_machine(
         assert re.findall(r"door\.\d", part) == [f"door.{ago}" for ago in range(5)]
         assert "elsewhere" not in part
         assert "event:status event:connection" in shown, "drawn again when one comes"
+
+
+async def test_others_work_while_lines_are_drawn(door: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    for ago in range(20):
+        await happen(door, ago=ago)
+    monkeypatch.setattr(fleet_digest, "SLICE_S", 0.0)
+    together = most = 0
+
+    def counted(*args: Any, **named: Any) -> Line:
+        nonlocal together, most
+        together += 1
+        most = max(most, together)
+        return event_line(*args, **named)
+
+    async def others() -> None:
+        nonlocal together
+        while True:
+            together = 0
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(events_page, "event_line", counted)
+    other = asyncio.ensure_future(others())
+    await page(door, "/events")
+    other.cancel()
+    assert 1 <= most <= 2
