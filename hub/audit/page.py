@@ -148,7 +148,7 @@ async def _lines(
 ) -> list[Line]:
     """One of them may have a thousand events."""
     r, steps = visit.reader, dict[int, Line]()
-    for event in [event for one in happenings for event in one.events]:
+    async for event in in_slices([event for one in happenings for event in one.events]):
         steps[event["id"]] = event_line(r, event, names, zone, one_machine=one_machine)
     return [
         happening_line(r, one, [steps[event["id"]] for event in one.events], names)
