@@ -34,7 +34,7 @@ Past = Mapping[str, Sequence[tuple[int, float, float, float]]]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """`reason`: why `value` is None; `low`, `high`: of the last four hours."""
+    """`reason`: why `value` is None; `low`, `high`: of the last four hours, measured from `since` on."""
 
     metric: str
     value: float | None
@@ -44,6 +44,7 @@ class Tile:
     limit: float | None
     over: bool
     reason: str | None
+    since: int | None = None
 
     @property
     def share(self) -> float:
@@ -85,7 +86,18 @@ def _tile(view: View, metric: str, past: Past, limit: float | None, over: bool, 
         limit=limit,
         over=over and view["connection"] in ("live", "late"),
         reason=reason,
+        since=_since(points, view["created_at"], now),
     )
+
+
+def _since(points: Sequence[tuple[int, float, float, float]], added: int, now: int) -> int | None:
+    """All four hours when the first step is about there; no step began before its machine."""
+    if not points:
+        return None
+    first, begin, step = points[0][0], now - sparkline.STEPS * sparkline.STEP_MS, sparkline.STEP_MS
+    if first <= begin + 2 * step:
+        return begin
+    return added if 0 < added - first < step else first
 
 
 @dataclass(frozen=True, slots=True)

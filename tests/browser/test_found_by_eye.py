@@ -306,9 +306,9 @@ async def test_the_range_of_the_last_hours_is_the_hubs_however_old_the_newest_sa
             await page.live()
             tile = page.page.locator(".tile[data-m=cpu_usage]")
             await expect(tile.locator("[data-value]")).to_contain_text("30")
-            await expect(tile.locator("[data-range]")).to_have_text("10 – 90 in 4\u202fh")
+            await expect(tile.locator("[data-range]")).to_have_text("10 – 90 in 1\u202fh")
             await machine.say(m.Metrics(seq=4, samples=[m.Sample(timestamp=time.time(), cpu_usage=95.0)]))
-            await expect(tile.locator("[data-range]")).to_have_text("10 – 95 in 4\u202fh")
+            await expect(tile.locator("[data-range]")).to_have_text("10 – 95 in 1\u202fh")
             assert page.faults == []
 
 

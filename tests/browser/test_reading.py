@@ -148,7 +148,7 @@ async def test_a_palette_that_cannot_come_says_so_and_comes_when_asked_again(sta
         await page.page.route("**/machines/palette*", lambda route: route.abort())
         await page.page.keyboard.press("Control+k")
         await page.page.keyboard.type("jobs")
-        await expect(page.page.locator("#palette [role=alert]")).to_contain_text("hub cannot be reached")
+        await expect(page.page.locator("#palette [role=alert]")).to_contain_text("not connected to the hub")
         await page.page.keyboard.type("?")
         await expect(page.page.locator("#palette input")).to_have_value("jobs?")
         await page.page.keyboard.press("Escape")

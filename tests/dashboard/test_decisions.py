@@ -190,6 +190,26 @@ def test_a_tile_says_why_it_has_no_value() -> None:
     assert list(found) == list(machine.TILES)
 
 
+@pytest.mark.parametrize(
+    ("first_min", "added_min", "words"),
+    [
+        (239, 900, "4\u202fh"),
+        (231, 900, "4\u202fh"),
+        (200, 900, "3\u202fh"),
+        (4, 1, "1\u202fmin"),
+        (4, 0, "0\u202fs"),
+        (200, 1, "3\u202fh"),
+    ],
+)
+def test_a_range_is_of_the_time_in_which_it_was_measured(first_min: int, added_min: int, words: str) -> None:
+    """A machine that was just added was not steady for four hours, unless it brought samples of before."""
+    view = {**MACHINE, "created_at": NOW - added_min * 60_000}
+    past = {"cpu_usage": [(NOW - first_min * 60_000, 20.0, 30.0, 25.0)]}
+    (found,) = (tile for tile in machine.tiles(view, past, {}, NOW) if tile.metric == "cpu_usage")
+    assert Reader("en", "auto", "Asia/Jakarta", NOW).age(found.since) == words
+    assert next(tile.since for tile in machine.tiles(view, {}, {}, NOW) if tile.metric == "disk_usage") is None
+
+
 def test_the_band_claims_nothing_of_the_time_before_the_machine() -> None:
     hour = 3_600_000
     spans = machine.band(

@@ -12,6 +12,9 @@ const TOP = { temperature: 110 };
 /** @param {number} at */
 const stepOf = (at) => Math.floor(at / STEP_MS);
 
+/** All that is shown when about so much is known. @param {number} ms */
+const spanOf = (ms) => (ms > (STEPS - 2) * STEP_MS ? STEPS * STEP_MS : Math.max(0, ms));
+
 /** The bin; nothing while the machine never told: the row's 0 was never measured. @param {Machine} m */
 const filled = (m) => (m.connection === "never" ? null : m.capacity);
 
@@ -25,7 +28,9 @@ class Tile {
     this.spark =
       this.line && new Sparkline(this.line.getAttribute("d") ?? "", now, this.top, Number(this.line.dataset.gap));
     // What the hub knew of the last hours counts as of the first reading's time: the range must not begin anew with the page.
-    const { low, high } = find("[data-range]", node).dataset;
+    const { low, high, since } = find("[data-range]", node).dataset;
+    /** Since when there are values, of the hours that are shown. */
+    this.since = Number(since ?? 0);
     /** @type {[number, number] | null} */
     this.known = low ? [Number(low), Number(high)] : null;
     /** The lowest and the highest of each step. @type {Map<number, [number, number]>} */
@@ -33,8 +38,8 @@ class Tile {
     this.takenAt = 0;
   }
 
-  /** @param {Machine} m @param {boolean} over */
-  patch(m, over) {
+  /** @param {Machine} m @param {boolean} over @param {number} now */
+  patch(m, over, now) {
     const capacity = this.metric === "capacity";
     const value = capacity ? filled(m) : (m.readings?.[/** @type {Metric} */ (this.metric)] ?? null);
     const big = find("[data-value]", this.node);
@@ -55,16 +60,17 @@ class Tile {
     mark(this.node, "over", capacity ? (value ?? 0) >= 95 : over);
     if (capacity)
       setText(find("[data-range]", this.node), value === null ? textOf("none.", "never") : t("tile.capacity"));
-    else this.range(m, value);
+    else this.range(m, value, now);
     this.limit(over);
   }
 
-  /** @param {Machine} m @param {number | null} value */
-  range(m, value) {
+  /** @param {Machine} m @param {number | null} value @param {number} now */
+  range(m, value, now) {
     const at = m.readings?.taken_at;
     if (value !== null && at && at !== this.takenAt) {
       this.takenAt = at;
       const step = stepOf(at);
+      this.since ||= at;
       // Later ones are of a clock that was ahead and has been set back.
       for (const other of this.spread.keys()) if (other > step || other <= step - STEPS) this.spread.delete(other);
       const [low, high] = this.spread.get(step) ?? this.known ?? [value, value];
@@ -78,7 +84,8 @@ class Tile {
     const values = [...this.spread.values()].flat();
     if (!values.length) return undefined;
     const [low, high] = [Math.min(...values), Math.max(...values)].map((each) => number(each, language));
-    return setText(node, low === high ? t("tile.steady", { value: low }) : t("tile.range", { low, high }));
+    const span = age(spanOf(now - this.since) / 1000, language);
+    return setText(node, low === high ? t("tile.steady", { value: low, span }) : t("tile.range", { low, high, span }));
   }
 
   /** @param {boolean} over */
@@ -111,10 +118,10 @@ export class Tiles {
     this.tiles = all("#tiles .tile").map((node) => new Tile(node, now));
   }
 
-  /** @param {Machine} m */
-  patch(m) {
+  /** @param {Machine} m @param {number} now */
+  patch(m, now) {
     const over = new Set(isCurrent(m) ? m.health_reasons.map((r) => r.code) : []);
-    for (const tile of this.tiles) tile.patch(m, over.has(tile.metric));
+    for (const tile of this.tiles) tile.patch(m, over.has(tile.metric), now);
   }
 
   /** @param {Machine} m @param {number} now */

@@ -35,7 +35,7 @@ async def test_what_was_kept_for_hours_is_drawn_at_the_first_look(any_hub: ApiHu
         row = page.partition('<tr data-id="1"')[2].partition("</tr>")[0]
         assert row.partition('<path d="')[2].count("M") == 4
         tile = (await browser.get("/machines/1")).text.partition('data-m="cpu_usage"')[2]
-        assert "23 – 43 in 4 h" in tile
+        assert "23 – 43 in 4\u202fh" in tile
 
 
 async def test_without_a_database_the_page_comes_without_lines(hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ function draw() {
   if (!m) return;
   const now = feed.clock.now();
   top.patch(m, now);
-  tiles.patch(m);
+  tiles.patch(m, now);
   control.patch(m);
   charts.patch(m);
   tiles.tick(m, now);
