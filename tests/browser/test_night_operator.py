@@ -101,6 +101,13 @@ async def test_a_screen_on_the_wall_keeps_an_outage_in_sight_and_says_how_many_m
         assert await page.page.evaluate("scrollTo({top: 9000, behavior: 'instant'}), scrollY") > 100
         await expect(outage).to_be_in_viewport(ratio=1)
         assert not await page.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        # The bar that says it stands at the page's top.
+        await stage.hub.kill()
+        await expect(outage).to_contain_text({"en-GB": "Connection lost.", "id-ID": "Sambungan terputus."}[language])
+        await expect(outage).to_be_in_viewport(ratio=1)
+        await stage.hub.start()
+        await page.live()
+        await expect(outage).to_have_text(re.compile(lost))
         await page.page.locator("#kiosk a").click()
         await page.page.wait_for_url("**/")
         await expect(page.page.locator(".on-wall")).to_be_hidden()

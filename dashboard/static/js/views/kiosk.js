@@ -7,6 +7,14 @@ import { language, t } from "../texts.js";
 const { body } = document;
 let at = -1;
 
+/** That the page hears nothing of the hub, or that it is signed out. */
+function doubt() {
+  const { link } = body.dataset;
+  const bar = find("#link-bar");
+  if (link !== "lost" && link !== "silent") return "";
+  return find("[data-said]", bar.hidden ? find("#link-chip") : bar).textContent;
+}
+
 /** The newest sign of life of any machine shows how fresh the page is. */
 function tick() {
   const { feed } = body;
@@ -16,9 +24,9 @@ function tick() {
   const newest = Math.max(0, ...[...feed.fleet.machines.values()].map((m) => m.last_seen_at ?? 0));
   const words = newest ? t("kiosk.updated", { age: age((now - newest) / 1000, language) }) : "";
   setText(find("#kiosk-updated"), words);
-  // Its line is above the rows, where nobody scrolls a wall back to.
-  const lost = all('#attention li[data-key^="outage-"] > a:not(.btn)').map((one) => one.textContent);
-  setText(find("#kiosk-outage"), lost.join(" · "));
+  // What stands above the rows, where nobody scrolls a wall back to.
+  const outages = all('#attention li[data-key^="outage-"] > a:not(.btn)').map((one) => one.textContent);
+  setText(find("#kiosk-outage"), [doubt(), ...outages].filter(Boolean).join(" · "));
 }
 
 /** How far down the page the screen stands, one after the other: at its top, at each head of a group, and at the first row that the stop before does not show whole. */
