@@ -230,7 +230,8 @@ def settings_causes(view: View, now: int) -> list[MachineTrouble]:
     if (certificate := certificate_cause(view, now)) is not None:
         found.append(certificate)
     if view["config_refused"]:
-        found.append(MachineTrouble(view["id"], "refused", view["config_refused"], view["config_applied_at"]))
+        since = noticed_at(view, "refused") or view["config_applied_at"]  # each hello reports it anew
+        found.append(MachineTrouble(view["id"], "refused", view["config_refused"], since))
     if view["zone_wrong"] is not None:
         found.append(MachineTrouble(view["id"], "zone", None, view["zone_wrong"]))
     return found

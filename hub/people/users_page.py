@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from dashboard import fleet
 from db.errors import Conflict
-from db.queries import credentials, users
+from db.queries import credentials, events, users
 from db.queries.users import UserWithMachines
 from hub.model import views
 from hub.model.actors import row_id
@@ -21,11 +21,13 @@ from hub.web.http.problems import Problem, not_found
 from hub.web.http.validation import validate
 from hub.web.shell.fleet_digest import FleetDigest
 from hub.web.shell.fresh_secrets import FreshSecrets
-from hub.web.shell.page import Visit, base_url, go
+from hub.web.shell.page import Visit, base_url, go, who
 
 MOST_FIELDS: Final = 2500
 """A box for each machine and each site."""
 MOST_MACHINES: Final = 2000
+LATEST: Final = 100
+"""Changes of people that are searched for the one that came first."""
 
 
 async def show_users(visit: Visit) -> Response:
@@ -85,11 +87,20 @@ async def save_user(visit: Visit) -> Response:
         if refused.kind == "not-found":
             raise
         changed = refused.kind == "precondition-failed"
-        why = visit.reader.t("users.meanwhile") if changed else visit.sentence(refused)
+        why = await _meanwhile(visit, user.id) if changed else visit.sentence(refused)
         return await _user(visit, await _named(visit), ("bad", why), status=refused.status, typed=True)
     except Conflict:
         return await _user(visit, user, ("bad", visit.reader.t("fault.email_taken")), status=409, typed=True)
     return go(f"/admin/users/{user.id}?notice=saved")
+
+
+async def _meanwhile(visit: Visit, user_id: int) -> str:
+    """Who, as the audit log has it."""
+    found = await events.search(visit.context.store, events.EventFilters(codes=("user.edited",)), LATEST)
+    by = next((row.actor for row in found.rows if row.params.get("user_id") == user_id), None)
+    names = {str(user.id): user.name for user in await users.all_users(visit.context.store)}
+    name = visit.reader.t("settings.somebody") if by is None else who(visit.reader, by, names)
+    return visit.reader.t("users.meanwhile", name=name)
 
 
 def _patch(visit: Visit, user: UserWithMachines) -> dict[str, Any]:

@@ -96,12 +96,14 @@ async def test_what_is_wrong_is_named_and_what_was_typed_stays(hub: ApiHub) -> N
 
 async def test_an_edit_of_a_page_that_is_out_of_date_is_asked_again(hub: ApiHub) -> None:
     path = f"/admin/users/{hub.users['technician']}"
-    async with await browser(hub) as admin, await browser(hub) as other:
+    await hub.add_user("Siti", "admin")
+    async with await browser(hub) as admin, await browser(hub, "Siti") as other:
         seen = form_of((await admin.get(path)).text)
         await other.patch(f"/api/v2/users/{hub.users['technician']}", json={"machines": [2]})
+        await other.patch(f"/api/v2/users/{hub.users['operator']}", json={"name": "Otto"})
         refused = await admin.post(path, data=seen | {"name": "Typed", "role": "technician", "rvm": "1"})
         assert refused.status_code == 412
-        assert "Somebody else changed this person" in refused.text
+        assert "Siti changed this person while you were editing." in refused.text
         assert 'value="Typed"' in refused.text
         assert (await stored(hub, "technician")).machines == {2}
         again = await admin.post(path, data=form_of(refused.text) | {"name": "Typed", "role": "technician", "rvm": "1"})
