@@ -74,7 +74,7 @@ def serve(kind: Receive, port: int, ready: Callable[[int], None]) -> None:
         await kind.start()
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(10_000, 20, 500)
         yield
         await kind.stop()
 
