@@ -110,6 +110,27 @@ async def test_pages_without_values_of_their_own_say_so_as_well(room: Room, path
         assert page.faults == []
 
 
+@pytest.mark.parametrize("path", ["/alerts", "/map", "/admin/system"])
+async def test_no_page_calls_anything_fine_while_nothing_comes(room: Room, path: str) -> None:
+    async with room.hub.client() as admin:
+        at = {"latitude": -6.2, "longitude": 106.8}
+        assert (await admin.patch("/api/v2/rvms/1", json=at)).is_success
+    async with tab(room.browser, room.hub, viewport={"width": 390, "height": 844}) as page:
+        await room.open(page, path)
+        unsure, fine = page.page.locator(".unsure"), page.page.locator("main .fresh-only")
+        await expect(unsure).to_be_hidden()
+        room.network.stall()
+        await is_silent(page.page)
+        await expect(unsure).to_have_text("No news from the hub: what you see here may be out of date.")
+        await expect(unsure).to_be_visible()
+        for each in await fine.all():
+            await expect(each).to_be_hidden()
+        room.network.flow()
+        await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
+        await expect(unsure).to_be_hidden()
+        assert page.faults == []
+
+
 @pytest.mark.parametrize("event", [("window", "offline"), ("document", "freeze"), ("document", "resume")])
 async def test_what_surely_cuts_the_link_shows_at_once_and_is_taken_back_when_it_did_not(
     room: Room, event: tuple[str, str]
