@@ -153,11 +153,12 @@ def now() -> datetime:
 
 
 def clock_time(moment: datetime) -> str:
-    return moment.astimezone().strftime("%H:%M")
+    """By the terminal's clock, which it names: a link is sent on to other places."""
+    return moment.astimezone().strftime("%H:%M %Z")
 
 
 def date_time(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def name(text: str) -> str:

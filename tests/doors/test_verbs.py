@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,23 @@ def test_adding_a_machine_prints_its_key_once_and_stores_only_the_hash(cli: Cli,
     assert made["api_key"].encode() not in b"".join(path.read_bytes() for path in data.iterdir())
     events = rows(data, "SELECT code, actor FROM events")
     assert events == [("machine.added", "system")]
+
+
+@pytest.mark.parametrize(("zone", "label"), [("Asia/Jayapura", "WIT"), ("America/New_York", "E[SD]T"), ("UTC", "UTC")])
+def test_until_when_a_link_counts_has_its_zone(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, zone: str, label: str
+) -> None:
+    """It is sent on to somebody who is elsewhere."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        invited = cli("user", "add", "siti@example.com", "--role", "admin").out
+        link = cli("link", "siti@example.com").out
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert re.search(rf"until \d{{4}}-\d\d-\d\d \d\d:\d\d {label}:\n", invited), invited
+    assert re.search(rf"until \d\d:\d\d {label}:\n", link), link
 
 
 def test_a_machine_gets_an_id_made_from_its_name_and_is_listed(cli: Cli) -> None:
