@@ -188,6 +188,7 @@ interface HTMLElement {
 interface Part extends HTMLElement {
   dataset: Record<string, string>;
   value: any;
+  defaultValue: string;
   checked: boolean;
   disabled: boolean;
   open: boolean;

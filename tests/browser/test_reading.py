@@ -174,15 +174,18 @@ async def test_keys_work_before_the_rest_of_the_hands_has_come(stage: Stage) -> 
             await pressed.wait()
             await route.continue_()
 
-        await page.page.route("**/static/hands.*", late)
+        await page.page.route("**/static/choices.*", late)
         # A pointer that Chromium makes up may ask for it before the page is loaded, which then waits for it.
         await page.page.goto(page.hub.url, wait_until="domcontentloaded")
         await page.live()
         await page.page.keyboard.press("/")
         await expect(page.page.locator("#tools [name=q]")).to_be_focused()
         assert await page.page.locator("#tools [name=q]").input_value() == ""
-        async with page.page.expect_response("**/static/hands.*"):
+        await page.page.keyboard.type("003")
+        async with page.page.expect_response("**/static/choices.*"):
             pressed.set()
+        await expect(page.page.locator("#machines tr[data-id]:not([hidden])")).to_have_count(1)
+        await expect(page.page).to_have_url(f"{stage.hub.url}/?q=003")
         assert page.faults == []
 
 

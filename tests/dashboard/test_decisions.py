@@ -158,7 +158,7 @@ def test_each_choice_of_columns_has_one_address(search: str, address: str) -> No
 
 
 def test_the_browser_knows_how_many_columns_fit() -> None:
-    script = (STATIC / "js/columns.js").read_text("utf-8")
+    script = (STATIC / "js/views/choices.js").read_text("utf-8")
     assert f"FITTING = {list(fleet.FITTING)};" in script
 
 

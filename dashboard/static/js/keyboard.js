@@ -32,8 +32,8 @@ export function keyboard(actions) {
     "]": palette,
     ...actions,
   };
-  for (const move of ["keydown", "pointermove", "pointerdown"])
-    document.addEventListener(move, () => bring(body.dataset.hands), { once: true });
+  for (const move of ["keydown", "pointermove", "pointerdown", "input", "popstate"])
+    addEventListener(move, () => bring(body.dataset.hands), { once: true });
   document.addEventListener("keydown", (event) => {
     const { key } = event;
     const target = /** @type {Part} */ (event.target);

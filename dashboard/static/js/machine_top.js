@@ -1,65 +1,71 @@
-// What every tab of a machine has above its own: head, jobs and actions; and the parts of the tab that the hub draws.
+// What every tab of a machine has beside its own: head, jobs, actions and their key.
 
+import { Announcer } from "./announcer.js";
 import { countJobs } from "./counts.js";
-import { Feed } from "./feed.js";
+import { find, setText } from "./dom.js";
 import { countDown, Jobs } from "./jobs.js";
-import { LinkState } from "./link_state.js";
+import { livePage } from "./live_page.js";
 import { MachineActions } from "./machine_actions.js";
 import { MachineHead } from "./machine_head.js";
-import { Parts } from "./parts.js";
 
 /**
- * The feed of a page of one machine, and its state: `parts` and `draw` hear what is new; who watches a machine that is
- * removed goes to all of them.
- * @param {ConstructorParameters<typeof Feed>[0]} wanted @param {number} id @param {() => Parts} parts
- * @param {() => void} draw
+ * What a tab has of its own. `watch`: every second of the machine is wanted; `draw`: the machine as the hub reports it now;
+ * `tick`: what grows or fades by itself.
+ * @typedef {object} Own
+ * @property {boolean} [watch]
+ * @property {(m: Machine, now: number) => void} [draw]
+ * @property {(m: Machine, now: number) => void} [tick]
+ * @property {(whole: boolean) => void} [changed]
+ * @property {import("./live_page.js").Own["event"]} [event]
+ * @property {import("./live_page.js").Own["drawn"]} [drawn]
+ * @property {import("./live_page.js").Own["allows"]} [allows]
+ * @property {import("./live_page.js").Own["linked"]} [linked]
+ * @property {import("./live_page.js").Own["keys"]} [keys]
  */
-export function machineFeed(wanted, id, parts, draw) {
-  const feed = new Feed(wanted, {
-    /** @param {number[]} ids @param {number[]} removed */
-    changed(ids, removed) {
+
+/** A page of one machine; or of all of them, by the same script: `id` 0, without a head. @param {Own} own */
+export function machinePage(own) {
+  const id = Number(document.body.dataset.id ?? 0);
+  const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
+  const { feed, parts } = livePage({
+    watch: own.watch ? { machine: id, rate: 1 } : null,
+    /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
+    changed(ids, removed, whole) {
+      // Who watches a machine that is removed goes to all of them.
       if (removed.includes(id)) return location.assign(`${BASE_PATH}/`);
       countJobs(feed);
+      own.changed?.(whole);
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
       return undefined;
     },
-    news: (frame) => parts().receive(frame),
-    link: (state) => link.set(state),
-    version: (name) => link.version(name),
+    event: own.event,
+    drawn(part) {
+      if (part.id === "machine-jobs") top?.jobs.drawn();
+      own.drawn?.(part);
+    },
+    allows: own.allows,
+    linked: own.linked,
+    keys: { ".": () => top?.actions.toggle(), ...own.keys },
   });
-  const link = new LinkState(feed);
-  return { feed, link };
-}
+  const top = id ? { head: new MachineHead(spoken), jobs: new Jobs(spoken), actions: new MachineActions(id) } : null;
 
-export class MachineTop {
-  /**
-   * @param {number} id @param {import("./feed.js").Feed} feed @param {import("./announcer.js").Announcer} spoken
-   * @param {(part: Part) => void} drawn @param {(part: Part, fresh: Part) => unknown} [allows]
-   */
-  constructor(id, feed, spoken, drawn, allows) {
-    this.head = new MachineHead(spoken);
-    this.jobs = new Jobs(spoken);
-    this.actions = new MachineActions(id);
-    this.parts = new Parts(
-      feed,
-      (part) => {
-        if (part.id === "machine-jobs") this.jobs.drawn();
-        drawn(part);
-      },
-      { allows },
-    );
+  function draw() {
+    const m = feed.fleet.machines.get(id);
+    if (!m) return;
+    const now = feed.clock.now();
+    top?.head.patch(m, now);
+    top?.actions.patch(m);
+    own.draw?.(m, now);
   }
 
-  /** The machine as the hub reports it now. @param {Machine} m @param {number} now */
-  patch(m, now) {
-    this.head.patch(m, now);
-    this.actions.patch(m);
-  }
-
-  /** What grows or fades by itself. @param {Machine} m @param {number} now */
-  tick(m, now) {
-    this.head.tick(m, now);
+  setInterval(() => {
+    const m = feed.fleet.machines.get(id);
+    if (!m || document.hidden || feed.paused) return;
+    const now = feed.clock.now();
+    top?.head.tick(m, now);
     countDown(now);
-    this.parts.tick(now);
-  }
+    parts.tick(now);
+    own.tick?.(m, now);
+  }, 1000);
+  return { id, feed, parts, spoken };
 }

@@ -1,7 +1,7 @@
 // The fleet table: which rows stand in it and in which order. The order does not move under a pointer or the focus. Of a
 // great fleet the first rows stand; the others come when somebody scrolls (views/many.js).
 
-import { all, bring, find, setAttribute, setText, show } from "./dom.js";
+import { all, bring, find, setText, show } from "./dom.js";
 import { movedCount, shown } from "./order.js";
 import { Row } from "./row.js";
 import { t } from "./texts.js";
@@ -119,15 +119,6 @@ export class Table {
     if (focused !== document.activeElement && this.body.contains(focused)) focused?.focus({ preventScroll: true });
     show(this.node, order.length > 0);
     this.node.grow?.();
-  }
-
-  /** @param {Query} query */
-  heads(query) {
-    for (const head of all("thead [data-sort]", this.node)) {
-      if (head.dataset.sort === query.sort)
-        setAttribute(head, "aria-sort", query.descending ? "descending" : "ascending");
-      else head.removeAttribute("aria-sort");
-    }
   }
 
   /** @param {Map<number, Machine>} machines @param {number} now */

@@ -3,12 +3,8 @@
 
 import { countJobs, entitle } from "../counts.js";
 import { all, find, setText } from "../dom.js";
-import { Feed } from "../feed.js";
 import { fields } from "../fields.js";
-import { frame } from "../frame.js";
-import { keyboard } from "../keyboard.js";
-import { guardButtons, LinkState } from "../link_state.js";
-import { Parts } from "../parts.js";
+import { livePage } from "../live_page.js";
 
 /** Of the page's machine; of no machine it is none. */
 const id = Number(document.body.dataset.id);
@@ -23,7 +19,7 @@ function call(name) {
   entitle();
 }
 
-const feed = new Feed(null, {
+const { feed, parts } = livePage({
   /** @param {number[]} _ids @param {number[]} removed */
   changed(_ids, removed) {
     if (removed.includes(id)) return location.assign(`${BASE_PATH}/`);
@@ -31,16 +27,8 @@ const feed = new Feed(null, {
     countJobs(feed);
     return undefined;
   },
-  news: (frame) => parts.receive(frame),
-  link: (state) => link.set(state),
-  version: (name) => link.version(name),
 });
-const link = new LinkState(feed);
-const parts = new Parts(feed, () => link.draw());
 
 setInterval(() => parts.tick(feed.clock.now()), 1000);
-guardButtons();
 fields();
-frame();
-keyboard({});
 feed.start();

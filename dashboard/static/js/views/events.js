@@ -1,52 +1,26 @@
 // The record of events, of the fleet or of one machine: older lines on request, newer ones announced and never pushed in.
 
-import { Announcer } from "../announcer.js";
-import { countJobs } from "../counts.js";
 import { find, make, setAttribute, setText, show } from "../dom.js";
 import { EventList, linesAt } from "../event_list.js";
 import { EventNews, linesAddress } from "../event_news.js";
-import { Feed } from "../feed.js";
 import { age } from "../format.js";
-import { frame } from "../frame.js";
-import { keyboard } from "../keyboard.js";
-import { guardButtons, LinkState } from "../link_state.js";
-import { MachineTop } from "../machine_top.js";
-import { Parts } from "../parts.js";
+import { machinePage } from "../machine_top.js";
 import { language, t } from "../texts.js";
 
 const node = find("#events");
 const asked = JSON.parse(node.dataset.asked);
 const rvm = node.dataset.rvm;
-const id = Number(rvm ?? 0);
 const pill = find("#news");
-const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
 const list = new EventList(node);
 const news = new EventNews(list, { asked, rvm }, showCount);
 const follows = node.dataset.live === "1";
 
-const feed = new Feed(null, {
-  /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
-  changed(ids, removed, whole) {
-    if (id && removed.includes(id)) return location.assign(`${BASE_PATH}/`);
-    countJobs(feed);
-    if (id && ids.includes(id) && !feed.paused) requestAnimationFrame(draw);
-    // A new picture after a gap: events may have been missed.
-    if (whole && follows) news.look();
-    return undefined;
-  },
-  news: (frame) => parts.receive(frame),
+const { feed, spoken } = machinePage({
+  // A new picture after a gap: events may have been missed.
+  changed: (whole) => whole && follows && news.look(),
   event: (event) => follows && !feed.paused && news.receive(event),
-  link: (state) => link.set(state),
-  version: (name) => link.version(name),
+  keys: { "/": () => find("[name=q]").focus() },
 });
-const link = new LinkState(feed);
-const top = id ? new MachineTop(id, feed, spoken, () => link.draw()) : null;
-const parts = top?.parts ?? new Parts(feed);
-
-function draw() {
-  const m = feed.fleet.machines.get(id);
-  if (m) top?.patch(m, feed.clock.now());
-}
 
 /** @param {number} count @param {boolean} whole */
 function showCount(count, whole) {
@@ -109,12 +83,4 @@ node.addEventListener("pointerover", (event) => {
       }),
     );
 });
-if (id)
-  setInterval(() => {
-    const m = feed.fleet.machines.get(id);
-    if (m && !document.hidden && !feed.paused) top?.tick(m, feed.clock.now());
-  }, 1000);
-guardButtons();
-frame();
-keyboard({ "/": () => find("[name=q]").focus(), ".": () => top?.actions.toggle() });
 feed.start();

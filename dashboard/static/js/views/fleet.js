@@ -1,19 +1,14 @@
 // The Machines page, live: attention, counters, filters in the address, and the table.
 
 import { countJobs } from "../counts.js";
-import { all, bring, find, icon, make, mark, setAttribute, setText, show } from "../dom.js";
-import { Feed } from "../feed.js";
+import { all, bring, find, mark, setAttribute, setText, show } from "../dom.js";
 import { age, number } from "../format.js";
-import { frame } from "../frame.js";
-import { keyboard } from "../keyboard.js";
-import { guardButtons, LinkState } from "../link_state.js";
-import { address, counters, FILTERS, queryFrom, sortAddress } from "../order.js";
-import { Parts } from "../parts.js";
+import { livePage } from "../live_page.js";
+import { address, counters, queryFrom } from "../order.js";
 import { Table } from "../table.js";
 import { language, t } from "../texts.js";
 
 let query = queryFrom(location.search);
-const tools = find("#tools");
 const announcer = find("#announcer");
 /** Status and connection of each machine. @type {Map<number, string>} */
 const before = new Map();
@@ -21,28 +16,27 @@ let due = false;
 let touched = new Set();
 let complete = false;
 
-const feed = new Feed(
-  { machine: null, rate: 5 },
-  {
-    /** @param {number[]} ids */
-    changed(ids) {
-      for (const id of ids) touched.add(id);
-      if (due || feed.paused) return;
-      due = true;
-      requestAnimationFrame(draw);
-    },
-    news: (frame) => parts.receive(frame),
-    link: (state) => link.set(state),
-    version: (name) => link.version(name),
+const { feed, parts } = livePage({
+  watch: { machine: null, rate: 5 },
+  /** @param {number[]} ids */
+  changed(ids) {
+    for (const id of ids) touched.add(id);
+    if (due || feed.paused) return;
+    due = true;
+    requestAnimationFrame(draw);
   },
-);
-const link = new LinkState(feed);
-const table = new Table(find("#machines"), feed.clock.now());
-const parts = new Parts(feed, () => {
-  link.draw();
-  links();
-  ages();
+  drawn() {
+    links();
+    ages();
+  },
+  keys: {
+    "/": () => find("#q").focus(),
+    j: () => table.step(1),
+    k: () => table.step(-1),
+    x: () => find("tr:focus-within .x input")?.click(),
+  },
 });
+const table = new Table(find("#machines"), feed.clock.now());
 
 /** How long ago trouble began. */
 function ages() {
@@ -97,28 +91,17 @@ function announce(m) {
   announcer.speak?.();
 }
 
-/** Each choice is a step that Back takes back; letters typed one after the other are one. @param {string} next */
-function go(next, typing = false) {
-  if (typing) history.replaceState(null, "", next);
-  else history.pushState(null, "", next);
-  chosen();
-}
-
-/** The list that the address asks for; a machine's page leads back to it. */
+/** The list that the address asks for; what stands around it follows by views/choices.js. */
 function chosen() {
   query = queryFrom(location.search);
   remember();
-  for (const head of all("thead [data-sort] a"))
-    setAttribute(head, "href", sortAddress(query, head.parentNode.dataset.sort));
   links();
-  for (const name of FILTERS) tools.elements[name].value = query[name];
-  filters();
-  table.heads(query);
   table.order(feed.fleet.machines, query);
   table.arrange(true);
   empty();
 }
 
+/** A machine's page leads back to it. */
 function remember() {
   sessionStorage.setItem("fleet", address(query));
 }
@@ -141,27 +124,10 @@ function links() {
   }
 }
 
-function filters() {
-  const chips = FILTERS.filter((member, i) => i < 3 && query[member]).map((member) =>
-    make(
-      "a",
-      { class: "filter", href: address(query, { [member]: "" }) },
-      member === "tag" ? query.tag : t(`${member}.${query[member]}`),
-      icon("close", "quiet"),
-      make("span", { class: "vh" }, t("filter.remove")),
-    ),
-  );
-  find("#filters").replaceChildren(...chips);
-  show(find("#filters"), chips.length > 0);
-}
-
 function empty() {
   const none = table.machines !== null && !table.listed.length;
   show(find("#none"), none);
   show(table.node, !none);
-  const what = all(".filter").map((chip) => chip.firstChild?.textContent?.trim());
-  if (query.text) what.push(`“${query.text}”`);
-  if (none) setText(find("#none-what"), what.join(", "));
 }
 
 document.addEventListener("click", (event) => {
@@ -169,20 +135,9 @@ document.addEventListener("click", (event) => {
   // Before the first snapshot the page knows nothing to sort: the link loads the page the hub makes.
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
   event.preventDefault();
-  go(to.href);
-  tools.elements.q.value = query.text;
+  history.pushState(null, "", to.href);
+  dispatchEvent(new PopStateEvent("popstate"));
 });
-tools.addEventListener("submit", (event) => event.preventDefault());
-tools.elements.q.addEventListener("input", () =>
-  go(address(query, { text: tools.elements.q.value.trim() }), Boolean(query.text)),
-);
-tools.elements.sort.addEventListener("change", () => {
-  const sort = tools.elements.sort.value;
-  go(address(query, { sort: sort.replace("-", ""), descending: sort.startsWith("-") }));
-});
-tools.elements.group.addEventListener("change", () =>
-  location.assign(address(query, { group: tools.elements.group.value })),
-);
 setInterval(() => {
   if (document.hidden || feed.paused || !feed.fleet.machines.size) return;
   const now = feed.clock.now();
@@ -190,19 +145,8 @@ setInterval(() => {
   parts.tick(now);
   ages();
 }, 1000);
-addEventListener("popstate", () => {
-  chosen();
-  tools.elements.q.value = query.text;
-});
+addEventListener("popstate", chosen);
 remember();
 // Few visits select machines: what that needs comes with the first selection.
 table.node.addEventListener("change", () => bring(find("#bulk").dataset.src), { once: true });
-guardButtons();
-frame();
-keyboard({
-  "/": () => tools.elements.q.focus(),
-  j: () => table.step(1),
-  k: () => table.step(-1),
-  x: () => find("tr:focus-within .x input")?.click(),
-});
 feed.start();

@@ -1,7 +1,5 @@
-// What answers somebody's hands on any page beside its keys: menus that shut, the theme, and a table's columns.
+// What answers somebody's hands on any page beside its keys: menus that shut, and the theme.
 
-import { columns } from "../columns.js";
 import { menus } from "../menus.js";
 
 menus();
-columns();

@@ -3,34 +3,30 @@
 import { Announcer } from "../announcer.js";
 import { countJobs, entitle } from "../counts.js";
 import { all, find, setText } from "../dom.js";
-import { Feed } from "../feed.js";
 import { fields } from "../fields.js";
 import { span } from "../format.js";
-import { frame } from "../frame.js";
 import { countDown, Jobs } from "../jobs.js";
-import { keyboard } from "../keyboard.js";
-import { guardButtons, LinkState } from "../link_state.js";
-import { Parts } from "../parts.js";
+import { livePage } from "../live_page.js";
 import { language, t } from "../texts.js";
 
 const spoken = new Announcer((sentence) => setText(find("#announcer"), sentence));
-const feed = new Feed(null, {
+const { feed } = livePage({
   changed: () => countJobs(feed),
-  news: (frame) => parts.receive(frame),
-  link: (state) => link.set(state),
-  version: (name) => link.version(name),
+  drawn(part) {
+    if (part.dataset.title) {
+      document.body.dataset.title = part.dataset.title;
+      entitle();
+    }
+    jobs.drawn();
+    tick();
+  },
+  keys: {
+    "/": () => find("#tools input")?.focus(),
+    j: () => step(1),
+    k: () => step(-1),
+  },
 });
-const link = new LinkState(feed);
 const jobs = new Jobs(spoken);
-const parts = new Parts(feed, (part) => {
-  if (part.dataset.title) {
-    document.body.dataset.title = part.dataset.title;
-    entitle();
-  }
-  jobs.drawn();
-  link.draw();
-  tick();
-});
 
 /** A deadline that comes nearer. */
 function tick() {
@@ -53,12 +49,5 @@ function step(way) {
 
 for (const select of all("#tools select")) select.addEventListener("change", () => select.form.requestSubmit());
 setInterval(tick, 1000);
-guardButtons();
 fields();
-frame();
-keyboard({
-  "/": () => find("#tools input")?.focus(),
-  j: () => step(1),
-  k: () => step(-1),
-});
 feed.start();
