@@ -1,8 +1,9 @@
-"""What may be asked of a machine from its page: whether now, why not, and who is affected. Pure.
-`machine_actions.js` decides the same; one table of cases holds both to it."""
+"""What may be asked of a machine, from its page and from its row: whether now, why not, and who is affected. Pure.
+`machine_actions.js` decides the same of commands; one table of cases holds both to it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from dashboard.trouble import View
@@ -39,6 +40,33 @@ def offer(name: str, view: View, *, may: bool) -> CommandOffer:
     elif away and name not in WAITING:
         locked = "online"
     return CommandOffer(name, locked, waits=away and not locked, affected=_affected(name, view, away=away))
+
+
+class PlaceOffer(NamedTuple):
+    """To where a machine's status, terminal and backups are asked for. `name`: its text; `ending` of the address;
+    `locked`: as of a command's offer, role or online; `action`: what it needs."""
+
+    name: str
+    ending: str
+    locked: str
+    action: str
+
+
+WAYS: Final = (
+    ("status.change", "#control", "status.write"), ("terminal.open", "/terminal", "remote.start"),
+    ("backup.now", "/backups#now", "backup.start"),
+)  # fmt: skip
+
+
+def ways(view: View, may: Callable[[str], bool]) -> list[PlaceOffer]:
+    """A terminal needs the machine online; the others wait for it."""
+    away = view["connection"] in ("offline", "never")
+    return [
+        PlaceOffer(
+            name, ending, "role" if not may(action) else "online" if away and name == "terminal.open" else "", action
+        )
+        for name, ending, action in WAYS
+    ]
 
 
 def can(name: str, view: View) -> bool:

@@ -26,7 +26,7 @@ PAGES = (
     "fleet", "machine", "settings", "jobs", "events", "add", "plain", "remote", "recording", "backups", "drawn",
     "scan", "history",
 )  # fmt: skip
-LATER = {"fleet": ("bulk", "choices", "groups", "kiosk", "many", "spoken"), "remote": ("session",)}
+LATER = {"fleet": ("bulk", "choices", "groups", "kiosk", "many", "row_menu", "spoken"), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""
 ANYWHERE = ("hands", "lease", "palette")
 ENTRIES = {

@@ -217,6 +217,9 @@ interface Part extends HTMLElement {
   speak?: () => void;
   /** On the fleet's table: what draws what comes next. On a row: it stands far from what the window shows. */
   table?: import("./static/js/table.js").Table;
+  /** What opens a row's menu ("⋯"), and the link in the row that it was asked by. */
+  menu?: () => void;
+  opener?: Part;
   grow?: () => void;
   far?: boolean;
   closest<E extends Element = Part>(selector: string): E;

@@ -117,6 +117,7 @@ OF_MACHINE = {
     "recent": Part("recent.html", events_page.part_recent),
     "zone": Part("zone_card.html", zone_card.part),
     "board": Part("board_card.html", tab.part_board),
+    "row-menu": Part("row_menu.html", find_page.part_menu),
     "backup-plan": Part("backup_plan.html", backups_page.part_plan),
     "backup-history": Part("backup_history.html", backups_page.part_history),
     "restore-history": Part("restore_history.html", backups_page.part_restores),

@@ -35,7 +35,15 @@ LIMIT_S: Final = 25 * 60
 AT_ONCE: Final = 2
 
 PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
-    "/": ("/", "/?status=maintenance", "/?q=nothing-like-this", "/?group=site", "/?kiosk=1"),
+    "/": (
+        "/",
+        "/?status=maintenance",
+        "/?q=nothing-like-this",
+        "/?group=site",
+        "/?kiosk=1",
+        "/?columns=status+temperature+backup",
+        "/?sort=status#row-menu",
+    ),
     "/alerts": ("/alerts", "/alerts?tab=taken", "/alerts?tab=snoozed", "/alerts?tab=over"),
     "/alerts/rules": ("/alerts/rules", "/alerts/rules?cause=hot&limit=60", "/alerts/rules?cause=cpu&limit=hot"),
     "/login": ("/login",),
@@ -98,6 +106,8 @@ NOT_PICTURED: Final[Mapping[str, str]] = {
     "/static/{name:path}": "files",
 }
 """By the route, why there is nothing to look at."""
+PRESSED: Final[Mapping[str, str]] = {"/?sort=status#row-menu": ".c-menu > a"}
+"""By the address, whose fragment names what a press on the first of these opens."""
 ENTRANCES: Final = ("/login", "/signin")
 """Looked at signed out."""
 
@@ -205,6 +215,9 @@ class Photographer:
         if status >= 500:
             noted.append(f"answered {status}")
         await self._settle(page, look)
+        if address in PRESSED and await page.locator(PRESSED[address]).count():
+            await page.locator(PRESSED[address]).first.click()
+            await page.locator(f"#{address.partition('#')[2]}").wait_for()
         noted += await page.evaluate(FAULTS)
         page.remove_listener("pageerror", note)
         plain = re.sub(r"[^a-z0-9]+", "_", address.lower()).strip("_") or "fleet"

@@ -1,6 +1,6 @@
 """Shows the ways to find a machine: `/map`, all of them by their coordinates, on tiles of others where the settings
 name them, and `/machines/palette`, pages, actions and machines as links; a script finds in them. Knows the addresses of
-pages, not the pages."""
+pages, not the pages. Of one machine the same as the menu of its row in the fleet table."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from dashboard import actions, fleet, map_tiles, site_map
+from hub.attention import service as attention_service
 from hub.machines import tab
 from hub.model import views
+from hub.model.access import role_needed
 from hub.model.actors import whole_number
 from hub.model.machine import Machine
 from hub.web.auth.limits import ReadBudget
@@ -21,6 +23,8 @@ from hub.web.shell.page import ADMIN, Visit
 
 MOST_LISTED: Final = 40
 """Names of machines at one place; the others are counted."""
+MOST_TAKEN: Final = 3
+"""Troubles of one machine that its menu offers to take."""
 MOST_MACHINES: Final = 2000
 """Others are found on the Machines page."""
 SHEETS: Final = (("wide", 0), ("narrow", 1))
@@ -110,3 +114,18 @@ def _of_machine(visit: Visit, here: Machine) -> Iterator[PaletteEntry]:
     for offer in actions.offers(views.machine_detail(here), may=visit.may("command.send", here.id)):
         if not offer.locked:
             yield PaletteEntry(f"{t(f'do.{offer.name}')}…", here.name, f"{at}/do/{offer.name}", "auto")
+
+
+async def part_menu(visit: Visit) -> dict[str, Any]:
+    """For `row_menu.html`: troubles that nobody is on, places where something is asked for, actions, tabs."""
+    found = visit.machine()
+    view = views.machine_view(found, times="ms")
+    troubles = attention_service.of_machine(visit.context, visit.user, found, visit.now).values()
+    return {
+        "m": view,
+        "troubles": [one for one in troubles if one.owner is None][:MOST_TAKEN],
+        "ways": actions.ways(view, lambda action: visit.may(action, found.id)),
+        "offers": actions.offers(view, may=visit.may("command.send", found.id)),
+        "tabs": tab.TABS,
+        "role_needed": role_needed,
+    }

@@ -27,6 +27,9 @@ export class Row {
     setText(this.link.firstElementChild, m.name);
     setAttribute(this.link, "href", `${BASE_PATH}/machines/${m.id}`);
     setAttribute(find(".x input", this.node), "aria-label", t("bulk.select", { name: m.name }));
+    const menu = find(".c-menu > a", this.node);
+    setAttribute(menu, "href", `${BASE_PATH}/machines/${m.id}`);
+    setAttribute(menu, "aria-label", t("actions.of", { name: m.name }));
     setText(this.site, m.location_description ?? "");
     this.patchStatus(m);
     mark(this.node, "old", !isCurrent(m));

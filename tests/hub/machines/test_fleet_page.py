@@ -72,6 +72,16 @@ async def test_a_great_fleet_is_read_page_by_page_and_counted_whole(hub: ApiHub)
         assert 'href="/?sort=status&amp;page=2"' in page
 
 
+@pytest.mark.parametrize("sort", ["machine", "-machine", "cpu", "-cpu", "status", "-status"])
+async def test_the_form_keeps_the_way_of_an_order_without_a_script(hub: ApiHub, sort: str) -> None:
+    async with hub.browser(await hub.add_session("viewer")) as browser:
+        _, page = await shown(browser, f"/?sort={sort}")
+        assert re.findall(r'<option value="([^"]+)" selected>', page) == [sort]
+        orders = page.partition('name="sort"')[2].partition("</select>")[0]
+        others = re.findall(r'<option value="(-?(?:cpu|status))">', orders)
+        assert others == [first for first in ("status", "-cpu") if first.strip("-") != sort.strip("-")]
+
+
 async def tag(hub: ApiHub, rvm_id: int, site: str | None, *tags: str) -> None:
     values = {"location_description": site, "tags": tags or None, "updated_at": hub.context.clock()}
     await hub.context.announce(c.Patch(MachineRow, rvm_id, values))

@@ -14,6 +14,7 @@ import pytest_asyncio
 from starlette.routing import Match
 
 from db.records import MachineRow
+from hub.machines import tab
 from hub.model.changes import Patch
 from hub.routes import page_routes
 from tests.hub.web.access_rows import ROWS
@@ -50,6 +51,7 @@ class Page(HTMLParser):
         has = dict(attrs)
         self.ids.add(has.get("id") or "")
         is_tab = any(each == "nav" and of.get("class") == "tabs" for each, of in self._around)
+        is_tab |= (has.get("data-key") or "").startswith("tab.")
         href = has.get("href") or ""
         is_away = any(each == "template" or "hidden" in of for each, of in (*self._around, (tag, has)))
         if tag == "a" and href.startswith("/") and not is_away and has.get("aria-disabled") != "true":
@@ -116,6 +118,12 @@ async def test_nobody_is_offered_what_they_may_not_do(hub: ApiHub, name: str) ->
     wrong: set[str] = set()
     to_see = [("/", ("/", False))]
     async with await browser(hub, name) as person:
+        for rvm_id in hub.machines.values():
+            answer = await person.get(f"/machines/{rvm_id}/parts?of=row-menu")
+            menu = Page(answer.text if answer.status_code == 200 else "")
+            wrong |= {f"a row's menu has a form for {action}" for action in refused_forms(menu, name)}
+            to_see += [("a row's menu", each) for each in menu.links]
+        assert len(to_see) > len(tab.TABS)
         while to_see:
             seen_on, (link, is_tab) = to_see.pop()
             path, fragment = urlsplit(link).path, urlsplit(link).fragment

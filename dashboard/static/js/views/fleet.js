@@ -34,6 +34,7 @@ const { feed, parts } = livePage({
     j: () => table.step(1),
     k: () => table.step(-1),
     x: () => find("tr:focus-within .x input")?.click(),
+    ".": () => find("body:not([data-kiosk]) tr:focus-within .c-menu > a")?.click(),
   },
 });
 const table = new Table(find("#machines"), feed.clock.now());
@@ -131,13 +132,25 @@ function empty() {
 }
 
 document.addEventListener("click", (event) => {
-  const to = /** @type {Part} */ (event.target).closest?.("thead a, [data-count], [data-tag], .filter, #none a");
+  const to = /** @type {Part} */ (event.target).closest?.(
+    "thead a, [data-count], [data-tag], .filter, #none a, .c-menu > a",
+  );
   // Before the first snapshot the page knows nothing to sort: the link loads the page the hub makes.
-  if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return;
+  if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return undefined;
   event.preventDefault();
+  if (to.matches(".c-menu > a")) return menu(to);
   history.pushState(null, "", to.href);
   dispatchEvent(new PopStateEvent("popstate"));
+  return undefined;
 });
+
+/** The menu of a row; what draws it comes with the first. @param {Part} opener */
+function menu(opener) {
+  const { node } = table;
+  node.opener = opener;
+  if (node.menu) node.menu();
+  else bring(node.dataset.menu);
+}
 setInterval(() => {
   if (document.hidden || feed.paused || !feed.fleet.machines.size) return;
   const now = feed.clock.now();
