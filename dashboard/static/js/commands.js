@@ -34,6 +34,9 @@ async function ask(method, address, body, key = newKey()) {
   }
 }
 
+/** Why it was not done, "" when it was. @param {Answer} answer */
+export const refusal = (answer) => (answer.ok ? "" : answer.message || t("fault.unknown"));
+
 /** @param {string} address @param {Free} body */
 export function patch(address, body) {
   return ask("PATCH", address, body);

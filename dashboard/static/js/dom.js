@@ -28,6 +28,12 @@ export function show(node, on) {
   if (node && node.hidden === on) node.hidden = !on;
 }
 
+/** Words that stand only while there are some. @param {Part} node @param {string} words */
+export function showWords(node, words, place = node) {
+  setText(place, words);
+  show(node, words !== "");
+}
+
 /** @param {string} name of a symbol of the sprite @param {string} [look] */
 export function icon(name, look = name) {
   const svg = document.createElementNS(SVG, "svg");
@@ -52,6 +58,13 @@ export function make(tag, attributes, ...children) {
   for (const name of Object.keys(attributes)) node.setAttribute(name, attributes[name]);
   node.append(...children);
   return node;
+}
+
+/** Whether a button may be pressed; if so it is busy until its `aria-busy` goes. @param {Part} button */
+export function begin(button) {
+  if (["aria-busy", "aria-disabled"].some((name) => button.getAttribute(name) === "true")) return false;
+  setAttribute(button, "aria-busy", "true");
+  return true;
 }
 
 /** A script that few visits need. @param {string | undefined} src */

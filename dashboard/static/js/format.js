@@ -61,21 +61,20 @@ function parts(seconds) {
 }
 
 /** The largest unit only: `12 s`, `3 h`. @param {number} seconds @param {Language} lang */
-export function age(seconds, lang) {
-  const amounts = parts(seconds);
-  const first = amounts.findIndex((n) => n > 0);
-  const at = first < 0 ? 3 : first;
-  return `${amounts[at]}${THIN}${UNITS[lang][at]}`;
-}
+export const age = (seconds, lang) => largest(seconds, lang, 1);
 
 /** The two largest units: `6 min 30 s`. @param {number} seconds @param {Language} lang */
-export function span(seconds, lang) {
+export const span = (seconds, lang) => largest(seconds, lang, 2);
+
+/** The next below the first only when there is something of it. @param {number} seconds @param {Language} lang @param {number} most */
+function largest(seconds, lang, most) {
   const amounts = parts(seconds);
   const first = amounts.findIndex((n) => n > 0);
   const at = first < 0 ? 3 : first;
-  const shown = [`${amounts[at]}${THIN}${UNITS[lang][at]}`];
-  if (at < 3 && amounts[at + 1]) shown.push(`${amounts[at + 1]}${THIN}${UNITS[lang][at + 1]}`);
-  return shown.join(" ");
+  return amounts
+    .map((n, i) => `${n}${THIN}${UNITS[lang][i]}`)
+    .filter((_, i) => i === at || (i > at && i < at + most && amounts[i]))
+    .join(" ");
 }
 
 /** A clock's difference with its sign. @param {number} seconds @param {Language} lang */

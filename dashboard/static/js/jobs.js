@@ -1,7 +1,7 @@
 // The jobs that the hub draws on a page: cancelled from within, and announced when they end.
 
-import { sendCommand } from "./commands.js";
-import { all, find, setAttribute, setText, show } from "./dom.js";
+import { refusal, sendCommand } from "./commands.js";
+import { all, begin, find, setText, showWords } from "./dom.js";
 import { span } from "./format.js";
 import { language, t } from "./texts.js";
 
@@ -51,13 +51,11 @@ export function countDown(now) {
 async function cancel(event, job) {
   event.preventDefault();
   const button = find(".confirm button", job);
-  if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
-  setAttribute(button, "aria-busy", "true");
+  if (!begin(button)) return;
   const answer = await sendCommand(`${BASE_PATH}/api/v2/commands/${job.dataset.job}/cancel`, {});
   button.removeAttribute("aria-busy");
   const fault = find("[data-job-fault]", job);
-  setText(fault, answer.ok ? "" : answer.message || t("fault.unknown"));
-  show(fault, !answer.ok);
+  showWords(fault, refusal(answer));
   // Its outcome comes by the feed.
   if (!answer.ok) return;
   const question = find(".confirm", job);

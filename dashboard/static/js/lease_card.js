@@ -1,7 +1,7 @@
 // The leases of a machine on its page: countdown, extend, end, approve; and who works with one is not disturbed.
 
-import { sendCommand } from "./commands.js";
-import { all, bring, find, setAttribute, setText, show } from "./dom.js";
+import { refusal, sendCommand } from "./commands.js";
+import { all, begin, bring, find, setAttribute, setText, show, showWords } from "./dom.js";
 import { countdown } from "./lease_words.js";
 import { t } from "./texts.js";
 
@@ -68,8 +68,7 @@ export class LeaseCard {
   async submit(event, form) {
     event.preventDefault();
     const button = find("button", form);
-    if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
-    setAttribute(button, "aria-busy", "true");
+    if (!begin(button)) return;
     /** @type {Free} */
     const given = { session_id: Number(form.elements.session_id.value) };
     if (form.elements.duration) given.duration = Number(form.elements.duration.value);
@@ -77,8 +76,7 @@ export class LeaseCard {
     const answer = await sendCommand(`${BASE_PATH}/api/v2/rvms/${this.id}/remote-access/${form.dataset.ask}`, given);
     button.removeAttribute("aria-busy");
     const fault = find("#lease-fault");
-    setText(find("span", fault), answer.ok ? "" : answer.message || t("fault.unknown"));
-    show(fault, !answer.ok);
+    showWords(fault, refusal(answer), find("span", fault));
   }
 }
 

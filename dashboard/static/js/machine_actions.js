@@ -1,7 +1,7 @@
 // The actions of a machine: a menu, and a dialog for what disturbs people. The browser's half of dashboard/actions.py.
 
-import { newKey, sendCommand } from "./commands.js";
-import { all, find, setAttribute, setText, show } from "./dom.js";
+import { newKey, refusal, sendCommand } from "./commands.js";
+import { all, begin, find, setAttribute, setText, show, showWords } from "./dom.js";
 import { t } from "./texts.js";
 
 const WAITING = ["sync_timezone"];
@@ -81,19 +81,17 @@ export class MachineActions {
 
   /** @param {Part} form @param {string} words */
   fault(form, words) {
-    setText(find("[data-fault]", form), words);
-    show(find("[data-fault]", form), words !== "");
+    showWords(find("[data-fault]", form), words);
   }
 
   /** @param {Event} event @param {Part} form */
   async submit(event, form) {
     event.preventDefault();
     const button = find("button", form);
-    if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
+    if (!begin(button)) return;
     const name = form.dataset.do;
     // The request keeps its key until the hub has answered: pressing again after a lost answer cannot reboot twice.
     if (!this.keys.has(name)) this.keys.set(name, newKey());
-    setAttribute(button, "aria-busy", "true");
     const answer = await sendCommand(
       `${BASE_PATH}/api/v2/rvms/${this.id}/commands`,
       wanted(name, /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(/** @type {any} */ (form))))),
@@ -101,7 +99,7 @@ export class MachineActions {
     );
     button.removeAttribute("aria-busy");
     if (answer.status) this.keys.delete(name);
-    this.fault(form, answer.ok ? "" : answer.message || t("fault.unknown"));
+    this.fault(form, refusal(answer));
     if (!answer.ok) return;
     this.menu.open = false;
     form.closest("dialog")?.close();

@@ -1,7 +1,7 @@
 // The settings form while it is filled in: what is not saved yet, saving without leaving, and nothing typed is ever lost.
 // The hub draws the rows, its faults, and what somebody else changed meanwhile.
 
-import { all, find, mark, setAttribute, setText, show } from "./dom.js";
+import { all, begin, find, mark, setText, show, showWords } from "./dom.js";
 import { number, span } from "./format.js";
 import { morph } from "./morph.js";
 import { language, t } from "./texts.js";
@@ -100,17 +100,15 @@ export class SettingsForm {
   /** @param {Part} node @param {string} words */
   note(node, words) {
     const place = find("[data-fault]", node);
-    setText(find("span", place), words);
-    show(place, words !== "");
+    showWords(place, words, find("span", place));
   }
 
   /** The form as without script; what comes of it is taken out of the answer. @param {Event} event */
   async submit(event) {
     event.preventDefault();
     const button = find("[data-send]", this.bar);
-    if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
     if (!this.count()) return this.notify(t("settings.nothing"));
-    setAttribute(button, "aria-busy", "true");
+    if (!begin(button)) return undefined;
     this.sending = true;
     const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {any} */ (this.form))));
     try {

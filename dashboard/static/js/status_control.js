@@ -1,7 +1,7 @@
 // The status control: asks by REST and shows what is, never a request as done. How the command fares stands on its job's card.
 
-import { askStatus } from "./commands.js";
-import { all, find, make, setAttribute, setText, show } from "./dom.js";
+import { askStatus, refusal } from "./commands.js";
+import { all, begin, find, make, setAttribute, setText, show, showWords } from "./dom.js";
 import { nextDayAt, number } from "./format.js";
 import { isCurrent } from "./freshness.js";
 import { language, t } from "./texts.js";
@@ -55,8 +55,7 @@ export class StatusControl {
   /** @param {string} words */
   fault(words) {
     const node = find("[data-fault]", this.form);
-    setText(find("span", node), words);
-    show(node, words !== "");
+    showWords(node, words, find("span", node));
     if (!words) setAttribute(this.form.elements.reason, "aria-invalid", "false");
   }
 
@@ -64,12 +63,11 @@ export class StatusControl {
   async submit(event) {
     event.preventDefault();
     const button = find("[data-send]", this.form);
-    if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
     const sure = find("[data-sure]:not([hidden]) input", this.form);
     if (this.status === "full" && sure && !sure.checked) return this.fault(t("full.unsure"));
     const field = this.form.elements.reason;
     const reason = field.value.trim();
-    setAttribute(button, "aria-busy", "true");
+    if (!begin(button)) return undefined;
     const timed = this.status === "inactive" || this.status === "maintenance";
     const until = timed ? untilFrom(this.form.elements.until.value, this.feed.clock.now(), this.zone) : "";
     const asked = { status: this.status, reason };
@@ -86,7 +84,7 @@ export class StatusControl {
       this.fault(t("reason.missing"));
       return field.focus();
     }
-    this.fault(answer.message || t("fault.unknown"));
+    this.fault(refusal(answer));
     if (this.machine) this.patch(this.machine);
     return undefined;
   }

@@ -1,8 +1,7 @@
 // The buttons of the time zone card, sent without leaving the page. What comes of them the hub draws.
 
-import { patch, sendCommand } from "./commands.js";
-import { find, setAttribute, setText, show } from "./dom.js";
-import { t } from "./texts.js";
+import { patch, refusal, sendCommand } from "./commands.js";
+import { begin, find, showWords } from "./dom.js";
 
 /** @param {number} id */
 export function zoneCard(id) {
@@ -17,8 +16,7 @@ async function submit(event, id) {
   if (request === "keep") return;
   event.preventDefault();
   const button = find("button", form);
-  if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
-  setAttribute(button, "aria-busy", "true");
+  if (!begin(button)) return;
   const answer =
     request === "sync"
       ? await sendCommand(`${BASE_PATH}/api/v2/timezone/sync/manual`, { device_id: id })
@@ -26,7 +24,5 @@ async function submit(event, id) {
           value: request === "pin" ? form.elements.zone.value : null,
         });
   button.removeAttribute("aria-busy");
-  const fault = find("#zone [data-fault]");
-  setText(fault, answer.ok ? "" : answer.message || t("fault.unknown"));
-  show(fault, !answer.ok);
+  showWords(find("#zone [data-fault]"), refusal(answer));
 }

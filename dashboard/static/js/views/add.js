@@ -1,12 +1,9 @@
 // Adding a machine: waits on this page until the new machine reports.
 
 import { find, setIcon, setText, show } from "../dom.js";
-import { Feed } from "../feed.js";
 import { fields } from "../fields.js";
 import { plain } from "../format.js";
-import { frame } from "../frame.js";
-import { keyboard } from "../keyboard.js";
-import { guardButtons, LinkState } from "../link_state.js";
+import { livePage } from "../live_page.js";
 import { t } from "../texts.js";
 
 const PATIENCE_MS = 60000;
@@ -15,7 +12,8 @@ const id = Number(document.body.dataset.id ?? 0);
 let sending = false;
 document.addEventListener("submit", () => (sending = true));
 
-const feed = new Feed(id ? { machine: id, rate: 1 } : null, {
+const { feed } = livePage({
+  watch: id ? { machine: id, rate: 1 } : null,
   changed() {
     const m = feed.fleet.machines.get(id);
     if (m) draw(m);
@@ -23,10 +21,7 @@ const feed = new Feed(id ? { machine: id, rate: 1 } : null, {
     // with the answer, which a reload would cut off, and with it the key.
     else if (!id && !sending && feed.fleet.machines.size && location.pathname === `${BASE_PATH}/`) location.reload();
   },
-  link: (state) => link.set(state),
-  version: (name) => link.version(name),
 });
-const link = new LinkState(feed);
 
 /** @param {Machine} m */
 function draw(m) {
@@ -45,7 +40,4 @@ function draw(m) {
 
 if (id) setTimeout(() => show(find("#problems"), feed.fleet.machines.get(id)?.connection === "never"), PATIENCE_MS);
 fields();
-guardButtons();
-frame();
-keyboard({});
 feed.start();

@@ -1,7 +1,7 @@
 // Fetched with the first selection on the Machines page: counts it, and asks for many machines at once without leaving.
 
-import { newKey, sendCommand } from "../commands.js";
-import { all, find, make, setAttribute, setText, show } from "../dom.js";
+import { newKey, refusal, sendCommand } from "../commands.js";
+import { all, begin, find, make, setAttribute, setText, show, showWords } from "../dom.js";
 import { number } from "../format.js";
 import { can } from "../machine_actions.js";
 import { language, t } from "../texts.js";
@@ -113,16 +113,14 @@ function open(name) {
 
 /** @param {string} words */
 function fault(words) {
-  setText(find("[data-fault]", ask), words);
-  show(find("[data-fault]", ask), words !== "");
+  showWords(find("[data-fault]", ask), words);
 }
 
 /** @param {Event} event */
 async function send(event) {
   event.preventDefault();
   const button = find("[data-go]", ask);
-  if (button.getAttribute("aria-busy") === "true" || button.getAttribute("aria-disabled") === "true") return;
-  setAttribute(button, "aria-busy", "true");
+  if (!begin(button)) return undefined;
   const reason = action.name === "set_status" ? ask.elements.reason.value.trim() : "";
   // Counted from when the dialog opened: a second press asks for the same.
   const hours = action.mayEnd ? Number(ask.elements.until.value) : 0;
@@ -140,7 +138,7 @@ async function send(event) {
     key,
   );
   button.removeAttribute("aria-busy");
-  if (!answer.ok) return fault(answer.message || t("fault.unknown"));
+  if (!answer.ok) return fault(refusal(answer));
   const unable = asked.filter((m) => !able.includes(m));
   const left = unable.map((m) => ({ rvm_id: m.id, refused: { message: t("locked.unsupported") } }));
   return report({ ...answer.data, total: answer.data.total + left.length, results: [...answer.data.results, ...left] });
