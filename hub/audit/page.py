@@ -62,6 +62,7 @@ class RecentEvents(NamedTuple):
 
     lines: list[Line]
     news: str
+    zone: str
 
 
 async def show_events(visit: Visit) -> Response:
@@ -105,8 +106,9 @@ async def recent(visit: Visit, found: Machine) -> RecentEvents:
     newest = fold([_view(row) for row in page.rows], ())[:RECENT]
     wanted = {event["id"] for one in newest for event in one.events}
     names = await names_in(visit.context, [row for row in page.rows if row.id in wanted], visit.reader.t)
-    made = await _lines(visit, newest, names, _zone(visit, found), one_machine=True)
-    return RecentEvents(made, " ".join(f"event:{kind}" for kind in OF_MACHINES))
+    zone = _zone(visit, found)
+    made = await _lines(visit, newest, names, zone, one_machine=True)
+    return RecentEvents(made, " ".join(f"event:{kind}" for kind in OF_MACHINES), zone)
 
 
 async def part_recent(visit: Visit) -> dict[str, Any]:
