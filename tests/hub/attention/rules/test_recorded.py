@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from db.trouble_records import TroubleRow
-from hub.attention.rules import CauseNow, recorded
+from hub.attention.rules import CauseNow, gone_with, recorded
 from hub.model.changes import Patch, Put
 
 NOW = datetime(2026, 11, 30, 7, tzinfo=timezone.utc)
@@ -47,3 +47,10 @@ def test_it_is_over_when_it_is_not_seen_unless_nobody_can_see_it() -> None:
     (ended,) = recorded(7, {}, {"hot": row(began_at=NOW + HOUR)}, NOW, frozenset())
     assert isinstance(ended, Patch)
     assert ended.values == {"ended_at": NOW + HOUR}, "never before its beginning"
+
+
+def test_those_that_went_together_are_known_by_their_moment_once_one_is_back() -> None:
+    back = row("offline", ended_at=NOW)
+    near, far = (row("offline", rvm_id=8, began_at=NOW - HOUR + timedelta(seconds=s)) for s in (30, 31))
+    assert gone_with(back, [near, None, far], timedelta(seconds=30)) == [near]
+    assert gone_with(row("hot", ended_at=NOW), [near], timedelta(seconds=30)) == []
