@@ -7,6 +7,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
 from tests.support.browser import tab
+from tests.support.until import until_answered
 
 
 @pytest.mark.parametrize(("width", "zone"), [(390, "Asia/Jakarta"), (1440, "America/New_York")])
@@ -31,7 +32,12 @@ async def test_who_is_on_it_is_seen_by_the_other_at_once(stage: Stage, width: in
 
 async def test_it_works_without_script(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub, java_script_enabled=False) as page:
-        await page.open("/")
+
+        async def has_trouble() -> bool:
+            await page.open("/")
+            return await page.page.locator("[data-take]").count() > 0
+
+        await until_answered(has_trouble)
         await page.page.locator("[data-take]").first.click()
         await expect(page.page.locator(".acts .owner").first).to_contain_text("You are on it")
         await page.page.locator(".acts summary").first.click()
