@@ -245,7 +245,7 @@ async def test_a_thousand_machines_on_a_phone_are_rows_of_64_px_drawn_as_they_co
         box = await rows.first.bounding_box()
         assert box is not None
         assert box["y"] + box["height"] < 450, "above the keyboard"
-        await page.page.touchscreen.tap(box["x"] + box["width"] - 30, box["y"] + 40)
+        await page.page.touchscreen.tap(box["x"] + box["width"] - 60, box["y"] + 40)
         await page.page.wait_for_url("**/machines/2")
         assert page.faults == []
 

@@ -69,7 +69,12 @@ async def test_a_tag_filters_and_machines_stand_in_groups_that_follow_the_feed(
 async def test_without_script_tags_and_groups_are_links_and_a_form(stage: Stage) -> None:
     await tag(stage, 1, "Pasar Baru", "mall")
     async with tab(stage.browser, stage.hub, java_script_enabled=False, locale="id-ID") as page:
-        await page.open("/")
+
+        async def has_tags() -> bool:
+            await page.open("/")
+            return await page.page.locator(".kinds a[data-tag]").count() > 0
+
+        await until_answered(has_tags)  # the hub sees within a second what another process wrote
         await page.page.locator(".kinds a[data-tag]").click()
         assert [row.partition("/")[0] for row in await page.page.locator("tbody tr th a").all_inner_texts()] == [
             "RVM-001"
