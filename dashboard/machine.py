@@ -15,6 +15,7 @@ from dashboard.trouble import (
     gone_expectedly,
     health_causes,
     is_connected,
+    is_full_at_rest,
     is_nearly_full,
     is_worn,
     moments,
@@ -128,6 +129,8 @@ def whys(view: View, now: int) -> list[Why]:
         found.append(Why(status, view["status_since"]))
     if status != "error" and view["error_since"] is not None:
         found.append(Why("error", view["error_since"]))
+    if is_full_at_rest(view):
+        found.append(Why("full", noticed_at(view, "full")))
     found += [Why(one.cause, one.since, one.value) for one in (*health_causes(view), *settings_causes(view, now))]
     if is_connected(view) and is_nearly_full(view):
         found.append(Why("nearly_full", noticed_at(view, "nearly_full"), view["capacity"]))

@@ -114,6 +114,11 @@ def noticed_at(view: View, cause: str) -> int | None:
     return next((one["began_at"] for one in view.get("troubles") or () if one["cause"] == cause), None)
 
 
+def stands(view: View, cause: str) -> bool:
+    """It began already, and is not recorded as over."""
+    return noticed_at(view, cause) is not None
+
+
 def is_connected(view: View) -> bool:
     """What it reported is of now."""
     return view["connection"] in ("live", "late")
@@ -186,13 +191,14 @@ def worst(found: Iterable[MachineTrouble]) -> MachineTrouble:
 
 
 def causes(view: View, now: int) -> list[MachineTrouble]:
-    """Out of service, a machine may be switched off and worked on; what is wrong with it stays wrong."""
-    found = [*_declared(view, now), *settings_causes(view, now)]
-    if view["effective_status"] in RESTING:
-        return found + [one for one in health_causes(view) if one.cause == "hot"]
+    """Out of service, a machine may be switched off and worked on, and of what begins then only heat counts; what was
+    wrong with it before stays wrong until it is over."""
+    found, resting = [*_declared(view, now), *settings_causes(view, now)], view["effective_status"] in RESTING
     if view["connection"] == "offline":
-        return found + ([gone(view)] if now - away_since(view, now) > OFFLINE_ALARM_MS else [])
-    return found + _of_readings(view) + _of_backups(view, now)
+        is_gone = not resting and now - away_since(view, now) > OFFLINE_ALARM_MS
+        return found + ([gone(view)] if is_gone else [])
+    there = _of_readings(view) + _of_backups(view, now)
+    return found + [one for one in there if not resting or one.cause == "hot" or stands(view, one.cause)]
 
 
 def _declared(view: View, now: int) -> list[MachineTrouble]:
@@ -203,8 +209,9 @@ def _declared(view: View, now: int) -> list[MachineTrouble]:
     if status == "error" or view["error_since"] is not None:
         since = view["status_since"] if view["error_since"] is None else view["error_since"]
         found.append(MachineTrouble(rvm_id, "error", None, since))
-    if status == "full":
-        found.append(MachineTrouble(rvm_id, "full", view["capacity"], view["status_since"]))
+    if status == "full" or is_full_at_rest(view):
+        since = noticed_at(view, "full") or view["status_since"]  # a session that ends declares it anew
+        found.append(MachineTrouble(rvm_id, "full", view["capacity"], since))
     if view["connection"] == "never" and now - view["created_at"] > NEVER_ALARM_MS:
         found.append(MachineTrouble(rvm_id, "never", None, view["created_at"]))
     elif status == "unknown" and is_connected(view):
@@ -214,7 +221,15 @@ def _declared(view: View, now: int) -> list[MachineTrouble]:
 
 def is_nearly_full(view: View) -> bool:
     """Soon it takes no more; what is full already says so by its status."""
-    return bool(view["capacity"] >= NEARLY_FULL and view["effective_status"] not in ("full", *RESTING))
+    is_full = view["effective_status"] == "full" or is_full_at_rest(view)
+    return bool(view["capacity"] >= NEARLY_FULL and not is_full)
+
+
+def is_full_at_rest(view: View) -> bool:
+    """It was full when it was taken out of service, and nobody has emptied it since."""
+    if view["effective_status"] not in RESTING:
+        return False
+    return bool(view["status"] == "full" or view["capacity"] >= NEARLY_FULL) and stands(view, "full")
 
 
 def is_worn(view: View) -> bool:

@@ -147,10 +147,13 @@ async def _who_acts(visit: Visit, listed: Iterable[MachineTrouble]) -> dict[int,
 
 
 class OfMachine(NamedTuple):
+    """`at_rest`: the status by which somebody took it out of service, "": nobody did."""
+
     id: int
     name: str
     device_id: str
     site: str
+    at_rest: str
     troubles: list[TroubleShown]
 
 
@@ -290,14 +293,14 @@ def _by_machine(visit: Visit, found: Iterable[TroubleShown]) -> list[OfMachine]:
     groups: dict[int, list[TroubleShown]] = {}
     for one in found:
         groups.setdefault(one.rvm_id, []).append(one)
-    machines = visit.context.fleet.machines
-    return [
-        OfMachine(
-            rvm_id, machines[rvm_id].name, machines[rvm_id].row.device_id,
-            machines[rvm_id].row.location_description or "", sorted(of, key=_order),
-        )
-        for rvm_id, of in groups.items()
-    ]  # fmt: skip
+    return [_of_one(visit.context.fleet.machines[rvm_id], of) for rvm_id, of in groups.items()]
+
+
+def _of_one(machine: Machine, found: Iterable[TroubleShown]) -> OfMachine:
+    status, row = machine.effective_status, machine.row
+    at_rest = status if status in RESTING else ""
+    site = row.location_description or ""
+    return OfMachine(machine.id, machine.name, row.device_id, site, at_rest, sorted(found, key=_order))
 
 
 def _first(line: OfMachine | WereOffline) -> tuple[int, int, int]:

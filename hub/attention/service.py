@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import anyio
 
-from dashboard.trouble import OF_CONNECTED, RESTING, MachineTrouble
+from dashboard.trouble import OF_CONNECTED, MachineTrouble
 from db.engine.store import Store
 from db.queries import users
 from db.queries.users import UserWithMachines
@@ -86,8 +86,8 @@ class TroubleLog:
         if machine.connection_reason == RESTARTED and self._monotonic() < self._settled_at:
             return []  # it has had no time to come back
         holding = {one.cause: CauseNow(one.cause, _instant(one.since), one.value) for one in found}
-        away = machine.connection == "offline" and machine.effective_status not in RESTING
-        return rules.recorded(machine.id, holding, machine.troubles, now, OF_CONNECTED if away else frozenset())
+        unknown = OF_CONNECTED if machine.connection == "offline" else frozenset[str]()
+        return rules.recorded(machine.id, holding, machine.troubles, now, unknown)
 
     def _changes_of(self, rvm_id: int, found: dict[int, Any], now: datetime) -> list[Change]:
         machine = self._fleet.machines.get(rvm_id)

@@ -250,6 +250,46 @@ CASES: Final = [
         ["inactive", "cpu"],
     ),
     Case(
+        "busy since before its maintenance",
+        {
+            "id": 49,
+            "effective_status": "maintenance",
+            "lasting": [{"code": "cpu_usage", "since": NOW - 90000}],
+            "readings": {"cpu_usage": 95.0},
+            "troubles": [{"cause": "cpu", "began_at": NOW - 90000, "snoozed_until": None}],
+        },
+        ("cpu", 95.0, NOW - 90000),
+        ["maintenance", "cpu"],
+    ),
+    Case(
+        "full since before its maintenance",
+        {
+            "id": 50,
+            "effective_status": "maintenance",
+            "capacity": 100,
+            "troubles": [{"cause": "full", "began_at": NOW - 90000, "snoozed_until": None}],
+        },
+        ("full", 100, NOW - 90000),
+        ["maintenance", "full"],
+    ),
+    Case(
+        "emptied in maintenance",
+        {
+            "id": 51,
+            "effective_status": "maintenance",
+            "capacity": 0,
+            "troubles": [{"cause": "full", "began_at": NOW - 90000, "snoozed_until": None}],
+        },
+        None,
+        ["maintenance"],
+    ),
+    Case(
+        "filled in maintenance",
+        {"id": 52, "effective_status": "maintenance", "capacity": 97},
+        None,
+        ["maintenance", "nearly_full"],
+    ),
+    Case(
         "full and hot",
         {"id": 36, "effective_status": "full", "capacity": 99, "lasting": [{"code": "temperature", "since": NOW}]},
         ("full", 99, NOW - 1000),
@@ -313,6 +353,6 @@ CASES: Final = [
     Case("backups by nobody", {"id": 30, "backup": {**LATE, "late_at": None}}, None, []),
 ]
 ORDER: Final = [
-    18, 19, 33, 2, 4, 41, 42, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 46, 47, 32, 31, 40, 14, 44, 21, 22, 38, 48, 37,
-    15, 16,
+    18, 19, 33, 2, 4, 41, 42, 50, 3, 36, 29, 6, 9, 10, 11, 34, 28, 25, 24, 46, 47, 32, 31, 40, 14, 44, 21, 22, 38, 48,
+    37, 49, 15, 16,
 ]  # fmt: skip

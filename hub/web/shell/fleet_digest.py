@@ -24,7 +24,7 @@ from hub.model.views import machine_delta
 from hub.server.tls import HubTls
 
 MEMBERS: Final = (
-    "name", "device_id", "location_description", "tags", "status_reason", "effective_status", "capacity",
+    "name", "device_id", "location_description", "tags", "status_reason", "status", "effective_status", "capacity",
     "status_since", "connection", "connection_since", "connection_reason", "last_seen_at", "health_reasons", "readings",
     "quarantined_until", "clock_offset_s", "backup", "created_at", "lasting", "error_since", "config_refused",
     "config_applied_at", "zone_wrong", "board_other_at", "board_question", "certificate", "disk_worn", "latitude",

@@ -84,11 +84,48 @@ async def test_what_only_a_machine_that_is_there_shows_is_not_over_while_it_is_a
     await until(stands(hub, 1, "nearly_full", "offline"))
     connect(hub, 1, "live")
     await until(stands(hub, 1, "nearly_full"))
-    await change(hub, 1, special_status="maintenance")
+    await change(hub, 1, capacity=10)
     await until(stands(hub, 1))
     assert [one for one in await rows(hub) if one[1] in ("nearly_full", "offline")] == [
         (1, "nearly_full", True), (1, "offline", True)
     ]  # fmt: skip
+
+
+async def compared(hub: ApiHub) -> None:
+    """All machines, since what was done before: what another one shows is recorded in the same look."""
+    is_full = "full" in hub.context.fleet.machines[2].troubles
+    await change(hub, 2, status="active" if is_full else "full", capacity=0 if is_full else 100)
+    await until(stands(hub, 2, *([] if is_full else ["full"])))
+
+
+@pytest.mark.parametrize(
+    ("cause", "before"), [("nearly_full", {"capacity": 97}), ("full", {"status": "full", "capacity": 97})]
+)
+async def test_maintenance_ends_nothing_that_began_before_it(
+    any_hub: ApiHub, cause: str, before: dict[str, Any]
+) -> None:
+    """Nor does it begin anew when the session that was the maintenance ends: who is on it stays on it."""
+    hub = any_hub
+    for rvm_id in (1, 2):
+        connect(hub, rvm_id, "live")
+    await change(hub, 1, **before)
+    await until(stands(hub, 1, cause))
+    began = hub.context.fleet.machines[1].troubles[cause]
+    for values in ({"special_status": "maintenance"}, {"special_status": None}):
+        await change(hub, 1, status_since=hub.context.clock(), **values)
+        await compared(hub)
+        assert hub.context.fleet.machines[1].troubles == {cause: began}, values
+    await change(hub, 1, special_status="maintenance")
+    connect(hub, 1, "offline", connection_since=hub.context.clock() - timedelta(minutes=9))
+    await compared(hub)
+    assert stands(hub, 1, cause)(), "it was switched off to be worked on"
+    connect(hub, 1, "live")
+    await change(hub, 1, status="active", capacity=0)
+    await until(stands(hub, 1))
+    await change(hub, 1, capacity=97)
+    await compared(hub)
+    assert stands(hub, 1)(), "what begins in maintenance is whoever works on it"
+    assert [one for one in await rows(hub) if one[0] == 1 and one[1] != "never"] == [(1, cause, True)]
 
 
 async def test_a_later_life_goes_on_with_what_stands(any_hub: ApiHub) -> None:

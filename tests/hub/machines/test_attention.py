@@ -14,6 +14,7 @@ from dashboard.trouble import RANKS, who_acts
 from db.records import MachineRow, RemoteSessionRow, ZoneRow
 from hub.model.changes import Observed, Patch, Put
 from tests.support.api_hub import ApiHub
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -140,6 +141,24 @@ async def test_an_error_stays_in_the_list_when_somebody_took_the_machine_out_of_
     (line,) = lines(await page(hub))
     assert re.match(r"one Reports an error operator: Maintenance, \S+ \S+ ago", line)
     assert "Put in maintenance" not in line
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Maintenance"), ("id", "Pemeliharaan")])
+async def test_what_began_before_maintenance_stays_in_both_lists_and_says_so(
+    hub: ApiHub, language: str, words: str
+) -> None:
+    await put(hub, 1, capacity=97)
+    await until(lambda: "nearly_full" in hub.context.fleet.machines[1].troubles)
+    began = hub.context.fleet.machines[1].troubles["nearly_full"]
+    await put(hub, 1, special_status="maintenance", status_by=f"user:{hub.users['operator']}")
+    text = await page(hub, language=language)
+    assert counted(text) == {"1"}
+    (line,) = lines(text)
+    assert line.startswith("one ")
+    assert f"operator: {words}" in line
+    (group,) = re.findall(r'<article class="card alert">.*?</h2>', await page(hub, "admin", language, "/alerts"))
+    assert words in group
+    assert hub.context.fleet.machines[1].troubles == {"nearly_full": began}
 
 
 async def test_settings_refused_and_a_wrong_time_zone_are_trouble(hub: ApiHub) -> None:
