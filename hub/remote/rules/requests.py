@@ -128,12 +128,17 @@ def refusal(
 def _full(machine: Machine, of_person: int) -> SessionRefused | None:
     count, most = len(machine.remote_sessions), most_at_once(machine)
     if count >= most:
-        return SessionRefused("too_many_sessions", 409, most=most)
+        return SessionRefused("too_many_sessions", 409, most=most, names=_holders(machine))
     if count >= MOST_OF_A_MACHINE:
         return SessionRefused("too_many_of_machine", 429, most=MOST_OF_A_MACHINE)
     if of_person >= MOST_OF_A_PERSON:
         return SessionRefused("too_many_of_person", 429, most=MOST_OF_A_PERSON)
     return None
+
+
+def _holders(machine: Machine) -> str:
+    """Also who waits for an approval."""
+    return ", ".join(dict.fromkeys(one.admin_name or "–" for one in machine.remote_sessions.values()))
 
 
 def count_of(machines: Iterable[Machine], user_id: int) -> int:

@@ -159,8 +159,10 @@ async def test_refusals_say_why(hub: HubHere, key: MachineKey) -> None:
             await admin.patch(config, json=setting)
             assert (await ask(hub, key, "start", {}, status))["code"] == code
             await admin.patch(config, json={**HERE, "remote_access_enabled": None})
-        await begin(hub, key, machine)
-        assert (await ask(hub, key, "start", {}, 409))["code"] == "too_many_sessions"
+        session, _ = await begin(hub, key, machine)
+        refused = await ask(hub, key, "start", {}, 409)
+        assert refused["code"] == "too_many_sessions"
+        assert f"is reached (1): {session['admin_name']}." in refused["detail"]
         await ask(hub, key, "stop")
         assert (await ask(hub, key, "stop", None, 409))["code"] == "no_session"
 

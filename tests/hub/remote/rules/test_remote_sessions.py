@@ -49,6 +49,9 @@ def test_every_refusal_has_its_code() -> None:
     assert code(machine(linked=True), "::ffff:10.1.2.3") is None, "IPv4 in IPv6 clothes"
     assert code(machine(linked=True, busy=True)) == "machine_busy"
     assert code(held(session(), linked=True)) == "too_many_sessions"
+    full = desk.refusal(held(session(), linked=True), INSIDE)
+    assert full is not None
+    assert full.params == {"most": 1, "names": "Siti"}
     assert code(machine(linked=True), of_person=20) == "too_many_of_person"
     assert code(machine(), "203.0.113.9", origin="site") is None, "who stands there needs neither link nor network"
 
