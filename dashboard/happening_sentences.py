@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from dashboard import backup_sentences, jobs, record
 from dashboard.event_reading import Event, Names, command_reason, mapping, value
 from dashboard.foreign_text import plain
-from dashboard.happenings import Happening
+from dashboard.happenings import VERIFY_ASKED, Happening
 from dashboard.reader import Reader
 
 _COUNTED: Final = ("remote.terminal_opened", "remote.page_opened", "remote.file_downloaded", "remote.file_uploaded")
@@ -66,8 +66,8 @@ def _reason(r: Reader, issued: Event | None) -> str:
 def _job(r: Reader, one: Happening, names: Names) -> HappeningText:
     """What became of it, why and by whom it was asked for."""
     issued, finished = _first(one, "command.issued"), _first(one, "command.finished")
-    status = _first(one, "status.changed")
-    actor = "" if issued is None else str(issued["actor"])
+    status, asked = _first(one, "status.changed"), issued or _first(one, VERIFY_ASKED)
+    actor = "" if asked is None else str(asked["actor"])
     if status is not None:
         text = record.describe(r, status, names)
         return HappeningText(text.sentence, text.shape, text.look, actor or str(status["actor"]))

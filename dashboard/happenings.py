@@ -29,8 +29,9 @@ OF_BACKUP: Final[Mapping[str, str]] = {
     "backup.restored": "restore_backup", "backup.restore_failed": "restore_backup",
 }  # fmt: skip
 """What became of a backup, and the job that it became so by."""
+VERIFY_ASKED: Final = "backup.verify_asked"
 BY_THE_WAY: Final = frozenset(
-    {"backup.completed", "backup.uploaded", "backup.deleted", "backup.verify_asked", "backup.verified"}
+    {"backup.completed", "backup.uploaded", "backup.deleted", VERIFY_ASKED, "backup.verified"}
 )
 """Of what goes on every night, on every machine, when all is well."""
 BY_HAND: Final = frozenset({"machine.added", "machine.edited", "trouble.taken", "trouble.released", "trouble.snoozed"})
@@ -100,6 +101,8 @@ def _known(events: Sequence[Event]) -> _Known:
     of_backup: dict[tuple[str, Any], list[tuple[int, str]]] = {}
     for event in events:
         params, job = mapping(event["params"]), _job_of(event)
+        if event["code"] == VERIFY_ASKED:
+            of_backup.setdefault(("verify_backup", _backup_of(event)), []).append((event["at"], job))
         if not job:
             continue
         if isinstance(params.get("group_id"), str):
@@ -132,6 +135,9 @@ def _actor_kind(event: Event) -> str:
 
 
 def _job_of(event: Event) -> str:
+    """ "": it is of none. A verification by the hub that a person asked for is one by itself."""
+    if event["code"] == VERIFY_ASKED and _actor_kind(event) == "user":
+        return f"v{event['id']}"
     job = mapping(event["params"]).get("command_id") if str(event["code"]).startswith("command.") else None
     return job if isinstance(job, str) else ""
 

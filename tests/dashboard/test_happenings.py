@@ -217,6 +217,29 @@ def test_a_night_of_backups_is_one_line() -> None:
     assert len(alone.lines()) == 2, "few stand for themselves"
 
 
+@pytest.mark.parametrize(
+    ("code", "found", "sentence"),
+    [
+        ("backup.verified", {"files": 2}, "Backup 41 verified: restored and compared"),
+        ("backup.drill_failed", {"error": {"code": "missing"}}, "Test restore of backup 41 failed"),
+    ],
+)
+def test_a_verification_that_a_person_asked_for_is_one_line_by_them(
+    code: str, found: dict[str, Any], sentence: str
+) -> None:
+    log, backup = Log(), {"backup_id": 41}
+    log.add("backup.verify_asked", actor="user:3", params=backup)
+    (asked,) = log.lines()
+    assert (asked.sentence, asked.who) == ("Test restore of backup 41 requested", "Budi")
+    log.add(code, actor="clock", params=backup | found)
+    (done,) = log.lines("backup")
+    assert done.sentence.startswith(sentence)
+    assert (done.who, len(done.steps)) == ("Budi", 2)
+    log.add("backup.verify_asked", actor="clock", params=backup)
+    log.add(code, actor="clock", params=backup | found)
+    assert len(log.lines()) == 3, "the next one is the hub's own"
+
+
 def test_an_hour_that_is_dense_is_few_lines() -> None:
     """A loose door switch, a guessed password, a file of machines, a tag for all."""
     log = Log()
