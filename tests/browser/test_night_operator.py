@@ -100,6 +100,8 @@ async def test_a_screen_on_the_wall_keeps_an_outage_in_sight_and_says_how_many_m
         await expect(page.page.locator(".on-wall")).to_be_visible()
         assert await page.page.evaluate("scrollTo({top: 9000, behavior: 'instant'}), scrollY") > 100
         await expect(outage).to_be_in_viewport(ratio=1)
+        head = "parseFloat(getComputedStyle(document.querySelector('.machines thead th')).top)"
+        assert await page.page.evaluate(f"{head} < document.querySelector('#kiosk').getBoundingClientRect().height")
         assert not await page.page.evaluate("document.documentElement.scrollWidth > innerWidth")
         # The bar that says it stands at the page's top.
         await stage.hub.kill()
