@@ -3,6 +3,7 @@ whose value is in the address."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from dashboard.reader import Reader
 from hub.attention import page, preview, rules
 from hub.attention.preview import MOST_TROUBLES, OUTAGE, WITHIN_S, Rule
 from hub.model.access import role_needed
+from hub.web.http.download_slots import PreviewReads
 from hub.web.http.problems import Problem
 from hub.web.shell.page import Visit
 from protocol import configuration
@@ -81,7 +83,8 @@ async def _preview(visit: Visit) -> dict[str, Any]:
         bounds = {"least": visit.reader.limit(reading, least), "most": visit.reader.limit(reading, most)}
         return {"asked": asked | {"fault": visit.reader.t("rules.try.wrong", **bounds)}}
     try:
-        asked["made"] = await preview.preview(visit.context, visit.user, cause, float(value), visit.now)
+        made = partial(preview.preview, visit.context, visit.user, cause, float(value), visit.now)
+        asked["made"] = await visit.context[PreviewReads].newest(visit.user.actor, made)
     except Problem as refused:
         return {"asked": asked | {"refused": visit.sentence(refused)}}
     if setting is not None and visit.may("fleet_config.write"):

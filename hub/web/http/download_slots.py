@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Mapping
-from typing import Final
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from typing import Final, NamedTuple, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -11,6 +11,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from hub.web.http.problems import Problem, Text
+
+T = TypeVar("T")
 
 MOST: Final = 16
 MOST_OF_MACHINES: Final = 4
@@ -33,12 +35,14 @@ class DownloadSlots:
         machine = who.startswith("machine:")
         others = sum(other.startswith("machine:") == machine for other in self._making)
         if who in self._making or others >= (MOST_OF_MACHINES if machine else MOST):
-            why = f"{self._text}.yours" if who in self._making else f"{self._text}.others"
-            raise Problem("too-many-requests", Text(why, {"count": int(WAIT_S)}), retry_after=WAIT_S)
+            raise self._refused("yours" if who in self._making else "others")
         self._making.add(who)
 
     def end(self, who: str) -> None:
         self._making.discard(who)
+
+    def _refused(self, why: str) -> Problem:
+        return Problem("too-many-requests", Text(f"{self._text}.{why}", {"count": int(WAIT_S)}), retry_after=WAIT_S)
 
 
 class HistoryReads(DownloadSlots):
@@ -46,9 +50,33 @@ class HistoryReads(DownloadSlots):
         super().__init__("history")
 
 
+class _Turn(NamedTuple):
+    scope: anyio.CancelScope
+    over: anyio.Event
+
+
 class PreviewReads(DownloadSlots):
     def __init__(self) -> None:
         super().__init__("preview")
+        self._newest: dict[str, _Turn] = {}  # Bound: one a person while theirs is made
+
+    async def newest(self, who: str, make: Callable[[], Awaitable[T]]) -> T:
+        """For a page, whose form is pressed again while nobody waits for the first answer any more: that ends. Raises
+        Problem (429) for the one that ended."""
+        before, mine = self._newest.get(who), _Turn(anyio.CancelScope(), anyio.Event())
+        self._newest[who] = mine
+        try:
+            if before is not None:
+                before.scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await before.over.wait()
+            with mine.scope:
+                return await make()
+        finally:
+            mine.over.set()
+            if self._newest.get(who) is mine:
+                del self._newest[who]
+        raise self._refused("yours")
 
 
 class Playbacks(DownloadSlots):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from db.queries import samples
 from db.records import MachineRow
 from db.trouble_records import TroubleRow
 from hub.attention import rules
@@ -256,6 +258,35 @@ async def test_a_second_preview_at_once_says_why_it_waits(full: ApiHub, language
         assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (429, True)
         full.context[PreviewReads].end(mine)
         assert words not in (await budi.get(place)).text
+
+
+async def test_a_preview_asked_for_again_ends_the_first(full: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The browser no longer waits for it, and the second answer was that the first is worked out."""
+    read, held, reads = samples.highest, asyncio.Event(), list[float]()
+
+    async def highest(*asked: Any) -> Any:
+        reads.append(len(reads))
+        if len(reads) < 3:
+            held.set()
+            await asyncio.Event().wait()
+        return await read(*asked)
+
+    monkeypatch.setattr(samples, "highest", highest)
+    async with await browser(full, "operator") as budi, await browser(full, "admin") as other:
+        pressed = []
+        for limit in (71, 72):
+            held.clear()
+            pressed.append(asyncio.create_task(budi.get(f"/alerts/rules?cause=hot&limit={limit}")))
+            await held.wait()
+        last = await budi.get("/alerts/rules?cause=hot&limit=73")
+        assert "data-result" in last.text
+        assert 'value="73"' in last.text
+        for one in pressed:
+            ended = await one
+            assert "for you already" in ended.text
+            assert "data-result" not in ended.text
+        assert "data-result" in (await other.get("/alerts/rules?cause=hot&limit=71")).text
+    assert full.context[PreviewReads]._newest == {}
 
 
 async def test_viewers_and_strangers_change_nothing(full: ApiHub) -> None:
