@@ -92,7 +92,7 @@ async def test_pages_that_the_hub_draws_whole_follow_the_machine(stage: Stage, l
     key, name = stage.keys[0], "Stasiun Café $& 😀 محطة"
     pages = [
         f"/m/{key.device_id}",
-        *(f"/machines/{key.id}/{end}" for end in ("do/reboot", "terminal", "label", "remove")),
+        *(f"/machines/{key.id}/{end}" for end in ("do/reboot", "terminal", "label", "remove", "key", "enrol")),
     ]
     async with AsyncExitStack() as stack, stage.hub.client() as client:
         tabs = [await stack.enter_async_context(tab(stage.browser, stage.hub, **look)) for _ in pages]
