@@ -23,7 +23,6 @@ LAST_BACKUP: Final = "last_backup.json"
 _FOREIGN = frozenset({"RVM_BOOTSTRAP", "RVM_LANG", "RVM_OPEN", "RVM_TOKEN", "RVM_TOKEN_FILE", "RVM_URL", "RVM_VENV"})
 """The command lines', not the hub's."""
 
-
 _BASE_PATH: Final = re.compile(r"(?=.{2,100}\Z)(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
 OWN_PLACES: Final = frozenset(
     ("account", "admin", "alerts", "api", "bulk", "events", "help", "jobs", "labels", "login", "logout", "m",
@@ -152,11 +151,8 @@ class Settings:
     def load(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         """Flags (`given`, None: not given) over `RVM_*` over defaults; raises SettingsError."""
         values: dict[str, Any] = {}
-        for name in _names():
-            if given.get(name) is not None:
-                values[name] = _convert(name, given[name], _flag(name))
-            elif environ.get(_variable(name), "") != "":
-                values[name] = _convert(name, environ[_variable(name)], _variable(name))
+        for name, origin in origins(given, environ).items():
+            values[name] = _convert(name, given[name] if origin == _flag(name) else environ[origin], origin)
         strangers = set(given) - set(_names())
         if strangers:
             raise TypeError(f"no such settings: {sorted(strangers)}")
@@ -164,6 +160,12 @@ class Settings:
         settings = Settings(**_with_folders(values))
         _check(settings)
         return settings
+
+
+def origins(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """The flag or variable of each setting that has one; the others have their default."""
+    found = {name: _variable(name) for name in _names() if environ.get(_variable(name), "") != ""}
+    return found | {name: _flag(name) for name in _names() if given.get(name) is not None}
 
 
 def _names() -> list[str]:

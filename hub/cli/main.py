@@ -43,7 +43,7 @@ def _verb(name: str) -> Verb:
 
 
 def _on_data(name: str) -> Verb:
-    from hub.cli import destinations, hub_backup, machines, people, troubles
+    from hub.cli import destinations, hub_backup, machines, people, start, troubles
 
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
         "machine add": machines.add, "machine list": machines.show_all, "machine key": machines.new_key,
@@ -59,6 +59,7 @@ def _on_data(name: str) -> Verb:
         "destination add": destinations.add, "destination edit": destinations.edit,
         "destination test": destinations.test, "destination remove": destinations.remove,
         "link": people.link, "backup": hub_backup.back_up, "restore": hub_backup.restore,
+        "config show": start.show_config,
     }  # fmt: skip
     return lambda wanted: _in_a_loop(verbs[name](wanted))
 

@@ -88,6 +88,7 @@ def build() -> Parser:
     _link(verbs)
     _backup(verbs)
     _doctor(verbs)
+    _config(verbs)
     return parser
 
 
@@ -262,6 +263,14 @@ def _doctor(verbs: Any) -> None:
     doctor.add_argument("--report", metavar="FILE", help=sentence("help.doctor.report"))
     for name in ("host", "port", "object_store", "tls_authority"):
         _setting(doctor, name, default=argparse.SUPPRESS)
+
+
+def _config(verbs: Any) -> None:
+    show = _verb(_noun(verbs, "config"), "config show", "config.show", example="config_show")
+    show.add_argument("--origin", action="store_true", help=sentence("help.config.show.origin"))
+    serve = show.add_argument_group(sentence("help.group.serve"))
+    for name in SERVE_FLAGS:
+        _setting(serve, name, default=argparse.SUPPRESS)
 
 
 def _days(text: str) -> int:

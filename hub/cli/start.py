@@ -1,12 +1,17 @@
-"""`run_hub.py` without a verb: address, database, first administrator, serve (hub.serving), print where."""
+"""`run_hub.py` without a verb: address, database, first administrator, serve (hub.serving), print where. `config show`:
+with which settings it would."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import os
+import re
 import webbrowser
+from dataclasses import fields
+from pathlib import Path
 from threading import Thread
+from typing import Final
 
 from certs.secret_file import look_at
 from db.queries import users
@@ -15,12 +20,13 @@ from db.records import UserRow
 from hub.cli import data, output
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
+from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.cli.people import SignInLink, make_link
 from hub.model import actors, credentials
 from hub.model.changes import put_rows
 from hub.people import rules
 from hub.server import process
-from hub.settings import Settings
+from hub.settings import Settings, origins
 from protocol.version import PRODUCT_VERSION
 
 
@@ -109,3 +115,64 @@ def show_start(
 
 def wants_browser(wanted: argparse.Namespace) -> bool:
     return bool(wanted.open) or os.environ.get("RVM_OPEN", "").lower() in ("1", "true", "yes", "on")
+
+
+HIDDEN: Final = "***"
+DEFAULT: Final = "default"
+
+
+async def show_config(wanted: argparse.Namespace) -> None:
+    """As a hub would start with it here: each value and where it comes from, no secret. Opens nothing."""
+    settings = settings_of(wanted)
+    given = {name: getattr(wanted, name, None) for name in (*DATA_FLAGS, *SERVE_FLAGS)}
+    named = origins(given, os.environ)
+    shown = [
+        {
+            "name": one.name,
+            "value": _plain(getattr(settings, one.name) if one.repr else without_secret(one.name, settings)),
+            "origin": named.get(one.name, DEFAULT),
+        }
+        for one in fields(Settings)
+        if one.name != "warnings"
+    ]
+    for warning in settings.warnings:
+        output.note(warning)
+    if wanted.json:
+        output.result_json({"settings": shown})
+        return
+    columns = ("name", "value", "origin") if wanted.origin else ("name", "value")
+    output.table([one | {"value": _typed(one["value"])} for one in shown], columns)
+
+
+def without_secret(name: str, settings: Settings) -> str:
+    """Of an address, no password and nothing after `?`; of a map's tiles the host alone: their path may be a key."""
+    text = str(getattr(settings, name))
+    if not text or text.startswith("sqlite:"):
+        return text
+    if name not in ("database_url", "map_tiles_url"):
+        return HIDDEN
+    scheme, _, rest = text.partition("://")
+    person, at, place = rest.rpartition("@")  # The last: a password may have one
+    if name == "map_tiles_url":
+        return f"{scheme}://{_until_mark(place)}/{HIDDEN}"
+    user = _until_mark(person)
+    secret = f":{HIDDEN}" if user != person else ""
+    place, options, _ = place.partition("?")
+    return f"{scheme}://{user}{secret}{at}{place}{options and options + HIDDEN}"
+
+
+def _until_mark(text: str) -> str:
+    return re.split("[:/?#]", text, maxsplit=1)[0]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _typed(value: object) -> object:
+    """As it would be typed."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(str, value)) if isinstance(value, list) else value
