@@ -44,6 +44,7 @@ METAVARS = {
 }  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
 TROUBLE_STATES = ("open", "taken", "snoozed", "over")
+STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 SNOOZES = ("1h", "4h", "tomorrow")
 MOST_LISTED = 1000
 
@@ -110,6 +111,8 @@ def _machine(verbs: Any) -> None:
     add.add_argument("--device-id", metavar="ID", help=sentence("help.machine.add.device_id"))
     add.add_argument("--location", metavar="TEXT", help=sentence("help.machine.add.location"))
     _verb(nouns, "machine list", "machine.list")
+    show = _verb(nouns, "machine show", "machine.show", example="machine_show")
+    show.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
     code = _verb(nouns, "machine code", "machine.code", example="machine_code")
     code.add_argument("--uses", type=_uses, default=1, metavar="N", help=_default("machine.code.uses", "1"))
     code.add_argument("--hours", type=_hours, default=1, metavar="N", help=_default("machine.code.hours", "1"))
@@ -123,6 +126,16 @@ def _machine(verbs: Any) -> None:
     remove.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
     remove.add_argument("--confirm", metavar="NAME", help=sentence("help.machine.remove.confirm"))
     remove.add_argument("--dry-run", action="store_true", help=sentence("help.machine.remove.dry_run"))
+    status = _verb(nouns, "machine set-status", "machine.set_status", example="machine_set_status")
+    sync = _verb(nouns, "machine sync-timezone", "machine.sync_timezone", example="machine_sync_timezone")
+    for asked in (status, sync):
+        asked.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
+        asked.add_argument("--wait", action="store_true", help=sentence("help.machine.wait"))
+    status.add_argument("status", choices=STATUSES, help=sentence("help.machine.set_status.status"))
+    status.add_argument("--reason", metavar="TEXT", help=sentence("help.machine.set_status.reason"))
+    status.add_argument("--until", metavar="TIME", help=sentence("help.machine.set_status.until"))
+    status.add_argument("--capacity", type=_percent, metavar="N", help=sentence("help.machine.set_status.capacity"))
+    sync.add_argument("--timezone", metavar="ZONE", help=sentence("help.machine.sync_timezone.timezone"))
 
 
 def _user(verbs: Any) -> None:
@@ -287,6 +300,12 @@ def _uses(text: str) -> int:
 
 def _hours(text: str) -> int:
     return _between(text, 90 * 24)
+
+
+def _percent(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:9]) <= 100):
+        raise argparse.ArgumentTypeError("0 … 100")
+    return int(text)
 
 
 def _between(text: str, most: int) -> int:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 
+from db.engine.row_writes import insert
+from db.engine.store import Store
+from db.table_row import TableRow
 from demo import start
 from hub.cli import main
+from hub.cli.data import open_data, settings_of
 from tests.support.door_process import DoorProcess
 from tests.support.postgres import Databases
 
@@ -26,6 +32,7 @@ class Said(NamedTuple):
 
 
 Cli = Callable[..., Said]
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +95,23 @@ def places(kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path)
 @pytest.fixture(params=["sqlite", "postgresql"])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[object]]:
     yield from places(request.param, "here", request, tmp_path)
+
+
+def stored(here: list[object], work: Callable[[Store], Awaitable[T]]) -> T:
+    """What `work` does with the database of that place, as a hub beside the command would."""
+    flags = {str(here[i]).removeprefix("--").replace("-", "_"): str(here[i + 1]) for i in range(0, len(here), 2)}
+
+    async def opened() -> T:
+        async with open_data(settings_of(Namespace(**flags)), create=False) as place:
+            return await work(place.store)
+
+    return asyncio.run(opened())
+
+
+def recorded(here: list[object], *rows: TableRow) -> None:
+    """As a hub records them."""
+
+    async def put(store: Store) -> None:
+        await store.write(*(insert(row) for row in rows))
+
+    stored(here, put)

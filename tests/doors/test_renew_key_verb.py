@@ -21,7 +21,7 @@ async def test_without_a_hub_nothing_is_left_that_a_later_one_would_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command_rules, "IMMEDIATE_LIFETIME", timedelta(seconds=0.1))
-    monkeypatch.setattr(machines, "RENEWED_WITHIN", timedelta(0))
+    monkeypatch.setattr(machines, "ENDED_WITHIN", timedelta(0))
     given: dict[str, Any] = {"data_dir": str(tmp_path), "json": True}
     await machines.add(Namespace(name="rvm-1", device_id="rvm-1", location=None, **given))
     key = json.loads(capsys.readouterr().out)["api_key"]

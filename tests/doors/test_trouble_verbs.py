@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
-from argparse import Namespace
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,30 +13,17 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from db.engine.row_writes import insert
 from db.trouble_records import TroubleRow
 from hub.attention import api, rules
 from hub.cli import parser
-from hub.cli.data import open_data, settings_of
 from hub.cli.output import Exit
 from hub.lifespan import utc_now
-from tests.doors.conftest import Cli, Said
+from tests.doors.conftest import Cli, Said, recorded
 from tests.support.door_process import DoorProcess
 from tests.support.until import wait_until
 
 BUDI = "budi@example.com"
 BEGAN = datetime(2026, 11, 29, 20, 0, tzinfo=timezone.utc)
-
-
-def recorded(here: list[object], *rows: TroubleRow) -> None:
-    """As a hub records them."""
-    flags = {str(here[i]).removeprefix("--").replace("-", "_"): str(here[i + 1]) for i in range(0, len(here), 2)}
-
-    async def put() -> None:
-        async with open_data(settings_of(Namespace(**flags)), create=False) as opened:
-            await opened.store.write(*(insert(row) for row in rows))
-
-    asyncio.run(put())
 
 
 @pytest.fixture

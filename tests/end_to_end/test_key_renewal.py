@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ import httpx
 import pytest
 
 from protocol.enrolment import key_hash
-from tests.device.agent_process import ROOT, AgentProcess, running_agent
+from tests.device.agent_process import AgentProcess, running_agent
+from tests.support.command_line import command_line
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubProcess, hub_process
 from tests.support.until import until_answered
@@ -110,18 +109,6 @@ async def test_a_key_is_renewed_over_the_link_and_nobody_sees_it(tmp_path: Path)
             await agent.stop()
             await agent.start()
             await renewal.until_live()
-
-
-async def command_line(hub: HubProcess, *words: str) -> tuple[int, dict[str, Any]]:
-    """`run_hub.py machine ...` beside the hub that runs: exit code, and the object it prints."""
-    where = ["--data-dir", str(hub.settings.data_dir), "--database-url", hub.settings.database_url, "--json"]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "run_hub.py"), "machine", *words, *where,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "RVM_BOOTSTRAP": "off"},
-    )  # fmt: skip
-    out, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, json.loads(out or errors)
 
 
 @pytest.mark.timeout(180)

@@ -20,7 +20,7 @@ CATALOGUES: Final = (
 PAPERS: Final = {"en": ("README.md", "docs/field_guide.md"), "id": ("README.id.md", "docs/panduan_lapangan.md")}
 """Read like a page, in both languages."""
 HEADINGS: Final = {"en": "## English", "id": "## Bahasa Indonesia"}
-CODE: Final = re.compile(r"\{\w*zone\w*\}|--[\w-]+|[\w-]+_[\w_]+|\S*set-timezone\S*|`[^`]*`|https?://\S+")
+CODE: Final = re.compile(r"\{\w*zone\w*\}|--[\w-]+|[\w-]+_[\w_]+|\S*(?:set|sync)-timezone\S*|`[^`]*`|https?://\S+")
 """Options, settings and commands: they keep their names."""
 
 

@@ -1,0 +1,173 @@
+"""`machine show`, `set-status` and `sync-timezone` on both databases, no hub running; with one:
+tests/end_to_end/test_machine_verbs.py."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any, get_args
+
+import pytest
+
+from db.engine.store import Store
+from db.queries import commands, events
+from db.records import CommandRow, EventRow, MachineSettingsRow
+from db.trouble_records import TroubleRow
+from hub.cli import machines, parser
+from hub.cli.output import Exit
+from hub.lifespan import utc_now
+from hub.machines.api import MachineView
+from protocol.kinds import Status
+from tests.doors.conftest import Cli, Said, recorded, stored
+
+BEGAN = datetime(2026, 11, 29, 20, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def machine(cli: Cli, here: list[object]) -> list[object]:
+    """RVM-001, which nobody has seen yet."""
+    cli("machine", "add", "RVM-001", "--device-id", "gambir-1", "--location", "Stasiun Gambir", *here)
+    return here
+
+
+def pending(here: list[object]) -> list[CommandRow]:
+    async def read(store: Store) -> list[CommandRow]:
+        return sorted(await commands.pending_commands(store), key=lambda command: command.id)
+
+    return stored(here, read)
+
+
+def issued(here: list[object]) -> list[EventRow]:
+    async def read(store: Store) -> list[EventRow]:
+        newest = await events.newest_event_id(store)
+        return list(await events.events_by_system(store, 0, newest, 100))
+
+    return [event for event in stored(here, read) if event.code == "command.issued"]
+
+
+def shown(said: Said) -> dict[str, Any]:
+    assert said.code == 0, said.err
+    found: dict[str, Any] = json.loads(said.out)
+    return found
+
+
+def refused(said: Said) -> tuple[int, str]:
+    assert said.out == ""
+    return said.code, json.loads(said.err)["error"]["code"]
+
+
+def test_a_machine_is_shown_as_rest_shows_it_without_what_only_the_running_hub_knows(
+    cli: Cli, machine: list[object]
+) -> None:
+    for named in ("RVM-001", "gambir-1", "1"):
+        found = shown(cli("machine", "show", named, "--json", *machine))
+        assert found.keys() == set(MachineView.__struct_fields__) - machines.OBSERVED | {"close_reason"}
+        assert (found["id"], found["device_id"], found["effective_status"]) == (1, "gambir-1", "active")
+        assert not {"api_key", "connection"} & found.keys()
+    assert refused(cli("machine", "show", "RVM-9", "--json", *machine)) == (Exit.NOT_FOUND, "no_machine")
+    assert cli("machine", "show", *machine).code == Exit.USAGE
+
+
+def test_people_read_what_is_wrong_and_what_is_asked_for(
+    cli: Cli, machine: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = cli("machine", "show", "RVM-001", *machine).out
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert (lines["name"], lines["location_description"], lines["device_id"]) == (
+        "RVM-001", "Stasiun Gambir", "gambir-1",
+    )  # fmt: skip
+    assert "TROUBLE" not in text
+    assert "last_seen_at" not in text, "never"
+    recorded(machine, TroubleRow(rvm_id=1, cause="full", value=100, began_at=BEGAN, noticed_at=BEGAN))
+    cli("machine", "set-status", "1", "maintenance", "--reason", "belt", *machine)
+    text = cli("machine", "show", "RVM-001", *machine).out
+    assert "2026-11-29T20:00:00.000Z" in text
+    assert "set_status" in text
+    assert "an administrator (command line)" in text
+    monkeypatch.setenv("RVM_LANG", "id")
+    assert "administrator (baris perintah)" in cli("machine", "show", "RVM-001", *machine).out.lower()
+
+
+def test_a_status_is_asked_for_once_with_its_event_and_waits_for_the_machine(cli: Cli, machine: list[object]) -> None:
+    before = utc_now()
+    words = ("maintenance", "--reason", "New belt", "--capacity", "40", "--until", "2030-01-02T14:00")
+    made = shown(cli("machine", "set-status", "RVM-001", *words, "--json", *machine))
+    (command,) = pending(machine)
+    assert (command.id, command.name, command.issued_by, command.reason) == (
+        made["command"], "set_status", "system", "New belt",
+    )  # fmt: skip
+    assert command.args == {
+        "status": "maintenance", "reason": "New belt", "capacity": 40, "until": "2030-01-02T07:00:00.000Z",
+    }  # fmt: skip
+    assert (made["state"], made["id"], made["name"]) == ("queued", 1, "RVM-001")
+    assert made["url"].endswith(f"/jobs/{command.id}")
+    assert timedelta(hours=23) < command.expires_at - before <= timedelta(hours=24, minutes=1)
+    (event,) = issued(machine)
+    assert (event.actor, event.rvm_id, (event.params or {})["command_id"]) == ("system", 1, command.id)
+
+
+def test_what_was_asked_for_before_goes_first(cli: Cli, machine: list[object]) -> None:
+    """The hub that runs would not learn that it was superseded, and send it."""
+    for status in ("full", "active"):
+        cli("machine", "set-status", "1", status, "--capacity", "50", *machine)
+    assert [(one.args["status"], one.state) for one in pending(machine)] == [("full", "queued"), ("active", "queued")]
+    assert len(issued(machine)) == 2
+
+
+def test_a_zone_is_asked_for_by_look_up_or_by_name(cli: Cli, machine: list[object]) -> None:
+    cli("machine", "sync-timezone", "1", *machine)
+    cli("machine", "sync-timezone", "1", "--timezone", "Asia/Makassar", *machine)
+    assert [(one.name, one.args) for one in pending(machine)] == [
+        ("sync_timezone", {"trigger": "command_line"}),
+        ("sync_timezone", {"trigger": "command_line", "timezone": "Asia/Makassar"}),
+    ]
+    off = MachineSettingsRow(
+        rvm_id=1, values={"manual_sync_enabled": False}, version=1, updated_at=BEGAN, updated_by="system"
+    )
+    recorded(machine, off)
+    said = cli("machine", "sync-timezone", "1", "--json", *machine)
+    assert refused(said) == (Exit.CONFLICT, "manual_sync_off")
+    assert "manual_sync_enabled" in json.loads(said.err)["error"]["message"]
+    assert len(pending(machine)) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("set-status", "1", "maintenance"), (Exit.USAGE, "reason_missing")),
+        (("set-status", "1", "error", "--reason", " "), (Exit.USAGE, "reason_missing")),
+        (("set-status", "1", "error", "--reason", "x" * 501), (Exit.USAGE, "note_bad")),
+        (("set-status", "1", "broken"), (Exit.USAGE, "usage")),
+        (("set-status", "1", "active", "--capacity", "101"), (Exit.USAGE, "usage")),
+        (("set-status", "1", "active", "--capacity", "-1"), (Exit.USAGE, "usage")),
+        (("set-status", "1", "active", "--until", "tomorrow"), (Exit.USAGE, "until_bad")),
+        (("set-status", "1", "active", "--until", "9999-12-31T23:59Z"), (Exit.USAGE, "until_bad")),
+        (("set-status", "1", "active", "--until", "2020-01-01"), (Exit.USAGE, "until_past")),
+        (("set-status", "1", "active", "--capacity", "100"), (Exit.CONFLICT, "still_full")),
+        (("set-status", "9", "active"), (Exit.NOT_FOUND, "no_machine")),
+        (("set-status", "1", "active", "--wait"), (Exit.UNREACHABLE, "no_hub")),
+        (("sync-timezone", "1", "--timezone", "Asia/Bandung"), (Exit.USAGE, "timezone_bad")),
+        (("sync-timezone", "1", "--wait"), (Exit.UNREACHABLE, "no_hub")),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_fix_and_asks_nothing(
+    cli: Cli, machine: list[object], words: tuple[str, ...], wanted: tuple[int, str]
+) -> None:
+    assert refused(cli("machine", *words, "--json", *machine)) == wanted
+    assert pending(machine) == []
+
+
+def test_in_indonesian_a_refusal_names_field_and_fix(
+    cli: Cli, machine: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVM_LANG", "id")
+    said = cli("machine", "set-status", "1", "error", *machine)
+    assert "--reason belum ada" in said.err
+    assert "Perbaikan: tulis sebabnya dengan --reason TEKS" in said.err
+    said = cli("machine", "set-status", "1", "active", *machine)
+    assert said.out.startswith("Tercatat. Dikirim begitu RVM-001 terhubung ke hub, sampai ")
+    assert "Mesin dengan isi 100 %" in cli("machine", "set-status", "1", "active", "--capacity", "100", *machine).err
+
+
+def test_the_parser_knows_the_statuses_of_the_protocol() -> None:
+    assert get_args(Status) == parser.STATUSES
