@@ -6,11 +6,12 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from hub.cli import output
 from hub.cli.output import CliError, Exit, sentence
-from hub.cli.parser import read
+from hub.cli.parser import Follows, build, read
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -35,6 +36,8 @@ def _verb(name: str) -> Verb:
         from hub.cli import start
 
         return start.serve
+    if name == "completion":
+        return show_completion
     if name in ("version", "doctor"):
         from hub.cli import doctor
 
@@ -72,6 +75,115 @@ def _in_a_loop(work: Awaitable[None]) -> int:
 
     asyncio.run(to_its_end())
     return int(Exit.OK)
+
+
+COMMANDS: Final = "myrvm-hub run_hub.py"
+_SHELL: Final = """\
+_myrvm_hub_words() {
+  local verb="" last="" names="" flags=""
+  while [ $# -gt 1 ]; do
+    case "$verb $1" in
+      VERBS) verb="${verb:+$verb }$1" ;;
+    esac
+    last=$1
+    shift
+  done
+  case "$verb $last" in
+VALUES
+  esac
+  case "$last" in
+    ANY) return ;;
+  esac
+  case "$verb" in
+FOLLOWS
+  esac
+  case "$1" in
+    -*) echo "$flags" ;;
+    *) echo "$names" ;;
+  esac
+}
+"""
+_BASH: Final = """\
+_myrvm_hub() {
+  local at=${COMP_WORDS[COMP_CWORD]}
+  COMPREPLY=($(compgen -W "$(_myrvm_hub_words "${COMP_WORDS[@]:1:COMP_CWORD}")" -- "$at"))
+}
+complete -o default -F _myrvm_hub COMMANDS
+"""
+_ZSH: Final = """\
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+_myrvm_hub() { compadd -- ${=$(_myrvm_hub_words "${(@)words[2,CURRENT]}")} || _files }
+compdef _myrvm_hub COMMANDS
+"""
+_FISH: Final = """\
+function __myrvm_hub_words
+    set -l verb ""
+    set -l last ""
+    set -l names
+    set -l flags
+    for word in (commandline -opc)[2..]
+        switch "$verb $word"
+            case VERBS
+                set verb (string trim "$verb $word")
+        end
+        set last $word
+    end
+    switch "$verb $last"
+VALUES
+    end
+    switch "$last"
+        case ANY
+            return
+    end
+    switch "$verb"
+FOLLOWS
+    end
+    if string match -q -- "-*" (commandline -ct)
+        string split -- " " $flags
+    else
+        string split -- " " $names
+    end
+end
+for command in COMMANDS
+    complete -c $command -f -n "count (__myrvm_hub_words) >/dev/null" -a "(__myrvm_hub_words)"
+end
+"""
+
+
+def show_completion(wanted: argparse.Namespace) -> int:
+    """A script for the shell, made of the parser."""
+    output.result(completion(wanted.shell, list(build().tree())).rstrip())
+    return int(Exit.OK)
+
+
+def completion(shell: str, tree: Sequence[Follows]) -> str:
+    values = {f'"{one.verb} {flag}"': found for one in tree for flag, found in one.values.items() if found}
+    any_value = sorted({flag for one in tree for flag, found in one.values.items() if not found})
+    if shell == "fish":
+        script, between = _FISH, " "
+        of_value = "        case {0}\n            string split -- ' ' '{1}'\n            return"
+        of_verb = "        case {0}\n            set names '{1}'\n            set flags '{2}'"
+    else:
+        script, between = _SHELL + (_BASH if shell == "bash" else _ZSH), "|"
+        of_value = '    {0}) echo "{1}"; return ;;'
+        of_verb = '    {0}) names="{1}" flags="{2}" ;;'
+    parts = {
+        "VERBS": between.join(f'"{_step(one.verb)}"' for one in tree if one.verb),
+        "VALUES": "\n".join(of_value.format(place, " ".join(found)) for place, found in values.items()),
+        "ANY": between.join(any_value),
+        "FOLLOWS": "\n".join(
+            of_verb.format(f'"{one.verb}"', " ".join(one.names), " ".join(one.flags)) for one in tree
+        ),
+        "COMMANDS": COMMANDS,
+    }  # fmt: skip
+    for name, text in parts.items():
+        script = script.replace(name, text)
+    return script
+
+
+def _step(verb: str) -> str:
+    """How it is compared: the verb so far, a space, the word after it."""
+    return verb if " " in verb else f" {verb}"
 
 
 __all__ = ["read", "run"]

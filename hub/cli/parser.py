@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 from hub.cli import output
 from hub.cli.output import CliError, Exit, sentence
@@ -46,7 +46,17 @@ ROLES = ("admin", "operator", "technician", "viewer")
 TROUBLE_STATES = ("open", "taken", "snoozed", "over")
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 SNOOZES = ("1h", "4h", "tomorrow")
+SHELLS = ("bash", "zsh", "fish")
 MOST_LISTED = 1000
+
+
+class Follows(NamedTuple):
+    """What may follow a verb. `values`: of the flags that take one, the choices; none: any."""
+
+    verb: str
+    names: list[str]
+    flags: list[str]
+    values: dict[str, list[str]]
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,6 +72,24 @@ class Parser(argparse.ArgumentParser):
             as_json,
         )
         raise SystemExit(int(Exit.USAGE))
+
+    def tree(self, verb: str = "") -> Iterator[Follows]:
+        verbs: dict[str, Parser] = {}
+        found = Follows(verb, [], [], {})
+        for action in self._actions:
+            choices: Any = action.choices or ()
+            if action.nargs == argparse.PARSER:
+                verbs.update(choices)
+            elif not action.option_strings:
+                found.names.extend(choices)
+            else:
+                found.flags.append(action.option_strings[-1])
+                if action.nargs != 0:
+                    found.values[action.option_strings[-1]] = list(choices)
+        found.names.extend(verbs)
+        yield found
+        for name, parser in verbs.items():
+            yield from parser.tree(f"{verb} {name}".strip())
 
 
 def build() -> Parser:
@@ -90,6 +118,7 @@ def build() -> Parser:
     _backup(verbs)
     _doctor(verbs)
     _config(verbs)
+    _completion(verbs)
     return parser
 
 
@@ -284,6 +313,15 @@ def _config(verbs: Any) -> None:
     serve = show.add_argument_group(sentence("help.group.serve"))
     for name in SERVE_FLAGS:
         _setting(serve, name, default=argparse.SUPPRESS)
+
+
+def _completion(verbs: Any) -> None:
+    about = sentence("help.completion")
+    completion = verbs.add_parser(
+        "completion", help=about, description=about, epilog=sentence("help.examples.completion")
+    )
+    completion.set_defaults(verb="completion")
+    completion.add_argument("shell", choices=SHELLS, help=sentence("help.completion.shell"))
 
 
 def _days(text: str) -> int:

@@ -1,0 +1,93 @@
+"""`run_hub.py completion SHELL`: its script asked by the shell itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hub.cli import parser
+from hub.cli.output import Exit
+from tests.doors.conftest import Cli
+
+ASKED = [
+    ("machine s", ["set-status", "show", "sync-timezone"]),
+    ("mach", ["machine"]),
+    ("user add --role te", ["technician"]),
+    ("--port 9000 machine re", ["remove", "renew-key"]),
+    ("machine show --", ["--data-dir", "--database-url", "--help", "--json"]),
+    ("machine set-status RVM-001 ma", ["maintenance"]),
+    ("trouble snooze 12 t", ["tomorrow"]),
+    ("completion ", ["bash", "fish", "zsh"]),
+    ("machine paint x", []),
+]
+
+
+def script(cli: Cli, folder: Path, shell: str) -> Path:
+    said = cli("completion", shell)
+    assert (said.code, said.err) == (0, "")
+    file = folder / f"completion.{shell}"
+    file.write_text(said.out)
+    return file
+
+
+def answered(folder: Path, *words: object) -> list[str]:
+    """By a shell in an empty folder, in which no file can be an answer."""
+    (folder / "empty").mkdir(exist_ok=True)
+    command = [str(word) for word in words]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder / "empty", env=environ)
+    assert done.stderr == ""
+    return sorted(done.stdout.split())
+
+
+_AS_BASH = """\
+source "$1"; shift
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_myrvm_hub
+echo "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.parametrize(("typed", "wanted"), ASKED)
+def test_bash_completes_verbs_flags_and_choices(cli: Cli, tmp_path: Path, typed: str, wanted: list[str]) -> None:
+    words = ["myrvm-hub", *typed.split(" ")]
+    file = script(cli, tmp_path, "bash")
+    assert answered(tmp_path, "bash", "--norc", "-c", _AS_BASH, "bash", file, *words) == wanted
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+@pytest.mark.parametrize(("typed", "wanted"), ASKED)
+def test_zsh_is_given_the_same_words(cli: Cli, tmp_path: Path, typed: str, wanted: list[str]) -> None:
+    file = script(cli, tmp_path, "zsh")
+    asked = 'compdef() { : }; source "$1"; shift; _myrvm_hub_words "$@"'
+    found = answered(tmp_path, "zsh", "-f", "-c", asked, "zsh", file, *typed.split(" "))
+    assert [word for word in found if word.startswith(typed.rpartition(" ")[2])] == wanted
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+@pytest.mark.parametrize(("typed", "wanted"), ASKED)
+def test_fish_completes_the_same(cli: Cli, tmp_path: Path, typed: str, wanted: list[str]) -> None:
+    file = script(cli, tmp_path, "fish")
+    asked = f"source {file}; complete -C 'myrvm-hub {typed}'"
+    assert answered(tmp_path, "fish", "-N", "-c", asked) == wanted
+
+
+def test_each_verb_is_known_with_its_flags() -> None:
+    tree = {one.verb: one for one in parser.build().tree()}
+    assert {"", "machine", "machine show", "config show", "link", "completion"} <= tree.keys()
+    for verb, one in tree.items():
+        for name in one.names:
+            assert f"{verb} {name}".strip() in tree or verb in ("trouble snooze", "machine set-status", "completion")
+        assert one.values.keys() <= set(one.flags)
+    assert tree["user add"].values["--role"] == list(parser.ROLES)
+    assert tree["config show"].values["--port"] == []
+
+
+def test_another_shell_is_refused_with_those_there_are(cli: Cli) -> None:
+    said = cli("completion", "powershell")
+    assert (said.code, said.out) == (Exit.USAGE, "")
+    assert "'bash', 'zsh', 'fish'" in said.err
