@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from db.engine.statements import Write
-from db.engine.store import Store
+from db.engine.store import NOTHING, Store
 from db.records import PENDING_STATES, CommandRow, record
 from db.schema import commands
 
@@ -22,6 +22,18 @@ _BY_KEY = sa.select(commands).where(
 )
 _ENDED = sa.select(commands.c.id).where(commands.c.issued_at < sa.bindparam("key_before"), sa.not_(_PENDING))
 _DELETE_ENDED = sa.delete(commands).where(commands.c.id.in_(_ENDED.limit(sa.bindparam("key_limit"))))
+_RECENT = (
+    sa.select(commands)
+    .where(commands.c.rvm_id == sa.bindparam("key_rvm"))
+    .order_by(commands.c.issued_at.desc(), commands.c.id.desc())
+    .limit(sa.bindparam("key_limit"))
+)
+_RECENT_BEFORE = _RECENT.where(
+    sa.or_(
+        commands.c.issued_at < sa.bindparam("key_at"),
+        sa.and_(commands.c.issued_at == sa.bindparam("key_at"), commands.c.id < sa.bindparam("key_id")),
+    )
+)
 
 
 async def find_command(store: Store, command_id: str) -> CommandRow | None:
@@ -45,15 +57,10 @@ async def recent_commands(
     store: Store, rvm_id: int, limit: int, before: tuple[datetime, str] | None = None
 ) -> list[CommandRow]:
     """Newest first; `before`: (issued_at, id) of the last row of the page before."""
-    query = sa.select(commands).where(commands.c.rvm_id == rvm_id)
-    if before is not None:
-        query = query.where(
-            sa.or_(
-                commands.c.issued_at < before[0],
-                sa.and_(commands.c.issued_at == before[0], commands.c.id < before[1]),
-            )
-        )
-    return await _all(store, query.order_by(commands.c.issued_at.desc(), commands.c.id.desc()).limit(limit))
+    values: dict[str, Any] = {"key_rvm": rvm_id, "key_limit": limit}
+    if before is None:
+        return await _all(store, _RECENT, values)
+    return await _all(store, _RECENT_BEFORE, {**values, "key_at": before[0], "key_id": before[1]})
 
 
 async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -> CommandRow | None:
@@ -61,8 +68,8 @@ async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -
     return None if row is None else record(CommandRow, row)
 
 
-async def _all(store: Store, query: sa.Select[Any]) -> list[CommandRow]:
-    return [record(CommandRow, row) for row in await store.fetch_all(query)]
+async def _all(store: Store, query: sa.Select[Any], values: Mapping[str, Any] = NOTHING) -> list[CommandRow]:
+    return [record(CommandRow, row) for row in await store.fetch_all(query, values)]
 
 
 def delete_commands_before(before: datetime, limit: int) -> Write:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -166,6 +167,17 @@ _RETENTION: Final = "retention"
 """How far the hub's clock was believed when it last deleted."""
 _REACHED = sa.select(counters.c.value).where(counters.c.name == _RETENTION)
 _NEWEST = sa.select(events.c.at).order_by(events.c.id.desc()).limit(1)
+_earlier = sa.and_(_C.at == sa.bindparam("key_at"), _C.id < sa.bindparam("key_id"))
+_LISTED: Final[dict[str, sa.ColumnElement[bool]]] = {
+    "key_at": sa.and_(_C.at <= sa.bindparam("key_at"), sa.or_(_C.at < sa.bindparam("key_at"), _earlier)),
+    "key_rvm": _C.rvm_id == sa.bindparam("key_rvm"),
+    "key_rvms": _C.rvm_id.in_(sa.bindparam("key_rvms", expanding=True)),
+    "key_codes": _C.code.in_(sa.bindparam("key_codes", expanding=True)),
+    "key_actor": _C.actor == sa.bindparam("key_actor"),
+    "key_from": _C.at >= sa.bindparam("key_from"),
+    "key_to": _C.at < sa.bindparam("key_to"),
+}
+"""By the value that it needs: what a list of events may be asked for."""
 
 
 async def find_event(store: Store, event_id: int) -> EventRow | None:
@@ -187,26 +199,26 @@ async def list_events(
 ) -> list[EventRow]:
     """`before`: (at, id) of the last row of the page before. `rvm_ids` hides other machines' and no machine's,
     `of_fleet` any machine's; `start` is included, `end` is not."""
-    query = sa.select(events)
+    values: dict[str, Any] = {"key_limit": limit}
     if before is not None:
-        earlier = sa.or_(events.c.at < before[0], sa.and_(events.c.at == before[0], events.c.id < before[1]))
-        query = query.where(events.c.at <= before[0], earlier)
+        values |= {"key_at": before[0], "key_id": before[1]}
     if rvm_ids is not None:
         # One machine by equality: its index then gives the order, too.
-        one = next(iter(rvm_ids)) if len(rvm_ids) == 1 else None
-        query = query.where(events.c.rvm_id.in_(sorted(rvm_ids)) if one is None else events.c.rvm_id == one)
-    if of_fleet:
-        query = query.where(events.c.rvm_id.is_(None))
+        values |= {"key_rvm": next(iter(rvm_ids))} if len(rvm_ids) == 1 else {"key_rvms": sorted(rvm_ids)}
     if codes is not None:
-        query = query.where(events.c.code.in_(sorted(codes)))
-    if actor is not None:
-        query = query.where(events.c.actor == actor)
-    if start is not None:
-        query = query.where(events.c.at >= start)
-    if end is not None:
-        query = query.where(events.c.at < end)
-    rows = await store.fetch_all(query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit))
+        values["key_codes"] = sorted(codes)
+    given = {"key_actor": actor, "key_from": start, "key_to": end}
+    values |= {name: value for name, value in given.items() if value is not None}
+    rows = await store.fetch_all(_listed(frozenset(values), of_fleet=of_fleet), values)
     return [EventRow(**row) for row in rows]
+
+
+@cache  # Bound: what may be asked for in _LISTED, each or not
+def _listed(names: frozenset[str], *, of_fleet: bool) -> sa.Select[Any]:
+    query = sa.select(events).where(*(_LISTED[name] for name in sorted(names & _LISTED.keys())))
+    if of_fleet:
+        query = query.where(_C.rvm_id.is_(None))
+    return query.order_by(_C.at.desc(), _C.id.desc()).limit(sa.bindparam("key_limit"))
 
 
 async def retention_reached(store: Store) -> datetime | None:

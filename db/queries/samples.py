@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -25,6 +26,19 @@ PIECE = timedelta(days=10)
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
 _MICROSECOND = timedelta(microseconds=1)
+# Every value is one of these: a select that is made again for each read is compiled for each.
+_at = system_metrics.c.timestamp
+_of_one = system_metrics.c.rvm_id == sa.bindparam("key_id")
+_of_some = system_metrics.c.rvm_id.in_(sa.bindparam("key_ids", expanding=True))
+_before = _at < sa.bindparam("key_to")
+_within = (_at >= sa.bindparam("key_from"), _before)
+_NEWEST_BEFORE = (
+    sa.select(*_SAMPLE)
+    .where(_of_one, _before)
+    .order_by(_at.desc(), system_metrics.c.boot.desc(), system_metrics.c.seq.desc())
+    .limit(1)
+)
+_BETWEEN = sa.select(*_SAMPLE).where(_of_one, *_within).order_by(*_KEY[1:]).limit(sa.bindparam("key_limit"))
 # By machine, because that is how the rows lie: without it a delete would look at every sample there is.
 _OLD = (
     sa.select(*_KEY)
@@ -142,8 +156,8 @@ def _together(start: datetime, parts: list[Bucket]) -> list[Bucket]:
 async def _piece(
     store: Store, rvm_id: int, start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
 ) -> list[Bucket]:
-    machine = system_metrics.c.rvm_id == rvm_id
-    rows = await store.fetch_all(_buckets(store.dialect, machine, start, end, width, metrics))
+    values = {"key_id": rvm_id, **_bound(store.dialect, start, end, width)}
+    rows = await store.fetch_all(_buckets(store.dialect, metrics), values)
     return [_bucket(row, start, width, metrics) for row in rows]
 
 
@@ -151,10 +165,9 @@ async def spreads(
     store: Store, rvm_ids: Sequence[int], start: datetime, end: datetime, width: timedelta, metrics: tuple[str, ...]
 ) -> dict[int, list[Bucket]]:
     """Of several machines at once, each in buckets of this width."""
-    of = system_metrics.c.rvm_id
-    query = _buckets(store.dialect, of.in_(rvm_ids), start, end, width, metrics).add_columns(of).group_by(of)
+    values = {"key_ids": list(rvm_ids), **_bound(store.dialect, start, end, width)}
     found: dict[int, list[Bucket]] = {}
-    for row in await store.fetch_all(query):
+    for row in await store.fetch_all(_buckets_of_some(store.dialect, metrics), values):
         found.setdefault(row["rvm_id"], []).append(_bucket(row, start, width, metrics))
     return found
 
@@ -172,32 +185,40 @@ def _bucket(row: Mapping[str, Any], start: datetime, width: timedelta, metrics: 
     )
 
 
-def _buckets(
-    dialect: str,
-    machine: sa.ColumnElement[bool],
-    start: datetime,
-    end: datetime,
-    width: timedelta,
-    metrics: tuple[str, ...],
-) -> sa.Select[Any]:
-    """Aggregated in the database. `bucket`: a number on SQLite, an instant on PostgreSQL."""
-    at = system_metrics.c.timestamp
+def _bound(dialect: str, start: datetime, end: datetime, width: timedelta) -> dict[str, Any]:
+    """The values of a select of buckets, in the kinds of its database."""
+    within: dict[str, Any] = {"key_from": start, "key_to": end}
     if dialect == "sqlite":
-        passed = sa.type_coerce(at, sa.BigInteger) - to_microseconds(start)
-        bucket: sa.ColumnElement[Any] = passed // (width // _MICROSECOND)
+        return within | {"key_origin": to_microseconds(start), "key_width": width // _MICROSECOND}
+    return within | {"key_origin": start, "key_width": width}
+
+
+@cache  # Bound: the few sets of metrics that pages draw, on the two dialects
+def _buckets(dialect: str, metrics: tuple[str, ...]) -> sa.Select[Any]:
+    return _grouped(dialect, metrics).where(_of_one)
+
+
+@cache  # Bound: the trends' set of metrics, on the two dialects
+def _buckets_of_some(dialect: str, metrics: tuple[str, ...]) -> sa.Select[Any]:
+    of = system_metrics.c.rvm_id
+    return _grouped(dialect, metrics).where(_of_some).add_columns(of).group_by(of)
+
+
+def _grouped(dialect: str, metrics: tuple[str, ...]) -> sa.Select[Any]:
+    """Aggregated in the database. `bucket`: a number on SQLite, an instant on PostgreSQL."""
+    if dialect == "sqlite":
+        passed = sa.type_coerce(_at, sa.BigInteger) - sa.bindparam("key_origin", type_=sa.BigInteger)
+        bucket: sa.ColumnElement[Any] = passed // sa.bindparam("key_width", type_=sa.BigInteger)
     else:
-        bucket = sa.func.date_bin(sa.cast(width, sa.Interval), at, start, type_=at.type)
+        width, origin = sa.bindparam("key_width", type_=sa.Interval), sa.bindparam("key_origin", type_=_at.type)
+        bucket = sa.func.date_bin(sa.cast(width, sa.Interval), _at, origin, type_=_at.type)
     spreads = [
         function(system_metrics.c[name]).label(f"{name}_{word}")
         for name in metrics
         for word, function in _SPREAD.items()
     ]
-    return (
-        sa.select(bucket.label("bucket"), sa.func.count().label("count"), *spreads)
-        .where(machine, at >= start, at < end)
-        .group_by("bucket")
-        .order_by("bucket")
-    )
+    made = sa.select(bucket.label("bucket"), sa.func.count().label("count"), *spreads)
+    return made.where(*_within).group_by("bucket").order_by("bucket")
 
 
 async def latest(store: Store) -> dict[int, SampleRow]:
@@ -207,25 +228,23 @@ async def latest(store: Store) -> dict[int, SampleRow]:
 
 
 async def newest_before(store: Store, rvm_id: int, end: datetime) -> SampleRow | None:
-    rows = await store.fetch_all(
-        sa.select(*_SAMPLE)
-        .where(system_metrics.c.rvm_id == rvm_id, system_metrics.c.timestamp < end)
-        .order_by(system_metrics.c.timestamp.desc(), system_metrics.c.boot.desc(), system_metrics.c.seq.desc())
-        .limit(1)
-    )
-    return SampleRow(**rows[0]) if rows else None
+    row = await store.fetch_one(_NEWEST_BEFORE, {"key_id": rvm_id, "key_to": end})
+    return None if row is None else SampleRow(**row)
 
 
 async def first_reaching(
     store: Store, rvm_id: int, metric: str, value: float, start: datetime, end: datetime
 ) -> datetime | None:
     """When a reading was first so high. Of a short time: every sample of it is looked at."""
-    at = system_metrics.c.timestamp
-    query = sa.select(at).where(
-        system_metrics.c.rvm_id == rvm_id, at >= start, at < end, system_metrics.c[metric] >= value
-    )
-    row = await store.fetch_one(query.order_by(at).limit(1))
+    values = {"key_id": rvm_id, "key_value": value, "key_from": start, "key_to": end}
+    row = await store.fetch_one(_first_reaching(metric), values)
     return None if row is None else row["timestamp"]
+
+
+@cache  # Bound: the metrics
+def _first_reaching(metric: str) -> sa.Select[Any]:
+    high = system_metrics.c[metric] >= sa.bindparam("key_value")
+    return sa.select(_at).where(_of_one, *_within, high).order_by(_at).limit(1)
 
 
 async def sides(
@@ -233,21 +252,28 @@ async def sides(
 ) -> dict[int, str]:
     """By machine, of start <= timestamp < end: when each sample was and at or beyond which of the limits, for
     `read_sides`. One text a machine: rows would cost ten times as much. Without the reading it is beyond none."""
-    of, at = system_metrics.c.rvm_id, system_metrics.c.timestamp
-    instant = sa.type_coerce(at, sa.BigInteger) if store.dialect == "sqlite" else _microseconds(at)
-    code: sa.ColumnElement[Any] = instant * 2 ** len(limits)
-    for place, limit in enumerate(limits):
-        code += sa.case((system_metrics.c[metric] >= limit, sa.literal(2**place, sa.BigInteger)), else_=NONE)
+    values: dict[str, Any] = {"key_ids": list(rvm_ids), "key_from": start, "key_to": end}
+    values |= {f"key_limit_{place}": limit for place, limit in enumerate(limits)}
+    rows = await store.fetch_all(_sides(store.dialect, metric, len(limits)), values)
+    return {row["rvm_id"]: row["codes"] for row in rows}
+
+
+@cache  # Bound: the metrics, each with as many limits as a trouble has, on the two dialects
+def _sides(dialect: str, metric: str, limits: int) -> sa.Select[Any]:
+    instant = sa.type_coerce(_at, sa.BigInteger) if dialect == "sqlite" else _microseconds(_at)
+    code: sa.ColumnElement[Any] = instant * 2**limits
+    for place in range(limits):
+        beyond = system_metrics.c[metric] >= sa.bindparam(f"key_limit_{place}")
+        code += sa.case((beyond, sa.literal(2**place, sa.BigInteger)), else_=NONE)
     # In this order, which both databases keep for what they put together.
     ordered = (
-        sa.select(of, sa.cast(code, sa.String).label("code"))
-        .where(of.in_(rvm_ids), at >= start, at < end)
+        sa.select(system_metrics.c.rvm_id, sa.cast(code, sa.String).label("code"))
+        .where(_of_some, *_within)
         .order_by(*_KEY)
         .subquery()
     )
-    together = sa.func.group_concat if store.dialect == "sqlite" else sa.func.string_agg
-    query = sa.select(ordered.c.rvm_id, together(ordered.c.code, ",").label("codes")).group_by(ordered.c.rvm_id)
-    return {row["rvm_id"]: row["codes"] for row in await store.fetch_all(query)}
+    together = sa.func.group_concat if dialect == "sqlite" else sa.func.string_agg
+    return sa.select(ordered.c.rvm_id, together(ordered.c.code, ",").label("codes")).group_by(ordered.c.rvm_id)
 
 
 def _microseconds(at: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -275,17 +301,21 @@ async def highest(
     store: Store, rvm_ids: Sequence[int], metric: str, start: datetime, end: datetime
 ) -> dict[int, Measured]:
     """Of each machine that measured it."""
-    of, at, value = system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c[metric]
-    query = sa.select(of, sa.func.max(value).label("top"), sa.func.count(value).label("number"))
-    rows = await store.fetch_all(query.where(of.in_(rvm_ids), at >= start, at < end).group_by(of))
+    values = {"key_ids": list(rvm_ids), "key_from": start, "key_to": end}
+    rows = await store.fetch_all(_highest(metric), values)
     return {row["rvm_id"]: Measured(row["top"], row["number"]) for row in rows if row["number"]}
 
 
+@cache  # Bound: the metrics
+def _highest(metric: str) -> sa.Select[Any]:
+    of, value = system_metrics.c.rvm_id, system_metrics.c[metric]
+    query = sa.select(of, sa.func.max(value).label("top"), sa.func.count(value).label("number"))
+    return query.where(_of_some, *_within).group_by(of)
+
+
 async def between(store: Store, rvm_id: int, start: datetime, end: datetime, limit: int) -> list[SampleRow]:
-    at = system_metrics.c.timestamp
-    query = sa.select(*_SAMPLE).where(system_metrics.c.rvm_id == rvm_id, at >= start, at < end)
-    rows = await store.fetch_all(query.order_by(*_KEY[1:]).limit(limit))
-    return [SampleRow(**row) for row in rows]
+    values = {"key_id": rvm_id, "key_from": start, "key_to": end, "key_limit": limit}
+    return [SampleRow(**row) for row in await store.fetch_all(_BETWEEN, values)]
 
 
 async def machines_with_samples_before(store: Store, before: datetime) -> list[int]:

@@ -29,6 +29,20 @@ _in_force = (
 ).scalar_subquery()
 _OLD = sa.select(history.c.id).where(_of_one, history.c.since < _in_force).limit(sa.bindparam("key_limit"))
 _DELETE_OLD = sa.delete(history).where(history.c.id.in_(_OLD))
+_newest_first = (history.c.since.desc(), history.c.id.desc())
+_until_start = history.c.since <= sa.bindparam("key_from")
+_within = (history.c.since > sa.bindparam("key_from"), history.c.since < sa.bindparam("key_to"))
+_own = sa.select(history).where(_of_one)
+_HELD_AT = _own.where(_until_start).order_by(*_newest_first).limit(1)
+_BETWEEN = _own.where(*_within).order_by(history.c.since, history.c.id).limit(sa.bindparam("key_limit"))
+_NEWEST = _own.order_by(*_newest_first).limit(sa.bindparam("key_limit"))
+_NEWEST_BEFORE = _NEWEST.where(history.c.since < sa.bindparam("key_before"))
+_BY_ID = sa.select(history).where(history.c.id == sa.bindparam("key_id"))
+_declared = sa.select(
+    history.c.since, sa.func.coalesce(history.c.special_status, history.c.status).label("status"), history.c.capacity
+).where(_of_one)
+_DECLARED_AT = _declared.where(_until_start).order_by(*_newest_first).limit(1)
+_DECLARED = _declared.where(*_within).order_by(*_newest_first).limit(sa.bindparam("key_limit"))
 
 
 async def machines_with_statuses_before(store: Store, before: datetime) -> list[int]:
@@ -44,11 +58,9 @@ async def statuses_between(
     store: Store, rvm_id: int, start: datetime, end: datetime, limit: int = 10_000
 ) -> list[StatusRow]:
     """Oldest first: what held at `start` (if known), then declarations with start < since < end."""
-    own = sa.select(history).where(history.c.rvm_id == rvm_id)
-    before = own.where(history.c.since <= start).order_by(history.c.since.desc(), history.c.id.desc()).limit(1)
-    within = own.where(history.c.since > start, history.c.since < end)
-    first = await store.fetch_one(before)
-    rest = await store.fetch_all(within.order_by(history.c.since, history.c.id).limit(limit))
+    values = {"key_id": rvm_id, "key_from": start, "key_to": end, "key_limit": limit}
+    first = await store.fetch_one(_HELD_AT, values)
+    rest = await store.fetch_all(_BETWEEN, values)
     return [record(StatusRow, row) for row in ([first, *rest] if first is not None else rest)]
 
 
@@ -57,15 +69,10 @@ async def declared_until(
 ) -> list[tuple[datetime, str, int]]:
     """Since, effective status and capacity, oldest first: what held at `start` (if known), then declarations before
     `end`; of more than `limit` the newest."""
-    shown = sa.select(
-        history.c.since, sa.func.coalesce(history.c.special_status, history.c.status).label("status"),
-        history.c.capacity,
-    ).where(history.c.rvm_id == rvm_id)  # fmt: skip
-    latest = (history.c.since.desc(), history.c.id.desc())
-    within = shown.where(history.c.since > start, history.c.since < end)
-    rows = await store.fetch_all(within.order_by(*latest).limit(limit))
+    values = {"key_id": rvm_id, "key_from": start, "key_to": end, "key_limit": limit}
+    rows = await store.fetch_all(_DECLARED, values)
     if len(rows) < limit:
-        rows += await store.fetch_all(shown.where(history.c.since <= start).order_by(*latest).limit(1))
+        rows += await store.fetch_all(_DECLARED_AT, values)
     return [(row["since"], row["status"], row["capacity"]) for row in reversed(rows)]
 
 
@@ -85,7 +92,7 @@ async def statuses_at(store: Store, rvm_ids: Collection[int], at: datetime) -> d
 
 
 async def find_status(store: Store, status_id: int) -> StatusRow | None:
-    row = await store.fetch_one(sa.select(history).where(history.c.id == status_id))
+    row = await store.fetch_one(_BY_ID, {"key_id": status_id})
     return None if row is None else record(StatusRow, row)
 
 
@@ -114,13 +121,11 @@ async def page_of_statuses(
     if before is not None:
         older = sa.and_(history.c.since == before.since, history.c.id < before.id)
         own = own.where(sa.or_(history.c.since < before.since, older))
-    rows = await store.fetch_all(own.order_by(history.c.since.desc(), history.c.id.desc()).limit(limit))
+    rows = await store.fetch_all(own.order_by(*_newest_first).limit(limit))
     return [record(StatusRow, row) for row in rows]
 
 
 async def newest_statuses(store: Store, rvm_id: int, limit: int, before: datetime | None = None) -> list[StatusRow]:
-    own = sa.select(history).where(history.c.rvm_id == rvm_id)
-    if before is not None:
-        own = own.where(history.c.since < before)
-    rows = await store.fetch_all(own.order_by(history.c.since.desc(), history.c.id.desc()).limit(limit))
+    values = {"key_id": rvm_id, "key_limit": limit, "key_before": before}
+    rows = await store.fetch_all(_NEWEST if before is None else _NEWEST_BEFORE, values)
     return [record(StatusRow, row) for row in rows]

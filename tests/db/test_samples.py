@@ -14,10 +14,11 @@ from sqlalchemy.dialects import sqlite
 from db.engine.row_writes import delete
 from db.engine.store import Store
 from db.errors import StoreError
-from db.queries import boots, samples
+from db.queries import boots, events, samples, statuses
 from db.records import MachineRow
 from db.rows import METRICS, SampleRow
 from db.schema import system_metrics
+from tests.support.compilations import compilations
 from tests.support.database_rows import NOW, add_machine, after, open_boot, sample
 
 
@@ -149,6 +150,32 @@ async def test_history_includes_its_start_and_not_its_end(store: Store) -> None:
     assert [b.count for b in await samples.history(store, rvm_id, NOW, after(10), 4)] == [1]
     assert await samples.history(store, rvm_id, NOW, NOW, 4) == []
     assert await samples.history(store, rvm_id, NOW, after(10), 0) == []
+
+
+async def test_what_charts_and_alerts_read_is_compiled_once_whatever_machine_and_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = compilations(monkeypatch)
+
+    async def read(machines: list[int], day: int, points: int) -> None:
+        one, start, end = machines[0], after(86_400 * day), after(86_400 * (day + 25))
+        await samples.history(store, one, start, end, points)
+        await samples.spreads(store, machines, start, end, timedelta(minutes=points), ("cpu_usage",))
+        await samples.newest_before(store, one, end)
+        await samples.first_reaching(store, one, "cpu_usage", float(points), start, end)
+        await samples.sides(store, machines, "temperature", (float(day), float(points)), start, end)
+        await samples.highest(store, machines, "temperature", start, end)
+        await samples.between(store, one, start, end, points)
+        await statuses.statuses_between(store, one, start, end)
+        await statuses.declared_until(store, one, start, end, points)
+        await statuses.newest_statuses(store, one, points)
+        await events.list_events(store, limit=points, rvm_ids=[one], codes=["a", "b"], start=start, end=end)
+
+    await read([1], 0, 20)
+    await read([2, 3], 1, 30)
+    compiled.clear()
+    await read([4, 5, 6], 2, 40)
+    assert compiled == []
 
 
 async def test_the_latest_sample_of_each_machine_is_found(store: Store) -> None:

@@ -18,6 +18,7 @@ from db.records import MachineRow
 from hub.machines import history_page
 from hub.model.changes import Observed, Patch
 from tests.support.api_hub import ApiHub
+from tests.support.compilations import compilations
 from tests.support.measured_past import booted, declared, measure, wave, went_away
 from tests.support.page_visitor import browser
 
@@ -76,6 +77,19 @@ async def test_each_range_shows_lines_with_their_band_in_at_most_720_points(any_
                 assert all(low <= high for low, high in band)
                 assert any(high - low > 1 for low, high in band), "never only the mean of a bucket"
             assert "Not measured in this range: GPU" in words(page)
+
+
+async def test_a_history_that_is_read_again_compiles_no_select(
+    any_hub: ApiHub, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_past(any_hub, noon)
+    compiled = compilations(monkeypatch)
+    async with await browser(any_hub, "viewer") as viewer:
+        for key in ("90d", "30d"):
+            await shown(viewer, f"{AT}?range={key}")
+        compiled.clear()
+        await shown(viewer, f"{AT}?range=7d")
+    assert compiled == []
 
 
 async def test_captions_and_tables_say_it_without_a_chart(any_hub: ApiHub, noon: datetime) -> None:
