@@ -94,7 +94,7 @@ def _usual_zone(zones: Mapping[str, str]) -> str:
 async def part_history(visit: Visit) -> dict[str, Any]:
     found = visit.machine()
     choice = _choice(visit, found)
-    async with visit.context[ReadBudget].turn(visit.user.actor):
+    async with visit.context[ReadBudget].long_turn(visit.user.actor):
         points, story = await _read(visit, found, choice)
         cards = await _cards(visit, found, choice, points, story)
         newest = None if cards else await metrics_service.newest_at(visit.context.store, found)
@@ -313,7 +313,7 @@ async def show_file(visit: Visit) -> Response:
     choice, params = _choice(visit, found), visit.request.query_params
     if choice.faults:
         return go(f"{choice.base}?{urlencode(dict(params))}")  # where it says what is wrong
-    async with visit.context[ReadBudget].turn(visit.user.actor):
+    async with visit.context[ReadBudget].long_turn(visit.user.actor):
         points, _ = await _read(visit, found, choice)
     zone = params.get("timezone", "")
     zone = zone if is_zone(zone) else choice.zone

@@ -182,10 +182,16 @@ class ReadBudget:
         self._buckets = TokenBuckets[Actor](READS_PER_S, READS_AT_ONCE, MAX_READERS)
         # Bound: the requests that are under way.
         self._turns: WeakValueDictionary[Actor, asyncio.Lock] = WeakValueDictionary()
+        # Bound: as above.
+        self._long_turns: WeakValueDictionary[Actor, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, who: Actor) -> asyncio.Lock:
         """Held while something large is written for them."""
         return self._turns.setdefault(who, asyncio.Lock())
+
+    def long_turn(self, who: Actor) -> asyncio.Lock:
+        """Held while much is read from the database for them: their other pages need not wait for that."""
+        return self._long_turns.setdefault(who, asyncio.Lock())
 
     async def take(self, who: Actor, cost: float, max_wait_s: float = MAX_WAIT_S) -> None:
         """Return when `cost` is there. Raises Problem (429), after `max_wait_s`, when it would take longer."""

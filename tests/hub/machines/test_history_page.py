@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import html
 import io
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from db.engine.store import Store
 from db.records import MachineRow
 from hub.machines import history_page
 from hub.model.changes import Observed, Patch
@@ -90,6 +92,35 @@ async def test_a_history_that_is_read_again_compiles_no_select(
         compiled.clear()
         await shown(viewer, f"{AT}?range=7d")
     assert compiled == []
+
+
+async def test_a_person_reads_one_history_at_a_time_and_other_pages_beside_it(
+    any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow(_store: Store, rvm_id: int, *_: Any) -> list[Any]:
+        asked.append(rvm_id)
+        begun.set()
+        await may_end.wait()
+        return []
+
+    monkeypatch.setattr("db.queries.samples.history", slow)
+    async with await browser(any_hub, "viewer") as viewer, await browser(any_hub, "operator") as other:
+        first = asyncio.create_task(viewer.get(AT))
+        await begun.wait()
+        second = asyncio.create_task(viewer.get("/machines/2/history"))
+        for path in ("/machines/1", "/", "/machines/2/events"):
+            await shown(viewer, path)
+        assert asked == [1], "the second waits for the first"
+        begun.clear()
+        others = asyncio.create_task(other.get("/machines/2/history"))
+        await begun.wait()
+        assert asked == [1, 2], "nobody else does"
+        may_end.set()
+        assert [(await each).status_code for each in (first, second, others)] == [200] * 3
+    assert asked == [1, 2, 2]
 
 
 async def test_captions_and_tables_say_it_without_a_chart(any_hub: ApiHub, noon: datetime) -> None:
