@@ -1,13 +1,14 @@
 // How long to wait before the next try: 0.5, 1, 2, 4, 8, 15 s, each shortened by chance so that a room full of browsers
 // does not come back in step.
 
-const STEPS = [500, 1000, 2000, 4000, 8000, 15000];
+const FIRST_MS = 500;
+const MOST_MS = 15000;
 /** A connection that did not last so long was none: what ends it at once would end the next one, too. */
 const STEADY_MS = 10000;
 
 /** @param {number} attempt 0 for the first try after a loss @param {() => number} [random] @returns {number} ms */
 export function delay(attempt, random = Math.random) {
-  const most = STEPS[Math.min(attempt, STEPS.length - 1)];
+  const most = Math.min(FIRST_MS * 2 ** attempt, MOST_MS);
   return most / 2 + (most / 2) * random();
 }
 

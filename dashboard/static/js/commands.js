@@ -38,22 +38,16 @@ async function ask(method, address, body, key = newKey()) {
 export const refusal = (answer) => (answer.ok ? "" : answer.message || t("fault.unknown"));
 
 /** @param {string} address @param {Free} body */
-export function patch(address, body) {
-  return ask("PATCH", address, body);
-}
+export const patch = (address, body) => ask("PATCH", address, body);
 
 /**
  * A new command, or a cancel. `key`: the request's own, so that trying again cannot do it twice.
  * @param {string} address @param {Free} body @param {string} [key]
  */
-export function sendCommand(address, body, key) {
-  return ask("POST", address, body, key);
-}
+export const sendCommand = (address, body, key) => ask("POST", address, body, key);
 
-/** Ask a machine to take a status. Members that are empty are left out. @param {number} id @param {Free} body */
+/** Ask a machine to take a status. Members that are empty are left out. @param {number} id @param {Record<string, string>} body */
 export function askStatus(id, body) {
-  const given = Object.fromEntries(
-    Object.entries(body).filter(([, value]) => value !== "" && value !== null && value !== undefined),
-  );
+  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value));
   return patch(`${BASE_PATH}/api/v2/rvms/${id}/status`, given);
 }

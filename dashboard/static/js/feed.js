@@ -13,7 +13,6 @@ const QUIET_MS = 5000;
  * `watch`: the machine whose every second is wanted.
  * @typedef {object} View what a page may want to know
  * @property {(ids: number[], removed: number[], whole: boolean) => void} [changed]
- * @property {(job: Job) => void} [job]
  * @property {(event: Happened) => void} [event]
  * @property {(frame: Frame) => void} [news] every frame, after it was taken in
  * @property {(state: string) => void} [link]
@@ -97,8 +96,7 @@ export class Feed {
     } else if (frame.type === "pong") {
       this.clock.sync(frame.hub_time);
       this.view.link?.(this.socket.state);
-    } else if (frame.type === "job") this.view.job?.(frame);
-    else if (frame.type === "event") this.view.event?.(frame);
+    } else if (frame.type === "event") this.view.event?.(frame);
     else if (frame.type === "snapshot" || frame.type === "delta") this.merge(frame);
     this.view.news?.(frame);
   }
