@@ -203,8 +203,9 @@ def _look(views: Iterable[View], troubled: AbstractSet[int], snoozed: AbstractSe
         return "error"
     if all(view["effective_status"] in RESTING for view in views):
         return "inactive"
-    fine = any(is_connected(view) for view in views) and not any(view["id"] in snoozed for view in views)
-    return "active" if fine else "unknown"
+    if not any(is_connected(view) for view in views):
+        return "never" if all(view["connection"] == "never" for view in views) else "offline"
+    return "unknown" if any(view["id"] in snoozed for view in views) else "active"
 
 
 def _address(views: Sequence[View], box: Box) -> str:

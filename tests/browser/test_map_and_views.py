@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Stage
 from tests.support.browser import tab
+from tests.support.lively_machine import lively
 
 NEWS_MS = 20_000
 
@@ -38,6 +39,33 @@ async def test_the_map_follows_the_feed_and_leads_to_a_machine(
         await expect(page.page.locator("#map li", has_text="Gambir")).to_contain_text("RVM-001")
         await page.page.locator("#map li", has_text="Gambir").get_by_role("link", name="RVM-001").click()
         await page.page.wait_for_url("**/machines/1")
+        assert page.faults == []
+
+
+LOOK_OF_CIRCLE = "e => [getComputedStyle(e).stroke, getComputedStyle(e).strokeDasharray]"
+
+
+async def test_a_machine_that_is_off_is_drawn_as_its_row_is(stage: Stage) -> None:
+    """In its first minute it is no alert yet. Not as Unknown, purple; nor as one that never came."""
+    key, new = [await stage.hub.add_machine(name) for name in ("RVM-004", "RVM-005")]
+    async with stage.hub.client() as admin:
+        for one, latitude in ((key, -7.3), (new, 3.59)):
+            place = {"latitude": latitude, "longitude": 112.7}
+            assert (await admin.patch(f"/api/v2/rvms/{one.id}", json=place)).is_success
+    async with tab(stage.browser, stage.hub) as page:
+        async with lively(stage.hub, key, status="active"):
+            await page.open("/map")
+            await expect(page.page.locator(".marks a.active")).to_have_count(1)
+        looks = []
+        for look in ("offline", "never"):
+            circle = page.page.locator(f".marks .{look} circle")
+            await expect(circle).to_have_count(1)
+            row = await page.page.locator(f"#map li .i.{look}").evaluate("e => getComputedStyle(e).color")
+            colour, dashes = await circle.evaluate(LOOK_OF_CIRCLE)
+            assert colour == row
+            looks.append(dashes)
+        assert looks[0] != looks[1]
+        await expect(page.page.locator(".marks .offline use")).to_be_visible()
         assert page.faults == []
 
 

@@ -49,7 +49,9 @@ def test_a_place_leads_nearer_until_its_machines_stand_apart_or_at_one_spot() ->
     ("members", "troubled", "look"),
     [
         ({}, {1}, "error"), ({}, set(), "active"), ({"effective_status": "maintenance"}, set(), "inactive"),
-        ({"connection": "offline"}, set(), "unknown"),
+        ({"connection": "offline"}, set(), "offline"), ({"connection": "never"}, set(), "never"),
+        ({"connection": "offline", "effective_status": "full"}, set(), "offline"),
+        ({"connection": "offline", "effective_status": "maintenance"}, set(), "inactive"),
     ],
 )  # fmt: skip
 def test_a_place_looks_like_the_worst_of_its_machines(members: dict[str, Any], troubled: set[int], look: str) -> None:
@@ -62,6 +64,13 @@ def test_a_place_where_one_is_snoozed_is_not_called_fine() -> None:
     views = [view(1, -6, 106), view(2, -6, 106)]
     assert site_map.drawn(views, set(), None, {2}).places[0].look == "unknown"
     assert site_map.drawn(views, set(), None, {3}).places[0].look == "active"
+
+
+def test_a_place_is_off_when_none_of_its_machines_is_connected() -> None:
+    off, never = view(1, -6, 106, connection="offline"), view(2, -6, 106, connection="never")
+    assert site_map.drawn([off, never], set(), None).places[0].look == "offline"
+    assert site_map.drawn([off, never], set(), None, {1}).places[0].look == "offline", "snoozed, it is off all the same"
+    assert site_map.drawn([off, never, view(3, -6, 106)], set(), None).places[0].look == "active"
 
 
 def test_trouble_stands_first() -> None:
