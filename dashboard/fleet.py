@@ -4,6 +4,7 @@ one table of cases holds both to it."""
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -173,10 +174,19 @@ def matches(view: View, query: FleetQuery) -> bool:
         return False
     if query.tag and query.tag not in view["tags"]:
         return False
-    words = query.text.casefold().split()
+    words = folded(query.text).split()
+    if not words:
+        return True
     named = (str(view[name] or "") for name in ("name", "device_id", "location_description", "status_reason"))
-    where = " ".join([*named, *view["tags"]]).casefold()
+    where = folded(" ".join([*named, *view["tags"]]))
     return all(word in where for word in words)
+
+
+def folded(text: str) -> str:
+    """Without case and accents: "cafe" finds Café."""
+    if text.isascii():
+        return text.lower()
+    return "".join(each for each in unicodedata.normalize("NFD", text) if unicodedata.category(each)[0] != "M").lower()
 
 
 @lru_cache(maxsize=NAMES_KEPT)

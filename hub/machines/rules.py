@@ -81,11 +81,20 @@ def on_label(text: str, machines: Sequence[Labelled], *, scanned: bool = False) 
         return whole
     if wanted.isdecimal():
         return [m for m in machines if (end := re.search(r"\d+\Z", m.name)) and int(end[0]) == int(wanted)]
-    return [m for m in machines if wanted in m.device_id.casefold() or wanted in _folded(m.name)]
+    plain = _plain(wanted)
+    return [m for m in machines if plain and (plain in _plain(m.device_id) or plain in _plain(m.name))]
 
 
 def _folded(text: str) -> str:
     return " ".join(composed(text).casefold().split())
+
+
+def _plain(text: str) -> str:
+    """Also without accents, as the dashboard's lists find."""
+    if text.isascii():
+        return _folded(text)
+    pieces = unicodedata.normalize("NFD", text)
+    return _folded("".join(each for each in pieces if unicodedata.category(each)[0] != "M"))
 
 
 def half_a_place(latitude: float | None, longitude: float | None) -> str | None:
@@ -331,12 +340,12 @@ def matches(
     tag: str | None = None, text: str = "",
 ) -> bool:  # fmt: skip
     wanted = ((status, machine.effective_status), (connection, machine.connection), (health, machine.health))
-    own, sought = machine.row.tags or (), text.strip().casefold()
+    own, sought = machine.row.tags or (), _plain(text)
     fields = (machine.row.name, machine.row.device_id, machine.row.location_description or "", *own)
     return (
         all(value in (None, actual) for value, actual in wanted)
         and (tag is None or normalised_tag(tag) in own)
-        and (not sought or any(sought in field.casefold() for field in fields))
+        and (not sought or any(sought in _plain(field) for field in fields))
     )
 
 

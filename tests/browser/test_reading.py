@@ -121,6 +121,18 @@ async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
         assert page.faults == []
 
 
+async def test_the_search_of_the_list_finds_without_accents(stage: Stage) -> None:
+    await tag(stage, 3, "Café Ångström")
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/")
+        await page.live()
+        await page.page.fill("#q", "CAFE angstrom")
+        await expect(page.page.locator("tbody tr[data-id]:visible")).to_have_count(1)
+        await page.page.reload()
+        await expect(page.page.locator("tbody tr[data-id]:visible")).to_contain_text("RVM-003")
+        assert page.faults == []
+
+
 @pytest.mark.parametrize(
     "late", [re.compile(r"/static/hands\."), re.compile(r"/static/palette\."), "**/machines/palette*"]
 )

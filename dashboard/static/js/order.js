@@ -1,5 +1,7 @@
 // Which machines the table shows and in which order: the browser's half of dashboard/fleet.py.
 
+import { folded, words } from "./folded.js";
+
 /** @type {Record<string, Metric>} */
 const METRICS = {
   cpu: "cpu_usage",
@@ -76,11 +78,8 @@ export function matches(m, query) {
   if (query.status && countedAs(m) !== query.status) return false;
   if (query.connection && m.connection !== query.connection) return false;
   if (query.tag && !m.tags.includes(query.tag)) return false;
-  const where = [m.name, m.device_id, m.location_description, m.status_reason, ...m.tags].join(" ").toLowerCase();
-  return (query.text ?? "")
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => where.includes(word));
+  const where = [m.name, m.device_id, m.location_description, m.status_reason, ...m.tags];
+  return words(query.text).every((word) => folded(where.join(" ")).includes(word));
 }
 
 /** The pieces of names. Bound: the names that machines had while this page is open. @type {Map<string, string[]>} */

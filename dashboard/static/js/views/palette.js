@@ -2,15 +2,11 @@
 // with its first use, its list anew with each.
 
 import { all, find, make, setAttribute, show } from "../dom.js";
+import { folded, words } from "../folded.js";
 import { t } from "../texts.js";
 
 const MOST = 12;
 const { body } = document;
-
-/** Letters without their case and accents: "cafe" finds Café. @param {string} text */
-const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
-/** @param {string} text */
-const words = (text) => plain(text).split(/\s+/).filter(Boolean);
 
 /** @returns {Promise<Part | null>} */
 async function bring() {
@@ -32,7 +28,7 @@ async function open() {
   input.value = find("input", dialog).value;
   setAttribute(dialog, "aria-label", fresh.getAttribute("aria-label"));
   dialog.replaceChildren(...fresh.children);
-  const options = all("li", dialog).map((node) => ({ node, text: plain(node.textContent) }));
+  const options = all("li", dialog).map((node) => ({ node, text: folded(node.textContent) }));
   /** @type {Part[]} */
   let shown = [];
   let at = 0;

@@ -22,6 +22,9 @@ from tests.support.machines import machine
         ({"text": " KELAPA "}, True),
         ({"text": "rvm-kg"}, True),
         ({"text": "lantai"}, True),
+        ({"text": "cafe"}, True),
+        ({"text": "CAFE\u0301"}, True),
+        ({"text": "gádi"}, True),
         ({"text": "bandung"}, False),
         ({"text": "jakarta"}, True),
         ({"tag": " Mall "}, True),
@@ -32,7 +35,7 @@ from tests.support.machines import machine
 )
 def test_every_member_that_is_named_must_hold(filters: dict[str, str], expected: bool) -> None:
     found = machine(
-        name="Mall Kelapa Gading", device_id="rvm-kg-02", location_description="Lantai 1", status="active",
+        name="Mall Kelapa Gading", device_id="rvm-kg-02", location_description="Lantai 1, Café", status="active",
         tags=("jakarta utara", "mall"), special_status="maintenance", connection="live", health="warning",
     )  # fmt: skip
     assert matches(found, **filters) is expected

@@ -52,6 +52,9 @@ def test_what_a_label_says_names_its_machine(text: str, found: list[int]) -> Non
 def test_a_name_typed_with_a_loose_accent_is_the_same() -> None:
     rows = [machine(3, name="Caf\u00e9").row]
     assert ids("cafe\u0301", rows) == [3]
+    assert ids("cafe", rows) == [3]
+    assert ids("\u0301", rows) == []
+    assert on_label("cafe", rows, scanned=True) == []
 
 
 def test_what_was_scanned_is_whole_or_nothing() -> None:
