@@ -84,6 +84,7 @@ async def _fleet(
         counts=counts,
         blank={**BLANK, "status_since": visit.reader.now},
         may_add=visit.may("machine.manage"),
+        kept_days=visit.context.settings.samples_retention_days,
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
         done=await done_now(visit),
         undone=undone_now(visit),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,8 +13,9 @@ from hub.attention.page import MOST_TROUBLES
 from hub.model import changes as c
 from hub.model.changes import Drop, Observed
 from protocol.kinds import Status
-from tests.support.api_hub import ApiHub
+from tests.support.api_hub import ApiHub, api_hub
 from tests.support.machines import declared
+from tests.support.page_visitor import browser as visitor
 
 MACHINES = 130
 
@@ -164,3 +166,20 @@ async def test_a_technician_counts_the_own_machines_alone(hub: ApiHub) -> None:
         assert "(1) " in page
         await hub.context.announce(Drop(MachineRow, ids[4]))
         assert (await shown(technician, "/"))[0] == [1]
+
+
+@pytest.mark.parametrize(
+    ("days", "language", "words"),
+    [
+        (1, "en", "Readings are kept for 1 day<"), (400, "en", "Readings are kept for 400 days<"),
+        (1200, "id", "Pembacaan disimpan selama 1.200 hari<"),
+    ],
+)  # fmt: skip
+async def test_the_foot_tells_how_long_readings_are_kept(
+    tmp_path: Path, sqlite_url: str, days: int, language: str, words: str
+) -> None:
+    async with api_hub(tmp_path, database_url=sqlite_url, samples_retention_days=days) as hub:
+        await hub.add_user("viewer", "viewer")
+        await hub.add_machine("one")
+        async with await visitor(hub, "viewer", language) as somebody:
+            assert words in (await somebody.get("/")).text.partition("<footer")[2]
