@@ -83,6 +83,7 @@ def _page(
         "add.html",
         status,
         first=first,
+        gone=tab.gone(visit),
         given=given or {"name": "", "site": ""},
         fault=fault,
         may_add=visit.may("machine.manage"),

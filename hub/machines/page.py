@@ -88,6 +88,7 @@ async def _fleet(
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
         done=await done_now(visit),
         undone=undone_now(visit),
+        gone=tab.gone(visit),
         **await needs(visit),
     )
 
@@ -106,7 +107,9 @@ def undone_now(visit: Visit) -> str:
 
 async def _unassigned(visit: Visit) -> Response:
     asked = await tab.administrators(visit)
-    return visit.render("unassigned.html", none_at_all=visit.user.machines is None, administrators=asked)
+    return visit.render(
+        "unassigned.html", none_at_all=visit.user.machines is None, administrators=asked, gone=tab.gone(visit)
+    )
 
 
 async def part_tags(visit: Visit) -> dict[str, Any]:

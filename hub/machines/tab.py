@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 
@@ -32,6 +32,20 @@ TABS: Final = (
 MAX_ADDRESSES: Final = 5
 MOST_ASKED: Final = 3
 """Administrators that are named to who needs one."""
+
+
+class LostMachine(NamedTuple):
+    """`name`: "" if there is none; `perhaps_there`: for others, of which its former reader is told nothing."""
+
+    name: str
+    perhaps_there: bool
+
+
+def gone(visit: Visit) -> LostMachine:
+    """The machine that the address says was lost while its page was open, unless there is one of that name."""
+    name, reach = visit.request.query_params.get("gone", "").strip()[:100], visit.user.reaches
+    there = any(reach(machine.id) and machine.name == name for machine in visit.context.fleet.machines.values())
+    return LostMachine("" if there or not name.isprintable() else name, visit.user.machines is not None)
 
 
 async def administrators(visit: Visit) -> list[str]:

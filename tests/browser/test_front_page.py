@@ -107,7 +107,8 @@ async def test_pages_that_the_hub_draws_whole_follow_the_machine(stage: Stage, l
                 assert name in await page.page.title(), path
         await client.delete(f"/api/v2/rvms/{key.id}", params={"confirm": name})
         for page, path in zip(tabs, pages, strict=True):
-            await expect(page.page, path).to_have_url(f"{stage.hub.url}/")
+            await expect(page.page, path).to_have_url(re.compile(f"^{re.escape(stage.hub.url)}/[?]gone="))
+            await expect(page.page.locator(".note.warn"), path).to_have_text(f"{name}: this machine was removed.")
             assert page.faults == [], path
 
 

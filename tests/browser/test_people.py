@@ -133,6 +133,14 @@ async def test_what_is_taken_away_goes_at_once_and_what_is_given_comes(stage: St
         await admin.page.uncheck(f"input[name=rvm][value='{stage.keys[0].id}']")
         await admin.page.click("form.person button.main")
         await expect(phone.page.locator("#machines tbody tr:visible")).to_have_count(0)
+        await at_the_command_line(stage, sari.email, frozenset({stage.keys[0].id, stage.keys[1].id}))
+        await expect(phone.page.locator("#machines tbody tr:visible")).to_have_count(2)
+        for gone, kept in ((0, {stage.keys[1].id}), (1, set[int]())):
+            await phone.open(f"/machines/{stage.keys[gone].id}{'/history' * gone}")
+            await phone.live()
+            await at_the_command_line(stage, sari.email, frozenset(kept))
+            said = f"RVM-00{gone + 1}: this machine was removed, or is no longer assigned to you."
+            await expect(phone.page.locator(".note.warn", has_text="RVM-00")).to_have_text(said)
         await phone.open(f"/machines/{stage.keys[0].id}")
         await expect(phone.page.locator("h1")).to_have_text("Page not found")
         assert phone.faults == admin.faults == []

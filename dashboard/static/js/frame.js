@@ -16,3 +16,7 @@ export function frame() {
   const home = `${BASE_PATH}/`;
   setAttribute(find(`.crumb a[href="${home}"]`), "href", sessionStorage.getItem("fleet") ?? home);
 }
+
+/** Whoever loses the machine of the page is led to all of them, and reads there which it was. */
+export const leave = () =>
+  location.assign(`${BASE_PATH}/?${new URLSearchParams({ gone: find(".whose").textContent })}`);

@@ -3,6 +3,7 @@
 import { Announcer } from "./announcer.js";
 import { countJobs } from "./counts.js";
 import { find, setText } from "./dom.js";
+import { leave } from "./frame.js";
 import { countDown, Jobs } from "./jobs.js";
 import { livePage } from "./live_page.js";
 import { MachineActions } from "./machine_actions.js";
@@ -31,8 +32,7 @@ export function machinePage(own) {
     watch: own.watch ? { machine: id, rate: 1 } : null,
     /** @param {number[]} ids @param {number[]} removed @param {boolean} whole */
     changed(ids, removed, whole) {
-      // Who watches a machine that is removed goes to all of them.
-      if (removed.includes(id)) return location.assign(`${BASE_PATH}/`);
+      if (removed.includes(id)) return leave();
       countJobs(feed);
       own.changed?.(whole);
       if (ids.includes(id) && !feed.paused) requestAnimationFrame(draw);

@@ -183,3 +183,33 @@ async def test_the_foot_tells_how_long_readings_are_kept(
         await hub.add_machine("one")
         async with await visitor(hub, "viewer", language) as somebody:
             assert words in (await somebody.get("/")).text.partition("<footer")[2]
+
+
+@pytest.mark.parametrize(
+    ("who", "language", "words"),
+    [
+        ("viewer", "en", "this machine was removed."),
+        ("technician", "en", "this machine was removed, or is no longer assigned to you."),
+        ("technician", "id", "mesin ini sudah dihapus, atau tidak lagi ditugaskan kepada Anda."),
+    ],
+)
+async def test_who_lost_the_machine_of_an_open_page_reads_which_it_was(
+    hub: ApiHub, who: str, language: str, words: str
+) -> None:
+    """A name that is still theirs is no news, and nobody learns whether there is another's."""
+    async with await visitor(hub, who, language) as somebody:
+        page = (await somebody.get("/", params={"gone": "RVM <7>"})).text
+        assert f"<b><bdi>RVM &lt;7&gt;</bdi></b>: {words}" in page
+        for theirs_or_none in ("one", " ", "RVM\u2028 7"):
+            assert "<bdi>RVM" not in (page := (await somebody.get("/", params={"gone": theirs_or_none})).text)
+            assert words not in page
+        if who == "technician":
+            assert words in (await somebody.get("/", params={"gone": "two"})).text
+
+
+async def test_whose_last_machine_it_was_reads_so_too(hub: ApiHub) -> None:
+    async with await visitor(hub, "technician") as technician, await visitor(hub) as admin:
+        for rvm_id in list(hub.context.fleet.machines):
+            await hub.context.announce(Drop(MachineRow, rvm_id))
+        for somebody in (technician, admin):
+            assert "<bdi>one</bdi></b>: this machine was removed" in (await somebody.get("/?gone=one")).text

@@ -4,6 +4,7 @@
 import { countJobs, entitle } from "../counts.js";
 import { all, find, setText } from "../dom.js";
 import { fields } from "../fields.js";
+import { leave } from "../frame.js";
 import { livePage } from "../live_page.js";
 
 /** Of the page's machine; of no machine it is none. */
@@ -22,7 +23,7 @@ function call(name) {
 const { feed, parts } = livePage({
   /** @param {number[]} _ids @param {number[]} removed */
   changed(_ids, removed) {
-    if (removed.includes(id)) return location.assign(`${BASE_PATH}/`);
+    if (removed.includes(id)) return leave();
     call(feed.fleet.machines.get(id)?.name);
     countJobs(feed);
     return undefined;
