@@ -121,6 +121,34 @@ async def test_the_palette_leads_to_machines_pages_and_actions_by_keyboard(
         assert page.faults == []
 
 
+@pytest.mark.parametrize("language", ["en-GB", "id-ID"])
+async def test_the_header_has_a_button_for_the_palette_and_its_keys(stage: Stage, language: str) -> None:
+    """The key of search goes to the page's own where there is one."""
+    async with tab(stage.browser, stage.hub, viewport=SIZES[0], locale=language) as page:
+        await page.open("/help")
+        button, box = page.page.locator(".top .to-palette"), page.page.locator("#palette input")
+        assert (await button.inner_text()).split("\n")[-2:] == ["/", "Ctrl K"]
+        await button.click()
+        await expect(box).to_be_focused()
+        await page.page.keyboard.type("rvm-002")
+        await expect(page.page.locator("#palette li:not([hidden])")).to_have_count(1)
+        await page.page.keyboard.press("Escape")  # the letters, then the palette
+        await page.page.keyboard.press("Escape")
+        await expect(button).to_be_focused()
+        await page.page.keyboard.press("/")
+        await expect(box).to_be_focused()
+        await page.open("/")
+        await page.page.keyboard.press("/")
+        await expect(page.page.locator("#q")).to_be_focused()
+        await page.page.set_viewport_size({"width": 390, "height": 844})
+        await expect(button).to_be_hidden()
+        assert page.faults == []
+    async with tab(stage.browser, stage.hub, viewport=SIZES[0], java_script_enabled=False) as page:
+        await page.open("/help")
+        await page.page.locator(".top .to-palette").click()
+        await page.page.wait_for_url("**/#q")
+
+
 async def test_the_search_of_the_list_finds_without_accents(stage: Stage) -> None:
     await tag(stage, 3, "Café Ångström")
     async with tab(stage.browser, stage.hub) as page:

@@ -11,7 +11,7 @@ export function keyboard(actions) {
   const { body } = document;
   let first = "";
   let at = 0;
-  /** @param {KeyboardEvent} event */
+  /** @param {{key: string}} event */
   const palette = ({ key }) => {
     if (!body.dataset.palette || find("#palette")) return undefined;
     if (key === "k") field();
@@ -19,13 +19,21 @@ export function keyboard(actions) {
     body.dataset.found = key;
     return bring(body.dataset.palette);
   };
+  /** @param {Event} event */
+  const seek = (event) => {
+    event.preventDefault();
+    return palette({ key: "k" });
+  };
+  /** @param {string} page */
+  const go = (page) => () => location.assign(`${BASE_PATH}/${page}`);
   /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const every = {
     "?": () => find("#shortcuts")?.showModal(),
-    "g m": () => location.assign(`${BASE_PATH}/`),
-    "g a": () => location.assign(`${BASE_PATH}/alerts`),
-    "g j": () => location.assign(`${BASE_PATH}/jobs`),
-    "g e": () => location.assign(`${BASE_PATH}/events`),
+    "/": seek,
+    "g m": go(""),
+    "g a": go("alerts"),
+    "g j": go("jobs"),
+    "g e": go("events"),
     // "I'm on it": of the trouble in hand, else of the first that nobody is on.
     m: () => (find("li:focus-within [data-take]") ?? find("[data-take]"))?.click(),
     "[": palette,
@@ -34,14 +42,12 @@ export function keyboard(actions) {
   };
   for (const move of ["keydown", "pointermove", "pointerdown", "input", "popstate"])
     addEventListener(move, () => bring(body.dataset.hands), { once: true });
+  find(".to-palette")?.addEventListener("click", seek);
   document.addEventListener("keydown", (event) => {
     const { key } = event;
     const target = /** @type {Part} */ (event.target);
     const special = event.ctrlKey || event.metaKey;
-    if (key === "k" && special && !target.closest?.(".xterm")) {
-      event.preventDefault();
-      return palette(event);
-    }
+    if (key === "k" && special && !target.closest?.(".xterm")) return seek(event);
     if (special || event.altKey || event.isComposing || find("dialog[open]")) return;
     if (key === "Escape" && target.matches?.(TYPING)) return target.blur();
     // A radio button is no place to type; its arrow keys stay its own because no action has them.
