@@ -175,6 +175,7 @@ def page_routes() -> list[BaseRoute]:
         ("/jobs/{command_id}/cancel", WebPage(commands_page.to_job, commands_page.cancel_job)),
         ("/bulk", WebPage(home, commands_page.ask_or_do, most_fields=commands_page.MOST_FIELDS)),
         ("/bulk/undo", WebPage(home, tab.undo_many)),
+        ("/bulk/sheet", WebPage(home, tab.write_sheet, most_fields=commands_page.MOST_FIELDS)),
         ("/events", WebPage(events_page.show_events)),
         ("/events/lines", WebPage(events_page.show_lines)),
         ("/machines/add", WebPage(key_page.show_add, key_page.add)),

@@ -178,12 +178,17 @@ async def export_machines(call: Call) -> Answer:
     """Those that the caller may see, by name."""
     reached = (m.row for m in call.context.fleet.machines.values() if call.principal.reaches(m.id))
     query: SheetQuery = call.query
-    mark = SEPARATORS[query.separator]
-    text = sheet_of(sorted(reached, key=lambda row: row.name.casefold()), mark)
-    written = encoding(mark, for_spreadsheet=query.bom)
-    body = f"{chr(0xFEFF) if query.bom else ''}{text}".encode(written)
+    return Answer(sheet_file(reached, query.separator, for_spreadsheet=query.bom))
+
+
+def sheet_file(machines: Iterable[MachineRow], separator: str, *, for_spreadsheet: bool) -> Response:
+    """By name."""
+    mark = SEPARATORS[separator]
+    text = sheet_of(sorted(machines, key=lambda row: row.name.casefold()), mark)
+    written = encoding(mark, for_spreadsheet=for_spreadsheet)
+    body = f"{chr(0xFEFF) if for_spreadsheet else ''}{text}".encode(written)
     headers = {"Content-Disposition": 'attachment; filename="machines.csv"'}
-    return Answer(Response(body, media_type=f"text/csv; charset={written}", headers=headers))
+    return Response(body, media_type=f"text/csv; charset={written}", headers=headers)
 
 
 _EXAMPLE: Final = {

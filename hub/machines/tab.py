@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from dashboard import actions, backups
 from dashboard import board as board_card
+from dashboard.bulk import Forecast
 from dashboard.reader import Reader
+from dashboard.spreadsheet import SEPARATOR_OF
 from dashboard.trouble import is_connected, quarantined
 from db.queries import events, users
 from hub.commands import cards
 from hub.commands import rules as command_rules
-from hub.machines import api
+from hub.machines import api, sheet_api
 from hub.model import actors, views
 from hub.model.access import ACTIONS, role_needed
 from hub.model.machine import Machine
@@ -119,6 +121,18 @@ async def undo_many(visit: Visit) -> Response:
     return visit.render(
         "bulk.html", key="undo", machines=data["results"], refused=cards.refusals(visit, data), fault="",
         group=data["group_id"] if again else group, can_undo=False,
+    )  # fmt: skip
+
+
+async def write_sheet(visit: Visit) -> Response:
+    """`/bulk/sheet`: the selected machines as a file for a spreadsheet of the page's language."""
+    found = cards.selected(visit)
+    if found:
+        separator = SEPARATOR_OF[visit.reader.language]
+        return sheet_api.sheet_file([machine.row for machine in found], separator, for_spreadsheet=True)
+    return visit.render(
+        "bulk.html", 422, **cards.of_many(visit, "sheet", found, Forecast(0, 0, 0)), at="/bulk/sheet", group="",
+        fault=visit.reader.t("bulk.none"), refused=(), asks_reason=False, needs_reason=False,
     )  # fmt: skip
 
 

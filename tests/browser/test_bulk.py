@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,6 +46,25 @@ async def test_many_machines_are_asked_at_once_and_summed_up(stage: Stage) -> No
         await tally.locator("a").click()
         await expect(page.page.locator(".job")).to_have_count(1)
         await expect(page.page.locator(".job")).to_contain_text("RVM-003")
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_the_selected_machines_are_saved_as_csv_again_and_again(stage: Stage, *, script: bool) -> None:
+    """The page stays as it is, and its other buttons go on."""
+    async with tab(stage.browser, stage.hub, java_script_enabled=script, accept_downloads=True) as page:
+        await page.open("/")
+        if script:
+            await page.live()
+        for number in (1, 3):
+            await page.page.locator(f'tr[data-id="{number}"] .x input').check()
+        for _ in range(2):
+            async with page.page.expect_download() as saving:
+                await page.page.click('#bulk [formaction="/bulk/sheet"]')
+            text = (await asyncio.to_thread((await (await saving.value).path()).read_bytes)).decode()
+            assert [line.partition(",")[0] for line in text.splitlines()[1:]] == ["RVM-001", "RVM-003"]
+        await page.page.click('#bulk [formaction="/bulk/backups"]')
+        await page.page.wait_for_url("**/bulk/backups")
         assert page.faults == []
 
 

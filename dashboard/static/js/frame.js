@@ -1,4 +1,4 @@
-// What every page has at once: forms that are sent once, and the way back to the list as it was left.
+// What every page has at once: forms that are sent once (those without a target: what has one leaves the page as it is), and the way back to the list as it was left.
 
 import { find, setAttribute } from "./dom.js";
 
@@ -8,7 +8,8 @@ export function frame() {
   const sent = new WeakSet();
   document.addEventListener("submit", (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target);
-    if (event.defaultPrevented || form.method !== "post" || form.target) return;
+    const stays = form.target || event.submitter?.hasAttribute("formtarget");
+    if (event.defaultPrevented || form.method !== "post" || stays) return;
     if (sent.has(form)) event.preventDefault();
     sent.add(form);
     setTimeout(() => sent.delete(form), SENT_MS); // whoever presses again on a slow network sends one more

@@ -103,6 +103,26 @@ async def test_the_page_checks_first_and_adds_then(hub: ApiHub, language: str) -
         assert len(hub.context.fleet.machines) == 3
 
 
+@pytest.mark.parametrize(("language", "written"), [("en", "utf-8"), ("id", "utf-16-le")])
+async def test_the_selected_machines_are_a_file_for_the_spreadsheet_of_their_reader(
+    hub: ApiHub, language: str, written: str
+) -> None:
+    """No other, none that somebody else may see only; without any, why not."""
+    async with await browser(hub, language=language) as admin, await browser(hub, "technician", language) as technician:
+        await admin.post("/machines/import", data={"csv": "name\nTo;ko\n", "do": "add"})
+        wanted = {"rvm": ["3", "1", "3", "77", "x"]}
+        answer = await admin.post("/bulk/sheet", data=wanted)
+        assert answer.headers["content-disposition"] == 'attachment; filename="machines.csv"'
+        text = answer.content.decode(written)
+        assert text.startswith("\ufeff")
+        assert [values and values["name"] for _, values in sheet_rows(text)] == ["one", "To;ko"]
+        text = (await technician.post("/bulk/sheet", data=wanted)).content.decode(written)
+        assert [values and values["name"] for _, values in sheet_rows(text)] == ["one"]
+        none = await admin.post("/bulk/sheet")
+        words = {"en": "Select machines first.", "id": "Pilih mesin"}[language]
+        assert (none.status_code, words in none.text) == (422, True)
+
+
 PARTS = ["=", "+", "-", "@", "'", ";", '"', ",", " ", "a", "1", "\uff1d"]
 NAMES = st.text(alphabet=PARTS, min_size=1, max_size=10).map(str.strip).filter(bool)
 NOTES = st.text(alphabet=[*PARTS, "\n", "\t", "\r"], max_size=12).map(str.strip)
