@@ -56,7 +56,7 @@ PHASE_S, PHASE_ENDS = 1500, ((0, signal.SIGINT), (60, signal.SIGKILL))  # No pha
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py::\S+?(?:\[.*?\])?)(?: - .*)?$")
 CLOSING_LINE = re.compile(r"^(=+ )?\d+ (passed|failed|error|skipped|deselected).* in [\d.]+s.*$|^=* ?no tests ran.*$")
 # Debian's packages by a program each brings; then what only a whole run needs.
-DEBIAN_PACKAGES = {"dbus-daemon": "dbus", "pgbouncer": "pgbouncer", "age": "age"}
+DEBIAN_PACKAGES = {"dbus-daemon": "dbus", "pgbouncer": "pgbouncer", "age": "age", "zsh": "zsh", "fish": "fish"}
 DEBIAN_PACKAGES_OF_ALL = {
     "chromium chromium-browser google-chrome": "chromium fonts-noto-core", "haproxy": "haproxy",
     "chromium-headless-shell": "chromium-headless-shell", "nginx": "nginx-light", "caddy": "caddy",
