@@ -183,7 +183,7 @@ async def remove(visit: Visit) -> Response:
     if not rules.is_name(visit.form.get("name", ""), found.row.name):
         return _removal(visit, visit.reader.t("remove.name_wrong"), 422)
     await api.remove_machine(visit.call(machine=found))
-    return go("/")
+    return go(f"/?{urlencode({'gone': found.name})}")  # where the open page leads, too, which hears of it as others do
 
 
 def fresh_key(visit: Visit, machine: Machine) -> str | None:

@@ -245,7 +245,8 @@ async def test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key(s
             await page.page.get_by_role("link", name="Remove machine").click()
             await page.page.get_by_label("Type RVM-010 to confirm").fill("RVM-010")
             await page.page.get_by_role("button", name="Remove machine").click()
-            await expect(page.page.locator("main")).not_to_contain_text("RVM-010")
+            await expect(page.page.locator("main > .note.warn")).to_have_text("RVM-010: this machine was removed.")
+            await expect(page.page.locator("tbody tr", has_text="RVM-010")).to_have_count(0)
         finally:
             process.kill()
             await process.wait()

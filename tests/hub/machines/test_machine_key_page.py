@@ -114,7 +114,9 @@ async def test_a_machine_is_removed_when_its_name_is_typed(hub: ApiHub) -> None:
         assert wrong.status_code == 422
         assert "Nothing was removed" in wrong.text
         assert 1 in hub.context.fleet.machines
-        assert (await client.post("/machines/1/remove", data={"name": " one "})).status_code == 303
+        answer = await client.post("/machines/1/remove", data={"name": " one "})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/?gone=one")
+        assert "<bdi>one</bdi></b>: this machine was removed." in (await client.get("/?gone=one")).text
         assert (await client.get("/machines/1")).status_code == 404
     assert 1 not in hub.context.fleet.machines
 
