@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Compiled
 from sqlalchemy.engine import Dialect as SqlDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -125,9 +126,15 @@ class Prepared:
         ]
 
 
-def _prepare(statement: UpdateBase, dialect: SqlDialect, column_keys: list[str] | None) -> Prepared:
-    compiled = statement.compile(dialect=dialect, column_keys=column_keys, compile_kwargs={"render_postcompile": True})
+def _sql(compiled: Compiled) -> SQLCompiler:
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - so it is for everything but DDL; narrows the type
+    return compiled
+
+
+def _prepare(statement: UpdateBase, dialect: SqlDialect, column_keys: list[str] | None) -> Prepared:
+    compiled = _sql(
+        statement.compile(dialect=dialect, column_keys=column_keys, compile_kwargs={"render_postcompile": True})
+    )
     # Values come with each use; what has one here is a constant of the statement.
     constants = compiled.construct_params(dict.fromkeys([*(column_keys or ()), *_required(compiled)]))
     arguments = []
@@ -174,8 +181,7 @@ class FilledSelect:
         return filled
 
     def _compiled(self, dialect: SqlDialect) -> SQLCompiler:
-        compiled = self._select.compile(dialect=dialect)
-        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - so is every select's; narrows the type
+        compiled = _sql(self._select.compile(dialect=dialect))
         if self._select in self._seen:
             if len(self._known) >= self._MOST:
                 self._known.clear()

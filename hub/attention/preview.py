@@ -217,7 +217,7 @@ class _Judging:
         for some, parts in pieces({rvm_id: one.number for rvm_id, one in beyond.items()}, SAMPLES_AT_ONCE):
             tops = {rvm_id: beyond[rvm_id].highest for rvm_id in some}
             held: Held = {
-                rvm_id: [rules.Tally() if top >= limit else None for limit in limits] for rvm_id, top in tops.items()
+                rvm_id: [rules.NO_TALLY if top >= limit else None for limit in limits] for rvm_id, top in tops.items()
             }
             if not await self._judge(held, limits, parts):
                 return False

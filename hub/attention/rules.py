@@ -171,7 +171,10 @@ class Tally(NamedTuple):
     counts: bool = False
 
 
-def beginnings(reading: str, samples: Iterable[tuple[int, bool]], since: int, before: Tally = Tally()) -> Tally:  # noqa: B008 - frozen
+NO_TALLY: Final = Tally()
+
+
+def beginnings(reading: str, samples: Iterable[tuple[int, bool]], since: int, before: Tally = NO_TALLY) -> Tally:
     """`samples`: when, in microseconds, and whether at or beyond the limit, in order. Judged as those that arrive are
     (hub.model.presence.lasting), in numbers: it runs for every sample of a week. Those since `since` are counted."""
     hold, release = int(HOLD_S.get(reading, 0) * 1_000_000), int(RELEASE_S * 1_000_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jinja2 import DictLoader, Environment
@@ -55,9 +56,9 @@ def compiled(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     sources: list[str] = []
     compile_ = environment.compile
 
-    def counted(source: str, *args: object) -> object:
+    def counted(source: str, *args: Any) -> Any:
         sources.append(source)
-        return compile_(source, *args)  # type: ignore[call-overload]
+        return compile_(source, *args)
 
     monkeypatch.setattr(environment, "compile", counted)
     assert environment.get_template("a.html").render(x=1) == text.replace("{{ x }}", "1")
