@@ -29,6 +29,18 @@ async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ForkedH
         yield made
 
 
+async def start(page: Tab) -> None:
+    """The Machines page, with most of its rows not drawn."""
+    await page.open("/")
+    await page.live()
+    await expect(page.page.locator("#space")).not_to_be_hidden()
+
+
+async def choose_all(page: Tab) -> None:
+    await page.page.locator(f"{ROWS} .x input").first.check()
+    await page.page.check("#bulk-all")
+
+
 async def names(page: Tab) -> list[str]:
     found: list[str] = await page.page.locator(f"{ROWS} th a").all_text_contents()
     return found
@@ -56,9 +68,7 @@ async def test_rows_come_when_somebody_scrolls_and_the_page_is_as_high_before(
 
 async def test_what_is_not_drawn_is_found_sorted_and_selected(hub: ForkedHub, browser: Browser) -> None:
     async with tab(browser, hub, **LOOKS[0]) as page:
-        await page.open("/")
-        await page.live()
-        await expect(page.page.locator("#space")).not_to_be_hidden()
+        await start(page)
         await page.page.fill("#q", f"gading {MACHINES - 1}")
         await expect(page.page.locator(ROWS)).to_have_count(1)
         assert await names(page) == [f"Mall Kelapa Gading {MACHINES - 1}"]
@@ -82,11 +92,8 @@ async def test_what_is_not_drawn_is_found_sorted_and_selected(hub: ForkedHub, br
 
 async def test_all_are_chosen_without_being_drawn(hub: ForkedHub, browser: Browser) -> None:
     async with tab(browser, hub, **LOOKS[0]) as page:
-        await page.open("/")
-        await page.live()
-        await expect(page.page.locator("#space")).not_to_be_hidden()
-        await page.page.locator(f"{ROWS} .x input").first.check()
-        await page.page.check("#bulk-all")
+        await start(page)
+        await choose_all(page)
         await expect(page.page.locator("#bulk-count")).to_contain_text(str(MACHINES))
         await page.page.click("#bulk button[value=sync_timezone]")
         dialog = page.page.locator("#bulk-ask")
@@ -104,13 +111,10 @@ async def test_all_are_chosen_without_being_drawn(hub: ForkedHub, browser: Brows
         assert page.faults == []
 
 
-async def test_a_page_of_its_own_is_told_of_all_that_are_chosen(hub: ForkedHub, browser: Browser) -> None:
+async def test_a_page_of_its_own_has_all_that_are_chosen(hub: ForkedHub, browser: Browser) -> None:
     async with tab(browser, hub, **LOOKS[0]) as page:
-        await page.open("/")
-        await page.live()
-        await expect(page.page.locator("#space")).not_to_be_hidden()
-        await page.page.locator(f"{ROWS} .x input").first.check()
-        await page.page.check("#bulk-all")
+        await start(page)
+        await choose_all(page)
         await page.page.fill("#q", "gading 17")
         await expect(page.page.locator("#bulk-count")).to_contain_text("13")
         await page.page.click("#bulk button[formaction]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +28,7 @@ from hub.web.auth.limits import AddressLimiter
 from hub.web.auth.origin import new_csrf_token
 from hub.web.auth.passwords import Passwords
 from hub.web.auth.state import AuthState
+from tests.support.until import until
 
 ORIGIN = "http://hub.test"
 PASSWORD = "a phrase of several words"
@@ -113,6 +114,14 @@ class ApiHub:
         """Of the record's newest 50, newest first."""
         found = await list_events(self.context.store, limit=50)
         return [event.code for event in found if event.code.startswith(begins_with)]
+
+    async def lose(self, machines: Sequence[int]) -> None:
+        """They went offline together three minutes ago, which is recorded when this returns."""
+        gone = {"connection": "offline", "connection_since": self.context.clock() - timedelta(minutes=3)}
+        for rvm_id in machines:
+            self.context.announce.observe(changes.Observed(rvm_id, gone))
+        fleet = self.context.fleet.machines
+        await until(lambda: all("offline" in fleet[rvm_id].troubles for rvm_id in machines))
 
     async def add_everybody(self) -> None:
         """Machines `one` and `two`; users admin, operator, viewer, and technician, whose own machine is `one`."""

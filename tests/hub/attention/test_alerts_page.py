@@ -323,11 +323,8 @@ async def test_a_press_that_comes_too_late_is_no_error_of_the_hub(
 
 async def test_an_outage_is_taken_and_taken_back_as_one(door: ApiHub) -> None:
     more = [await door.add_machine(f"RVM-{number}") for number in range(3)]
-    since = door.context.clock() - timedelta(minutes=3)
-    for rvm_id in more:
-        door.context.announce.observe(Observed(rvm_id, {"connection": "offline", "connection_since": since}))
+    await door.lose(more)
     machines = door.context.fleet.machines
-    await until(lambda: all("offline" in machines[rvm_id].troubles for rvm_id in more))
     first = machines[more[0]].troubles["offline"].id
     async with await browser(door, "operator") as budi:
         await press(budi, first, "take", seen="", outage="1")

@@ -152,12 +152,8 @@ async def test_an_outage_is_taken_as_one(any_hub: ApiHub) -> None:
     hub = any_hub
     more = [await hub.add_machine(f"RVM-{number}") for number in range(3)]
     await change(hub, more[1], status="full", capacity=100)
-    since = hub.context.clock() - timedelta(minutes=3)
-    gone = {"connection": "offline", "connection_since": since, "connection_reason": "lost"}
-    for rvm_id in more:
-        hub.context.announce.observe(Observed(rvm_id, gone))
+    await hub.lose(more)
     machines = hub.context.fleet.machines
-    await until(lambda: all("offline" in machines[rvm_id].troubles for rvm_id in more))
     async with hub.of("operator") as budi, hub.of("admin") as sari:
         first = trouble(hub, more[0], "offline")
         await do(sari, trouble(hub, more[2], "offline"), "take")
@@ -174,17 +170,16 @@ async def test_an_outage_is_taken_as_one(any_hub: ApiHub) -> None:
 async def test_an_outage_is_taken_though_the_machine_that_was_pressed_is_back(any_hub: ApiHub) -> None:
     hub = any_hub
     more = [await hub.add_machine(f"RVM-{number}") for number in range(3)]
-    since = hub.context.clock() - timedelta(minutes=3)
-    for rvm_id in more:
-        hub.context.announce.observe(Observed(rvm_id, {"connection": "offline", "connection_since": since}))
-    machines = hub.context.fleet.machines
-    await until(lambda: all("offline" in machines[rvm_id].troubles for rvm_id in more))
+    await hub.lose(more)
     first = trouble(hub, more[0], "offline")
     async with hub.of("operator") as budi:
         await change(hub, more[0], capacity=0)
         assert (await do(budi, first, "take")).status_code == 409, "alone it is over"
         await do(budi, first, "take", outage=True)
-        assert [machines[rvm_id].troubles["offline"].owner for rvm_id in more[1:]] == ["operator", "operator"]
+        assert [hub.context.fleet.machines[rvm_id].troubles["offline"].owner for rvm_id in more[1:]] == [
+            "operator",
+            "operator",
+        ]
         for rvm_id in more[1:]:
             await change(hub, rvm_id, capacity=0)
         late = await do(budi, first, "take", outage=True)
