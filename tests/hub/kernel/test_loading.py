@@ -94,7 +94,7 @@ async def test_an_alert_that_stands_keeps_its_beginning_whatever_a_backlog_had(s
     assert counting((await loaded(store, rvm_id)).lasting) == (("temperature", after(7100)),)
 
 
-async def test_a_trouble_of_one_reading_tells_nothing_of_another(store: Store) -> None:
+async def test_a_trouble_of_one_reading_says_nothing_of_another(store: Store) -> None:
     rvm_id = await add_machine(store)
     boot = (await open_boot(store, rvm_id, "boot", after(0))).id
     await store.store_samples(

@@ -175,7 +175,7 @@ async def test_a_technician_counts_the_own_machines_alone(hub: ApiHub) -> None:
         (1200, "id", "Pembacaan disimpan selama 1.200 hari<"),
     ],
 )  # fmt: skip
-async def test_the_foot_tells_how_long_readings_are_kept(
+async def test_the_foot_says_how_long_readings_are_kept(
     tmp_path: Path, sqlite_url: str, days: int, language: str, words: str
 ) -> None:
     async with api_hub(tmp_path, database_url=sqlite_url, samples_retention_days=days) as hub:
