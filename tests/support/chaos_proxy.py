@@ -65,7 +65,7 @@ class ChaosProxy:
         await asyncio.gather(*self._lives, return_exceptions=True)
 
     def taken(self, connection: int, data: bytes) -> None:
-        """A client sent this; for those who count."""
+        """A client sent this over its connection, the first of which is 1; for those who count."""
 
     def stall(self) -> None:
         """From now on nothing arrives, not even the end of a connection; both sides may still send."""
@@ -101,11 +101,11 @@ class ChaosProxy:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        life = asyncio.ensure_future(self._live(reader, writer))
+        life = asyncio.ensure_future(self._live(self.accepted, reader, writer))
         self._lives.add(life)
         life.add_done_callback(self._lives.discard)
 
-    async def _live(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _live(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flows.wait()
         try:
             hub_reader, hub_writer = await asyncio.open_connection("127.0.0.1", self._target)
@@ -116,7 +116,7 @@ class ChaosProxy:
         self._writers |= both
         self._towards_hub.add(hub_writer)
         try:
-            up = asyncio.ensure_future(self._pump(reader, hub_writer, towards_hub=True))
+            up = asyncio.ensure_future(self._pump(reader, hub_writer, number))
             down = asyncio.ensure_future(self._pump(hub_reader, writer))
             try:
                 await asyncio.wait([up, down], return_when=asyncio.ALL_COMPLETED)
@@ -130,13 +130,12 @@ class ChaosProxy:
             for one in both:
                 one.transport.abort()
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, towards_hub: bool = False
-    ) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, towards_hub: int = 0) -> None:
+        """`towards_hub`: the connection's number; 0: to the client."""
         try:
             while data := await reader.read(PACKET if towards_hub and self.uplink_bytes_s else CHUNK):
                 if towards_hub:
-                    self.taken(id(reader), data)
+                    self.taken(towards_hub, data)
                 if towards_hub and self.uplink_bytes_s:
                     await self._pass_uplink(len(data))
                 if self.latency_s:
