@@ -29,8 +29,10 @@ PAGES = (
 LATER = {"fleet": ("bulk", "choices", "groups", "kiosk", "many", "row_menu", "spoken"), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""
 ANYWHERE = ("hands", "lease", "palette")
+SHEETS = ("style", "map", "kiosk")
+"""Every page has the first, its own page each other."""
 ENTRIES = {
-    "style.css": STATIC / "css/style.css",
+    **{f"{name}.css": STATIC / "css" / f"{name}.css" for name in SHEETS},
     **{
         f"{name}.js": STATIC / "js/views" / f"{name}.js"
         for name in (*PAGES, *(late for names in LATER.values() for late in names), *ANYWHERE)
