@@ -139,6 +139,8 @@ interface Query {
   columns: string;
   sort: string;
   descending: boolean;
+  /** Of a link to the wall. */
+  kiosk?: string;
 }
 
 /** A socket, as far as ours are used, so that tests can hold one in their hands. */

@@ -45,11 +45,11 @@ async def test_a_tag_filters_and_machines_stand_in_groups_that_follow_the_feed(
     async with tab(stage.browser, stage.hub, viewport=viewport) as page:
         await page.open("/")
         await page.live()
-        await page.page.locator('[data-tag="mall"]').click()
+        await page.page.locator('[data-member=tag][data-value="mall"]').click()
         await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(1)
         assert page.page.url.endswith("/?tag=mall")
         await expect(page.page.locator("#filters .filter")).to_contain_text("mall")
-        await page.page.locator('[data-tag="mall"]').click()
+        await page.page.locator('[data-member=tag][data-value="mall"]').click()
         await expect(page.page.locator("tbody tr:not([hidden])")).to_have_count(3)
         await page.page.locator("select[name=group]").select_option("site")
         await page.page.wait_for_url("**/?group=site")
@@ -61,7 +61,7 @@ async def test_a_tag_filters_and_machines_stand_in_groups_that_follow_the_feed(
         await page.page.mouse.move(0, 0)
         await expect(page.page.locator('[data-group=""]')).to_have_count(0)
         assert await rows(page) == ["[Aula 2]", ids[1], ids[2], "[Pasar Baru 1]", ids[0]]
-        await expect(page.page.locator('[data-tag="west"]')).to_contain_text("3")
+        await expect(page.page.locator('[data-member=tag][data-value="west"]')).to_contain_text("3")
         assert not await page.page.evaluate(WIDE)
         assert page.faults == []
 
@@ -72,10 +72,10 @@ async def test_without_script_tags_and_groups_are_links_and_a_form(stage: Stage)
 
         async def has_tags() -> bool:
             await page.open("/")
-            return await page.page.locator(".kinds a[data-tag]").count() > 0
+            return await page.page.locator(".kinds a[data-member=tag]").count() > 0
 
         await until_answered(has_tags)  # the hub sees within a second what another process wrote
-        await page.page.locator(".kinds a[data-tag]").click()
+        await page.page.locator(".kinds a[data-member=tag]").click()
         assert [row.partition("/")[0] for row in await page.page.locator("tbody tr th a").all_inner_texts()] == [
             "RVM-001"
         ]

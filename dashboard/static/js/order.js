@@ -48,6 +48,7 @@ export function address(query, changes = {}, page = "") {
   const params = new URLSearchParams();
   if (wanted.text) params.set("q", wanted.text);
   for (const name of FILTERS) if (wanted[name]) params.set(name, wanted[name]);
+  if (wanted.kiosk) params.set("kiosk", wanted.kiosk);
   const sort = (wanted.descending ? "-" : "") + wanted.sort;
   if (sort !== "machine") params.set("sort", sort);
   return `${BASE_PATH}/${page}${String(params) && `?${params}`}`;
@@ -125,9 +126,9 @@ export function shown(machines, query) {
   /** @param {Machine} m */
   const value = (m) => sortValue(m, query.sort);
   const way = query.descending ? -1 : 1;
-  const known = listed.filter((m) => value(m) !== null);
-  known.sort((a, b) => way * (Number(value(a)) - Number(value(b))));
-  return [...known, ...listed.filter((m) => value(m) === null)];
+  /** @param {Machine} m */
+  const last = (m) => Number(value(m) === null);
+  return listed.sort((a, b) => last(a) - last(b) || way * (Number(value(a)) - Number(value(b))));
 }
 
 /** How many of `now` stand at another place than in `before` (rows that came or went aside). @param {number[]} before @param {number[]} now */

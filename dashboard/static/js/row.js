@@ -68,7 +68,7 @@ export class Row {
     const value = m.readings?.[metric] ?? null;
     setText(find("b", cell), value === null ? "—" : reading(metric, value, language));
     const reason = value === null && m.readings ? textOf("none.", m.readings.reasons[metric] ?? "unknown") : "";
-    if ((cell.getAttribute("title") ?? "") !== reason) cell.setAttribute("title", reason);
+    setAttribute(cell, "title", reason);
     mark(cell, "over", over);
     const glyph = find(".i", cell);
     if (over && !glyph) cell.prepend(icon("warn"));

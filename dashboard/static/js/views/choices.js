@@ -8,7 +8,6 @@ import { t } from "../texts.js";
 
 /** Columns that fit at every width of the table, from 1100 px, from 1280 px. */
 const FITTING = [5, 7, 8];
-const ALL = { text: "", status: "", connection: "", tag: "" };
 const tools = find("#tools");
 const { q, sort, group } = tools.elements;
 const table = find("#machines");
@@ -27,7 +26,6 @@ function choose(changes, typing = false) {
 /** Controls show what the address asks for. */
 function follow() {
   const query = asked();
-  const here = address(query);
   if (q.value.trim() !== query.text) q.value = query.text;
   // Of a column that does not stand, nothing else tells that the list is sorted by it.
   sort.value = find(`[value$=${query.sort}]`, sort).value;
@@ -41,7 +39,6 @@ function follow() {
   for (const box of boxes) box.checked = !query.columns || query.columns.split(" ").includes(box.value);
   state("columns", query.columns);
   state("fitting", query.columns && FITTING.find((most) => most >= shown().length));
-  setAttribute(find("[data-wall]"), "href", `${here}${here.includes("?") ? "&" : "?"}kiosk=1`);
   filters(query);
 }
 
@@ -72,7 +69,6 @@ function filters(query) {
   const what = words.map(({ text }) => text);
   if (query.text) what.push(`“${query.text}”`);
   setText(find("#none-what"), what.join(", "));
-  setAttribute(find("#none a"), "href", address(query, ALL));
 }
 
 const typed = () => choose({ text: q.value.trim() }, Boolean(asked().text));

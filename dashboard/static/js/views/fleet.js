@@ -72,10 +72,10 @@ function around(machines) {
   setText(find("#total"), number(machines.size, language));
   const counts = counters(machines.values());
   for (const counter of all("[data-count]")) {
-    const count = counts[counter.dataset.count];
+    const count = counts[counter.dataset.value];
     setText(find("b", counter), number(count, language));
     mark(counter, "zero", !count);
-    show(counter, count > 0 || counter.dataset.count !== "never");
+    show(counter, count > 0 || counter.dataset.value !== "never");
   }
 }
 
@@ -107,22 +107,25 @@ function remember() {
   sessionStorage.setItem("fleet", address(query));
 }
 
-/** Counters and tags lead to what they count, and from there back. */
+/** Counters and tags lead to what they count, and from there back; other links to what the page shows, changed as they say. */
 function links() {
-  for (const view of all("#views a")) {
-    if (view.dataset.save !== undefined) setAttribute(view, "href", address(query, {}, "views"));
-    else if (view.getAttribute("href") === address(query)) setAttribute(view, "aria-current", "true");
-    else view.removeAttribute("aria-current");
+  for (const view of all("#views a")) current(view, view.getAttribute("href") === address(query));
+  for (const link of all("[data-to]")) {
+    const { to, ...changes } = link.dataset;
+    setAttribute(link, "href", address(query, changes, to));
   }
-  for (const link of all("[data-count], [data-tag]")) {
-    const { count, tag } = link.dataset;
-    const member = tag ? "tag" : count === "offline" || count === "never" ? "connection" : "status";
-    const value = tag ?? count;
-    const active = query[member] === value;
+  for (const link of all("[data-member]")) {
+    const { member, value } = link.dataset;
+    const active = query[/** @type {"status" | "connection" | "tag"} */ (member)] === value;
     setAttribute(link, "href", address(query, { [member]: active ? "" : value }));
-    if (active) setAttribute(link, "aria-current", "true");
-    else link.removeAttribute("aria-current");
+    current(link, active);
   }
+}
+
+/** @param {Part} link @param {boolean} on */
+function current(link, on) {
+  if (on) setAttribute(link, "aria-current", "true");
+  else link.removeAttribute("aria-current");
 }
 
 function empty() {
@@ -132,9 +135,7 @@ function empty() {
 }
 
 document.addEventListener("click", (event) => {
-  const to = /** @type {Part} */ (event.target).closest?.(
-    "thead a, [data-count], [data-tag], .filter, #none a, .c-menu > a",
-  );
+  const to = /** @type {Part} */ (event.target).closest?.("thead a, [data-member], .filter, #none a, .c-menu > a");
   // Before the first snapshot the page knows nothing to sort: the link loads the page the hub makes.
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || !feed.fleet.machines.size) return undefined;
   event.preventDefault();
