@@ -23,13 +23,14 @@ from db.records import TERMINAL_STATES, CommandRow
 from hub.backups.check import MANIFESTS, ArchiveBytes, NotCheckedError, check, clean
 from hub.backups.rules import drill as rules
 from hub.backups.rules import life
+from hub.backups.service import recall_good
 from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
 from hub.kernel.objects.place import ObjectMissingError, ObjectsError
 from hub.kernel.objects.store import Objects, digest
 from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors
-from hub.model.backups import UPLOAD, remembered
+from hub.model.backups import UPLOAD
 from hub.model.changes import Change, Put, moved_rows
 from hub.model.fleet import Fleet
 
@@ -167,9 +168,7 @@ class Drills:
             await self._record(rules.put_off(row, self._clock()))
         finally:
             self.running = None
-        # After a failure an older one may be the last good one.
-        kept = remembered((await self._stored(row)).values())
-        self._announce.observe(*(Put(one) for one in kept.values()))
+        await recall_good(self._announce, self._store, row.rvm_id)
 
     async def _record(self, changes: Sequence[Change]) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,7 +27,7 @@ from hub.kernel.retry import RetryUntilAvailable
 from hub.model import actors, credentials
 from hub.model.actors import Actor
 from hub.model.backups import remembered
-from hub.model.changes import Change, Put, moved_rows, put_rows
+from hub.model.changes import Change, moved_rows, put_rows
 from hub.model.fleet import TERMINAL, Fleet
 from hub.model.machine import Machine
 from hub.settings import Settings
@@ -177,11 +177,7 @@ class Backups:
             if key is not None:
                 await self.objects.delete(key)
         await self.announce(*life.deleted(row, by, self._clock(), why))
-        await self._remember_good(row.rvm_id)
-
-    async def _remember_good(self, rvm_id: int) -> None:
-        kept = remembered(await rows.kept(self.store, rvm_id))
-        self.announce.observe(*(Put(row) for row in kept.values()))
+        await recall_good(self.announce, self.store, row.rvm_id)
 
     async def end(self, row: BackupRow, changes: Sequence[Change]) -> None:
         """Nothing happens when it had ended. Raises a StoreError."""
@@ -259,3 +255,12 @@ class Backups:
 
     def is_assembling(self, row: BackupRow) -> bool:
         return row.id in self._assembling
+
+
+async def recall_good(announce: Announcer, store: Store, rvm_id: int) -> None:
+    """After a deletion or a failed drill an older one may be the last good one."""
+
+    async def read() -> Iterable[BackupRow]:
+        return remembered(await rows.kept(store, rvm_id)).values()
+
+    await announce.recall(read)

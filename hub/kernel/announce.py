@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
+from db.engine.row_writes import key_of
 from db.errors import Conflict, Rejected
 from db.records import CommandRow
 from db.rows import SampleRow
+from db.table_row import TableRow
 from hub.kernel.commits import Commits
 from hub.kernel.samples_lane import SamplesLane
-from hub.model.changes import Change, SampleSeen, put_rows
+from hub.model.changes import Change, Drop, Move, Patch, Put, SampleSeen, put_rows
 from hub.model.fleet import Fleet, Touched
 
 logger = logging.getLogger("myrvm.announce")
@@ -47,6 +49,7 @@ class Announcer:
         self._publisher = publisher
         # Bound: the parts of the hub, wired at the start
         self._listeners: list[tuple[Listener, frozenset[type]]] = []
+        self._recalls: dict[object, set[tuple[type, Any]]] = {}  # Bound: reads under way
 
     @property
     def stalled_s(self) -> float:
@@ -78,6 +81,21 @@ class Announcer:
         """Apply at once, without the database: what no row holds (Observed), or what another process wrote."""
         self._on_commit(list(changes))
 
+    async def recall(self, read: Callable[[], Awaitable[Iterable[TableRow]]]) -> None:
+        """Apply rows as the database has them; `read` again where a commit changed one of them since it began to: it
+        would come back as it was. Raises what `read` does."""
+        reading = object()
+        while True:
+            changed = self._recalls[reading] = set()
+            try:
+                rows = list(await read())
+            finally:
+                del self._recalls[reading]
+            if not any((type(row), key) in changed for row in rows for key in (None, key_of(row))):
+                break
+        if rows:
+            self.observe(*(Put(row) for row in rows))
+
     def show(self, touched: Touched) -> None:
         self._publisher.publish((), (touched,))
 
@@ -93,11 +111,20 @@ class Announcer:
         return self.lane.keep(samples, on_committed)
 
     def _on_commit(self, changes: list[Change]) -> None:
+        for changed in self._recalls.values():
+            changed.update((change.about, _key_of(change)) for change in changes)
         self._publisher.publish(changes, self.fleet.apply_all(changes))
         about = {change.about for change in changes}
         for listener, wanted in self._listeners:
             if not wanted or not wanted.isdisjoint(about):
                 listener(changes)
+
+
+def _key_of(change: Change) -> Any:
+    """None: every row, or no row."""
+    if isinstance(change, (Put, Move)):
+        return key_of(change.row)
+    return change.key if isinstance(change, (Patch, Drop)) else None
 
 
 async def announce_each(announce: Announcer, things: Sequence[T], changes_of: Callable[[T], Sequence[Change]]) -> None:

@@ -18,7 +18,7 @@ from db.engine.store import Store
 from db.queries import backups, boots, commands, events, machines, remote_sessions, samples, timezones, troubles
 from db.queries import machines as machine_pulse
 from db.queries.machines import Identity, Pulse
-from db.records import MachineRow
+from db.records import CommandRow, MachineRow
 from db.rows import SampleRow
 from db.trouble_records import TroubleRow
 from hub.kernel.announce import Announcer
@@ -279,23 +279,28 @@ class ForeignEvents:
             rows = await events.events_by_system(self._store, self._seen, newest, AT_ONCE)
             news = [EventHappened(**msgspec.structs.asdict(row)) for row in rows if row.id not in self._own]
             if news:
-                self._announce.observe(*news, *await self._asked_by(news))
+                await self._recall_asked(news)
+                self._announce.observe(*news)
                 await self._follow_troubles(news)
         self._seen = newest
 
-    async def _asked_by(self, news: Sequence[EventHappened]) -> list[Change]:
+    async def _recall_asked(self, news: Sequence[EventHappened]) -> None:
         """Commands that another process has issued: this hub delivers them, and ends them in time."""
         ids = [str((event.params or {}).get("command_id")) for event in news if event.code == "command.issued"]
-        found = [await commands.find_command(self._store, command_id) for command_id in ids]
         fleet = self._announce.fleet
-        return [
-            Put(command)
-            for command in found
-            if command is not None
-            and command.state == "queued"
-            and command.rvm_id in fleet.machines
-            and command.id not in fleet.open
-        ]
+
+        async def read() -> list[CommandRow]:
+            found = [await commands.find_command(self._store, command_id) for command_id in ids]
+            return [
+                command
+                for command in found
+                if command is not None
+                and command.state == "queued"
+                and command.rvm_id in fleet.machines
+                and command.id not in fleet.open
+            ]
+
+        await self._announce.recall(read)
 
     async def _follow_troubles(self, news: Sequence[EventHappened]) -> None:
         """Who is on a trouble, until when it is snoozed: as another process has just written it."""

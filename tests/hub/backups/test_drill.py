@@ -15,6 +15,9 @@ import pytest_asyncio
 
 from archive import manifest
 from dashboard.trouble import backup_causes
+from db.backup_records import BackupRow
+from db.engine.store import Store
+from db.queries import backups as rows
 from hub.backups.api import view
 from hub.backups.rules import drill as rules
 from hub.backups.rules import keep
@@ -317,6 +320,32 @@ async def test_a_backup_that_is_deleted_while_it_is_drilled_stays_deleted(
     found = await room.row(1)
     assert (found.upload_status, found.verified_at) == ("completed", None)
     assert room.events("backup.verified") == []
+
+
+@pytest.mark.parametrize("after", ["a drill", "a deletion"])
+async def test_what_is_deleted_while_the_good_ones_are_read_stays_deleted(
+    room: BackupRoom, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """What was read before comes late: a row of it must not replace the deletion in memory."""
+    machine = await room.add_machine()
+    first = await room.add_archive(machine, 1, ITEMS, upload_status="verified", drill_at=room.clock())
+    last = await room.add_archive(machine, 3, CHANGED, 2)  # its drill fails at once: what it builds on is not there
+    read = rows.kept
+
+    async def slow(store: Store, rvm_id: int) -> list[BackupRow]:
+        found = await read(store, rvm_id)
+        if (await room.row(last.id)).drill_at is not None or (await room.row(last.id)).deleted_at is not None:
+            monkeypatch.setattr(rows, "kept", read)
+            await room.backups.delete(first, actors.CLOCK)
+            if after == "a drill":
+                await room.backups.delete(last, actors.CLOCK)
+        return found
+
+    monkeypatch.setattr(rows, "kept", slow)
+    await (room.drills.turn() if after == "a drill" else room.backups.delete(last, actors.CLOCK))
+    assert rows.kept is read, "the deletion came in between"
+    assert [row.id for row in machine.backups.values() if row.deleted_at is None] == []
+    assert await rows.kept(room.engine.store, machine.id) == []
 
 
 async def test_its_task_looks_when_a_backup_is_whole_and_cleans_up_first(room: BackupRoom) -> None:

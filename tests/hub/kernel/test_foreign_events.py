@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from db.engine.row_writes import insert
 from db.engine.store import Store
+from db.queries import commands
 from db.queries.events import newest_event_id
-from db.records import EventRow
+from db.records import CommandRow, EventRow
 from db.trouble_records import TroubleRow
 from hub.attention import rules
 from hub.attention.rules import Person
+from hub.commands import rules as command_rules
 from hub.kernel.announce import Announcer
 from hub.kernel.commits import Commits, commit_alone
 from hub.kernel.loading import ForeignEvents
@@ -67,6 +71,30 @@ async def test_who_took_a_trouble_by_command_line_is_on_it_in_the_running_hub(st
     now += 1.0
     await foreign.look()
     assert fleet.machines[1].troubles["full"] is taken, "over: who records that says so"
+
+
+async def test_a_command_that_ends_while_it_is_read_stays_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the command line: cancelled in this hub between the reading and what is done with it."""
+    fleet = Fleet()
+    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
+    foreign = ForeignEvents(store, announce, 0, lambda: 0.0)
+    await announce(Put(machine(1, capabilities=("ping",)).row))
+    fleet.machines[1].linked = True
+    issued = command_rules.draft(fleet.machines[1], "ping", {}, "system", NOW)
+    await commit_alone(store, issued)
+    read = commands.find_command
+
+    async def slow(store: Store, command_id: str) -> CommandRow | None:
+        monkeypatch.setattr(commands, "find_command", read)
+        found = await read(store, command_id)
+        assert found is not None
+        await announce(*command_rules.cancel(fleet.machines[1], found, "user:7", NOW))
+        return found
+
+    monkeypatch.setattr(commands, "find_command", slow)
+    await foreign.look()
+    assert commands.find_command is read
+    assert fleet.machines[1].pending == fleet.open == {}
 
 
 async def test_what_is_written_before_the_first_look_is_not_missed(store: Store) -> None:
