@@ -14,7 +14,7 @@ from playwright.async_api import Route, expect
 
 from protocol import messages as m
 from tests.browser.conftest import Stage
-from tests.support.browser import Tab, tab
+from tests.support.browser import SHORTLY, Tab, tab
 from tests.support.door_process import REPOSITORY
 from tests.support.machine_client import MachineClient
 
@@ -118,7 +118,7 @@ async def test_of_an_offline_machine_it_is_shown_before_the_click_when_it_will_h
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/machines/3")
         await page.live()
-        promise = "Not connected: will run when it connects, until tomorrow"
+        promise = re.compile(f"Not connected: will run when it connects, until {SHORTLY}")
         await expect(page.page.locator("#when-offline")).to_contain_text(promise)
         await expect(page.page.locator("#why")).to_contain_text("This machine has never connected.")
         bin_of = page.page.locator('.tile[data-m="capacity"]')

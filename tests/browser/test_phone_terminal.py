@@ -126,10 +126,10 @@ async def test_who_ended_it_and_why_stands_at_the_terminal(room: Room) -> None:
     async with tab(room.browser, room.hub, oki, **PHONE) as page:
         await two_taps(page)
         async with room.hub.client() as admin:
-            asked = await admin.post("/api/v2/rvms/1/remote-access/stop", json={"reason": "moved today"})
+            asked = await admin.post("/api/v2/rvms/1/remote-access/stop", json={"reason": "moved away"})
             assert asked.status_code in (200, 202), asked.text
         await expect(page.page.locator("[data-term=note]")).to_contain_text(
-            re.compile("ended your session.*: moved today")
+            re.compile("ended your session.*: moved away")
         )
         assert page.faults == []
 

@@ -243,6 +243,11 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
         {"hub/cli/en.json": '{"a": {"one": "1 day", "other": ""}}', "hub/cli/id.json": '{"a": "hari"}'},
         "nothing to say in a in en",
     ),
+    (
+        text_laws.days,
+        {"tests/browser/test_a.py": DOC + "assert page == 'last today 14:02'"},
+        "test_a.py:2 expects 'today'",
+    ),
     (text_laws.texts, {"bootstrap.py": 'TEXTS = {"en": {"a": "A {b}"}, "id": {"a": "A"}}'}, "bootstrap.py:1 has other"),
     (
         name_laws.classes,

@@ -23,6 +23,8 @@ pages of its own), 1 s of a processor each. It asks nobody for a camera: that ta
 SHELL = PLACES[0]
 ZONE = "Asia/Jakarta"
 """Of every browser that was not given another: the site's, so that no test takes UTC for it."""
+LATELY, SHORTLY = "(?:today|yesterday)", "(?:tomorrow|today)"
+"""The day of what was just now, or is in a day: a test may begin before the site's midnight and look after it."""
 QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
     "--disable-domain-reliability", "--disable-gpu", "--use-fake-device-for-media-stream",

@@ -1,5 +1,6 @@
 """Both languages say the same: every catalogue of sentences, a file or a table in a module, in English and in Bahasa
-Indonesia, with the same places for values and each plural form that the language has.
+Indonesia, with the same places for values and each plural form that the language has. And what a test reads in a page
+holds at each hour of the day.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from tests.support.house import House
 from texts.catalogue import FORMS
 
 TEXT_LAW = "every text in English and in Bahasa Indonesia, with the same places for values"
+DAY_LAW = "a page is tested at any hour: the day of what was or will be is LATELY or SHORTLY (support/browser.py)"
+_DAY = re.compile(r"\b(today|tomorrow|yesterday|hari ini|besok|kemarin)\b(?!\])")
 
 Catalogue = dict[str, Any]
 
@@ -60,4 +63,15 @@ def _places(sentence: str | dict[str, str]) -> set[str]:
     return {place for form in _forms(sentence) for place in re.findall(r"\{[^{}]*\}", form)}
 
 
-LAWS = (texts,)
+def days(house: House) -> Iterator[str]:
+    for module in house.modules.values():
+        if module.within("tests.browser"):
+            own_words = {id(node.value) for node in module.nodes if isinstance(node, ast.Expr)}  # docstrings
+            for node in module.nodes:
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in own_words:
+                    is_choice = node.value == "tomorrow"  # of a list
+                    if not is_choice and (found := _DAY.search(node.value)):
+                        yield f"{module.shown}:{node.lineno} expects {found[0]!r}; the law: {DAY_LAW}"
+
+
+LAWS = (texts, days)
