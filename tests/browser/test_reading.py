@@ -186,6 +186,23 @@ async def test_letters_typed_before_the_palette_has_come_are_kept(stage: Stage, 
         assert page.faults == []
 
 
+async def test_the_palette_comes_again_at_once_when_it_was_just_left(stage: Stage) -> None:
+    """Before its `close` event, which takes a turn of its own: a busy computer, or quick fingers."""
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/help")
+        await page.page.keyboard.press("Control+k")
+        await expect(page.page.locator("#palette li").first).to_be_attached()
+        await page.page.evaluate("""() => {
+          document.querySelector("#palette").close();
+          document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "k", ctrlKey: true, bubbles: true }));
+        }""")
+        await page.page.keyboard.type("rvm-003")
+        await expect(page.page.locator("#palette[open] input")).to_have_value("rvm-003")
+        await expect(page.page.locator("#palette li:not([hidden])")).to_have_count(1)
+        await expect(page.page.locator("#palette")).to_have_count(1)
+        assert page.faults == []
+
+
 async def test_a_palette_that_cannot_come_says_so_and_comes_when_asked_again(stage: Stage) -> None:
     async with tab(stage.browser, stage.hub) as page:
         await page.open("/help")

@@ -13,7 +13,7 @@ export function keyboard(actions) {
   let at = 0;
   /** @param {{key: string}} event */
   const palette = ({ key }) => {
-    if (!body.dataset.palette || find("#palette")) return undefined;
+    if (!body.dataset.palette || find("#palette[open]")) return undefined;
     if (key === "k") field();
     if (body.found) return body.found(key);
     body.dataset.found = key;
@@ -70,6 +70,7 @@ function field() {
   dialog.addEventListener("keydown", ({ key }) => {
     dialog.dataset.last = key;
   });
+  find("#palette")?.remove(); // closed, and its event is still to come
   document.body.append(dialog);
   dialog.showModal();
 }
