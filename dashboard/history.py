@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
+from math import gcd
 from typing import Final
 from urllib.parse import urlencode
 
@@ -181,23 +182,39 @@ class HistoryChoice:
 TICKS: Final = 6
 TICK_MINUTES: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720)
 TICK_DAYS: Final = (1, 2, 3, 5, 7, 10, 15, 30, 61, 122)
+QUARTER: Final = 15
+"""Minutes: zones are ahead of UTC by a multiple of it."""
 
 
 def ticks(choice: HistoryChoice, language: str) -> list[tuple[int, str]]:
     """Where the axis is labelled: at full hours of the zone's clock, or at its midnights, with the day there."""
     minutes = (choice.end - choice.start) / 60_000 / TICKS
     step = next((step for step in TICK_MINUTES if step >= minutes), None)
-    days = 1 if step else next((days for days in TICK_DAYS if days * 1440 >= minutes), TICK_DAYS[-1])
+    if step:
+        return _clock_ticks(choice, language, step)
+    days = next((days for days in TICK_DAYS if days * 1440 >= minutes), TICK_DAYS[-1])
     zone = formats.zone(choice.zone)
     day = formats.instant(choice.start).astimezone(zone).date()
     found: list[tuple[int, str]] = []
     while (midnight := _ms(datetime.combine(day, time(), zone))) < choice.end:
         found.append((midnight, formats.day(datetime.combine(day, time()), language, "d MMM")))
-        for minute in range(step or 1440, 1440, step or 1440):
-            at = _ms(datetime.combine(day, time(minute // 60, minute % 60), zone))
-            found.append((at, formats.clock(formats.instant(at), choice.zone, language)))
         day += timedelta(days=days)
-    return [(at, words) for at, words in found if choice.start <= at < choice.end]
+    return [(at, words) for at, words in found if choice.start <= at]
+
+
+def _clock_ticks(choice: HistoryChoice, language: str, step: int) -> list[tuple[int, str]]:
+    """Instant by instant: in the night when clocks change an hour is there twice, or not at all."""
+    zone, stride = formats.zone(choice.zone), gcd(step, QUARTER) * 60_000
+    found: list[tuple[int, str]] = []
+    before = formats.instant(choice.start - 1).astimezone(zone).date()
+    for at in range(-(-choice.start // stride) * stride, choice.end, stride):
+        there = formats.instant(at).astimezone(zone)
+        if there.date() > before:
+            found.append((at, formats.day(there, language, "d MMM")))
+        elif (there.hour * 60 + there.minute) % step == 0:
+            found.append((at, formats.clock(formats.instant(at), choice.zone, language)))
+        before = max(before, there.date())
+    return found
 
 
 def _ms(at: datetime) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from itertools import pairwise
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -154,6 +155,29 @@ def test_the_axis_is_labelled_in_the_language_at_full_hours_and_midnights() -> N
     assert len(ticks(chosen("?range=90d"), "en")) == 6
     august = chosen("?from=2026-08-01T00:00:00Z&to=2026-08-29T00:00:00Z")
     assert all(words.endswith("Agu") for _, words in ticks(august, "id")[1:])
+
+
+NIGHTS = [
+    ("America/New_York", "2027-03-14T00:30", "2027-03-14T06:00", "1 3 4 5"),
+    ("America/New_York", "2027-11-07T00:30", "2027-11-07T05:00", "1 1 2 3 4"),
+    ("America/Santiago", "2026-09-05T22:00", "2026-09-06T04:00", "22 23 6Sep 2 3"),
+    ("America/Santiago", "2026-04-04T22:00", "2026-04-05T02:30", "22 23 23 5Apr 1 2"),
+    ("Asia/Kathmandu", "2026-11-22T22:00", "2026-11-23T03:00", "22 23 23Nov 1 2"),
+]
+"""Clocks are put forward or back: at two, at midnight, not at all and a quarter of an hour off."""
+
+
+@pytest.mark.parametrize(("zone", "start", "end", "hours"), NIGHTS)
+def test_the_axis_of_a_night_when_clocks_change_is_labelled_in_order_and_once(
+    zone: str, start: str, end: str, hours: str
+) -> None:
+    found = ticks(chosen(f"?from={start}&to={end}", zone), "en")
+    instants = [at for at, _ in found]
+    assert instants == sorted(set(instants))
+    assert {b - a for a, b in pairwise(instants)} == {3_600_000}
+    assert [words if " " in words else f"{int(words[:2])}" for _, words in found] == [
+        hour if hour.isdigit() else f"{hour[:-3]} {hour[-3:]}" for hour in hours.split()
+    ]
 
 
 def test_around_an_instant_is_as_wide_and_ends_behind_it() -> None:
