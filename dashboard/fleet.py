@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.reader import Reader
-from dashboard.trouble import RESTING, View, is_connected
+from dashboard.trouble import RESTING, View, is_connected, open_alerts
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 CONNECTIONS = ("offline", "late", "never")
@@ -27,14 +27,14 @@ METRICS = {
     "gpu": "gpu_usage",
     "temperature": "temperature",
 }
-SORTS = ("machine", "status", "seen", "capacity", *METRICS, "backup")
-COLUMNS = ("status", "seen", "capacity", *METRICS, "backup", "spark")
+SORTS = ("machine", "status", "seen", "capacity", *METRICS, "backup", "alerts")
+COLUMNS = ("status", "alerts", "seen", "capacity", *METRICS, "backup", "spark")
 """Of the table, beside the machine's name, which always stands."""
 FITTING = (5, 7, 8)
 """So many columns fit at every width of the table, from 1100 px, from 1280 px; more from 1440 px."""
 STATUS_ORDER = {"error": 0, "full": 1, "unknown": 2, "maintenance": 3, "inactive": 4, "active": 5}
-REVERSED_AT_FIRST = frozenset({"capacity", *METRICS, "backup"})
-"""Readings: highest first; backup: none, then oldest first."""
+REVERSED_AT_FIRST = frozenset({"capacity", *METRICS, "backup", "alerts"})
+"""Readings: highest first; backup: none, then oldest first; alerts: most first."""
 
 
 Head = tuple[str, str, str]
@@ -79,6 +79,12 @@ class FleetQuery:
         if self.sort != "machine" or self.descending:
             members["sort"] = ("-" if self.descending else "") + self.sort
         return {name: value for name, value in members.items() if value}
+
+    def chips(self, r: Reader) -> list[tuple[str, str, str]]:
+        """Each filter but the search: its member, its value, and the words of that; "" where it is not set."""
+        members = {"status": self.status, "connection": self.connection}
+        named = [(name, value, r.t(f"{name}.{value}") if value else "") for name, value in members.items()]
+        return [*named, ("tag", self.tag, self.tag)]
 
     def address(self, to: str = "/", **changes: Any) -> str:
         """From its first page on; defaults are left out."""
@@ -196,18 +202,18 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(p[:15]), "") if p[0] in "0123456789" else (1, 0, p.casefold()) for p in pieces)
 
 
-def ordered(views: Iterable[View], query: FleetQuery) -> list[View]:
-    """Without a value, and offline ones, at the end."""
+def ordered(views: Iterable[View], query: FleetQuery, now: int = 0) -> list[View]:
+    """Without a value, and offline ones, at the end. `now`: epoch ms, for alerts that are snoozed until then."""
     listed = sorted(views, key=lambda view: (natural(view["name"]), view["id"]))
     if query.sort == "machine":
         return listed[::-1] if query.descending else listed
-    known = [view for view in listed if sort_value(view, query.sort) is not None]
-    rest = [view for view in listed if sort_value(view, query.sort) is None]
-    known.sort(key=lambda view: sort_value(view, query.sort) or 0, reverse=query.descending)
+    known = [view for view in listed if sort_value(view, query.sort, now) is not None]
+    rest = [view for view in listed if sort_value(view, query.sort, now) is None]
+    known.sort(key=lambda view: sort_value(view, query.sort, now) or 0, reverse=query.descending)
     return known + rest
 
 
-def sort_value(view: View, sort: str) -> float | None:
+def sort_value(view: View, sort: str, now: int) -> float | None:
     if sort == "status":
         return STATUS_ORDER[view["effective_status"]]
     if sort == "seen":
@@ -215,6 +221,8 @@ def sort_value(view: View, sort: str) -> float | None:
         return None if seen is None else float(-seen)
     if sort == "capacity":
         return float(view["capacity"])
+    if sort == "alerts":
+        return open_alerts(view, now)
     if sort == "backup":
         return -float((view.get("backup") or {}).get("good_at") or 0)
     if view["connection"] not in ("live", "late"):
@@ -223,8 +231,8 @@ def sort_value(view: View, sort: str) -> float | None:
     return None if value is None else float(value)
 
 
-def shown(views: Sequence[View], query: FleetQuery) -> list[View]:
-    return grouped(ordered((view for view in views if matches(view, query)), query), query)
+def shown(views: Sequence[View], query: FleetQuery, now: int = 0) -> list[View]:
+    return grouped(ordered((view for view in views if matches(view, query)), query, now), query)
 
 
 def group_of(view: View, group: str) -> str:

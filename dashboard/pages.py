@@ -72,6 +72,7 @@ def environment() -> Environment:
     made.globals.update(
         STATUSES=fleet.STATUSES,
         COLUMNS=fleet.COLUMNS,
+        REVERSED=fleet.REVERSED_AT_FIRST,
         FULL_FROM=LIMITS[0],
         METRICS=fleet.METRICS,
         spark_path=sparkline.path,

@@ -109,6 +109,11 @@ def snoozed(view: View, now: int) -> frozenset[str]:
     return frozenset(one["cause"] for one in view["troubles"] if (one["snoozed_until"] or 0) > now)
 
 
+def open_alerts(view: View, now: int) -> int:
+    """Troubles that go on and that nobody left out of the count for now."""
+    return len(view["troubles"]) - len(snoozed(view, now))
+
+
 def noticed_at(view: View, cause: str) -> int | None:
     """Of what has no beginning of its own: when its row began."""
     return next((one["began_at"] for one in view.get("troubles") or () if one["cause"] == cause), None)

@@ -102,6 +102,7 @@ interface Machine {
   quarantined_until: number | null;
   pending: Job[];
   lease: Lease | null;
+  troubles: { snoozed_until: number | null }[];
   backup: Backup;
   created_at: number;
 }

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -185,9 +186,10 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
     query = visit.request.query_params
     tab = query.get("tab", "open") if query.get("tab") in TABS else "open"
     found = await attention(visit.context, visit.user, visit.reader.now)
-    together = _outages(visit, found)
+    only = _only_machine(visit)
+    together = _outages(visit, found) if only is None else []
     lost = {rvm_id for one in together for rvm_id in one.lost.ids}
-    going_on = _going_on(visit)
+    going_on = [one for one in _going_on(visit) if only is None or one.rvm_id == only.id]
     counts = _counts(going_on)
     before = _place(query.get("before", "")) if tab == "over" else None
     outage = row_id(query.get("outage", "")) if tab == "over" else None
@@ -196,7 +198,7 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
         for one in going_on
         if _in_tab(one, tab) and not (tab == "open" and one.cause == "offline" and one.rvm_id in lost)
     ]
-    over = await _over(visit, before, outage) if tab == "over" else OverShown(None, [], None)
+    over = await _over(visit, before, outage, only) if tab == "over" else OverShown(None, [], None)
     groups: Sequence[OfMachine | WereOffline] = over.lines
     if tab != "over":
         groups = sorted(_by_machine(visit, own), key=_first)
@@ -205,10 +207,10 @@ async def part_alerts(visit: Visit) -> dict[str, Any]:
         "tab": tab, "counts": counts, "alerts_until": min(ends, default=None),
         "groups": groups[:MOST_TROUBLES], "rest": len(groups[MOST_TROUBLES:]), "older": over.older, "days": OVER_DAYS,
         "before": before and _named(before), "outage": outage, "of": over.of,
-        "outages": together if tab == "open" else [], "of_hub": found.of_hub if tab == "open" else (),
-        "approvals": _approvals(visit, found) if tab == "open" else [],
+        "outages": together if tab == "open" else [], "of_hub": found.of_hub if tab == "open" and only is None else (),
+        "approvals": _approvals(visit, found, only) if tab == "open" else [], "only": only,
         "holding": {(rvm_id, one.cause) for rvm_id, of in found.causes.items() for one in of},
-        "address": _address(tab, outage),
+        "address": _address(tab, outage, only),
     }  # fmt: skip
 
 
@@ -235,10 +237,20 @@ def _in_tab(one: TroubleShown, tab: str) -> bool:
     return tab == "snoozed" and one.snoozed_until is not None
 
 
-def _address(tab: str, outage: int | None) -> str:
-    if tab == "open":
-        return "/alerts"
-    return f"/alerts?tab={tab}" if outage is None else f"/alerts?tab={tab}&outage={outage}"
+def _only_machine(visit: Visit) -> Machine | None:
+    """The one that `?rvm=` names: no other's alerts are shown."""
+    asked = visit.request.query_params.get("rvm", "")
+    rvm_id = row_id(asked)
+    machine = None if rvm_id is None else visit.context.fleet.machines.get(rvm_id)
+    if asked and (machine is None or not visit.user.reaches(machine.id)):
+        raise not_found()
+    return machine
+
+
+def _address(tab: str, outage: int | None, only: Machine | None) -> str:
+    members = {"tab": tab if tab != "open" else None, "rvm": only and only.id, "outage": outage}
+    query = urlencode({name: value for name, value in members.items() if value is not None})
+    return f"/alerts?{query}" if query else "/alerts"
 
 
 def _named(place: OverMark) -> str:
@@ -252,10 +264,10 @@ def _place(text: str) -> OverMark | None:
     return None if at is None or found is None else OverMark(from_microseconds(at), found)
 
 
-async def _over(visit: Visit, before: OverMark | None, of: int | None) -> OverShown:
+async def _over(visit: Visit, before: OverMark | None, of: int | None, only: Machine | None) -> OverShown:
     since = visit.now - timedelta(days=OVER_DAYS)
     found = await troubles.over(
-        visit.context.store, since, OVER_AT_ONCE + 1, visit.user.machines,
+        visit.context.store, since, OVER_AT_ONCE + 1, visit.user.machines if only is None else frozenset({only.id}),
         apart=timedelta(milliseconds=TOGETHER_MS), many=MANY, least=rules.AT_FIRST, after=before, of=of,
     )  # fmt: skip
     known = visit.context.fleet.machines
@@ -313,8 +325,8 @@ def _order(one: TroubleShown) -> tuple[int, int, int]:
     return (RANKS.get(one.cause, len(RANKS)), one.began_at, one.id)
 
 
-def _approvals(visit: Visit, found: Digest) -> list[tuple[MachineTrouble, Machine]]:
-    machines = visit.context.fleet.machines
+def _approvals(visit: Visit, found: Digest, only: Machine | None) -> list[tuple[MachineTrouble, Machine]]:
+    machines = visit.context.fleet.machines if only is None else {only.id: only}
     waiting = [one for one in found.troubles if one.cause == "approval" and one.id in machines]
     return [(one, machines[one.id]) for one in waiting]
 

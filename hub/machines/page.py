@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.happenings import LIMITS
+from dashboard.trouble import open_alerts
 from db.queries import events, statuses
 from db.records import EventRow
 from hub.attention import rules as attention_rules
@@ -40,7 +41,7 @@ from hub.web.shell.page import Visit, go, local
 BLANK: dict[str, Any] = {
     "id": 0, "name": "", "location_description": "", "simulated": False, "effective_status": "unknown", "capacity": 0,
     "connection": "never", "connection_reason": None, "connection_since": None, "last_seen_at": None, "status_since": 0,
-    "readings": None, "over": (), "lease": None, "backup": None, "spark": "", "gap": 2,
+    "readings": None, "over": (), "lease": None, "backup": None, "spark": "", "gap": 2, "alerts": 0,
 }  # fmt: skip
 """The page clones this row for machines added while it is open."""
 
@@ -65,7 +66,7 @@ async def _fleet(
         return go(address)
     counts = (await digest.of(reach, visit.reader.now)).counts
     found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
-    in_order = fleet.grouped(fleet.ordered(found, query), query)
+    in_order = fleet.grouped(fleet.ordered(found, query, visit.reader.now), query)
     query = replace(query, page=min(query.page, max(1, -(-len(in_order) // fleet.PAGE))))
     first = (query.page - 1) * fleet.PAGE
     shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
@@ -125,7 +126,8 @@ def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
     points = [(point.at, point.newest) for point in machine.trend.points("cpu_usage", now)]
     view = machine_view(machine, times="ms")
     over = [reason["code"] for reason in view["health_reasons"]]
-    return view | {"over": over, "spark": sparkline.path(points, now, gap=_gap(machine)), "gap": _gap(machine)}
+    line = sparkline.path(points, now, gap=_gap(machine))
+    return view | {"over": over, "spark": line, "gap": _gap(machine), "alerts": open_alerts(view, now)}
 
 
 def _gap(machine: Machine) -> int:

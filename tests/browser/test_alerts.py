@@ -50,3 +50,28 @@ async def test_it_works_without_script(stage: Stage) -> None:
         await page.page.locator(".acts .back button").first.click()
         await expect(page.page.locator(".acts .owner")).to_have_count(1)
         assert page.faults == []
+
+
+@pytest.mark.parametrize(("width", "zone"), [(390, "Asia/Jakarta"), (1024, "Asia/Jakarta"), (1440, "America/New_York")])
+async def test_a_rows_count_of_alerts_follows_and_leads_to_them(stage: Stage, width: int, zone: str) -> None:
+    size = {"width": width, "height": 844}
+    async with (
+        stage.hub.client() as admin,
+        tab(stage.browser, stage.hub, viewport=size, timezone_id=zone) as page,
+    ):
+        await page.open("/?sort=-alerts")
+        await page.live()
+        alerts = page.page.locator('tr[data-id="2"] .c-alerts a')  # it is full
+        await expect(alerts).to_have_text("Alerts: 1")
+        await expect(page.page.locator('tr[data-id="1"] .c-alerts a')).to_be_hidden()
+        found = (await admin.get("/api/v2/troubles?rvm=2")).json()["data"]
+        await admin.post(f"/api/v2/troubles/{found[0]['id']}/snooze", json={"choice": "1h"})
+        await expect(alerts).to_be_hidden()
+        await admin.post(f"/api/v2/troubles/{found[0]['id']}/unsnooze")
+        await expect(alerts).to_be_visible()
+        await alerts.click()
+        await page.page.wait_for_url("**/alerts?rvm=2")
+        await expect(page.page.locator("article h2 a")).to_have_text(["RVM-002"])
+        await page.page.locator("#alerts .filter").click()
+        await page.page.wait_for_url("**/alerts")
+        assert page.faults == []

@@ -14,7 +14,7 @@ const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown
 const CONNECTIONS = ["offline", "late", "never"];
 const GROUPS = ["site", "tag", "status"];
 /** From the capacity on, the worst first. */
-const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS), "backup"];
+const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS), "backup", "alerts"];
 /** The chips first. @type {("status" | "connection" | "tag" | "group" | "columns")[]} */
 export const FILTERS = ["status", "connection", "tag", "group", "columns"];
 /** @type {Record<string, number>} */
@@ -106,11 +106,15 @@ export function natural(a, b) {
   return x.length - y.length;
 }
 
-/** @param {Machine} m @param {string} sort */
-function sortValue(m, sort) {
+/** Those that nobody left out of the count for now. @param {Machine} m @param {number} now */
+export const openAlerts = (m, now) => m.troubles.filter((one) => (one.snoozed_until ?? 0) <= now).length;
+
+/** @param {Machine} m @param {string} sort @param {number} now */
+function sortValue(m, sort, now) {
   if (sort === "status") return STATUS_ORDER[m.effective_status];
   if (sort === "seen") return m.last_seen_at === null ? null : -m.last_seen_at;
   if (sort === "capacity") return m.capacity;
+  if (sort === "alerts") return openAlerts(m, now);
   if (sort === "backup") return -(m.backup?.good_at ?? 0);
   if (m.connection !== "live" && m.connection !== "late") return null;
   return m.readings?.[METRICS[sort]] ?? null;
@@ -120,11 +124,11 @@ function sortValue(m, sort) {
  * Filtered and in order; what has no value for the order comes last.
  * @param {Iterable<Machine>} machines @param {Query} query
  */
-export function shown(machines, query) {
+export function shown(machines, query, now = 0) {
   const listed = [...machines].filter((m) => matches(m, query)).sort((a, b) => natural(a.name, b.name) || a.id - b.id);
   if (query.sort === "machine") return query.descending ? listed.reverse() : listed;
   /** @param {Machine} m */
-  const value = (m) => sortValue(m, query.sort);
+  const value = (m) => sortValue(m, query.sort, now);
   const way = query.descending ? -1 : 1;
   /** @param {Machine} m */
   const last = (m) => Number(value(m) === null);

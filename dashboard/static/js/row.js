@@ -1,9 +1,10 @@
 // One row of the fleet table (a card on a phone): patched node by node, never replaced, so that focus and pointer stay.
 
 import { briefCode, MARKS } from "./backup_brief.js";
-import { all, find, icon, make, mark, setAttribute, setIcon, setText } from "./dom.js";
+import { all, find, icon, make, mark, setAttribute, setIcon, setText, show } from "./dom.js";
 import { age, reading } from "./format.js";
 import { freshness, isCurrent } from "./freshness.js";
+import { openAlerts } from "./order.js";
 import { Sparkline } from "./sparkline.js";
 import { language, t, textOf } from "./texts.js";
 
@@ -83,6 +84,10 @@ export class Row {
     setText(this.seen, fresh.words);
     setAttribute(this.seen, "class", fresh.quiet ? "vh" : `${fresh.mark}-age`);
     setText(find(".s small", this.node), never ? "" : age((now - m.status_since) / 1000, language));
+    const alerts = find(".c-alerts a", this.node);
+    setAttribute(alerts, "href", `${BASE_PATH}/alerts?rvm=${m.id}`);
+    setText(find("b", alerts), String(openAlerts(m, now)));
+    show(alerts, openAlerts(m, now) > 0);
     this.backup(m.backup, now);
     setAttribute(this.line, "d", this.spark.path(now));
   }

@@ -77,7 +77,7 @@ export class Table {
    * @param {Map<number, Machine>} machines @param {Query} query
    */
   order(machines, query) {
-    const rows = shown(machines.values(), query);
+    const rows = shown(machines.values(), query, this.now);
     this.listed = (this.node.grouped?.(rows) ?? rows).map((m) => m.id);
     const { src } = this.node.dataset;
     // Few fleets have more.

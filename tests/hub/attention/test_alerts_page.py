@@ -365,3 +365,27 @@ async def test_an_outage_that_is_over_is_one_line_that_opens_to_its_machines(doo
         for rvm_id in more:
             await door.context.announce(Patch(MachineRow, rvm_id, {"location_description": "Plaza <1>"}))
         assert "60 machines at Plaza <1> were offline" in words_of((await budi.get("/alerts?tab=over")).text)
+
+
+async def test_a_row_counts_its_machines_alerts_and_leads_to_them_alone(full: ApiHub) -> None:
+    def counted(text: str) -> dict[str, str | None]:
+        found = re.findall(r'<a href="/alerts\?rvm=(\d+)"( hidden)?>.*?<b>(\d+)</b></a>', text)
+        return {rvm_id: None if hidden else count for rvm_id, hidden, count in found}
+
+    async with await browser(full, "operator") as budi, await browser(full, "technician") as tono:
+        assert counted((await budi.get("/")).text) == {"1": "1", "2": "1", "0": None}, "0: of the row that is cloned"
+        text = (await budi.get("/alerts?rvm=1")).text
+        assert 'href="/machines/1"' in text
+        assert "/machines/2" not in text
+        assert "Only of this machine:" in text
+        assert 'href="/alerts?tab=snoozed&amp;rvm=1"' in text, "the other tabs too"
+        part = html.unescape(re.findall(r'data-part="(/alerts[^"]*)"', text)[0])
+        assert "/machines/2" not in (await budi.get(f"{part}&of=alerts")).text, "as it is drawn again"
+        back = html.unescape(re.findall(r'name="back" value="([^"]*)"', text)[0])
+        assert back == "/alerts?rvm=1"
+        assert (await press(budi, number_of(full), "snooze", back, choice="1h")).headers["location"].startswith(back)
+        later(full)
+        assert counted((await budi.get("/")).text) == {"1": None, "2": "1", "0": None}
+        assert [(await budi.get(f"/alerts?rvm={wrong}")).status_code for wrong in ("999", "x")] == [404, 404]
+        reached = {number: (await tono.get(f"/alerts?rvm={number}")).status_code for number in (1, 2)}
+        assert reached == {1: 200, 2: 404}, "of no machine that somebody does not reach"

@@ -1,7 +1,7 @@
 // What somebody chooses on the Machines page: what is looked for, filters, order, columns. Fetched with their first move.
 // The address has each choice, and Back takes it back; views/fleet.js draws the list that it asks for, this the controls.
 
-import { all, find, icon, make, setAttribute, setText, show } from "../dom.js";
+import { all, find, setAttribute, setText, show, showWords } from "../dom.js";
 import { menus } from "../menus.js";
 import { address, FILTERS, queryFrom, sortAddress } from "../order.js";
 import { t } from "../texts.js";
@@ -50,25 +50,15 @@ function state(name, value) {
 
 /** @param {Query} query */
 function filters(query) {
-  const words = FILTERS.slice(0, 3).flatMap((member) => {
+  const filters = find("#filters");
+  const words = all("a", filters).map((chip) => {
+    const member = /** @type {"status" | "connection" | "tag"} */ (chip.dataset.of);
     const value = query[member];
-    return value ? [{ member, text: member === "tag" ? value : t(`${member}.${value}`) }] : [];
+    showWords(chip, member === "tag" || !value ? value : t(`${member}.${value}`), chip.firstElementChild);
+    return chip.hidden ? "" : chip.firstElementChild.textContent;
   });
-  find("#filters").replaceChildren(
-    ...words.map(({ member, text }) =>
-      make(
-        "a",
-        { class: "filter", href: address(query, { [member]: "" }) },
-        text,
-        icon("close", "quiet"),
-        make("span", { class: "vh" }, t("filter.remove")),
-      ),
-    ),
-  );
-  show(find("#filters"), words.length > 0);
-  const what = words.map(({ text }) => text);
-  if (query.text) what.push(`“${query.text}”`);
-  setText(find("#none-what"), what.join(", "));
+  show(filters, words.some(Boolean));
+  setText(find("#none-what"), [...words, query.text && `“${query.text}”`].filter(Boolean).join(", "));
 }
 
 const typed = () => choose({ text: q.value.trim() }, Boolean(asked().text));
