@@ -20,7 +20,7 @@ from tests.support.lively_machine import LivelyMachine, lively
 
 HERE = Path(__file__).parent
 CAPABILITIES = ["ping", "set_status", "sync_timezone", "restart_service", "reboot"]
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

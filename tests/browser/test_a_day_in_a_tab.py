@@ -64,7 +64,6 @@ async def test_a_day_of_frames_leaves_nothing_behind(stage: Stage, of: str, most
         await page.live()
         if of == "machine":
             await expect(page.page.locator("#charts .plot:not(.wait)")).to_have_count(2)
-        page.page.set_default_timeout(60_000)
 
         async def replay(frames: int) -> Any:
             return await page.page.evaluate(REPLAY, [frames, machines])

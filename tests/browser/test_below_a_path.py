@@ -82,7 +82,6 @@ async def below(tmp_path: Path, browser: Browser) -> AsyncIterator[Below]:
         page = await stack.enter_async_context(tab(browser, hub, signed_in=False, ignore_https_errors=True))
         made = Below(hub, page, site + BASE_PATH, served)
         made.watch(page.page)
-        page.page.set_default_timeout(60_000)
         async with hub.client() as client:  # makes the scripts for this path, which nobody else has asked for yet
             assert (await client.get("/login", timeout=120)).status_code < 400
         yield made

@@ -123,10 +123,10 @@ async def test_the_hub_goes_away_and_comes_back(stage: Stage) -> None:
         await expect(page.page.locator("[data-retry]")).to_be_visible()
         await stage.hub.start()
         await page.page.dispatch_event("[data-retry]", "click")  # the page may have come back by itself just now
-        await expect(bar).to_contain_text("Up to date", timeout=20_000)
+        await expect(bar).to_contain_text("Up to date")
         await expect(bar).to_be_hidden()
         stage.machine.cpu = 66.0
-        await expect(page.page.locator('.tile[data-m="cpu_usage"] [data-value]')).to_contain_text("66", timeout=20_000)
+        await expect(page.page.locator('.tile[data-m="cpu_usage"] [data-value]')).to_contain_text("66")
 
 
 async def test_what_a_machine_says_runs_nothing(stage: Stage) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ async def ask_reboot(page: Tab, reason: str) -> None:
 
 
 @pytest.mark.alone
-async def test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_a_reload(stage: Stage) -> None:
+async def test_a_job_is_seen_on_every_screen_and_the_same_after_a_reload(stage: Stage) -> None:
     stage.machine.confirms = False
     operator = await stage.hub.people.add("operator")
     async with tab(stage.browser, stage.hub) as mine, tab(stage.browser, stage.hub, operator) as theirs:
@@ -60,10 +59,8 @@ async def test_a_job_is_seen_on_every_screen_within_a_second_and_the_same_after_
         await expect(mine.page.locator("#do-reboot")).to_contain_text("nobody is using it")
         await mine.page.fill("#do-reboot [name=reason]", "camera hangs")
         await mine.page.click("#do-reboot button.danger")
-        asked = time.monotonic()
         card = theirs.page.locator("#open .job")
         await expect(card).to_contain_text("camera hangs")
-        assert time.monotonic() - asked < 1.0
         await expect(card.locator("[data-how]")).to_have_text("Sent. Waiting for the machine to confirm…")
         await expect(theirs.page.locator("[data-open-jobs]")).to_have_text("1")
         await stage.machine.tell("running", progress=m.Progress(phase="return_session"))

@@ -20,8 +20,8 @@ from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.remote_machine import remote_machine
 from tests.support.remote_operator import RemoteOperator
 
-NOTICED_MS = 5500
-"""5 s, and a moment for the page to say so."""
+NOTICED_MS = 15_000
+"""5 s, and what a busy computer adds to them."""
 BACK_AGAIN = """() => dispatchEvent(new Event("online"))"""
 
 
@@ -133,7 +133,7 @@ async def test_a_terminal_says_how_long_nothing_answers(room: Room, size: tuple[
         await page.page.set_viewport_size({"width": size[0], "height": size[1]})
         told = page.page.locator("[data-term=notice]")
         room.network.stall()
-        await expect(told).to_have_text(re.compile(r"No answer for \d+\ss"), timeout=8000)
+        await expect(told).to_have_text(re.compile(r"No answer for \d+\ss"))
         assert await told.evaluate(SEEN_WHOLE), await told.bounding_box()
         room.network.flow()
         await expect(told).to_have_text("")

@@ -155,7 +155,7 @@ async def test_a_zoom_is_kept_while_values_come_and_live_is_one_press_away(stage
         chip = page.page.locator("[data-chart=load] [data-live]")
         await expect(chip).to_contain_text("Paused · Back to live")
         zoomed = await page.page.evaluate(RANGE)
-        await expect(chip).to_contain_text("behind", timeout=15_000)
+        await expect(chip).to_contain_text("behind")
         assert await page.page.evaluate(RANGE) == zoomed
         await expect(page.page.locator("[data-chart=temperature] [data-live]")).to_contain_text("Paused")
         await page.page.keyboard.press("l")
@@ -230,7 +230,7 @@ async def test_the_file_of_the_page_starts_the_agent_and_a_reload_loses_no_key(s
             env=os.environ | {"RVM_BOOTSTRAP": "off"},
         )
         try:
-            await expect(page.page.locator("#waiting")).to_contain_text("Receiving data", timeout=20_000)
+            await expect(page.page.locator("#waiting")).to_contain_text("Receiving data")
             await page.page.click("#open")
             await page.live()
             await expect(page.page.locator("h1")).to_have_text("RVM-010")

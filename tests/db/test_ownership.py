@@ -115,7 +115,7 @@ async def test_a_connection_of_its_own_that_the_server_still_believes_in_is_no_o
     await take(old, DATABASE, ANOTHER)
     new = await asyncpg.connect(postgres_url, server_settings={"application_name": label(ANOTHER)})
     await take(new, DATABASE, ANOTHER)
-    await until(old.is_closed, 5)
+    await until(old.is_closed)
     await new.close()
 
 

@@ -102,8 +102,8 @@ async def test_a_restart_between_calls_is_not_even_noticed(mistreated: Store, se
     assert await codes(mistreated) == {"before"}
     server.stop()
     server.start()
-    await until_it_works(lambda: mistreated.write(event("after")), within_s=2)
-    await until_it_works(lambda: codes(mistreated), within_s=2)
+    await until_it_works(lambda: mistreated.write(event("after")))
+    await until_it_works(lambda: codes(mistreated))
     assert await codes(mistreated) == {"before", "after"}
 
 
@@ -114,10 +114,10 @@ async def test_while_the_server_is_away_calls_fail_at_once(mistreated: Store, se
         for _ in range(2):
             took, outcome = await timed(mistreated.write(event("lost")))
             assert isinstance(outcome, Unavailable)
-            assert took < 1
+            assert took < LIMIT_S / 2
             took, outcome = await timed(codes(mistreated))
             assert isinstance(outcome, Unavailable)
-            assert took < 1
+            assert took < LIMIT_S / 2
     finally:
         server.start()
     await until_it_works(lambda: mistreated.write(event("after")))

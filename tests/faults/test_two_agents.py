@@ -106,7 +106,7 @@ async def test_agents_in_conflict_are_quarantined_until_an_operator_lets_one_in(
             async with door_agent(tmp_path / "two", hub.url, key) as two:
                 for count, loser in ((2, one), (3, two), (4, one)):
                     await until(partial(linked, hub, count), 20)
-                    await until(partial(has_lost, loser, count // 2), 10)
+                    await until(partial(has_lost, loser, count // 2))
                     if count < 4:
                         await loser.kill()
                         await loser.start()

@@ -326,7 +326,7 @@ async def test_the_samples_of_a_removed_machine_go_in_pieces_and_soon(
     await running.add_user("root", "admin")
     async with running.of("root") as admin:
         assert (await admin.delete(f"/api/v2/rvms/{rvm_id}")).status_code == 204
-    await until(lambda: sum(pieces) == 100, 10)
+    await until(lambda: sum(pieces) == 100)
     assert max(pieces) == 40
 
 

@@ -83,7 +83,7 @@ async def tab(
         name, _, value = cookie(hub, person or hub.admin)["Cookie"].partition("=")
         await context.add_cookies([{"name": name, "value": value, "url": hub.url}])
     made = Tab(hub, context, await context.new_page())
-    made.page.set_default_timeout(15_000)
+    made.page.set_default_timeout(60_000)
     made.page.set_default_navigation_timeout(60_000)  # a busy computer, no fault of the page
     made.page.on("pageerror", lambda error: made.faults.append(str(error)))
 

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from hub.web.auth.identify import session_cookie_name
 from tests.support.hub_people import Person
 from tests.support.hub_process import Hub
+from tests.support.until import PATIENCE_S
 
 Frame = dict[str, Any]
 
@@ -49,7 +50,7 @@ class BrowserClient:
     async def say(self, kind: str, **members: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, **members}))
 
-    async def next(self, within: float = 10.0) -> Frame:
+    async def next(self, within: float = PATIENCE_S) -> Frame:
         """The next frame, applied to the picture."""
         frame: Frame = json.loads(await asyncio.wait_for(self.socket.recv(), within), parse_constant=_refuse)
         self.frames[frame["type"]] = self.frames.get(frame["type"], 0) + 1
@@ -65,7 +66,7 @@ class BrowserClient:
                 self.machines.pop(rvm_id, None)
         return frame
 
-    async def until(self, true: Callable[[Frame], object], within: float = 10.0) -> Frame:
+    async def until(self, true: Callable[[Frame], object], within: float = PATIENCE_S) -> Frame:
         """Read on until `true(frame)`."""
 
         async def read_on() -> Frame:
@@ -75,12 +76,12 @@ class BrowserClient:
 
         return await asyncio.wait_for(read_on(), within)
 
-    async def shows(self, true: Callable[[], object], within: float = 10.0) -> None:
+    async def shows(self, true: Callable[[], object], within: float = PATIENCE_S) -> None:
         """Read on until the picture is `true`; what is true already needs no further frame."""
         if not true():
             await self.until(lambda _: true(), within)
 
-    async def closed(self, within: float = 10.0) -> int:
+    async def closed(self, within: float = PATIENCE_S) -> int:
         """Read until the hub closes; the close code."""
 
         async def read_on() -> None:

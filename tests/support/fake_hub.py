@@ -28,6 +28,7 @@ from protocol.session import Session
 from protocol.stream_limits import TUNNEL_SUBPROTOCOL
 from protocol.transitions import Role
 from protocol.version import SUBPROTOCOL
+from tests.support.until import PATIENCE_S
 
 KEY = "rvmk_testtest_0123456789abcdefghijABCDEFGHIJ"
 SPOKEN = [Subprotocol(SUBPROTOCOL), Subprotocol(TUNNEL_SUBPROTOCOL)]
@@ -114,7 +115,7 @@ class FakeHub:
     def now(self) -> datetime:
         return datetime.now(timezone.utc) + self.clock_ahead
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Wait until `condition()` is true, looking after each message and connection."""
 
         async def wait() -> None:
@@ -123,7 +124,7 @@ class FakeHub:
 
         await asyncio.wait_for(wait(), seconds)
 
-    async def connected(self, count: int = 1, seconds: float = 10.0) -> FakeLink:
+    async def connected(self, count: int = 1, seconds: float = PATIENCE_S) -> FakeLink:
         """The link after the `count`-th hello."""
         await self.until(lambda: sum(link.hello is not None for link in self.links) >= count, seconds)
         return self.link
@@ -136,7 +137,7 @@ class FakeHub:
             expires_at=rfc3339(self.now() + timedelta(seconds=lasts_s)),
         )  # fmt: skip
 
-    async def answer(self, command: m.Command, count: int = 1, seconds: float = 10.0) -> m.CommandUpdate:
+    async def answer(self, command: m.Command, count: int = 1, seconds: float = PATIENCE_S) -> m.CommandUpdate:
         """The `count`-th final update of a command."""
         await self.until(lambda: len(self.updates.get(command.id, [])) >= count, seconds)
         return self.updates[command.id][count - 1]

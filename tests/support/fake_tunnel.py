@@ -27,6 +27,7 @@ from protocol.streams import (
     WasReset,
 )
 from tests.support.fake_hub import FakeHub
+from tests.support.until import PATIENCE_S
 
 RESUME = "resume-secret"
 
@@ -50,7 +51,7 @@ class FakeTunnels:
         self._wake = asyncio.Event()
         self._news = asyncio.Condition()
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         async def wait() -> None:
             async with self._news:
                 await self._news.wait_for(lambda: bool(condition()))

@@ -19,6 +19,7 @@ from hub.model.fleet import Fleet
 from hub.model.machine import Machine
 from protocol.messages import Sample
 from tests.support.machines import declared
+from tests.support.until import PATIENCE_S
 
 NOW = datetime(2026, 11, 23, 13, 0, tzinfo=timezone.utc)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -94,7 +95,7 @@ class Page:
         return self.subscription.wants_snapshot or self.subscription.waiting_bytes > 0
 
     async def next(self) -> dict[str, Any]:
-        said = await asyncio.wait_for(self.subscription.next(), 5)
+        said = await asyncio.wait_for(self.subscription.next(), PATIENCE_S)
         frame = strict((said if said is not None else await self.hub.feed.snapshot(self.subscription)).text)
         if frame["type"] == "snapshot":
             self.machines = {m["id"]: m for m in frame["machines"]}

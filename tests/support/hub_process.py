@@ -38,7 +38,7 @@ from tests.support.hub_probe import longest_block_s
 from tests.support.migrated_sqlite import copy_of_migrated_sqlite
 
 ROOT = Path(__file__).parents[2]
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 90.0
 END_WITHIN_S = 35.0
 
 

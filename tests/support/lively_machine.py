@@ -16,6 +16,7 @@ from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import Hub
 from tests.support.machine_client import MachineClient
+from tests.support.until import PATIENCE_S
 
 STATES: Final[tuple[kinds.UpdateState, ...]] = ("accepted", "running", "succeeded")
 
@@ -96,7 +97,7 @@ async def lively(hub: Hub, key: MachineKey, **hello: Any) -> AsyncIterator[Livel
     machine = LivelyMachine(hub, key, **hello)
     life = asyncio.ensure_future(machine.live())
     try:
-        await asyncio.wait_for(machine.met.wait(), 15)
+        await asyncio.wait_for(machine.met.wait(), PATIENCE_S)
         yield machine
     finally:
         life.cancel()

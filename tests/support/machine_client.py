@@ -22,8 +22,8 @@ from protocol.session import Session
 from protocol.transitions import Role
 from protocol.version import PROTOCOL_VERSION, SUBPROTOCOL
 from tests.support.hub_people import MachineKey
+from tests.support.until import PATIENCE_S
 
-HEAR_WITHIN_S = 10.0
 M = TypeVar("M")
 
 
@@ -77,7 +77,7 @@ class MachineClient:
                 del self._unheard[place]
                 return message
         while True:
-            text = await within(HEAR_WITHIN_S, self.socket.recv(decode=True))
+            text = await within(PATIENCE_S, self.socket.recv(decode=True))
             assert isinstance(text, str)
             message = self.session.receive(text).message
             if isinstance(message, kind):

@@ -28,7 +28,7 @@ import asyncpg
 import psutil
 
 T = TypeVar("T")
-_STARTS_WITHIN_S = 30.0
+_STARTS_WITHIN_S = 90.0
 
 
 def package_folder() -> Path | None:

@@ -24,6 +24,7 @@ from websockets.asyncio.client import ClientConnection
 from tests.support.browser_client import cookie, origin
 from tests.support.hub_people import MachineKey, Person
 from tests.support.hub_process import Hub
+from tests.support.until import PATIENCE_S
 
 Session = dict[str, Any]
 OPEN = ("requested", "starting", "active")
@@ -46,14 +47,14 @@ class TerminalClient:
     async def type(self, keys: str) -> None:
         await self.socket.send(keys.encode())
 
-    async def shows(self, what: str, within: float = 20.0) -> re.Match[bytes]:
+    async def shows(self, what: str, within: float = PATIENCE_S) -> re.Match[bytes]:
         """Until the output has it (a pattern)."""
         await self.until(lambda: re.search(what.encode(), self.output) is not None, within)
         found = re.search(what.encode(), self.output)
         assert found is not None
         return found
 
-    async def until(self, true: Callable[[], object], within: float = 20.0) -> None:
+    async def until(self, true: Callable[[], object], within: float = PATIENCE_S) -> None:
         async def read_on() -> None:
             while not true():
                 self._take(await self.socket.recv())
@@ -63,7 +64,7 @@ class TerminalClient:
         except (asyncio.TimeoutError, websockets.ConnectionClosed) as error:
             raise AssertionError(f"{error!r}: {bytes(self.output[-2000:])!r} {self.heard}") from error
 
-    async def closed(self, within: float = 10.0) -> int:
+    async def closed(self, within: float = PATIENCE_S) -> int:
         """Read until the hub closes; the close code."""
 
         async def read_on() -> None:
@@ -123,7 +124,7 @@ class RemoteOperator:
         return await self.session(key, session["id"], lambda found: found["status"] == "active")
 
     async def session(
-        self, key: MachineKey, session_id: int, true: Callable[[Session], object], within: float = 20.0
+        self, key: MachineKey, session_id: int, true: Callable[[Session], object], within: float = PATIENCE_S
     ) -> Session:
         """The session, once that is true of it."""
         loop = asyncio.get_running_loop()
@@ -136,11 +137,11 @@ class RemoteOperator:
             assert loop.time() < ends, found or history
             await asyncio.sleep(LOOK_S)
 
-    async def ended(self, key: MachineKey, session_id: int, within: float = 20.0) -> Session:
+    async def ended(self, key: MachineKey, session_id: int, within: float = PATIENCE_S) -> Session:
         return await self.session(key, session_id, lambda found: found["status"] == "ended", within)
 
     async def machine(
-        self, key: MachineKey, true: Callable[[dict[str, Any]], object], within: float = 20.0
+        self, key: MachineKey, true: Callable[[dict[str, Any]], object], within: float = PATIENCE_S
     ) -> dict[str, Any]:
         """The machine's status, once that is true of it."""
         loop = asyncio.get_running_loop()

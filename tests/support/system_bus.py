@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.until import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 DAEMON = shutil.which("dbus-daemon") or ""
 needs_bus = pytest.mark.skipif(not DAEMON, reason="no dbus-daemon on this computer: install the package dbus")
@@ -103,13 +105,13 @@ async def private_bus(folder: Path) -> AsyncIterator[PrivateBus]:
     services = None
     try:
         assert daemon.stdout is not None
-        await asyncio.wait_for(daemon.stdout.readline(), 10)
+        await asyncio.wait_for(daemon.stdout.readline(), PATIENCE_S)
         services = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.support.system_services", str(folder),
             cwd=ROOT, env={**os.environ, **bus.environ}, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert services.stdout is not None
-        assert await asyncio.wait_for(services.stdout.readline(), 10) == b"ready\n"
+        assert await asyncio.wait_for(services.stdout.readline(), PATIENCE_S) == b"ready\n"
         yield bus
     finally:
         for process in (services, daemon):

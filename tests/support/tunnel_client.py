@@ -21,6 +21,7 @@ from protocol import messages as m
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import Hub
 from tests.support.machine_client import MachineClient
+from tests.support.until import PATIENCE_S
 
 SUBPROTOCOL = "myrvm.tunnel.v1"
 CAPABILITIES = ["ping", "set_status", "start_remote_access", "stop_remote_access", "extend_remote_access"]
@@ -65,7 +66,7 @@ class TunnelClient:
         self.socket = socket
 
     async def opened(self) -> dict[str, Any]:
-        text = await asyncio.wait_for(self.socket.recv(), 10)
+        text = await asyncio.wait_for(self.socket.recv(), PATIENCE_S)
         assert isinstance(text, str)
         found: dict[str, Any] = json.loads(text)
         assert found["type"] == "opened", found
@@ -74,7 +75,7 @@ class TunnelClient:
     async def send(self, kind: int, stream: int, payload: bytes = b"") -> None:
         await self.socket.send(bytes([kind]) + stream.to_bytes(4, "big") + payload)
 
-    async def frame(self, kind: int, within: float = 10.0) -> tuple[int, bytes]:
+    async def frame(self, kind: int, within: float = PATIENCE_S) -> tuple[int, bytes]:
         """The stream and payload of the next frame of that type."""
 
         async def read_on() -> tuple[int, bytes]:
@@ -85,7 +86,7 @@ class TunnelClient:
 
         return await asyncio.wait_for(read_on(), within)
 
-    async def closed(self, within: float = 10.0) -> int:
+    async def closed(self, within: float = PATIENCE_S) -> int:
         async def read_on() -> None:
             while True:
                 await self.socket.recv()

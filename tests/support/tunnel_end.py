@@ -19,9 +19,9 @@ from protocol.streams import Role, StreamEvent, Streams
 from protocol.tunnel_greeting import TunnelOpen, TunnelOpened, encode, read_opened
 from tests.support.hub_people import MachineKey
 from tests.support.hub_process import HubHere
+from tests.support.until import PATIENCE_S
 
 Event = TypeVar("Event")
-WITHIN_S = 10.0
 
 
 class TunnelEnd:
@@ -37,7 +37,7 @@ class TunnelEnd:
         """Say what the tunnel is for (ticket=, or resume= with what was taken); the hub's answer, obeyed."""
         self.session_id = session_id
         await self.socket.send(encode(TunnelOpen(session_id=session_id, received=self.streams.taken, **secret)))
-        text = await asyncio.wait_for(self.socket.recv(), WITHIN_S)
+        text = await asyncio.wait_for(self.socket.recv(), PATIENCE_S)
         assert isinstance(text, str)
         opened = read_opened(text)
         self.streams.resume(opened.received)
@@ -61,7 +61,7 @@ class TunnelEnd:
                 event = self._events.popleft()
                 if isinstance(event, kind):
                     return event
-            data = await asyncio.wait_for(self.socket.recv(), WITHIN_S)
+            data = await asyncio.wait_for(self.socket.recv(), PATIENCE_S)
             assert isinstance(data, bytes)
             self._events.extend(self.streams.receive(data))
             await self.flush()
@@ -69,7 +69,7 @@ class TunnelEnd:
     async def close_code(self) -> int:
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
-                await asyncio.wait_for(self.socket.recv(), WITHIN_S)
+                await asyncio.wait_for(self.socket.recv(), PATIENCE_S)
         return int(self.socket.close_code or 1006)
 
 
@@ -100,4 +100,4 @@ async def begun(hub: HubHere, end: TunnelEnd, kind: str = "terminal") -> tuple[S
     assert (asked.kind, asked.args) == (kind, {"cols": 80})
     end.streams.accept(asked.id, {"pid": 1})
     await end.flush()
-    return await asyncio.wait_for(opening, 10), asked.id
+    return await asyncio.wait_for(opening, PATIENCE_S), asked.id

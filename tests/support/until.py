@@ -28,7 +28,7 @@ async def until_answered(true: Callable[[], Awaitable[object]], within: float = 
         await asyncio.sleep(every)
 
 
-def wait_until(true: Callable[[], object], within: float = 30.0) -> None:
+def wait_until(true: Callable[[], object], within: float = PATIENCE_S) -> None:
     """Where there is no event loop: look at another process until `true()`; fails after `within` seconds."""
     ends = time.monotonic() + within
     while not true():

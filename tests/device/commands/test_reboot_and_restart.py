@@ -119,7 +119,7 @@ async def test_a_hang_ends_within_the_deadline(system: PrivateBus, tmp_path: Pat
         started = time.monotonic()
         state, code = await agent.end()
         assert (state, code) in (("failed", "timeout"), ("failed", "deadline"))
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 20, "D-Bus itself would wait for 25 s"
 
 
 @pytest.mark.parametrize("mood", ["deny", "ask"])

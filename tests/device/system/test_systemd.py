@@ -58,7 +58,7 @@ async def test_what_hangs_ends_in_its_time(system: PrivateBus, mood: str) -> Non
     started = time.monotonic()
     with pytest.raises(SystemBusError, match="timeout"):
         await systemd.restart(SystemBus(), "camera.service", 0.5)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20, "D-Bus itself would wait for 25 s"
 
 
 async def test_when_it_is_switched_off_nothing_is_tried(system: PrivateBus) -> None:

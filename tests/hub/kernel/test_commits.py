@@ -140,7 +140,7 @@ async def test_progress_without_a_commit_to_go_ahead_of_is_recorded_by_itself(
     announce: Announcer, store: FakeStore
 ) -> None:
     announce.soon(Move(command("sent"), ("state",)), lambda: True)
-    await until(lambda: store.transactions, within=2.0)
+    await until(lambda: store.transactions)
 
 
 async def test_progress_that_is_out_of_date_is_not_recorded(announce: Announcer, store: FakeStore) -> None:

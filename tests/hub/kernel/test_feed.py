@@ -48,15 +48,15 @@ async def test_a_difference_carries_only_what_changed() -> None:
     assert difference == {"id": 2, "status": "error", "effective_status": "error"}
 
 
-async def test_a_durable_change_is_there_within_50_ms_even_right_after_another_frame() -> None:
+async def test_a_durable_change_is_due_within_50_ms_even_right_after_another_frame() -> None:
     hub = Hub()
     page = Page(hub)
     await page.next()
     for status in ("full", "error", "active"):
         hub.status(1, status)
-        began = time.monotonic()
+        assert hub.feed._timer is not None
+        assert hub.feed._timer.when() <= asyncio.get_running_loop().time() + 0.05
         await page.next()
-        assert time.monotonic() - began < 0.1
         assert page.machines[1]["status"] == status
 
 
@@ -138,7 +138,7 @@ async def test_pages_that_come_at_any_moment_end_with_the_same_picture(seed: int
             if chance.random() < 0.3 and page.has_more:
                 await page.next()
         await asyncio.sleep(0.01 * chance.random())  # the dice of the test, not a wait
-    await until(lambda: hub.feed._timer is None, within=2)
+    await until(lambda: hub.feed._timer is None)
     for page in pages:
         while page.has_more:
             await page.next()
@@ -159,7 +159,7 @@ async def test_a_picture_is_written_once_for_everybody_and_shows_each_only_what_
     assert [m["id"] for m in strict(third.text)["machines"]] == [2, 3]
     assert all(any(text is other for other in first.machines) for text in third.machines)
     hub.sample(7, 1.0)
-    await until(lambda: hub.feed._timer is None, within=2)
+    await until(lambda: hub.feed._timer is None)
     again = await hub.feed.snapshot(admin.subscription)
     assert sum(a is not b for a, b in zip(first.machines, again.machines, strict=True)) == 1
 

@@ -217,7 +217,7 @@ async def test_open_commands_survive_a_restart_of_the_hub_and_expire_on_time(tmp
         await hub.context.announce(Put(msgspec.structs.replace(late, expires_at=late.issued_at)))
     async with hub_here(tmp_path / "again", database_url=database_url) as hub:
         pending = hub.context.fleet.machines[key.id].pending
-        await until(lambda: len(pending) == 1, within=5.0)
+        await until(lambda: len(pending) == 1)
         await until(lambda: len(hub.context.fleet.open) == 1)
         assert await column(hub, schema.commands.c.state) == ["expired", "queued"]
         async with MachineClient.connect(hub.websocket_url, key) as machine:
@@ -240,7 +240,7 @@ async def test_a_machine_cannot_settle_the_command_of_another(hub: HubHere, key:
 
 async def test_a_machine_the_command_line_added_may_connect_a_moment_later(hub: HubHere) -> None:
     (key,) = await hub.people.add_machines(1, "By hand")
-    await until(lambda: hub.context.fleet.find(key.device_id), within=5.0)
+    await until(lambda: hub.context.fleet.find(key.device_id))
     async with MachineClient.connect(hub.websocket_url, key) as machine:
         await machine.say_hello()
 

@@ -139,7 +139,7 @@ async def test_a_quarantine_survives_a_restart_of_the_hub_and_ends_by_time(tmp_p
         assert (await refusal(hub, key)).status_code == 429
         machine = hub.context.fleet.machines[key.id]
         machine.row = msgspec.structs.replace(machine.row, quarantined_until=hub.context.clock())
-        await until(lambda: machine.row.quarantined_until is None, within=5.0)
+        await until(lambda: machine.row.quarantined_until is None)
         async with MachineClient.connect(hub.websocket_url, key) as client:
             await client.say_hello()
         assert [event["actor"] for event in await events(hub, "machine.released")] == ["clock"]

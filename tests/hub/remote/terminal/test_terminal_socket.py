@@ -146,6 +146,6 @@ async def test_a_page_that_asks_whether_its_line_lives_is_answered_also_while_th
         for _ in range(window // page.ready["max_bytes"]):
             await page.socket.send(b"x" * page.ready["max_bytes"])
         await say(page, type="ping", n=7)
-        await page.until(lambda: page.heard[-1] == {"type": "pong", "n": 7}, 5)
+        await page.until(lambda: page.heard[-1] == {"type": "pong", "n": 7})
         stream.open.set()
-        await page.until(lambda: page.heard[-1] == {"type": "passed", "bytes": window}, 5)
+        await page.until(lambda: page.heard[-1] == {"type": "passed", "bytes": window})

@@ -94,6 +94,6 @@ async def test_who_signs_out_before_it_is_stored_stays_out(hub: ApiHub, monkeypa
             assert (await client.post("/api/v2/auth/logout", headers=tokens[0])).status_code in (200, 204)
             seen = [(await client.get("/api/v2/auth/me", headers=held)).status_code for held in tokens]
             assert seen == [401, 200]
-        await until(lambda: not hub.context[AuthState].unstored._waiting, 10)
+        await until(lambda: not hub.context[AuthState].unstored._waiting)
         seen = [(await client.get("/api/v2/auth/me", headers=held)).status_code for held in tokens]
         assert seen == [401, 200]
