@@ -18,8 +18,8 @@ from certs.secret_file import MOST, SecretFileError, read_secret
 from db import errors
 from db.engine.ownership import InUse, Owner, address_of_holder, own_folder
 from db.engine.store import Store, open_store
+from hub.cli.flags import DATA_FLAGS, SERVE_FLAGS
 from hub.cli.output import CliError, Exit, sentence, sentence_or
-from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.kernel.commits import commit_alone
 from hub.model.changes import Change
 from hub.model.machine import MAX_TAGS_OF_USER, normalised_tag

@@ -46,13 +46,14 @@ def _verb(name: str) -> Verb:
 
 
 def _on_data(name: str) -> Verb:
-    from hub.cli import destinations, hub_backup, machines, people, start, troubles
+    from hub.cli import destinations, hub_backup, machine_commands, machines, people, start, troubles
 
     verbs: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
         "machine add": machines.add, "machine list": machines.show_all,
         "machine show": machines.show, "machine key": machines.new_key,
-        "machine code": machines.code, "machine renew-key": machines.renew_key, "machine remove": machines.remove,
-        "machine set-status": machines.set_status, "machine sync-timezone": machines.sync_timezone,
+        "machine code": machines.code, "machine remove": machines.remove,
+        "machine renew-key": machine_commands.renew_key, "machine set-status": machine_commands.set_status,
+        "machine sync-timezone": machine_commands.sync_timezone,
         "user add": people.add, "user list": people.show_all,
         "user edit": people.edit, "user invite": people.invite, "user unlock": people.unlock,
         "user sessions": people.list_sessions, "user sign-out": people.sign_out,

@@ -8,40 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from hub.cli import output
+from hub.cli.flags import SERVE_FLAGS, data_flags, default_of, environment, setting
 from hub.cli.output import CliError, Exit, sentence
 
-DATA_FLAGS = ("data_dir", "database_url")
-SERVE_FLAGS = (
-    "host", "port", "public_url", "base_path", "object_store", "bus_url", "behind_proxy", "tls_cert", "tls_key",
-    "tls_authority",
-    "tls_client_authority", "tls_client_crl", "tls_client_required", "log_format",
-    "admin_email", "admin_password_file", "record_input", "recording_retention_days", "samples_retention_days",
-    "pages_url", "default_timezone", "live", "device_frames_per_second", "device_frames_burst",
-    "device_mib_per_day", "recordings_mib_per_machine",
-    "backup_max_gib", "backup_quota_gib", "backup_fleet_quota_gib", "backups_at_once", "backup_download",
-    "backup_scratch_dir", "backup_scratch_gib", "map_tiles_url", "map_tiles_attribution", "notify_loopback",
-)  # fmt: skip
-DEFAULTS = {
-    "host": "127.0.0.1", "port": "8001", "data_dir": "./data", "log_format": "text", "bus_url": "local",
-    "record_input": "no", "recording_retention_days": "90", "samples_retention_days": "400",
-    "default_timezone": "Asia/Jakarta", "live": "yes", "device_frames_per_second": "20", "device_frames_burst": "100",
-    "device_mib_per_day": "64", "recordings_mib_per_machine": "2048", "backup_max_gib": "20",
-    "backup_quota_gib": "200", "backup_fleet_quota_gib": "0", "backups_at_once": "4", "backup_download": "proxied",
-    "backup_scratch_gib": "40", "tls_client_required": "yes", "notify_loopback": "no",
-}  # fmt: skip
-METAVARS = {
-    "host": "ADDRESS", "port": "PORT", "public_url": "URL", "base_path": "PATH", "object_store": "STORE",
-    "bus_url": "URL",
-    "log_format": "FORMAT", "behind_proxy": "ADDRESSES", "tls_cert": "FILE", "tls_key": "FILE",
-    "tls_authority": "FILE", "tls_client_authority": "FILE", "tls_client_crl": "FILE", "tls_client_required": "YES|NO",
-    "admin_email": "EMAIL", "admin_password_file": "FILE", "data_dir": "DIR", "database_url": "URL",
-    "pages_url": "URL", "record_input": "YES|NO", "recording_retention_days": "DAYS",
-    "samples_retention_days": "DAYS", "default_timezone": "ZONE", "live": "YES|NO", "device_frames_per_second": "N",
-    "device_frames_burst": "N", "device_mib_per_day": "MIB",
-    "recordings_mib_per_machine": "MIB", "backup_max_gib": "GIB", "backup_quota_gib": "GIB",
-    "backup_fleet_quota_gib": "GIB", "backups_at_once": "N", "backup_download": "HOW", "backup_scratch_dir": "DIR",
-    "backup_scratch_gib": "GIB", "map_tiles_url": "URL", "map_tiles_attribution": "TEXT", "notify_loopback": "YES|NO",
-}  # fmt: skip
 ROLES = ("admin", "operator", "technician", "viewer")
 TROUBLE_STATES = ("open", "taken", "snoozed", "over")
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
@@ -102,12 +71,12 @@ def build() -> Parser:
     parser.add_argument("--version", action="store_true", help=sentence("help.version"))
     demo = parser.add_argument_group(sentence("help.group.demo"))
     demo.add_argument("--demo", action="store_true", help=sentence("help.demo"))
-    demo.add_argument("--machines", type=int, metavar="N", help=_default("machines", "20"))
+    demo.add_argument("--machines", type=int, metavar="N", help=default_of("machines", "20"))
     serve = parser.add_argument_group(sentence("help.group.serve"))
-    serve.add_argument("--open", action="store_true", help=_environment("open"))
+    serve.add_argument("--open", action="store_true", help=environment("open"))
     for name in SERVE_FLAGS:
-        _setting(serve, name)
-    _data_flags(parser)
+        setting(serve, name)
+    data_flags(parser)
     verbs = parser.add_subparsers(title=sentence("help.verbs"), metavar="VERB", parser_class=Parser)
     _machine(verbs)
     _user(verbs)
@@ -143,8 +112,8 @@ def _machine(verbs: Any) -> None:
     show = _verb(nouns, "machine show", "machine.show", example="machine_show")
     show.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
     code = _verb(nouns, "machine code", "machine.code", example="machine_code")
-    code.add_argument("--uses", type=_uses, default=1, metavar="N", help=_default("machine.code.uses", "1"))
-    code.add_argument("--hours", type=_hours, default=1, metavar="N", help=_default("machine.code.hours", "1"))
+    code.add_argument("--uses", type=_uses, default=1, metavar="N", help=default_of("machine.code.uses", "1"))
+    code.add_argument("--hours", type=_hours, default=1, metavar="N", help=default_of("machine.code.hours", "1"))
     code.add_argument("--at-once", action="store_true", help=sentence("help.machine.code.at_once"))
     code.add_argument("--name", metavar="TEXT", help=sentence("help.machine.code.name"))
     key = _verb(nouns, "machine key", "machine.key", example="machine_key")
@@ -172,7 +141,7 @@ def _user(verbs: Any) -> None:
     add = _verb(nouns, "user add", "user.add", example="user_add")
     add.add_argument("email", metavar="EMAIL", help=sentence("help.user.add.email"))
     add.add_argument("--name", metavar="TEXT", help=sentence("help.user.add.name"))
-    add.add_argument("--role", choices=ROLES, default="viewer", help=_default("user.add.role", "viewer"))
+    add.add_argument("--role", choices=ROLES, default="viewer", help=default_of("user.add.role", "viewer"))
     add.add_argument("--password-file", metavar="FILE", help=sentence("help.user.add.password_file"))
     add.add_argument("--url", metavar="URL", help=sentence("help.link.url"))
     _own(add)
@@ -216,10 +185,12 @@ def _token(verbs: Any) -> None:
 def _trouble(verbs: Any) -> None:
     nouns = _noun(verbs, "trouble")
     listed = _verb(nouns, "trouble list", "trouble.list", example="trouble_list")
-    listed.add_argument("--state", choices=TROUBLE_STATES, default="open", help=_default("trouble.list.state", "open"))
+    listed.add_argument(
+        "--state", choices=TROUBLE_STATES, default="open", help=default_of("trouble.list.state", "open")
+    )
     listed.add_argument("--machine", metavar="MACHINE", help=sentence("help.machine.which"))
     listed.add_argument("--cause", metavar="CODE", help=sentence("help.trouble.list.cause"))
-    listed.add_argument("--limit", type=_listed, default=100, metavar="N", help=_default("trouble.list.limit", "100"))
+    listed.add_argument("--limit", type=_listed, default=100, metavar="N", help=default_of("trouble.list.limit", "100"))
     listed.add_argument("--before", metavar="ID", help=sentence("help.trouble.list.before"))
     show = _verb(nouns, "trouble show", "trouble.show")
     show.add_argument("trouble", metavar="ID", help=sentence("help.trouble.which"))
@@ -297,14 +268,14 @@ def _backup(verbs: Any) -> None:
     restore.add_argument("file", metavar="FILE", help=sentence("help.restore.file"))
     restore.add_argument("--dry-run", action="store_true", help=sentence("help.restore.dry_run"))
     for verb in (backup, restore):
-        _setting(verb, "object_store", default=argparse.SUPPRESS)
+        setting(verb, "object_store", default=argparse.SUPPRESS)
 
 
 def _doctor(verbs: Any) -> None:
     doctor = _verb(verbs, "doctor", "doctor", example="doctor")
     doctor.add_argument("--report", metavar="FILE", help=sentence("help.doctor.report"))
     for name in ("host", "port", "object_store", "tls_authority"):
-        _setting(doctor, name, default=argparse.SUPPRESS)
+        setting(doctor, name, default=argparse.SUPPRESS)
 
 
 def _config(verbs: Any) -> None:
@@ -312,7 +283,7 @@ def _config(verbs: Any) -> None:
     show.add_argument("--origin", action="store_true", help=sentence("help.config.show.origin"))
     serve = show.add_argument_group(sentence("help.group.serve"))
     for name in SERVE_FLAGS:
-        _setting(serve, name, default=argparse.SUPPRESS)
+        setting(serve, name, default=argparse.SUPPRESS)
 
 
 def _completion(verbs: Any) -> None:
@@ -370,24 +341,5 @@ def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:
     parser.set_defaults(verb=verb)
     group = parser.add_argument_group(sentence("help.group.output"))
     group.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=sentence("help.json"))
-    _data_flags(parser, default=argparse.SUPPRESS)
+    data_flags(parser, default=argparse.SUPPRESS)
     return parser
-
-
-def _data_flags(parser: Parser, default: Any = None) -> None:
-    group = parser.add_argument_group(sentence("help.group.data"))
-    for name in DATA_FLAGS:
-        _setting(group, name, default)
-
-
-def _setting(group: Any, name: str, default: Any = None) -> None:
-    group.add_argument("--" + name.replace("_", "-"), metavar=METAVARS[name], default=default, help=_environment(name))
-
-
-def _environment(name: str) -> str:
-    text = _default(name, DEFAULTS[name]) if name in DEFAULTS else sentence(f"help.{name}")
-    return f"{text} [RVM_{name.upper()}]".replace("%", "%%")
-
-
-def _default(name: str, value: str) -> str:
-    return f"{sentence(f'help.{name}')} {sentence('help.default', value=value)}"

@@ -19,8 +19,8 @@ from db.queries.users import UserWithMachines
 from db.records import UserRow
 from hub.cli import data, output
 from hub.cli.data import OpenData, clock_time, now, open_data, settings_of
+from hub.cli.flags import DATA_FLAGS, SERVE_FLAGS
 from hub.cli.output import CliError, Exit, sentence
-from hub.cli.parser import DATA_FLAGS, SERVE_FLAGS
 from hub.cli.people import SignInLink, make_link
 from hub.model import actors, credentials
 from hub.model.changes import put_rows

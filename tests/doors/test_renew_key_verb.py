@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from db.queries import commands
-from hub.cli import machines
+from hub.cli import machine_commands, machines
 from hub.cli.data import open_data, settings_of
 from hub.cli.output import CliError, Exit
 from hub.commands import rules as command_rules
@@ -21,12 +21,12 @@ async def test_without_a_hub_nothing_is_left_that_a_later_one_would_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command_rules, "IMMEDIATE_LIFETIME", timedelta(seconds=0.1))
-    monkeypatch.setattr(machines, "ENDED_WITHIN", timedelta(0))
+    monkeypatch.setattr(machine_commands, "ENDED_WITHIN", timedelta(0))
     given: dict[str, Any] = {"data_dir": str(tmp_path), "json": True}
     await machines.add(Namespace(name="rvm-1", device_id="rvm-1", location=None, **given))
     key = json.loads(capsys.readouterr().out)["api_key"]
     with pytest.raises(CliError) as refused:
-        await machines.renew_key(Namespace(machine="rvm-1", **given))
+        await machine_commands.renew_key(Namespace(machine="rvm-1", **given))
     assert (refused.value.code, refused.value.exit_code) == ("renewal_cancelled", Exit.UNREACHABLE)
     async with open_data(settings_of(Namespace(**given)), create=False) as opened:
         assert await commands.pending_commands(opened.store) == []

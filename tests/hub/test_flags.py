@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.cli import parser
+from hub.cli import flags, parser
 from hub.cli.data import settings_of
 from hub.cli.output import CliError, Exit
 from hub.settings import Settings
@@ -103,8 +103,8 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_every_flag_is_tried_here() -> None:
-    assert {*GIVEN, *FILES} == set(parser.SERVE_FLAGS)
-    assert {*WRONG, "admin_email", "data_dir", "backup_scratch_dir"} == {*parser.SERVE_FLAGS, *parser.DATA_FLAGS}
+    assert {*GIVEN, *FILES} == set(flags.SERVE_FLAGS)
+    assert {*WRONG, "admin_email", "data_dir", "backup_scratch_dir"} == {*flags.SERVE_FLAGS, *flags.DATA_FLAGS}
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
@@ -118,7 +118,7 @@ def test_every_setting_has_a_flag_and_its_variable_in_the_help(language: str, cl
 
 def test_the_defaults_of_the_help_are_those_of_the_settings() -> None:
     made = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
-    for name, shown in parser.DEFAULTS.items():
+    for name, shown in flags.DEFAULTS.items():
         default = made[name]
         told = ("no", "yes")[default] if isinstance(default, bool) else default
         assert told in (shown, float(shown) if shown.isdigit() else Path(shown)), name
@@ -136,10 +136,10 @@ def test_a_flag_reaches_the_settings(name: str, tmp_path: Path, clean: pytest.Mo
 
 @pytest.mark.parametrize("name", sorted(WRONG))
 def test_an_error_names_a_flag_that_there_is(name: str, clean: pytest.MonkeyPatch) -> None:
-    flags = {_flag(one) for one in (*parser.SERVE_FLAGS, *parser.DATA_FLAGS)}
-    assert _named_by([_flag(name), WRONG[name]]) in flags
+    known = {_flag(one) for one in (*flags.SERVE_FLAGS, *flags.DATA_FLAGS)}
+    assert _named_by([_flag(name), WRONG[name]]) in known
     clean.setenv(f"RVM_{name.upper()}", WRONG[name])
-    assert _named_by([]) in {*flags, f"RVM_{name.upper()}"}
+    assert _named_by([]) in {*known, f"RVM_{name.upper()}"}
 
 
 def _named_by(argv: list[str]) -> str:

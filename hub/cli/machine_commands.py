@@ -1,0 +1,189 @@
+"""`machine renew-key`, `set-status` and `sync-timezone`: commands for a machine, kept for the hub that runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from dashboard.texts import texts_in
+from db.engine.ownership import address_of_holder
+from db.errors import Conflict
+from db.queries import commands, machines
+from db.records import CommandRow
+from hub.cli import data, output
+from hub.cli.data import OpenData, base_url, date_time, now, open_data, settings_of
+from hub.cli.machines import loaded, named
+from hub.cli.output import CliError, Exit, language, sentence
+from hub.commands import rules as command_rules
+from hub.machines import rules
+from hub.model import actors
+from hub.model.changes import put_rows
+from hub.model.dating import UndatableError, read
+from hub.model.fleet import TERMINAL
+from hub.model.machine import Machine
+from hub.model.views import rfc3339
+from hub.settings import Settings
+from hub.status.rules import NEEDS_REASON, instant
+from hub.web.api.endpoint import why_not
+from hub.web.http.problems import translator
+from protocol.zones import is_zone
+
+ENDED_WITHIN: Final = timedelta(seconds=10)
+"""Beyond the command's own deadline, at which a hub that runs would have ended it."""
+LOOK_S: Final = 0.5
+
+
+async def renew_key(wanted: argparse.Namespace) -> None:
+    """Over the machine's link, by the hub that runs; until the new key is the only one."""
+    async with open_data(settings_of(wanted), create=False) as opened:
+        row = await named(opened, wanted.machine)
+        pending = [one for one in await commands.pending_commands(opened.store) if one.rvm_id == row.id]
+        machine = Machine(row, linked=True, pending={one.id: one for one in pending})  # if it is, the hub knows
+        if rules.key_view(machine)["renewal"] is not None:
+            raise CliError(Exit.CONFLICT, "renewal_open", sentence("machine.renewal_open", name=row.name))
+        try:
+            drafted = command_rules.draft(machine, rules.RENEW_KEY, {}, actors.SYSTEM, now())
+        except command_rules.Refused as refused:
+            raise CliError(Exit.CONFLICT, refused.code, sentence("machine.not_asked", why=refused.detail)) from refused
+        ended = await _ended(opened, machine, next(put_rows(await opened.commit(*drafted), CommandRow)))
+        renewed = await named(opened, str(row.id))
+    shown = {
+        "id": row.id, "device_id": row.device_id, "name": row.name, "command": ended.id, "state": ended.state,
+        "api_key_prefix": renewed.api_key_prefix,
+    }  # fmt: skip
+    if ended.state != "succeeded":
+        why = str((ended.error or {}).get("message", ended.state))
+        code = Exit.UNREACHABLE if ended.state in ("expired", "cancelled") else Exit.FAILED
+        fix = sentence("machine.not_renewed.fix")
+        raise CliError(code, f"renewal_{ended.state}", sentence("machine.not_renewed", name=row.name, why=why), fix)
+    output.answer(wanted.json, shown, sentence("machine.renewed", **shown))
+
+
+async def _ended(opened: OpenData, machine: Machine, command: CommandRow) -> CommandRow:
+    """By the hub; without one it is withdrawn, so that no later hub does it."""
+    found = await _followed(opened, command)
+    if found.state not in TERMINAL:
+        with contextlib.suppress(Conflict):  # it has ended just now
+            await opened.commit(*command_rules.cancel(machine, command, actors.SYSTEM, now()))
+        found = await commands.find_command(opened.store, command.id) or command
+    return found
+
+
+async def _followed(opened: OpenData, command: CommandRow) -> CommandRow:
+    """Until it has ended, or a hub that runs would have ended it."""
+    while now() < command.expires_at + ENDED_WITHIN:
+        found = await commands.find_command(opened.store, command.id) or command
+        if found.state in TERMINAL:
+            return found
+        await asyncio.sleep(LOOK_S)
+    return command
+
+
+Arguments = Callable[[Machine, Settings], dict[str, Any]]
+ALIVE: Final = timedelta(minutes=2)
+"""A hub whose last sign of life is older does not run."""
+DAY: Final = len("2026-12-01")
+
+
+async def set_status(wanted: argparse.Namespace) -> None:
+    reason = "" if wanted.reason is None else data.note(wanted.reason)
+    if wanted.status in NEEDS_REASON and not reason:
+        missing = sentence("machine.reason_missing", status=wanted.status)
+        raise CliError(Exit.USAGE, "reason_missing", missing, sentence("machine.reason_missing.fix"))
+
+    def arguments(machine: Machine, settings: Settings) -> dict[str, Any]:
+        until = None if wanted.until is None else _until(wanted.until, machine, settings)
+        given = {"status": wanted.status, "capacity": wanted.capacity, "until": until}
+        return {name: value for name, value in given.items() if value is not None}
+
+    await _ask(wanted, "set_status", arguments, reason or None)
+
+
+async def sync_timezone(wanted: argparse.Namespace) -> None:
+    """By a look-up of the machine's, or to a zone that is named."""
+    zone = wanted.timezone
+    if zone is not None and not is_zone(zone):
+        bad = sentence("timezone.bad", zone=output.clean(zone))
+        raise CliError(Exit.USAGE, "timezone_bad", bad, sentence("machine.timezone_bad.fix"))
+    args = {"trigger": "command_line"} | ({} if zone is None else {"timezone": zone})
+    await _ask(wanted, "sync_timezone", lambda *_: args)
+
+
+async def _ask(wanted: argparse.Namespace, name: str, arguments: Arguments, reason: str | None = None) -> None:
+    """Kept for the hub that runs, or the next one: it waits for a machine that is away."""
+    settings = settings_of(wanted)
+    async with open_data(settings, create=False) as opened:
+        machine = await loaded(opened, settings, wanted.machine)
+        # Supersedes nothing: the hub that runs would not learn of that end, and send what has ended.
+        machine = replace(machine, maybe_sent=set(machine.pending))
+        args = arguments(machine, settings)
+        if wanted.wait and not await _hub_runs(opened, settings):
+            raise CliError(Exit.UNREACHABLE, "no_hub", sentence("machine.no_hub"), sentence("machine.no_hub.fix"))
+        try:
+            drafted = command_rules.draft(machine, name, args, actors.SYSTEM, now(), reason=reason)
+        except command_rules.Refused as refused:
+            why = translator(language())(why_not(refused.code))
+            raise CliError(Exit.CONFLICT, refused.code, f"{output.clean(machine.name)}: {why}") from refused
+        command = next(put_rows(await opened.commit(*drafted), CommandRow))
+        url = f"{base_url(settings)}/jobs/{command.id}"
+        until = date_time(command.expires_at)
+        asked = sentence("machine.asked", name=output.clean(machine.name), until=until, url=url)
+        if wanted.wait:
+            if not wanted.json:
+                output.note(asked)
+            command = await _awaited(opened, machine, command, url)
+    shown = {
+        "id": machine.id, "device_id": machine.row.device_id, "name": machine.name, "command": command.id,
+        "state": command.state, "expires_at": output.instant(command.expires_at), "url": url,
+    }  # fmt: skip
+    done = sentence("machine.done", name=output.clean(machine.name))
+    output.answer(wanted.json, shown, done if wanted.wait else asked)
+
+
+async def _awaited(opened: OpenData, machine: Machine, command: CommandRow, url: str) -> CommandRow:
+    """Succeeded. Ctrl-C leaves it to go on."""
+    try:
+        ended = await _followed(opened, command)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        output.note(sentence("machine.goes_on", url=url))
+        raise
+    if ended.state == "succeeded":
+        return ended
+    error = ended.error or {}
+    key, texts = f"failure.{error.get('code')}", texts_in(language())
+    why = texts(key) if key in texts else output.clean(error.get("message") or ended.state)
+    exits = {"failed": Exit.FAILED, "rejected": Exit.FAILED, "cancelled": Exit.CONFLICT}
+    not_done = sentence("machine.not_done", name=output.clean(machine.name), why=why)
+    raise CliError(exits.get(ended.state, Exit.UNREACHABLE), f"command_{ended.state}", not_done, url)
+
+
+async def _hub_runs(opened: OpenData, settings: Settings) -> bool:
+    """On this data folder, or elsewhere on the database."""
+    if address_of_holder(settings.data_dir) is not None:
+        return True
+    alive_at = await machines.alive_at(opened.store)
+    return alive_at is not None and now() - alive_at < ALIVE
+
+
+def _until(text: str, machine: Machine, settings: Settings) -> str:
+    """Without a zone it is read where the machine stands; a day alone is its first moment."""
+    try:
+        found = read(f"{text}T00:00" if len(text) == DAY else text, machine.site_zone, settings.default_timezone)
+    except UndatableError as wrong:
+        raise _until_bad(text) from wrong
+    if found <= now():
+        past = sentence("machine.until_past", text=output.clean(text))
+        raise CliError(Exit.USAGE, "until_past", past, sentence("machine.until_bad.fix"))
+    if instant(rfc3339(found)) is None:
+        raise _until_bad(text)
+    return rfc3339(found)
+
+
+def _until_bad(text: str) -> CliError:
+    bad = sentence("machine.until_bad", text=output.clean(text))
+    return CliError(Exit.USAGE, "until_bad", bad, sentence("machine.until_bad.fix"))
