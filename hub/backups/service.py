@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from db.backup_records import BackupPartRow, BackupRow
+from db.backup_records import BACKUP_COUNTER, BackupPartRow, BackupRow
 from db.engine.store import Store
 from db.errors import Conflict, Rejected, StoreError, Unavailable
 from db.queries import backups as rows
@@ -21,6 +21,7 @@ from db.records import CommandRow, is_open
 from hub.backups.rules import life
 from hub.backups.rules.life import Announced, Archive, Room, Wanted
 from hub.kernel.announce import Announcer
+from hub.kernel.loading import recall_issued
 from hub.kernel.objects.place import PART_SIZE, ObjectDamagedError, ObjectMissingError, ObjectsError
 from hub.kernel.objects.store import Objects
 from hub.kernel.retry import RetryUntilAvailable
@@ -42,6 +43,8 @@ SWEEP_EVERY_S: Final = 3600.0
 UNCLAIMED: Final = timedelta(hours=2)
 """An upload without a row is left alone for so long: its row may be on its way."""
 PREFIX: Final = "backups/"
+TRIES: Final = 5
+"""For a number, while another process draws one."""
 ROOM_S: Final = 2.0
 """So long one look counts for the parts that come: no flood of reads."""
 
@@ -60,7 +63,7 @@ class Backups:
         self._fleet = fleet
         self._clock = clock
         self._last_id = 0
-        self._lock = anyio.Lock()  # From the look whether one is open to the commit of one more
+        self._lock = anyio.Lock()  # From the look whether one is open to the commit of one more; numbers
         self._assembling: set[int] = set()  # Bound: the open backups, one a machine
         self.receiving: set[str] = set()  # Bound: MOST_MULTIPART. Keys of archives that have no row yet
         self._rooms: dict[int, tuple[float, Room]] = {}  # Bound: the backups whose parts came within ROOM_S
@@ -87,13 +90,44 @@ class Backups:
     ) -> Sequence[Change]:
         """Committed with its command and with what waits for it (`also`): killed in between there is neither. Raises
         Refused and a StoreError."""
-        async with self._lock:
-            changes = life.drafted(machine, self.next_id(), wanted, by, self._clock(), key)
-            return await self.announce(*changes, *also(next(put_rows(changes, BackupRow))))
 
-    def next_id(self) -> int:
-        self._last_id += 1
-        return self._last_id
+        def drafted(number: int) -> Sequence[Change]:
+            changes = life.drafted(machine, number, wanted, by, self._clock(), key)
+            return [*changes, *also(next(put_rows(changes, BackupRow)))]
+
+        async with self._lock:
+            return await self._numbered(drafted)
+
+    async def draw(self) -> int:
+        """A number that nobody else gets. Raises a StoreError."""
+        async with self._lock:
+            await self._numbered(life.numbered)
+            return self._last_id
+
+    async def _numbered(self, changes_of: Callable[[int], Sequence[Change]]) -> Sequence[Change]:
+        """Committed with the next number. The command line gives numbers, too: where it was first, the hub learns what
+        it has asked for and decides again."""
+        tries = TRIES
+        while True:
+            drawn, tries = self._last_id + 1, tries - 1
+            try:
+                stored = await self.announce(*changes_of(drawn))
+            except Conflict as late:
+                if late.column != BACKUP_COUNTER or not tries:
+                    raise
+                await self._catch_up()
+            else:
+                self._last_id = drawn
+                return stored
+
+    async def _catch_up(self) -> None:
+        self._last_id = await rows.last_id(self.store)
+        foreign = [
+            row.command_id
+            for row in await rows.unfinished(self.store)
+            if row.rvm_id in self._fleet.machines and row.id not in self._fleet.machines[row.rvm_id].backups
+        ]
+        await recall_issued(self.announce, self.store, foreign)
 
     async def room(self, rvm_id: int, but: BackupRow | None = None) -> Room:
         """Left beside all that is kept; parts of `but` do not count."""

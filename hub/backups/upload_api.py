@@ -234,7 +234,7 @@ async def upload_backup(call: Call) -> Answer:
     room = await backups.room(machine.id)
     _announced_form(call, room)
     async with call.context[Receiving].form():
-        sink, kept = Sink(backups, machine.id, backups.next_id()), False
+        sink, kept = Sink(backups, machine.id, await backups.draw()), False
         try:
             async for piece in form.pieces():
                 await sink.take(piece)

@@ -1,20 +1,29 @@
-"""`machine renew-key`, `set-status` and `sync-timezone`: commands for a machine, kept for the hub that runs."""
+"""`machine renew-key`, `set-status`, `sync-timezone` and `backup`: commands for a machine, kept for the hub that
+runs."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
+import anyio
+
+from dashboard import formats, jobs
+from dashboard.reader import Reader
 from dashboard.texts import texts_in
+from db.backup_records import BACKUP_COUNTER, BackupRow
 from db.engine.ownership import address_of_holder
 from db.errors import Conflict
-from db.queries import commands, machines
+from db.queries import backups, commands, machines
 from db.records import CommandRow
+from hub.backups.rules import life
+from hub.backups.rules.life import Wanted
 from hub.cli import data, output
 from hub.cli.data import OpenData, base_url, date_time, now, open_data, settings_of
 from hub.cli.machines import loaded, named
@@ -26,7 +35,7 @@ from hub.model.changes import put_rows
 from hub.model.dating import UndatableError, read
 from hub.model.fleet import TERMINAL
 from hub.model.machine import Machine
-from hub.model.views import rfc3339
+from hub.model.views import epoch_ms, rfc3339
 from hub.settings import Settings
 from hub.status.rules import NEEDS_REASON, instant
 from hub.web.api.endpoint import why_not
@@ -74,14 +83,18 @@ async def _ended(opened: OpenData, machine: Machine, command: CommandRow) -> Com
     return found
 
 
-async def _followed(opened: OpenData, command: CommandRow) -> CommandRow:
-    """Until it has ended, or a hub that runs would have ended it."""
-    while now() < command.expires_at + ENDED_WITHIN:
+async def _followed(
+    opened: OpenData, command: CommandRow, look: Callable[[CommandRow], None] = lambda _: None
+) -> CommandRow:
+    """Until it has ended, or a hub that runs would have ended it. `look` at it each time."""
+    found = command
+    while now() < found.expires_at + ENDED_WITHIN:
         found = await commands.find_command(opened.store, command.id) or command
+        look(found)
         if found.state in TERMINAL:
             return found
         await asyncio.sleep(LOOK_S)
-    return command
+    return found
 
 
 Arguments = Callable[[Machine, Settings], dict[str, Any]]
@@ -118,40 +131,129 @@ async def _ask(wanted: argparse.Namespace, name: str, arguments: Arguments, reas
     """Kept for the hub that runs, or the next one: it waits for a machine that is away."""
     settings = settings_of(wanted)
     async with open_data(settings, create=False) as opened:
-        machine = await loaded(opened, settings, wanted.machine)
-        # Supersedes nothing: the hub that runs would not learn of that end, and send what has ended.
-        machine = replace(machine, maybe_sent=set(machine.pending))
+        machine = await _asked_of(opened, settings, wanted.machine)
         args = arguments(machine, settings)
         if wanted.wait and not await _hub_runs(opened, settings):
             raise CliError(Exit.UNREACHABLE, "no_hub", sentence("machine.no_hub"), sentence("machine.no_hub.fix"))
-        try:
+        with _refusals(machine):
             drafted = command_rules.draft(machine, name, args, actors.SYSTEM, now(), reason=reason)
-        except command_rules.Refused as refused:
-            why = translator(language())(why_not(refused.code))
-            raise CliError(Exit.CONFLICT, refused.code, f"{output.clean(machine.name)}: {why}") from refused
         command = next(put_rows(await opened.commit(*drafted), CommandRow))
-        url = f"{base_url(settings)}/jobs/{command.id}"
-        until = date_time(command.expires_at)
-        asked = sentence("machine.asked", name=output.clean(machine.name), until=until, url=url)
+        asked = _asked(wanted, settings, machine, command)
         if wanted.wait:
-            if not wanted.json:
-                output.note(asked)
-            command = await _awaited(opened, machine, command, url)
-    shown = {
-        "id": machine.id, "device_id": machine.row.device_id, "name": machine.name, "command": command.id,
-        "state": command.state, "expires_at": output.instant(command.expires_at), "url": url,
-    }  # fmt: skip
+            command = await _awaited(opened, wanted, machine, command)
+    shown = _shown(settings, machine, command)
     done = sentence("machine.done", name=output.clean(machine.name))
     output.answer(wanted.json, shown, done if wanted.wait else asked)
 
 
-async def _awaited(opened: OpenData, machine: Machine, command: CommandRow, url: str) -> CommandRow:
-    """Succeeded. Ctrl-C leaves it to go on."""
+TRIES: Final = 10
+"""For a number, while the hub draws one."""
+
+
+async def backup(wanted: argparse.Namespace) -> None:
+    """By the hub that runs, once: the number is drawn in the database, where the hub draws its own."""
+    settings, key = settings_of(wanted), wanted.idempotency_key
+    reason = None if wanted.reason is None else data.note(wanted.reason) or None
+    async with open_data(settings, create=False) as opened:
+        if not await _hub_runs(opened, settings):
+            fix = sentence("machine.backup.no_hub.fix")
+            raise CliError(Exit.UNREACHABLE, "no_hub", sentence("machine.backup.no_hub"), fix)
+        machine, row, command = await _backup_asked(opened, settings, wanted.machine, Wanted(
+            wanted.type, _yes(wanted.images), _yes(wanted.logs), reason=reason,
+        ), key)  # fmt: skip
+        asked = _asked(wanted, settings, machine, command)
+        if wanted.wait:
+            command = await _awaited(opened, wanted, machine, command)
+            row = await backups.find(opened.store, row.id) or row
+    shown = _shown(settings, machine, command) | {
+        "backup": row.id, "backup_type": row.backup_type, "upload_status": row.upload_status,
+        "file_size": row.file_size, "sha256": row.sha256,
+    }  # fmt: skip
+    name, size = output.clean(machine.name), formats.amount(row.file_size or 0, language())
+    done = sentence("machine.backup.done", name=name, number=row.id, size=size)
+    output.answer(wanted.json, shown, done if wanted.wait else asked)
+
+
+async def _backup_asked(
+    opened: OpenData, settings: Settings, name: str, asked: Wanted, key: str | None
+) -> tuple[Machine, BackupRow, CommandRow]:
+    """Committed, or what the same key has asked for before."""
+    tries = TRIES
+    while True:
+        tries -= 1
+        number = await backups.last_id(opened.store) + 1  # first: whoever asks for a backup after this takes it
+        machine = await _asked_of(opened, settings, name)
+        before = None if key is None else await commands.find_by_idempotency_key(opened.store, machine.id, key)
+        if before is not None:
+            row = await backups.of_command(opened.store, before.id)
+            if row is None or row.backup_type != asked.backup_type or before.issued_by != actors.SYSTEM:
+                used = sentence("machine.backup.key_used", key=key)
+                raise CliError(Exit.CONFLICT, "key_used", used, sentence("machine.backup.key_used.fix"))
+            return machine, row, before
+        with _refusals(machine):
+            drafted = life.drafted(machine, number, asked, actors.SYSTEM, now(), key)
+        try:
+            stored = await opened.commit(*drafted)
+        except Conflict as late:
+            if not tries or late.column not in (BACKUP_COUNTER, "idempotency_key"):
+                raise
+        else:
+            return machine, next(put_rows(stored, BackupRow)), next(put_rows(stored, CommandRow))
+
+
+def _yes(given: str | None) -> bool | None:
+    return None if given is None else given == "yes"
+
+
+async def _asked_of(opened: OpenData, settings: Settings, name: str) -> Machine:
+    """Supersedes nothing: the hub that runs would not learn of that end, and send what has ended."""
+    machine = await loaded(opened, settings, name)
+    return replace(machine, maybe_sent=set(machine.pending))
+
+
+@contextlib.contextmanager
+def _refusals(machine: Machine) -> Iterator[None]:
     try:
-        ended = await _followed(opened, command)
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        output.note(sentence("machine.goes_on", url=url))
-        raise
+        yield
+    except command_rules.Refused as refused:
+        why = translator(language())(why_not(refused.code))
+        raise CliError(Exit.CONFLICT, refused.code, f"{output.clean(machine.name)}: {why}") from refused
+
+
+def _shown(settings: Settings, machine: Machine, command: CommandRow) -> dict[str, object]:
+    return {
+        "id": machine.id, "device_id": machine.row.device_id, "name": machine.name, "command": command.id,
+        "state": command.state, "expires_at": output.instant(command.expires_at), "url": _url(settings, command),
+    }  # fmt: skip
+
+
+def _url(settings: Settings, command: CommandRow) -> str:
+    return f"{base_url(settings)}/jobs/{command.id}"
+
+
+def _asked(wanted: argparse.Namespace, settings: Settings, machine: Machine, command: CommandRow) -> str:
+    """Shown at once to people who wait."""
+    url = _url(settings, command)
+    until = date_time(command.expires_at)
+    asked = sentence("machine.asked", name=output.clean(machine.name), until=until, url=url)
+    if wanted.wait:
+        wanted.follow = url
+        if not wanted.json:
+            output.note(asked)
+    return asked
+
+
+async def _awaited(opened: OpenData, wanted: argparse.Namespace, machine: Machine, command: CommandRow) -> CommandRow:
+    """Succeeded. Ctrl-C and a time-out leave it to go on."""
+    line = output.ProgressLine(shown=not wanted.json)
+    try:
+        with anyio.fail_after(wanted.timeout):
+            ended = await _followed(opened, command, partial(_show_progress, line))
+    except TimeoutError as late:
+        over = sentence("machine.timed_out", name=output.clean(machine.name), seconds=wanted.timeout)
+        raise CliError(Exit.TIMED_OUT, "timed_out", over, sentence("machine.goes_on", url=wanted.follow)) from late
+    finally:
+        line.end()
     if ended.state == "succeeded":
         return ended
     error = ended.error or {}
@@ -159,7 +261,17 @@ async def _awaited(opened: OpenData, machine: Machine, command: CommandRow, url:
     why = texts(key) if key in texts else output.clean(error.get("message") or ended.state)
     exits = {"failed": Exit.FAILED, "rejected": Exit.FAILED, "cancelled": Exit.CONFLICT}
     not_done = sentence("machine.not_done", name=output.clean(machine.name), why=why)
-    raise CliError(exits.get(ended.state, Exit.UNREACHABLE), f"command_{ended.state}", not_done, url)
+    raise CliError(exits.get(ended.state, Exit.UNREACHABLE), f"command_{ended.state}", not_done, wanted.follow)
+
+
+def _show_progress(line: output.ProgressLine, command: CommandRow) -> None:
+    given = command.progress or {}
+    if command.state != "running" or not given.get("phase"):
+        return
+    done, total = given.get("done"), given.get("total")
+    percent = None if done is None or not total else min(100, int(100 * done / total))
+    r = Reader(language(), "auto", "UTC", epoch_ms(now()))
+    line.show(str(given["phase"]), percent, jobs.progress(r, given))
 
 
 async def _hub_runs(opened: OpenData, settings: Settings) -> bool:

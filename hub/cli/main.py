@@ -24,11 +24,21 @@ def run(wanted: argparse.Namespace, demo: Verb) -> int:
         output.failure(error, wanted.json)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        output.note(sentence("interrupted"))
-        return int(Exit.INTERRUPTED)
+        return _interrupted(wanted)
     except BrokenPipeError:  # the reader of our output has gone, like `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(Exit.FAILED)
+
+
+def _interrupted(wanted: argparse.Namespace) -> int:
+    """What the machine was asked for goes on: where it can be followed."""
+    url = getattr(wanted, "follow", "")
+    follow = sentence("machine.goes_on", url=url) if url else ""
+    if wanted.json:
+        output.failure(CliError(Exit.INTERRUPTED, "interrupted", sentence("interrupted"), follow), as_json=True)
+    else:
+        output.note("\n".join(filter(None, (follow, sentence("interrupted")))))
+    return int(Exit.INTERRUPTED)
 
 
 def _verb(name: str) -> Verb:
@@ -53,7 +63,7 @@ def _on_data(name: str) -> Verb:
         "machine show": machines.show, "machine key": machines.new_key,
         "machine code": machines.code, "machine remove": machines.remove,
         "machine renew-key": machine_commands.renew_key, "machine set-status": machine_commands.set_status,
-        "machine sync-timezone": machine_commands.sync_timezone,
+        "machine sync-timezone": machine_commands.sync_timezone, "machine backup": machine_commands.backup,
         "user add": people.add, "user list": people.show_all,
         "user edit": people.edit, "user invite": people.invite, "user unlock": people.unlock,
         "user sessions": people.list_sessions, "user sign-out": people.sign_out,

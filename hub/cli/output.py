@@ -7,6 +7,7 @@ import enum
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -25,6 +26,7 @@ class Exit(enum.IntEnum):
     NOT_ALLOWED = 4
     NOT_FOUND = 5
     UNREACHABLE = 6
+    TIMED_OUT = 7
     CONFLICT = 8
     INTERRUPTED = 130
 
@@ -100,6 +102,32 @@ def failure(error: CliError, as_json: bool) -> None:
     note(f"{paint(sentence('error'), '31', sys.stderr)}: {error.message}")
     if error.hint:
         note(f"{sentence('fix')}: {error.hint}")
+
+
+class ProgressLine:
+    """How far long work is, on stderr: on a terminal one line that is written over, else a line for each phase and
+    each tenth of it. Nothing where `shown` is False."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._terminal = shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._at: tuple[str, int | None] | None = None
+
+    def show(self, phase: str, percent: int | None, text: str) -> None:
+        line = clean(text if percent is None else f"{percent:>3} %  {text}")
+        at = (phase, None if percent is None else percent // 10)
+        if self._terminal:
+            wide = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\x1b[K{line[:wide]}")
+            sys.stderr.flush()
+        elif self._shown and at != self._at:
+            note(line)
+        self._at = at
+
+    def end(self) -> None:
+        if self._terminal and self._at is not None:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -14,6 +15,7 @@ from hub.cli.output import CliError, Exit, sentence
 ROLES = ("admin", "operator", "technician", "viewer")
 TROUBLE_STATES = ("open", "taken", "snoozed", "over")
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
+BACKUP_TYPES = ("full", "incremental")
 SNOOZES = ("1h", "4h", "tomorrow")
 SHELLS = ("bash", "zsh", "fish")
 MOST_LISTED = 1000
@@ -99,6 +101,8 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
         wanted.verb = "version"
     if wanted.machines is not None and not wanted.demo:
         parser.error("--machines needs --demo")
+    if getattr(wanted, "timeout", None) is not None and not wanted.wait:
+        parser.error("--timeout needs --wait")
     return wanted
 
 
@@ -126,14 +130,22 @@ def _machine(verbs: Any) -> None:
     remove.add_argument("--dry-run", action="store_true", help=sentence("help.machine.remove.dry_run"))
     status = _verb(nouns, "machine set-status", "machine.set_status", example="machine_set_status")
     sync = _verb(nouns, "machine sync-timezone", "machine.sync_timezone", example="machine_sync_timezone")
-    for asked in (status, sync):
+    backup = _verb(nouns, "machine backup", "machine.backup", example="machine_backup")
+    for asked in (status, sync, backup):
         asked.add_argument("machine", metavar="MACHINE", help=sentence("help.machine.which"))
         asked.add_argument("--wait", action="store_true", help=sentence("help.machine.wait"))
+        asked.add_argument("--timeout", type=_seconds, metavar="SECONDS", help=sentence("help.machine.timeout"))
     status.add_argument("status", choices=STATUSES, help=sentence("help.machine.set_status.status"))
     status.add_argument("--reason", metavar="TEXT", help=sentence("help.machine.set_status.reason"))
     status.add_argument("--until", metavar="TIME", help=sentence("help.machine.set_status.until"))
     status.add_argument("--capacity", type=_percent, metavar="N", help=sentence("help.machine.set_status.capacity"))
     sync.add_argument("--timezone", metavar="ZONE", help=sentence("help.machine.sync_timezone.timezone"))
+    backup.add_argument("--type", choices=BACKUP_TYPES, default="full", help=default_of("machine.backup.type", "full"))
+    for what in ("images", "logs"):
+        about = sentence("help.machine.backup.what", what=f"include_{what}")
+        backup.add_argument(f"--{what}", choices=("yes", "no"), help=about)
+    backup.add_argument("--reason", metavar="TEXT", help=sentence("help.machine.backup.reason"))
+    backup.add_argument("--idempotency-key", type=_key, metavar="KEY", help=sentence("help.machine.backup.key"))
 
 
 def _user(verbs: Any) -> None:
@@ -309,6 +321,17 @@ def _uses(text: str) -> int:
 
 def _hours(text: str) -> int:
     return _between(text, 90 * 24)
+
+
+def _seconds(text: str) -> int:
+    return _between(text, 7 * 86400)
+
+
+def _key(text: str) -> str:
+    """As REST takes it."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,100}", text):
+        raise argparse.ArgumentTypeError(sentence("key.bad"))
+    return text
 
 
 def _percent(text: str) -> int:

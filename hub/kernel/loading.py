@@ -18,12 +18,14 @@ from db.engine.store import Store
 from db.queries import backups, boots, commands, events, machines, remote_sessions, samples, timezones, troubles
 from db.queries import machines as machine_pulse
 from db.queries.machines import Identity, Pulse
-from db.records import CommandRow, MachineRow
+from db.records import MachineRow
 from db.rows import SampleRow
+from db.table_row import TableRow
 from db.trouble_records import TroubleRow
 from hub.kernel.announce import Announcer
 from hub.kernel.observer import Observer
 from hub.model.actors import SYSTEM, row_id
+from hub.model.backups import COMMAND as BACKUP
 from hub.model.changes import Change, Drop, EventHappened, Observed, Patch, Put, SampleSeen
 from hub.model.dating import by_hub
 from hub.model.effective_settings import UNWRITTEN, CommonSettings, Values, desired_of
@@ -287,20 +289,7 @@ class ForeignEvents:
     async def _recall_asked(self, news: Sequence[EventHappened]) -> None:
         """Commands that another process has issued: this hub delivers them, and ends them in time."""
         ids = [str((event.params or {}).get("command_id")) for event in news if event.code == "command.issued"]
-        fleet = self._announce.fleet
-
-        async def read() -> list[CommandRow]:
-            found = [await commands.find_command(self._store, command_id) for command_id in ids]
-            return [
-                command
-                for command in found
-                if command is not None
-                and command.state == "queued"
-                and command.rvm_id in fleet.machines
-                and command.id not in fleet.open
-            ]
-
-        await self._announce.recall(read)
+        await recall_issued(self._announce, self._store, ids)
 
     async def _follow_troubles(self, news: Sequence[EventHappened]) -> None:
         """Who is on a trouble, until when it is snoozed: as another process has just written it."""
@@ -319,6 +308,24 @@ class ForeignEvents:
     def _trouble(self, rvm_id: int, number: int) -> TroubleRow | None:
         machine = self._announce.fleet.machines.get(rvm_id)
         return next((one for one in machine.troubles.values() if one.id == number), None) if machine else None
+
+
+async def recall_issued(announce: Announcer, store: Store, ids: Iterable[str | None]) -> None:
+    """Commands of these ids that wait and that this hub does not know, each after the backup that it is for."""
+    fleet = announce.fleet
+
+    async def read() -> list[TableRow]:
+        found = [await commands.find_command(store, command_id) for command_id in ids if command_id is not None]
+        issued = [command for command in found if command is not None and command.state == "queued"]
+        made = [await backups.of_command(store, one.id) if one.name == BACKUP else None for one in issued]
+        rows: list[TableRow] = []
+        for command, backup in zip(issued, made, strict=True):
+            machine = fleet.machines.get(command.rvm_id)
+            if machine is not None and command.id not in fleet.open:
+                rows += [command] if backup is None or backup.id in machine.backups else [backup, command]
+        return rows
+
+    await announce.recall(read)
 
 
 def _written(known: TroubleRow, row: TroubleRow) -> list[Change]:

@@ -1,19 +1,23 @@
-"""`machine show`, `set-status` and `sync-timezone` on both databases, no hub running; with one:
+"""`machine show`, `set-status`, `sync-timezone` and `backup` on both databases, no hub running; with one:
 tests/end_to_end/test_machine_verbs.py."""
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import datetime, timedelta, timezone
 from typing import Any, get_args
 
 import pytest
 
+from db.backup_records import BACKUP_COUNTER
+from db.engine.row_writes import insert
 from db.engine.store import Store
-from db.queries import commands, events
-from db.records import CommandRow, EventRow, MachineSettingsRow
+from db.queries import backups, commands, events
+from db.queries import machines as machine_rows
+from db.records import CommandRow, CounterRow, EventRow, MachineSettingsRow
 from db.trouble_records import TroubleRow
-from hub.cli import machines, parser
+from hub.cli import machines, output, parser
 from hub.cli.output import Exit
 from hub.lifespan import utc_now
 from hub.machines.api import MachineView
@@ -148,6 +152,13 @@ def test_a_zone_is_asked_for_by_look_up_or_by_name(cli: Cli, machine: list[objec
         (("set-status", "1", "active", "--wait"), (Exit.UNREACHABLE, "no_hub")),
         (("sync-timezone", "1", "--timezone", "Asia/Bandung"), (Exit.USAGE, "timezone_bad")),
         (("sync-timezone", "1", "--wait"), (Exit.UNREACHABLE, "no_hub")),
+        (("sync-timezone", "1", "--timeout", "5"), (Exit.USAGE, "usage")),
+        (("sync-timezone", "1", "--wait", "--timeout", "0"), (Exit.USAGE, "usage")),
+        (("backup", "1"), (Exit.UNREACHABLE, "no_hub")),
+        (("backup", "1", "--type", "half"), (Exit.USAGE, "usage")),
+        (("backup", "1", "--images", "maybe"), (Exit.USAGE, "usage")),
+        (("backup", "1", "--idempotency-key", "two words"), (Exit.USAGE, "usage")),
+        (("backup", "1", "--reason", "x" * 501), (Exit.USAGE, "note_bad")),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_fix_and_asks_nothing(
@@ -167,6 +178,95 @@ def test_in_indonesian_a_refusal_names_field_and_fix(
     said = cli("machine", "set-status", "1", "active", *machine)
     assert said.out.startswith("Tercatat. Dikirim begitu RVM-001 terhubung ke hub, sampai ")
     assert "Mesin dengan isi 100 %" in cli("machine", "set-status", "1", "active", "--capacity", "100", *machine).err
+
+
+@pytest.fixture
+def beside(machine: list[object]) -> list[object]:
+    """A hub elsewhere on that database has just shown a sign of life; it takes over nothing."""
+
+    async def alive(store: Store) -> None:
+        await store.write(insert(machine_rows.life_sign(utc_now()), over=("value",)))
+
+    stored(machine, alive)
+    return machine
+
+
+def test_a_backup_is_asked_for_once_by_its_key(cli: Cli, beside: list[object]) -> None:
+    words = ("--type", "incremental", "--images", "no", "--reason", "Before the new belt", "--idempotency-key", "n-1")
+    made = shown(cli("machine", "backup", "RVM-001", *words, "--json", *beside))
+    (command,) = pending(beside)
+    assert (command.id, command.name, command.issued_by, command.reason) == (
+        made["command"], "start_backup", "system", "Before the new belt",
+    )  # fmt: skip
+    assert command.args == {
+        "backup_id": made["backup"], "backup_type": "incremental", "include_images": False, "include_logs": True,
+    }  # fmt: skip
+    row = stored(beside, lambda store: backups.of_command(store, command.id))
+    assert row is not None
+    assert (row.id, row.upload_status, row.trigger, row.requested_by) == (1, "pending", "manual", "system")
+    assert (made["upload_status"], made["backup_type"], made["url"][-len(command.id) :]) == (
+        "pending", "incremental", command.id,
+    )  # fmt: skip
+    assert len(issued(beside)) == 1
+    assert shown(cli("machine", "backup", "1", *words, "--json", *beside)) == made
+    other = cli("machine", "backup", "1", "--idempotency-key", "n-1", "--json", *beside)
+    assert refused(other) == (Exit.CONFLICT, "key_used")
+    assert refused(cli("machine", "backup", "1", "--json", *beside)) == (Exit.CONFLICT, "backup_open")
+    assert len(pending(beside)) == len(issued(beside)) == 1
+
+
+def test_a_number_that_a_hub_has_just_drawn_is_left_to_it(
+    cli: Cli, beside: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It draws one between the command line's look and its commit."""
+
+    last_id = backups.last_id
+
+    async def then_drawn(store: Store) -> int:
+        number = await last_id(store)
+        if not number:
+            await store.write(insert(CounterRow(name=BACKUP_COUNTER, value=1), over=("value",)))
+        return number
+
+    monkeypatch.setattr(backups, "last_id", then_drawn)
+    made = shown(cli("machine", "backup", "1", "--json", *beside))
+    assert made["backup"] == 2
+
+
+def test_who_waits_no_longer_is_told_where_it_goes_on(cli: Cli, beside: list[object]) -> None:
+    said = cli("machine", "backup", "1", "--wait", "--timeout", "1", "--json", *beside)
+    assert refused(said) == (Exit.TIMED_OUT, "timed_out")
+    (command,) = pending(beside)
+    assert json.loads(said.err)["error"]["hint"].endswith(f"/jobs/{command.id}")
+    said = cli("machine", "sync-timezone", "1", "--wait", "--timeout", "1", *beside)
+    assert said.code == Exit.TIMED_OUT
+    assert "RVM-001 has not done it within 1 s." in said.err
+    assert [one.state for one in pending(beside)] == ["queued", "queued"]
+
+
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_progress_is_one_line_a_tenth_where_nothing_can_be_written_over(
+    on_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return on_terminal
+
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    line = output.ProgressLine(shown=True)
+    line.show("scanning", None, "Looking at the files")
+    for percent in range(0, 25, 2):
+        line.show("sending", percent, "Sending\x1b]0;evil")
+    line.end()
+    written = screen.getvalue()
+    assert "\x1b]" not in written, "a machine's words do not command the terminal"
+    if on_terminal:
+        assert written.count("\r\x1b[K") == 1 + 13 + 1
+        assert "\n" not in written
+    else:
+        assert [text[:5] for text in written.splitlines()] == ["Looki", "  0 %", " 10 %", " 20 %"]
 
 
 def test_the_parser_knows_the_statuses_of_the_protocol() -> None:

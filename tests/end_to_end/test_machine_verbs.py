@@ -1,8 +1,9 @@
-"""`machine set-status`, `sync-timezone` and `show` beside a real hub and a real agent, on both databases."""
+"""`machine set-status`, `sync-timezone`, `backup` and `show` beside a real hub and a real agent, on both databases."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ import pytest
 from hub.cli.machines import OBSERVED
 from hub.cli.output import Exit
 from tests.device.agent_process import running_agent
+from tests.support.backed_up_machine import backed_up_machine
 from tests.support.command_line import begun, command_line
+from tests.support.forked_hub import forked_hub
 from tests.support.hub_process import hub_process
 from tests.support.until import until_answered
+
+SIZE = 2_000_000
 
 
 async def asked(client: httpx.AsyncClient, path: str) -> Any:
@@ -59,6 +64,30 @@ async def test_a_machine_does_what_the_command_line_asks_for(tmp_path: Path, dat
             assert "rvm-1 has not done it: " in shown["error"]["message"]
 
 
+@pytest.mark.timeout(300)
+async def test_a_backup_asked_for_at_a_shell_is_made_by_the_running_hub(tmp_path: Path, database_url: str) -> None:
+    async with (
+        forked_hub(tmp_path, database_url=database_url) as hub,
+        backed_up_machine(tmp_path / "site", hub, SIZE) as machine,
+    ):
+        name = machine.key.device_id
+        waiting = await begun(hub, "backup", name, "--wait")
+        out, errors = await waiting.communicate()
+        assert waiting.returncode == 0, errors.decode()
+        assert "has made backup 1: " in out.decode()
+        status = await machine.ended()
+        await machine.check(1, status)
+        assert (status["backup_id"], status["command"]["issued_by"]) == (1, "system")
+        second = await machine.ask("incremental")
+        assert second == 2, "the hub goes on behind the number that the command line took"
+        await machine.ended()
+        code, shown = await command_line(hub, "backup", name, "--type", "incremental", "--wait")
+        assert (code, shown["backup"], shown["state"]) == (0, 3, "succeeded"), shown
+        assert shown["upload_status"] in ("completed", "verified")
+        assert shown["file_size"] > 0
+        assert "Traceback" not in hub.log + machine.agent.log
+
+
 @pytest.mark.timeout(120)
 async def test_ctrl_c_leaves_what_was_asked_for_to_go_on(tmp_path: Path) -> None:
     async with hub_process(tmp_path / "hub") as hub, hub.client() as client:
@@ -73,8 +102,15 @@ async def test_ctrl_c_leaves_what_was_asked_for_to_go_on(tmp_path: Path) -> None
         assert "It goes on. Follow it: " in errors.decode()
 
         async def is_known() -> bool:
-            return bool((await asked(client, "/api/v2/rvms/1"))["pending"])
+            return len((await asked(client, "/api/v2/rvms/1"))["pending"]) == 2
 
+        waiting = await begun(hub, "backup", "rvm-1", "--wait", "--json")
         await until_answered(is_known, every=0.1)
-        (open_one,) = (await asked(client, "/api/v2/rvms/1"))["pending"]
-        assert (open_one["state"], open_one["args"]["status"]) == ("queued", "full")
+        waiting.send_signal(signal.SIGINT)
+        out, errors = await waiting.communicate()
+        assert (waiting.returncode, out) == (Exit.INTERRUPTED, b"")
+        error = json.loads(errors)["error"]
+        assert (error["code"], "/jobs/" in error["hint"]) == ("interrupted", True)
+        found = {one["name"]: one for one in (await asked(client, "/api/v2/rvms/1"))["pending"]}
+        assert {one["state"] for one in found.values()} == {"queued"}
+        assert (found["set_status"]["args"]["status"], found["start_backup"]["args"]["backup_id"]) == ("full", 1)

@@ -33,7 +33,7 @@ async def rest(_self: object) -> None:
 
 async def backup(hub: ApiHub, number: int, hours: float = 1.0, state: str = "verified", **members: Any) -> BackupRow:
     """The backup with that id, begun so long ago; `state` as the upload ended."""
-    while hub.context[Backups].next_id() < number:
+    while await hub.context[Backups].draw() < number:
         """The next one that is asked for comes after it."""
     began = hub.context.clock() - timedelta(hours=hours)
     ended = began + timedelta(seconds=95)

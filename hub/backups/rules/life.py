@@ -79,11 +79,15 @@ def drafted(
         id=backup_id, rvm_id=machine.id, backup_type=wanted.backup_type, created_at=now, trigger=wanted.trigger,
         requested_by=by, command_id=command.id, include_images=images, include_logs=logs,
     )  # fmt: skip
-    return [Put(row), numbered(backup_id), *commanded]
+    return [*numbered(backup_id), Put(row), *commanded]
 
 
-def numbered(backup_id: int) -> Change:
-    return Put(CounterRow(name=BACKUP_COUNTER, value=backup_id), over=("value",))
+def numbered(backup_id: int) -> list[Change]:
+    """Before all else that the number is for. Conflict `backup_id`: it, or a later one, was given meanwhile."""
+    newest = Patch(
+        CounterRow, BACKUP_COUNTER, {"value": backup_id}, where=(("value", "<", backup_id),), must=BACKUP_COUNTER
+    )
+    return [Put(CounterRow(name=BACKUP_COUNTER, value=0), once=True), newest]
 
 
 def key_of(row: BackupRow, announced: Announced, random: str) -> str:
@@ -162,14 +166,14 @@ def completed(row: BackupRow, archive: Archive, now: datetime) -> list[Change]:
 def received(
     machine: Machine, backup_id: int, backup_type: str, archive: Archive, key: str, by: Actor, now: datetime
 ) -> list[Change]:
-    """A whole archive of a simple client; its content is unknown."""
+    """A whole archive of a simple client, by a number that was drawn for it; its content is unknown."""
     row = BackupRow(
         id=backup_id, rvm_id=machine.id, backup_type=backup_type, file_path=key, file_size=archive.size,
         upload_status="completed", created_at=now, trigger="upload", requested_by=by, sha256=archive.sha256,
         started_at=now, completed_at=now, minio_path=archive.minio_path, chain_id=backup_id, chain_position=0,
     )  # fmt: skip
     params = {"backup_type": backup_type, "size": archive.size}
-    return [Put(row), numbered(backup_id), _event(row, "backup.uploaded", by, now, params)]
+    return [Put(row), _event(row, "backup.uploaded", by, now, params)]
 
 
 def failed(

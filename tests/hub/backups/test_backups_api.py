@@ -13,10 +13,15 @@ from db.backup_records import BackupRow
 from db.engine.store import Store
 from db.queries import backups as rows
 from db.queries.events import list_events
+from db.queries.machines import all_machines
+from db.records import CommandRow
+from hub.backups.rules import life
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
+from hub.kernel.commits import commit_alone
 from hub.kernel.objects.place import PART_SIZE
-from hub.model.changes import Put
+from hub.model.changes import Put, put_rows
+from hub.model.machine import Machine
 from protocol.messages import CommandUpdate, Failure
 from tests.support.api_hub import ApiHub
 from tests.support.backup_client import BackupClient, good, problem, sha
@@ -69,6 +74,35 @@ async def test_a_repeated_key_asks_once(client: BackupClient) -> None:
     problem(other, 409)
 
 
+async def asked_elsewhere(hub: ApiHub, rvm_id: int, number: int) -> str:
+    """As the command line does it beside this hub; its command's id."""
+    machine = Machine((await all_machines(hub.context.store))[rvm_id - 1])
+    drafted = life.drafted(machine, number, life.Wanted("full"), "system", hub.context.clock())
+    stored = await commit_alone(hub.context.store, drafted)
+    return next(put_rows(stored, CommandRow)).id
+
+
+async def test_one_that_the_command_line_has_asked_for_is_the_open_one(any_hub: ApiHub, client: BackupClient) -> None:
+    """The hub finds its number taken, learns why, and decides again."""
+    number = await any_hub.context[Backups].draw() + 1
+    command_id = await asked_elsewhere(any_hub, client.rvm_id, number)
+    refused = await client.http.post(f"{client.base}/backup/start", json={})
+    assert "being made" in problem(refused, 409)["detail"]
+    status = await client.status()
+    assert (status["backup_id"], status["command"]["id"]) == (number, command_id)
+    assert command_id in any_hub.context.fleet.open, "it is sent, and ended in time"
+    assert await any_hub.context[Backups].draw() == number + 1
+
+
+async def test_an_upload_gets_a_number_that_the_command_line_has_not_given(
+    any_hub: ApiHub, client: BackupClient
+) -> None:
+    await any_hub.context[Backups].draw()
+    await asked_elsewhere(any_hub, client.rvm_id, 2)
+    answer = await client.http.post(f"{client.base}/backup/upload", files={"file": b"\x1f\x8b" + b"x" * 100})
+    assert good(answer, 201)["id"] == 3
+
+
 async def test_a_failed_command_ends_the_backup_and_its_parts(any_hub: ApiHub, client: BackupClient) -> None:
     started = await client.start()
     number = started["backup_id"]
@@ -119,7 +153,7 @@ async def test_a_part_beyond_the_quota_of_the_machine_or_the_fleet_is_refused_be
 
     async def kept(rvm_id: int, size: int) -> None:
         row = BackupRow(
-            id=backups.next_id(), rvm_id=rvm_id, backup_type="full", created_at=any_hub.context.clock(),
+            id=await backups.draw(), rvm_id=rvm_id, backup_type="full", created_at=any_hub.context.clock(),
             upload_status="verified", file_size=size, drill_at=any_hub.context.clock(),
         )  # fmt: skip
         await any_hub.context.announce(Put(row))

@@ -51,7 +51,7 @@ def packed(entries: Sequence[Entry] = ENTRIES, deleted: Sequence[str] = (), numb
 async def backup_with_manifest(hub: ApiHub, tmp_path: Path) -> int:
     """A whole backup whose drill has left its manifest."""
     context, rvm_id = hub.context, hub.machines["one"]
-    backup_id = context[Backups].next_id()
+    backup_id = await context[Backups].draw()
     key = f"backups/{rvm_id}/{backup_id}-0.tar.gz"
     received = life.received(
         context.fleet.machines[rvm_id], backup_id, "full", Archive(9, SUM), key, "system", context.clock()

@@ -109,7 +109,7 @@ async def cast(hub: ApiHub, number: int) -> Cast:
 
 async def backup_of(hub: ApiHub, rvm_id: int) -> int:
     """A backup that is whole, as far as its row says."""
-    backup_id, now = hub.context[Backups].next_id(), hub.context.clock()
+    backup_id, now = await hub.context[Backups].draw(), hub.context.clock()
     machine, archive = hub.context.fleet.machines[rvm_id], Archive(9, "a" * 64)
     key = f"backups/{rvm_id}/{backup_id}-0.tar.gz"
     received = life.received(machine, backup_id, "full", archive, key, "system", now)
