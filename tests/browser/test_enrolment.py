@@ -70,7 +70,7 @@ async def comes(stage: Stage, code: str, number: int) -> httpx.Response:
         "key_hash": key_hash(key(number)),
         "hostname": f"orin-{number}",
     }
-    async with httpx.AsyncClient(base_url=stage.hub.url, trust_env=False) as machine:
+    async with httpx.AsyncClient(base_url=stage.hub.url, trust_env=False, timeout=60) as machine:
         return await machine.post("/api/v2/enrol", json=body)
 
 

@@ -59,14 +59,14 @@ async def test_whoever_waits_gets_it_from_one_that_ends(database_url: str) -> No
 
 async def end_connections(url: str, *, but: str = "nobody") -> None:
     """As an administrator does, or a network that is cut."""
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url, timeout=60)
     ours = "datname = current_database() AND application_name LIKE 'myrvm-hub%' AND application_name NOT LIKE $1"
     await connection.fetch(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}", f"%{but}%")
     await connection.close(timeout=5)
 
 
 async def holds(url: str, owner: Owner) -> int:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url, timeout=60)
     held = await connection.fetchval(
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
         " WHERE locktype = 'advisory' AND granted AND application_name = $1 AND datname = current_database()",

@@ -27,7 +27,7 @@ FACTS = {
 
 
 async def execute(url: str, sql: str) -> None:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url, timeout=60)
     try:
         await connection.execute(sql)
     finally:
@@ -35,7 +35,7 @@ async def execute(url: str, sql: str) -> None:
 
 
 async def tables(url: str) -> int:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url, timeout=60)
     try:
         return int(await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"))
     finally:

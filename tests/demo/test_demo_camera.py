@@ -32,7 +32,7 @@ def url() -> Iterator[str]:
 
 
 def answers(url: str) -> None:
-    with httpx.Client(transport=httpx.HTTPTransport(retries=0), trust_env=False) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(retries=0), trust_env=False, timeout=60) as client:
         wait_until(lambda: _listens(client, url), START_S)
 
 
@@ -45,7 +45,7 @@ def _listens(client: httpx.Client, url: str) -> bool:
 
 
 def test_it_shows_generated_pictures_that_say_so(url: str) -> None:
-    with httpx.Client(base_url=url, trust_env=False) as browser:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as browser:
         assert "no real camera" in browser.get("/").text
         picture = browser.get("/picture.jpg")
         assert picture.headers["content-type"] == "image/jpeg"

@@ -62,7 +62,7 @@ def sign_in_with_an_indonesian_browser(base: str, secret: str) -> None:
     form = urllib.parse.urlencode({"link": secret}).encode()
     request = urllib.request.Request(f"{base}/signin", form, {"Accept-Language": "id-ID,id;q=0.9", "Origin": base})
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    with opener.open(request, timeout=10) as answer:
+    with opener.open(request, timeout=60) as answer:
         assert b'<html lang="id"' in answer.read()
 
 
@@ -79,7 +79,7 @@ def test_the_demo_brings_its_machines_up_and_ctrl_c_ends_everything(start_hub: S
     began = time.monotonic()
     hub.signal(signal.SIGINT)
     assert hub.end() == 0, hub.errors
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25, "the 30 s of an end are not used up"
     assert_all_gone(family)
     assert "Traceback" not in hub.errors
     for name in ("agent.log", "simulator.log", "hub.log"):

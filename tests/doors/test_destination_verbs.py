@@ -142,7 +142,7 @@ def test_a_hub_that_runs_sends_to_what_was_added_beside_it(
     url = hub.wait_for(r"(http://[\d.:]+)")[1]
     words = ("--address-file", "-", "--after", "0", "--language", "id", "--kind", "machine")
     assert cli("destination", "add", "Here", *words, stdin=sink.address("json")).code == 0
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as machine:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=60) as machine:
         answer = machine.patch("/api/v2/rvms/1/status", json={"status": "error", "reason": "belt"})
         assert answer.status_code == 200, answer.text
     wait_until(lambda: sink.texts)

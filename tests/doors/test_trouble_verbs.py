@@ -159,7 +159,7 @@ def test_a_hub_that_runs_takes_it_over_with_its_line_in_the_record(
         database.execute("UPDATE reverse_vending_machines SET created_at = created_at - 86400000000")
     hub = start_hub("--port", "0", "--data-dir", data)
     url = hub.wait_for(r"(http://[\d.:]+)")[1]
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as rest:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=60) as rest:
 
         def of_machine() -> list[dict[str, Any]]:
             there: list[dict[str, Any]] = rest.get("/api/v2/rvms/1").json()["data"]["troubles"]

@@ -32,7 +32,9 @@ class Exchange:
         """The machine, and how its authorities are counted."""
         trust = ssl.create_default_context(cafile=str(self.folder / "authority.crt"))
         headers = {"Authorization": f"Bearer {self.hub.admin.session}"}
-        async with httpx.AsyncClient(base_url=self.hub.url, headers=headers, verify=trust, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=self.hub.url, headers=headers, verify=trust, trust_env=False, timeout=60
+        ) as client:
             found = (await client.get(f"/api/v2/rvms/{self.rvm_id}")).json()["data"]
             use = (await client.get("/api/v2/system")).json()["data"]["authority"]
         return found, use

@@ -105,7 +105,7 @@ async def test_a_real_machine_and_its_terminal_pass_below_a_path(tmp_path: Path,
 
 
 async def test_beside_the_path_a_site_has_pages_of_its_own(tmp_path: Path) -> None:
-    async with site(tmp_path, "nginx", BASE_PATH) as made, httpx.AsyncClient(verify=made.trust) as client:
+    async with site(tmp_path, "nginx", BASE_PATH) as made, httpx.AsyncClient(verify=made.trust, timeout=60) as client:
         outside = await client.get(made.url.removesuffix(BASE_PATH) + "/login")
         assert outside.status_code >= 400
         assert "nginx" in outside.text

@@ -230,7 +230,7 @@ async def test_a_technician_on_site_begins_and_ends_a_session_with_the_machines_
         assert "ganti sabuk" in shown["status_reason"]
         (session,) = (await operator.get(f"/rvms/{key.id}/remote-access/status"))["sessions"]
         assert session["origin"] == "site"
-        async with httpx.AsyncClient(trust_env=False) as technician:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as technician:
             page = await technician.get(f"http://127.0.0.1:{here.machine.control_port}/")
             assert page.status_code == 200
             assert key.device_id in page.text

@@ -67,7 +67,7 @@ async def test_a_hub_that_lost_the_database_to_another_ends_and_says_to_whom(tmp
     """It stood still (a suspended machine) while its connections were cut and another hub was started."""
     async with forked_hub(tmp_path, database_url=postgres_url) as hub:
         os.kill(hub.pid, signal.SIGSTOP)
-        connection = await asyncpg.connect(postgres_url, timeout=5)
+        connection = await asyncpg.connect(postgres_url, timeout=60)
         await connection.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'myrvm-hub%' AND datname = current_database()"

@@ -25,7 +25,7 @@ def both_families() -> bool:
 
 async def failed_from(hub: HubHere) -> str:
     """The address on record for a wrong password that came by 127.0.0.1."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{hub.port}", trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{hub.port}", trust_env=False, timeout=60) as client:
         wrong = {"email": hub.admin.email, "password": "wrong"}
         answer = await client.post("/api/v2/auth/login", json=wrong, headers={"X-Forwarded-For": FAR})
         assert answer.status_code == 401

@@ -110,7 +110,7 @@ async def test_it_serves_tls_itself_when_given_the_files(tmp_path: Path) -> None
     trusted = made.trusted()
     async with hub_process(tmp_path, tls_cert=made.cert, tls_key=made.key) as hub:
         assert hub.url.startswith("https://")
-        async with httpx.AsyncClient(verify=trusted, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=60) as client:
             answers = [await client.get(hub.url + "/login") for _ in range(3)]
             assert len(client._transport._pool.connections) == 1, "kept alive"  # type: ignore[attr-defined]
         answer = answers[0]

@@ -179,7 +179,7 @@ class PagesHub:
         )
 
     async def open(self, port: int, name: str = "operator", **more: Any) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=self.url) as client:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
             return await client.post(
                 f"/api/v2/rvms/{self.rvm_id}/remote-access/pages",
                 json={"port": port, **more},

@@ -90,7 +90,7 @@ class StreamingMachine:
         """Until cancelled."""
         while True:
             with contextlib.suppress(*BROKEN):
-                async with MachineClient.connect(self._url, self.key, open_timeout=10) as client:
+                async with MachineClient.connect(self._url, self.key, open_timeout=60) as client:
                     await client.say_hello(boot_id=self.boot, status=self._status)
                     self.links += 1
                     await self._serve(client)

@@ -27,7 +27,7 @@ async def served_page(tmp_path: Path) -> AsyncIterator[ServedPage]:
 
 
 async def ask(page: ServedPage, method: str = "GET", path: str = "/", **more: object) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=page.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=page.url, trust_env=False, timeout=60) as client:
         return await client.request(method, path, **more)  # type: ignore[arg-type]
 
 
@@ -182,7 +182,7 @@ async def test_from_a_network_a_ticket_is_needed_and_is_good_for_one_browser(
     page = ServedPage(tmp_path, bind="0.0.0.0", networks=["127.0.0.0/8"])
     await page.start()
     ticket = issue(tmp_path, "boot")
-    async with httpx.AsyncClient(base_url=page.url, trust_env=False, follow_redirects=True) as browser:
+    async with httpx.AsyncClient(base_url=page.url, trust_env=False, follow_redirects=True, timeout=60) as browser:
         first = await browser.get("/")
         assert first.status_code == 401
         assert "rvm-7" not in first.text
@@ -199,7 +199,7 @@ async def test_from_a_network_a_ticket_is_needed_and_is_good_for_one_browser(
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
         assert (await browser.get("/")).status_code == 200
-    async with httpx.AsyncClient(base_url=page.url, trust_env=False) as other:
+    async with httpx.AsyncClient(base_url=page.url, trust_env=False, timeout=60) as other:
         assert (await other.post("/enter", data={"ticket": ticket})).status_code == 403
         assert (await other.get("/", headers={"Cookie": "rvm_control=x; ;;=\x7f"})).status_code == 401
     await page.stop()

@@ -61,7 +61,7 @@ class Page(ControlPageService):
 
     async def text(self) -> str:
         port = int(self.settings.number("remote_access_port"))
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             return (await client.get(f"http://127.0.0.1:{port}/")).text
 
     async def is_there(self) -> bool:

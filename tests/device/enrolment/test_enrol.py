@@ -172,7 +172,9 @@ async def test_a_hub_with_its_own_authority_is_proven_first_and_pinned(tmp_path:
     async with forked_hub(tmp_path, tls_cert=pem, tls_key=pem, tls_authority=own.crt) as hub:
         trust = ssl.create_default_context(cafile=str(own.crt))
         headers = {"Authorization": f"Bearer {hub.admin.session}"}
-        async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=trust, trust_env=False) as admin:
+        async with httpx.AsyncClient(
+            base_url=hub.url, headers=headers, verify=trust, trust_env=False, timeout=60
+        ) as admin:
             made = await admin.post("/api/v2/enrolment-codes", json={"approval": "at_once"})
             code = str(made.json()["data"]["code"])
             config = tmp_path / "board" / "machine.json"
@@ -187,7 +189,7 @@ async def test_a_hub_with_its_own_authority_is_proven_first_and_pinned(tmp_path:
             assert ended == 0, errors
         settings = load(config, {})
         assert config.with_name("hub_ca.pem").read_bytes() == own.pem
-        async with httpx.AsyncClient(verify=settings.hub_trust.context(), trust_env=False) as machine:
+        async with httpx.AsyncClient(verify=settings.hub_trust.context(), trust_env=False, timeout=60) as machine:
             asked = {"Authorization": f"Bearer {settings.api_token}"}
             assert (await machine.get(f"{hub.url}/api/v2/rvms", headers=asked)).status_code == 200
 

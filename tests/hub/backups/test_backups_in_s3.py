@@ -52,7 +52,7 @@ async def test_an_upload_in_parts_and_a_form_are_objects_of_the_bucket(hub: ApiH
         async with hub.client() as nobody:
             leads = await nobody.get(link["url"])
         assert leads.status_code == 302
-        async with httpx.AsyncClient(trust_env=False) as browser:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as browser:
             assert (await browser.get(leads.headers["location"])).content == DATA
         good(await admin.delete(f"{client.base}/backups/{status['backup_id']}"))
         assert await hub.context[Backups].objects.list("backups/") == [form.json()["data"]["file_path"]]

@@ -55,14 +55,18 @@ async def _link(hub: Hub, key: MachineKey, context: ssl.SSLContext) -> int:
 
 async def _rest(hub: Hub, key: MachineKey, context: ssl.SSLContext) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key.api_key}"}
-    async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=context, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=hub.url, headers=headers, verify=context, trust_env=False, timeout=60
+    ) as client:
         return await client.get(f"/api/v2/rvms/{key.id}/status")
 
 
 async def _refusals(hub: HubHere, context: ssl.SSLContext, key: MachineKey) -> list[str]:
     query = {"rvm": str(key.id), "code": "machine.certificate_refused"}
     headers = {"Authorization": f"Bearer {hub.admin.session}"}
-    async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=context, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=hub.url, headers=headers, verify=context, trust_env=False, timeout=60
+    ) as client:
         listed = (await client.get("/api/v2/events", params=query)).json()["data"]
     rows = listed["events"] if isinstance(listed, dict) else listed
     return [row["params"]["fault"] for row in rows]
@@ -154,7 +158,9 @@ async def test_a_real_agent_shows_its_certificate_and_reports_how_it_comes(tmp_p
         assert machine.certificate_ends_at == ends
         assert machine.authority_ends_at == authority.identity.certificate.not_valid_after_utc
         headers = {"Authorization": f"Bearer {hub.admin.session}"}
-        async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=people, trust_env=False) as admin:
+        async with httpx.AsyncClient(
+            base_url=hub.url, headers=headers, verify=people, trust_env=False, timeout=60
+        ) as admin:
             (shown,) = (await admin.get("/api/v2/rvms")).json()["data"]
         assert shown["certificate"]["ends_at"] == rfc3339(ends)
         found = trouble(machine_view(machine, times="ms"), epoch_ms(hub.context.clock()))

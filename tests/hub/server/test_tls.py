@@ -49,7 +49,9 @@ def _settings(authority: TestAuthority, **more: object) -> dict[str, object]:
 
 async def added(hub: Hub, trust: ssl.SSLContext, name: str) -> MachineKey:
     headers = {"Authorization": f"Bearer {hub.admin.session}"}
-    async with httpx.AsyncClient(base_url=hub.url, headers=headers, verify=trust, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=hub.url, headers=headers, verify=trust, trust_env=False, timeout=60
+    ) as client:
         made = (await client.post("/api/v2/rvms", json={"name": name})).json()["data"]
     return MachineKey(made["id"], made["device_id"], made["api_key"])
 
@@ -225,7 +227,7 @@ async def test_the_hub_shows_its_certificate_and_hands_out_its_authority(tmp_pat
         pem.write_bytes(b"torn")
         assert not hub.context[HubTls].look()
         headers = {"Authorization": f"Bearer {hub.admin.session}"}
-        async with httpx.AsyncClient(base_url=hub.url, verify=trust, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=hub.url, verify=trust, trust_env=False, timeout=60) as client:
             shown = (await client.get("/api/v2/system", headers=headers)).json()["data"]
             given = (await client.get("/api/v2/authority")).json()["data"]
             client.cookies.set("__Host-rvm_session", hub.admin.session)

@@ -163,7 +163,7 @@ async def test_a_folder_is_read_in_place_and_a_bucket_by_a_signed_url(objects: O
         return
     assert path is None
     assert url is not None
-    async with httpx.AsyncClient(trust_env=False) as anybody:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as anybody:
         answer = await anybody.get(url)
         assert answer.content == DATA
         assert answer.headers["Content-Disposition"] == 'attachment; filename="backup-7.tar.gz"'

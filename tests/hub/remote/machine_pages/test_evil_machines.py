@@ -183,7 +183,7 @@ async def test_a_page_that_hangs_takes_no_more_than_its_share(pages: PagesHub) -
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-        async with httpx.AsyncClient() as other:
+        async with httpx.AsyncClient(timeout=60) as other:
             assert (await other.get(f"{pages.url}/api/health")).status_code == 200
 
 

@@ -140,7 +140,7 @@ async def test_the_hubs_own_name_is_the_hubs_in_every_spelling(pages: PagesHub) 
             "\uff48ub.test", "pages.test", "127.0.0.1", "localhost:8001", "elsewhere.test",
         ):  # fmt: skip
             headers = {b"Host": host.encode("idna")}
-            async with httpx.AsyncClient(base_url=pages.url) as client:
+            async with httpx.AsyncClient(base_url=pages.url, timeout=60) as client:
                 answer = await client.get("/api/health", headers=headers)
             assert answer.json()["data"]["status"] == "ok", host
         assert machine.asked == []
@@ -161,6 +161,6 @@ async def test_names_below_the_pages_that_nobody_made_lead_nowhere(pages: PagesH
 
 
 async def test_forms_of_the_hub_may_lead_to_the_pages(pages: PagesHub) -> None:
-    async with httpx.AsyncClient(base_url=pages.url) as client:
+    async with httpx.AsyncClient(base_url=pages.url, timeout=60) as client:
         policy = (await client.get("/login")).headers["content-security-policy"]
     assert "form-action 'self' http://*.pages.test:8001" in policy

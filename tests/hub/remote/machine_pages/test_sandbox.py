@@ -39,7 +39,7 @@ async def test_a_page_written_for_the_root_stands_below_its_capability(pages: Pa
     async def page(asked: Asked) -> None:
         asked.answer(PAGE.replace(b"PORT", str(machine.port).encode()))
 
-    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(page) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         answer = await browser.get(url + "sub?x=1&y=%2F", headers=DOCUMENT)
@@ -62,7 +62,7 @@ async def test_a_page_written_for_the_root_stands_below_its_capability(pages: Pa
 
 
 async def test_the_page_has_no_origin_and_may_reach_itself_alone(pages: PagesHub) -> None:
-    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(hello) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         headers = (await browser.get(url)).headers
@@ -81,7 +81,7 @@ async def test_the_page_has_no_origin_and_may_reach_itself_alone(pages: PagesHub
 
 
 async def test_nothing_of_the_hub_goes_to_the_machine(pages: PagesHub) -> None:
-    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(hello) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         session = await pages.hub.add_session("operator")
@@ -186,7 +186,7 @@ async def test_a_session_that_is_over_opens_nothing_and_ends_what_is_open(pages:
 async def test_a_capability_is_worth_what_its_session_is_at_this_moment(
     pages: PagesHub, changed: dict[str, object]
 ) -> None:
-    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(hello) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         assert (await browser.get(url)).text == "hello"
@@ -198,7 +198,7 @@ async def test_a_capability_is_worth_what_its_session_is_at_this_moment(
 
 
 async def test_a_capability_dodges_no_list_of_addresses(pages: PagesHub) -> None:
-    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(hello) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         pages.let_in("10.0.0.0/8")
@@ -210,7 +210,7 @@ async def test_cookies_of_the_page_stay_at_the_hub_and_come_back_to_the_machine(
     async def page(asked: Asked) -> None:
         asked.answer(b"", more="Set-Cookie: sid=abc; Path=/; HttpOnly\r\nSet-Cookie: rvm_session=evil; Path=/\r\n")
 
-    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(page) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         answer = await browser.get(url)
@@ -225,7 +225,7 @@ async def test_a_redirect_stays_with_the_page_or_does_not_happen(pages: PagesHub
     async def page(asked: Asked) -> None:
         asked.answer(b"", status="302 Found", more=f"Location: {lead[0]}\r\n")
 
-    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(page) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         prefix = httpx.URL(url).path.rstrip("/")
@@ -247,7 +247,7 @@ async def test_where_a_browser_does_not_follow_it_a_location_is_a_value(pages: P
         where = asked.path.partition("?")[2]
         asked.answer(b"made", "text/plain", status="201 Created", more=f"Location: {where}\r\nX-Total-Count: 3\r\n")
 
-    async with machine_server(made) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(made) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         elsewhere = await browser.post(f"{url}?http://other.example/1")
@@ -267,7 +267,7 @@ async def test_a_page_that_comes_packed_unasked_is_unpacked_and_rewritten(pages:
         whole = asked.path != "/half"
         asked.answer(packed if whole else packed[:-9], more=f"Content-Encoding: {packing}\r\n")
 
-    async with machine_server(packs) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(packs) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         answer = await browser.get(url)
@@ -285,7 +285,7 @@ async def test_what_is_packed_otherwise_passes_where_nothing_is_rewritten_and_is
         kind = "image/svg+xml" if asked.path == "/picture" else "text/html"
         asked.answer(b"packed", kind, more="Content-Encoding: br\r\n")
 
-    async with machine_server(packs) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(packs) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         assert (await browser.get(url)).status_code == 502
@@ -298,7 +298,7 @@ async def test_cookies_that_scripts_may_see_are_shown_to_them(pages: PagesHub) -
     async def page(asked: Asked) -> None:
         asked.answer(b"", more='Set-Cookie: csrftoken=a"<b; Path=/\r\nSet-Cookie: sid=secret; HttpOnly\r\n')
 
-    async with machine_server(page) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(page) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         answer = await browser.get(await pages.page(machine.port), headers=DOCUMENT)
         assert 'data-cookies="csrftoken=a&quot;&lt;b"' in answer.text
@@ -306,7 +306,7 @@ async def test_cookies_that_scripts_may_see_are_shown_to_them(pages: PagesHub) -
 
 
 async def test_a_page_may_call_itself_across_its_missing_origin(pages: PagesHub) -> None:
-    async with machine_server(hello) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(hello) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         asks = {"Origin": "null", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-own"}
@@ -325,7 +325,7 @@ async def test_what_the_machine_refuses_is_reported_in_plain_words(pages: PagesH
     pages.lease(5000)
     url = await pages.page(5000)
     pages.tunnels.refuse = refused
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=60) as browser:
         english = await browser.get(url)
         indonesian = await browser.get(url, headers={"Accept-Language": "id"})
     assert (english.status_code, indonesian.status_code) == (status, status)

@@ -174,7 +174,7 @@ async def test_a_machines_page_stands_below_it(tmp_path: Path, sqlite_url: str) 
     async with (
         pages_hub(tmp_path, database_url=sqlite_url, base_path=BASE) as pages,
         machine_server(page) as machine,
-        httpx.AsyncClient() as browser,
+        httpx.AsyncClient(timeout=60) as browser,
     ):
         pages.lease(machine.port)
         address = await pages.page(machine.port)

@@ -54,13 +54,13 @@ async def test_no_path_is_without_them(pages: PagesHub) -> None:
 
 
 async def test_a_large_body_for_a_page_that_is_not_there_is_not_read(pages: PagesHub) -> None:
-    async with httpx.AsyncClient(base_url=pages.url) as client:
+    async with httpx.AsyncClient(base_url=pages.url, timeout=60) as client:
         for path in ("/remote/abc", "/remote/abc/x"):
             assert (await client.post(path, content=b"x" * 5_000_000)).status_code == 404
 
 
 async def test_a_page_of_the_hub_loads_nothing_of_a_machine(pages: PagesHub) -> None:
-    async with machine_server(script) as machine, httpx.AsyncClient() as browser:
+    async with machine_server(script) as machine, httpx.AsyncClient(timeout=60) as browser:
         pages.lease(machine.port)
         url = await pages.page(machine.port)
         for mode in ("no-cors", "cors", "same-origin"):
