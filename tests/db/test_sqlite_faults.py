@@ -218,6 +218,7 @@ async def test_when_the_disk_hangs_callers_are_let_go(sqlite_url: str, monkeypat
     with pytest.raises(Unavailable) as caught:
         await store.write(event("never begun"))
     assert not caught.value.outcome_unknown
+    monkeypatch.undo()
     hangs.set()
     await store.write(event("afterwards"))
     assert await codes(store) == {"begun", "afterwards"}
@@ -233,7 +234,8 @@ async def test_a_read_without_end_is_ended(sqlite_url: str, monkeypatch: pytest.
     start = time.monotonic()
     with pytest.raises(Unavailable):
         await store.fetch_all(sa.select(endless.subquery().c.n))
-    assert time.monotonic() - start < 4  # by SQLite itself: given up from outside it would go on for ever
+    assert time.monotonic() - start < 20  # by SQLite itself: given up from outside it would go on for ever
+    monkeypatch.undo()
     assert await codes(store) == set()
     await store.close()
 

@@ -165,7 +165,7 @@ async def test_the_agent_ends_with_its_parent(hub: FakeHub, tmp_path: Path) -> N
         assert agent.process is not None
         assert agent.process.stdin is not None
         agent.process.stdin.close()
-        assert await asyncio.wait_for(agent.process.wait(), 5) == 0
+        assert await asyncio.wait_for(agent.process.wait(), 60) == 0
     finally:
         await agent.kill()
 
@@ -223,7 +223,7 @@ async def test_two_agents_never_share_a_state_folder(hub: FakeHub, tmp_path: Pat
         second = AgentProcess(tmp_path, hub.url)
         await second.start()
         assert second.process is not None
-        assert await asyncio.wait_for(second.process.wait(), 10) == 8
+        assert await asyncio.wait_for(second.process.wait(), 60) == 8
         assert "another agent" in agent.log
 
 

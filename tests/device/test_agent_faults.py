@@ -67,7 +67,7 @@ async def test_signs_of_life_for_systemd_stop_with_the_loop(tmp_path: Path, monk
         loop = asyncio.get_running_loop()
 
         async def heard() -> bytes:
-            return await asyncio.wait_for(loop.sock_recv(listener, 100), 5)
+            return await asyncio.wait_for(loop.sock_recv(listener, 100), 60)
 
         async with fake_hub() as hub:
             agent = AgentProcess(tmp_path, hub.url)

@@ -123,7 +123,7 @@ def test_a_part_waits_with_its_gate(hub: FakeBackups) -> None:
         if done == CHUNK:
             gate.set(Yielding(to="customer"))
             with hub.lock:
-                hub.requests.wait_for(lambda: hub.bytes_received >= CHUNK, 5)
+                hub.requests.wait_for(lambda: hub.bytes_received >= CHUNK, 60)
             threading.Timer(0.05, gate.set, (Yielding(),)).start()
             assert hub.bytes_received == CHUNK
 

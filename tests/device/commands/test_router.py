@@ -100,7 +100,7 @@ async def run_until_answered(bench: Bench, count: int) -> None:
     task = asyncio.ensure_future(bench.router.run())
     while len(bench.keeper.memory) + len(bench.replies) < count:
         bench.news.clear()
-        await asyncio.wait_for(bench.news.wait(), 5)
+        await asyncio.wait_for(bench.news.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

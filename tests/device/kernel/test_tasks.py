@@ -75,7 +75,7 @@ async def test_a_task_that_loses_its_cancellation_is_cancelled_again(monkeypatch
     async def returns() -> None:
         await asyncio.sleep(0)
 
-    await asyncio.wait_for(until_one_ends(loses_two(), returns()), 5)
+    await asyncio.wait_for(until_one_ends(loses_two(), returns()), 60)
     assert lost == 3
 
 

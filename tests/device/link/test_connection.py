@@ -45,7 +45,7 @@ async def opened(port: int, key: str = KEY) -> HubLink:
 
 async def end_of(attempt: Awaitable[object]) -> End:
     with pytest.raises(LinkClosedError) as closed:
-        await asyncio.wait_for(attempt, 10)
+        await asyncio.wait_for(attempt, 60)
     return closed.value.end
 
 

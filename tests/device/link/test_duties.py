@@ -58,7 +58,7 @@ class Bench:
 
     async def ended(self) -> End:
         assert self.served is not None
-        return await asyncio.wait_for(self.served, 10)
+        return await asyncio.wait_for(self.served, 60)
 
 
 @pytest_asyncio.fixture

@@ -55,7 +55,7 @@ async def test_it_never_gives_up_and_names_each_end(monkeypatch: pytest.MonkeyPa
     rules = FallbackRules()
     loop = Reconnector(attempt, RetryPolicy(2.0, lambda: 0.5), rules, Log(texts_in("en"), "", {}, out))
     task = asyncio.ensure_future(loop.run())
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     for _, sentence in SCRIPT:
@@ -72,5 +72,5 @@ async def test_it_ends_with_the_link_when_the_process_is_stopping() -> None:
 
     loop = Reconnector(attempt, RetryPolicy(2.0, lambda: 0.5), FallbackRules(), Log(texts_in("en"), "", {}, out))
     loop.stopping = True
-    await asyncio.wait_for(loop.run(), 1)
+    await asyncio.wait_for(loop.run(), 60)
     assert out.getvalue() == ""

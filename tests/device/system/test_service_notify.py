@@ -24,7 +24,7 @@ def systemd(tmp_path: Path) -> Iterator[tuple[dict[str, str], socket.socket]]:
 
 async def heard(listener: socket.socket, count: int) -> list[bytes]:
     loop = asyncio.get_running_loop()
-    return [await asyncio.wait_for(loop.sock_recv(listener, 100), 5) for _ in range(count)]
+    return [await asyncio.wait_for(loop.sock_recv(listener, 100), 60) for _ in range(count)]
 
 
 async def test_signs_of_life_follow_progress_and_stop_with_it(systemd: tuple[dict[str, str], socket.socket]) -> None:
@@ -45,7 +45,7 @@ async def test_signs_of_life_follow_progress_and_stop_with_it(systemd: tuple[dic
     task = asyncio.ensure_future(notify.run())
     try:
         assert await heard(listener, 4) == [b"READY=1", *[b"WATCHDOG=1"] * 3]
-        await asyncio.wait_for(looked_often.wait(), 5)
+        await asyncio.wait_for(looked_often.wait(), 60)
         with pytest.raises(BlockingIOError):
             listener.recv(100)
     finally:

@@ -140,7 +140,7 @@ async def test_full_is_full_for_everybody_until_something_was_committed(lane: Sa
     await asyncio.sleep(0)
     assert not room.done()
     store.open.set()
-    await asyncio.wait_for(room, 5)
+    await asyncio.wait_for(room, 60)
     await until(lambda: lane.has_room(newcomer))
 
 

@@ -42,7 +42,7 @@ def bearer(key: str) -> dict[str, Any]:
 
 
 async def close_code(socket: Any) -> int:
-    await asyncio.wait_for(socket.wait_closed(), 10)
+    await asyncio.wait_for(socket.wait_closed(), 60)
     return int(socket.close_code)
 
 

@@ -100,7 +100,7 @@ async def test_a_key_in_the_first_frame_is_quarantined_as_well(hub: HubHere, key
     ) as socket:
         await MachineClient(socket, key, authenticated=False).say(m.Auth(token=key.api_key))
         assert json.loads(await socket.recv())["code"] == "quarantined"
-        await asyncio.wait_for(socket.wait_closed(), 10)
+        await asyncio.wait_for(socket.wait_closed(), 60)
         assert socket.close_code == 1013
 
 

@@ -141,7 +141,7 @@ async def test_too_much_that_is_durable_makes_the_reader_wait_until_there_is_roo
         await asyncio.sleep(0)
         assert not waiting.done()
         hub.store.open.set()
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, 60)
         await until(lambda: len(wire.of(m.Received)) == INBOX)
 
 

@@ -49,7 +49,7 @@ async def test_who_waits_is_woken_from_both_sides() -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         move()
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
 
 
 @given(some.binary(max_size=200), some.integers(1, 16), some.integers(1, 20))

@@ -41,7 +41,7 @@ class Room:
 
     async def all_served(self) -> list[str]:
         self.leave.set()
-        await asyncio.wait_for(asyncio.gather(*self.tasks, return_exceptions=True), 5)
+        await asyncio.wait_for(asyncio.gather(*self.tasks, return_exceptions=True), 60)
         assert len(self.turns) == 0
         async with self.turns.turn("127.0.0.1", familiar=False):
             """The place is free again."""
