@@ -33,28 +33,21 @@ MOST_PARTS: Final = 12
 TROUBLE_CODES: Final = tuple(
     f"trouble.{what}" for what in ("taken", "released", "snoozed", "unsnoozed", "noted", "undone")
 )
+OF_PERSON: Final = tuple(
+    f"sign_in.{what}"
+    for what in ("link_made", "unlocked", "two_step_on", "two_step_off", "two_step_reset", "recovery_codes_made")
+)
 SHAPES: Final = {
     "connection": "live", "command": "job", "config": "gear", "timezone": "late", "machine": "machine",
     "remote": "remote", "recording": "remote", "backup": "folder",
     "enrolment": "machine", "user": "person", "view": "machine", "trouble": "person",
     "notification": "live", "token": "lock", "sign_in": "person", "hub": "folder",
 }  # fmt: skip
-_TROUBLE: Final = frozenset(
-    {
-        "machine.board_changed",
-        "machine.board_held",
-        "machine.board_cloned",
-        "machine.quarantined",
-        "machine.certificate_refused",
-        "timezone.failed",
-        "config.refused",
-        "sign_in.locked",
-        "remote.intruder",
-        "recording.lost",
-        "backup.failed",
-        "backup.drill_failed",
-    }
-)
+_TROUBLE: Final = frozenset({
+    "machine.board_changed", "machine.board_held", "machine.board_cloned", "machine.quarantined",
+    "machine.certificate_refused", "timezone.failed", "config.refused", "sign_in.locked", "remote.intruder",
+    "recording.lost", "backup.failed", "backup.drill_failed",
+})  # fmt: skip
 _WARNING: Final = frozenset(
     {"machine.events_dropped", "machine.share_used_up", "sign_in.failed", "command.late", "remote.refused"}
 )
@@ -289,11 +282,14 @@ def _address(e: EventReading) -> str:
 
 def _signed_in(e: EventReading) -> _Parts:
     by = "link" if e.params.get("by") == "link" else "password"
-    return e.words(f"sign_in.succeeded.{by}"), [_address(e)]
+    second = e.params.get("second")
+    step = e.words(f"sign_in.second.{second}", n=e.param("left")) if second in ("app", "recovery") else ""
+    return e.words(f"sign_in.succeeded.{by}"), [step, _address(e)]
 
 
 def _sign_in_failed(e: EventReading) -> _Parts:
-    return e.words(e.code, who=e.person()), [_address(e), e.words("tries", n=e.param("failures"))]
+    wrong = [e.words("sign_in.wrong_code")] if e.params.get("second") else []
+    return e.words(e.code, who=e.person()), [*wrong, _address(e), e.words("tries", n=e.param("failures"))]
 
 
 def _place(e: EventReading) -> list[str]:
@@ -387,12 +383,11 @@ _SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
     "sign_in.failed": _sign_in_failed,
     "sign_in.locked": _sign_in_failed,
     "sign_in.signed_out": _simple(),
-    "sign_in.link_made": lambda e: (e.words(e.code, who=e.person()), []),
     "sign_in.sessions_ended": lambda e: (
         e.words(e.code, who=e.person(), n=e.param("count"), count=e.params.get("count")),
         [],
     ),
-    "sign_in.unlocked": lambda e: (e.words(e.code, who=e.person()), []),
+    **dict.fromkeys(OF_PERSON, lambda e: (e.words(e.code, who=e.person()), [])),
     "hub.backed_up": _simple("rows", "size"),
     "hub.restored": _simple("rows", "made_at", most=60),
 }

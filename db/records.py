@@ -12,6 +12,7 @@ import msgspec
 from db.backup_records import OPEN_BACKUP, BackupRow
 from db.enrolment_records import EnrolmentCodeRow, EnrolmentRow
 from db.notification_records import DestinationRow, NotificationRow
+from db.sign_in_records import RecoveryCodeRow, TwoStepRow
 from db.table_row import R, TableRow
 from db.trouble_records import TroubleRow
 
@@ -339,10 +340,11 @@ class RecordingRow(TableRow, frozen=True, kw_only=True):
 
 
 RECORDS: Final[tuple[type[TableRow], ...]] = tuple(
-    dict.fromkeys(
-        (*TableRow.__subclasses__(), EnrolmentCodeRow, EnrolmentRow, DestinationRow, NotificationRow, TroubleRow)
-    )
-)
+    dict.fromkeys((
+        *TableRow.__subclasses__(), EnrolmentCodeRow, EnrolmentRow, DestinationRow, NotificationRow, RecoveryCodeRow,
+        TroubleRow, TwoStepRow,
+    ))
+)  # fmt: skip
 
 FLEET: Final = 1
 CONFIG_VERSION: Final = "config_version"

@@ -28,11 +28,11 @@ __all__ = [
     "COMMAND_STATES", "ROLES", "SPECIAL_STATUSES", "STATUSES", "backup_logs", "backup_parts", "backup_restores",
     "commands", "counters", "device_timezones", "enrolment_codes", "enrolments", "events",
     "fleet_config", "machine_boots", "machine_configs",
-    "metadata", "notification_destinations", "notifications",
+    "metadata", "notification_destinations", "notifications", "recovery_codes",
     "remote_access_sessions", "remote_recordings", "reverse_vending_machines", "saved_views",
     "sessions",
     "sign_in_failures", "sign_in_links", "status_history", "system_metrics", "timezone_sync_logs", "tokens",
-    "troubles", "user_machines", "user_tags", "users",
+    "troubles", "two_steps", "user_machines", "user_tags", "users",
 ]  # fmt: skip
 
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
@@ -333,6 +333,23 @@ sign_in_links = sa.Table(
     sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     sa.Column("expires_at", UtcTimestamp, nullable=False),
     sa.Column("used_at", UtcTimestamp),
+)
+
+# What the codes of a person's app are computed from, sealed; codes up to last_step count no more.
+two_steps = sa.Table(
+    "two_steps",
+    metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("secret", sa.String(500), nullable=False),
+    sa.Column("since", UtcTimestamp, nullable=False),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+)
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
 # Also for addresses that belong to no user, so that a lock does not reveal who exists.

@@ -69,7 +69,7 @@ from hub.server.tls import HubTls
 from hub.settings import Settings
 from hub.system.service import HubLoad
 from hub.web.auth.limits import ReadBudget
-from hub.web.auth.state import AuthState
+from hub.web.auth.state import AuthState, SecondSteps
 from hub.web.http.download_slots import DownloadSlots, HistoryReads, Playbacks, PreviewReads
 from hub.web.shell.fleet_digest import FleetDigest
 from hub.web.shell.fresh_secrets import FreshSecrets
@@ -249,7 +249,7 @@ def _context(settings: Settings, engine: Engine, feed: Feed, epoch: str) -> HubC
     context.add(BackupRestores(engine.store, engine.fleet, engine.announce, backups, engine.clock))
     context.add(_drills(settings, engine, objects), _backup_keeper(settings, engine, backups))
     digest = FleetDigest(engine.fleet, feed)
-    context.add(AuthState(), Enrolments(), ReadBudget(), FreshSecrets(), digest)
+    context.add(AuthState(), SecondSteps(settings.data_dir), Enrolments(), ReadBudget(), FreshSecrets(), digest)
     context.add(Acts(), TroubleLog(digest, engine.fleet, engine.announce, engine.clock))
     context.add(TroubleOwners(engine.store, engine.fleet, engine.announce, engine.clock))
     notifier = Notifier(context)

@@ -41,6 +41,8 @@ from hub.notifications import api as notifications
 from hub.notifications import page as notifications_page
 from hub.people import account_api, users_api, users_page
 from hub.people import page as people_page
+from hub.people.two_step import api as two_step
+from hub.people.two_step import page as two_step_page
 from hub.remote import api as remote
 from hub.remote import files_api, pages_api
 from hub.remote import page as remote_page
@@ -75,8 +77,8 @@ HANDLERS: Final = MessageHandlers(
 )  # fmt: skip
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    *account_api.OPERATIONS, *enrolment.OPERATIONS, *rvms.OPERATIONS, *sheet_api.OPERATIONS, *status.OPERATIONS,
-    *metrics.OPERATIONS, *commands.OPERATIONS,
+    *account_api.OPERATIONS, *two_step.OPERATIONS, *enrolment.OPERATIONS, *rvms.OPERATIONS, *sheet_api.OPERATIONS,
+    *status.OPERATIONS, *metrics.OPERATIONS, *commands.OPERATIONS,
     *bulk.OPERATIONS, *config.OPERATIONS, *timezone.OPERATIONS, *recordings.OPERATIONS, *events.OPERATIONS,
     *backups.OPERATIONS, *backup_files.OPERATIONS, *upload_api.OPERATIONS, *download_api.OPERATIONS,
     *care_api.OPERATIONS, *restore_api.OPERATIONS,
@@ -159,13 +161,7 @@ def page_routes() -> list[BaseRoute]:
     listed = [
         ("/views", WebPage(views_page.show_views, views_page.save_view, action="saved_view.keep")),
         ("/views/{view_id}/{what:str}", WebPage(views_page.to_views, views_page.change_view, action="saved_view.keep")),
-        ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
-        ("/signin", WebPage(people_page.show_link, people_page.use_link, entrance=True)),
-        ("/logout", WebPage(people_page.to_login, people_page.logout, open_to_all=True, action="account.sign_out")),
-        ("/preferences", WebPage(home, people_page.preferences, open_to_all=True)),
-        ("/account", WebPage(people_page.show_account, people_page.save_account, action="account.edit")),
-        ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
-        ("/account/sessions", WebPage(home, people_page.end_sessions, action="session.manage_own")),
+        *_of_account(),
         ("/help", WebPage(show_help)),
         ("/help/guide", WebPage(show_guide)),
         ("/jobs", WebPage(commands_page.show_jobs)),
@@ -210,6 +206,23 @@ def page_routes() -> list[BaseRoute]:
         Route("/static/{name:path}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
         Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
+    ]
+
+
+def _of_account() -> list[tuple[str, WebPage]]:
+    return [
+        ("/login", WebPage(people_page.show_login, people_page.login, entrance=True)),
+        ("/login/code", WebPage(two_step_page.show_code, two_step_page.check_code, entrance=True)),
+        ("/signin", WebPage(people_page.show_link, people_page.use_link, entrance=True)),
+        ("/logout", WebPage(people_page.to_login, people_page.logout, open_to_all=True, action="account.sign_out")),
+        ("/preferences", WebPage(home, people_page.preferences, open_to_all=True)),
+        ("/account", WebPage(people_page.show_account, people_page.save_account, action="account.edit")),
+        ("/account/password", WebPage(home, people_page.set_password, action="account.edit")),
+        (
+            two_step_page.PLACE,
+            WebPage(two_step_page.show_two_step, two_step_page.change_two_step, action="account.secure"),
+        ),
+        ("/account/sessions", WebPage(home, people_page.end_sessions, action="session.manage_own")),
     ]
 
 
@@ -285,6 +298,7 @@ def _of_users() -> list[tuple[str, WebPage]]:
         ("/admin/users/{user_id}", person),
         ("/admin/users/{user_id}/link", WebPage(back, here.make_link, action=action)),
         ("/admin/users/{user_id}/unlock", WebPage(back, here.end_lock, action=action)),
+        ("/admin/users/{user_id}/two-step", WebPage(back, two_step_page.reset, action=action)),
         ("/admin/users/{user_id}/sessions", WebPage(back, here.end_sessions, action=action)),
         ("/admin/users/{user_id}/{what:str}", WebPage(back, here.set_disabled, action=action)),
     ]

@@ -1,4 +1,4 @@
-"""Queries on `sessions`, sign-in links, failed sign-ins and `tokens`. Sees prefixes and hashes only."""
+"""Queries on `sessions`, sign-in links, failed sign-ins, second steps and `tokens`. Sees prefixes and hashes only."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from db.engine.statements import Write
 from db.engine.store import Store
 from db.records import SessionRow, SignInFailureRow, SignInLinkRow, TokenRow, record
-from db.schema import sessions, tokens
+from db.schema import recovery_codes, sessions, tokens, two_steps
 from db.schema import sign_in_failures as failures
 from db.schema import sign_in_links as links
+from db.sign_in_records import TwoStepRow
 
 _BY_HASH = sa.select(sessions).where(sessions.c.hash == sa.bindparam("key"))
 _EXPIRED = sa.select(sessions.c.id).where(sessions.c.expires_at <= sa.bindparam("key_now"))
@@ -77,6 +78,20 @@ _LOCKED = sa.select(failures).where(failures.c.locked_until > sa.bindparam("key_
 
 async def locked_sign_ins(store: Store, now: datetime) -> list[SignInFailureRow]:
     return [record(SignInFailureRow, row) for row in await store.fetch_all(_LOCKED, {"key_now": now})]
+
+
+_TWO_STEP = sa.select(two_steps).where(two_steps.c.user_id == sa.bindparam("key"))
+_RECOVERY = sa.select(recovery_codes.c.hash).where(recovery_codes.c.user_id == sa.bindparam("key"))
+
+
+async def find_two_step(store: Store, user_id: int) -> TwoStepRow | None:
+    row = await store.fetch_one(_TWO_STEP, {"key": user_id})
+    return None if row is None else record(TwoStepRow, row)
+
+
+async def recovery_codes_of(store: Store, user_id: int) -> frozenset[str]:
+    """The hashes of those that were not used yet."""
+    return frozenset(row["hash"] for row in await store.fetch_all(_RECOVERY, {"key": user_id}))
 
 
 _BY_ID = sa.select(tokens).where(tokens.c.id == sa.bindparam("key"))

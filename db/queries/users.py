@@ -10,14 +10,17 @@ import sqlalchemy as sa
 
 from db.engine.store import Store
 from db.records import UserRow
-from db.schema import reverse_vending_machines, user_machines, user_tags, users
+from db.schema import reverse_vending_machines, two_steps, user_machines, user_tags, users
 
-_ALL = sa.select(users).order_by(users.c.id)
+_TWO_STEP = sa.exists().where(two_steps.c.user_id == users.c.id).label("two_step")
+_ALL = sa.select(users, _TWO_STEP).order_by(users.c.id)
 _ALL_OWNED = sa.select(user_machines)
 _ALL_TAGS = sa.select(user_tags)
-_BY_ID = sa.select(users).where(users.c.id == sa.bindparam("key"))
+_BY_ID = sa.select(users, _TWO_STEP).where(users.c.id == sa.bindparam("key"))
 _BY_EMAIL = (
-    sa.select(users).where(users.c.email.in_([sa.bindparam("key"), sa.bindparam("key_apart")])).order_by(users.c.id)
+    sa.select(users, _TWO_STEP)
+    .where(users.c.email.in_([sa.bindparam("key"), sa.bindparam("key_apart")]))
+    .order_by(users.c.id)
 )
 _OWNED = sa.select(user_machines.c.rvm_id).where(user_machines.c.user_id == sa.bindparam("key"))
 _TAGS = sa.select(user_tags.c.tag).where(user_tags.c.user_id == sa.bindparam("key"))
@@ -29,8 +32,10 @@ _Tagged = Sequence[tuple[int, frozenset[str]]]
 
 
 class UserWithMachines(UserRow, frozen=True, kw_only=True):
-    """`machines`: ids of all that a technician reaches: those `named`, and those that have one of `tags` now."""
+    """`machines`: ids of all that a technician reaches: those `named`, and those that have one of `tags` now.
+    `two_step`: signing in asks for a code, too."""
 
+    two_step: bool
     machines: frozenset[int]
     named: frozenset[int]
     tags: frozenset[str]
@@ -83,4 +88,5 @@ def _with_machines(
 ) -> UserWithMachines:
     named, tags = frozenset(named), frozenset(tags)
     by_tag = {rvm_id for rvm_id, own in tagged if own & tags}
-    return UserWithMachines(**row, machines=named | by_tag, named=named, tags=tags)
+    values = {**row, "two_step": bool(row["two_step"])}
+    return UserWithMachines(**values, machines=named | by_tag, named=named, tags=tags)

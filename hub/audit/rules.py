@@ -105,6 +105,10 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "sign_in.link_made": EventMembers(("user_id", "email")),
     "sign_in.sessions_ended": EventMembers(("user_id", "email", "count")),
     "sign_in.unlocked": EventMembers(("user_id", "email")),
+    "sign_in.two_step_on": EventMembers(("user_id", "email")),
+    "sign_in.two_step_off": EventMembers(("user_id", "email")),
+    "sign_in.two_step_reset": EventMembers(("user_id", "email")),
+    "sign_in.recovery_codes_made": EventMembers(("user_id", "email")),
     "hub.backed_up": EventMembers(("rows", "size")),
     "hub.restored": EventMembers(("rows", "made_at")),
 }

@@ -18,13 +18,14 @@ from db.queries import notifications as stored
 from hub.cli import output
 from hub.cli.data import OpenData, now, open_data, secret_in, settings_of
 from hub.cli.output import CliError, Exit, language, sentence
+from hub.kernel.sealing import Seal
 from hub.machines.rules import is_name
 from hub.model import actors
 from hub.model.actors import MAX_ROW_ID, row_id
 from hub.model.changes import put_rows
 from hub.model.views import epoch_ms
 from hub.notifications import api
-from hub.notifications.service import Seal, send
+from hub.notifications.service import KEY_FILE, send
 from hub.settings import Settings
 from hub.web.http.problems import Problem, translator
 from hub.web.http.validation import validate
@@ -84,7 +85,7 @@ async def add(wanted: argparse.Namespace) -> None:
     with _refusals():
         async with open_data(settings, create=False) as opened:
             asked = validate(api.NewDestination, given)
-            values = await api.checked(Seal(settings.data_dir), api.given_of(asked, settings.default_timezone))
+            values = await api.checked(_seal(settings), api.given_of(asked, settings.default_timezone))
             known = await stored.all_destinations(opened.store)
             done = await opened.commit(*api.added(values, known, now(), actors.SYSTEM))
     made = next(put_rows(done, DestinationRow))
@@ -107,7 +108,7 @@ async def edit(wanted: argparse.Namespace) -> None:
             row = await _named(opened, wanted.destination)
             moment = now()
             asked = api.patched(validate(api.DestinationPatch, given), row, moment)
-            values = await api.checked(Seal(settings.data_dir), asked, row)
+            values = await api.checked(_seal(settings), asked, row)
             known = await stored.all_destinations(opened.store)
             if made := api.edited(row, values, known, moment, actors.SYSTEM):
                 await opened.commit(*made)
@@ -121,7 +122,7 @@ async def test(wanted: argparse.Namespace) -> None:
     r = _reader(settings)
     async with open_data(settings, create=False) as opened:
         row = await _named(opened, wanted.destination)
-        outcome = await send(Seal(settings.data_dir), settings, now(), row, "test", None, {"name": row.name})
+        outcome = await send(_seal(settings), settings, now(), row, "test", None, {"name": row.name})
         await opened.commit(*api.tested(row, outcome, now(), actors.SYSTEM))
     result = api.result_of(r, row, outcome)
     if outcome.code:
@@ -204,6 +205,10 @@ async def _named(opened: OpenData, given: str) -> DestinationRow:
         missing = sentence("destination.missing", name=output.clean(given))
         raise CliError(Exit.NOT_FOUND, "no_such_destination", missing, sentence("destination.missing.fix"))
     return found
+
+
+def _seal(settings: Settings) -> Seal:
+    return Seal(settings.data_dir / KEY_FILE)
 
 
 def _reader(settings: Settings) -> Reader:

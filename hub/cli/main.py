@@ -66,6 +66,7 @@ def _on_data(name: str) -> Verb:
         "machine sync-timezone": machine_commands.sync_timezone, "machine backup": machine_commands.backup,
         "user add": people.add, "user list": people.show_all,
         "user edit": people.edit, "user invite": people.invite, "user unlock": people.unlock,
+        "user reset-2step": people.reset_two_step,
         "user sessions": people.list_sessions, "user sign-out": people.sign_out,
         "token create": people.create_token, "token list": people.list_tokens, "token revoke": people.revoke_token,
         "trouble list": troubles.show_all, "trouble show": troubles.show, "trouble take": troubles.take,

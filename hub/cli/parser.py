@@ -167,7 +167,7 @@ def _user(verbs: Any) -> None:
     switch = edit.add_mutually_exclusive_group()
     switch.add_argument("--disable", action="store_true", help=sentence("help.user.edit.disable"))
     switch.add_argument("--enable", action="store_true", help=sentence("help.user.edit.enable"))
-    for verb in ("invite", "unlock", "sessions", "sign-out"):
+    for verb in ("invite", "unlock", "reset-2step", "sessions", "sign-out"):
         asked = _verb(nouns, f"user {verb}", f"user.{verb}")
         asked.add_argument("email", metavar="EMAIL", help=sentence("help.user.who"))
         if verb == "invite":

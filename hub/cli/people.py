@@ -22,6 +22,7 @@ from hub.model import actors, credentials
 from hub.model.actors import row_id
 from hub.model.changes import EventHappened, Put, put_rows
 from hub.people import rules
+from hub.people.two_step import rules as two_step
 from texts.languages import LANGUAGES
 
 
@@ -123,13 +124,15 @@ async def show_all(wanted: argparse.Namespace) -> None:
         {
             "id": row.id, "email": row.email, "name": row.name, "role": row.role,
             "disabled": row.disabled_at is not None, "has_password": row.password_hash is not None,
-            "language": row.language, "timezone": row.timezone, "machines": sorted(row.named),
+            "two_step": row.two_step, "language": row.language, "timezone": row.timezone, "machines": sorted(row.named),
             "tags": sorted(row.tags), "reaches": sorted(row.machines),
             "last_sign_in_at": output.instant(row.last_sign_in_at),
         }
         for row in rows
     ]  # fmt: skip
-    output.listing(wanted.json, "users", shown, ("id", "email", "name", "role", "disabled", "last_sign_in_at"))
+    output.listing(
+        wanted.json, "users", shown, ("id", "email", "name", "role", "disabled", "two_step", "last_sign_in_at")
+    )
 
 
 async def create_token(wanted: argparse.Namespace) -> None:
@@ -296,6 +299,17 @@ async def unlock(wanted: argparse.Namespace) -> None:
             await opened.commit(*made)
     shown = {"email": user.email, "was_locked": bool(locked)}
     text = sentence("user.unlocked" if locked else "user.not_locked", email=user.email)
+    output.answer(wanted.json, shown, text)
+
+
+async def reset_two_step(wanted: argparse.Namespace) -> None:
+    """Also of the last administrator: whoever may run this has the database."""
+    async with open_data(settings_of(wanted), create=False) as opened:
+        user = await person(opened, data.email(wanted.email))
+        if user.two_step:
+            await opened.commit(*two_step.reset(user, now(), actors.SYSTEM))
+    shown = {"email": user.email, "had_two_step": user.two_step}
+    text = sentence("user.two_step_reset" if user.two_step else "user.no_two_step", email=user.email)
     output.answer(wanted.json, shown, text)
 
 

@@ -9,15 +9,14 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-import segno
 from starlette.responses import Response
 
 from dashboard import fleet
 from dashboard.foreign_text import plain
+from dashboard.qr import TextTooLongError, drawing_of
 from db.errors import Conflict
 from hub.commands.rules import Refused
 from hub.machines import api, rules, sheet_api, tab
@@ -252,15 +251,10 @@ def _import(
 
 
 ON_PAGE: Final = 100
-MAX_BYTES: Final = 412
-"""What a code of version 15 holds at level M: more makes modules that a phone does not tell apart on 34 mm of paper."""
+
+
 CODES_KEPT: Final = 1024
-QUIET: Final = 4
-"""Light modules around a code, as the standard wants them."""
-
-
-class TextTooLongError(ValueError):
-    """More than MAX_BYTES."""
+code_of: Final = lru_cache(CODES_KEPT)(drawing_of)
 
 
 class Label(NamedTuple):
@@ -283,24 +277,6 @@ def label(base: str, name: str, device_id: str) -> Label:
         return Label(name, device_id, address, *code_of(address))
     except TextTooLongError:
         return Label(name, device_id, address, 0, "")
-
-
-@lru_cache(maxsize=CODES_KEPT)
-def code_of(text: str) -> tuple[int, str]:
-    """The side of its QR code in modules, with the quiet zone, and an SVG path of the dark ones. Raises
-    TextTooLongError."""
-    if (size := len(text.encode())) > MAX_BYTES:
-        raise TextTooLongError(f"{size} bytes; at most {MAX_BYTES}")
-    code = segno.make_qr(text, error="m", encoding="utf-8", boost_error=False)
-    runs = []
-    for y, row in enumerate(code.matrix_iter(border=QUIET)):
-        x = 0
-        for dark, run in groupby(row):
-            wide = len(list(run))
-            if dark:
-                runs.append(f"M{x} {y}h{wide}v1h-{wide}z")
-            x += wide
-    return len(code.matrix) + 2 * QUIET, "".join(runs)
 
 
 async def show_label(visit: Visit) -> Response:

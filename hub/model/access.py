@@ -74,6 +74,8 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "account.read": _READERS,
     "account.edit": _PEOPLE,
     "account.sign_out": _PEOPLE,
+    # One's own second step.
+    "account.secure": _PEOPLE,
     "session.manage_own": _PEOPLE,
     "session.manage_all": _ADMIN,
     "trouble.read": _PEOPLE,
@@ -92,7 +94,9 @@ ACTIONS: Final[Mapping[str, frozenset[Role]]] = {
     "link.open": frozenset[Role]({"machine"}),
 }
 
-SIGNED_IN_ONLY: Final = frozenset({"enrolment.admit", "machine.key", "remote.open_page", "token.create", "user.manage"})
+SIGNED_IN_ONLY: Final = frozenset(
+    {"account.secure", "enrolment.admit", "machine.key", "remote.open_page", "token.create", "user.manage"}
+)
 """They make something that lets its holder in: no token may."""
 
 

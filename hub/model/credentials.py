@@ -60,6 +60,17 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def new_app_secret() -> str:
+    """Of 160 bits, in Base32: what an app computes its codes from."""
+    return random_text(32, _BASE32)
+
+
+def new_recovery_codes(count: int) -> list[str]:
+    """Of 78 bits each, so that a plain hash keeps them."""
+    groups = ([random_text(4, enrolment.CODE_LETTERS) for _ in range(4)] for _ in range(count))
+    return ["-".join(code) for code in groups]
+
+
 def new_code() -> Secret:
     """A one-time code of a machine; `prefix`: what people may see of it later."""
     text = enrolment.written_code(random_text(enrolment.CODE_GROUPS * enrolment.CODE_GROUP, enrolment.CODE_LETTERS))

@@ -14,13 +14,14 @@ from db.errors import Conflict
 from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
 from hub.attention.rules import KIND_OF
+from hub.kernel.sealing import Seal
 from hub.model.actors import MAX_ROW_ID, Actor, row_id
 from hub.model.changes import Change, Drop, EventHappened, Patch, Put, put_rows
 from hub.model.machine import tags_of
 from hub.model.views import answer, epoch_ms
 from hub.notifications import rules
 from hub.notifications.rules import AddressError, SendOutcome
-from hub.notifications.service import KEY_FILE, Notifier, Seal
+from hub.notifications.service import KEY_FILE, Notifier
 from hub.web.api import headers as paging
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.http.problems import Problem, Text, not_found, one_wrong

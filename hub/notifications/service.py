@@ -13,11 +13,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
-from cryptography.fernet import Fernet, InvalidToken
 
 import hub.notifications as sender
 from dashboard import notifications as sentences
@@ -29,6 +27,7 @@ from db.queries import notifications as stored
 from db.queries import users
 from hub.kernel.context import HubContext
 from hub.kernel.retry import RetryUntilAvailable
+from hub.kernel.sealing import Seal
 from hub.model.changes import Change, Patch
 from hub.model.views import epoch_ms
 from hub.notifications import rules
@@ -56,48 +55,9 @@ FAILING_AFTER: Final = timedelta(minutes=5)
 """Sooner it may be over before anybody has looked."""
 
 
-class Seal:
-    """Keeps addresses unreadable in the database and in backups of the hub: the key is a file of the data folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / KEY_FILE
-        self._lock = anyio.Lock()
-        self._fernet: Fernet | None = None
-
-    async def close(self, address: str) -> str:
-        """Raises OSError, ValueError."""
-        return (await self._key()).encrypt(address.encode()).decode()
-
-    async def open(self, sealed: str) -> str | None:
-        """None: with another key, as after a restore on another computer."""
-        try:
-            return (await self._key()).decrypt(sealed.encode()).decode()
-        except (InvalidToken, OSError, ValueError) as error:
-            logger.warning("an address cannot be opened with %s: %s", self._file, error or "it is another key")
-            return None
-
-    async def _key(self) -> Fernet:
-        async with self._lock:
-            if self._fernet is None:
-                self._fernet = Fernet(await anyio.to_thread.run_sync(self._read_or_make))
-            return self._fernet
-
-    def _read_or_make(self) -> bytes:
-        """Whole or not at all: half a key, of a hub that was killed meanwhile, would stay."""
-        if not self._file.exists():
-            whole = self._file.with_name(f".{KEY_FILE}")
-            made = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(made, "wb") as file:
-                file.write(Fernet.generate_key())
-                file.flush()
-                os.fsync(file.fileno())
-            whole.replace(self._file)
-        return self._file.read_bytes().strip()
-
-
 class Notifier:
     def __init__(self, context: HubContext) -> None:
-        self.seal = Seal(context.settings.data_dir)
+        self.seal = Seal(context.settings.data_dir / KEY_FILE)
         self._context = context
         self._settings = context.settings
         self._store = context.store

@@ -17,13 +17,14 @@ from hub.model.access import may
 from hub.model.actors import row_id
 from hub.model.changes import put_rows
 from hub.people import rules
+from hub.people.two_step.rules import Proof
 from hub.people.users_api import check_zone, checked_hash, named
 from hub.web.api import endpoint, headers
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.state import AuthState
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Instant, Language, Limit, Password, Row, Theme, Title, Zone
+from hub.web.http.validation import Email, Instant, Language, Limit, Password, Row, SignInCode, Theme, Title, Zone
 
 
 class Account(msgspec.Struct):
@@ -51,8 +52,11 @@ class LoginToken(msgspec.Struct):
 
 
 class Credentials(msgspec.Struct):
+    """`code`: of who signs in with two steps, their app's or a recovery code."""
+
     email: Email
     password: Password
+    code: SignInCode = ""
 
 
 class AccountPatch(msgspec.Struct):
@@ -76,9 +80,11 @@ class EditedAccount(Account):
 async def sign_in_for_token(call: Call) -> Answer:
     wanted: Credentials = call.body
     try:
-        signed = await signing_in.by_password(call.context, call.request, wanted.email, wanted.password)
+        signed = await signing_in.by_password(call.context, call.request, wanted.email, wanted.password, wanted.code)
     except signing_in.SignInRefused as refused:
         raise _refused(refused) from refused
+    if isinstance(signed, signing_in.SecondStepWanted):
+        raise _refused(signing_in.SignInRefused("code_wanted"))
     user = await users.find_user(call.context.store, signed.user_id)
     if user is None:
         raise not_found()
@@ -115,7 +121,8 @@ async def edit_account(call: Call) -> Answer:
         if not call.principal.is_signed_in:
             # A token is lent to programs and revoked; a password it could set would outlive it.
             raise Problem("forbidden", Text("token_sets_no_password"))
-        await _prove(call, user, patch.current_password)
+        if user.password_hash is not None:
+            await prove(call, user, patch.current_password)
         values["password_hash"] = await checked_hash(call, patch.password, user.email)
     made = rules.edit_user(user, user.machines, values, None, call.now, call.principal.actor)
     token = None
@@ -131,23 +138,23 @@ async def edit_account(call: Call) -> Answer:
     return Answer(shown, session=token.text if token is not None and by_cookie else None)
 
 
-async def _prove(call: Call, user: users.UserWithMachines, current: str | None) -> None:
-    """So that nobody at an open browser changes the password."""
-    if user.password_hash is None:
-        return
+async def prove(call: Call, user: UserWithMachines, current: str | None, code: str | None = None) -> Proof:
+    """So that nobody at an open browser changes the password, or the second step. Raises the 422 or 429."""
     try:
-        await signing_in.prove(call.context, call.request, user.email, current or "")
+        return await signing_in.prove(call.context, call.request, user, current or "", code)
     except signing_in.SignInRefused as refused:
         if refused.retry_after is not None:
             raise _refused(refused) from refused
-        raise one_wrong("current_password", "current_password_wrong") from refused
+        if refused.code == "wrong":
+            raise one_wrong("current_password", "current_password_wrong") from refused
+        raise one_wrong("code", f"sign_in.{refused.code}") from refused
 
 
 def _refused(refused: signing_in.SignInRefused) -> Problem:
     if refused.retry_after is not None:
         sentence = Text(f"sign_in.{refused.code}", {"count": int(refused.retry_after)})
         return Problem("too-many-requests", sentence, retry_after=refused.retry_after)
-    return Problem("not-authenticated", Text("sign_in.wrong"), headers=endpoint.CHALLENGE)
+    return Problem("not-authenticated", Text(f"sign_in.{refused.code}"), headers=endpoint.CHALLENGE)
 
 
 @of_record(SessionRow, without=("user_id", "hash"))

@@ -21,7 +21,7 @@ from hub.model.views import epoch_ms
 from hub.people import account_api, rules
 from hub.web.auth import identify
 from hub.web.auth import sign_in as signing_in
-from hub.web.auth.sign_in import SignedIn, SignInRefused
+from hub.web.auth.sign_in import SecondStepWanted, SignedIn, SignInRefused
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets
@@ -99,13 +99,18 @@ def _token(row: TokenRow, now: datetime) -> dict[str, Any]:
 
 
 MAX_TEXT = 600
+FAULTS: Final = {
+    "wrong": "login.wrong", "link": "link.wrong", "code": "login.code.wrong", "code_wanted": "login.code.wanted",
+    "code_sealed": "login.code.sealed",
+}  # fmt: skip
 
 
 async def show_login(visit: Visit) -> Response:
     if visit.principal is not None:
         return go(visit.request.query_params.get("next", "/"))
-    notice = visit.reader.t("login.out") if visit.request.query_params.get("notice") == "out" else None
-    return _login(visit, notice=notice)
+    notice = visit.request.query_params.get("notice")
+    known = {"out": "login.out", "again": "login.again"}
+    return _login(visit, notice=visit.reader.t(known[notice]) if notice in known else None)
 
 
 async def login(visit: Visit) -> Response:
@@ -113,8 +118,8 @@ async def login(visit: Visit) -> Response:
     try:
         signed = await signing_in.by_password(visit.context, visit.request, email, visit.form.get("password", "")[:200])
     except SignInRefused as refused:
-        return _login(visit, email=email, fault=fault(visit, refused), status=_status(refused))
-    return await _welcome(visit, signed, visit.form.get("next"))
+        return _login(visit, email=email, fault=sentence_of(visit, refused), status=refused_status(refused))
+    return await _next_step(visit, signed, visit.form.get("next"))
 
 
 async def show_link(visit: Visit) -> Response:
@@ -126,8 +131,8 @@ async def use_link(visit: Visit) -> Response:
     try:
         signed = await signing_in.by_link(visit.context, visit.request, secret, visit.reader.language)
     except SignInRefused as refused:
-        return visit.render("signin.html", _status(refused), fault=fault(visit, refused))
-    return await _welcome(visit, signed, "/")
+        return visit.render("signin.html", refused_status(refused), fault=sentence_of(visit, refused))
+    return await _next_step(visit, signed, "/")
 
 
 async def logout(visit: Visit) -> Response:
@@ -143,19 +148,27 @@ async def to_login(visit: Visit) -> Response:
     return go("/account" if visit.principal else "/login")
 
 
-def fault(visit: Visit, refused: SignInRefused) -> str:
+def sentence_of(visit: Visit, refused: SignInRefused) -> str:
     r = visit.reader
     if refused.retry_after is not None:
         key = "login.locked" if refused.code == "locked" else "login.slow"
         return r.t(key, age=r.span(refused.retry_after + 0.999))
-    return r.t("link.wrong" if refused.code == "link" else "login.wrong")
+    return r.t(FAULTS[refused.code])
 
 
-def _status(refused: SignInRefused) -> int:
+def refused_status(refused: SignInRefused) -> int:
     return 401 if refused.retry_after is None else 429
 
 
-async def _welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
+async def _next_step(visit: Visit, done: SignedIn | SecondStepWanted, then: str | None) -> Response:
+    if isinstance(done, SignedIn):
+        return await welcome(visit, done, then)
+    answer = go(f"/login/code?{urlencode({'next': local(then)})}")
+    identify.set_second_step_cookie(answer, visit.context.settings, done.secret)
+    return answer
+
+
+async def welcome(visit: Visit, signed: SignedIn, then: str | None) -> Response:
     """By way of their tokens when some were made since."""
     made = await credentials.tokens_made_since(visit.context.store, signed.user_id, signed.last_at, visit.now)
     query = {"since": views.epoch_ms(signed.last_at), "next": local(then)}
@@ -319,5 +332,6 @@ async def _account(visit: Visit, notice: tuple[str, str] | None, status: int = 2
     return visit.render(
         "account.html", status, notice=notice, has_password=user is not None and user.password_hash is not None,
         min_password=rules.MIN_PASSWORD, given=given,
+        two_step=user is not None and user.two_step,
         sessions=[] if user is None else await shown_sessions(visit, user),
     )  # fmt: skip

@@ -277,9 +277,10 @@ def locked_for(failures: SignInFailureRow | None, now: datetime) -> float | None
 
 
 def failed_sign_in(
-    before: SignInFailureRow | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None
-) -> tuple[SignInFailureRow, list[Change]]:
-    """The fifth brings the lock. An unknown account has no event."""
+    before: SignInFailureRow | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None,
+    second: bool = False,
+) -> tuple[SignInFailureRow, list[Change]]:  # fmt: skip
+    """The fifth brings the lock. An unknown account has no event. `second`: the password was right."""
     fresh = before is None or before.locked_until is not None or (now - before.last_at).total_seconds() > FORGET_S
     count = 1 if fresh or before is None else before.failures + 1
     locked = now + timedelta(seconds=LOCK_S) if count >= MAX_FAILURES else None
@@ -287,7 +288,7 @@ def failed_sign_in(
     made: list[Change] = [Put(counted, over=("failures", "last_at", "locked_until"))]
     if user_id is not None:
         code = "sign_in.locked" if locked else "sign_in.failed"
-        params = {"email": email, "ip": address, "failures": count}
+        params = {"email": email, "ip": address, "failures": count} | ({"second": True} if second else {})
         made.append(EventHappened(at=now, code=code, actor=actors.user(user_id), params=params))
     return counted, made
 
@@ -312,11 +313,11 @@ def end_lock(user: UserRow, locked: Sequence[SignInFailureRow], now: datetime, b
 
 def succeeded_sign_in(
     user_id: int, counted_as: str, now: datetime, *, address: str, user_agent: str | None, by: str,
-    language: str | None = None,
+    language: str | None = None, second: Mapping[str, Any] | None = None,
 ) -> tuple[Secret, list[Change]]:  # fmt: skip
-    """`by`: password or link. `language`: theirs from now on."""
+    """`by`: password or link. `language`: theirs from now on. `second`: what is recorded of the second step."""
     secret, opened = open_session(user_id, now, address=address, user_agent=user_agent)
-    params = {"ip": address, "by": by}
+    params = {"ip": address, "by": by, **(second or {})}
     chosen = {} if language is None else {"language": language}
     return secret, [
         opened,

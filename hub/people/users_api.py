@@ -55,8 +55,8 @@ Sites = Annotated[list[Note], msgspec.Meta(max_length=100)]
 
 class User(msgspec.Struct):
     """`machines`: a technician's by name; `tags`: machines that have one of them are theirs, too, as long as they have
-    it; `reaches`: all that are theirs now. `timezone` null: times are read where the machine stands. `locked_until`:
-    after too many wrong passwords."""
+    it; `reaches`: all that are theirs now. `timezone` null: times are read where the machine stands. `two_step`:
+    signing in asks for a code, too. `locked_until`: after too many wrong passwords or codes."""
 
     id: int
     email: str
@@ -70,6 +70,7 @@ class User(msgspec.Struct):
     timezone: str | None
     disabled: bool
     has_password: bool
+    two_step: bool
     locked_until: Instant | None
     last_sign_in_at: Instant | None
     created_at: Instant

@@ -42,7 +42,7 @@ async def part_users(visit: Visit) -> dict[str, Any]:
         "users": [
             {
                 "id": user.id, "name": user.name, "email": user.email, "role": user.role,
-                "machines": len(user.machines), "disabled": user.disabled_at is not None,
+                "machines": len(user.machines), "disabled": user.disabled_at is not None, "two_step": user.two_step,
                 "locked": bool(rules.locks_of(user.email, locked)),
                 "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
             }
@@ -71,7 +71,7 @@ async def _users(
 
 async def show_user(visit: Visit) -> Response:
     notice = visit.request.query_params.get("notice", "")
-    known = notice in ("saved", "invited", "unlocked", "ended")
+    known = notice in ("saved", "invited", "unlocked", "ended", "reset")
     return await _user(visit, await _named(visit), ("good", visit.reader.t(f"users.{notice}")) if known else None)
 
 
@@ -194,7 +194,7 @@ async def _user(
         "user.html", status, notice=notice, seen=users_api.tag_of(user),
         of={
             "id": user.id, "name": user.name, "role": user.role, "disabled": user.disabled_at is not None,
-            "mine": user.id == visit.user.id, "has_password": user.password_hash is not None,
+            "mine": user.id == visit.user.id, "has_password": user.password_hash is not None, "two_step": user.two_step,
             "machines": len(user.machines),
             "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
             "locked_until": None if until is None else views.epoch_ms(until),

@@ -19,8 +19,8 @@ LONG: Final = "Stasiun Gambir Pintu Utara, dekat Loket 14 dan Pengisian Daya Lis
 PAGES: Final = (
     "/", "/?status=maintenance", "/?group=site", "/?kiosk=1", "/admin", "/admin/system", "/admin/users",
     "/alerts", "/alerts?tab=over", "/alerts/rules?cause=hot&limit=60",
-    "/jobs", "/events", "/map", "/views", "/account", "/help", "/help/guide", "/machines/add", "/admin/enrol",
-    "/machines/3/enrol", "/machines/import",
+    "/jobs", "/events", "/map", "/views", "/account", "/account/2-step", "/help", "/help/guide", "/machines/add",
+    "/admin/enrol", "/machines/3/enrol", "/machines/import",
     "/admin/tokens", "/admin/settings", "/admin/backups", "/admin/users/1",
     "/machines/1", "/machines/1/remote", "/admin/notifications",
     "/machines/1/backups", "/machines/1/history", "/machines/3/history",
@@ -31,7 +31,7 @@ PAGES: Final = (
 )  # fmt: skip
 ENTRANCES: Final = ("/login", "/signin")
 ELSEWHERE: Final = re.compile(
-    r".*/parts|.*/charts\.json|.*/file\.csv|.*/rvm\.json|.*/lines|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
+    r".*/parts|.*/charts\.json|.*/file\.csv|.*/rvm\.json|.*/lines|/login/code|/logout|/preferences|/account/.*|/jobs/\{command_id\}.*|/bulk.*"
     r"|/machines/palette|/machines/\{id\}/(rename|release|zone|status|undo|board)|/machines/\{id\}/remote/.*|/recordings/.*"
     r"|/views/.*|/alerts/\{trouble_id\}/.*|/admin/notifications/.*|/admin/enrol/.*|/admin/users/.*|/admin/tokens/.*|/machines/\{id\}/(backups|restores)/.*|/static/.*"
 )

@@ -14,6 +14,7 @@ from hub.cli.people import enabled_person
 from hub.lifespan import utc_now
 from hub.model.changes import Put
 from hub.people import rules
+from hub.people.two_step import rules as two_step
 from tests.browser.conftest import Stage
 from tests.browser.test_found_by_eye import LOOKS
 from tests.support.browser import Tab, tab
@@ -100,7 +101,7 @@ async def test_who_is_locked_out_reads_the_way_back_in(stage: Stage, look: dict[
             await signs_in(budi, person["email"], "salah")
         await signs_in(budi, person["email"], PASSWORD)
         refused = budi.page.locator(".note.bad")
-        await expect(refused).to_contain_text("Too many wrong passwords for this account. Try again in")
+        await expect(refused).to_contain_text("Too many wrong passwords or codes for this account. Try again in")
         await expect(refused).to_contain_text("ask an administrator: they can end the lock")
         await expect(refused).to_be_in_viewport(ratio=1)
         await admin.open("/admin/users")
@@ -273,3 +274,43 @@ async def test_a_zone_is_chosen_on_the_phone_and_every_list_follows(stage: Stage
         await page.live()
         await expect(page.page.locator("[data-fact=time]")).to_contain_text("WIB")
         assert page.faults == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: str(look["viewport"]["width"]))
+async def test_signing_in_takes_two_steps(stage: Stage, look: dict[str, Any], scripts: bool) -> None:
+    """Switched on with the key as it is shown, then in by the app's next code, and by one from paper."""
+    person = {"name": "Budi", "email": "budi@example.com", "role": "operator", "password": PASSWORD}
+    async with stage.hub.client() as client:
+        made = await client.post("/api/v2/users", json=person)
+        assert made.status_code == 201, made.text
+    more: dict[str, Any] = {**look, "java_script_enabled": scripts}
+    async with tab(stage.browser, stage.hub, signed_in=False, **more) as budi:
+        page = budi.page
+        await budi.open("/login?next=/account/2-step")
+        await signs_in(budi, person["email"], PASSWORD)
+        await page.get_by_role("button", name="Set up 2-step sign-in").click()
+        await expect(page.get_by_role("img", name="QR code")).to_be_in_viewport()
+        secret = (await page.inner_text("#key")).replace(" ", "")
+        step = two_step.step_at(utc_now())
+        await page.fill("#code-first", two_step.code_at(secret, step))
+        await page.fill("#current-first", PASSWORD)
+        await page.get_by_role("button", name="Switch on").click()
+        codes = (await page.inner_text("#codes")).split()
+        await page.get_by_role("button", name="I stored them").click()
+        await expect(page.locator("#codes")).to_have_count(0)
+        for code, of_paper in ((two_step.code_at(secret, step + 1), False), (codes[0].lower(), True)):
+            await page.context.clear_cookies()
+            await budi.open("/login?next=/account/2-step")
+            await signs_in(budi, person["email"], PASSWORD)
+            await expect(page.locator("#code")).to_be_focused()
+            if of_paper:
+                await page.get_by_role("link", name="Use a recovery code").click()
+            await page.fill("#code", "0")
+            await page.get_by_role("button", name="Continue").click()
+            await expect(page.locator(".note.bad")).to_contain_text("Wrong code")
+            await page.fill("#code", code)
+            await page.get_by_role("button", name="Continue").click()
+            await expect(page.locator("h1")).to_have_text("2-step sign-in")
+        await expect(page.get_by_text("9 of 10")).to_be_visible()
+        assert budi.faults == []

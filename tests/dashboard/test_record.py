@@ -250,7 +250,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
     heads = {f"event.{code}{end}" for code in CODES for end in ("", ".many")}
     parts = (
         "status", "gone", "job", "method", "source", "member", "config.changed", "sign_in.succeeded", "export",
-        "reason", "machines",
+        "sign_in.second", "reason", "machines",
         "remote.terminal_opened", "remote.page_opened", "remote.file_downloaded", "remote.file_uploaded",
     )  # fmt: skip
     single = {
@@ -291,6 +291,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
     extra = {
         "event.timezone.same",
         "event.user.password",
+        "event.sign_in.wrong_code",
         "event.machine.certificate_other",
         "event.trouble.taken_over",
         "event.trouble.person",

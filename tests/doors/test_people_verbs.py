@@ -119,6 +119,23 @@ def test_a_lock_is_ended_and_sessions_are(cli: Cli, data: Path) -> None:
     assert codes[-2:] == ["sign_in.unlocked", "sign_in.sessions_ended"]
 
 
+@pytest.mark.usefixtures("people")
+def test_two_steps_are_reset(cli: Cli, data: Path) -> None:
+    now = to_microseconds(utc_now())
+    with sqlite3.connect(data / "hub.sqlite3") as database:
+        database.execute("INSERT INTO two_steps (user_id, secret, since, last_step) VALUES (2, 'sealed', ?, 0)", (now,))
+        database.execute("INSERT INTO recovery_codes (hash, user_id) VALUES ('h', 2)")
+        columns = "user_id, hash, created_at, expires_at"
+        database.execute(f"INSERT INTO sessions ({columns}) VALUES (2, 'h', ?, ?)", (now, now + 10**9))
+    listed = json.loads(cli("user", "list", "--json").out)["users"]
+    assert [each["two_step"] for each in listed if each["email"] == BUDI] == [True]
+    assert json.loads(cli("user", "reset-2step", BUDI, "--json").out)["had_two_step"] is True
+    for table in ("two_steps", "recovery_codes", "sessions"):
+        assert rows(data, f"SELECT 1 FROM {table}") == [], table
+    assert "one step" in cli("user", "reset-2step", BUDI).out
+    assert rows(data, "SELECT count(*) FROM events WHERE code = 'sign_in.two_step_reset'") == [(1,)]
+
+
 def test_somebody_is_added_with_what_is_theirs(cli: Cli, data: Path) -> None:
     cli("machine", "add", "RVM-001")
     words = ("--role", "technician", "--machine", "RVM-001", "--timezone", "Asia/Makassar", "--language", "id")

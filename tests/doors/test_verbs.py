@@ -272,7 +272,7 @@ def test_a_link_for_the_first_administrator_as_the_browser_reaches_the_hub(cli: 
     [
         ("machine", "list"),
         ("user", "list"),
-        *(("user", verb, "a@b") for verb in ("edit", "invite", "unlock", "sessions", "sign-out")),
+        *(("user", verb, "a@b") for verb in ("edit", "invite", "unlock", "reset-2step", "sessions", "sign-out")),
         ("link",),
         ("token", "create", "x", "--user", "a@b"),
         ("token", "list"),

@@ -14,12 +14,12 @@ from tests.support.house import House, Module
 
 OF_THE_DATABASE = (
     "db.backup_records", "db.conditions", "db.enrolment_records", "db.notification_records", "db.records", "db.rows",
-    "db.table_row", "db.trouble_records",
+    "db.sign_in_records", "db.table_row", "db.trouble_records",
 )  # fmt: skip
 """Values: the one form of a row, of what must hold of it, and of a sample from the wire to the table."""
 RECORDS = (
-    "db.backup_records", "db.enrolment_records", "db.notification_records", "db.records", "db.table_row",
-    "db.trouble_records",
+    "db.backup_records", "db.enrolment_records", "db.notification_records", "db.records",
+    "db.sign_in_records", "db.table_row", "db.trouble_records",
 )  # fmt: skip
 ALLOWED = frozenset(
     {"__future__", "array", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime",
@@ -30,6 +30,10 @@ ALSO: dict[str, dict[str, str]] = {
     "hub.model.credentials": {
         "secrets": "draws at random for the whole middle what identifies or opens; nothing is decided by it",
         "argon2": "hashes passwords: arithmetic that takes long, with a salt that nothing is decided by",
+    },
+    "hub.people.two_step.rules": {
+        f"cryptography.hazmat.primitives.{name}": "the arithmetic of RFC 4226 and 6238: key and counter in, digits out"
+        for name in ("hashes", "twofactor.hotp", "twofactor.totp")
     },
     "hub.notifications.rules": {"zoneinfo": "quiet hours: as hub.model.dating"},
     "hub.model.dating": {

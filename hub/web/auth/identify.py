@@ -29,7 +29,7 @@ from hub.people.rules import ABSOLUTE_S
 from hub.settings import Settings
 from hub.web.auth import origin
 from hub.web.auth.origin import client_address
-from hub.web.auth.state import AuthState
+from hub.web.auth.state import SECOND_STEP_S, AuthState
 
 
 class Carried(NamedTuple):
@@ -146,6 +146,28 @@ def clear_session_cookie(response: Response, settings: Settings) -> None:
     )
 
 
+def second_step_cookie_name(settings: Settings) -> str:
+    return session_cookie_name(settings).replace("session", "second_step")
+
+
+def set_second_step_cookie(response: Response, settings: Settings, secret: str) -> None:
+    """What a browser holds between the two steps: no session, it opens nothing."""
+    response.set_cookie(
+        second_step_cookie_name(settings), secret, max_age=int(SECOND_STEP_S), path=cookie_path(settings),
+        secure=settings.cookie_secure, httponly=True, samesite="lax",
+    )  # fmt: skip
+
+
+def clear_second_step_cookie(response: Response, settings: Settings) -> None:
+    response.delete_cookie(
+        second_step_cookie_name(settings),
+        path=cookie_path(settings),
+        secure=settings.cookie_secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
 LANGUAGE_COOKIE: Final = "rvm_language"
 THEME_COOKIE: Final = "rvm_theme"
 
@@ -154,6 +176,7 @@ def clearing_own_cookies(settings: Settings) -> tuple[tuple[bytes, bytes], ...]:
     """Headers that clear what the hub has set in a browser, and nothing of its neighbours'."""
     answer = Response()
     clear_session_cookie(answer, settings)
+    clear_second_step_cookie(answer, settings)
     for name in (LANGUAGE_COOKIE, THEME_COOKIE):
         answer.delete_cookie(
             name, path=cookie_path(settings), secure=settings.cookie_secure, httponly=True, samesite="lax"

@@ -114,7 +114,9 @@ OWN_AT_ONCE: Final = 60.0
 SIGN_INS_PER_S: Final = 0.5
 SIGN_INS_AT_ONCE: Final = 60.0
 MOST_REMEMBERED: Final = 10_000
-OF_ONE_SELF: Final = frozenset({"account.edit", "account.sign_out", "session.manage_own", "token.manage_own"})
+OF_ONE_SELF: Final = frozenset(
+    {"account.edit", "account.secure", "account.sign_out", "session.manage_own", "token.manage_own"}
+)
 _NOT_THEIR_OWN: Final = frozenset({"sign_in.failed", "sign_in.locked"})
 """Caused by strangers, in somebody's name."""
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.requests import HTTPConnection
 
@@ -19,9 +19,14 @@ from hub.kernel.context import HubContext
 from hub.model import changes, credentials
 from hub.model.access import Principal
 from hub.people import rules
+from hub.people.two_step import rules as two_step
+from hub.people.two_step.rules import Proof
 from hub.web.auth import identify
 from hub.web.auth.passwords import TooBusy
-from hub.web.auth.state import AuthState
+from hub.web.auth.state import AuthState, HalfSignIn, SecondSteps
+
+NO_PROOF: Final = Proof([], {})
+"""Of who has no second step."""
 
 
 class SignedIn(NamedTuple):
@@ -32,8 +37,15 @@ class SignedIn(NamedTuple):
     last_at: datetime
 
 
+class SecondStepWanted(NamedTuple):
+    """The first step was right. `secret`: what the browser shows with the code (`by_second_step`); it opens nothing."""
+
+    secret: str
+
+
 class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
-    """`code`: wrong (either of the two), locked, slow_down, link (used, expired or never made)."""
+    """`code`: wrong (either of the two), locked, slow_down, link (used, expired or never made); of the second step:
+    code_wanted, code (wrong, or used before), code_sealed (this hub lacks the key), expired."""
 
     def __init__(self, code: str, retry_after: float | None = None) -> None:
         super().__init__(code)
@@ -41,36 +53,71 @@ class SignInRefused(Exception):  # noqa: N818 - an answer, not a fault
         self.retry_after = retry_after
 
 
-async def by_password(context: HubContext, connection: HTTPConnection, email: str, password: str) -> SignedIn:
-    """Raises SignInRefused, TooBusy, Unavailable. Unknown addresses take as long."""
+async def by_password(
+    context: HubContext, connection: HTTPConnection, email: str, password: str, code: str | None = None
+) -> SignedIn | SecondStepWanted:
+    """`code`: of who has two steps; None: it is asked for later. Raises SignInRefused, TooBusy, Unavailable. Unknown
+    addresses take as long."""
     email = rules.normal_email(email)
     with _charged(context, connection) as address:
         if len(email) > rules.MAX_EMAIL:
             raise SignInRefused("wrong")
         counted_as = _counted_as(context, email, address)
         async with context[AuthState].one_try_at_a_time(counted_as):
-            user, _ = await _try(context, email, password, address, counted_as)
-            held = rules.while_password_is(user)
-            try:
-                signed_in = await _open(context, connection, user, counted_as, address, "password", held)
-            except Conflict as late:  # another password, while this one was compared
-                raise SignInRefused("wrong") from late
+            user, failures = await _try(context, email, password, address, counted_as)
+            half = HalfSignIn(user.id, "password", (rules.while_password_is(user),), None)
+            if user.two_step and code is None:
+                return SecondStepWanted(context[SecondSteps].keep(half))
+            signed_in = await _finish(context, connection, user, half, _Try(counted_as, address, failures), code or "")
     context[AuthState].familiar.add(email, address)
     return signed_in
 
 
-async def prove(context: HubContext, connection: HTTPConnection, email: str, password: str) -> None:
-    email = rules.normal_email(email)
+async def by_second_step(context: HubContext, connection: HTTPConnection, secret: str, code: str) -> SignedIn:
+    """`secret`: of SecondStepWanted. Raises SignInRefused, Unavailable."""
+    with _charged(context, connection) as address:
+        context[AuthState].wrong_sign_ins.give_back(address)  # a wrong code pays, when it was looked at
+        half = context[SecondSteps].find(secret)
+        user = None if half is None else await users.find_user(context.store, half.user_id)
+        if half is None or user is None or user.disabled_at is not None:
+            raise SignInRefused("expired")
+        email = rules.normal_email(user.email)
+        counted_as = _counted_as(context, email, address)
+        async with context[AuthState].one_try_at_a_time(counted_as):
+            failures = await _failures(context, counted_as)
+            signed_in = await _finish(context, connection, user, half, _Try(counted_as, address, failures), code)
+        context[SecondSteps].drop(secret)
+    context[AuthState].familiar.add(email, address)
+    return signed_in
+
+
+async def prove(
+    context: HubContext, connection: HTTPConnection, user: users.UserWithMachines, password: str, code: str | None
+) -> Proof:
+    """That it is them at an open browser: by the password, if they have one, and with `code` by a second step, which is
+    used up by the Changes of the answer. Raises as `by_password`."""
+    email, proof = rules.normal_email(user.email), NO_PROOF
     with _charged(context, connection) as address:
         counted_as = _counted_as(context, email, address)
         async with context[AuthState].one_try_at_a_time(counted_as):
-            _, failures = await _try(context, email, password, address, counted_as)
-            if failures is not None and failures.failures:
+            if user.password_hash is not None:
+                _, failures = await _try(context, email, password, address, counted_as)
+            else:
+                context[AuthState].wrong_sign_ins.give_back(address)
+                failures = await _failures(context, counted_as)
+            if code is not None:
+                proof = await _second_step(context, user, _Try(counted_as, address, failures), code)
+            # A password alone must not end the count of wrong codes.
+            if failures is not None and failures.failures and (code is not None or not user.two_step):
                 await context.announce(rules.drop_failures(counted_as))
+    return proof
 
 
-async def by_link(context: HubContext, connection: HTTPConnection, link: str, language: str | None = None) -> SignedIn:
-    """`language`: of the browser, for somebody who has none when they sign in for the first time."""
+async def by_link(
+    context: HubContext, connection: HTTPConnection, link: str, language: str | None = None
+) -> SignedIn | SecondStepWanted:
+    """`language`: of the browser, for somebody who has none when they sign in for the first time. The link is used up
+    by the second step of who has two."""
     with _charged(context, connection) as address:
         shape = credentials.recognise(link.strip())
         if shape is None or shape.kind != "link":
@@ -88,13 +135,12 @@ async def by_link(context: HubContext, connection: HTTPConnection, link: str, la
         if user is None or user.disabled_at is not None:
             raise SignInRefused("link")
         email = rules.normal_email(user.email)
-        try:
-            used = rules.use_link(shape.hash, now)
-            first = language if user.language is None and user.last_sign_in_at is None else None
-            signed_in = await _open(context, connection, user, email, address, "link", used, language=first)
-        except Conflict as late:
-            raise SignInRefused("link") from late
+        first = language if user.language is None and user.last_sign_in_at is None else None
+        half = HalfSignIn(user.id, "link", (rules.use_link(shape.hash, now),), first)
         context[AuthState].wrong_sign_ins.give_back(address)
+        if user.two_step:
+            return SecondStepWanted(context[SecondSteps].keep(half))
+        signed_in = await _finish(context, connection, user, half, _Try(email, address, None), "")
         context[AuthState].familiar.add(email, address)
         return signed_in
 
@@ -114,15 +160,30 @@ def _counted_as(context: HubContext, email: str, address: str) -> str:
     return context[AuthState].familiar.find(email, address) or email
 
 
+class _Try(NamedTuple):
+    """Under which name it is counted, from where, and what failed before."""
+
+    counted_as: str
+    address: str
+    failures: SignInFailureRow | None
+
+
+async def _failures(context: HubContext, counted_as: str) -> SignInFailureRow | None:
+    """Raises SignInRefused while they lock."""
+    unstored = context[AuthState].unstored.failures(counted_as)
+    failures = unstored or await sign_ins.find_failures(context.store, counted_as)
+    locked = rules.locked_for(failures, context.clock())
+    if locked is not None:
+        raise SignInRefused("locked", locked)
+    return failures
+
+
 async def _try(
     context: HubContext, email: str, password: str, address: str, counted_as: str
 ) -> tuple[users.UserWithMachines, SignInFailureRow | None]:
     """Whose password it is, and the failures before. Under `one_try_at_a_time`."""
     state = context[AuthState]
-    failures = state.unstored.failures(counted_as) or await sign_ins.find_failures(context.store, counted_as)
-    locked = rules.locked_for(failures, context.clock())
-    if locked is not None:
-        raise SignInRefused("locked", locked)
+    failures = await _failures(context, counted_as)
     user = await users.find_user_by_email(context.store, email)
     stored = user.password_hash if user is not None and user.disabled_at is None else None
     right = await state.passwords.matches(password, stored, address=address, familiar=counted_as != email)
@@ -147,25 +208,81 @@ async def _count(context: HubContext, counted: SignInFailureRow, wrong: list[cha
         context[AuthState].unstored.drop_failures(counted.email)
 
 
+async def _finish(
+    context: HubContext, connection: HTTPConnection, user: users.UserWithMachines, half: HalfSignIn, tried: _Try,
+    code: str,
+) -> SignedIn:  # fmt: skip
+    """The second step, where they have one, and the session. Under `one_try_at_a_time` of the name it is counted by."""
+    try:
+        if not user.two_step:
+            return await _open(context, connection, user, half, tried, NO_PROOF)
+        # One code opens one session, also from two places, whose tries are counted apart.
+        async with context[AuthState].one_try_at_a_time(f"second step of {user.id}"):
+            proof = await _second_step(context, user, tried, code)
+            return await _open(context, connection, user, half, tried, proof)
+    except Conflict as late:
+        if late.column == "two_step":
+            raise SignInRefused("code") from late
+        # Another password, while this one was compared; or the link was used meanwhile.
+        raise SignInRefused("link" if half.by == "link" else "wrong") from late
+
+
+async def _second_step(context: HubContext, user: users.UserWithMachines, tried: _Try, code: str) -> Proof:
+    """Raises SignInRefused, after counting a wrong one. No code at all is no try."""
+    plain = two_step.plain_code(code)
+    if not plain:
+        raise SignInRefused("code_wanted")
+    is_of_app = two_step.is_app_code(plain)
+    proof = await (_by_app(context, user.id, plain) if is_of_app else _by_recovery_code(context, user.id, plain))
+    if proof is None:
+        context[AuthState].wrong_sign_ins.charge(tried.address)
+        counted, wrong = rules.failed_sign_in(
+            tried.failures, tried.counted_as, context.clock(), address=tried.address,
+            email=rules.normal_email(user.email), user_id=user.id, second=True,
+        )  # fmt: skip
+        await _count(context, counted, wrong)
+        raise SignInRefused("code")
+    return proof
+
+
+async def _by_app(context: HubContext, user_id: int, plain: str) -> Proof | None:
+    row = await sign_ins.find_two_step(context.store, user_id)
+    if row is None:
+        return None
+    secret = await context[SecondSteps].seal.open(row.secret)
+    if secret is None:
+        raise SignInRefused("code_sealed")
+    last = max(row.last_step, context[AuthState].unstored.last_step(user_id))
+    step = two_step.matching_step(secret, plain, context.clock(), last)
+    return None if step is None else two_step.use_step(user_id, step)
+
+
+async def _by_recovery_code(context: HubContext, user_id: int, plain: str) -> Proof | None:
+    digest = credentials.hash_of(plain)
+    left = await sign_ins.recovery_codes_of(context.store, user_id) - context[AuthState].unstored.used_codes()
+    return two_step.use_recovery_code(user_id, digest, len(left) - 1) if digest in left else None
+
+
 async def _open(
-    context: HubContext, connection: HTTPConnection, user: users.UserWithMachines, counted_as: str, address: str,
-    by: str, *more: changes.Change, language: str | None = None,
+    context: HubContext, connection: HTTPConnection, user: users.UserWithMachines, half: HalfSignIn, tried: _Try,
+    proof: Proof,
 ) -> SignedIn:  # fmt: skip
     wait = context[AuthState].budgets.sign_in(user.id)
     if wait:
         raise SignInRefused("slow_down", math.ceil(wait))
     agent = connection.headers.get("user-agent")
     secret, opened = rules.succeeded_sign_in(
-        user.id, counted_as, context.clock(), address=address, user_agent=agent, by=by, language=language
-    )
-    made = [*more, *opened, *await _session_before(context, connection)]
+        user.id, tried.counted_as, context.clock(), address=tried.address, user_agent=agent, by=half.by,
+        language=half.language, second=proof.params,
+    )  # fmt: skip
+    made = [*half.held, *proof.changes, *opened, *await _session_before(context, connection)]
     try:
         await context.announce(*made)
     except Unavailable:
         # A full disk locks nobody out of looking: it is stored when there is room.
         if not context[AuthState].unstored.keep(made):
             raise
-    context[AuthState].unstored.drop_failures(counted_as)
+    context[AuthState].unstored.drop_failures(tried.counted_as)
     return SignedIn(secret.text, user.id, user.last_sign_in_at or user.created_at)
 
 

@@ -6,21 +6,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 
 from db.errors import Conflict, Rejected, StoreError
 from db.records import MachineRow, SessionRow, SignInFailureRow, SignInLinkRow, UserRow
+from db.sign_in_records import RecoveryCodeRow, TwoStepRow
 from hub.kernel.announce import Announcer
 from hub.kernel.retry import RetryUntilAvailable
+from hub.kernel.sealing import Seal
 from hub.model import changes as c
+from hub.model import credentials
 from hub.model.access import Principal
 from hub.people import rules
 from hub.people.rules import MAX_EMAIL
@@ -158,6 +162,55 @@ class CredentialCache:
         self._entries.clear()
 
 
+TWO_STEP_KEY: Final = "two_step.key"
+SECOND_STEP_S: Final = 600.0
+MAX_HALF: Final = 1000
+MAX_HALF_OF_ONE: Final = 5
+
+
+class HalfSignIn(NamedTuple):
+    """The first step was right: who, by what (password or link), and what must still hold at the second."""
+
+    user_id: int
+    by: str
+    held: tuple[c.Change, ...]
+    language: str | None
+
+
+class SecondSteps:
+    """Sign-ins that wait for their code: in memory, by the hash of what their browser holds, which opens nothing."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = monotonic) -> None:
+        self.seal = Seal(folder / TWO_STEP_KEY)
+        self._clock = clock
+        # Bound: MAX_HALF, and MAX_HALF_OF_ONE a person; the oldest goes first.
+        self._waiting: OrderedDict[str, tuple[float, HalfSignIn]] = OrderedDict()
+
+    def keep(self, half: HalfSignIn) -> str:
+        """The secret of their browser."""
+        self._drop_expired()
+        own = [digest for digest, (_, other) in self._waiting.items() if other.user_id == half.user_id]
+        if len(own) >= MAX_HALF_OF_ONE:
+            del self._waiting[own[0]]
+        elif len(self._waiting) >= MAX_HALF:
+            self._waiting.popitem(last=False)
+        text = credentials.random_hex(64)
+        self._waiting[credentials.hash_of(text)] = (self._clock() + SECOND_STEP_S, half)
+        return text
+
+    def find(self, text: str) -> HalfSignIn | None:
+        self._drop_expired()
+        _, half = self._waiting.get(credentials.hash_of(text), (0.0, None))
+        return half
+
+    def drop(self, text: str) -> None:
+        self._waiting.pop(credentials.hash_of(text), None)
+
+    def _drop_expired(self) -> None:
+        while self._waiting and next(iter(self._waiting.values()))[0] <= self._clock():
+            self._waiting.popitem(last=False)
+
+
 MAX_UNSTORED: Final = 200
 MAX_COUNTED: Final = 1000
 
@@ -198,8 +251,19 @@ class UnstoredSignIns:
 
     def has_used(self, link: str) -> bool:
         """Whether the link of this hash let somebody in."""
-        used = (change for unstored in self._waiting.values() for change in unstored.changes)
-        return any(patch.key == link for patch in c.patches(used, SignInLinkRow))
+        return any(patch.key == link for patch in c.patches(self._changes(), SignInLinkRow))
+
+    def last_step(self, user_id: int) -> int:
+        """Of the codes of their app that let them in; 0: of none."""
+        used = c.patches(self._changes(), TwoStepRow)
+        return max((int(patch.values["last_step"]) for patch in used if patch.key == user_id), default=0)
+
+    def used_codes(self) -> frozenset[str]:
+        """The hashes of recovery codes that let somebody in."""
+        return frozenset(drop.key for drop in c.drops(self._changes(), RecoveryCodeRow) if drop.key is not None)
+
+    def _changes(self) -> Iterator[c.Change]:
+        return (change for unstored in self._waiting.values() for change in unstored.changes)
 
     def end(self, user_id: int, digest: str | None = None) -> bool:
         """This session of the user (None: all) counts no more. False: it is not here."""

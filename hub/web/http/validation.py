@@ -59,6 +59,7 @@ Email = Annotated[
     ),
 ]
 Password = Annotated[str, msgspec.Meta(max_length=200, pattern=_NO_NUL, extra={"expect": "expect.password"})]
+SignInCode = Annotated[str, msgspec.Meta(max_length=100, pattern=_NO_NUL, extra={"expect": "expect.code"})]
 Zone = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_NO_NUL, extra={"expect": "expect.zone"})]
 """A name of the IANA database; `protocol.zones` knows which."""
 Language = Literal["en", "id"]

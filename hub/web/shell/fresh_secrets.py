@@ -43,6 +43,9 @@ class FreshSecrets:
         _, text = self._kept.get(((principal.via, principal.credential_id), place), (0.0, None))
         return text
 
+    def drop(self, principal: Principal, place: str) -> None:
+        self._kept.pop(((principal.via, principal.credential_id), place), None)
+
     def _drop_expired(self) -> None:
         now = self._monotonic()
         while self._kept and next(iter(self._kept.values()))[0] <= now:

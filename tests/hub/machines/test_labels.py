@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 import segno
 
-from hub.machines.key_page import TextTooLongError, code_of, label
+from dashboard.qr import TextTooLongError
+from hub.machines.key_page import code_of, label
 from tests.support.api_hub import ORIGIN, ApiHub, api_hub
 from tests.support.page_visitor import browser
 

@@ -17,6 +17,7 @@ from db.notification_records import DestinationRow, NotificationRow
 from db.queries import notifications as stored
 from db.records import RemoteSessionRow, UserRow
 from hub import notifications
+from hub.kernel.sealing import Seal
 from hub.model.changes import Patch, Put
 from hub.notifications import rules, service
 from hub.notifications.service import KEY_FILE, Notifier
@@ -136,7 +137,7 @@ async def test_what_was_restored_without_its_key_says_so(sending: ApiHub, sink: 
     place = await add(sending, sink.address("json"))
     notifier = sending.context[Notifier]
     (sending.context.settings.data_dir / KEY_FILE).unlink()
-    notifier.seal = service.Seal(sending.context.settings.data_dir)
+    notifier.seal = Seal(sending.context.settings.data_dir / service.KEY_FILE)
     async with sending.of("admin") as admin:
         answer = (await admin.post(f"{PLACES}/{place['id']}/test")).json()["data"]
         assert not answer["sent"]
@@ -161,7 +162,7 @@ async def test_a_hub_killed_while_it_made_its_key_makes_it_anew(
         raise SystemExit
 
     monkeypatch.setattr(os, "fsync", killed)
-    seal = service.Seal(sending.context.settings.data_dir)
+    seal = Seal(sending.context.settings.data_dir / service.KEY_FILE)
     with pytest.raises(SystemExit):
         seal._read_or_make()
     monkeypatch.undo()

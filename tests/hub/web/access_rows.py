@@ -65,6 +65,8 @@ ROWS: dict[str, dict[str, str]] = {
     "POST /api/v2/auth/logout": PEOPLE,
     "GET /api/v2/auth/me": EVERYBODY,
     "PATCH /api/v2/auth/me": PEOPLE,
+    "GET /api/v2/auth/two-step": PEOPLE,
+    **{f"POST /api/v2/auth/two-step{what}": PEOPLE for what in ("", "/secret", "/recovery-codes", "/off")},
     "POST /api/v2/enrolment-codes": ADMIN,
     "GET /api/v2/enrolment-codes": ADMIN,
     "DELETE /api/v2/enrolment-codes/{code_id}": ADMIN | {"admin": "hidden"},
@@ -169,7 +171,7 @@ ROWS: dict[str, dict[str, str]] = {
     "PATCH /api/v2/users/{user_id}": ADMIN,
     "DELETE /api/v2/users/{user_id}": ADMIN,
     "POST /api/v2/users/{user_id}/invitation": ADMIN,
-    "DELETE /api/v2/users/{user_id}/lock": ADMIN,
+    **{f"DELETE /api/v2/users/{{user_id}}/{what}": ADMIN for what in ("lock", "two-step")},
     "GET /api/v2/users/{user_id}/sessions": ADMIN,
     "DELETE /api/v2/users/{user_id}/sessions": ADMIN,
     "DELETE /api/v2/users/{user_id}/sessions/{session_id}": ADMIN | {"admin": "hidden"},
@@ -202,6 +204,8 @@ ROWS: dict[str, dict[str, str]] = {
     "GET /": PAGE,
     "GET /login": ANYONE,
     "POST /login": dict.fromkeys(CALLERS, "who"),
+    "GET /login/code": PAGE,  # to sign in, or in
+    "POST /login/code": ANYONE,
     "GET /signin": ANYONE,
     "POST /signin": dict.fromkeys(CALLERS, "who"),
     "GET /logout": PAGE,  # to the account, or to sign in; only a form signs out
@@ -211,18 +215,14 @@ ROWS: dict[str, dict[str, str]] = {
     **dict.fromkeys(("GET /alerts", "GET /alerts/parts", "GET /alerts/rules", "GET /alerts/rules/parts"), PAGE),
     "GET /alerts/{trouble_id}/{what:str}": WORK_ON_ANY_PAGE,
     "POST /alerts/{trouble_id}/{what:str}": WORK_ON_NO_PAGE,
-    "GET /map": PAGE,
-    "GET /map/parts": PAGE,
+    **dict.fromkeys(("GET /map", "GET /map/parts"), PAGE),
     "GET /views": PAGE,
     "POST /views": PAGE,
     "GET /views/{view_id}/{what:str}": PAGE,
     "POST /views/{view_id}/{what:str}": NO_PAGE,
     "GET /account": PAGE,
     "POST /account": PAGE,
-    "GET /account/sessions": PAGE,
-    "POST /account/sessions": PAGE,
-    "GET /account/password": PAGE,
-    "POST /account/password": PAGE,
+    **{f"{how} /account/{what}": PAGE for how in ("GET", "POST") for what in ("2-step", "password", "sessions")},
     "GET /help": PAGE,
     "GET /help/guide": PAGE,
     "GET /machines/palette": PAGE,
@@ -317,7 +317,7 @@ ROWS: dict[str, dict[str, str]] = {
     **{
         f"{how} /admin/users/{{user_id}}/{what}": PAGE_OF_ADMIN
         for how in ("GET", "POST")
-        for what in ("unlock", "sessions")
+        for what in ("unlock", "sessions", "two-step")
     },
     "GET /admin/users/{user_id}/link": PAGE_OF_ADMIN,
     "POST /admin/users/{user_id}/link": PAGE_OF_ADMIN,
@@ -382,6 +382,7 @@ JSON: dict[str, Any] = {
     "POST /api/v2/rvms/{id}/remote-access/files/download": {"path": "/x"},
     "POST /api/v2/users": {"email": "new@b.c", "name": "N", "role": "viewer"},
     "POST /api/v2/tokens": {"name": "t"},
+    **{f"POST /api/v2/auth/two-step{what}": {"code": "123456"} for what in ("", "/recovery-codes", "/off")},
 }
 FORMS: dict[str, dict[str, str]] = {
     "POST /machines/{id}/zone": {"do": "sync"},
@@ -395,4 +396,5 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /machines/{id}/status": {"status": "full"},
     "POST /admin/users": {"email": "form@b.c", "name": "F", "role": "viewer"},
     "POST /admin/tokens": {"name": "f"},
+    "POST /account/2-step": {"do": "begin"},
 }
