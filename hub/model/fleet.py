@@ -102,7 +102,7 @@ class Fleet:
         self._appliers: dict[type, Callable[[Any], Touched | None]] = {
             c.Put: self._row_changed,
             c.Patch: self._patched,
-            c.Move: self._row_changed,
+            c.Move: self._moved,
             c.Drop: self._dropped,
             c.Observed: self._observed,
             c.SampleSeen: self._sample_seen,
@@ -192,9 +192,21 @@ class Fleet:
                 self.open.pop(command_id, None)
         return machine
 
-    def _row_changed(self, change: c.Put[Any] | c.Move[Any]) -> Touched | None:
+    def _row_changed(self, change: c.Put[Any]) -> Touched | None:
         does = self._of_row.get(type(change.row))
         return None if does is None else does(change.row)
+
+    def _moved(self, change: c.Move[Any]) -> Touched | None:
+        """Its members alone, as they are written: what was patched since it was decided stays."""
+        row, machine = change.row, self.machines.get(change.row.rvm_id)
+        if machine is None:
+            return None
+        known: dict[type, Mapping[Any, Any]] = {
+            CommandRow: machine.pending, RemoteSessionRow: machine.remote_sessions, BackupRow: machine.backups,
+        }  # fmt: skip
+        if (here := known[type(row)].get(row.id)) is not None:
+            row = msgspec.structs.replace(here, **{name: getattr(row, name) for name in change.members})
+        return self._row_changed(c.Put(row))
 
     def _patched(self, change: c.Patch) -> Touched | None:
         does = self._of_patch.get(change.of)

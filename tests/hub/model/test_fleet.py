@@ -10,13 +10,14 @@ import pytest
 from db.records import BootRow, CommandRow, MachineRow, RemoteSessionRow
 from db.trouble_records import TroubleRow
 from hub.machine_settings.rules import replacing
-from hub.model.changes import (  # fmt: skip
+from hub.model.changes import (  # fmt: skip, move
     Change,
     Drop,
     Observed,
     Patch,
     Put,
     SampleSeen,
+    move,
 )
 from hub.model.effective_settings import DesiredSettings
 from hub.model.fleet import ALL_MEMBERS, PENDING_MEMBERS, TROUBLE_MEMBERS, Fleet, Touched
@@ -245,6 +246,18 @@ def test_an_open_command_is_asked_back_and_goes_with_its_machine() -> None:
     assert (found.cancel_by, found.cancel_at) == ("user:2", NOW)
     fleet.apply(Drop(MachineRow, 7))
     assert fleet.command("c1") is None
+
+
+def test_what_was_patched_since_a_move_was_decided_stays() -> None:
+    """Both were decided by the same row; the database has what each of them wrote."""
+    fleet = Fleet([machine()])
+    fleet.apply(Put(command()))
+    running = move(command(), state="running")
+    fleet.apply(Patch(CommandRow, "c1", {"cancel_by": "user:2", "cancel_at": NOW}, while_open=True, must="state"))
+    fleet.apply(running)
+    found = fleet.machines[7].pending["c1"]
+    assert (found.state, found.cancel_by, found.cancel_at) == ("running", "user:2", NOW)
+    assert fleet.command("c1") is found
 
 
 def test_a_new_key_takes_the_place_of_the_old_one() -> None:
