@@ -19,13 +19,19 @@ def door() -> int:
         return cli.main("run_hub.py", sys.argv[1:])
     wanted = main.read(sys.argv[1:])
     bootstrap.enter("hub")
-    return main.run(wanted, _demo)
+    return main.run(wanted, _demo, _installer)
 
 
 def _demo(wanted: argparse.Namespace) -> int:
     from demo import start
 
     return start.run(wanted)
+
+
+def _installer() -> argparse.ArgumentParser:
+    from installer import cli
+
+    return cli.grammar("run_hub.py")
 
 
 if __name__ == "__main__":

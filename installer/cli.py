@@ -33,7 +33,7 @@ BESIDE: Final = ("api_token", "hub_ca", "client_cert", "client_key")
 
 def main(door: str, argv: Sequence[str]) -> int:
     """`door`: run_device.py or run_hub.py."""
-    texts = read(Path(__file__).parent / "locales", from_environment(os.environ))
+    texts = _texts()
     wanted = _parser(door, texts).parse_args(argv)
     out = Output(texts, as_json=wanted.json, dry_run=getattr(wanted, "dry_run", False))
     try:
@@ -179,6 +179,15 @@ def _alone(out: Output) -> Iterator[None]:
         raise InstallError("busy", BUSY) from error
     finally:
         os.close(descriptor)
+
+
+def grammar(door: str) -> argparse.ArgumentParser:
+    """Its verbs and flags, for completion by a shell."""
+    return _parser(door, _texts())
+
+
+def _texts() -> Texts:
+    return read(Path(__file__).parent / "locales", from_environment(os.environ))
 
 
 def _parser(door: str, texts: Texts) -> argparse.ArgumentParser:

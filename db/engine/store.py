@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -86,6 +87,18 @@ class Store:
     async def close(self) -> None:
         await self._reader.close()
         await self._writer.close()
+
+
+@contextlib.asynccontextmanager
+async def reading(url: str) -> AsyncIterator[ReadPool]:
+    """A look at a database as it is. Raises StoreError."""
+    pool = ReadPool(url)
+    try:
+        await pool.open()
+        yield pool
+    finally:
+        with anyio.CancelScope(shield=True):
+            await pool.close()
 
 
 def dialect_of(url: str) -> Dialect:

@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from db.columns import from_microseconds, to_microseconds
-from db.engine.store import Store
+from db.engine.store import Store, reading
 from db.records import (
     CONFIG_VERSION,
     FLEET,
@@ -98,6 +98,13 @@ _BY_ID = sa.select(machines).where(machines.c.id == sa.bindparam("key_id"))
 
 async def all_machines(store: Store) -> list[MachineRow]:
     return [record(MachineRow, row) for row in await store.fetch_all(_ALL)]
+
+
+async def words(url: str) -> list[tuple[str, str]]:
+    """Each machine's name and device_id; without a lock and an upgrade. Raises a StoreError."""
+    async with reading(url) as pool:
+        found = await pool.fetch_all(sa.select(machines.c.name, machines.c.device_id).order_by(machines.c.id), {})
+    return [(str(row["name"]), str(row["device_id"])) for row in found]
 
 
 async def find_machine(store: Store, rvm_id: int) -> MachineRow | None:

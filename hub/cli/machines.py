@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -16,7 +17,7 @@ from db.errors import Conflict
 from db.queries import enrolments, machines, users
 from db.records import MachineRow
 from hub.cli import data, output
-from hub.cli.data import OpenData, base_url, date_time, now, open_data, settings_of
+from hub.cli.data import OpenData, base_url, date_time, now, open_data, settings_of, sqlite_file
 from hub.cli.output import CliError, Exit, language, sentence
 from hub.enrolment import rules as enrolment_rules
 from hub.kernel.loading import load_fleet
@@ -143,6 +144,19 @@ async def show_all(wanted: argparse.Namespace) -> None:
         output.note(sentence("machine.none"))
 
 
+async def show_words(wanted: argparse.Namespace) -> None:
+    """For completion by a shell, one a line: only what stands for itself there. Writes and upgrades nothing."""
+    settings = settings_of(wanted)
+    file = sqlite_file(settings)
+    if file is not None and not file.exists():
+        return
+    with data.refusals():
+        known = await machines.words(settings.database_url)
+    for word in dict.fromkeys(word for pair in known for word in pair if PLAIN.fullmatch(word)):
+        output.result(word)
+
+
+PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 OBSERVED: Final = frozenset({"connection", "connection_since", "connection_reason", "expected_interval_s", "busy"})
 """What only the hub that runs knows."""
 LINES: Final = (

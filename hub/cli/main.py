@@ -11,14 +11,16 @@ from typing import Final
 
 from hub.cli import output
 from hub.cli.output import CliError, Exit, sentence
-from hub.cli.parser import Follows, build, read
+from hub.cli.parser import Follows, build, read, tree
 
 Verb = Callable[[argparse.Namespace], int]
 
 
-def run(wanted: argparse.Namespace, demo: Verb) -> int:
-    """`demo` runs the demo, which the hub does not know."""
+def run(wanted: argparse.Namespace, demo: Verb, installer: Callable[[], argparse.ArgumentParser] | None = None) -> int:
+    """`demo` runs the demo, `installer` has verbs of this door: the hub knows neither."""
     try:
+        if wanted.verb == "completion":
+            return show_completion(wanted, installer)
         return (demo if wanted.demo else _verb(wanted.verb))(wanted)
     except CliError as error:
         output.failure(error, wanted.json)
@@ -46,8 +48,6 @@ def _verb(name: str) -> Verb:
         from hub.cli import start
 
         return start.serve
-    if name == "completion":
-        return show_completion
     if name in ("version", "doctor"):
         from hub.cli import doctor
 
@@ -90,6 +90,8 @@ def _in_a_loop(work: Awaitable[None]) -> int:
 
 
 COMMANDS: Final = "myrvm-hub run_hub.py"
+CACHE_S: Final = 60
+"""For so long a shell offers the machines that it has read."""
 _SHELL: Final = """\
 _myrvm_hub_words() {
   local verb="" last="" names="" flags=""
@@ -114,20 +116,65 @@ FOLLOWS
     *) echo "$names" ;;
   esac
 }
+_myrvm_hub_machines() {
+  local command=$1 folder=""
+  while [ $# -gt 1 ]; do
+    [ "$1" != --data-dir ] || folder=$2
+    shift
+  done
+  if [ "$command $folder" != "$_myrvm_hub_for" ] || [ $((SECONDS - _myrvm_hub_at)) -ge CACHE_S ]; then
+    _myrvm_hub_known=$("$command" completion --names ${folder:+"--data-dir=$folder"} 2>/dev/null </dev/null)
+    _myrvm_hub_for="$command $folder" _myrvm_hub_at=$SECONDS
+  fi
+}
 """
 _BASH: Final = """\
 _myrvm_hub() {
-  local at=${COMP_WORDS[COMP_CWORD]}
-  COMPREPLY=($(compgen -W "$(_myrvm_hub_words "${COMP_WORDS[@]:1:COMP_CWORD}")" -- "$at"))
+  local at=${COMP_WORDS[COMP_CWORD]} words
+  words=$(_myrvm_hub_words "${COMP_WORDS[@]:1:COMP_CWORD}")
+  if [ "$words" = @machines ]; then
+    _myrvm_hub_machines "${COMP_WORDS[@]}"
+    words=$_myrvm_hub_known
+  fi
+  COMPREPLY=($(compgen -W "$words" -- "$at"))
 }
 complete -o default -F _myrvm_hub COMMANDS
 """
 _ZSH: Final = """\
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
-_myrvm_hub() { compadd -- ${=$(_myrvm_hub_words "${(@)words[2,CURRENT]}")} || _files }
+_myrvm_hub() {
+  local offered=$(_myrvm_hub_words "${(@)words[2,CURRENT]}")
+  if [ "$offered" = @machines ]; then
+    _myrvm_hub_machines "${(@)words}"
+    offered=$_myrvm_hub_known
+  fi
+  compadd -- ${=offered} || _files
+}
 compdef _myrvm_hub COMMANDS
 """
 _FISH: Final = """\
+function __myrvm_hub_machines
+    set -l words (commandline -opc)
+    set -l folder
+    if set -l at (contains -i -- --data-dir $words)
+        set folder --data-dir=$words[(math $at + 1)]
+    end
+    if test "$words[1] $folder" != "$__myrvm_hub_for"; or test (math (date +%s) - $__myrvm_hub_at) -ge CACHE_S
+        set -g __myrvm_hub_known ($words[1] completion --names $folder 2>/dev/null </dev/null)
+        set -g __myrvm_hub_for "$words[1] $folder"
+        set -g __myrvm_hub_at (date +%s)
+    end
+    for one in $__myrvm_hub_known
+        echo $one
+    end
+end
+function __myrvm_hub_offer
+    if test "$argv[1]" = @machines
+        __myrvm_hub_machines
+    else
+        string split -- " " $argv[1]
+    end
+end
 function __myrvm_hub_words
     set -l verb ""
     set -l last ""
@@ -151,9 +198,9 @@ VALUES
 FOLLOWS
     end
     if string match -q -- "-*" (commandline -ct)
-        string split -- " " $flags
+        __myrvm_hub_offer "$flags"
     else
-        string split -- " " $names
+        __myrvm_hub_offer "$names"
     end
 end
 for command in COMMANDS
@@ -162,31 +209,37 @@ end
 """
 
 
-def show_completion(wanted: argparse.Namespace) -> int:
-    """A script for the shell, made of the parser."""
-    output.result(completion(wanted.shell, list(build().tree())).rstrip())
+def show_completion(wanted: argparse.Namespace, installer: Callable[[], argparse.ArgumentParser] | None) -> int:
+    """A script for the shell, made of the parsers; or the machines that it asks for."""
+    if wanted.names:
+        from hub.cli import machines
+
+        return _in_a_loop(machines.show_words(wanted))
+    (root, *verbs), (installs, *others) = tree(build()), tree(installer()) if installer else [Follows("", [], [], {})]
+    root.names.extend(installs.names)
+    output.result(completion(wanted.shell, [root, *verbs, *others]).rstrip())
     return int(Exit.OK)
 
 
-def completion(shell: str, tree: Sequence[Follows]) -> str:
-    values = {f'"{one.verb} {flag}"': found for one in tree for flag, found in one.values.items() if found}
-    any_value = sorted({flag for one in tree for flag, found in one.values.items() if not found})
+def completion(shell: str, verbs: Sequence[Follows]) -> str:
+    values = {f'"{one.verb} {flag}"': found for one in verbs for flag, found in one.values.items() if found}
+    any_value = sorted({flag for one in verbs for flag, found in one.values.items() if not found})
     if shell == "fish":
         script, between = _FISH, " "
-        of_value = "        case {0}\n            string split -- ' ' '{1}'\n            return"
+        of_value = "        case {0}\n            __myrvm_hub_offer '{1}'\n            return"
         of_verb = "        case {0}\n            set names '{1}'\n            set flags '{2}'"
     else:
         script, between = _SHELL + (_BASH if shell == "bash" else _ZSH), "|"
         of_value = '    {0}) echo "{1}"; return ;;'
         of_verb = '    {0}) names="{1}" flags="{2}" ;;'
     parts = {
-        "VERBS": between.join(f'"{_step(one.verb)}"' for one in tree if one.verb),
+        "VERBS": between.join(f'"{_step(one.verb)}"' for one in verbs if one.verb),
         "VALUES": "\n".join(of_value.format(place, " ".join(found)) for place, found in values.items()),
         "ANY": between.join(any_value),
         "FOLLOWS": "\n".join(
-            of_verb.format(f'"{one.verb}"', " ".join(one.names), " ".join(one.flags)) for one in tree
+            of_verb.format(f'"{one.verb}"', " ".join(one.names), " ".join(one.flags)) for one in verbs
         ),
-        "COMMANDS": COMMANDS,
+        "COMMANDS": COMMANDS, "CACHE_S": str(CACHE_S),
     }  # fmt: skip
     for name, text in parts.items():
         script = script.replace(name, text)

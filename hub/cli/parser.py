@@ -17,6 +17,8 @@ TROUBLE_STATES = ("open", "taken", "snoozed", "over")
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 BACKUP_TYPES = ("full", "incremental")
 SNOOZES = ("1h", "4h", "tomorrow")
+MACHINES = "@machines"
+"""In the place of the machines' names, which the shell asks for."""
 SHELLS = ("bash", "zsh", "fish")
 MOST_LISTED = 1000
 
@@ -44,23 +46,25 @@ class Parser(argparse.ArgumentParser):
         )
         raise SystemExit(int(Exit.USAGE))
 
-    def tree(self, verb: str = "") -> Iterator[Follows]:
-        verbs: dict[str, Parser] = {}
-        found = Follows(verb, [], [], {})
-        for action in self._actions:
-            choices: Any = action.choices or ()
-            if action.nargs == argparse.PARSER:
-                verbs.update(choices)
-            elif not action.option_strings:
-                found.names.extend(choices)
-            else:
-                found.flags.append(action.option_strings[-1])
-                if action.nargs != 0:
-                    found.values[action.option_strings[-1]] = list(choices)
-        found.names.extend(verbs)
-        yield found
-        for name, parser in verbs.items():
-            yield from parser.tree(f"{verb} {name}".strip())
+
+def tree(parser: argparse.ArgumentParser, verb: str = "") -> Iterator[Follows]:
+    verbs: dict[str, argparse.ArgumentParser] = {}
+    found = Follows(verb, [], [], {})
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask what a parser takes
+        choices: Any = action.choices or ()
+        named = list(choices) or ([MACHINES] if action.metavar == "MACHINE" else [])
+        if action.nargs == argparse.PARSER:
+            verbs.update(choices)
+        elif not action.option_strings:
+            found.names.extend(named)
+        else:
+            found.flags.append(action.option_strings[-1])
+            if action.nargs != 0:
+                found.values[action.option_strings[-1]] = named
+    found.names.extend(verbs)
+    yield found
+    for name, below in verbs.items():
+        yield from tree(below, f"{verb} {name}".strip())
 
 
 def build() -> Parser:
@@ -304,7 +308,10 @@ def _completion(verbs: Any) -> None:
         "completion", help=about, description=about, epilog=sentence("help.examples.completion")
     )
     completion.set_defaults(verb="completion")
-    completion.add_argument("shell", choices=SHELLS, help=sentence("help.completion.shell"))
+    what = completion.add_mutually_exclusive_group(required=True)
+    what.add_argument("shell", nargs="?", choices=SHELLS, help=sentence("help.completion.shell"))
+    what.add_argument("--names", action="store_true", help=sentence("help.completion.names"))
+    data_flags(completion, default=argparse.SUPPRESS)
 
 
 def _days(text: str) -> int:

@@ -8,6 +8,7 @@ import os
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ from db.table_row import TableRow
 from demo import start
 from hub.cli import main
 from hub.cli.data import open_data, settings_of
+from installer import cli as installer
 from tests.support.door_process import DoorProcess
 from tests.support.postgres import Databases
 
@@ -58,7 +60,7 @@ def cli(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         monkeypatch.setattr("sys.argv", argv)
         monkeypatch.setenv("RVM_DATA_DIR", str(data))
         try:
-            code = main.run(main.read(argv[1:]), start.run)
+            code = main.run(main.read(argv[1:]), start.run, partial(installer.grammar, "run_hub.py"))
         except SystemExit as ended:  # argparse: help and wrong usage
             code = int(ended.code or 0)
         captured = capsys.readouterr()

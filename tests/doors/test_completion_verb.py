@@ -23,12 +23,26 @@ ASKED = [
     ("trouble snooze 12 t", ["tomorrow"]),
     ("completion ", ["bash", "fish", "zsh"]),
     ("machine paint x", []),
+    ("un", ["uninstall"]),
+    ("uninstall --p", ["--purge"]),
+    ("bundle --circle d", ["device"]),
+    ("machine backup R", ["RVM-001"]),
+    ("machine show dev-", ["dev-2"]),
+    ("trouble list --machine RVM", ["RVM-001"]),
+    ("user edit a@example.com --machine dev", ["dev-2"]),
 ]
 
 
 def script(cli: Cli, folder: Path, shell: str) -> Path:
     said = cli("completion", shell)
     assert (said.code, said.err) == (0, "")
+    named = folder / "myrvm-hub"  # the command that the shell asks for the machines' names
+    named.write_text(f"""#!/bin/sh
+[ "$*" = "completion --names" ] || exit 2
+echo x >> {folder}/asked
+echo RVM-001; echo dev-2
+""")
+    named.chmod(0o755)
     file = folder / f"completion.{shell}"
     file.write_text(said.out)
     return file
@@ -38,7 +52,7 @@ def answered(folder: Path, *words: object) -> list[str]:
     """By a shell in an empty folder, in which no file can be an answer."""
     (folder / "empty").mkdir(exist_ok=True)
     command = [str(word) for word in words]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+    environ = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder / "empty", env=environ)
     assert done.stderr == ""
     return sorted(done.stdout.split())
@@ -59,12 +73,19 @@ def test_bash_completes_verbs_flags_and_choices(cli: Cli, tmp_path: Path, typed:
     assert answered(tmp_path, "bash", "--norc", "-c", _AS_BASH, "bash", file, *words) == wanted
 
 
+_AS_ZSH = """\
+compdef() { : }; compadd() { shift; echo "$@" }
+source "$1"; shift
+words=("$@") CURRENT=$#
+_myrvm_hub
+"""
+
+
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
 @pytest.mark.parametrize(("typed", "wanted"), ASKED)
 def test_zsh_is_given_the_same_words(cli: Cli, tmp_path: Path, typed: str, wanted: list[str]) -> None:
     file = script(cli, tmp_path, "zsh")
-    asked = 'compdef() { : }; source "$1"; shift; _myrvm_hub_words "$@"'
-    found = answered(tmp_path, "zsh", "-f", "-c", asked, "zsh", file, *typed.split(" "))
+    found = answered(tmp_path, "zsh", "-f", "-c", _AS_ZSH, "zsh", file, "myrvm-hub", *typed.split(" "))
     assert [word for word in found if word.startswith(typed.rpartition(" ")[2])] == wanted
 
 
@@ -76,11 +97,33 @@ def test_fish_completes_the_same(cli: Cli, tmp_path: Path, typed: str, wanted: l
     assert answered(tmp_path, "fish", "-N", "-c", asked) == wanted
 
 
+_TWICE = """\
+source "$1"
+for name in first again; do COMP_WORDS=(myrvm-hub machine show R) COMP_CWORD=3; _myrvm_hub; done
+SECONDS=100
+_myrvm_hub
+"""
+
+
+def test_the_machines_are_read_once_a_minute(cli: Cli, tmp_path: Path) -> None:
+    assert answered(tmp_path, "bash", "--norc", "-c", _TWICE, "bash", script(cli, tmp_path, "bash")) == []
+    assert (tmp_path / "asked").read_text() == "x\nx\n"
+
+
+def test_the_words_of_machines_do_nothing_in_a_shell_and_nothing_is_written(cli: Cli, here: list[object]) -> None:
+    assert cli("completion", "--names", *here).out == "", "there is no data yet"
+    assert not list(Path(str(here[1])).glob("*.sqlite3")), "and none is made"
+    evil = "$(touch /tmp/x) `id` *"
+    for name, device_id in (("RVM-001", "gambir-1"), (evil, "dev-2"), ("RVM 3; id", "dev:3")):
+        cli("machine", "add", name, "--device-id", device_id, *here)
+    assert cli("completion", "--names", *here).out.split() == ["RVM-001", "gambir-1", "dev-2"]
+
+
 def test_each_verb_is_known_with_its_flags() -> None:
-    tree = {one.verb: one for one in parser.build().tree()}
+    tree = {one.verb: one for one in parser.tree(parser.build())}
     assert {"", "machine", "machine show", "config show", "link", "completion"} <= tree.keys()
     for verb, one in tree.items():
-        for name in one.names:
+        for name in set(one.names) - {parser.MACHINES}:
             assert f"{verb} {name}".strip() in tree or verb in ("trouble snooze", "machine set-status", "completion")
         assert one.values.keys() <= set(one.flags)
     assert tree["user add"].values["--role"] == list(parser.ROLES)
