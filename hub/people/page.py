@@ -39,6 +39,9 @@ async def show_tokens(visit: Visit) -> Response:
 
 
 async def create_token(visit: Visit) -> Response:
+    if stored := visit.form.get("stored"):
+        visit.context[FreshSecrets].drop(visit.user, f"/admin/tokens/{stored}")
+        return go("/admin/tokens")
     wanted: dict[str, Any] = {"name": visit.form.get("name", "").strip()}
     if days := visit.form.get("days", ""):
         wanted["expires_in_days"] = whole_number(days, 99_999) or 0  # refused, as 0 days are
@@ -85,7 +88,7 @@ async def _tokens(
         sees_all=visit.may("token.manage_all"), older=older,
         made_since=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
         onward=onward, notice=notice,
-        secret=None if made is None or text is None else {"name": made.name, "text": text},
+        secret=None if made is None or text is None else {"id": made.id, "name": made.name, "text": text},
     )  # fmt: skip
 
 

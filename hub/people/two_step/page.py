@@ -45,7 +45,9 @@ async def check_code(visit: Visit) -> Response:
             answer: Response = go("/login?notice=again")
             identify.clear_second_step_cookie(answer, settings)
             return answer
-        return _code(visit, sentence_of(visit, refused), refused_status(refused))
+        of_paper = refused.code == "code" and visit.form.get("with") == "recovery"
+        fault = visit.reader.t("login.code.wrong_recovery") if of_paper else sentence_of(visit, refused)
+        return _code(visit, fault, refused_status(refused))
     answer = await welcome(visit, signed, visit.form.get("next"))
     identify.clear_second_step_cookie(answer, settings)
     return answer

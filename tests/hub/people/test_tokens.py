@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from hub.people import account_api
 from hub.web.auth import identify
 from hub.web.auth.state import AuthState
 from tests.support.api_hub import ApiHub
+from tests.support.page_visitor import browser
 
 
 async def test_a_token_is_shown_once_works_and_can_be_revoked(any_hub: ApiHub) -> None:
@@ -86,6 +88,19 @@ async def test_tokens_made_at_once_are_bounded(any_hub: ApiHub, monkeypatch: pyt
     async with any_hub.of("viewer") as viewer:
         asked = [viewer.post("/api/v2/tokens", json={"name": f"x{number}"}) for number in range(4)]
         assert sorted(one.status_code for one in await asyncio.gather(*asked)) == [201, 201, 409, 409]
+
+
+async def test_a_token_that_was_stored_is_shown_no_more(hub: ApiHub) -> None:
+    async with await browser(hub) as admin:
+        made = await admin.post("/admin/tokens", data={"name": "laporan", "days": "90"})
+        place = made.headers["location"]
+        page = (await admin.get(place)).text
+        assert (await admin.get(place)).text.count('id="token"') == 1, "a reload shows it again"
+        (number,) = re.findall(r'name="stored" value="(\d+)"', page)
+        done = await admin.post("/admin/tokens", data={"stored": number})
+        assert done.headers["location"] == "/admin/tokens"
+        assert 'id="token"' not in (await admin.get(place)).text
+        assert len(hub.tokens) + 1 == len((await admin.get("/api/v2/tokens?user=all")).json()["data"]), "none is made"
 
 
 async def test_a_machine_has_no_tokens(hub: ApiHub) -> None:

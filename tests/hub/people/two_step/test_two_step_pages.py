@@ -41,6 +41,7 @@ async def test_a_recovery_code_by_page(hub: ApiHub, phone: Phone) -> None:
         assert "inputmode" not in page
         wrong = await client.post("/login/code", data={"code": "nothing", "with": "recovery"})
         assert 'name="with" value="recovery"' in wrong.text
+        assert "Each recovery code works once." in wrong.text
         right = await client.post("/login/code", data={"code": phone.codes[0], "with": "recovery"})
         assert right.status_code == 303
 
