@@ -166,10 +166,12 @@ def _agent(arguments: list[str], environ: dict[str, str]) -> int:
 
 def _hub(connection: socket.socket, given: dict[str, Any]) -> int:
     from hub import serving
+    from hub.backups import check
     from hub.settings import Settings
     from tests.support.crash_points import arm_hub
     from tests.support.hub_probe import watch
 
+    vars(check)["NICE"] = 0  # among other tests a polite drill gets no turn for minutes
     settings = Settings.load(given, {})
     watch(settings.data_dir)
     arm_hub(settings.data_dir)
