@@ -29,7 +29,7 @@ PAGES = (
 LATER = {"fleet": ("bulk", "choices", "groups", "kiosk", "many", "row_menu", "spoken"), "remote": ("session",)}
 """Scripts that a page may fetch; their texts come with the page."""
 ANYWHERE = ("hands", "lease", "palette")
-SHEETS = ("style", "map", "kiosk")
+SHEETS = ("style", "map", "kiosk", "cards")
 """Every page has the first, its own page each other."""
 ENTRIES = {
     **{f"{name}.css": STATIC / "css" / f"{name}.css" for name in SHEETS},

@@ -27,9 +27,14 @@ METRICS = {
     "gpu": "gpu_usage",
     "temperature": "temperature",
 }
+SPARKS = tuple(METRICS)[1:]
+"""Beside the one that the small line has by itself."""
+_CHOICES = {"look": ("", "cards", "map"), "spark": ("", *SPARKS)}
 SORTS = ("machine", "status", "seen", "capacity", *METRICS, "backup", "alerts")
 COLUMNS = ("status", "alerts", "seen", "capacity", *METRICS, "backup", "spark")
 """Of the table, beside the machine's name, which always stands."""
+LOOKS = ("cards", "map")
+"""Of the page, beside the table."""
 FITTING = (5, 7, 8)
 """So many columns fit at every width of the table, from 1100 px, from 1280 px; more from 1440 px."""
 STATUS_ORDER = {"error": 0, "full": 1, "unknown": 2, "maintenance": 3, "inactive": 4, "active": 5}
@@ -56,6 +61,9 @@ class FleetQuery:
     group: str = ""
     columns: str = ""
     """Names with spaces between; "": all of them."""
+    look: str = ""
+    spark: str = ""
+    """The metric of the small line; "": CPU."""
     sort: str = "machine"
     descending: bool = False
     page: int = 1
@@ -74,7 +82,7 @@ class FleetQuery:
         """Of an address; defaults and the page are left out."""
         members = {
             "q": self.text, "status": self.status, "connection": self.connection, "tag": self.tag, "group": self.group,
-            "columns": self.columns,
+            "columns": self.columns, "look": self.look, "spark": self.spark,
         }  # fmt: skip
         if self.sort != "machine" or self.descending:
             members["sort"] = ("-" if self.descending else "") + self.sort
@@ -86,10 +94,13 @@ class FleetQuery:
         named = [(name, value, r.t(f"{name}.{value}") if value else "") for name, value in members.items()]
         return [*named, ("tag", self.tag, self.tag)]
 
-    def address(self, to: str = "/", **changes: Any) -> str:
-        """From its first page on; defaults are left out."""
+    def address(self, to: str = "", **changes: Any) -> str:
+        """From its first page on; defaults are left out. The map is a page of its own."""
         wanted = replace(self, **{"page": 1, **changes})
+        to = to or ("/map" if wanted.look == "map" else "/")
         members = wanted.members() | ({"page": str(wanted.page)} if wanted.page > 1 else {})
+        if to == "/map":
+            members.pop("look", None)
         return f"{to}?{urlencode(members)}" if members else to
 
     def sort_address(self, column: str) -> str:
@@ -100,7 +111,9 @@ class FleetQuery:
 
 def query_from(params: Mapping[str, str]) -> FleetQuery:
     sort = params.get("sort", "").strip()[:100]
-    status, connection, group = (params.get(name, "") for name in ("status", "connection", "group"))
+    status, connection, group, look, spark = (
+        params.get(name, "") for name in ("status", "connection", "group", "look", "spark")
+    )
     column = sort.lstrip("-")
     return FleetQuery(
         text=params.get("q", "").strip()[:100],
@@ -109,6 +122,8 @@ def query_from(params: Mapping[str, str]) -> FleetQuery:
         tag=params.get("tag", "").strip()[:100],
         group=group if group in GROUPS else "",
         columns=columns_from(params.get("columns", "")),
+        look=look if look in LOOKS else "",
+        spark=spark if spark in SPARKS else "",
         sort=column if column in SORTS else "machine",
         descending=sort.startswith("-") and column in SORTS,
         page=int(page) if re.fullmatch("[1-9][0-9]{0,5}", page := params.get("page", "")) else 1,
@@ -127,9 +142,10 @@ def one_address(members: Sequence[tuple[str, str]]) -> str:
     """Of a form that sends each column by itself, or of names that there are not; "" when the address is right."""
     sent = [value for name, value in members if name == "columns"]
     columns = columns_from(" ".join(sent))
-    if sent in ([], [columns]):
+    wrong = {name for name, value in members if name in _CHOICES and value not in _CHOICES[name]}
+    if sent in ([], [columns]) and not wrong:
         return ""
-    wanted = {name: value for name, value in members if value and name != "columns"}
+    wanted = {name: value for name, value in members if value and name != "columns" and name not in wrong}
     wanted |= {"columns": columns} if columns else {}
     return f"/?{urlencode(wanted)}" if wanted else "/"
 
@@ -289,6 +305,8 @@ def described(query: FleetQuery, r: Reader) -> str:
         r.t("columns.shown", names=", ".join(r.t(f"column.{name}") for name in query.columns.split()))
         if query.columns
         else "",
+        r.t(f"look.{query.look}") if query.look else "",
+        r.t("spark.head", metric=r.t(f"column.{query.spark}")) if query.spark else "",
     ]
     if query.sort != "machine" or query.descending:
         found.append(f"{r.t('sort.by', column=r.t(f'column.{query.sort}'))} {'↓' if query.descending else '↑'}")

@@ -138,6 +138,8 @@ interface Query {
   tag: string;
   group: string;
   columns: string;
+  look: string;
+  spark: string;
   sort: string;
   descending: boolean;
   /** Of a link to the wall. */

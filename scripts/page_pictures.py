@@ -42,6 +42,7 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
         "/?group=site",
         "/?kiosk=1",
         "/?columns=status+temperature+backup",
+        "/?look=cards&spark=temperature",
         "/?sort=status#row-menu",
     ),
     "/alerts": ("/alerts", "/alerts?tab=taken", "/alerts?tab=snoozed", "/alerts?tab=over"),

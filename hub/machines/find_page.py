@@ -5,6 +5,7 @@ pages, not the pages. Of one machine the same as the menu of its row in the flee
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -45,12 +46,16 @@ async def show_map(visit: Visit) -> Response:
 
 
 async def part_map(visit: Visit) -> dict[str, Any]:
-    """`?box=south,west,north,east`: of a part of the map."""
-    shown = await visit.context[FleetDigest].views(visit.user.machines)
+    """What the address filters, as the Machines page does. `?box=south,west,north,east`: of a part of the map."""
+    everything = await visit.context[FleetDigest].views(visit.user.machines)
+    query = replace(fleet.query_from(visit.request.query_params), look="map")
+    shown = [view async for view in in_slices(everything) if fleet.matches(view, query)]
     found = await attention(visit.context, visit.user, visit.reader.now)
     wanted = site_map.box_from(visit.request.query_params)
     placed = any(map(site_map.is_placed, shown))
     troubled = {one.id for one in found.troubles}
+    kept = {name: value for name, value in query.members().items() if name != "look"}
+    asked = kept | ({"box": visit.request.query_params["box"]} if wanted else {})
     drawn = site_map.drawn(shown, troubled, wanted, {one.id for one in found.snoozed}) if placed else None
     source = visit.context.settings.map_tiles
     sheets = (
@@ -62,8 +67,11 @@ async def part_map(visit: Visit) -> dict[str, Any]:
         "drawn": drawn,
         "sheets": sheets,
         "credits": source.credits if sheets and source is not None else (),
-        "parts_at": "/map/parts" + (f"?{urlencode({'box': visit.request.query_params['box']})}" if wanted else ""),
-        "total": len(shown),
+        "parts_at": f"/map/parts?{urlencode(asked)}" if asked else "/map/parts",
+        "query": query,
+        "filters": urlencode(kept),
+        "matching": len(shown),
+        "somewhere": any(map(site_map.is_placed, everything)),
         "nowhere": sum(not site_map.is_placed(view) for view in shown),
         "troubled": troubled,
         "may_edit": visit.may("machine.manage"),

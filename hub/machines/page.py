@@ -64,6 +64,8 @@ async def _fleet(
     query = fleet.query_from(visit.request.query_params)
     if address := fleet.one_address(visit.request.query_params.multi_items()):
         return go(address)
+    if query.look == "map":
+        return go(query.address())
     counts = (await digest.of(reach, visit.reader.now)).counts
     found = [view async for view in in_slices(shown_views) if fleet.matches(view, query)]
     in_order = fleet.grouped(fleet.ordered(found, query, visit.reader.now), query)
@@ -71,7 +73,8 @@ async def _fleet(
     first = (query.page - 1) * fleet.PAGE
     shown = [view["id"] for view in in_order[first : first + fleet.PAGE]]
     await metrics_service.complete_trends(visit.context, shown)
-    rows = [row async for rvm_id in in_slices(shown) if (row := _fleet_row(visit, rvm_id)) is not None]
+    metric = fleet.METRICS[query.spark or "cpu"]
+    rows = [row async for rvm_id in in_slices(shown) if (row := _fleet_row(visit, rvm_id, metric)) is not None]
     return visit.render(
         "machines.html",
         query=query,
@@ -83,7 +86,7 @@ async def _fleet(
         tags=fleet.tag_counts(shown_views),
         views=await saved(visit),
         counts=counts,
-        blank={**BLANK, "status_since": visit.reader.now},
+        blank={**BLANK, "status_since": visit.reader.now, "metric": metric},
         may_add=visit.may("machine.manage"),
         kept_days=visit.context.settings.samples_retention_days,
         until_words=visit.reader.day(visit.reader.now + int(DESIRED_STATE_LIFETIME.total_seconds() * 1000)),
@@ -118,16 +121,17 @@ async def part_tags(visit: Visit) -> dict[str, Any]:
     return {"tags": fleet.tag_counts(shown), "query": fleet.FleetQuery()}
 
 
-def _fleet_row(visit: Visit, rvm_id: int) -> dict[str, Any] | None:
+def _fleet_row(visit: Visit, rvm_id: int, metric: str) -> dict[str, Any] | None:
     machine = visit.context.fleet.machines.get(rvm_id)
     if machine is None:
         return None
     now = visit.reader.now
-    points = [(point.at, point.newest) for point in machine.trend.points("cpu_usage", now)]
+    points = [(point.at, point.newest) for point in machine.trend.points(metric, now)]
     view = machine_view(machine, times="ms")
     over = [reason["code"] for reason in view["health_reasons"]]
     line = sparkline.path(points, now, gap=_gap(machine))
-    return view | {"over": over, "spark": line, "gap": _gap(machine), "alerts": open_alerts(view, now)}
+    more = {"over": over, "spark": line, "metric": metric, "gap": _gap(machine), "alerts": open_alerts(view, now)}
+    return view | more
 
 
 def _gap(machine: Machine) -> int:

@@ -39,10 +39,13 @@ ViewColumns = Annotated[
     ),
 ]
 
+ViewSpark = Literal["memory", "disk", "gpu", "temperature"]
+
 
 class FleetFilter(msgspec.Struct, kw_only=True):
     """As the address of the Machines page has it. `sort`: a column, with a hyphen before it in descending order.
-    `columns`: those that stand beside the machine's name, with spaces between; `machine`: none; null: all."""
+    `columns`: those that stand beside the machine's name, with spaces between; `machine`: none; null: all. `look` null:
+    a table; `spark`: the metric of its small line, null: CPU."""
 
     q: Search = ""
     status: Status | None = None
@@ -50,6 +53,8 @@ class FleetFilter(msgspec.Struct, kw_only=True):
     tag: Search | None = None
     group: Literal["site", "tag", "status"] | None = None
     columns: ViewColumns | None = None
+    look: Literal["cards", "map"] | None = None
+    spark: ViewSpark | None = None
     sort: ViewSort = "machine"
 
 
@@ -83,6 +88,8 @@ class ViewPatch(msgspec.Struct):
     tag: Search | msgspec.UnsetType | None = msgspec.UNSET
     group: Literal["site", "tag", "status"] | msgspec.UnsetType | None = msgspec.UNSET
     columns: ViewColumns | msgspec.UnsetType | None = msgspec.UNSET
+    look: Literal["cards", "map"] | msgspec.UnsetType | None = msgspec.UNSET
+    spark: ViewSpark | msgspec.UnsetType | None = msgspec.UNSET
     sort: ViewSort | msgspec.UnsetType = msgspec.UNSET
     shared: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -191,7 +198,7 @@ def _view(call: Call, view: SavedViewOfPerson) -> dict[str, Any]:
     return {
         "id": view.id, "name": view.name,
         "q": query.text, "sort": known.get("sort", "machine"),
-        **{name: known.get(name) for name in ("status", "connection", "tag", "group", "columns")},
+        **{name: known.get(name) for name in ("status", "connection", "tag", "group", "columns", "look", "spark")},
         "address": query.address(), "shared": view.shared, "mine": view.user_id == call.principal.id,
         "owner": view.owner, "created_at": rfc3339(view.created_at), "updated_at": rfc3339(view.updated_at),
     }  # fmt: skip

@@ -106,6 +106,26 @@ async def test_columns_are_chosen_without_a_script(stage: Stage) -> None:
         await page.page.wait_for_url("**/?columns=seen+memory&sort=-capacity")
 
 
+@pytest.mark.parametrize("script", [True, False])
+async def test_the_small_line_shows_the_metric_that_was_chosen(stage: Stage, *, script: bool) -> None:
+    async with tab(stage.browser, stage.hub, java_script_enabled=script) as page:
+        await page.open("/?status=full")
+        if script:
+            await page.live()
+        await page.page.locator(".columns > summary").click()
+        await page.page.locator(".columns [name=spark]").select_option("temperature")
+        if not script:
+            await page.page.locator(".columns button").click()
+        await page.page.wait_for_url("**/?*spark=temperature*")
+        table = page.page.locator("#machines")
+        await expect(table.locator("th.c-spark")).to_have_text("Temperature, 4 h")
+        line = table.locator('tr[data-id="2"] .c-spark path')
+        await expect(line).to_have_attribute("data-metric", "temperature")
+        await page.page.locator("[data-count=full]").click()
+        await expect(page.page).to_have_url(f"{stage.hub.url}/?spark=temperature")
+        assert page.faults == []
+
+
 @pytest.mark.parametrize("locale", ["en-GB", "id-ID"])
 @pytest.mark.parametrize(("width", "most"), [(900, 5), (1100, 7), (1280, 8)])
 async def test_what_fits_stands_and_the_page_goes_on_at_no_side(

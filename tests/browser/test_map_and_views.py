@@ -13,6 +13,7 @@ from tests.support.browser import tab
 from tests.support.lively_machine import lively
 
 NEWS_MS = 20_000
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 async def placed(stage: Stage, number: int, latitude: float, longitude: float, **more: object) -> None:
@@ -82,6 +83,53 @@ async def test_a_place_of_several_is_looked_at_closer_by_keyboard(stage: Stage) 
         await expect(away).to_have_count(0)
         await page.page.locator('#map a.btn[href="/map"]').click()
         await expect(away).to_have_count(1)
+        assert page.faults == []
+
+
+@pytest.mark.parametrize(
+    ("width", "zone", "script"),
+    [(1440, "Asia/Jakarta", True), (1024, "America/New_York", True), (390, "Asia/Jakarta", True),
+     (320, "Etc/UTC", True), (720, "Asia/Jakarta", True), (1440, "Asia/Jakarta", False)],
+)  # fmt: skip
+async def test_table_cards_and_map_show_the_same_machines(stage: Stage, width: int, zone: str, *, script: bool) -> None:
+    """720: what 1440 are at 200 %."""
+    for number in (1, 2, 3):
+        await placed(stage, number, -6.18 - number, 106.83)
+    look: dict[str, Any] = {
+        "viewport": {"width": width, "height": 900}, "timezone_id": zone, "java_script_enabled": script,
+        "locale": "id-ID" if width < 1440 else "en-GB",
+    }  # fmt: skip
+    async with tab(stage.browser, stage.hub, **look) as page:
+        switch = page.page.locator("nav:has(> [data-look])")
+        rows, circles = page.page.locator("tbody tr[data-id]:not([hidden])"), page.page.locator(".marks a")
+        await page.open("/?q=rvm-00&sort=-cpu")
+        if script:
+            await page.live()
+        await page.page.locator("[data-count=full]").click()
+        await expect(rows).to_have_count(1)
+        if width >= 900:
+            await switch.locator("[data-look=cards]").click()
+            await page.page.wait_for_url("**/?q=rvm-00&status=full&look=cards&sort=-cpu")
+            await expect(rows).to_have_count(1)
+            await expect(page.page.locator("thead")).to_be_hidden()
+            await expect(rows.locator(".c-gpu")).to_be_visible()
+        else:
+            await expect(switch.locator("[data-look=cards]")).to_be_hidden()
+        assert await page.page.evaluate(SIDEWAYS) == 0 if script else True
+        await switch.locator("[data-to=map]").click()
+        await page.page.wait_for_url("**/map?q=rvm-00&status=full&sort=-cpu")
+        await expect(circles).to_have_count(1)
+        assert await page.page.evaluate(SIDEWAYS) == 0 if script else True
+        await page.page.locator(".filter").click()
+        await expect(circles).to_have_count(3)
+        await page.page.fill("#q", "rvm-002")
+        await page.page.locator(".tools button").click()
+        await expect(circles).to_have_count(1)
+        await switch.locator("[data-look='']:not([data-to=map])").click()
+        await page.page.wait_for_url("**/?q=rvm-002&sort=-cpu")
+        await expect(rows).to_have_count(1)
+        await page.page.go_back()
+        await expect(circles).to_have_count(1)
         assert page.faults == []
 
 

@@ -18,6 +18,7 @@ BUDGET = {
     "style.css": 14_000,
     "map.css": 1_024,
     "kiosk.css": 1_024,
+    "cards.css": 1_024,
     "fleet.js": 12_288,
     "machine.js": 35_000,
     "history.js": 14_336,

@@ -148,7 +148,8 @@ def test_columns_are_those_there_are_in_their_order(names: str, columns: str, fi
         ("", ""), ("columns=", ""), ("columns=status+cpu&page=2", ""),
         ("columns=machine&columns=cpu&columns=status&q=&status=full", "/?status=full&columns=status+cpu"),
         ("columns=machine&" + "&".join(f"columns={name}" for name in fleet.COLUMNS), "/"),
-        ("columns=nonsense&kiosk=1", "/?kiosk=1"),
+        ("columns=nonsense&kiosk=1", "/?kiosk=1"), ("look=cards&spark=gpu", ""), ("look=&spark=", ""),
+        ("look=nonsense&spark=cpu&q=a", "/?q=a"),
     ],
 )  # fmt: skip
 def test_each_choice_of_columns_has_one_address(search: str, address: str) -> None:

@@ -10,13 +10,16 @@ const METRICS = {
   gpu: "gpu_usage",
   temperature: "temperature",
 };
-const STATUSES = ["active", "inactive", "maintenance", "full", "error", "unknown"];
-const CONNECTIONS = ["offline", "late", "never"];
-const GROUPS = ["site", "tag", "status"];
+/** @type {Record<string, string[]>} */
+const KNOWN = {
+  status: ["active", "inactive", "maintenance", "full", "error", "unknown"],
+  connection: ["offline", "late", "never"],
+  group: ["site", "tag", "status"],
+};
 /** From the capacity on, the worst first. */
 const SORTS = ["machine", "status", "seen", "capacity", ...Object.keys(METRICS), "backup", "alerts"];
-/** The chips first. @type {("status" | "connection" | "tag" | "group" | "columns")[]} */
-export const FILTERS = ["status", "connection", "tag", "group", "columns"];
+/** The chips first. @type {("status" | "connection" | "tag" | "group" | "columns" | "look" | "spark")[]} */
+export const FILTERS = ["status", "connection", "tag", "group", "columns", "look", "spark"];
 /** @type {Record<string, number>} */
 export const STATUS_ORDER = { error: 0, full: 1, unknown: 2, maintenance: 3, inactive: 4, active: 5 };
 
@@ -25,21 +28,16 @@ export function queryFrom(search) {
   const params = new URLSearchParams(search);
   /** @param {string} name */
   const text = (name) => (params.get(name) ?? "").trim().slice(0, 100);
-  /** @param {string} name @param {string[]} known */
-  const one = (name, known) => known.find((each) => each === text(name)) ?? "";
   const sort = text("sort");
   const column = sort.replace(/^-+/, "");
   const known = SORTS.includes(column);
-  return {
+  const query = /** @type {Query} */ ({
     text: text("q"),
-    status: one("status", STATUSES),
-    connection: one("connection", CONNECTIONS),
-    tag: text("tag"),
-    group: one("group", GROUPS),
-    columns: text("columns"),
     sort: known ? column : "machine",
     descending: known && sort.startsWith("-"),
-  };
+  });
+  for (const name of FILTERS) query[name] = KNOWN[name]?.includes(text(name)) === false ? "" : text(name);
+  return query;
 }
 
 /** The address of the page with some members changed; what is default is left out. @param {Query} query @param {Partial<Query>} [changes] */
@@ -66,7 +64,7 @@ const countedAs = ({ connection, effective_status }) =>
 
 /** @param {Iterable<Machine>} machines */
 export function counters(machines) {
-  const counts = Object.fromEntries([...STATUSES, ...CONNECTIONS, "live", ""].map((name) => [name, 0]));
+  const counts = Object.fromEntries([...KNOWN.status, ...KNOWN.connection, "live", ""].map((name) => [name, 0]));
   for (const m of machines) {
     counts[countedAs(m)] += 1;
     counts[m.connection] += 1;

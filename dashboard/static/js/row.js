@@ -41,7 +41,7 @@ export class Row {
     for (const cell of this.cells) this.patchReading(cell, m, over.has(cell.dataset.m));
     if (m.readings && m.readings.taken_at !== this.takenAt) {
       this.takenAt = m.readings.taken_at;
-      this.spark.add(this.takenAt, m.readings.cpu_usage);
+      this.spark.add(this.takenAt, m.readings[/** @type {Metric} */ (this.line.dataset.metric)]);
     }
     this.tick(m, now);
   }

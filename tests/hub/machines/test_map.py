@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 from tests.support.api_hub import ApiHub
@@ -38,6 +39,29 @@ async def test_the_settings_page_takes_coordinates_as_people_copy_them(any_hub: 
             assert (refused.status_code, f'value="{wrong}"' in refused.text) == (422, True)
         assert (await admin.post("/machines/1/rename", data=form | {"place": ""})).status_code == 303
         assert any_hub.context.fleet.machines[1].row.latitude is None
+
+
+async def test_the_map_filters_as_the_table_does_and_leads_back_to_the_same(any_hub: ApiHub) -> None:
+    async with await browser(any_hub) as admin:
+        for number, latitude in ((1, -6.17), (2, -6.171)):
+            place = {"latitude": latitude, "longitude": 106.82, "location_description": "Gambir"}
+            assert (await admin.patch(f"/api/v2/rvms/{number}", json=place)).is_success
+        page = (await admin.get("/map?q=gambir&columns=cpu")).text
+        assert 'href="/?q=gambir&amp;columns=cpu"' in page, "the table of the same"
+        assert 'href="/?q=gambir&amp;columns=cpu&amp;look=cards"' in page
+        wide = (await admin.get("/map?box=-40,60,40,150&q=gambir&columns=cpu")).text
+        nearer = html.unescape(re.findall(r'<h2><a href="(/map\?box=[^"]*)"', wide)[0])
+        assert nearer.endswith("&q=gambir&columns=cpu"), "looked at closer, and still filtered"
+        part = (await admin.get("/map?box=-5.1,107.7,-5,107.8&q=gambir&columns=cpu")).text
+        assert 'href="/map?q=gambir&amp;columns=cpu">Show all' in part
+        one = (await admin.get("/map?q=two")).text
+        assert re.findall(r'<a href="(/machines/\d)" aria-label', one) == ["/machines/2"]
+        part = html.unescape(re.findall(r'data-part="(/map/parts[^"]*)"', one)[0])
+        assert "/machines/1" not in (await admin.get(f"{part}&of=map")).text, "as it is drawn again"
+        none = (await admin.get("/map?q=nothing-like-this&tag=west")).text
+        assert "No machine matches: <b>west, “nothing-like-this”</b>" in none
+        assert 'class="map ' not in none
+        assert 'href="/map">Clear filters' in none
 
 
 async def test_the_map_shows_the_machines_that_somebody_may_see(any_hub: ApiHub) -> None:

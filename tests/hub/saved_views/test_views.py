@@ -95,6 +95,29 @@ async def test_views_are_bounded_and_what_is_wrong_is_named(hub: ApiHub) -> None
             assert (await other.post("/api/v2/views", json={"name": "View 1"})).status_code == 201
 
 
+async def test_a_view_keeps_how_it_looks_and_what_its_line_shows(any_hub: ApiHub) -> None:
+    async with any_hub.of("viewer") as own, await browser(any_hub, "viewer") as page:
+        made = (await own.post("/api/v2/views", json={"name": "Hot", "look": "cards", "spark": "temperature"})).json()
+        view = made["data"]
+        assert (view["look"], view["spark"], view["address"]) == (
+            "cards",
+            "temperature",
+            "/?look=cards&spark=temperature",
+        )
+        for wrong in ({"look": "table"}, {"spark": "cpu"}):
+            refused = await own.post("/api/v2/views", json={"name": "No", **wrong})
+            assert (refused.status_code, list(refused.json()["errors"])) == (422, list(wrong))
+        text = (await page.get(view["address"])).text
+        assert "cards." in re.findall(r'stylesheet" href="([^"]*)"', text)[1]
+        assert "Temperature, 4 h" in text
+        assert 'data-metric="temperature"' in text
+        assert "Cards · Temperature, 4 h" in (await page.get("/views")).text
+        saved = await page.post("/views", data={"name": "On the map", "look": "map", "status": "full"})
+        assert saved.headers["location"] == "/map?status=full"
+        assert 'href="/map?status=full"' in (await page.get("/")).text
+        assert (await page.get("/?look=map&status=full")).headers["location"] == "/map?status=full"
+
+
 async def test_views_at_once_stay_within_the_limit(any_hub: ApiHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "MAX_VIEWS", 2)
     async with any_hub.of("viewer") as own:

@@ -11,6 +11,7 @@ const FITTING = [5, 7, 8];
 const tools = find("#tools");
 const { q, sort, group } = tools.elements;
 const table = find("#machines");
+const spark = find("[name=spark][form]");
 const boxes = all("[form=columns][type=checkbox]");
 const asked = () => queryFrom(location.search);
 const shown = () => boxes.filter((box) => box.checked).map((box) => box.value);
@@ -63,12 +64,14 @@ function filters(query) {
 
 const typed = () => choose({ text: q.value.trim() }, Boolean(asked().text));
 const ordered = () => choose({ sort: sort.value.replace("-", ""), descending: sort.value.startsWith("-") });
-const grouped = () => location.assign(address(asked(), { group: group.value }));
+/** What the hub alone draws. */
+const led = () => location.assign(address(asked(), { group: group.value, spark: spark.value }));
 const picked = () => choose({ columns: shown().length < boxes.length ? shown().join(" ") || "machine" : "" });
 
 q.addEventListener("input", typed);
 sort.addEventListener("change", ordered);
-group.addEventListener("change", grouped);
+group.addEventListener("change", led);
+spark.addEventListener("change", led);
 for (const box of boxes) box.addEventListener("change", picked);
 tools.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("popstate", follow);
@@ -78,6 +81,6 @@ const isOther = (select) => !find(":checked", select).hasAttribute("selected");
 // Somebody may have been faster than this script.
 if (q.value !== q.defaultValue) typed();
 else if (isOther(sort)) ordered();
-else if (isOther(group) && group.value !== asked().group) grouped();
+else if (group.value !== asked().group) led();
 else if (boxes.some((box) => box.checked !== box.hasAttribute("checked"))) picked();
 else follow();
