@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from installer import bundle, hub, plan, privileges, release, service
 from installer.plan import AGENT, HUB, Product
@@ -22,6 +22,7 @@ from texts.catalogue import Texts, read
 from texts.languages import from_environment
 
 OK: Final = 0
+WRONG_USAGE: Final = 2
 NOT_ALLOWED: Final = 4
 BUSY: Final = 8
 CTRL_C: Final = 130
@@ -190,8 +191,18 @@ def _texts() -> Texts:
     return read(Path(__file__).parent / "locales", from_environment(os.environ))
 
 
+class _InstallerParser(argparse.ArgumentParser):
+    """With --json its refusal is JSON, too."""
+
+    def error(self, message: str) -> NoReturn:
+        if "--json" not in sys.argv:
+            super().error(message)
+        refusal = {"code": "usage", "message": message, "hint": f"{self.prog} --help"}
+        self.exit(WRONG_USAGE, json.dumps({"error": refusal}) + "\n")
+
+
 def _parser(door: str, texts: Texts) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=door, description=texts("what"), allow_abbrev=False)
+    parser: argparse.ArgumentParser = _InstallerParser(prog=door, description=texts("what"), allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"MyRVM {PRODUCT_VERSION}")
     verbs = parser.add_subparsers(required=True, metavar="|".join(HUB_VERBS if door == "run_hub.py" else AGENT_VERBS))
     product = HUB if door == "run_hub.py" else AGENT

@@ -13,10 +13,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from device.cli import settings_verb, status_verbs
-from device.cli.exit_codes import BAD_CONFIGURATION, BUSY, CTRL_C, FAILED, OK
+from device.cli.exit_codes import BAD_CONFIGURATION, BUSY, CTRL_C, FAILED, OK, WRONG_USAGE
 from device.cli.settings_verb import settings_sentence
 from device.kernel.log import Log
 from device.settings import AgentSettings, AgentSettingsError, load
@@ -82,6 +82,16 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     return _run(settings, texts, environ, arguments)
 
 
+class _AgentParser(argparse.ArgumentParser):
+    """With --json its refusal is JSON, too."""
+
+    def error(self, message: str) -> NoReturn:
+        if "--json" not in sys.argv:
+            super().error(message)
+        refusal = {"code": "usage", "hint": f"{message}; {self.prog} --help"}
+        self.exit(WRONG_USAGE, json.dumps({"error": refusal}) + "\n")
+
+
 def _ended(error: AgentSettingsError, arguments: argparse.Namespace) -> int:
     """Whoever starts the agent stops at a bad configuration until the folder of its file changes. A file elsewhere (on
     a disk that is not there yet) may be mended without that, so it is tried again."""
@@ -96,7 +106,7 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
     shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=texts("cli_json"))
     running = argparse.ArgumentParser(add_help=False)
     running.add_argument("--exit-with-parent", action="store_true", default=argparse.SUPPRESS, help=texts("cli_parent"))
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _AgentParser(
         prog="run_device.py",
         description=texts("cli_what"),
         epilog=f"{texts('cli_examples')}\n\n{texts('cli_codes')}",

@@ -85,6 +85,17 @@ def test_a_file_that_is_no_machines_file_is_refused_with_the_fix(
     assert error["hint"]
 
 
+def test_wrong_usage_is_json_for_who_asked_for_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["install", "--bogus", "--json"]
+    monkeypatch.setattr("sys.argv", ["run_hub.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main("run_hub.py", words)
+    assert ended.value.code == 2
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "usage"
+
+
 def test_refusals_are_in_the_readers_language(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

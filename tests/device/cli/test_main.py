@@ -63,6 +63,18 @@ def test_the_flags_may_stand_before_or_behind_the_action(tmp_path: Path, capsys:
     assert json.loads(first) == json.loads(second)
 
 
+@pytest.mark.parametrize("words", [["statuss"], ["status", "--bogus"], ["backup", "bogus"]])
+def test_wrong_usage_is_json_for_who_asked_for_json(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["run_device.py", *words, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main(None, {})
+    assert ended.value.code == 2
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert (error["code"], words[-1].strip("-") in error["hint"]) == ("usage", True)
+
+
 def test_errors_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", str(tmp_path / "absent"), "--json"], ENVIRON) == 3
     error = json.loads(capsys.readouterr().err)["error"]
