@@ -272,7 +272,7 @@ async def test_days_and_hours_are_those_of_the_readers_zone_also_when_its_clocks
                 shown = f"{begins.day} {begins:%b}"
                 assert await page.page.evaluate(f"{PLOT}.querySelector('.xtick text').textContent") == shown
                 rows = await page.page.locator("[data-chart=cpu_usage] tbody tr th").all_text_contents()
-                assert f"{shown} 00:00" in rows[-1]
+                assert re.search(rf"\b{shown}( {begins.year})? 00:00", rows[-1]), "with the year where it is another"
                 assert len(rows) == len(set(rows)), "an hour that is there twice is named by its zone"
                 assert page.faults == []
         finally:
