@@ -25,7 +25,7 @@ from dashboard.trouble import cause_name, edge_of, freshness, is_connected, mark
 ADDRESSES = (
     "href", "src", "action", "formaction", "data-part", "data-src", "data-plain", "data-badge", "data-hands",
     "data-lease", "data-menu", "data-palette", "data-session", "data-spoken", "data-xterm", "data-xterm-css",
-    "data-fit",
+    "data-fit", "data-feed",
 )  # fmt: skip
 """Attributes that hold one of the hub's."""
 _ADDRESS = re.compile(rf""" (?:{"|".join(ADDRESSES)})="(?=/(?!/))""")

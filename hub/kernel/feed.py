@@ -30,15 +30,18 @@ SNAPSHOT_SLICE: Final = 40
 """Encoded before the event loop runs others: 40 take about 1 ms."""
 PART_MACHINES: Final = 40
 """Of a snapshot, in one fragment (50 KB or so)."""
-NOISE: Final = frozenset({"readings", "last_seen_at"})
-"""Move with every sample; a hidden page does without."""
+BEAT_S: Final = 1.0
+"""As often a page that reads little is sent something, so that silence means trouble."""
+BRIEF: Final = ("id", "name", "pending", "lease", "lasting", "capacity", "clock_offset_s")
+"""What a page that is of no machine, or of another one, reads of a machine: its badge, its counts, its lease chip."""
 
 _UNSENT: Final = object()
+_BRIEF_CHANGES: Final = frozenset(BRIEF) - {"id"}
 _encoder = msgspec.json.Encoder()
 
 
 class _Piece(NamedTuple):
-    """As JSON, and without the noise (None: only noise)."""
+    """As JSON, and without what moves with every sample (None: nothing else)."""
 
     full: bytes
     quiet: bytes | None
@@ -77,10 +80,13 @@ class Feed:
         """Every machine as of the last flush."""
         self._texts: dict[int, bytes] = {}  # Bound: those of `_sent`
         """As JSON, of those unchanged since."""
+        self._briefs: dict[int, bytes] = {}  # Bound: those of `_sent`
+        """BRIEF of them."""
         self.revision = 0
         """Rises when more than readings may differ; also unwatched."""
         self._changed: set[int] = set()  # Bound: one a machine, until they are taken
         self._timer: asyncio.TimerHandle | None = None
+        self._beats: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._last_flush = 0.0
         self._last_urgent = 0.0
@@ -93,10 +99,13 @@ class Feed:
 
     # --- browsers ---------------------------------------------------------------------------------------------------
 
-    def subscribe(self, principal: Principal) -> Subscription:
+    def subscribe(self, principal: Principal, *, of: int | None = None) -> Subscription:
+        """`of`: the machine of the page (0: none), for one that reads no more than BRIEF of the others."""
         self._numbers += 1
-        subscription = Subscription(self._numbers, principal)
+        subscription = Subscription(self._numbers, principal, of)
         self._subscriptions[subscription.number] = subscription
+        if of is not None and self._beats is None:
+            self._beats = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -108,11 +117,11 @@ class Feed:
         subscription.release(principal)
 
     def pause(self, subscription: Subscription) -> None:
-        subscription.quiet = True
+        subscription.hidden = True
 
     def resume(self, subscription: Subscription) -> None:
-        if subscription.quiet:
-            subscription.quiet = False
+        if subscription.hidden:
+            subscription.hidden = False
             subscription.ask_snapshot()
 
     def hello(self, subscription: Subscription) -> str:
@@ -127,33 +136,39 @@ class Feed:
     async def snapshot(self, subscription: Subscription) -> Picture:
         """What this viewer may see, as of the last flush. Encoded in slices; deltas that appear meanwhile are in it."""
         subscription.wants_snapshot = False
-        unwritten = self._unwritten(subscription.viewer_class)
+        unwritten = self._unwritten(subscription)
         for start in range(0, len(unwritten), SNAPSHOT_SLICE):
-            self._write(unwritten[start : start + SNAPSHOT_SLICE])
+            self._write(subscription, unwritten[start : start + SNAPSHOT_SLICE])
             await asyncio.sleep(0)
-        viewer_class = subscription.viewer_class
-        self._write(self._unwritten(viewer_class))
+        self._write(subscription, self._unwritten(subscription))
         subscription.drop_deltas()
         head = {"type": "snapshot", "epoch": self.epoch, "seq": subscription.seq, "hub_time": self._now_ms()}
-        seen = [self._texts[rvm_id] for rvm_id in self._fleet.machines if viewer_class.sees(rvm_id)]
+        seen = [self._texts_for(subscription, rvm_id)[rvm_id] for rvm_id in self._seen(subscription)]
         return Picture(_encoder.encode(head)[:-1], seen)
 
-    def _unwritten(self, viewer_class: ViewerClass) -> list[int]:
-        texts = self._texts
-        return [rvm_id for rvm_id in self._fleet.machines if rvm_id not in texts and viewer_class.sees(rvm_id)]
+    def _seen(self, subscription: Subscription) -> Iterator[int]:
+        return filter(subscription.viewer_class.sees, self._fleet.machines)
 
-    def _write(self, rvm_ids: Iterable[int]) -> None:
+    def _texts_for(self, subscription: Subscription, rvm_id: int) -> dict[int, bytes]:
+        return self._texts if subscription.of in (None, rvm_id) else self._briefs
+
+    def _unwritten(self, subscription: Subscription) -> list[int]:
+        seen = self._seen(subscription)
+        return [rvm_id for rvm_id in seen if rvm_id not in self._texts_for(subscription, rvm_id)]
+
+    def _write(self, subscription: Subscription, rvm_ids: Iterable[int]) -> None:
         """New machines are flushed first, so that viewers get their delta."""
         machines = [machine for rvm_id in rvm_ids if (machine := self._fleet.machines.get(rvm_id)) is not None]
         news = {m.id for m in machines if m.id not in self._sent and m.id in self._touched}
         if news:
             self._flush(only=self._urgent | news)
         for machine in machines:
-            if machine.id not in self._texts:
+            texts = self._texts_for(subscription, machine.id)
+            if machine.id not in texts:
                 sent = self._sent.get(machine.id)
                 if sent is None:
                     sent = self._sent[machine.id] = machine_view(machine, times="ms")
-                self._texts[machine.id] = _encoder.encode(sent)
+                texts[machine.id] = _encoder.encode(sent if texts is self._texts else {m: sent[m] for m in BRIEF})
 
     def send_goodbye(self, reason: str) -> None:
         """One last frame for every browser, then close with 1012."""
@@ -189,6 +204,7 @@ class Feed:
                 self._touched.pop(touch.rvm_id, None)
                 self._sent.pop(touch.rvm_id, None)
                 self._texts.pop(touch.rvm_id, None)
+                self._briefs.pop(touch.rvm_id, None)
                 self._removed.add(touch.rvm_id)
                 continue
             self._removed.discard(touch.rvm_id)
@@ -266,12 +282,27 @@ class Feed:
         removed, self._removed = self._removed, set()
         pieces = {rvm_id: piece for rvm_id, members in touched.items() if (piece := self._piece(rvm_id, members))}
         bodies: dict[tuple[ViewerClass, bool], Frame | None] = {}
+        own: dict[int, Frame] = {}
         for subscription in self._subscriptions.values():
-            key = (subscription.viewer_class, subscription.quiet)
+            of, viewer_class = subscription.of, subscription.viewer_class
+            key = (viewer_class, subscription.hidden or of is not None)
             if key not in bodies:
                 bodies[key] = self._body(pieces, removed, *key)
             frame = bodies[key]
             if frame is not None:
+                subscription.offer(frame)
+            if of is None or subscription.hidden:
+                continue
+            piece = pieces.get(of)
+            if piece is not None and piece.full is not piece.quiet and viewer_class.sees(of):
+                subscription.offer(own.setdefault(of, self._frame(piece.full)))
+
+    def _beat(self) -> None:
+        """By the clock alone, so that it says nothing of machines that a viewer may not see."""
+        self._beats = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
+        frame = self._frame(b"")
+        for subscription in self._subscriptions.values():
+            if subscription.of is not None and not subscription.hidden:
                 subscription.offer(frame)
 
     def _piece(self, rvm_id: int, members: set[str]) -> _Piece | None:
@@ -288,8 +319,10 @@ class Feed:
         for name, value in machine_delta(machine, members).items():
             if sent.get(name, _UNSENT) != value:
                 sent[name] = fresh[name] = value
-                if name not in NOISE:
+                if name not in READING_MEMBERS:
                     loud[name] = value
+        if not loud.keys().isdisjoint(_BRIEF_CHANGES):
+            self._briefs.pop(rvm_id, None)
         if len(fresh) == 1:
             return None
         full = _encoder.encode(fresh)
@@ -308,14 +341,18 @@ class Feed:
         if not machines and not gone:
             return None
         tail = b',"removed":%b' % _encoder.encode(gone) if gone else b""
+        return self._frame(machines, tail)
+
+    def _frame(self, machines: bytes, tail: bytes = b"") -> Frame:
         return Frame(b'"t":%d,"m":[%b]%b}' % (self._now_ms(), machines, tail), numbered=True)
 
     def _drop_pending(self) -> None:
-        for pending in (self._touched, self._removed, self._urgent, self._sent, self._texts):
+        for pending in (self._touched, self._removed, self._urgent, self._sent, self._texts, self._briefs):
             pending.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._beats):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._beats = None
 
     def _now_ms(self) -> int:
         return epoch_ms(self._clock())

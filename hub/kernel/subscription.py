@@ -62,11 +62,13 @@ class CutOffError(Exception):
 class Subscription:
     """Filled by the feed, emptied by one writer (`next`). A reader that is too slow is cut off with 1013."""
 
-    def __init__(self, number: int, principal: Principal) -> None:
+    def __init__(self, number: int, principal: Principal, of: int | None = None) -> None:
         self.number = number
         self.principal = principal
         self.viewer_class = ViewerClass.of(principal)
-        self.quiet = False
+        self.of = of
+        """Of which machine all is sent; 0: of none, None: of every one."""
+        self.hidden = False
         self.seq = 0
         self.recheck = asyncio.Event()
         """Set when this user's rights or credentials changed."""

@@ -21,6 +21,7 @@ from hub.kernel.feed import Picture
 from hub.kernel.subscription import CutOffError, Outgoing, Subscription
 from hub.links.links import Links, ask_for_live_samples
 from hub.model.access import Principal, may
+from hub.model.actors import row_id
 from hub.model.budgets import TokenBucket
 from hub.server.websocket_protocol import FRAMES, frame, packed_frames, packed_head, packed_rest
 from hub.web.auth.identify import identify
@@ -36,8 +37,8 @@ class Ending(NamedTuple):
     reason: str = ""
 
 
-async def refuse_socket(websocket: WebSocket, status: int) -> None:
-    await websocket.send_denial_response(PlainTextResponse("", status))
+async def refuse_socket(websocket: WebSocket, status: int, why: str = "") -> None:
+    await websocket.send_denial_response(PlainTextResponse(why, status))
 
 
 async def close_socket(websocket: WebSocket, ending: Ending) -> None:
@@ -53,6 +54,7 @@ once."""
 MAX_SOCKETS_PER_USER: Final = 20
 """The next is closed with 1013 and comes back by itself."""
 TOO_MANY: Final = "too many pages of yours are open"
+OF_WHAT: Final = "of: write a machine's number, 0 for a page of no machine, or leave it out for all of every machine"
 LAST: Final = frame(b"", first=False, last=True)
 PACKED_FROM: Final = 512
 """Bytes of a message; a shorter one is not worth the compressing."""
@@ -67,12 +69,17 @@ async def dashboard_socket(websocket: WebSocket) -> None:
     if isinstance(admitted, int):
         await refuse_socket(websocket, admitted)
         return
+    of = websocket.query_params.get("of")
+    machine = None if of is None else row_id(of)
+    if of is not None and machine is None:
+        await refuse_socket(websocket, 400, OF_WHAT)
+        return
     await websocket.accept()
     if context.feed.count_of(admitted) >= MAX_SOCKETS_PER_USER:
         # A close, because a browser shows its page nothing of a refused upgrade.
         await close_socket(websocket, Ending(CloseCode.OVERLOADED, TOO_MANY))
         return
-    subscription = context.feed.subscribe(admitted)
+    subscription = context.feed.subscribe(admitted, of=machine)
     try:
         ending = await _Page(context, websocket, subscription).live()
     finally:

@@ -221,7 +221,7 @@ async def test_what_ended_while_the_page_was_away_is_caught_up(stage: Stage) -> 
     stage.machine.confirms = False
     way = Way()
     async with tab(stage.browser, stage.hub) as page:
-        await page.page.route_web_socket("**/ws/dashboard", way.take)
+        await page.page.route_web_socket("**/ws/dashboard*", way.take)
         await page.open("/machines/1")
         await page.live()
         await ask_reboot(page, "hangs")

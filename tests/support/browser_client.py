@@ -35,11 +35,14 @@ class BrowserClient:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, hub: Hub, person: Person | None = None, **options: Any) -> AsyncIterator[BrowserClient]:
+    async def open(
+        cls, hub: Hub, person: Person | None = None, *, of: int | None = None, **options: Any
+    ) -> AsyncIterator[BrowserClient]:
         """Connected, greeted and with its first picture. As a browser it takes everything in, whether its script looks
         or not: with a bounded queue it would stop answering pings while a test is busy elsewhere."""
         async with websockets.connect(
-            hub.websocket_url + "/ws/dashboard", additional_headers=cookie(hub, person or hub.admin),
+            hub.websocket_url + "/ws/dashboard" + ("" if of is None else f"?of={of}"),
+            additional_headers=cookie(hub, person or hub.admin),
             origin=origin(hub), **{"compression": None, "proxy": None, "max_size": None, "max_queue": None, **options},
         ) as socket:  # fmt: skip
             page = cls(socket)

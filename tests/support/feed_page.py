@@ -83,9 +83,9 @@ class Hub:
 class Page:
     """A browser: keeps the picture it was told, and counts."""
 
-    def __init__(self, hub: Hub, principal: Principal | None = None) -> None:
+    def __init__(self, hub: Hub, principal: Principal | None = None, *, of: int | None = None) -> None:
         self.hub = hub
-        self.subscription: Subscription = hub.feed.subscribe(principal or somebody())
+        self.subscription: Subscription = hub.feed.subscribe(principal or somebody(), of=of)
         self.machines: dict[int, dict[str, Any]] = {}
         self.seq = 0
 

@@ -29,7 +29,7 @@ export class Feed {
     this.hidden = false;
     this.leases = false;
     const url =
-      world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${BASE_PATH}/ws/dashboard`;
+      world.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${document.body.dataset.feed}`;
     this.socket = new Socket(
       url,
       {
