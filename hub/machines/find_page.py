@@ -35,7 +35,8 @@ PAGES: Final = (
     ("rules.title", "/alerts/rules", ""), ("map", "/map", ""), ("views", "/views", "saved_view.keep"),
     ("nav.admin", "/admin", "backup.download"), *ADMIN, ("add", "/machines/add", "machine.manage"),
     ("sheet.title", "/machines/import", "machine.manage"), ("labels", "/labels", ""), ("scan", "/scan", ""),
-    ("menu.account", "/account", ""), ("nav.help", "/help", ""), ("guide", "/help/guide", ""),
+    ("menu.account", "/account", ""), ("two_step", "/account/2-step", ""), ("nav.help", "/help", ""),
+    ("guide", "/help/guide", ""),
 )  # fmt: skip
 """Text, address, and the action that it needs."""
 

@@ -117,7 +117,10 @@ LOADED: Final = """words => {
   chip.querySelector("[data-said]").textContent = words;
   lease.querySelector("bdi").textContent = "Stasiun Gambir";
   lease.querySelector("[data-left]").textContent = "1:29:16";
-  for (const count of document.querySelectorAll(".nav .count")) { count.hidden = false; count.textContent = "188"; }
+  for (const count of document.querySelectorAll(".nav .count")) {
+    count.hidden = false; count.textContent = "188";
+    count.removeAttribute("id"); delete count.dataset.openJobs; // the next frame would find it by these
+  }
 }"""
 """The header with all it can hold at once."""
 
