@@ -35,10 +35,10 @@ def main(argv: list[str] | None = None) -> int:
             specs["hub"] = hub_spec(stage.hub(options.machines), options.machines, options.seconds)
         for _ in range(options.repeat):
             for name, spec in specs.items():
-                runs = [(f"{name}, {many} browsers", replaced(spec, many)) for many in (0, options.browsers)]
+                turns = [(f"{name}, {many} browsers", replaced(spec, many)) for many in (0, options.browsers)]
                 if name == "hub":
-                    runs.append((f"hub, {options.browsers} pages of a machine", of_a_machine(spec, options.browsers)))
-                for label, asked in runs:
+                    turns.append((f"hub, {options.browsers} pages of a machine", of_a_machine(spec, options.browsers)))
+                for label, asked in turns:
                     one = run_load(asked)
                     found.setdefault(label, []).append(one)
                     if one.failure:
