@@ -50,6 +50,7 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
     "/login": ("/login",),
     "/signin": ("/signin",),
     "/account": ("/account",),
+    "/account/2-step": ("/account/2-step",),
     "/help": ("/help",),
     "/help/guide": ("/help/guide",),
     "/scan": ("/scan", "/scan?code=404"),
@@ -99,6 +100,7 @@ PICTURED: Final[Mapping[str, tuple[str, ...]]] = {
 """By the route; `{names}` are of what `DemoContent` made. `{new}` differs by person: its key is shown to one."""
 NOT_PICTURED: Final[Mapping[str, str]] = {
     "/events/lines": "a part of /events",
+    "/login/code": "comes after a right password only",
     "/machines/palette": "drawn into a dialog of every page",
     "/machines/{id}/charts.json": "numbers for a chart",
     "/machines/{id}/history/charts.json": "the look of charts",

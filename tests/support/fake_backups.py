@@ -191,7 +191,7 @@ class BackupHandler(http.server.BaseHTTPRequestHandler):
             self.hub.most_in_flight = max(self.hub.most_in_flight, self.hub.in_flight)
             self.hub.requests.notify_all()
             if self.hub.puts > 1:
-                self.hub.requests.wait_for(lambda: self.hub.most_in_flight >= self.hub.together, 60)
+                self.hub.requests.wait_for(lambda: self.hub.most_in_flight >= self.hub.together, 5)
         try:
             self._serve()
         finally:

@@ -64,3 +64,8 @@ class People:
             key, made = machine_rules.new_machine(name, None, None, "system", utc_now() - ago)
             added = next(changes.put_rows(await opened.commit(*made), MachineRow))
         return MachineKey(added.id, added.device_id, key.text)
+
+
+def wrong_end(secret: str) -> str:
+    """Another secret of the same shape."""
+    return secret[:-1] + ("y" if secret.endswith("x") else "x")

@@ -82,22 +82,26 @@ def _key(secret: str) -> bytes:
 def turn_on(user: UserRow, sealed: str, step: int, hashes: Iterable[str], now: datetime, by: Actor) -> list[Change]:
     """Conflict "two_step": it is on already."""
     row = TwoStepRow(user_id=user.id, secret=sealed, since=now, last_step=step)
-    return [Put(row, once=True, must="two_step"), *_codes(user.id, hashes), _event("two_step_on", user, now, by)]
+    return [
+        Put(row, once=True, must="two_step"),
+        *_codes(user.id, hashes),
+        _event("sign_in.two_step_on", user, now, by),
+    ]
 
 
 def new_codes(user: UserRow, proof: Proof, hashes: Iterable[str], now: datetime, by: Actor) -> list[Change]:
     """Those before are worthless then."""
     gone = Drop(RecoveryCodeRow, where=_of_user(user.id))
-    return [*proof.changes, gone, *_codes(user.id, hashes), _event("recovery_codes_made", user, now, by)]
+    return [*proof.changes, gone, *_codes(user.id, hashes), _event("sign_in.recovery_codes_made", user, now, by)]
 
 
 def turn_off(user: UserRow, proof: Proof, now: datetime, by: Actor) -> list[Change]:
-    return [*proof.changes, *_off(user.id), _event("two_step_off", user, now, by)]
+    return [*proof.changes, *_off(user.id), _event("sign_in.two_step_off", user, now, by)]
 
 
 def reset(user: UserRow, now: datetime, by: Actor) -> list[Change]:
     """By somebody else: whoever is signed in as them is signed out. Conflict "two_step": it is off already."""
-    return [*_off(user.id), end_sessions(user.id), _event("two_step_reset", user, now, by)]
+    return [*_off(user.id), end_sessions(user.id), _event("sign_in.two_step_reset", user, now, by)]
 
 
 def use_step(user_id: int, step: int) -> Proof:
@@ -124,6 +128,6 @@ def _of_user(user_id: int) -> tuple[tuple[str, str, int], ...]:
     return (("user_id", "=", user_id),)
 
 
-def _event(what: str, user: UserRow, now: datetime, by: Actor) -> EventHappened:
+def _event(code: str, user: UserRow, now: datetime, by: Actor) -> EventHappened:
     params = {"user_id": user.id, "email": user.email}
-    return EventHappened(at=now, code=f"sign_in.{what}", actor=by, params=params)
+    return EventHappened(at=now, code=code, actor=by, params=params)

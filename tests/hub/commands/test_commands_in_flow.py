@@ -122,6 +122,7 @@ def user(**members: Any) -> dict[str, Any]:
     row = {
         "id": 1, "email": "a@b.c", "name": "A", "role": "operator", "password_hash": None, "language": None,
         "theme": None, "disabled_at": None, "last_sign_in_at": None, "created_at": NOW, "updated_at": NOW,
+        "two_step": False,
     }  # fmt: skip
     return {**row, **members}
 

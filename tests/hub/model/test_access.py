@@ -48,6 +48,7 @@ def test_a_viewer_only_reads(action: str) -> None:
     reads = (action.endswith(".read") and action not in ADMINISTRATORS_READ) or action in (
         "feed.watch",
         "account.edit",
+        "account.secure",
         "account.sign_out",
         "saved_view.keep",
         "session.manage_own",

@@ -18,7 +18,7 @@ from protocol.errors import CloseCode
 from tests.device.agent_process import running_agent
 from tests.hub.server.test_tls import added
 from tests.support.certificates import TestAuthority
-from tests.support.hub_people import MachineKey
+from tests.support.hub_people import MachineKey, wrong_end
 from tests.support.hub_process import Hub, HubHere, hub_here
 from tests.support.machine_client import MachineClient
 from tests.support.until import until
@@ -88,7 +88,7 @@ async def test_the_certificates_machine_must_be_the_keys(tmp_path: Path) -> None
         assert await _link(hub, other, own) == 403
         assert (await _rest(hub, other, own)).json()["code"] == "certificate_other"
         assert await _refusals(hub, people, other) == ["certificate_other"]
-        wrong = MachineKey(key.id, key.device_id, key.api_key[:-1] + "x")
+        wrong = MachineKey(key.id, key.device_id, wrong_end(key.api_key))
         assert (await _rest(hub, wrong, people)).status_code == 401
         await _first_frame(hub, key, people)
         for path in ("/ws/tunnel", "/ws/device"):

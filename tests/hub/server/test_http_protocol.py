@@ -197,7 +197,7 @@ async def test_below_a_path_only_the_hubs_own_cookies_are_cleared() -> None:
         SimpleCookie(line.partition(b": ")[2].decode()) for line in answer.split(b"\r\n") if b"set-cookie" in line
     ]
     found = {name: value for cookie in cleared for name, value in cookie.items()}
-    assert sorted(found) == ["__Secure-rvm_session", "rvm_language", "rvm_theme"]
+    assert sorted(found) == ["__Secure-rvm_second_step", "__Secure-rvm_session", "rvm_language", "rvm_theme"]
     assert {(value["path"], value["max-age"], value["secure"]) for value in found.values()} == {("/rvm", "0", True)}
     assert b"whole site by hand" in answer
     assert b"cookie seluruh situs" in answer

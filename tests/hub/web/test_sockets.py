@@ -26,7 +26,7 @@ from hub.web.auth.state import AuthState
 from hub.web.sockets import MAX_SOCKETS_PER_USER, TOO_MANY
 from protocol import messages as m
 from tests.support.browser_client import BrowserClient, cookie, origin
-from tests.support.hub_people import MachineKey
+from tests.support.hub_people import MachineKey, wrong_end
 from tests.support.hub_process import HubHere, hub_here
 from tests.support.machine_client import MachineClient
 from tests.support.raw_websocket import RawWebSocket, stop_reading
@@ -159,7 +159,7 @@ async def test_a_program_shows_a_token_and_needs_no_origin(hub: HubHere) -> None
 async def test_nobody_a_machine_and_a_wrong_cookie_stay_outside(hub: HubHere, lobby: MachineKey) -> None:
     assert await upgrade_status(hub, {}) == 401
     assert await upgrade_status(hub, {"Authorization": f"Bearer {lobby.api_key}"}) == 403
-    wrong = {"Cookie": "rvm_session=" + hub.admin.session[:-1] + "x", "Origin": hub.url}
+    wrong = {"Cookie": "rvm_session=" + wrong_end(hub.admin.session), "Origin": hub.url}
     assert await upgrade_status(hub, wrong) == 401
 
 
