@@ -226,7 +226,7 @@ class Links:
         """Stored a moment later, unless the commands have moved by then."""
         for change in changes:
             if isinstance(change, Move):
-                self._announce.soon(change, partial(_is_newest, machine, change.row))
+                self._announce.soon(change, partial(_is_newest, machine, change))
 
     def ask_for_interval(self, rvm_id: int, interval: float) -> None:
         link = self._links.get(rvm_id)
@@ -357,8 +357,9 @@ class Links:
                 del self._waiters[command_id]
 
 
-def _is_newest(machine: Machine, row: CommandRow) -> bool:
-    return machine.pending.get(row.id) is row
+def _is_newest(machine: Machine, change: Move[CommandRow]) -> bool:
+    here = machine.pending.get(change.row.id)
+    return here is not None and all(getattr(here, name) == getattr(change.row, name) for name in change.members)
 
 
 TICK_S: Final = 1.0  # Watches that ran out end within this

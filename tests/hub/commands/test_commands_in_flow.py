@@ -66,6 +66,22 @@ async def test_a_stop_goes_down_the_wire_once_and_the_machine_has_the_last_word(
         assert hub.fleet.open == {}
 
 
+@pytest.mark.parametrize("stop", ["", "before", "after"])
+async def test_that_it_runs_is_stored_also_when_a_stop_is_asked(stop: str) -> None:
+    async with room() as hub:
+        session, _, wire = hub.connect()
+        await hub.announce(Put(command()))
+        await until(lambda: wire.of(m.Command))
+        if stop == "before":
+            await hub.announce(*cancel(hub))
+        session.receive(text(m.CommandUpdate(id="c1", state="running")))
+        await until(lambda: hub.fleet.open["c1"].state == "running")
+        if stop == "after":
+            await hub.announce(*cancel(hub))
+        await until(lambda: "running" in [w.values.get("state") for writes in hub.store.transactions for w in writes])
+        assert (hub.fleet.open["c1"].cancel_at is not None) == bool(stop)
+
+
 async def test_after_a_reconnect_only_the_stop_is_reported() -> None:
     async with room() as hub:
         await hub.announce(Put(command("sent")))
