@@ -32,7 +32,7 @@ async def choose(page: Tab, *names: str) -> None:
     """Tick these boxes alone."""
     await page.page.locator(".columns > summary").click()
     for name in COLUMNS:
-        await page.page.locator(f".columns [value={name}]").set_checked(name in names)
+        await page.page.locator(f".columns input[value={name}]").set_checked(name in names)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_back_brings_the_columns_and_the_order_back(stage: Stage) -> None:
         await page.open("/?columns=status+cpu+disk")
         await page.live()
         await page.page.locator(".columns > summary").click()
-        await page.page.locator(".columns [value=cpu]").uncheck()
+        await page.page.locator(".columns input[value=cpu]").uncheck()
         await expect(page.page).to_have_url(re.compile(r"columns=status\+disk$"))
         await page.page.keyboard.press("Escape")
         await page.page.click("[data-sort=disk] a")
@@ -86,7 +86,7 @@ async def test_back_brings_the_columns_and_the_order_back(stage: Stage) -> None:
         await page.page.go_back()
         await expect(page.page.locator("select[name=sort]")).to_have_value("machine")
         await page.page.go_back()
-        await expect(page.page.locator(".columns [value=cpu]")).to_be_checked()
+        await expect(page.page.locator(".columns input[value=cpu]")).to_be_checked()
         assert await standing(page) == "status cpu disk"
         assert page.faults == []
 
