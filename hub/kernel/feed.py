@@ -140,7 +140,8 @@ class Feed:
         for start in range(0, len(unwritten), SNAPSHOT_SLICE):
             self._write(subscription, unwritten[start : start + SNAPSHOT_SLICE])
             await asyncio.sleep(0)
-        self._write(subscription, self._unwritten(subscription))
+        while unwritten := self._unwritten(subscription):  # a machine added meanwhile is flushed, and others with it
+            self._write(subscription, unwritten)
         subscription.drop_deltas()
         head = {"type": "snapshot", "epoch": self.epoch, "seq": subscription.seq, "hub_time": self._now_ms()}
         seen = [self._texts_for(subscription, rvm_id)[rvm_id] for rvm_id in self._seen(subscription)]

@@ -113,6 +113,24 @@ async def test_frames_are_shared_with_every_page_that_reads_little_and_with_hidd
     assert [len(of_page) for of_page in waiting] == [2, 2, 1, 1, 1]
 
 
+@pytest.mark.parametrize("of", [None, 0, 1])
+async def test_a_machine_added_and_another_edited_while_a_page_begins_are_in_its_picture(of: int | None) -> None:
+    hub = Hub(machines=100)
+    early, page = Page(hub, of=0 if of is None else None), Page(hub, of=of)
+    await early.next()
+    hub.status(3, "full")
+    await early.next()  # so that the next difference has to wait a moment
+    texts = hub.feed._texts if of is None else hub.feed._briefs
+    beginning = asyncio.create_task(page.next())
+    while 2 not in texts:  # noqa: ASYNC110 - the first slice is written, the last is not
+        await asyncio.sleep(0)
+    hub.commit(c.Patch(MachineRow, 2, {"capacity": 97}))
+    hub.add(101)
+    assert (await beginning)["type"] == "snapshot"
+    assert page.machines.keys() == hub.fleet.machines.keys()
+    assert page.machines[2]["capacity"] == 97
+
+
 async def test_a_hidden_one_is_sent_state_but_neither_readings_nor_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "BEAT_S", 0.01)
     hub = Hub()
