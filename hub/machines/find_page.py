@@ -75,6 +75,7 @@ async def part_map(visit: Visit) -> dict[str, Any]:
         "somewhere": any(map(site_map.is_placed, everything)),
         "nowhere": sum(not site_map.is_placed(view) for view in shown),
         "troubled": troubled,
+        "map_until": found.until,
         "may_edit": visit.may("machine.manage"),
         "unassigned": visit.user.reaches_none,
         "most": MOST_LISTED,

@@ -168,6 +168,7 @@ async def test_it_is_back_by_itself_at_the_time(full: ApiHub) -> None:
         assert badge(text) == "1"
         assert ends is not None
         assert f'data-until="{epoch_ms(ends)}"' in text, "the page asks again then"
+        assert f'data-until="{epoch_ms(ends)}"' in re.findall('id="map"[^>]*', (await budi.get("/map")).text)[0]
         soon = full.context.clock() + timedelta(milliseconds=300)
         where = (("rvm_id", "=", 1),)
         await full.context.announce(Patch(TroubleRow, number, {"snoozed_until": soon}, where))

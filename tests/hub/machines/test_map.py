@@ -56,6 +56,8 @@ async def test_the_map_filters_as_the_table_does_and_leads_back_to_the_same(any_
         assert 'href="/map?q=gambir&amp;columns=cpu">Show all' in part
         one = (await admin.get("/map?q=two")).text
         assert re.findall(r'<a href="(/machines/\d)" aria-label', one) == ["/machines/2"]
+        stale = set(re.findall(r'id="map"[^>]* data-on="([^"]*)"', one)[0].split())
+        assert stale >= {"name", "location_description", "status_reason", "tags", "effective_status", "connection"}
         part = html.unescape(re.findall(r'data-part="(/map/parts[^"]*)"', one)[0])
         assert "/machines/1" not in (await admin.get(f"{part}&of=map")).text, "as it is drawn again"
         none = (await admin.get("/map?q=nothing-like-this&tag=west")).text
