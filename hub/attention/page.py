@@ -179,6 +179,8 @@ class OverShown(NamedTuple):
 
 
 async def show_alerts(visit: Visit) -> Response:
+    if visit.request.query_params.get("rvm") and _only_machine(visit) is None:
+        raise not_found()
     return visit.render("alerts.html", **await part_alerts(visit))
 
 
@@ -238,13 +240,10 @@ def _in_tab(one: TroubleShown, tab: str) -> bool:
 
 
 def _only_machine(visit: Visit) -> Machine | None:
-    """The one that `?rvm=` names: no other's alerts are shown."""
-    asked = visit.request.query_params.get("rvm", "")
-    rvm_id = row_id(asked)
+    """The one that `?rvm=` names: no other's alerts are shown. None: all are, also when an open page loses it."""
+    rvm_id = row_id(visit.request.query_params.get("rvm", ""))
     machine = None if rvm_id is None else visit.context.fleet.machines.get(rvm_id)
-    if asked and (machine is None or not visit.user.reaches(machine.id)):
-        raise not_found()
-    return machine
+    return machine if machine is not None and visit.user.reaches(machine.id) else None
 
 
 def _address(tab: str, outage: int | None, only: Machine | None) -> str:

@@ -390,3 +390,8 @@ async def test_a_row_counts_its_machines_alerts_and_leads_to_them_alone(full: Ap
         assert [(await budi.get(f"/alerts?rvm={wrong}")).status_code for wrong in ("999", "x")] == [404, 404]
         reached = {number: (await tono.get(f"/alerts?rvm={number}")).status_code for number in (1, 2)}
         assert reached == {1: 200, 2: 404}, "of no machine that somebody does not reach"
+        async with full.of("admin") as admin:
+            assert (await admin.delete("/api/v2/rvms/1")).status_code == 204
+        gone = await budi.get(f"{part}&of=alerts")
+        assert (gone.status_code, "/machines/1" in gone.text, "/machines/2" in gone.text) == (200, False, True)
+        assert (await budi.get("/alerts?rvm=1")).status_code == 404
