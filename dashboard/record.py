@@ -288,7 +288,8 @@ def _signed_in(e: EventReading) -> _Parts:
 
 
 def _sign_in_failed(e: EventReading) -> _Parts:
-    wrong = [e.words("sign_in.wrong_code")] if e.params.get("second") else []
+    known = e.params.get("by", "password") == "password"
+    wrong = [e.words("sign_in.wrong_code" if known else "sign_in.wrong_code_alone")] if e.params.get("second") else []
     return e.words(e.code, who=e.person()), [*wrong, _address(e), e.words("tries", n=e.param("failures"))]
 
 

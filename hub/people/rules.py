@@ -278,9 +278,9 @@ def locked_for(failures: SignInFailureRow | None, now: datetime) -> float | None
 
 def failed_sign_in(
     before: SignInFailureRow | None, counted_as: str, now: datetime, *, address: str, email: str, user_id: int | None,
-    second: bool = False,
+    second: str | None = None,
 ) -> tuple[SignInFailureRow, list[Change]]:  # fmt: skip
-    """The fifth brings the lock. An unknown account has no event. `second`: the password was right."""
+    """The fifth brings the lock. An unknown account has no event. `second`: what was right before a wrong code."""
     fresh = before is None or before.locked_until is not None or (now - before.last_at).total_seconds() > FORGET_S
     count = 1 if fresh or before is None else before.failures + 1
     locked = now + timedelta(seconds=LOCK_S) if count >= MAX_FAILURES else None
@@ -288,7 +288,7 @@ def failed_sign_in(
     made: list[Change] = [Put(counted, over=("failures", "last_at", "locked_until"))]
     if user_id is not None:
         code = "sign_in.locked" if locked else "sign_in.failed"
-        params = {"email": email, "ip": address, "failures": count} | ({"second": True} if second else {})
+        params = {"email": email, "ip": address, "failures": count} | ({"second": True, "by": second} if second else {})
         made.append(EventHappened(at=now, code=code, actor=actors.user(user_id), params=params))
     return counted, made
 

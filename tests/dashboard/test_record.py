@@ -292,11 +292,22 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "event.timezone.same",
         "event.user.password",
         "event.sign_in.wrong_code",
+        "event.sign_in.wrong_code_alone",
         "event.machine.certificate_other",
         "event.trouble.taken_over",
         "event.trouble.person",
     }
     assert {key for key in rest - extra if not key.startswith(tuple(f"event.{part}." for part in parts))} == set()
+
+
+@pytest.mark.parametrize(
+    ("right", "says"), [({"by": "password"}, "password right, code wrong"), ({"by": "link"}, "wrong code")]
+)
+def test_a_wrong_code_says_that_somebody_knows_the_password_only_where_it_was_given(
+    right: dict[str, str], says: str
+) -> None:
+    params = {"email": "a@b.c", "ip": "10.0.0.1", "failures": 2, "second": True, **right}
+    assert said("sign_in.failed", params=params).split(", ", 1)[1].startswith(f"{says}, from")
 
 
 def test_a_backup_is_reported_with_its_size_and_a_drill_with_what_it_found() -> None:

@@ -82,10 +82,10 @@ async def by_second_step(context: HubContext, connection: HTTPConnection, secret
         if half is None or user is None or user.disabled_at is not None:
             raise SignInRefused("expired")
         email = rules.normal_email(user.email)
-        counted_as = _counted_as(context, email, address)
+        counted_as = _of_links(email) if half.by == "link" else _counted_as(context, email, address)
         async with context[AuthState].one_try_at_a_time(counted_as):
-            failures = await _failures(context, counted_as)
-            signed_in = await _finish(context, connection, user, half, _Try(counted_as, address, failures), code)
+            tried = _Try(counted_as, address, await _failures(context, counted_as), half.by)
+            signed_in = await _finish(context, connection, user, half, tried, code)
         context[SecondSteps].drop(secret)
     context[AuthState].familiar.add(email, address)
     return signed_in
@@ -106,7 +106,8 @@ async def prove(
                 context[AuthState].wrong_sign_ins.give_back(address)
                 failures = await _failures(context, counted_as)
             if code is not None:
-                proof = await _second_step(context, user, _Try(counted_as, address, failures), code)
+                by = "session" if user.password_hash is None else "password"
+                proof = await _second_step(context, user, _Try(counted_as, address, failures, by), code)
             # A password alone must not end the count of wrong codes.
             if failures is not None and failures.failures and (code is not None or not user.two_step):
                 await context.announce(rules.drop_failures(counted_as))
@@ -160,12 +161,18 @@ def _counted_as(context: HubContext, email: str, address: str) -> str:
     return context[AuthState].familiar.find(email, address) or email
 
 
+def _of_links(email: str) -> str:
+    """Codes after a link are counted apart: no stranger's wrong passwords keep an invitation from letting in."""
+    return f" link {email}"[: rules.MAX_EMAIL]
+
+
 class _Try(NamedTuple):
-    """Under which name it is counted, from where, and what failed before."""
+    """Under which name it is counted, from where, what failed before, and what was right before a code."""
 
     counted_as: str
     address: str
     failures: SignInFailureRow | None
+    by: str = "password"
 
 
 async def _failures(context: HubContext, counted_as: str) -> SignInFailureRow | None:
@@ -238,7 +245,7 @@ async def _second_step(context: HubContext, user: users.UserWithMachines, tried:
         context[AuthState].wrong_sign_ins.charge(tried.address)
         counted, wrong = rules.failed_sign_in(
             tried.failures, tried.counted_as, context.clock(), address=tried.address,
-            email=rules.normal_email(user.email), user_id=user.id, second=True,
+            email=rules.normal_email(user.email), user_id=user.id, second=tried.by,
         )  # fmt: skip
         await _count(context, counted, wrong)
         raise SignInRefused("code")
@@ -275,7 +282,9 @@ async def _open(
         user.id, tried.counted_as, context.clock(), address=tried.address, user_agent=agent, by=half.by,
         language=half.language, second=proof.params,
     )  # fmt: skip
-    made = [*half.held, *proof.changes, *opened, *await _session_before(context, connection)]
+    # An invitation also ends the lock of the account's name.
+    unlocked = [rules.drop_failures(rules.normal_email(user.email))] if half.by == "link" else []
+    made = [*half.held, *proof.changes, *opened, *unlocked, *await _session_before(context, connection)]
     try:
         await context.announce(*made)
     except Unavailable:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 
+from db.queries import credentials as stored
 from hub.model.changes import Put
 from hub.people import rules as people
 from hub.web.auth.state import SecondSteps
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
-from tests.support.authenticator import Phone, first_step
+from tests.support.authenticator import Phone, events, first_step, login
 from tests.support.page_visitor import browser
 from tests.support.websocket_dial import dial
 
@@ -98,6 +100,41 @@ async def test_a_link_asks_for_the_code_too_and_is_used_up_by_it(hub: ApiHub, ph
         late = await other.post("/login/code", data={"code": phone.next_code()})
         assert late.headers["location"] == "/login?notice=again"
         assert (await other.post("/signin", data=form)).status_code == 401
+
+
+async def _by_link(hub: ApiHub, client: httpx.AsyncClient) -> None:
+    """The first step, by an invitation."""
+    secret, made = people.make_link(hub.users["budi"], hub.context.clock())
+    await hub.context.announce(Put(made))
+    answer = await client.post("/signin", data={"link": secret.text})
+    assert answer.headers["location"].startswith("/login/code")
+    client.cookies.update(answer.cookies)
+
+
+async def test_an_invitation_lets_in_in_spite_of_a_lock_and_ends_it(hub: ApiHub, phone: Phone) -> None:
+    for _ in range(5):
+        await login(hub, phone.code(), "a stranger's guess")
+    assert (await login(hub, phone.code())).status_code == 429
+    async with hub.client(None, Origin=ORIGIN) as client:
+        await _by_link(hub, client)
+        assert (await client.post("/login/code", data={"code": "000000"})).status_code == 401
+        assert (await client.post("/login/code", data={"code": phone.code()})).headers["location"] == "/"
+    assert await stored.locked_sign_ins(hub.context.store, hub.context.clock()) == []
+    params = (await events(hub, "sign_in.failed"))[0]["params"]
+    assert (params["second"], params["by"], params["failures"]) == (True, "link", 1)
+
+
+async def test_five_wrong_codes_lock_every_link_until_an_administrator_ends_it(hub: ApiHub, phone: Phone) -> None:
+    async with hub.client(None, Origin=ORIGIN) as client, hub.of("admin") as admin:
+        for _ in range(5):
+            await _by_link(hub, client)
+            assert (await client.post("/login/code", data={"code": "000000"})).status_code == 401
+        await _by_link(hub, client)
+        assert (await client.post("/login/code", data={"code": phone.code()})).status_code == 429
+        user = f"/api/v2/users/{hub.users['budi']}"
+        assert (await admin.get(user)).json()["data"]["locked_until"] is not None
+        assert (await admin.delete(f"{user}/lock")).status_code == 204
+        assert (await client.post("/login/code", data={"code": phone.code()})).headers["location"] == "/"
 
 
 async def test_on_and_off_by_pages(hub: ApiHub) -> None:
