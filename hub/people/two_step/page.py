@@ -16,6 +16,7 @@ from hub.people.two_step import api, rules
 from hub.web.auth import identify
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.sign_in import SignInRefused
+from hub.web.auth.state import SecondSteps
 from hub.web.http.problems import Problem, not_found
 from hub.web.http.validation import validate
 from hub.web.shell.fresh_secrets import FreshSecrets
@@ -27,16 +28,19 @@ PLACE: Final = "/account/2-step"
 
 
 async def show_code(visit: Visit) -> Response:
-    if visit.principal is not None:
+    """Also in a browser where somebody else is signed in: a link is opened there, too."""
+    half = _half(visit)
+    if visit.principal is not None and visit.context[SecondSteps].find(half) is None:
         return go(visit.request.query_params.get("next", "/"))
-    if not visit.request.cookies.get(identify.second_step_cookie_name(visit.context.settings)):
-        return go("/login")
-    return _code(visit, None)
+    return _code(visit, None) if half else go("/login")
+
+
+def _half(visit: Visit) -> str:
+    return visit.request.cookies.get(identify.second_step_cookie_name(visit.context.settings), "")[:MAX_TEXT]
 
 
 async def check_code(visit: Visit) -> Response:
-    settings = visit.context.settings
-    half = visit.request.cookies.get(identify.second_step_cookie_name(settings), "")[:MAX_TEXT]
+    settings, half = visit.context.settings, _half(visit)
     try:
         code = visit.form.get("code", "")[:MAX_TEXT]
         signed = await signing_in.by_second_step(visit.context, visit.request, half, code)

@@ -12,7 +12,7 @@ from hub.model.changes import Put
 from hub.people import rules as people
 from hub.web.auth.state import SecondSteps
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
-from tests.support.authenticator import Phone, events, first_step, login
+from tests.support.authenticator import EMAIL, Phone, events, first_step, login
 from tests.support.page_visitor import browser
 from tests.support.websocket_dial import dial
 
@@ -135,6 +135,20 @@ async def test_five_wrong_codes_lock_every_link_until_an_administrator_ends_it(h
         assert (await admin.get(user)).json()["data"]["locked_until"] is not None
         assert (await admin.delete(f"{user}/lock")).status_code == 204
         assert (await client.post("/login/code", data={"code": phone.code()})).headers["location"] == "/"
+
+
+async def test_a_link_in_somebody_elses_browser_asks_for_the_code_there(hub: ApiHub, phone: Phone) -> None:
+    """It led on as who was signed in, without a word."""
+    async with hub.client(None, Origin=ORIGIN) as client:
+        client.cookies.set("rvm_session", await hub.add_session("viewer"))
+        await _by_link(hub, client)
+        assert 'name="code"' in (await client.get("/login/code")).text
+        done = await client.post("/login/code", data={"code": phone.code()})
+        assert done.headers["location"] == "/"
+        client.cookies.clear()
+        client.cookies.update(done.cookies)
+        assert (await client.get("/api/v2/auth/me")).json()["data"]["email"] == EMAIL
+        assert (await client.get("/login/code?next=/help")).headers["location"] == "/help", "who is in goes on"
 
 
 async def test_on_and_off_by_pages(hub: ApiHub) -> None:
