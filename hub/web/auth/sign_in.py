@@ -65,7 +65,7 @@ async def by_password(
         counted_as = _counted_as(context, email, address)
         async with context[AuthState].one_try_at_a_time(counted_as):
             user, failures = await _try(context, email, password, address, counted_as)
-            half = HalfSignIn(user.id, "password", (rules.while_password_is(user),), None)
+            half = HalfSignIn(user.id, "password", (rules.while_password_is(user),), None, address)
             if user.two_step and code is None:
                 return SecondStepWanted(context[SecondSteps].keep(half))
             signed_in = await _finish(context, connection, user, half, _Try(counted_as, address, failures), code or "")
@@ -137,7 +137,7 @@ async def by_link(
             raise SignInRefused("link")
         email = rules.normal_email(user.email)
         first = language if user.language is None and user.last_sign_in_at is None else None
-        half = HalfSignIn(user.id, "link", (rules.use_link(shape.hash, now),), first)
+        half = HalfSignIn(user.id, "link", (rules.use_link(shape.hash, now),), first, address)
         context[AuthState].wrong_sign_ins.give_back(address)
         if user.two_step:
             return SecondStepWanted(context[SecondSteps].keep(half))
@@ -223,8 +223,9 @@ async def _finish(
     try:
         if not user.two_step:
             return await _open(context, connection, user, half, tried, NO_PROOF)
-        # One code opens one session, also from two places, whose tries are counted apart.
-        async with context[AuthState].one_try_at_a_time(f"second step of {user.id}"):
+        # One code opens one session, also from two places, whose tries are counted apart. No email begins with a space:
+        # nobody waits here by typing this name.
+        async with context[AuthState].one_try_at_a_time(f" second step of {user.id}"):
             proof = await _second_step(context, user, tried, code)
             return await _open(context, connection, user, half, tried, proof)
     except Conflict as late:

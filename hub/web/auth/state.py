@@ -169,12 +169,13 @@ MAX_HALF_OF_ONE: Final = 5
 
 
 class HalfSignIn(NamedTuple):
-    """The first step was right: who, by what (password or link), and what must still hold at the second."""
+    """The first step was right: who, by what (password or link), what must still hold at the second, and from where."""
 
     user_id: int
     by: str
     held: tuple[c.Change, ...]
     language: str | None
+    address: str
 
 
 class SecondSteps:
@@ -183,15 +184,17 @@ class SecondSteps:
     def __init__(self, folder: Path, clock: Callable[[], float] = monotonic) -> None:
         self.seal = Seal(folder / TWO_STEP_KEY)
         self._clock = clock
-        # Bound: MAX_HALF, and MAX_HALF_OF_ONE a person; the oldest goes first.
+        # Bound: MAX_HALF, the oldest goes first; and MAX_HALF_OF_ONE a person, of the network with the most of them,
+        # so that whoever knows a password ends nobody's sign-in elsewhere.
         self._waiting: OrderedDict[str, tuple[float, HalfSignIn]] = OrderedDict()
 
     def keep(self, half: HalfSignIn) -> str:
         """The secret of their browser."""
         self._drop_expired()
-        own = [digest for digest, (_, other) in self._waiting.items() if other.user_id == half.user_id]
+        own = {digest: network_of(o.address) for digest, (_, o) in self._waiting.items() if o.user_id == half.user_id}
         if len(own) >= MAX_HALF_OF_ONE:
-            del self._waiting[own[0]]
+            networks = list(own.values())
+            del self._waiting[max(own, key=lambda digest: networks.count(own[digest]))]
         elif len(self._waiting) >= MAX_HALF:
             self._waiting.popitem(last=False)
         text = credentials.random_hex(64)

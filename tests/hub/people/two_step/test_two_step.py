@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import anyio
 import pytest
 
 from db.engine import migrate
@@ -201,10 +202,25 @@ async def test_it_is_nobodys_by_a_token(hub: ApiHub, phone: Phone) -> None:
 
 async def test_five_half_sign_ins_of_one_person_push_out_nobody_elses(hub: ApiHub, phone: Phone) -> None:
     steps = hub.context[SecondSteps]
-    other = steps.keep(HalfSignIn(hub.users["viewer"], "link", (), None))
-    own = [steps.keep(HalfSignIn(hub.users["budi"], "password", (), None)) for _ in range(7)]
+    other = steps.keep(HalfSignIn(hub.users["viewer"], "link", (), None, "10.0.0.1"))
+    own = [steps.keep(HalfSignIn(hub.users["budi"], "password", (), None, "10.0.0.1")) for _ in range(7)]
     assert steps.find(other) is not None
     assert [steps.find(secret) is not None for secret in own] == [False, False, *[True] * 5]
+
+
+async def test_a_stranger_who_knows_the_password_ends_nobodys_sign_in(hub: ApiHub, phone: Phone) -> None:
+    async with hub.client(None, Origin=ORIGIN) as client, hub.client(None, address="10.9.0.1", Origin=ORIGIN) as other:
+        await first_step(hub, client)
+        for _ in range(7):
+            await first_step(hub, other)
+        assert (await client.post("/login/code", data={"code": phone.code()})).headers["location"] == "/"
+
+
+async def test_nobody_keeps_a_second_step_waiting_by_a_name(hub: ApiHub, phone: Phone) -> None:
+    typed = people.normal_email(f" second step of {hub.users['budi']}")
+    async with hub.context[AuthState].one_try_at_a_time(typed):
+        with anyio.fail_after(20):
+            assert (await login(hub, phone.code())).status_code == 200
 
 
 async def test_without_its_key_file_the_hub_takes_recovery_codes_only(hub: ApiHub, phone: Phone) -> None:
