@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -23,20 +25,25 @@ class Seal:
 
     async def close(self, text: str) -> str:
         """Raises OSError, ValueError."""
-        return (await self._key()).encrypt(text.encode()).decode()
+        return (await self._key(self._read_or_make)).encrypt(text.encode()).decode()
 
     async def open(self, sealed: str) -> str | None:
-        """None: with another key, as after a restore on another computer."""
+        """None: without its key, or with another, as after a restore on another computer. Makes none: the right file
+        may be put there while the hub runs, and is read then."""
         try:
-            return (await self._key()).decrypt(sealed.encode()).decode()
+            with contextlib.suppress(InvalidToken):
+                return (await self._key(self._file.read_bytes)).decrypt(sealed.encode()).decode()
+            self._fernet = await _read(self._file.read_bytes)
+            return self._fernet.decrypt(sealed.encode()).decode()
         except (InvalidToken, OSError, ValueError) as error:
-            logger.warning("what is sealed cannot be opened with %s: %s", self._file, error or "it is another key")
+            why = str(error) or "it is another key"
+            logger.warning("what is sealed cannot be opened with %s: %s", self._file, why)
             return None
 
-    async def _key(self) -> Fernet:
+    async def _key(self, read: Callable[[], bytes]) -> Fernet:
         async with self._lock:
             if self._fernet is None:
-                self._fernet = Fernet(await anyio.to_thread.run_sync(self._read_or_make))
+                self._fernet = await _read(read)
             return self._fernet
 
     def _read_or_make(self) -> bytes:
@@ -49,4 +56,8 @@ class Seal:
                 file.flush()
                 os.fsync(file.fileno())
             whole.replace(self._file)
-        return self._file.read_bytes().strip()
+        return self._file.read_bytes()
+
+
+async def _read(read: Callable[[], bytes]) -> Fernet:
+    return Fernet((await anyio.to_thread.run_sync(read)).strip())
