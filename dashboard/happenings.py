@@ -235,7 +235,7 @@ def _routine(event: Event, code: str, params: Mapping[str, Any]) -> str:
     if code in BY_THE_WAY and _actor_kind(event) != "user":
         return "all"
     if code == "sign_in.failed":
-        return f"{params.get('email')}|{params.get('ip')}"
+        return f"{params.get('email')}|{params.get('ip')}|{params.get('second')}"
     if code in BY_HAND:
         return f"{event['actor']}|{params.get('cause')}|{event['after'] if code == 'machine.edited' else ''}"
     return ""

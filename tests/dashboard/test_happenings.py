@@ -266,6 +266,15 @@ def test_an_hour_that_is_dense_is_few_lines() -> None:
     assert len(log.lines()) == 7
 
 
+def test_a_password_that_was_right_is_not_hidden_among_guesses() -> None:
+    log = Log()
+    tries: list[dict[str, Any]] = [{}, {}, {"second": True, "by": "password"}, {}]
+    for more in tries:
+        log.add("sign_in.failed", params={"email": "a@b", "ip": "10.0.0.1", "failures": 1, **more})
+    assert sum("password right, code wrong" in line for line in log.sentences()) == 1
+    assert len(log.sentences()) == 2
+
+
 def test_a_relay_to_the_agent_is_no_job_of_anybody() -> None:
     log = Log()
     params = {"command_id": "3-a", "name": "set_status", "args": {"status": "full"}}
