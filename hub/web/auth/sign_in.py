@@ -221,7 +221,8 @@ async def _finish(
 ) -> SignedIn:  # fmt: skip
     """The second step, where they have one, and the session. Under `one_try_at_a_time` of the name it is counted by."""
     try:
-        if not user.two_step:
+        # Again: who switches it on while a stranger's password waits for its turn means that one, too.
+        if not user.two_step and await sign_ins.find_two_step(context.store, user.id) is None:
             return await _open(context, connection, user, half, tried, NO_PROOF)
         # One code opens one session, also from two places, whose tries are counted apart. No email begins with a space:
         # nobody waits here by typing this name.

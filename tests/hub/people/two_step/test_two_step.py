@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -192,6 +193,25 @@ async def test_nothing_of_it_is_done_by_a_session_that_ends_meanwhile(hub: ApiHu
             proof = {"code": phone.next_code(), "current_password": PASSWORD}
             assert (await budi.post(f"{OWN}/{path}", json=proof)).status_code == 401, path
     assert await stored.find_two_step(hub.context.store, hub.users["budi"]) is not None
+
+
+async def test_a_password_that_is_being_compared_meanwhile_lets_nobody_in(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone, state = Phone(hub), hub.context[AuthState]
+    real = state.passwords.matches
+    state.familiar.add(EMAIL, "10.0.0.1")
+
+    async def compared(*given: Any, **more: Any) -> bool:
+        monkeypatch.undo()
+        async with hub.of("budi") as budi:
+            assert (await phone.turn_on(budi)).status_code == 201
+        return await real(*given, **more)
+
+    monkeypatch.setattr(state.passwords, "matches", compared)
+    async with hub.client(address="10.9.0.1") as stranger:
+        late = await stranger.post("/api/v2/auth/login", json={"email": EMAIL, "password": PASSWORD})
+    assert (late.status_code, "two steps" in late.json()["detail"]) == (401, True)
 
 
 async def test_it_is_nobodys_by_a_token(hub: ApiHub, phone: Phone) -> None:
