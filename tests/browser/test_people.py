@@ -79,6 +79,20 @@ async def test_the_first_administrator_keeps_the_language_of_their_browser(stage
             assert page.faults == []
 
 
+async def test_a_link_lets_in_also_where_somebody_is_signed_in(stage: Stage) -> None:
+    """As whose link it is: at a computer of several people."""
+    budi = await stage.hub.people.add("operator")
+    async with open_data(stage.hub.settings, create=False) as opened:
+        secret, made = rules.make_link(budi.id, utc_now())
+        await opened.commit(Put(made))
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open(f"/signin#{secret.text}")
+        await page.live()
+        await page.open("/account")
+        await expect(page.page.locator("main h2 bdi").first).to_have_text(budi.email)
+        assert page.faults == []
+
+
 async def signs_in(page: Tab, email: str, password: str) -> None:
     await page.page.fill("#email", email)
     await page.page.fill("#password", password)

@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 
+from dashboard import assets
 from db.queries import credentials as stored
 from hub.model.changes import Put
 from hub.people import rules as people
@@ -142,7 +143,10 @@ async def test_a_link_in_somebody_elses_browser_asks_for_the_code_there(hub: Api
     async with hub.client(None, Origin=ORIGIN) as client:
         client.cookies.set("rvm_session", await hub.add_session("viewer"))
         await _by_link(hub, client)
-        assert 'name="code"' in (await client.get("/login/code")).text
+        page = (await client.get("/login/code")).text
+        assert 'name="code"' in page
+        scripts = assets.load(hub.context.settings.base_path)
+        assert [name for name in ("plain.js", "drawn.js") if scripts[name] in page] == ["plain.js"]
         done = await client.post("/login/code", data={"code": phone.code()})
         assert done.headers["location"] == "/"
         client.cookies.clear()
