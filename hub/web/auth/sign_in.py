@@ -261,8 +261,10 @@ async def _by_app(context: HubContext, user_id: int, plain: str) -> Proof | None
     secret = await context[SecondSteps].seal.open(row.secret)
     if secret is None:
         raise SignInRefused("code_sealed")
-    last = max(row.last_step, context[AuthState].unstored.last_step(user_id))
-    step = two_step.matching_step(secret, plain, context.clock(), last)
+    last, now = max(row.last_step, context[AuthState].unstored.last_step(user_id)), context.clock()
+    step = two_step.matching_step(secret, plain, now, last)
+    if step is None and two_step.matching_step(secret, plain, now, 0) is not None:
+        raise SignInRefused("code")  # one's own, sent twice: no guess, and no event that somebody knows the password
     return None if step is None else two_step.use_step(user_id, step)
 
 

@@ -66,6 +66,14 @@ async def test_a_code_is_accepted_once_and_none_before_it(hub: ApiHub, phone: Ph
     assert (await login(hub, f" {phone.next_code()[:3]} {phone.code()[3:]}")).status_code == 200
 
 
+async def test_a_code_that_is_sent_twice_is_no_guess(hub: ApiHub, phone: Phone) -> None:
+    """By a double tap, or at Account right after signing in."""
+    code = phone.code()
+    assert [(await login(hub, code)).status_code for _ in range(7)] == [200, *[401] * 6]
+    assert await events(hub, "sign_in.failed") == []
+    assert (await login(hub, phone.next_code())).status_code == 200
+
+
 async def test_a_code_that_came_from_two_places_at_once_opens_one_session(hub: ApiHub, phone: Phone) -> None:
     """The guard of the row, where no lock of one place helps."""
     row = await stored.find_two_step(hub.context.store, hub.users["budi"])
