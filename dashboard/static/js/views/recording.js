@@ -38,7 +38,7 @@ async function begin() {
 }
 
 async function fetched() {
-  const address = `${BASE_PATH}/api/v2/recordings/${body.dataset.id}/play`;
+  const address = `${BASE_PATH}/api/v2/recordings/${body.dataset.recording}/play`;
   const answer = await fetch(address, {
     method: "POST",
     credentials: "same-origin",

@@ -37,6 +37,8 @@ async def test_a_recording_shows_whose_it_is(hub: ApiHub, language: str, words: 
     page = await page_of(hub, "operator", language, f"/recordings/{made}")
     for said in (*words, "operator", "The camera is dark", "10.0.0.1"):
         assert said in page, said
+    assert f' data-recording="{made}"' in page
+    assert " data-id=" not in page, "to the palette that were a machine's number"
     assert f"/recordings/{made}/delete" not in page
     assert f"/recordings/{made}/delete" in await page_of(hub, "admin", language, f"/recordings/{made}")
     async with await browser(hub, "viewer") as viewer:
