@@ -11,6 +11,7 @@ import pytest
 
 from db.backup_records import BackupRow
 from db.engine.store import Store
+from db.errors import Unavailable
 from db.queries import backups as rows
 from db.queries.events import list_events
 from db.queries.machines import all_machines
@@ -92,6 +93,24 @@ async def test_one_that_the_command_line_has_asked_for_is_the_open_one(any_hub: 
     assert (status["backup_id"], status["command"]["id"]) == (number, command_id)
     assert command_id in any_hub.context.fleet.open, "it is sent, and ended in time"
     assert await any_hub.context[Backups].draw() == number + 1
+
+
+async def test_a_number_is_not_known_without_what_it_was_given_for(
+    any_hub: ApiHub, client: BackupClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database goes away between the two reads: a second backup at a time would pass."""
+    await asked_elsewhere(any_hub, client.rvm_id, await any_hub.context[Backups].draw() + 1)
+    read = rows.unfinished
+
+    async def away(store: Store) -> list[BackupRow]:
+        monkeypatch.setattr(rows, "unfinished", read)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(rows, "unfinished", away)
+    with pytest.raises(Unavailable):
+        await any_hub.context[Backups].load()
+    problem(await client.http.post(f"{client.base}/backup/start", json={}), 409)
+    assert len(await rows.unfinished(any_hub.context.store)) == 1
 
 
 async def test_an_upload_gets_a_number_that_the_command_line_has_not_given(
