@@ -250,13 +250,14 @@ def difference(machine: Machine, row: Identity) -> Patch | None:
 
 EVERY_S: Final = 1.0
 AT_ONCE: Final = 100
-"""Lines of one look; a page that shows a list asks for it whole."""
+"""Lines of one look; the next one goes on behind them."""
 OWN: Final = 1000
 
 
 class ForeignEvents:
     """`look` several times a second. `seen`: the newest line before the fleet was loaded: what came since, the fleet
-    may not have. A missed line comes with the next reload."""
+    may not have. Each look begins where the one before did: of two processes on PostgreSQL the lower number may be
+    committed later."""
 
     def __init__(
         self, store: Store, announce: Announcer, seen: int, monotonic: Callable[[], float] = time.monotonic
@@ -265,11 +266,11 @@ class ForeignEvents:
         self._announce = announce
         self._monotonic = monotonic
         self._at = float("-inf")
-        self._seen = seen
-        self._own: deque[int] = deque(maxlen=OWN)  # Bound: OWN, of this hub in the name of the system
+        self._after = self._seen = seen
+        self._known: deque[int] = deque(maxlen=OWN)  # Bound: OWN, of the system: this hub's own and those it took over
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        self._own.extend(c.id for c in changes if isinstance(c, EventHappened) and c.actor == SYSTEM and c.id)
+        self._known.extend(c.id for c in changes if isinstance(c, EventHappened) and c.actor == SYSTEM and c.id)
 
     async def look(self) -> None:
         """Raises StoreError when the database is away."""
@@ -277,14 +278,15 @@ class ForeignEvents:
             return
         self._at = self._monotonic()
         newest = await events.newest_event_id(self._store)
-        if newest > self._seen:
-            rows = await events.events_by_system(self._store, self._seen, newest, AT_ONCE)
-            news = [EventHappened(**msgspec.structs.asdict(row)) for row in rows if row.id not in self._own]
+        if newest > self._after:
+            rows = await events.events_by_system(self._store, self._after, newest, AT_ONCE)
+            newest = rows[-1].id if len(rows) == AT_ONCE else newest
+            news = [EventHappened(**msgspec.structs.asdict(row)) for row in rows if row.id not in self._known]
             if news:
                 await self._recall_asked(news)
-                self._announce.observe(*news)
                 await self._follow_troubles(news)
-        self._seen = newest
+                self._announce.observe(*news)  # last: where a read before failed, all of it is done again
+        self._after, self._seen = self._seen, max(newest, self._seen)
 
     async def _recall_asked(self, news: Sequence[EventHappened]) -> None:
         """Commands that another process has issued: this hub delivers them, and ends them in time."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from db.engine.row_writes import insert
 from db.engine.store import Store
-from db.queries import commands
+from db.errors import Unavailable
+from db.queries import commands, troubles
 from db.queries.events import newest_event_id
 from db.records import CommandRow, EventRow
 from db.trouble_records import TroubleRow
 from hub.attention import rules
 from hub.attention.rules import Person
 from hub.commands import rules as command_rules
+from hub.kernel import loading
 from hub.kernel.announce import Announcer
 from hub.kernel.commits import Commits, commit_alone
 from hub.kernel.loading import ForeignEvents
@@ -50,6 +53,65 @@ async def test_lines_of_the_command_line_are_published_once_and_own_ones_not_aga
         now += 1.0
         await foreign.look()
     assert heard == ["user.added"]
+
+
+async def test_a_line_that_is_committed_behind_a_later_one_is_not_missed(store: Store) -> None:
+    """PostgreSQL gives the numbers before the commits: the command line's may come last."""
+    now = 0.0
+    heard: list[int] = []
+    announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
+    foreign = ForeignEvents(store, announce, 0, lambda: now)
+    announce.listen(foreign.on_commit)
+    announce.listen(lambda changes: heard.extend(c.id for c in changes if isinstance(c, EventHappened)))
+    await store.write(insert(replace(line("system"), id=12)))
+    await foreign.look()
+    await store.write(insert(replace(line("system"), id=11)))
+    for _ in range(3):
+        now += 1.0
+        await foreign.look()
+    assert heard == [12, 11]
+
+
+async def test_more_lines_than_one_look_reads_come_with_the_next(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script asked for many machines while the hub stood still."""
+    monkeypatch.setattr(loading, "AT_ONCE", 2)
+    now = 0.0
+    heard: list[int] = []
+    announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
+    foreign = ForeignEvents(store, announce, 0, lambda: now)
+    announce.listen(foreign.on_commit)
+    announce.listen(lambda changes: heard.extend(c.id for c in changes if isinstance(c, EventHappened)))
+    await store.write(*(insert(line("system")) for _ in range(5)))
+    for _ in range(8):
+        await foreign.look()
+        now += 1.0
+    assert len(heard) == 5
+    assert heard == sorted(set(heard))
+
+
+async def test_who_took_a_trouble_is_read_again_where_the_database_was_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    fleet = Fleet()
+    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
+    foreign = ForeignEvents(store, announce, 0, lambda: now)
+    announce.listen(foreign.on_commit)
+    await announce(Put(machine(1).row))
+    await announce(Put(TroubleRow(rvm_id=1, cause="full", began_at=NOW, noticed_at=NOW)))
+    await commit_alone(store, rules.taken(fleet.machines[1].troubles["full"], Person(7, "Budi", "system"), NOW))
+    read = troubles.find
+
+    async def away(_store: Store, _number: int) -> TroubleRow | None:
+        monkeypatch.setattr(troubles, "find", read)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(troubles, "find", away)
+    with pytest.raises(Unavailable):
+        await foreign.look()
+    now += 1.0
+    await foreign.look()
+    assert fleet.machines[1].troubles["full"].owner == "Budi"
 
 
 async def test_who_took_a_trouble_by_command_line_is_on_it_in_the_running_hub(store: Store) -> None:
