@@ -132,9 +132,9 @@ _BASH: Final = """\
 _myrvm_hub() {
   local at=${COMP_WORDS[COMP_CWORD]} words
   words=$(_myrvm_hub_words "${COMP_WORDS[@]:1:COMP_CWORD}")
-  if [ "$words" = @machines ]; then
+  if [[ " $words " = *" @machines "* ]]; then
     _myrvm_hub_machines "${COMP_WORDS[@]}"
-    words=$_myrvm_hub_known
+    words=${words/@machines/$_myrvm_hub_known}
   fi
   COMPREPLY=($(compgen -W "$words" -- "$at"))
 }
@@ -144,9 +144,9 @@ _ZSH: Final = """\
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 _myrvm_hub() {
   local offered=$(_myrvm_hub_words "${(@)words[2,CURRENT]}")
-  if [ "$offered" = @machines ]; then
+  if [[ " $offered " = *" @machines "* ]]; then
     _myrvm_hub_machines "${(@)words}"
-    offered=$_myrvm_hub_known
+    offered=${offered/@machines/$_myrvm_hub_known}
   fi
   compadd -- ${=offered} || _files
 }
@@ -169,10 +169,12 @@ function __myrvm_hub_machines
     end
 end
 function __myrvm_hub_offer
-    if test "$argv[1]" = @machines
-        __myrvm_hub_machines
-    else
-        string split -- " " $argv[1]
+    for word in (string split -- " " $argv[1])
+        if test "$word" = @machines
+            __myrvm_hub_machines
+        else
+            printf '%s\\n' $word
+        end
     end
 end
 function __myrvm_hub_words

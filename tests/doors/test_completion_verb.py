@@ -27,6 +27,7 @@ ASKED = [
     ("uninstall --p", ["--purge"]),
     ("bundle --circle d", ["device"]),
     ("machine backup R", ["RVM-001"]),
+    ("machine set-status ", sorted(["RVM-001", "dev-2", *parser.STATUSES])),
     ("machine show dev-", ["dev-2"]),
     ("trouble list --machine RVM", ["RVM-001"]),
     ("user edit a@example.com --machine dev", ["dev-2"]),
