@@ -17,7 +17,7 @@ import anyio
 from dashboard import formats, jobs
 from dashboard.reader import Reader
 from dashboard.texts import texts_in
-from db.backup_records import BACKUP_COUNTER, BackupRow
+from db.backup_records import BACKUP_COUNTER, GOOD_BACKUP, BackupRow
 from db.engine.ownership import address_of_holder
 from db.errors import Conflict
 from db.queries import backups, commands, machines
@@ -165,6 +165,8 @@ async def backup(wanted: argparse.Namespace) -> None:
         if wanted.wait:
             command = await _awaited(opened, wanted, machine, command)
             row = await backups.find(opened.store, row.id) or row
+            if row.upload_status not in GOOD_BACKUP:  # the machine's word alone is no backup
+                raise CliError(Exit.FAILED, "not_uploaded", _not_done(machine, "not_uploaded"), wanted.follow)
     shown = _shown(settings, machine, command) | {
         "backup": row.id, "backup_type": row.backup_type, "upload_status": row.upload_status,
         "file_size": row.file_size, "sha256": row.sha256,
@@ -257,11 +259,15 @@ async def _awaited(opened: OpenData, wanted: argparse.Namespace, machine: Machin
     if ended.state == "succeeded":
         return ended
     error = ended.error or {}
-    key, texts = f"failure.{error.get('code')}", texts_in(language())
-    why = texts(key) if key in texts else output.clean(error.get("message") or ended.state)
     exits = {"failed": Exit.FAILED, "rejected": Exit.FAILED, "cancelled": Exit.CONFLICT}
-    not_done = sentence("machine.not_done", name=output.clean(machine.name), why=why)
+    not_done = _not_done(machine, error.get("code"), error.get("message") or ended.state)
     raise CliError(exits.get(ended.state, Exit.UNREACHABLE), f"command_{ended.state}", not_done, wanted.follow)
+
+
+def _not_done(machine: Machine, code: object, message: str = "") -> str:
+    key, texts = f"failure.{code}", texts_in(language())
+    why = texts(key) if key in texts else output.clean(message)
+    return sentence("machine.not_done", name=output.clean(machine.name), why=why)
 
 
 def _show_progress(line: output.ProgressLine, command: CommandRow) -> None:
@@ -269,7 +275,7 @@ def _show_progress(line: output.ProgressLine, command: CommandRow) -> None:
     if command.state != "running" or not given.get("phase"):
         return
     done, total = given.get("done"), given.get("total")
-    percent = None if done is None or not total else min(100, int(100 * done / total))
+    percent = None if done is None or not total else int(max(0.0, min(100.0, 100.0 * done / total)))
     r = Reader(language(), "auto", "UTC", epoch_ms(now()))
     line.show(str(given["phase"]), percent, jobs.progress(r, given))
 

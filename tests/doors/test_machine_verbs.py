@@ -11,13 +11,13 @@ from typing import Any, get_args
 import pytest
 
 from db.backup_records import BACKUP_COUNTER
-from db.engine.row_writes import insert
+from db.engine.row_writes import insert, update
 from db.engine.store import Store
 from db.queries import backups, commands, events
 from db.queries import machines as machine_rows
 from db.records import CommandRow, CounterRow, EventRow, MachineSettingsRow
 from db.trouble_records import TroubleRow
-from hub.cli import machines, output, parser
+from hub.cli import machine_commands, machines, output, parser
 from hub.cli.output import Exit
 from hub.lifespan import utc_now
 from hub.machines.api import MachineView
@@ -242,6 +242,32 @@ def test_who_waits_no_longer_is_told_where_it_goes_on(cli: Cli, beside: list[obj
     assert said.code == Exit.TIMED_OUT
     assert "RVM-001 has not done it within 1 s." in said.err
     assert [one.state for one in pending(beside)] == ["queued", "queued"]
+
+
+def test_a_machine_that_has_sent_nothing_has_made_no_backup(cli: Cli, beside: list[object]) -> None:
+    words = ("machine", "backup", "1", "--idempotency-key", "n-1", "--json")
+    made = shown(cli(*words, *beside))
+
+    async def succeed(store: Store) -> None:
+        await store.write(update(CommandRow, made["command"], {"state": "succeeded", "finished_at": utc_now()}))
+
+    stored(beside, succeed)
+    said = cli(*words, "--wait", *beside)
+    assert refused(said) == (Exit.FAILED, "not_uploaded")
+    assert "the hub does not have all of it" in json.loads(said.err)["error"]["message"]
+
+
+@pytest.mark.parametrize(("done", "total", "percent"), [(1e308, 1.0, 100), (5.0, 1e-308, 100), (-1e308, 1.0, 0)])
+def test_progress_without_measure_is_shown(
+    done: float, total: float, percent: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine may report any number."""
+    running = CommandRow(
+        id="c1", rvm_id=1, name="start_backup", args={}, state="running", issued_by="system", issued_at=BEGAN,
+        expires_at=BEGAN, progress={"phase": "sending", "done": done, "total": total},
+    )  # fmt: skip
+    machine_commands._show_progress(output.ProgressLine(shown=True), running)
+    assert capsys.readouterr().err.startswith(f"{percent:>3} %  Sending: ")
 
 
 @pytest.mark.parametrize("on_terminal", [False, True])
