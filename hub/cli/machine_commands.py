@@ -146,8 +146,8 @@ async def _ask(wanted: argparse.Namespace, name: str, arguments: Arguments, reas
     output.answer(wanted.json, shown, done if wanted.wait else asked)
 
 
-TRIES: Final = 10
-"""For a number, while the hub draws one."""
+TRIES: Final = 200
+"""For a number, while the hub or a script for the whole fleet draws others: each time one of them gets it."""
 
 
 async def backup(wanted: argparse.Namespace) -> None:
@@ -180,11 +180,12 @@ async def _backup_asked(
     opened: OpenData, settings: Settings, name: str, asked: Wanted, key: str | None
 ) -> tuple[Machine, BackupRow, CommandRow]:
     """Committed, or what the same key has asked for before."""
-    tries = TRIES
+    machine, tries = await _asked_of(opened, settings, name), TRIES
     while True:
         tries -= 1
         number = await backups.last_id(opened.store) + 1  # first: whoever asks for a backup after this takes it
-        machine = await _asked_of(opened, settings, name)
+        being_made = [row for row in await backups.unfinished(opened.store) if row.rvm_id == machine.id]
+        machine = replace(machine, backups={row.id: row for row in being_made})
         before = None if key is None else await commands.find_by_idempotency_key(opened.store, machine.id, key)
         if before is not None:
             row = await backups.of_command(opened.store, before.id)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from db.backup_records import BACKUP_COUNTER
+from db.backup_records import BACKUP_COUNTER, BackupRow
 from db.engine.row_writes import insert, update
 from db.engine.store import Store
 from db.queries import backups, commands, events
@@ -218,19 +218,37 @@ def test_a_backup_is_asked_for_once_by_its_key(cli: Cli, beside: list[object]) -
 def test_a_number_that_a_hub_has_just_drawn_is_left_to_it(
     cli: Cli, beside: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It draws one between the command line's look and its commit."""
+    """It, or a command for each machine at once, draws one between the look and the commit, again and again."""
 
     last_id = backups.last_id
 
     async def then_drawn(store: Store) -> int:
         number = await last_id(store)
-        if not number:
-            await store.write(insert(CounterRow(name=BACKUP_COUNTER, value=1), over=("value",)))
+        if number < 20:
+            await store.write(insert(CounterRow(name=BACKUP_COUNTER, value=number + 1), over=("value",)))
         return number
 
     monkeypatch.setattr(backups, "last_id", then_drawn)
     made = shown(cli("machine", "backup", "1", "--json", *beside))
-    assert made["backup"] == 2
+    assert made["backup"] == 21
+
+
+def test_one_that_a_hub_asks_for_meanwhile_is_the_open_one(
+    cli: Cli, beside: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the command line's look and its commit."""
+    last_id = backups.last_id
+
+    async def then_asked(store: Store) -> int:
+        number = await last_id(store)
+        if not number:
+            row = BackupRow(id=1, rvm_id=1, backup_type="full", created_at=utc_now())
+            await store.write(insert(CounterRow(name=BACKUP_COUNTER, value=1), over=("value",)), insert(row))
+        return number
+
+    monkeypatch.setattr(backups, "last_id", then_asked)
+    assert refused(cli("machine", "backup", "1", "--json", *beside)) == (Exit.CONFLICT, "backup_open")
+    assert pending(beside) == []
 
 
 def test_who_waits_no_longer_is_told_where_it_goes_on(cli: Cli, beside: list[object]) -> None:
