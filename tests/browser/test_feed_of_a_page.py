@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import WebSocket, expect
+from playwright.async_api import Request, WebSocket, expect
 
 from protocol import messages as m
 from tests.browser.conftest import Stage
@@ -113,3 +115,28 @@ async def test_a_page_of_no_machine_has_a_frame_each_second_although_no_reading_
         assert readings == 0
         await expect(page.page.locator("body")).to_have_attribute("data-link", "live")
         assert page.faults == []
+
+
+async def test_what_time_alone_changes_is_asked_for_on_every_page(seen_stage: Stage) -> None:
+    """A snooze that ends counts again, and no frame says so."""
+    paths = ("/", "/jobs", "/events", "/admin/settings", "/machines/1", "/help")
+    asked = Counter[str]()
+
+    def count(request: Request, path: str) -> None:
+        asked[path] += bool(re.search(r"/machines/parts\?.*\bof=[^&]*alarms", request.url))
+
+    async with AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(tab(seen_stage.browser, seen_stage.hub)) for _ in paths]
+        for page, path in zip(pages, paths, strict=True):
+            page.page.on("request", partial(count, path=path))
+            await page.open(path)
+            await page.live()
+
+        async def again() -> bool:
+            """Once it is asked for when a page begins."""
+            for page in pages:
+                await page.page.evaluate("document.querySelector('#alarms').dataset.until = '1'")
+            return all(asked[path] >= 3 for path in paths)
+
+        await until_answered(again)
+        assert [page.faults for page in pages] == [[] for _ in pages]

@@ -39,6 +39,7 @@ export function livePage({ watch = null, changed, event, drawn, allows, linked, 
     },
     { allows },
   );
+  setInterval(() => parts.tick(feed.clock.now()), 1000);
   guardButtons();
   frame();
   keyboard(keys);

@@ -64,7 +64,6 @@ export function machinePage(own) {
     const now = feed.clock.now();
     top?.head.tick(m, now);
     countDown(now);
-    parts.tick(now);
     own.tick?.(m, now);
   }, 1000);
   return { id, feed, parts, spoken };

@@ -20,7 +20,7 @@ function call(name) {
   entitle();
 }
 
-const { feed, parts } = livePage({
+const { feed } = livePage({
   /** @param {number[]} _ids @param {number[]} removed */
   changed(_ids, removed) {
     if (removed.includes(id)) return leave();
@@ -30,6 +30,5 @@ const { feed, parts } = livePage({
   },
 });
 
-setInterval(() => parts.tick(feed.clock.now()), 1000);
 fields();
 feed.start();

@@ -16,7 +16,7 @@ let due = false;
 let touched = new Set();
 let complete = false;
 
-const { feed, parts } = livePage({
+const { feed } = livePage({
   watch: { machine: null, rate: 5 },
   /** @param {number[]} ids */
   changed(ids) {
@@ -156,7 +156,6 @@ setInterval(() => {
   if (document.hidden || feed.paused || !feed.fleet.machines.size) return;
   const now = feed.clock.now();
   table.tick(feed.fleet.machines, now);
-  parts.tick(now);
   ages();
 }, 1000);
 addEventListener("popstate", chosen);
