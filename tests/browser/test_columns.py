@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from dashboard.fleet import COLUMNS
 from tests.browser.conftest import Stage
@@ -123,6 +124,25 @@ async def test_the_small_line_shows_the_metric_that_was_chosen(stage: Stage, *, 
         await expect(line).to_have_attribute("data-metric", "temperature")
         await page.page.locator("[data-count=full]").click()
         await expect(page.page).to_have_url(f"{stage.hub.url}/?spark=temperature")
+        assert page.faults == []
+
+
+async def test_a_metric_chosen_before_the_script_has_come_is_not_lost(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        chosen = asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await chosen.wait()
+            await route.continue_()
+
+        await page.page.route("**/static/choices.*", late)
+        await page.page.goto(page.hub.url, wait_until="domcontentloaded")
+        await page.live()
+        await page.page.locator(".columns > summary").click()
+        await page.page.locator(".columns [name=spark]").select_option("temperature")
+        chosen.set()
+        await page.page.wait_for_url("**/?spark=temperature")
+        await expect(page.page.locator("th.c-spark")).to_have_text("Temperature, 4 h")
         assert page.faults == []
 
 

@@ -81,6 +81,6 @@ const isOther = (select) => !find(":checked", select).hasAttribute("selected");
 // Somebody may have been faster than this script.
 if (q.value !== q.defaultValue) typed();
 else if (isOther(sort)) ordered();
-else if (group.value !== asked().group) led();
+else if (group.value !== asked().group || spark.value !== asked().spark) led();
 else if (boxes.some((box) => box.checked !== box.hasAttribute("checked"))) picked();
 else follow();
