@@ -75,3 +75,21 @@ async def test_a_rows_count_of_alerts_follows_and_leads_to_them(stage: Stage, wi
         await page.page.locator("#alerts .filter").click()
         await page.page.wait_for_url("**/alerts")
         assert page.faults == []
+
+
+async def test_how_long_ago_an_alert_began_goes_on_while_nothing_happens(stage: Stage) -> None:
+    async with tab(stage.browser, stage.hub) as page:
+        await page.open("/alerts")
+        await page.live()
+
+        async def goes_on() -> object:
+            return await page.page.evaluate(
+                """() => {
+                  const began = document.querySelector("#alerts [data-ago]");
+                  if (began) began.dataset.ago = document.body.feed.clock.now() - 3 * 86400e3;
+                  return /3.d ago/.test(began?.textContent);
+                }"""
+            )
+
+        await until_answered(goes_on)
+        assert page.faults == []

@@ -1,10 +1,13 @@
 // What every live page has: a feed, what it tells of its link, parts that the hub draws, forms that are sent once, and keys.
 
+import { all, setText } from "./dom.js";
 import { Feed } from "./feed.js";
+import { age } from "./format.js";
 import { frame } from "./frame.js";
 import { keyboard } from "./keyboard.js";
 import { guardButtons, LinkState } from "./link_state.js";
 import { Parts } from "./parts.js";
+import { language, t } from "./texts.js";
 
 /**
  * What a page has of its own. `drawn`: the hub has drawn a part; `allows`: whether a part may become the fresh one.
@@ -39,9 +42,19 @@ export function livePage({ watch = null, changed, event, drawn, allows, linked, 
     },
     { allows },
   );
-  setInterval(() => parts.tick(feed.clock.now()), 1000);
+  setInterval(() => {
+    const now = feed.clock.now();
+    parts.tick(now);
+    if (!feed.paused) ages(now);
+  }, 1000);
   guardButtons();
   frame();
   keyboard(keys);
   return { feed, parts };
+}
+
+/** How long ago trouble began. @param {number} now */
+function ages(now) {
+  for (const node of all("[data-ago]"))
+    setText(node, t("ago", { age: age((now - Number(node.dataset.ago)) / 1000, language) }));
 }

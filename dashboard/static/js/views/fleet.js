@@ -2,11 +2,11 @@
 
 import { countJobs } from "../counts.js";
 import { all, bring, find, mark, setAttribute, setText, show } from "../dom.js";
-import { age, number } from "../format.js";
+import { number } from "../format.js";
 import { livePage } from "../live_page.js";
 import { address, counters, queryFrom } from "../order.js";
 import { Table } from "../table.js";
-import { language, t } from "../texts.js";
+import { language } from "../texts.js";
 
 let query = queryFrom(location.search);
 const announcer = find("#announcer");
@@ -25,10 +25,7 @@ const { feed } = livePage({
     due = true;
     requestAnimationFrame(draw);
   },
-  drawn() {
-    links();
-    ages();
-  },
+  drawn: links,
   keys: {
     "/": () => find("#q").focus(),
     j: () => table.step(1),
@@ -38,12 +35,6 @@ const { feed } = livePage({
   },
 });
 const table = new Table(find("#machines"), feed.clock.now());
-
-/** How long ago trouble began. */
-function ages() {
-  for (const node of all("#needs [data-ago]"))
-    setText(node, t("ago", { age: age((feed.clock.now() - Number(node.dataset.ago)) / 1000, language) }));
-}
 
 function draw() {
   due = false;
@@ -154,9 +145,7 @@ function menu(opener) {
 }
 setInterval(() => {
   if (document.hidden || feed.paused || !feed.fleet.machines.size) return;
-  const now = feed.clock.now();
-  table.tick(feed.fleet.machines, now);
-  ages();
+  table.tick(feed.fleet.machines, feed.clock.now());
 }, 1000);
 addEventListener("popstate", chosen);
 remember();
