@@ -189,6 +189,7 @@ OF_A_MACHINE: list[Change] = [
     SampleSeen(rvm_id=7, sample=sample(), taken_at=NOW, received_at=NOW),
     *declared(rvm_id=7, status="full", capacity=1, since=NOW, by="clock"),
     Put(command()),
+    move(command(), state="running"),
     Put(RemoteSessionRow(id=4, rvm_id=7, start_time=NOW, created_at=NOW)),
     Patch(CommandRow, "c1", {"cancel_by": "user:1", "cancel_at": NOW}, while_open=True, must="state"),
     Patch(MachineRow, 7, {"name": "n", "updated_at": NOW}),
