@@ -126,8 +126,7 @@ async def test_a_page_of_its_own_has_all_that_are_chosen(hub: ForkedHub, browser
 
 async def test_far_rows_do_not_follow_the_clock(hub: ForkedHub, browser: Browser) -> None:
     async with tab(browser, hub, **LOOKS[0]) as page:
-        await page.open("/")
-        await page.live()
+        await start(page)
         await page.page.evaluate(f"scrollTo(0, {HEIGHT})")
         await expect(page.page.locator(ROWS)).to_have_count(MACHINES)
         await page.page.wait_for_function("document.querySelector('tbody tr[data-id]').far")
