@@ -251,7 +251,7 @@ def test_one_that_a_hub_asks_for_meanwhile_is_the_open_one(
     assert pending(beside) == []
 
 
-def test_who_waits_no_longer_is_told_where_it_goes_on(cli: Cli, beside: list[object]) -> None:
+def test_who_stops_waiting_reads_where_it_goes_on(cli: Cli, beside: list[object]) -> None:
     said = cli("machine", "backup", "1", "--wait", "--timeout", "1", "--json", *beside)
     assert refused(said) == (Exit.TIMED_OUT, "timed_out")
     (command,) = pending(beside)

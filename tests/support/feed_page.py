@@ -79,6 +79,14 @@ class Hub:
             *declared(rvm_id=rvm_id, status=status, special_status=None, capacity=0, since=NOW, by="user:1")
         )  # fmt: skip
 
+    def much_of_others(self) -> None:
+        """A thousand readings, a status, a removal and an event of the first and the third; nothing of the second."""
+        for n in range(1000):
+            self.sample(1 + 2 * (n % 2), float(n % 100))
+        self.status(1, "full")
+        self.commit(c.Drop(MachineRow, 3))
+        self.commit(c.EventHappened(at=NOW, code="status.changed", actor="user:1", rvm_id=1))
+
 
 class Page:
     """A browser: keeps the picture it was told, and counts."""

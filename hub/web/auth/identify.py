@@ -130,20 +130,11 @@ def cookie_path(settings: Settings) -> str:
 
 def set_session_cookie(response: Response, settings: Settings, session_text: str) -> None:
     """Lax: a link in a message must open the page signed in; csrf guards changes."""
-    response.set_cookie(
-        session_cookie_name(settings), session_text, max_age=int(ABSOLUTE_S), path=cookie_path(settings),
-        secure=settings.cookie_secure, httponly=True, samesite="lax",
-    )  # fmt: skip
+    _set_cookie(response, settings, session_cookie_name(settings), session_text, ABSOLUTE_S)
 
 
 def clear_session_cookie(response: Response, settings: Settings) -> None:
-    response.delete_cookie(
-        session_cookie_name(settings),
-        path=cookie_path(settings),
-        secure=settings.cookie_secure,
-        httponly=True,
-        samesite="lax",
-    )
+    _clear_cookie(response, settings, session_cookie_name(settings))
 
 
 def second_step_cookie_name(settings: Settings) -> str:
@@ -152,19 +143,23 @@ def second_step_cookie_name(settings: Settings) -> str:
 
 def set_second_step_cookie(response: Response, settings: Settings, secret: str) -> None:
     """What a browser holds between the two steps: no session, it opens nothing."""
+    _set_cookie(response, settings, second_step_cookie_name(settings), secret, SECOND_STEP_S)
+
+
+def clear_second_step_cookie(response: Response, settings: Settings) -> None:
+    _clear_cookie(response, settings, second_step_cookie_name(settings))
+
+
+def _set_cookie(response: Response, settings: Settings, name: str, text: str, lasts_s: float) -> None:
     response.set_cookie(
-        second_step_cookie_name(settings), secret, max_age=int(SECOND_STEP_S), path=cookie_path(settings),
+        name, text, max_age=int(lasts_s), path=cookie_path(settings),
         secure=settings.cookie_secure, httponly=True, samesite="lax",
     )  # fmt: skip
 
 
-def clear_second_step_cookie(response: Response, settings: Settings) -> None:
+def _clear_cookie(response: Response, settings: Settings, name: str) -> None:
     response.delete_cookie(
-        second_step_cookie_name(settings),
-        path=cookie_path(settings),
-        secure=settings.cookie_secure,
-        httponly=True,
-        samesite="lax",
+        name, path=cookie_path(settings), secure=settings.cookie_secure, httponly=True, samesite="lax"
     )
 
 

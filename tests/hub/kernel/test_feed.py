@@ -199,11 +199,7 @@ async def test_a_technician_is_never_sent_another_machine() -> None:
     page = Page(hub, somebody("technician", frozenset({2})))
     await page.next()
     assert list(page.machines) == [2]
-    for n in range(1000):
-        hub.sample(1 + 2 * (n % 2), float(n % 100))
-    hub.status(1, "full")
-    hub.commit(Drop(MachineRow, 3))
-    hub.commit(c.EventHappened(at=NOW, code="status.changed", actor="user:1", rvm_id=1))
+    hub.much_of_others()
     hub.commit(c.EventHappened(at=NOW, code="sign_in.failed", actor="user:1"))
     await page.nothing()
     hub.status(2, "full")

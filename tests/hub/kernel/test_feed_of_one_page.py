@@ -176,11 +176,7 @@ async def test_a_technician_is_sent_nothing_of_another_machine_whatever_the_page
     for page in pages:
         await page.next()
         assert list(page.machines) == [2]
-    for n in range(1000):
-        hub.sample(1 + 2 * (n % 2), float(n % 100))
-    hub.status(1, "full")
-    hub.commit(Drop(MachineRow, 3))
-    hub.commit(c.EventHappened(at=NOW, code="status.changed", actor="user:1", rvm_id=1))
+    hub.much_of_others()
     await until(lambda: hub.feed._timer is None)
     hub.status(2, "full")
     for page in pages:
