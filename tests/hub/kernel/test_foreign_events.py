@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -32,13 +32,26 @@ def line(actor: str, code: str = "user.added") -> EventRow:
     return EventRow(at=NOW, code=code, actor=actor, params={"email": "a@b.c"})
 
 
+def beside(store: Store, fleet: Fleet, seen: int, clock: Callable[[], float]) -> tuple[Announcer, ForeignEvents]:
+    """A hub's, after its last look at the event `seen`."""
+    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
+    foreign = ForeignEvents(store, announce, seen, clock)
+    announce.listen(foreign.on_commit)
+    return announce, foreign
+
+
+def ids_heard(announce: Announcer) -> list[int]:
+    """Filled with those of the events that it announces."""
+    heard: list[int] = []
+    announce.listen(lambda changes: heard.extend(c.id for c in changes if isinstance(c, EventHappened)))
+    return heard
+
+
 async def test_lines_of_the_command_line_are_published_once_and_own_ones_not_again(store: Store) -> None:
     now = 0.0
     heard: list[str] = []
-    announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
     await store.write(insert(line("system", "user.removed")))
-    foreign = ForeignEvents(store, announce, await newest_event_id(store), lambda: now)
-    announce.listen(foreign.on_commit)
+    announce, foreign = beside(store, Fleet(), await newest_event_id(store), lambda: now)
 
     def listen(changes: Sequence[Change]) -> None:
         heard.extend(c.code for c in changes if isinstance(c, EventHappened))
@@ -58,11 +71,8 @@ async def test_lines_of_the_command_line_are_published_once_and_own_ones_not_aga
 async def test_a_line_that_is_committed_behind_a_later_one_is_not_missed(store: Store) -> None:
     """PostgreSQL gives the numbers before the commits: the command line's may come last."""
     now = 0.0
-    heard: list[int] = []
-    announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, 0, lambda: now)
-    announce.listen(foreign.on_commit)
-    announce.listen(lambda changes: heard.extend(c.id for c in changes if isinstance(c, EventHappened)))
+    announce, foreign = beside(store, Fleet(), 0, lambda: now)
+    heard = ids_heard(announce)
     await store.write(insert(replace(line("system"), id=12)))
     await foreign.look()
     await store.write(insert(replace(line("system"), id=11)))
@@ -76,11 +86,8 @@ async def test_more_lines_than_one_look_reads_come_with_the_next(store: Store, m
     """A script asked for many machines while the hub stood still."""
     monkeypatch.setattr(loading, "AT_ONCE", 2)
     now = 0.0
-    heard: list[int] = []
-    announce = Announcer(Fleet(), Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, 0, lambda: now)
-    announce.listen(foreign.on_commit)
-    announce.listen(lambda changes: heard.extend(c.id for c in changes if isinstance(c, EventHappened)))
+    announce, foreign = beside(store, Fleet(), 0, lambda: now)
+    heard = ids_heard(announce)
     await store.write(*(insert(line("system")) for _ in range(5)))
     for _ in range(8):
         await foreign.look()
@@ -94,9 +101,7 @@ async def test_who_took_a_trouble_is_read_again_where_the_database_was_away(
 ) -> None:
     now = 0.0
     fleet = Fleet()
-    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, 0, lambda: now)
-    announce.listen(foreign.on_commit)
+    announce, foreign = beside(store, fleet, 0, lambda: now)
     await announce(Put(machine(1).row))
     await announce(Put(TroubleRow(rvm_id=1, cause="full", began_at=NOW, noticed_at=NOW)))
     await commit_alone(store, rules.taken(fleet.machines[1].troubles["full"], Person(7, "Budi", "system"), NOW))
@@ -117,8 +122,7 @@ async def test_who_took_a_trouble_is_read_again_where_the_database_was_away(
 async def test_who_took_a_trouble_by_command_line_is_on_it_in_the_running_hub(store: Store) -> None:
     now = 0.0
     fleet = Fleet()
-    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, 0, lambda: now)
+    announce, foreign = beside(store, fleet, 0, lambda: now)
     await announce(Put(machine(1).row))
     await announce(Put(TroubleRow(rvm_id=1, cause="full", began_at=NOW, noticed_at=NOW)))
     await foreign.look()
@@ -138,8 +142,7 @@ async def test_who_took_a_trouble_by_command_line_is_on_it_in_the_running_hub(st
 async def test_a_command_that_ends_while_it_is_read_stays_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the command line: cancelled in this hub between the reading and what is done with it."""
     fleet = Fleet()
-    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, 0, lambda: 0.0)
+    announce, foreign = beside(store, fleet, 0, lambda: 0.0)
     await announce(Put(machine(1, capabilities=("ping",)).row))
     fleet.machines[1].linked = True
     issued = command_rules.draft(fleet.machines[1], "ping", {}, "system", NOW)
@@ -162,8 +165,7 @@ async def test_a_command_that_ends_while_it_is_read_stays_ended(store: Store, mo
 async def test_what_is_written_before_the_first_look_is_not_missed(store: Store) -> None:
     """A hub that starts: its fleet is loaded, and it has not looked yet."""
     fleet = Fleet()
-    announce = Announcer(fleet, Commits(store), SamplesLane(store), Nobody())
-    foreign = ForeignEvents(store, announce, await newest_event_id(store), lambda: 0.0)
+    announce, foreign = beside(store, fleet, await newest_event_id(store), lambda: 0.0)
     await announce(Put(machine(1).row))
     await announce(Put(TroubleRow(rvm_id=1, cause="full", began_at=NOW, noticed_at=NOW)))
     await commit_alone(store, rules.taken(fleet.machines[1].troubles["full"], Person(7, "Budi", "system"), NOW))
