@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { delay } from "../../dashboard/static/js/backoff.js";
+import { Feed } from "../../dashboard/static/js/feed.js";
 import { Socket } from "../../dashboard/static/js/socket.js";
 
 /** A world without time: timers are fired by the test. */
@@ -139,6 +140,26 @@ test("silence is counted from the last frame, and doubted at once where somethin
   assert.equal(watch.doubt, true, "what was under way before proves nothing");
   w.links[0].onmessage({ data: '{"type":"pong","n":1}' });
   assert.equal(watch.doubt, false);
+});
+
+test("a page is silent after three intervals of the machine it watches, at most five seconds, and never while hidden", () => {
+  for (const [rate, most] of [
+    [null, 5000],
+    [5, 5000],
+    [1, 3000],
+  ]) {
+    let now = 0;
+    /** @type {any} */
+    const page = { url: "ws://hub/ws/dashboard", clock: {}, now: () => now };
+    const feed = new Feed(rate && { machine: 7, rate }, {}, page);
+    feed.socket.state = "live";
+    now = most - 1;
+    assert.equal(feed.silent, false, `${rate}`);
+    now = most;
+    assert.equal(feed.silent, true, `${rate}`);
+    feed.hidden = true;
+    assert.equal(feed.silent, false, `${rate}`);
+  }
 });
 
 test("a computer that slept knows how long nothing came, although one of its clocks stood still", () => {
