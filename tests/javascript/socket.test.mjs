@@ -143,15 +143,15 @@ test("silence is counted from the last frame, and doubted at once where somethin
 });
 
 test("a page is silent after three intervals of the machine it watches, at most five seconds, and never while hidden", () => {
-  for (const [rate, most] of [
-    [null, 5000],
-    [5, 5000],
-    [1, 3000],
+  for (const { rate, most } of [
+    { rate: 0, most: 5000 },
+    { rate: 5, most: 5000 },
+    { rate: 1, most: 3000 },
   ]) {
     let now = 0;
     /** @type {any} */
     const page = { url: "ws://hub/ws/dashboard", clock: {}, now: () => now };
-    const feed = new Feed(rate && { machine: 7, rate }, {}, page);
+    const feed = new Feed(rate ? { machine: 7, rate } : null, {}, page);
     feed.socket.state = "live";
     now = most - 1;
     assert.equal(feed.silent, false, `${rate}`);
