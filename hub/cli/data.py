@@ -21,6 +21,7 @@ from db.engine.store import Store, open_store
 from hub.cli.flags import DATA_FLAGS, SERVE_FLAGS
 from hub.cli.output import CliError, Exit, sentence, sentence_or
 from hub.kernel.commits import commit_alone
+from hub.model import credentials
 from hub.model.changes import Change
 from hub.model.machine import MAX_TAGS_OF_USER, normalised_tag
 from hub.people import rules
@@ -198,9 +199,9 @@ def timezone_of(text: str | None) -> str | None:
 
 
 def password(text: str, address: str) -> str:
-    fault = rules.password_fault(text, address)
+    fault = credentials.password_fault(text, address)
     if fault is not None:
-        message = sentence(f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
+        message = sentence(f"password.{fault}", least=credentials.MIN_PASSWORD, most=credentials.MAX_PASSWORD)
         raise CliError(Exit.CONFIGURATION, f"password_{fault}", message, sentence("password.fix"))
     return text
 

@@ -291,7 +291,7 @@ OPERATIONS = (
         name="sign_in", method="POST", path="/v2/auth/login", handler=sign_in_for_token, tag="Sign-in",
         summary="Exchange email and password for a token", action=None, body=Credentials,
         answers={200: LoginToken}, refusals=(401, 429),
-        example={"email": "admin@example.com", "password": rules.EXAMPLE_PASSWORD},
+        example={"email": "admin@example.com", "password": secrets.EXAMPLE_PASSWORD},
         description="Five failures lock the account for 30 minutes; networks it was signed in to from have five tries "
         "of their own. Twenty wrong ones a minute from one address.",
     ),

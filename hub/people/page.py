@@ -15,10 +15,11 @@ from dashboard.reader import Reader
 from db.queries import credentials, users
 from db.queries.users import UserWithMachines
 from db.records import TokenRow
+from hub.model import credentials as secrets
 from hub.model import views
 from hub.model.actors import row_id, whole_number
 from hub.model.views import epoch_ms
-from hub.people import account_api, rules
+from hub.people import account_api
 from hub.web.auth import identify
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.sign_in import SecondStepWanted, SignedIn, SignInRefused
@@ -314,11 +315,11 @@ async def set_password(visit: Visit) -> Response:
         wrong = refused.errors or {}
         if "current_password" in wrong:
             return await _account(visit, ("bad", t("password.wrong")), refused.status)
-        weak = rules.password_fault(wanted["password"], visit.user.email or "")
+        weak = secrets.password_fault(wanted["password"], visit.user.email or "")
         notice = (
             visit.sentence(refused)
             if weak is None
-            else t(f"password.{weak}", n=rules.MAX_PASSWORD if weak == "long" else rules.MIN_PASSWORD)
+            else t(f"password.{weak}", n=secrets.MAX_PASSWORD if weak == "long" else secrets.MIN_PASSWORD)
         )
         return await _account(visit, ("bad", notice), refused.status)
     done = go("/account?notice=password")
@@ -334,7 +335,7 @@ async def _account(visit: Visit, notice: tuple[str, str] | None, status: int = 2
         given = {name: visit.form.get(name, value) for name, value in given.items()}
     return visit.render(
         "account.html", status, notice=notice, has_password=user is not None and user.password_hash is not None,
-        min_password=rules.MIN_PASSWORD, given=given,
+        min_password=secrets.MIN_PASSWORD, given=given,
         two_step=user is not None and user.two_step,
         sessions=[] if user is None else await shown_sessions(visit, user),
     )  # fmt: skip

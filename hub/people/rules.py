@@ -3,7 +3,6 @@ come in made."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -243,26 +242,6 @@ INVITATION_S: Final = 72 * 3600.0
 """For somebody on another shift."""
 
 MAX_EMAIL: Final = 200
-MIN_PASSWORD: Final = 10
-MAX_PASSWORD: Final = 200
-EXAMPLE_PASSWORD: Final = "a long phrase only you know"  # noqa: S105 - shown to everybody, and refused
-_KNOWN: Final = frozenset({
-    "0123456789", "1234567890", "12345678910", "123456789a", "1q2w3e4r5t", "1qaz2wsx3edc", "admin12345",
-    "admin123456", "adminadmin", "administrator", "changeme123", "changemenow", "iloveyou123", "indonesia123",
-    "jetsonorin", "letmein123", "myrvm12345", "passw0rd123", "password01", "password1!", "password12",
-    "password123", "password1234", "passwordpassword", "qwerty12345", "qwerty123456", "qwertyuiop", "q1w2e3r4t5",
-    "rahasia123", "reversevending", "sayang12345", "secret12345", "welcome123", "welcome1234", "zaq12wsxcde",
-    "correcthorsebatterystaple", EXAMPLE_PASSWORD.replace(" ", ""),
-})  # fmt: skip
-"""Guessed first, without spaces; and our examples' passwords."""
-_STEMS: Final = frozenset({
-    "abc", "admin", "administrator", "asdfgh", "bismillah", "changeme", "dashboard", "hello", "iloveyou", "indonesia",
-    "jakarta", "jetson", "katasandi", "letmein", "login", "master", "merdeka", "monkey", "myrvm", "operator", "passw",
-    "password", "pass", "qwerty", "qwertyuiop", "rahasia", "reversevending", "root", "rvm", "sandi", "sayang", "secret",
-    "superman", "teknisi", "technician", "test", "user", "welcome",
-})  # fmt: skip
-"""Nothing but digits and marks around it: `password123456`, `Rahasia2026!`."""
-_LEET: Final = str.maketrans("013457@$!", "oleastasi")
 
 
 def normal_email(text: str) -> str:
@@ -371,30 +350,3 @@ def use_link(digest: str, now: datetime) -> Patch:
     return Patch(
         SignInLinkRow, digest, {"used_at": now}, where=(("used_at", "=", None), ("expires_at", ">", now)), must="hash"
     )
-
-
-def password_fault(password: str, email: str = "") -> str | None:
-    """`short`, `long`, `common`, `email`, `plain` (one or two characters repeated); None: accepted."""
-    password = unicodedata.normalize("NFC", password)
-    if len(password) < MIN_PASSWORD:
-        return "short"
-    if len(password) > MAX_PASSWORD:
-        return "long"
-    low = password.casefold()
-    if _is_known(low) or low in (low[0] * len(low), _run(low[0], len(low))):
-        return "common"
-    if len(set(low)) <= 2:
-        return "plain"
-    if email and low in (email, email.partition("@")[0], email.replace("@", "")):
-        return "email"
-    return None
-
-
-def _is_known(low: str) -> bool:
-    stem = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", low)
-    bare = {re.sub(r"[\W\d_]+", "", text) for text in (stem, stem.translate(_LEET))}
-    return low in _KNOWN or re.sub(r"[\W_]+", "", low) in _KNOWN or not bare.isdisjoint(_STEMS)
-
-
-def _run(first: str, length: int) -> str:
-    return "".join(chr(ord(first) + i) for i in range(length)) if ord(first) + length < 0x110000 else ""

@@ -11,6 +11,7 @@ import msgspec
 from db.errors import Conflict
 from db.queries import credentials, users
 from db.records import SignInFailureRow, UserRow
+from hub.model import credentials as secrets
 from hub.model import views
 from hub.model.actors import row_id
 from hub.model.changes import Change, put_rows
@@ -37,9 +38,9 @@ from protocol.zones import is_zone
 
 async def checked_hash(call: Call, password: str, email: str) -> str:
     """Raises the 422 with the reason of a refused password."""
-    fault = rules.password_fault(password, email)
+    fault = secrets.password_fault(password, email)
     if fault is not None:
-        raise one_wrong("password", f"password.{fault}", least=rules.MIN_PASSWORD, most=rules.MAX_PASSWORD)
+        raise one_wrong("password", f"password.{fault}", least=secrets.MIN_PASSWORD, most=secrets.MAX_PASSWORD)
     return await call.context[AuthState].passwords.hash(password, call.address)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hub.cli.output import Exit
-from hub.people import rules
+from hub.model import credentials
 from tests.doors.conftest import Cli
 from tests.support.door_process import REPOSITORY, DoorProcess
 
@@ -66,7 +66,7 @@ def test_the_password_of_an_unattended_start_signs_in_and_no_link_is_printed(
     assert PASSWORD not in "".join(hub.lines) + hub.errors
 
 
-@pytest.mark.parametrize("known", ["changeme123", rules.EXAMPLE_PASSWORD])
+@pytest.mark.parametrize("known", ["changeme123", credentials.EXAMPLE_PASSWORD])
 def test_a_known_password_is_refused_before_anything_listens(
     start_hub: Start, data: Path, tmp_path: Path, known: str
 ) -> None:

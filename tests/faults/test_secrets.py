@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import fields
 
 from hub.cli.start import FIRST_EMAIL
-from hub.people import rules
+from hub.model import credentials
 from hub.routes import OPERATIONS
 from hub.web.auth import origin
 from tests.support.door_agent import door_agent
@@ -173,7 +173,7 @@ async def test_a_new_hub_has_no_password_at_all(tmp_path: Path) -> None:
     """Its first administrator comes in by a link that works once; nothing that anybody knows opens it."""
     async with door_hub(tmp_path / "data") as hub:
         async with httpx.AsyncClient(base_url=hub.url, trust_env=False, timeout=20) as client:
-            for password in ("", "admin", "Administrator", "myrvm", rules.EXAMPLE_PASSWORD):
+            for password in ("", "admin", "Administrator", "myrvm", credentials.EXAMPLE_PASSWORD):
                 tried = await client.post("/api/v2/auth/login", json={"email": FIRST_EMAIL, "password": password})
                 assert tried.status_code in (401, 429), password
         shown = json.loads(await asyncio.to_thread(printed, hub, "user", "list", "--json"))

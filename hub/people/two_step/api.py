@@ -13,8 +13,8 @@ from db.queries import users
 from db.queries.users import UserWithMachines
 from hub.model import credentials, views
 from hub.model.changes import Change
+from hub.model.credentials import EXAMPLE_PASSWORD
 from hub.people.account_api import prove
-from hub.people.rules import EXAMPLE_PASSWORD
 from hub.people.two_step import rules
 from hub.people.users_api import named
 from hub.web.api.operation import Answer, Call, Operation

@@ -106,3 +106,36 @@ def test_a_password_is_the_same_however_its_accents_were_typed(hashed: Form, typ
         assert not credentials.password_matches(entered + "x", stored, QUICK)
         assert not credentials.password_matches("kopi susu debut", stored, QUICK)
     assert not credentials.password_matches(entered, None, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("short", "short"),
+        ("123456789", "short"),
+        ("x" * 201, "long"),
+        ("password123", "common"),
+        ("Password123", "common"),
+        ("password123456", "common"),
+        ("!Rahasia-2026!", "common"),
+        ("p@ssw0rd 4711", "common"),
+        ("Admin 1234567", "common"),
+        ("aaaaaaaaaaaa", "common"),
+        ("abcdefghijklm", "common"),
+        ("ababababababab", "plain"),
+        ("budi.santoso@x.id", "email"),
+        ("Budi.Santoso", "email"),
+    ],
+)
+def test_what_anybody_would_try_first_is_refused(password: str, why: str) -> None:
+    assert credentials.password_fault(password, "budi.santoso@x.id") == why
+
+
+@pytest.mark.parametrize("password", ["tiga ekor kucing", "correct horse battery", "kT9#mmQw2z", "kucing 3 password"])
+def test_a_phrase_is_accepted(password: str) -> None:
+    assert credentials.password_fault(password, "a@b.c") is None
+
+
+def test_the_length_of_a_password_is_that_of_its_letters() -> None:
+    assert credentials.password_fault("e\u0301" * 5 + "abcd") == "short"
+    assert credentials.password_fault("e\u0301" * 5 + "abcdf") is None

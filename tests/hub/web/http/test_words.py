@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.people.rules import password_fault
+from hub.model.credentials import password_fault
 from hub.web.http import problems
 from hub.web.http.problems import STATUS_OF, Text
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.people import rules
+from hub.model import credentials
 from hub.routes import OPERATIONS
 
 ROOT = Path(__file__).parents[4]
@@ -26,7 +26,7 @@ QUOTED = re.compile(
 )
 FAMOUS = (
     "correct horse battery staple", "Correct-Horse-Battery-Staple", "correcthorsebatterystaple",
-    rules.EXAMPLE_PASSWORD, rules.EXAMPLE_PASSWORD.upper(), rules.EXAMPLE_PASSWORD.replace(" ", "_"),
+    credentials.EXAMPLE_PASSWORD, credentials.EXAMPLE_PASSWORD.upper(), credentials.EXAMPLE_PASSWORD.replace(" ", "_"),
     "Password 1234", "qwerty.123456",
 )  # fmt: skip
 
@@ -54,14 +54,14 @@ def in_texts() -> Iterator[str]:
 
 @pytest.mark.parametrize("known", FAMOUS)
 def test_a_password_that_everybody_knows_is_refused(known: str) -> None:
-    assert rules.password_fault(known) == "common"
+    assert credentials.password_fault(known) == "common"
 
 
 def test_every_password_that_we_show_is_refused() -> None:
     shown = in_examples()
     assert shown, "the example of signing in has one"
-    taken = [text for text in [*shown, *in_texts()] if rules.password_fault(text) is None]
-    assert taken == [], "put them into hub.people.rules"
+    taken = [text for text in [*shown, *in_texts()] if credentials.password_fault(text) is None]
+    assert taken == [], "put them into hub.model.credentials"
 
 
 @pytest.mark.parametrize(
