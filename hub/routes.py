@@ -255,8 +255,8 @@ def _of_admin() -> list[tuple[str, WebPage]]:
         *_of_users(),
         *_of_enrolment(),
         *_of_notifications(),
-        ("/admin/tokens", WebPage(people_page.show_tokens, people_page.create_token, action="token.manage_own")),
-        ("/admin/tokens/{token_id}/revoke", WebPage(home, people_page.revoke_token, action="token.manage_own")),
+        ("/admin/tokens", WebPage(users_page.show_tokens, users_page.create_token, action="token.manage_own")),
+        ("/admin/tokens/{token_id}/revoke", WebPage(home, users_page.revoke_token, action="token.manage_own")),
     ]
 
 

@@ -1,10 +1,9 @@
-"""Pages of people: sign in and out, one's own account, sessions and tokens, by the operations of the API."""
+"""Pages of people: sign in and out, one's own account and sessions, by the operations of the API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -14,10 +13,8 @@ from dashboard.foreign_text import plain
 from dashboard.reader import Reader
 from db.queries import credentials, users
 from db.queries.users import UserWithMachines
-from db.records import TokenRow
 from hub.model import credentials as secrets
 from hub.model import views
-from hub.model.actors import row_id, whole_number
 from hub.model.views import epoch_ms
 from hub.people import account_api
 from hub.web.auth import identify
@@ -25,82 +22,7 @@ from hub.web.auth import sign_in as signing_in
 from hub.web.auth.sign_in import SecondStepWanted, SignedIn, SignInRefused
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
-from hub.web.shell.fresh_secrets import FreshSecrets
 from hub.web.shell.page import Visit, go, local, remember
-
-SHOWN: Final = 200
-NEW_FOR: Final = timedelta(days=7)
-
-
-async def show_tokens(visit: Visit) -> Response:
-    query = visit.request.query_params
-    since = whole_number(query.get("since", ""), 10**14)
-    notice = ("good", visit.reader.t("tokens.revoked")) if query.get("notice") == "revoked" else None
-    return await _tokens(visit, notice, new=row_id(query.get("new", "")), since=since, onward=local(query.get("next")))
-
-
-async def create_token(visit: Visit) -> Response:
-    if stored := visit.form.get("stored"):
-        visit.context[FreshSecrets].drop(visit.user, f"/admin/tokens/{stored}")
-        return go("/admin/tokens")
-    wanted: dict[str, Any] = {"name": visit.form.get("name", "").strip()}
-    if days := visit.form.get("days", ""):
-        wanted["expires_in_days"] = whole_number(days, 99_999) or 0  # refused, as 0 days are
-    try:
-        answer = await account_api.create_token(visit.call(validate(account_api.NewToken, wanted)))
-    except Problem as refused:
-        return await _tokens(visit, ("bad", visit.sentence(refused)), status=refused.status)
-    visit.context[FreshSecrets].keep(visit.user, f"/admin/tokens/{answer.data['id']}", answer.data["token"])
-    return go(f"/admin/tokens?new={answer.data['id']}")
-
-
-async def revoke_token(visit: Visit) -> Response:
-    await account_api.revoke_token(visit.call())
-    return go("/admin/tokens?notice=revoked")
-
-
-async def _tokens(
-    visit: Visit,
-    notice: tuple[str, str] | None,
-    *,
-    new: int | None = None,
-    since: int | None = None,
-    onward: str = "/",
-    status: int = 200,
-) -> Response:
-    """`new`: just made. `since`: show those made since; goes on to `onward`."""
-    store, now = visit.context.store, visit.now
-    own = [row for row in await credentials.tokens_of(store, visit.user.id) if account_api.is_live(row, now)]
-    made = next((row for row in own if row.id == new), None)
-    text = None if made is None else visit.context[FreshSecrets].find(visit.user, f"/admin/tokens/{made.id}")
-    others: list[dict[str, Any]] = []
-    older = None
-    if visit.may("token.manage_all"):
-        before = row_id(visit.request.query_params.get("before", ""))
-        found = await credentials.valid_tokens(store, now, SHOWN + 1, before)
-        page = found[:SHOWN]
-        older = page[-1].id if len(found) > len(page) else None
-        names = {user.id: user.name for user in await users.all_users(store)}
-        others = [
-            _token(row, now) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id
-        ]
-    return visit.render(
-        "tokens.html", status, tokens=[_token(row, now) for row in own], others=others,
-        sees_all=visit.may("token.manage_all"), older=older,
-        made_since=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
-        onward=onward, notice=notice,
-        secret=None if made is None or text is None else {"id": made.id, "name": made.name, "text": text},
-    )  # fmt: skip
-
-
-def _token(row: TokenRow, now: datetime) -> dict[str, Any]:
-    return {
-        "id": row.id, "name": row.name, "prefix": row.prefix, "made": views.epoch_ms(row.created_at),
-        "is_new": now - row.created_at < NEW_FOR,
-        "last_used": None if row.last_used_at is None else views.epoch_ms(row.last_used_at),
-        "last_ip": row.last_used_ip, "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
-    }  # fmt: skip
-
 
 MAX_TEXT = 600
 FAULTS: Final = {
