@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -159,13 +158,11 @@ def _required(compiled: SQLCompiler) -> list[str]:
 
 class FilledSelect:
     """A select with this time's values in the place of the two: `databases` asks it for its compiled form and nothing
-    else. What is asked for a second time is a constant, and compiled for good."""
+    else. Selects that differ in values alone, however they were made, are compiled once."""
 
-    _MOST = 1000
-    # Bound: the selects that live.
-    _seen: ClassVar[weakref.WeakSet[SelectBase]] = weakref.WeakSet()
-    # Bound: _MOST, then it begins anew.
-    _known: ClassVar[dict[tuple[SelectBase, str], SQLCompiler]] = {}
+    MOST = 1000
+    # Bound: MOST, then it begins anew. By SQLAlchemy's own key of a statement, which leaves values out.
+    known: ClassVar[dict[tuple[str, tuple[Any, ...]], tuple[SQLCompiler, Sequence[sa.BindParameter[Any]]]]] = {}
 
     def __init__(self, select: SelectBase, values: Mapping[str, Any]) -> None:
         self._select = select
@@ -173,21 +170,28 @@ class FilledSelect:
 
     def compile(self, dialect: SqlDialect, **_: Any) -> Any:
         """With the lists of IN spelled out, as `databases` asks."""
-        compiled = self._known.get((self._select, dialect.name)) or self._compiled(dialect)
-        state = compiled.construct_expanded_state(self._values)
+        compiled, own = self._compiled(dialect)
+        state = compiled.construct_expanded_state({**own, **self._values})
         filled: Any = copy.copy(compiled)
         filled.string, filled.positiontup = state.statement, state.positiontup
         filled.construct_params = lambda **_: state.parameters
         return filled
 
-    def _compiled(self, dialect: SqlDialect) -> SQLCompiler:
-        compiled = _sql(self._select.compile(dialect=dialect))
-        if self._select in self._seen:
-            if len(self._known) >= self._MOST:
-                self._known.clear()
-            self._known[self._select, dialect.name] = compiled
-        self._seen.add(self._select)
-        return compiled
+    def _compiled(self, dialect: SqlDialect) -> tuple[SQLCompiler, dict[str, Any]]:
+        """And the values that this select was made with, by the names that they have in the compiled one."""
+        key = self._select._generate_cache_key()  # noqa: SLF001 - as SQLAlchemy's example of a query cache does
+        if key is None:
+            return _sql(self._select.compile(dialect=dialect)), {}
+        place = dialect.name, key.key
+        known = self.known.get(place)
+        if known is None:
+            if len(self.known) >= self.MOST:
+                self.known.clear()
+            known = _sql(self._select.compile(dialect=dialect)), key.bindparams
+            self.known[place] = known
+        compiled, first = known
+        pairs = zip(first, key.bindparams, strict=True)
+        return compiled, {one.key: this.effective_value for one, this in pairs if not this.required}
 
 
 class Compiler:

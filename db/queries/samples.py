@@ -26,7 +26,7 @@ PIECE = timedelta(days=10)
 _SAMPLE = [system_metrics.c[name] for name in SampleRow._fields]
 _KEY = (system_metrics.c.rvm_id, system_metrics.c.timestamp, system_metrics.c.boot, system_metrics.c.seq)
 _MICROSECOND = timedelta(microseconds=1)
-# Every value is one of these: a select that is made again for each read is compiled for each.
+# Constants, with these for values: to make one of many columns takes as long as a small read.
 _at = system_metrics.c.timestamp
 _of_one = system_metrics.c.rvm_id == sa.bindparam("key_id")
 _of_some = system_metrics.c.rvm_id.in_(sa.bindparam("key_ids", expanding=True))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-import weakref
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from db.engine import reading
+from db.engine.compiled import FilledSelect
 from db.engine.reading import AT_ONCE, ReadPool
 from db.engine.row_writes import insert
 from db.engine.store import Store
@@ -71,7 +70,7 @@ async def test_lists_are_values_like_any_other_but_for_instants_which_are_refuse
             await store.fetch_all(days.where(_E.at.in_([NOW])))
 
 
-async def test_a_constant_is_compiled_for_good_and_bound_to_each_time_s_values(
+async def test_a_constant_is_compiled_once_and_bound_to_each_time_s_values(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     constant = (
@@ -94,16 +93,39 @@ async def test_a_constant_is_compiled_for_good_and_bound_to_each_time_s_values(
         rows = await store.fetch_all(constant, {"codes": codes, "since": NOW + timedelta(days=since), "most": most})
         assert [row["code"] for row in rows] == found
         assert all(row["at"].utcoffset() == timedelta(0) for row in rows)
+    assert len(compiled) == 1
+
+
+async def test_selects_that_differ_in_values_alone_are_compiled_once_each_bound_to_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(4):
+        await put(store, f"day{day}", NOW + timedelta(days=day))
+
+    def made(codes: list[str], since: int, most: int) -> sa.Select[Any]:
+        some = sa.select(_E.id).where(_E.code.in_(codes), _E.at >= NOW + timedelta(days=since))
+        either = sa.or_(_E.id.in_(some), sa.and_(_E.code == sa.bindparam("key"), _E.actor == "clock"))
+        return sa.select(_E.code).where(either).order_by(_E.id).limit(most)
+
+    compiled = compilations(monkeypatch)
+    for codes, since, most, key, found in (
+        (["day0", "day1"], 0, 9, "day3", ["day0", "day1", "day3"]),
+        (["day0", "day1", "day2"], 1, 9, "none", ["day1", "day2"]),
+        (["day0", "day1", "day2"], 1, 1, "none", ["day1"]),
+        ([], 0, 9, "day2", ["day2"]),
+    ):
+        rows = await store.fetch_all(made(codes, since, most), {"key": key})
+        assert [row["code"] for row in rows] == found
+    assert len(compiled) == 1
+    assert await store.fetch_all(made(["day0"], 0, 9).where(_E.rvm_id == 1), {"key": "none"}) == []
     assert len(compiled) == 2
 
 
-async def test_a_select_that_was_made_for_one_answer_is_not_kept(store: Store) -> None:
-    made = sa.select(_E.code).where(_E.code == "one")
-    await store.fetch_all(made)
-    gone = weakref.ref(made)
-    del made
-    gc.collect()
-    assert gone() is None
+async def test_what_is_kept_of_compiled_selects_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FilledSelect, "MOST", 3)
+    for shape in range(8):
+        await store.fetch_all(sa.select(_E.code.label(f"code{shape}")))
+        assert len(FilledSelect.known) <= 3
 
 
 async def test_callers_that_give_up_leave_the_turn_and_a_sound_connection_to_the_next(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Which selects were compiled: what a hot path reads is to be a constant, which is compiled once."""
+"""Which selects were compiled: each is to be compiled once, whatever its values."""
 
 from __future__ import annotations
 
