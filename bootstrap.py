@@ -49,15 +49,15 @@ TEXTS = {
         "old": "MyRVM memerlukan Python 3.10 atau lebih baru; ini {version} ({python}).\n"
         "Perbaikan: pasang Python yang lebih baru (python3 di Debian 12 dan Ubuntu 22.04): python3.11 {script}\n"
         "JetPack 5: pasang dari bundel yang berisi Python (run_hub.py bundle FOLDER --with-python ARCHIVE).",
-        "making": "Mulai pertama: menyiapkan lingkungan {folder} untuk Python {version}, sekitar satu menit ...",
-        "updating": "Memperbarui lingkungan {folder} ...",
-        "ready": "Lingkungan siap setelah {seconds:.0f} dtk.",
-        "apt": "Python ini belum dapat membuat lingkungan: memasang {package} dengan apt-get ...",
-        "no_venv": "Python ini tidak dapat membuat lingkungan: {package} tidak ada.\n"
+        "making": "Mulai pertama: menyiapkan environment {folder} untuk Python {version}, sekitar satu menit ...",
+        "updating": "Memperbarui environment {folder} ...",
+        "ready": "Environment siap setelah {seconds:.0f} dtk.",
+        "apt": "Python ini belum dapat membuat environment: memasang {package} dengan apt-get ...",
+        "no_venv": "Python ini tidak dapat membuat environment: {package} tidak ada.\n"
         "Perbaikan: {sudo}apt install {package}",
         "failed": "Pemasangan paket dari {lock} gagal:\n{detail}\n"
         "Perbaikan: periksa jaringan lalu mulai lagi; yang setengah jadi akan diulang.",
-        "no_write": "Tidak dapat menulis lingkungan {folder}: {detail}\n"
+        "no_write": "Tidak dapat menulis environment {folder}: {detail}\n"
         "Perbaikan: beri diri Anda hak tulis di sana, atau sebut folder lain di RVM_VENV.",
         "no_wheels": "Folder {folder} tidak berisi pip-*.whl, jadi bukan folder sebuah bundel.\n"
         "Perbaikan: buat bundel dengan run_hub.py bundle FOLDER lalu sebut folder wheels di dalamnya.",

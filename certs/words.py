@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from certs.expiry import SOON
 from certs.secret_file import SecretFileError, read_secret
+from texts.arguments import Parser
 from texts.catalogue import read as read_texts
 from texts.languages import from_environment
 
@@ -54,19 +55,10 @@ def failure(error: CertsError, *, as_json: bool) -> int:
     return int(error.exit_code)
 
 
-class CertsParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        wrong = CertsError(ExitCode.USAGE, "usage", why=message, prog=self.prog)
-        self.exit(failure(wrong, as_json="--json" in sys.argv))
-
-
 def read(argv: Sequence[str]) -> argparse.Namespace:
     """`verb` and its flags. Help and wrong usage end the process."""
-    parser = CertsParser(
-        prog="python3 -m certs", description=sentence("help.certs"), epilog=sentence("help.examples"),
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
-    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb", parser_class=CertsParser)
+    parser = Parser(prog="python3 -m certs", description=sentence("help.certs"), epilog=sentence("help.examples"))
+    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     authority = _verb(verbs, "authority")
     authority.add_argument("--name", metavar="TEXT", default="MyRVM", help=sentence("help.name"))
     _days(authority, 3650)
@@ -89,9 +81,9 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _verb(verbs: Any, name: str) -> CertsParser:
+def _verb(verbs: Any, name: str) -> Parser:
     text = sentence(f"help.{name}")
-    verb: CertsParser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+    verb: Parser = verbs.add_parser(name, help=text, description=text)
     verb.add_argument("--dir", metavar="DIR", type=Path, default=DEFAULT_DIR, help=sentence("help.dir"))
     verb.add_argument("--json", action="store_true", help=sentence("help.json"))
     if name != "show":
@@ -100,7 +92,7 @@ def _verb(verbs: Any, name: str) -> CertsParser:
     return verb
 
 
-def _days(verb: CertsParser, default: int) -> None:
+def _days(verb: Parser, default: int) -> None:
     verb.add_argument("--days", metavar="N", type=_count, default=default, help=sentence("help.days", count=default))
 
 

@@ -11,18 +11,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from installer import bundle, hub, plan, privileges, release, service
 from installer.plan import AGENT, HUB, Product
 from installer.release import Release
 from installer.steps import InstallError, Step, carry_out
 from protocol.version import PRODUCT_VERSION
+from texts.arguments import Parser
 from texts.catalogue import Texts, read
 from texts.languages import from_environment
 
 OK: Final = 0
-WRONG_USAGE: Final = 2
 NOT_ALLOWED: Final = 4
 BUSY: Final = 8
 CTRL_C: Final = 130
@@ -191,18 +191,8 @@ def _texts() -> Texts:
     return read(Path(__file__).parent / "locales", from_environment(os.environ))
 
 
-class _InstallerParser(argparse.ArgumentParser):
-    """With --json its refusal is JSON, too."""
-
-    def error(self, message: str) -> NoReturn:
-        if "--json" not in sys.argv:
-            super().error(message)
-        refusal = {"code": "usage", "message": message, "hint": f"{self.prog} --help"}
-        self.exit(WRONG_USAGE, json.dumps({"error": refusal}) + "\n")
-
-
 def _parser(door: str, texts: Texts) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = _InstallerParser(prog=door, description=texts("what"), allow_abbrev=False)
+    parser = Parser(prog=door, description=texts("what"), language=texts.language)
     parser.add_argument("--version", action="version", version=f"MyRVM {PRODUCT_VERSION}")
     verbs = parser.add_subparsers(required=True, metavar="|".join(HUB_VERBS if door == "run_hub.py" else AGENT_VERBS))
     product = HUB if door == "run_hub.py" else AGENT
@@ -228,7 +218,7 @@ def _parser(door: str, texts: Texts) -> argparse.ArgumentParser:
 def _verb(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, key: str, texts: Texts
 ) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=texts(f"help_{key}"), description=texts(f"help_{key}"), allow_abbrev=False)
+    verb = verbs.add_parser(name, help=texts(f"help_{key}"), description=texts(f"help_{key}"))
     verb.add_argument("--json", action="store_true", help=texts("help_json"))
     return verb
 

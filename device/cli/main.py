@@ -13,16 +13,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from device.cli import settings_verb, status_verbs
-from device.cli.exit_codes import BAD_CONFIGURATION, BUSY, CTRL_C, FAILED, OK, WRONG_USAGE
+from device.cli.exit_codes import BAD_CONFIGURATION, BUSY, CTRL_C, FAILED, OK
 from device.cli.settings_verb import settings_sentence
 from device.kernel.log import Log
 from device.settings import AgentSettings, AgentSettingsError, load
 from device.status.return_session import of_settings
 from device.texts import texts_in
 from protocol.version import PRODUCT_VERSION
+from texts.arguments import Parser
 from texts.catalogue import Texts
 from texts.languages import from_environment
 
@@ -82,14 +83,11 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     return _run(settings, texts, environ, arguments)
 
 
-class _AgentParser(argparse.ArgumentParser):
-    """With --json its refusal is JSON, too."""
+class _AgentParser(Parser):
+    """Its JSON has all in the hint, as every refusal of the agent."""
 
-    def error(self, message: str) -> NoReturn:
-        if "--json" not in sys.argv:
-            super().error(message)
-        refusal = {"code": "usage", "hint": f"{message}; {self.prog} --help"}
-        self.exit(WRONG_USAGE, json.dumps({"error": refusal}) + "\n")
+    def refusal(self, message: str, fix: str) -> dict[str, str]:
+        return {"code": "usage", "hint": f"{message}; {fix}"}
 
 
 def _ended(error: AgentSettingsError, arguments: argparse.Namespace) -> int:
@@ -101,16 +99,17 @@ def _ended(error: AgentSettingsError, arguments: argparse.Namespace) -> int:
 
 
 def _parser(texts: Texts) -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = Parser(language=texts.language, add_help=False)
     shared.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=texts("cli_config"))
     shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=texts("cli_json"))
-    running = argparse.ArgumentParser(add_help=False)
+    running = Parser(language=texts.language, add_help=False)
     running.add_argument("--exit-with-parent", action="store_true", default=argparse.SUPPRESS, help=texts("cli_parent"))
     parser: argparse.ArgumentParser = _AgentParser(
         prog="run_device.py",
         description=texts("cli_what"),
         epilog=f"{texts('cli_examples')}\n\n{texts('cli_codes')}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        language=texts.language,
+        beside=("install", "uninstall"),
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
-from hub.cli import output
 from hub.cli.flags import SERVE_FLAGS, data_flags, default_of, environment, setting
-from hub.cli.output import CliError, Exit, sentence
+from hub.cli.output import sentence
+from texts.arguments import Parser
 
 ROLES = ("admin", "operator", "technician", "viewer")
 TROUBLE_STATES = ("open", "taken", "snoozed", "over")
@@ -30,21 +29,6 @@ class Follows(NamedTuple):
     names: list[str]
     flags: list[str]
     values: dict[str, list[str]]
-
-
-class Parser(argparse.ArgumentParser):
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        hint = " ".join([*self.prog.split()[1:2], ""]) if " " in self.prog else ""
-        as_json = "--json" in sys.argv
-        output.failure(
-            CliError(Exit.USAGE, "usage", message, f"{sentence('usage.fix').replace('--help', hint + '--help')}"),
-            as_json,
-        )
-        raise SystemExit(int(Exit.USAGE))
 
 
 def tree(parser: argparse.ArgumentParser, verb: str = "") -> Iterator[Follows]:
@@ -70,6 +54,7 @@ def tree(parser: argparse.ArgumentParser, verb: str = "") -> Iterator[Follows]:
 def build() -> Parser:
     parser = Parser(
         prog="run_hub.py",
+        beside=("install", "uninstall", "bundle"),
         description=sentence("help.hub"),
         epilog=f"{sentence('help.hub.examples')}\n\n{sentence('exit_codes')}",
     )
@@ -83,7 +68,7 @@ def build() -> Parser:
     for name in SERVE_FLAGS:
         setting(serve, name)
     data_flags(parser)
-    verbs = parser.add_subparsers(title=sentence("help.verbs"), metavar="VERB", parser_class=Parser)
+    verbs = parser.add_subparsers(title=sentence("help.verbs"), metavar="VERB")
     _machine(verbs)
     _user(verbs)
     _token(verbs)
@@ -104,9 +89,9 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
     if wanted.version:
         wanted.verb = "version"
     if wanted.machines is not None and not wanted.demo:
-        parser.error("--machines needs --demo")
+        parser.error(sentence("usage.needs", flag="--machines", other="--demo"))
     if getattr(wanted, "timeout", None) is not None and not wanted.wait:
-        parser.error("--timeout needs --wait")
+        parser.error(sentence("usage.needs", flag="--timeout", other="--wait"))
     return wanted
 
 
@@ -356,9 +341,7 @@ def _between(text: str, most: int) -> int:
 
 def _noun(verbs: Any, name: str) -> Any:
     noun = verbs.add_parser(name, help=sentence(f"help.{name}"), description=sentence(f"help.{name}"))
-    return noun.add_subparsers(
-        title=sentence("help.verbs"), metavar="VERB", required=True, dest="_verb", parser_class=Parser
-    )
+    return noun.add_subparsers(title=sentence("help.verbs"), metavar="VERB", required=True, dest="_verb")
 
 
 def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:

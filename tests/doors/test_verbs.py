@@ -315,6 +315,11 @@ def test_indonesian_on_request(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
     said = cli("machine", "add", "x")
     assert said.err.startswith("Kesalahan: ")
     assert "Perbaikan: " in said.err
+    assert cli("machine", "list", "--jsn").err == (
+        "Kesalahan: argumen tidak dikenal: --jsn (maksud Anda --json, bukan --jsn?)\n"
+        "Perbaikan: run_hub.py machine list --help\n"
+    )
+    assert "--machines memerlukan --demo" in cli("--machines", "3").err
 
 
 def test_text_of_others_cannot_command_the_terminal(cli: Cli, data: Path) -> None:

@@ -106,6 +106,15 @@ def test_refusals_are_in_the_readers_language(
     )
 
 
+def test_a_mistyped_flag_is_refused_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVM_LANG", "id")
+    with pytest.raises(SystemExit):
+        cli.main("run_device.py", ["install", "--dryrun"])
+    assert "maksud Anda --dry-run, bukan --dryrun?" in capsys.readouterr().err
+
+
 def test_only_root_installs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert cli.main("run_device.py", ["uninstall"]) == 4

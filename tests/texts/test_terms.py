@@ -15,7 +15,7 @@ from protocol.configuration import SETTINGS
 ROOT: Final = Path(__file__).parents[2]
 CATALOGUES: Final = (
     "dashboard/locales", "device/locales", "hub/cli/locales", "hub/web/http/texts", "certs/locales",
-    "installer/locales",
+    "installer/locales", "texts/locales",
 )  # fmt: skip
 PAPERS: Final = {"en": ("README.md", "docs/field_guide.md"), "id": ("README.id.md", "docs/panduan_lapangan.md")}
 """Read like a page, in both languages."""

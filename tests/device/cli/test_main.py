@@ -36,13 +36,19 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_follows_the_language(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"], {"RVM_LANG": "id"})
-    assert "kode keluar" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "kode keluar" in said
+    assert [word for word in ("usage: ", "options:", "positional") if word in said] == []
 
 
-def test_wrong_usage_is_two() -> None:
+def test_wrong_usage_is_two_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["--frobnicate"], ENVIRON)
+        main(["status", "--confg"], {"RVM_LANG": "id"})
     assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "Kesalahan: argumen tidak dikenal: --confg (maksud Anda --config, bukan --confg?)\n"
+        "Perbaikan: run_device.py status --help\n"
+    )
 
 
 @pytest.mark.parametrize("where", [[], ["run"], ["doctor"], ["status"]])
