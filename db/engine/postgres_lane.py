@@ -1,23 +1,27 @@
 """One held PostgreSQL connection with its queue: in order, in groups, never silent for over 5 s. The owner's
-function serves a group."""
+function serves a group. A commit whose answer was lost is looked up before anything else is served."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import asyncpg
 
 from db.engine.ownership import InUse
-from db.engine.pending import MOST_PENDING, Answers, Pending, refuse_all, unchanged
+from db.engine.pending import MOST_PENDING, Answers, Pending, refuse_all, settle_all, unchanged
 from db.engine.postgres_errors import from_postgres
+from db.engine.postgres_outcome import is_committed
 from db.errors import StoreError, Unavailable
+
+logger = logging.getLogger("myrvm.database")
 
 Call = Pending[Any, Any]
 
@@ -27,16 +31,26 @@ _SILENCE_S = 4.5
 _MOST_CALLS = 200
 LOOK_S = 5.0
 """An idle connection that must be held is tried so often."""
+ASK_AGAIN_S = 0.25
+"""The server is away, and a commit's outcome is still to be asked for."""
+
+
+class Doubt(NamedTuple):
+    """A transaction that was told to commit: its number, and what each call gets if it did."""
+
+    number: str
+    outcomes: Sequence[tuple[Call, Any]]
 
 
 @dataclass(slots=True)
 class Attempt:
-    """Set `committing` before sending what may commit: a loss then leaves the outcome unknown. Call `answered` at
-    each answer."""
+    """Set `committing` before sending what may commit: a loss then leaves the outcome unknown, unless the `doubt`
+    can be asked about. Call `answered` at each answer."""
 
     connection: asyncpg.Connection
     answered: Callable[[], None]
     committing: bool = False
+    doubt: Doubt | None = None
 
 
 Serve = Callable[[Attempt, Sequence[Call]], Awaitable[None]]
@@ -93,6 +107,7 @@ class PostgresLane:
         self._wake = asyncio.Event()
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._doubt: Doubt | None = None
         self._task = asyncio.get_running_loop().create_task(self._run(), name="postgres-lane")
 
     async def hold(self) -> None:
@@ -125,6 +140,7 @@ class PostgresLane:
             self._timer.cancel()
         self._wake.set()
         await self._task
+        self._give_up_doubt()
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             with contextlib.suppress(OSError, TimeoutError, asyncio.TimeoutError, asyncpg.PostgresError):
@@ -136,7 +152,7 @@ class PostgresLane:
         while not (self._closing and not self._queue):
             await self._wake.wait()
             self._wake.clear()
-            if self._on_connect is not None and not (self._queue or self._closing):
+            if (self._on_connect is not None or self._doubt is not None) and not (self._queue or self._closing):
                 await self._attempt(())
             while self._queue:
                 group: list[Call] = []
@@ -158,6 +174,7 @@ class PostgresLane:
         try:
             with anyio.fail_after(_SILENCE_S) as limit:
                 attempt = Attempt(await self._connected(), partial(self._answered, limit))
+                await self._settle_doubt(attempt.connection)
                 await (self._serve(attempt, group) if group else attempt.connection.execute("SELECT 1"))
         except Exception as error:  # noqa: BLE001 - the lane outlives whatever befell one group; the callers get it
             # Whatever it was, the connection's state is no longer known: the next group gets a new one.
@@ -167,7 +184,32 @@ class PostgresLane:
                 self.lost.set_result(error)
             if attempt is not None and attempt.committing:
                 translated = Unavailable(str(translated), outcome_unknown=True)
-            refuse_all(group, translated)
+                self._doubt = attempt.doubt
+            doubted = [] if self._doubt is None else [call for call, _ in self._doubt.outcomes]
+            refuse_all([call for call in group if call not in doubted], translated)
+            if self._doubt is not None:
+                asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._wake.set)
+
+    async def _settle_doubt(self, connection: asyncpg.Connection) -> None:
+        """Before anything else is served: what is committed takes effect in order, also when its caller has left."""
+        if (doubt := self._doubt) is None:
+            return
+        committed = await is_committed(connection, doubt.number)
+        self._doubt = None
+        became = {True: "it is stored", False: "it was rolled back", None: "the server cannot tell"}[committed]
+        logger.warning("the answer to a commit was lost: %s", became)
+        if committed:
+            settle_all(doubt.outcomes)
+        else:
+            lost = Unavailable("the connection was lost at the commit", outcome_unknown=committed is None)
+            refuse_all([call for call, _ in doubt.outcomes], lost)
+
+    def _give_up_doubt(self) -> None:
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None:
+            refuse_all(
+                [call for call, _ in doubt.outcomes], Unavailable("the database is closed", outcome_unknown=True)
+            )
 
     def _answered(self, limit: anyio.CancelScope) -> None:
         limit.deadline = anyio.current_time() + _SILENCE_S

@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from db.engine.compiled import compiler_of
 from db.engine.ownership import InUse, Owner
 from db.engine.postgres_errors import FAILURES, from_postgres
-from db.engine.postgres_lane import NAME, Attempt, Call, PostgresLane
+from db.engine.postgres_lane import NAME, Attempt, Call, Doubt, PostgresLane
+from db.engine.postgres_outcome import number_of
 from db.engine.postgres_ownership import DATABASE, SAMPLES, label, take
 from db.engine.statements import Statement, Step, Write, WriteResult
-from db.errors import Conflict, StoreError, Unavailable
+from db.errors import Conflict, Rejected, StoreError, Unavailable
 from db.rows import SampleRow
 from db.schema import system_metrics
 
@@ -98,7 +99,7 @@ class PostgresWriter:
                     call.settle(outcome)
                 return
         for call in group:
-            call.settle(await self._alone(attempt, call.work))
+            call.settle(await self._alone(attempt, call))
             attempt.answered()
 
     async def _together(self, attempt: Attempt, group: Sequence[Call]) -> list[list[WriteResult]] | None:
@@ -111,13 +112,14 @@ class PostgresWriter:
             _raise_if_away(error)
             await connection.execute("ROLLBACK")
             return None
-        await _commit(attempt)
+        await _commit(attempt, list(zip(group, outcomes, strict=True)))
         return outcomes
 
-    async def _alone(self, attempt: Attempt, steps: Sequence[Step]) -> list[WriteResult] | Exception:
-        connection = attempt.connection
-        # A single statement is a transaction by itself: one round trip instead of three.
-        single = len(steps) == 1 and (isinstance(steps[0], Write) or not callable(steps[0]))
+    async def _alone(self, attempt: Attempt, call: Call) -> list[WriteResult] | Exception:
+        connection, steps = attempt.connection, call.work
+        # A single statement is a transaction by itself: one round trip instead of four. Not one that makes an id: it
+        # could not be asked what became of it, and a repetition would make another.
+        single = len(steps) == 1 and self._may_repeat(steps[0])
         if not single:
             await connection.execute("BEGIN")
         attempt.committing = single
@@ -130,9 +132,17 @@ class PostgresWriter:
                 await connection.execute("ROLLBACK")
             return error
         if not single:
-            await _commit(attempt)
+            await _commit(attempt, [(call, results)])
         attempt.committing = False
         return results
+
+    def _may_repeat(self, step: Step) -> bool:
+        if not isinstance(step, Write) and callable(step):
+            return False
+        try:
+            return not self._compiler.write(step)[0].returns_rows
+        except Rejected:
+            return True
 
     async def _run_steps(self, attempt: Attempt, steps: Sequence[Step]) -> list[WriteResult]:
         results: list[WriteResult] = []
@@ -195,10 +205,11 @@ def _raise_if_away(error: Exception) -> None:
         raise error
 
 
-async def _commit(attempt: Attempt) -> None:
+async def _commit(attempt: Attempt, outcomes: Sequence[tuple[Call, Any]]) -> None:
+    attempt.doubt = Doubt(await number_of(attempt.connection), outcomes)
     attempt.committing = True
     # A transaction that had failed answers COMMIT with ROLLBACK, and no error.
-    if await attempt.connection.execute("COMMIT") != "COMMIT":
-        attempt.committing = False
+    committed = await attempt.connection.execute("COMMIT") == "COMMIT"
+    attempt.committing, attempt.doubt = False, None
+    if not committed:
         raise StoreError("the transaction was rolled back")
-    attempt.committing = False

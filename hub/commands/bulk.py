@@ -22,7 +22,7 @@ from hub.model.changes import Change, moved_rows, put_rows
 from hub.model.machine import Machine
 from hub.web.api.endpoint import why_not
 from hub.web.api.operation import Answer, Call, Operation
-from hub.web.http.problems import Problem, Text, one_wrong, translator
+from hub.web.http.problems import Problem, Text, not_stored, one_wrong, translator
 from hub.web.http.validation import Note, Row, validate
 from protocol.kinds import Name, Status
 
@@ -188,11 +188,11 @@ class BulkSending:
             await self._announce([change for draft in drafts if isinstance(draft, list) for change in draft])
         except Conflict:
             return [await self._alone(target) for target in chunk]
-        except StoreError:
+        except StoreError as error:
             if not self._recorded:
                 raise
             # What was recorded before is on its way and must be reported; these were not.
-            return [self._refused(target, "unavailable") for target in chunk]
+            return [self._refused(target, not_stored(error).key) for target in chunk]
         return [self._result(target, draft) for target, draft in zip(chunk, drafts, strict=True)]
 
     async def _alone(self, target: BulkTarget) -> dict[str, Any]:
@@ -202,8 +202,8 @@ class BulkSending:
                 await self._announce(draft if isinstance(draft, list) else [])
             except Conflict:
                 continue
-            except StoreError:
-                return self._refused(target, "unavailable")
+            except StoreError as error:
+                return self._refused(target, not_stored(error).key)
             return self._result(target, draft)
         return self._refused(target, "changed_meanwhile")
 
@@ -234,7 +234,7 @@ class BulkSending:
         return _row(target) | {"command": views.command_view(command), "refused": None}
 
     def _refused(self, target: BulkTarget, code: str) -> dict[str, Any]:
-        plain = code in ("not_found", "unavailable", "changed_meanwhile", "undo_over")
+        plain = code in ("not_found", "unavailable", "outcome_unknown", "changed_meanwhile", "undo_over")
         message = translator(self._call.language)(Text(code) if plain else why_not(code))
         return _row(target) | {"command": None, "refused": {"code": code, "message": message}}
 

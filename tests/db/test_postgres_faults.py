@@ -165,26 +165,6 @@ async def test_what_was_reported_stored_survives_crashes_of_the_server() -> None
     assert {code for code in found if code.endswith("b")} == {f"{code}b" for code in found if not code.endswith("b")}
 
 
-async def test_a_commit_nobody_answered_counts_as_unknown_and_not_as_done(
-    mistreated: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    execute = asyncpg.Connection.execute
-
-    async def loses_the_answer(self: asyncpg.Connection, query: str, *args: Any, **options: Any) -> str:
-        status: str = await execute(self, query, *args, **options)
-        if query == "COMMIT":
-            self.terminate()
-            raise ConnectionResetError("cut off before the answer came")
-        return status
-
-    with monkeypatch.context() as patched:
-        patched.setattr(asyncpg.Connection, "execute", loses_the_answer)
-        with pytest.raises(Unavailable) as caught:
-            await mistreated.write(event("one"), event("two"))
-    assert caught.value.outcome_unknown
-    await mistreated.write(event("three"))
-
-
 async def test_a_caller_behind_a_hung_statement_waits_for_5_s_and_no_longer(
     mistreated: Store, server: PostgresServer
 ) -> None:

@@ -35,7 +35,17 @@ from hub.web.auth.passwords import TooBusy
 from hub.web.auth.state import AuthState
 from hub.web.http import request_body
 from hub.web.http.layers import outward
-from hub.web.http.problems import Problem, Text, language_of, not_found, one_wrong, respond, texts_in, translator
+from hub.web.http.problems import (
+    Problem,
+    Text,
+    language_of,
+    not_found,
+    not_stored,
+    one_wrong,
+    respond,
+    texts_in,
+    translator,
+)
 from hub.web.http.validation import validate
 from texts.languages import DEFAULT
 
@@ -178,7 +188,7 @@ def _problem(error: Exception, operation: Operation) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, db_errors.Unavailable | TooBusy):
-        return Problem("unavailable", Text("unavailable"), retry_after=UNAVAILABLE_RETRY_S)
+        return Problem("unavailable", not_stored(error), retry_after=UNAVAILABLE_RETRY_S)
     if isinstance(error, db_errors.Conflict):
         return _conflict(error)
     if isinstance(error, HTTPException) and error.status_code == 413:  # the net under every route (hub.web.http.layers)

@@ -36,6 +36,11 @@ class Text(NamedTuple):
 Translate = Callable[[Text], str]
 
 
+def not_stored(error: Exception) -> Text:
+    """Of a database that is away: whether it may have been done all the same."""
+    return Text("outcome_unknown" if getattr(error, "outcome_unknown", False) else "unavailable")
+
+
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
     """`kind`: one of STATUS_OF; `errors`: each wrong member and what is right; `code` tells cases apart."""
 

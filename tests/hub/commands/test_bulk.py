@@ -176,19 +176,20 @@ async def test_one_machine_removed_in_the_very_moment_does_not_undo_the_others(
     assert tried[0] == 2
 
 
+@pytest.mark.parametrize(("unknown", "code"), [(False, "unavailable"), (True, "outcome_unknown")])
 async def test_a_database_that_goes_away_in_the_middle_does_not_hide_what_was_recorded(
-    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch, unknown: bool, code: str
 ) -> None:
     monkeypatch.setattr("hub.commands.bulk.AT_ONCE", 1)
     announce: Any = hub.context.announce
 
     async def refuse_two(*changes: Change) -> Any:
         if any(c.rvm_id == 2 for c in changes if isinstance(c, EventHappened)):
-            raise Unavailable("away")
+            raise Unavailable("away", outcome_unknown=unknown)
         return await announce(*changes)
 
     monkeypatch.setattr(hub.context, "announce", refuse_two)
-    assert codes(await send(hub, HOLIDAY | {"rvms": [1, 2]})) == ["queued", "unavailable"]
+    assert codes(await send(hub, HOLIDAY | {"rvms": [1, 2]})) == ["queued", code]
     async with hub.of("operator") as operator:
         nothing = await operator.post("/api/v2/commands", json=HOLIDAY | {"rvms": [2, 1]})
     assert nothing.status_code == 503

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from db.errors import Conflict, Unavailable
+from db.queries import commands
 from db.records import MachineRow, UserMachineRow, UserRow
 from hub.kernel.announce import Announcer
 from hub.kernel.commits import Commits
@@ -22,7 +24,9 @@ from hub.model.changes import (  # fmt: skip
 )
 from hub.model.fleet import Fleet, Touched
 from tests.hub.commands.rules.test_drafts import command
+from tests.support.api_hub import api_hub
 from tests.support.fake_store import FakeStore
+from tests.support.lost_commit import lose_the_next_commit
 from tests.support.machines import NOW, machine
 from tests.support.until import until
 
@@ -219,3 +223,29 @@ def test_every_kind_of_change_can_be_recorded() -> None:
 
     kinds = set(c.Change.__subclasses__())
     assert kinds == set(_RECIPES)
+
+
+async def test_a_commit_whose_answer_is_lost_is_done_once_and_the_hub_knows_of_it(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refused every write of settings until its next start, and kept a command that nobody sent."""
+    async with api_hub(tmp_path, database_url=postgres_url) as hub:
+        await hub.add_everybody()
+        changes = (
+            ("PATCH", "/api/v2/rvms/1/config", {"values": {"metrics_interval": 61}}, 200),
+            ("PATCH", "/api/v2/config", {"values": {"metrics_interval": 62}}, 200),
+            ("POST", "/api/v2/rvms/1/commands", {"name": "set_status", "args": {"status": "inactive"}}, 202),
+            ("POST", "/api/v2/rvms", {"device_id": "rvm-new", "name": "New"}, 201),
+        )
+        async with hub.of("admin") as admin:
+            for method, path, body, right in changes:
+                with monkeypatch.context() as patched:
+                    lose_the_next_commit(patched, arrives=True)
+                    answer = await admin.request(method, path, json=body)
+                assert (answer.status_code, path) == (right, path), answer.text
+            stored = await commands.pending_commands(hub.context.store)
+            assert [c.id for c in stored] == list(hub.machine().pending), "one, and it is there to be sent"
+            shown = (await admin.get("/api/v2/rvms/1/config")).json()["data"]
+            assert (shown["version"], shown["values"]["metrics_interval"]) == (2, 61)
+            again = await admin.patch("/api/v2/config", json={"values": {"metrics_interval": 63}})
+            assert again.status_code == 200, again.text

@@ -97,6 +97,18 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
         assert (await machine.get("/api/v2/rvms/1")).status_code == 200, "a machine's key is in memory too"
 
 
+async def test_what_may_be_stored_all_the_same_is_not_called_lost_or_undone(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        raise Unavailable("it took too long", outcome_unknown=True)
+
+    monkeypatch.setattr(hub.context, "announce", silent)
+    async with hub.of("admin") as admin:
+        answer = await admin.patch("/api/v2/rvms/1", json={"name": "Lobby"})
+    assert "look first" in problem(answer, 503)["detail"]
+
+
 async def test_a_mistake_of_ours_shows_a_number_and_nothing_else(
     hub: ApiHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
