@@ -18,6 +18,9 @@ MADE_OR_OLD = ("CHANGELOG.md", "configuration.md", "protocol.md")
 MADE_BY_A_COMMAND = "certs/private/"
 LONGEST = 100
 """Lines of a page about one way through the house: a screen or two."""
+CHANGELOG_HEADS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+LONGEST_ENTRY = 240
+"""Letters of an entry of the changelog: two lines of a wide terminal."""
 WAYS = (
     "adding", "architecture", "audit_log", "backup", "bounds", "command", "database", "enrolment", "feed", "link",
     "machine_pages", "notifications", "remote_session", "restore", "sample", "setting", "status", "trouble", "tunnel",
@@ -100,3 +103,17 @@ def test_the_overview_links_to_every_way_and_each_is_short() -> None:
         "terms",
     }
     assert {page.stem for page in (ROOT / "docs").glob("*.md")} == {*WAYS, *rest}
+
+
+def test_the_changelog_keeps_its_form_and_can_be_read() -> None:
+    """Keep a Changelog's heads in their order, a line an entry, and few enough to be read before an update."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    for release in releases:
+        title, _, entries = release.partition("\n")
+        assert re.fullmatch(r"\[Unreleased\]|\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", title)
+        heads = re.findall(r"^### (.+)$", entries, re.MULTILINE)
+        assert heads == [head for head in CHANGELOG_HEADS if head in heads], title
+        assert len(entries.splitlines()) <= LONGEST, f"{title}: join what belongs to one subject"
+    long = [line for line in text.splitlines() if line.startswith("- ") and len(line) > LONGEST_ENTRY]
+    assert long == []

@@ -168,7 +168,7 @@ def test_the_licence_is_apache_2() -> None:
 
 def test_one_version_everywhere() -> None:
     assert f'version = "{PRODUCT_VERSION}"' in (ROOT / "pyproject.toml").read_text()
-    assert re.search(rf"^## (\[?{re.escape(PRODUCT_VERSION)}\]?|Unreleased)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert re.search(rf"^## \[({re.escape(PRODUCT_VERSION)}|Unreleased)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
 
 
 def test_the_checks_of_a_submission_are_the_newcomers_command() -> None:
