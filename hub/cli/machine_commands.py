@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -19,7 +19,7 @@ from dashboard.reader import Reader
 from dashboard.texts import texts_in
 from db.backup_records import BACKUP_COUNTER, GOOD_BACKUP, BackupRow
 from db.engine.ownership import address_of_holder
-from db.errors import Conflict
+from db.errors import Conflict, Unavailable
 from db.queries import backups, commands, machines
 from db.records import CommandRow
 from hub.backups.rules import life
@@ -46,6 +46,9 @@ ENDED_WITHIN: Final = timedelta(seconds=10)
 """Beyond the command's own deadline, at which a hub that runs would have ended it."""
 LOOK_S: Final = 0.5
 
+Report = Callable[[str], None]
+T = TypeVar("T")
+
 
 async def renew_key(wanted: argparse.Namespace) -> None:
     """Over the machine's link, by the hub that runs; until the new key is the only one."""
@@ -59,8 +62,9 @@ async def renew_key(wanted: argparse.Namespace) -> None:
             drafted = command_rules.draft(machine, rules.RENEW_KEY, {}, actors.SYSTEM, now())
         except command_rules.Refused as refused:
             raise CliError(Exit.CONFLICT, refused.code, sentence("machine.not_asked", why=refused.detail)) from refused
-        ended = await _ended(opened, machine, next(put_rows(await opened.commit(*drafted), CommandRow)))
-        renewed = await named(opened, str(row.id))
+        report = partial(_report, wanted, output.ProgressLine(shown=False))
+        ended = await _ended(opened, machine, next(put_rows(await opened.commit(*drafted), CommandRow)), report)
+        renewed = await _answered(lambda: named(opened, str(row.id)), now() + ENDED_WITHIN, report)
     shown = {
         "id": row.id, "device_id": row.device_id, "name": row.name, "command": ended.id, "state": ended.state,
         "api_key_prefix": renewed.api_key_prefix,
@@ -73,9 +77,9 @@ async def renew_key(wanted: argparse.Namespace) -> None:
     output.answer(wanted.json, shown, sentence("machine.renewed", **shown))
 
 
-async def _ended(opened: OpenData, machine: Machine, command: CommandRow) -> CommandRow:
+async def _ended(opened: OpenData, machine: Machine, command: CommandRow, report: Report) -> CommandRow:
     """By the hub; without one it is withdrawn, so that no later hub does it."""
-    found = await _followed(opened, command)
+    found = await _followed(opened, command, report)
     if found.state not in TERMINAL:
         with contextlib.suppress(Conflict):  # it has ended just now
             await opened.commit(*command_rules.cancel(machine, command, actors.SYSTEM, now()))
@@ -84,17 +88,36 @@ async def _ended(opened: OpenData, machine: Machine, command: CommandRow) -> Com
 
 
 async def _followed(
-    opened: OpenData, command: CommandRow, look: Callable[[CommandRow], None] = lambda _: None
+    opened: OpenData,
+    command: CommandRow,
+    report: Report,
+    look: Callable[[CommandRow], None] = lambda _: None,
 ) -> CommandRow:
     """Until it has ended, or a hub that runs would have ended it. `look` at it each time."""
     found = command
-    while now() < found.expires_at + ENDED_WITHIN:
-        found = await commands.find_command(opened.store, command.id) or command
+    while now() < (until := found.expires_at + ENDED_WITHIN):
+        row = await _answered(partial(commands.find_command, opened.store, command.id), until, report)
+        found = row or command
         look(found)
         if found.state in TERMINAL:
             return found
         await asyncio.sleep(LOOK_S)
     return found
+
+
+async def _answered(read: Callable[[], Awaitable[T]], until: datetime, report: Report) -> T:
+    """Asked again while the database is away: what was asked for goes on without this command."""
+    try:
+        return await read()
+    except Unavailable as away:
+        report(sentence("machine.database_away", why=away))
+    while now() < until:
+        await asyncio.sleep(LOOK_S)
+        with contextlib.suppress(Unavailable):
+            found = await read()
+            report(sentence("machine.database_back"))
+            return found
+    return await read()
 
 
 Arguments = Callable[[Machine, Settings], dict[str, Any]]
@@ -164,7 +187,9 @@ async def backup(wanted: argparse.Namespace) -> None:
         asked = _asked(wanted, settings, machine, command)
         if wanted.wait:
             command = await _awaited(opened, wanted, machine, command)
-            row = await backups.find(opened.store, row.id) or row
+            number, report = row.id, partial(_report, wanted, output.ProgressLine(shown=False))
+            found = await _answered(lambda: backups.find(opened.store, number), now() + ENDED_WITHIN, report)
+            row = found or row
             if row.upload_status not in GOOD_BACKUP:  # the machine's word alone is no backup
                 raise CliError(Exit.FAILED, "not_uploaded", _not_done(machine, "not_uploaded"), wanted.follow)
     shown = _shown(settings, machine, command) | {
@@ -251,7 +276,7 @@ async def _awaited(opened: OpenData, wanted: argparse.Namespace, machine: Machin
     line = output.ProgressLine(shown=not wanted.json)
     try:
         with anyio.fail_after(wanted.timeout):
-            ended = await _followed(opened, command, partial(_show_progress, line))
+            ended = await _followed(opened, command, partial(_report, wanted, line), partial(_show_progress, line))
     except TimeoutError as late:
         over = sentence("machine.timed_out", name=output.clean(machine.name), seconds=wanted.timeout)
         raise CliError(Exit.TIMED_OUT, "timed_out", over, sentence("machine.goes_on", url=wanted.follow)) from late
@@ -269,6 +294,12 @@ def _not_done(machine: Machine, code: object, message: str = "") -> str:
     key, texts = f"failure.{code}", texts_in(language())
     why = texts(key) if key in texts else output.clean(message)
     return sentence("machine.not_done", name=output.clean(machine.name), why=why)
+
+
+def _report(wanted: argparse.Namespace, line: output.ProgressLine, text: str) -> None:
+    if not wanted.json:
+        line.end()
+        output.note(text)
 
 
 def _show_progress(line: output.ProgressLine, command: CommandRow) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from types import ModuleType
 from typing import Any, get_args
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from db.backup_records import BACKUP_COUNTER, BackupRow
 from db.engine.row_writes import insert, update
 from db.engine.store import Store
+from db.errors import Unavailable
 from db.queries import backups, commands, events
 from db.queries import machines as machine_rows
 from db.records import CommandRow, CounterRow, EventRow, MachineSettingsRow
@@ -260,6 +263,52 @@ def test_who_stops_waiting_reads_where_it_goes_on(cli: Cli, beside: list[object]
     assert said.code == Exit.TIMED_OUT
     assert "RVM-001 has not done it within 1 s." in said.err
     assert [one.state for one in pending(beside)] == ["queued", "queued"]
+
+
+def away_for(times: int, monkeypatch: pytest.MonkeyPatch, *reads: tuple[ModuleType, str]) -> None:
+    """The database refuses the first `times` of each of these reads."""
+
+    def refusing(read: Callable[..., Any]) -> Callable[..., Any]:
+        left = iter(range(times))
+
+        async def refuse_first(*asked: object) -> object:
+            if next(left, None) is not None:
+                raise Unavailable("the connection is closed")
+            return await read(*asked)
+
+        return refuse_first
+
+    for module, name in reads:
+        monkeypatch.setattr(module, name, refusing(getattr(module, name)))
+
+
+def test_who_waits_goes_on_waiting_while_the_database_is_away(
+    cli: Cli, beside: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_commands, "LOOK_S", 0.0)
+    words = ("machine", "backup", "1", "--idempotency-key", "n-1")
+    made = shown(cli(*words, "--json", *beside))
+
+    async def succeed(store: Store) -> None:
+        await store.write(update(CommandRow, made["command"], {"state": "succeeded", "finished_at": utc_now()}))
+        await store.write(update(BackupRow, made["backup"], {"upload_status": "completed", "file_size": 9}))
+
+    stored(beside, succeed)
+    away_for(3, monkeypatch, (commands, "find_command"), (backups, "find"))
+    said = cli(*words, "--wait", *beside)
+    assert said.code == 0, said.err
+    assert said.err.count("The database does not answer now (the connection is closed)") == 2, "once a time"
+    assert said.err.count("The database answers again.") == 2
+    away_for(3, monkeypatch, (commands, "find_command"))
+    assert cli(*words, "--wait", "--json", *beside).err == "", "a program reads its result alone"
+
+
+def test_the_timeout_counts_while_the_database_is_away(
+    cli: Cli, beside: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away_for(10**9, monkeypatch, (commands, "find_command"))
+    said = cli("machine", "sync-timezone", "1", "--wait", "--timeout", "1", "--json", *beside)
+    assert refused(said) == (Exit.TIMED_OUT, "timed_out")
 
 
 def test_a_machine_that_has_sent_nothing_has_made_no_backup(cli: Cli, beside: list[object]) -> None:
