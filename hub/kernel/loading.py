@@ -242,6 +242,10 @@ class ForeignChanges:
 def difference(machine: Machine, row: Identity) -> Patch | None:
     if row.updated_at < machine.row.updated_at:
         return None  # read before what the hub itself has committed since
+    return edited_in(machine, row)
+
+
+def edited_in(machine: Machine, row: Identity | MachineRow) -> Patch | None:
     values = {name: getattr(row, name) for name in EDITED if getattr(row, name) != getattr(machine.row, name)}
     if "api_key" in values:
         values["quarantined_until"] = None
@@ -284,6 +288,7 @@ class ForeignEvents:
             news = [EventHappened(**msgspec.structs.asdict(row)) for row in rows if row.id not in self._known]
             if news:
                 await self._recall_asked(news)
+                await self._follow_machines(news)
                 await self._follow_troubles(news)
                 self._announce.observe(*news)  # last: where a read before failed, all of it is done again
         self._after, self._seen = self._seen, max(newest, self._seen)
@@ -292,6 +297,18 @@ class ForeignEvents:
         """Commands that another process has issued: this hub delivers them, and ends them in time."""
         ids = [str((event.params or {}).get("command_id")) for event in news if event.code == "command.issued"]
         await recall_issued(self._announce, self._store, ids)
+
+    async def _follow_machines(self, news: Sequence[EventHappened]) -> None:
+        """Also where the clock went back, and `ForeignChanges` finds nothing newer: a key that was replaced is over."""
+        edited = dict.fromkeys(event.rvm_id for event in news if event.code.startswith("machine."))
+        for rvm_id in edited:
+            while rvm_id is not None and (machine := self._announce.fleet.machines.get(rvm_id)) is not None:
+                known, row = machine.row, await machines.find_machine(self._store, rvm_id)
+                if machine.row is not known:
+                    continue  # this hub wrote in the meantime: it is read again
+                if row is not None and (change := edited_in(machine, row)) is not None:
+                    self._announce.observe(change)
+                break
 
     async def _follow_troubles(self, news: Sequence[EventHappened]) -> None:
         """Who is on a trouble, until when it is snoozed: as another process has just written it."""

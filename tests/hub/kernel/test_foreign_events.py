@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -20,9 +21,11 @@ from hub.commands import rules as command_rules
 from hub.kernel import loading
 from hub.kernel.announce import Announcer
 from hub.kernel.commits import Commits, commit_alone
-from hub.kernel.loading import ForeignEvents
+from hub.kernel.loading import ForeignChanges, ForeignEvents
+from hub.kernel.observer import Observer
 from hub.kernel.samples_lane import SamplesLane
 from hub.lifespan import Nobody
+from hub.machines import rules as machine_rules
 from hub.model.changes import Change, EventHappened, Put
 from hub.model.fleet import Fleet
 from tests.support.machines import NOW, machine
@@ -171,3 +174,18 @@ async def test_what_is_written_before_the_first_look_is_not_missed(store: Store)
     await commit_alone(store, rules.taken(fleet.machines[1].troubles["full"], Person(7, "Budi", "system"), NOW))
     await foreign.look()
     assert fleet.machines[1].troubles["full"].owner == "Budi"
+
+
+async def test_a_key_that_the_command_line_replaced_is_over_although_the_clock_went_back(store: Store) -> None:
+    """The row was last written by a clock that was ahead: by the times alone nothing has changed."""
+    now = 0.0
+    announce, foreign = beside(store, Fleet(), 0, lambda: now)
+    await announce(Put(replace(machine(1).row, updated_at=NOW + timedelta(hours=2))))
+    changes = ForeignChanges(store, announce.fleet, announce, Observer(announce.fleet, announce, lambda: NOW))
+    await changes.look()
+    secret, replaced = machine_rules.new_key(1, None, "system", NOW)
+    await commit_alone(store, replaced)
+    await changes.look()
+    await foreign.look()
+    assert announce.fleet.machines[1].row.api_key == secret.hash
+    assert announce.fleet.by_key_prefix(secret.prefix) is announce.fleet.machines[1]
