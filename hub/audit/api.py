@@ -106,7 +106,7 @@ async def filters_of(call: Call, query: MachineEventsQuery, rvm: str | None) -> 
     text = (query.q or "").strip() or None
     return EventFilters(
         rvm_ids=rvm_ids,
-        of_machines=not may(call.principal, "event.read_all"),
+        of=None if may(call.principal, "event.read_all") else "machines",
         kinds=None if query.kind is None else kinds_in(query.kind),
         codes=None if query.code is None else _several("code", query.code),
         actor=query.actor,

@@ -11,7 +11,7 @@ from dashboard import refusals, settings
 from dashboard.reader import Reader
 from dashboard.settings import UNITS, SettingRow, amount, seen_of, text_of
 from db.engine.store import Store
-from db.queries import events
+from db.queries.events import EventFilters, list_events
 from db.records import EventRow
 from hub.machine_settings import api
 from hub.machine_settings.rules import SettingsRequest
@@ -82,9 +82,9 @@ def shown(reader: Reader, key: str, value: Any) -> str:
 
 async def changed_last(store: Store, rvm_id: int | None) -> Changed:
     # The fleet's own apart from the machines', however many those are, and by the index on (machine, time).
-    writes = await events.list_events(store, limit=LOOK_BACK, codes=[CODE], of_fleet=True)
+    writes = await list_events(store, EventFilters(of="fleet", codes=[CODE]), limit=LOOK_BACK)
     if rvm_id is not None:
-        writes += await events.list_events(store, limit=LOOK_BACK, codes=[CODE], rvm_ids=[rvm_id])
+        writes += await list_events(store, EventFilters(rvm_ids=[rvm_id], codes=[CODE]), limit=LOOK_BACK)
     return newest_of(sorted(writes, key=lambda event: (event.at, event.id), reverse=True))
 
 

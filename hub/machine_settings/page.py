@@ -12,7 +12,8 @@ from dashboard import site_map
 from dashboard.reader import Reader
 from dashboard.settings import applied
 from db.errors import Conflict
-from db.queries import events, users
+from db.queries import users
+from db.queries.events import EventFilters, list_events
 from hub.machine_settings import form as settings_form
 from hub.machine_settings.form import FormState
 from hub.machines import api, tab
@@ -97,7 +98,8 @@ async def _undo_rename(visit: Visit, found: Machine) -> Response:
 
 async def _before_edit(visit: Visit, found: Machine) -> dict[str, Any] | None:
     """What the person has just edited, as it was."""
-    edits = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.edited"])
+    asked = EventFilters(rvm_ids=[found.id], codes=["machine.edited"])
+    edits = await list_events(visit.context.store, asked, limit=1)
     return before_edit(found, edits[0], visit.user.actor, visit.now) if edits else None
 
 

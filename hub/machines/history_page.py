@@ -19,7 +19,8 @@ from dashboard.history import MOST_DAYS, RANGES, HistoryChoice, choice_from, tic
 from dashboard.history_points import CARDS, Away, ConnectionMove, Declared, Gap, Mark, MetricSummary, Point
 from dashboard.spreadsheet import SEPARATOR_OF, SEPARATORS, encoding, opening
 from dashboard.trouble import is_connected
-from db.queries import events, statuses
+from db.queries import statuses
+from db.queries.events import EventFilters, list_events
 from db.records import EventRow
 from hub.machines import tab
 from hub.metrics import service as metrics_service
@@ -165,12 +166,12 @@ async def _declared(visit: Visit, found: Machine, start: int, end: int) -> list[
 async def _events(visit: Visit, found: Machine, code: str, start: int, end: int) -> list[EventRow]:
     """Oldest first, with the last one before `start`; not when some between are left out: it would seem to have lasted
     until the first that is known."""
-    store, mine, codes = visit.context.store, [found.id], [code]
-    at, last = formats.instant(start), formats.instant(end)
-    within = await events.list_events(store, limit=MOST_EVENTS, rvm_ids=mine, codes=codes, start=at, end=last)
+    store, at = visit.context.store, formats.instant(start)
+    asked = EventFilters(rvm_ids=[found.id], codes=[code], start=at, end=formats.instant(end))
+    within = await list_events(store, asked, limit=MOST_EVENTS)
     if len(within) == MOST_EVENTS:
         return within[::-1]
-    before = await events.list_events(store, limit=1, rvm_ids=mine, codes=codes, end=at)
+    before = await list_events(store, replace(asked, start=None, end=at), limit=1)
     return [*before, *reversed(within)]
 
 

@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse, Response
 from dashboard import charts, fleet, formats, machine, sparkline, status_list
 from dashboard.happenings import LIMITS
 from dashboard.trouble import open_alerts
-from db.queries import events, statuses
+from db.queries import statuses
+from db.queries.events import EventFilters, list_events
 from db.records import EventRow
 from hub.attention import rules as attention_rules
 from hub.attention import service as attention_service
@@ -322,10 +323,8 @@ async def _band(visit: Visit, found: Machine) -> list[machine.Span]:
 
 
 async def _away(visit: Visit, found: Machine, start: datetime, end: datetime) -> list[tuple[int, int]]:
-    moves = await events.list_events(
-        visit.context.store, limit=MAX_CONNECTION_EVENTS, rvm_ids=[found.id], codes=["connection.changed"],
-        start=start, end=end,
-    )  # fmt: skip
+    asked = EventFilters(rvm_ids=[found.id], codes=["connection.changed"], start=start, end=end)
+    moves = await list_events(visit.context.store, asked, limit=MAX_CONNECTION_EVENTS)
     return away_spans(found, moves, visit.reader.now)
 
 

@@ -15,7 +15,8 @@ from dashboard.bulk import Forecast
 from dashboard.reader import Reader
 from dashboard.spreadsheet import SEPARATOR_OF
 from dashboard.trouble import is_connected, quarantined
-from db.queries import events, users
+from db.queries import users
+from db.queries.events import EventFilters, list_events
 from hub.commands import cards
 from hub.commands import rules as command_rules
 from hub.machines import api, sheet_api
@@ -209,6 +210,7 @@ def _machine_time(reader: Reader, view: Mapping[str, Any], offset: float, zone: 
 
 
 async def _conflict_addresses(visit: Visit, found: Machine) -> tuple[str, ...]:
-    newest = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=["machine.quarantined"])
+    asked = EventFilters(rvm_ids=[found.id], codes=["machine.quarantined"])
+    newest = await list_events(visit.context.store, asked, limit=1)
     given = newest[0].params.get("addresses") if newest else None
     return tuple(str(address) for address in given[:MAX_ADDRESSES]) if isinstance(given, list) else ()

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from dashboard import remote_sessions as session_texts
 from dashboard.reader import Reader
-from db.queries import events, remote_sessions
+from db.queries import remote_sessions
+from db.queries.events import EventFilters, list_events
 from db.records import RemoteSessionRow
 from hub.machines import tab
 from hub.model.actors import row_id
@@ -250,10 +251,9 @@ async def _closed_by_another(visit: Visit, found: Machine) -> Closed | None:
 
 
 async def _note_of_end(visit: Visit, session: RemoteSessionRow) -> str:
-    end = session.end_time
-    ended = await events.list_events(
-        visit.context.store, limit=PAGE, rvm_ids=[session.rvm_id], codes=["remote.ended", "remote.declined"], start=end
-    )
+    codes = ["remote.ended", "remote.declined"]
+    asked = EventFilters(rvm_ids=[session.rvm_id], codes=codes, start=session.end_time)
+    ended = await list_events(visit.context.store, asked, limit=PAGE)
     notes = (event.params.get("note") for event in ended if event.params.get("session_id") == session.id)
     return next((str(note) for note in notes if note), "")
 

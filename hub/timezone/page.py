@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from dashboard import jobs, zone
 from dashboard.reader import Reader
-from db.queries import events, timezones
+from db.queries import timezones
+from db.queries.events import EventFilters, list_events
 from db.records import CommandRow
 from hub.commands import cards, service
 from hub.commands.rules import DESIRED_STATE_LIFETIME, Refused
@@ -138,7 +139,7 @@ async def _keep(visit: Visit, found: Machine) -> None:
 
 
 async def _kept(visit: Visit, found: Machine, view: dict[str, Any]) -> dict[str, Any] | None:
-    rows = await events.list_events(visit.context.store, limit=1, rvm_ids=[found.id], codes=[KEPT])
+    rows = await list_events(visit.context.store, EventFilters(rvm_ids=[found.id], codes=[KEPT]), limit=1)
     if not rows or rows[0].params != {"guess": view["guess"], "pinned": view["pinned_timezone"]}:
         return None
     by = rows[0].actor

@@ -60,7 +60,7 @@ async def test_kinds_and_actors_narrow(store: Store) -> None:
     assert await found(actor="user") == [3, 0]
     assert await found(actor="machine") == [2]
     assert await found(actor="user:2") == [3]
-    assert await found(of_machines=True) == [2, 0]
+    assert await found(of="machines") == [2, 0]
     assert await found(rvm_ids={0, 2}, kinds=["status"]) == [0]
     assert await found(codes=["user.added"], start=after(1), end=after(3)) == []
 

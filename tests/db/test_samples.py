@@ -169,7 +169,8 @@ async def test_what_charts_and_alerts_read_is_compiled_once_whatever_machine_and
         await statuses.statuses_between(store, one, start, end)
         await statuses.declared_until(store, one, start, end, points)
         await statuses.newest_statuses(store, one, points)
-        await events.list_events(store, limit=points, rvm_ids=[one], codes=["a", "b"], start=start, end=end)
+        asked = events.EventFilters(rvm_ids=[one], codes=["a", "b"], start=start, end=end)
+        await events.list_events(store, asked, limit=points)
 
     await read([1], 0, 20)
     await read([2, 3], 1, 30)

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from db.backup_records import BackupRow
 from db.queries import backups as rows
-from db.queries.events import list_events
+from db.queries.events import EventFilters, list_events
 from hub.backups.keeper import BackupKeeper
 from hub.backups.rules.keep import QuotaForecast
 from hub.model import actors
@@ -72,7 +72,7 @@ async def test_what_a_machine_uploads_is_drilled_by_itself_and_again_when_somebo
     async with any_hub.of("technician") as technician:
         begun = good(await technician.post(f"{client.base}/backups/{number}/verify"), 202)
     assert (begun["backup_id"], begun["by"], begun["command"]) == (number, "hub", None)
-    asked = await list_events(any_hub.context.store, limit=50, codes=["backup.verify_asked"])
+    asked = await list_events(any_hub.context.store, EventFilters(codes=["backup.verify_asked"]), limit=50)
     assert [event.actor for event in asked] == [actors.user(any_hub.users["technician"])]
     await until(lambda: (at := found_now().drill_at) is not None and at > first)
 

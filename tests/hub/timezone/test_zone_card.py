@@ -106,7 +106,7 @@ async def test_a_guess_that_differs_is_a_question_with_two_answers(hub: ApiHub) 
         kept = await card(hub)
         assert "admin decided to keep Asia/Makassar, WITA" in kept
         assert "data-question hidden" in kept
-        rows = await events.list_events(hub.context.store, limit=10, codes=["timezone.kept"])
+        rows = await events.list_events(hub.context.store, events.EventFilters(codes=["timezone.kept"]), limit=10)
         assert [(row.actor, row.params) for row in rows] == [
             (f"user:{hub.users['admin']}", {"guess": "Asia/Jakarta", "pinned": "Asia/Makassar"})
         ], "said once"

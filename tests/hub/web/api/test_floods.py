@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db.queries.events import list_events
+from db.queries.events import EventFilters, list_events
 from db.records import EventRow
 from hub.kernel.objects.place import PART_SIZE
 from hub.links.links import Links
@@ -124,7 +124,7 @@ async def test_a_machine_fills_its_share_of_the_disk_and_no_more_and_one_line_re
         )
 
     async def lines() -> list[EventRow]:
-        return await list_events(context.store, limit=10, codes=["machine.share_used_up"])
+        return await list_events(context.store, EventFilters(codes=["machine.share_used_up"]), limit=10)
 
     await until_answered(lines)  # the hub's own turn may have taken it, and commit it now
     assert [(event.rvm_id, event.params) for event in await lines()] == [(rvm_id, {"mib_per_day": 1})]
