@@ -1,16 +1,15 @@
-"""Sentences of backups in the audit log: part of `dashboard.record`'s table. Pure."""
+"""Sentences of backups in the audit log. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from dashboard import formats
-from dashboard.event_reading import NOTHING, EventReading
+from dashboard.event_reading import NOTHING, EventReading, Parts, Sentence
 from dashboard.foreign_text import plain
 from dashboard.reader import Reader
 
-_Parts = tuple[str, list[str]]
 _LARGEST: Final = 2**53
 
 
@@ -30,23 +29,23 @@ def _kind(e: EventReading) -> str:
     return e.words(f"backup.{kind}")
 
 
-def _stored(e: EventReading) -> _Parts:
+def _stored(e: EventReading) -> Parts:
     return e.words(e.code, id=e.param("backup_id")), [_kind(e), _amount(e, "size")]
 
 
-def _sized(e: EventReading) -> _Parts:
+def _sized(e: EventReading) -> Parts:
     over = e.words("backup.retention") if e.params.get("why") == "retention" else ""
     return e.words(e.code, id=e.param("backup_id")), [over, _amount(e, "size")]
 
 
-def _verified(e: EventReading) -> _Parts:
+def _verified(e: EventReading) -> Parts:
     files = e.params.get("files")
     counted = isinstance(files, int) and not isinstance(files, bool) and 0 <= files <= _LARGEST
     count = e.words("backup.files", count=files, n=e.r.number(files, 0)) if counted and isinstance(files, int) else ""
     return e.words(e.code, id=e.param("backup_id")), [count, _amount(e, "bytes")]
 
 
-def _failed(e: EventReading) -> _Parts:
+def _failed(e: EventReading) -> Parts:
     if e.code == "backup.failed" and e.params.get("code") == "cancelled":
         return e.words("backup.cancelled", id=e.param("backup_id")), []
     why = e.r.text_of("failure", plain(str(e.params.get("code") or NOTHING), 60))
@@ -57,18 +56,18 @@ def _failed(e: EventReading) -> _Parts:
     ]
 
 
-def _plain(e: EventReading) -> _Parts:
+def _plain(e: EventReading) -> Parts:
     return e.words(e.code, id=e.param("backup_id")), []
 
 
-def _restore_asked(e: EventReading) -> _Parts:
+def _restore_asked(e: EventReading) -> Parts:
     safety = e.params.get("safety_backup_id")
     return e.words(e.code, id=e.param("backup_id")), [
         e.words("backup.safety", id=e.param("safety_backup_id")) if safety is not None else ""
     ]
 
 
-SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
+SENTENCES: Final[Mapping[str, Sentence]] = {
     "backup.completed": _stored,
     "backup.uploaded": _stored,
     "backup.failed": _failed,

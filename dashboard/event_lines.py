@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dashboard import happening_sentences, record
+from dashboard import event_sentences, happening_sentences
 from dashboard.event_reading import Names
 from dashboard.happenings import Happening
 from dashboard.reader import Reader
@@ -58,10 +58,10 @@ def happening_line(r: Reader, one: Happening, steps: Sequence[Line], names: Name
 def event_line(r: Reader, event: Mapping[str, Any], names: Names, zone: str, *, one_machine: bool) -> Line:
     at, rvm_id = int(event["at"]), event["rvm_id"]
     there = names.machines.get(rvm_id) if rvm_id is not None else None
-    text = record.describe(r, event, names)
+    text = event_sentences.describe(r, event, names)
     utc = f"{r.stamp(at, 'UTC').removesuffix('UTC+0').rstrip()}"
     params = event["params"]
-    job = params.get("command_id") if record.kind(event["code"]) == "command" else None
+    job = params.get("command_id") if event_sentences.kind(event["code"]) == "command" else None
     return Line(
         id=event["id"],
         at=at,

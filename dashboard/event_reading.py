@@ -164,3 +164,17 @@ def moment(r: Reader, given: object, zone: str | None = None) -> str:
         return r.stamp(int(at.timestamp() * 1000), zone)
     except (ValueError, OverflowError):
         return plain(str(given), 40)
+
+
+Parts = tuple[str, list[str]]
+"""The head of a sentence, and what follows it; what is empty is left out."""
+Sentence = Callable[[EventReading], Parts]
+
+
+def plainly(*names: str, most: int = MOST) -> Sentence:
+    """The sentence of the event's code with these of its parameters, and nothing behind it."""
+    return lambda e: (e.words(e.code, **{name: e.param(name, most) for name in names}), [])
+
+
+def from_address(e: EventReading) -> str:
+    return e.words("from", address=e.param("ip", 64)) if e.params.get("ip") else ""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard import backup_sentences, jobs, record
+from dashboard import backup_sentences, event_sentences, jobs
 from dashboard.event_reading import Event, Names, command_reason, mapping, value
 from dashboard.foreign_text import plain
 from dashboard.happenings import VERIFY_ASKED, Happening
@@ -69,12 +69,12 @@ def _job(r: Reader, one: Happening, names: Names) -> HappeningText:
     status, asked = _first(one, "status.changed"), issued or _first(one, VERIFY_ASKED)
     actor = "" if asked is None else str(asked["actor"])
     if status is not None:
-        text = record.describe(r, status, names)
+        text = event_sentences.describe(r, status, names)
         return HappeningText(text.sentence, text.shape, text.look, actor or str(status["actor"]))
     params = _params(finished or one.newest)
     what = _what(r, issued, params.get("name"))
     if finished is None and _first(one, "command.cancel_asked") is None:
-        text = record.describe(r, one.newest, names)
+        text = event_sentences.describe(r, one.newest, names)
         return HappeningText(_joined(text.sentence, [_reason(r, issued)]), text.shape, text.look, actor)
     if finished is None:
         head, mark = r.t("event.command.cancel_asked", job=what), "job"
@@ -141,7 +141,7 @@ def _span(r: Reader, began: Event | None, over: Event | None) -> str:
 
 def _many(r: Reader, one: Happening, names: Names) -> HappeningText:
     """How many of what has a sentence for that; else the newest, and how often; of several machines, of how many."""
-    text = record.describe(r, one.newest, names)
+    text = event_sentences.describe(r, one.newest, names)
     counted = f"event.{one.newest['code']}.many"
     if counted in r.t:
         head = r.t(counted, n=r.number(len(one.events)), count=len(one.events))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from dashboard.event_reading import EventReading, differences
+from dashboard.event_reading import EventReading, Parts, Sentence, differences
 from dashboard.foreign_text import plain
 from dashboard.reader import Reader
 from dashboard.trouble import cause_name
@@ -118,11 +118,11 @@ def about(r: Reader, kind: str, params: Mapping[str, Any]) -> str:
     return _WRITTEN[kind](r, 0, params)[0] if kind in _WRITTEN else kind
 
 
-def _named(e: EventReading) -> tuple[str, list[str]]:
+def _named(e: EventReading) -> Parts:
     return e.words(e.code, name=e.param("name"), place=e.param("place")), []
 
 
-def _edited(e: EventReading) -> tuple[str, list[str]]:
+def _edited(e: EventReading) -> Parts:
     before, after = ({name: _readable(e.r, name, given) for name, given in of.items()} for of in (e.before, e.after))
     changed = e._replace(before=before, after=after)
     return e.words(e.code, name=e.param("name")), differences(
@@ -145,12 +145,12 @@ def _readable(r: Reader, name: str, given: object) -> object:
     return given
 
 
-def _sent_for_test(e: EventReading) -> tuple[str, list[str]]:
+def _sent_for_test(e: EventReading) -> Parts:
     ended = "sent" if e.params.get("sent") is True else "failed"
     return e.words(e.code, name=e.param("name")), [e.words(f"notification.tested.{ended}")]
 
 
-SENTENCES: Final[Mapping[str, Callable[[EventReading], tuple[str, list[str]]]]] = {
+SENTENCES: Final[Mapping[str, Sentence]] = {
     "notification.destination_added": _named,
     "notification.destination_edited": _edited,
     "notification.destination_removed": _named,

@@ -1,14 +1,12 @@
-"""Sentences of remote sessions in the audit log: part of `dashboard.record`'s table. Pure."""
+"""Sentences of remote sessions in the audit log. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from dashboard.event_reading import NOTHING, EventReading, moment, value
+from dashboard.event_reading import NOTHING, EventReading, Parts, Sentence, moment, value
 from dashboard.foreign_text import plain
-
-_Parts = tuple[str, list[str]]
 
 
 def _reason(e: EventReading) -> str:
@@ -36,45 +34,45 @@ def _claimed(e: EventReading) -> str:
     return e.words("remote.claimed", name=plain(known) if known else e.r.t("who.user", id=value(e.r, claimed, 20)))
 
 
-def _requested(e: EventReading) -> _Parts:
+def _requested(e: EventReading) -> Parts:
     site = e.words("remote.site") if e.params.get("origin") == "site" else ""
     return e.words("remote.requested", minutes=_minutes(e)), [_holder(e), site, _claimed(e), _reason(e)]
 
 
-def _of_the_holder(e: EventReading) -> _Parts:
+def _of_the_holder(e: EventReading) -> Parts:
     return e.words(e.code), [_holder(e)]
 
 
-def _extended(e: EventReading) -> _Parts:
+def _extended(e: EventReading) -> Parts:
     return e.words("remote.extended", when=moment(e.r, e.params.get("expires_at"))), [_holder(e)]
 
 
-def _ended(e: EventReading) -> _Parts:
+def _ended(e: EventReading) -> Parts:
     why = e.r.text_of("lease.end_reason", plain(str(e.params.get("reason") or NOTHING), 100))
     note = e.params.get("note")
     reason = e.words("reason", reason=value(e.r, note)) if note else ""
     return e.words("remote.ended", why=why), [_holder(e), reason]
 
 
-def _refused(e: EventReading) -> _Parts:
+def _refused(e: EventReading) -> Parts:
     why = e.r.text_of("remote_refusal", plain(str(e.params.get("code") or NOTHING), 100))
     return e.words("remote.refused", why=why), [_holder(e)]
 
 
-def _recording(e: EventReading) -> _Parts:
+def _recording(e: EventReading) -> Parts:
     return e.words(e.code, id=e.param("recording_id", 20)), []
 
 
-def _recording_deleted(e: EventReading) -> _Parts:
+def _recording_deleted(e: EventReading) -> Parts:
     retention = e.words("recording.retention") if e.params.get("why") == "retention" else ""
     return e.words("recording.deleted", id=e.param("recording_id", 20)), [retention]
 
 
-def _page(e: EventReading) -> _Parts:
+def _page(e: EventReading) -> Parts:
     return e.words("remote.page_opened", port=e.param("port", 10)), []
 
 
-def _file(e: EventReading) -> _Parts:
+def _file(e: EventReading) -> Parts:
     size, unconfirmed = e.params.get("size"), e.params.get("confirmed") is False
     known = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= 2**53
     shown = e.r.number(size, 0) if isinstance(size, int) and known else NOTHING
@@ -82,7 +80,7 @@ def _file(e: EventReading) -> _Parts:
     return e.words(e.code, path=e.param("path", 300)), parts
 
 
-SENTENCES: Final[Mapping[str, Callable[[EventReading], _Parts]]] = {
+SENTENCES: Final[Mapping[str, Sentence]] = {
     "remote.requested": _requested,
     "remote.approved": _of_the_holder,
     "remote.declined": _of_the_holder,

@@ -15,7 +15,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard import formats, record
+from dashboard import event_sentences, formats
 from dashboard.event_reading import Names, machine_numbers, mapping
 from dashboard.reader import Reader
 from dashboard.spreadsheet import SEPARATORS, encoding, json_cell, opening, safe_cell
@@ -138,13 +138,13 @@ def _cells(r: Reader, row: EventRow, names: Names) -> Sequence[object]:
     return (
         row.id,
         views.rfc3339(row.at),
-        record.kind(row.code),
+        event_sentences.kind(row.code),
         row.code,
         row.actor,
         names.who(r, row.actor),
         row.rvm_id,
         names.machine(r, row.rvm_id),
-        record.describe(r, event, names).sentence,
+        event_sentences.describe(r, event, names).sentence,
         *(_json(value) for value in (row.params, row.before, row.after)),
         row.at.astimezone(formats.zone(r.zone)).strftime("%Y-%m-%d %H:%M:%S"),
     )

@@ -11,7 +11,7 @@ from dashboard.event_lines import Line, event_line, happening_line
 from dashboard.event_reading import Names
 from dashboard.happenings import fold
 from hub.audit.rules import CODES
-from tests.dashboard.test_record import BARE, NOW, fullest, reader
+from tests.dashboard.test_event_sentences import BARE, NOW, fullest, reader
 
 PEOPLE = {"3": "Budi", "4": "Siti"}
 MACHINES = {n: f"RVM-{n:03}" for n in range(1, 30)}

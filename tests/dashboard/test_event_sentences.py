@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboard import record
+from dashboard import event_sentences
 from dashboard.event_reading import Names
 from dashboard.foreign_text import plain
 from dashboard.pages import FOLDER
@@ -45,7 +45,7 @@ def event(code: str, params: Any = None, before: Any = None, after: Any = None) 
 
 
 def said(code: str, language: str = "en", **members: Any) -> str:
-    return record.describe(reader(language), event(code, **members), NAMES).sentence
+    return event_sentences.describe(reader(language), event(code, **members), NAMES).sentence
 
 
 def fullest(code: str) -> dict[str, Any]:
@@ -61,17 +61,17 @@ def fullest(code: str) -> dict[str, Any]:
 
 
 def test_every_code_has_a_sentence_and_no_sentence_is_without_a_code() -> None:
-    assert set(CODES) == record.SAID
+    assert set(CODES) == set(event_sentences.SENTENCES)
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_an_event_with_what_its_code_must_have_is_rendered_in_full(code: str, language: str) -> None:
-    found = record.describe(reader(language), fullest(code), NAMES)
+    found = event_sentences.describe(reader(language), fullest(code), NAMES)
     assert not re.search(r"\{\w+\}", found.sentence), "a place without a value"
     if code != "config.changed":
         assert "—" not in found.sentence or code.startswith("machine.key_"), found.sentence
-    other = record.describe(reader("id" if language == "en" else "en"), fullest(code), NAMES)
+    other = event_sentences.describe(reader("id" if language == "en" else "en"), fullest(code), NAMES)
     same_words = code in ("command.finished", "connection.changed", "status.changed")
     assert same_words or found.sentence != other.sentence
 
@@ -80,15 +80,15 @@ def test_an_event_with_what_its_code_must_have_is_rendered_in_full(code: str, la
 def test_an_event_that_lacks_everything_or_is_nonsense_is_still_a_line(code: str) -> None:
     for junk in ({}, None, {name: {"x": [1]} for name in BARE}, dict.fromkeys(BARE, 10**400), dict.fromkeys(BARE)):
         for language in ("en", "id"):
-            found = record.describe(reader(language), event(code, junk, junk, junk), Names())
+            found = event_sentences.describe(reader(language), event(code, junk, junk, junk), Names())
             assert found.sentence.strip()
             assert not re.search(r"\{\w+\}", found.sentence)
 
 
 def test_every_shape_is_in_the_sprite() -> None:
     symbols = set(re.findall(r'<symbol id="(\w+)"', (FOLDER / "sprite.html").read_text("utf-8")))
-    shapes = {record.describe(reader(), fullest(code), Names()).shape for code in CODES}
-    shapes |= set(record.SHAPES.values())
+    shapes = {event_sentences.describe(reader(), fullest(code), Names()).shape for code in CODES}
+    shapes |= set(event_sentences.SHAPES.values())
     assert shapes <= symbols
 
 
@@ -109,7 +109,7 @@ def test_status_says_what_was_what_is_why_and_until_when() -> None:
     assert said("status.changed", "id", before=inside, after=covered) == (
         "Isi bak 20 → 98\u202f%, di bawahnya Aktif → Penuh"
     )
-    found = record.describe(reader(), event("status.changed", {}, before, after), Names())
+    found = event_sentences.describe(reader(), event("status.changed", {}, before, after), Names())
     assert (found.shape, found.look) == ("maintenance", "maintenance")
 
 
@@ -229,7 +229,9 @@ def test_hostile_text_acts_on_nothing(code: str, text: str) -> None:
         "until": text,
         "args": {"x": text},
     }
-    found = record.describe(reader(), event(code, junk, junk, {**junk, "status": text + "!"}), Names({"3": text}))
+    found = event_sentences.describe(
+        reader(), event(code, junk, junk, {**junk, "status": text + "!"}), Names({"3": text})
+    )
     loose = [letter for letter in found.sentence if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]
     turning = [letter for letter in found.sentence if letter in "\u202a\u202b\u202d\u202e\u2066\u2067"]
     assert (loose, turning) == ([], [])
