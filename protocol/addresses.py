@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _MAPPED_BITS = 96
@@ -38,6 +39,16 @@ def names_this_computer(host: str) -> bool:
     """Whether a URL's host (`localhost`, an address without brackets) is the computer that opens it. Other names
     below localhost are the network's name server's, unless the system's resolver knows better."""
     return host == "localhost" or is_loopback(host)
+
+
+def is_url_of_this_computer(url: str) -> bool:
+    """Whether the computer that opens it is the one it leads to."""
+    return names_this_computer(urlsplit(url).hostname or "")
+
+
+def is_url_unencrypted(url: str) -> bool:
+    """Whether a network carries in clear what is sent there: machines then need `allow_plain_http`."""
+    return urlsplit(url).scheme == "http" and not is_url_of_this_computer(url)
 
 
 def is_within(address: str, networks: Iterable[object]) -> bool:

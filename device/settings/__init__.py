@@ -83,8 +83,7 @@ class AgentSettings:
     @property
     def is_plain(self) -> bool:
         """Whether the key crosses a network unencrypted: the file allows it in words."""
-        parts = urlsplit(self.base_url)
-        return parts.scheme == "http" and not addresses.names_this_computer(parts.hostname or "")
+        return addresses.is_url_unencrypted(self.base_url)
 
     @property
     def key_place(self) -> Path | None:
@@ -174,7 +173,7 @@ def _check_url(values: Mapping[str, Value]) -> None:
         raise AgentSettingsError("wrong_url", key, value=repr(url))
     if parts.username is not None or parts.password is not None:
         raise AgentSettingsError("secret_in_url", key)
-    if parts.scheme == "http" and not addresses.names_this_computer(host) and not values["allow_plain_http"]:
+    if addresses.is_url_unencrypted(url) and not values["allow_plain_http"]:
         raise AgentSettingsError("plain_http", key, value=url, https=f"https://{parts.netloc}{parts.path}")
 
 

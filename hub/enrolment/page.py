@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
@@ -53,15 +52,14 @@ async def _enrolment(visit: Visit, fault: str | None = None, status: int = 200) 
 def _shown_code(visit: Visit, code: str | None) -> dict[str, Any]:
     """What to run on a machine; "" without a code."""
     address = base_url(visit)
-    here = addresses.names_this_computer(urlsplit(address).hostname or "")
-    plain = address.startswith("http://") and not here
+    plain = addresses.is_url_unencrypted(address)
     words = f"printf '%s\\n' {code} | python3 run_device.py enrol {address} --code -"
     own = visit.context[HubTls].authority
     if own is not None and address.startswith("https://"):
         words += f" --authority {own.fingerprints[0]}"
     return {
         "code": code, "command": f"{words}{' --allow-plain-http' if plain else ''}" if code else "",
-        "here_only": here, "plain_http": plain, "address": address,
+        "here_only": addresses.is_url_of_this_computer(address), "plain_http": plain, "address": address,
     }  # fmt: skip
 
 

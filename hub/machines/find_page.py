@@ -1,26 +1,34 @@
-"""Shows the ways to find a machine: `/map`, all of them by their coordinates, on tiles of others where the settings
-name them, and `/machines/palette`, pages, actions and machines as links; a script finds in them. Knows the addresses of
-pages, not the pages. Of one machine the same as the menu of its row in the fleet table."""
+"""Shows the ways to find a machine. `/map`: all by their coordinates, on tiles of others where the settings name them.
+`/machines/palette`: pages, actions and machines as links, in which a script searches; of one machine the same as
+the menu of its row in the fleet table. Labels to print, and `/scan`, which lead a phone to `/m/{device_id}`. Knows the
+addresses of pages, not the pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from starlette.responses import Response
 
 from dashboard import actions, fleet, map_tiles, site_map
+from dashboard.foreign_text import plain
+from dashboard.qr import TextTooLongError, drawing_of
 from hub.attention import service as attention_service
-from hub.machines import tab
+from hub.machines import rules, tab
 from hub.model import views
 from hub.model.access import role_needed
 from hub.model.actors import whole_number
 from hub.model.machine import Machine
 from hub.web.auth.limits import ReadBudget
+from hub.web.http.layers import CAMERA_HERE
+from hub.web.http.problems import Problem
 from hub.web.shell.fleet_digest import FleetDigest, attention, in_slices
-from hub.web.shell.page import ADMIN, Visit
+from hub.web.shell.page import ADMIN, Show, Visit, base_url, go
+from protocol import addresses
 
 MOST_LISTED: Final = 40
 """Names of machines at one place; the others are counted."""
@@ -139,3 +147,105 @@ async def part_menu(visit: Visit) -> dict[str, Any]:
         "tabs": tab.TABS,
         "role_needed": role_needed,
     }
+
+
+LABELS_ON_PAGE: Final = 100
+CODES_KEPT: Final = 1024
+code_of: Final = lru_cache(CODES_KEPT)(drawing_of)
+
+
+class Label(NamedTuple):
+    """`side` of the code in modules, `dark` its SVG path; 0 and "" when the address is too long for one."""
+
+    name: str
+    device_id: str
+    address: str
+    side: int
+    dark: str
+
+
+def front_place(device_id: str) -> str:
+    return f"/m/{quote(device_id, safe='')}"
+
+
+def label(base: str, name: str, device_id: str) -> Label:
+    address = base.rstrip("/") + front_place(device_id)
+    try:
+        return Label(name, device_id, address, *code_of(address))
+    except TextTooLongError:
+        return Label(name, device_id, address, 0, "")
+
+
+async def show_label(visit: Visit) -> Response:
+    found = visit.machine()
+    head = await tab.head(visit, found)
+    labels = [label(base_url(visit), found.row.name, found.row.device_id)]
+    return visit.render("labels.html", m=head["m"], labels=labels, following=None, **_reach(visit))
+
+
+async def show_labels(visit: Visit) -> Response:
+    """Of the machines that a list of the Machines page shows, in its order."""
+    query = fleet.query_from(visit.request.query_params)
+    shown = await visit.context[FleetDigest].views(visit.user.machines)
+    in_order = fleet.ordered([view async for view in in_slices(shown) if fleet.matches(view, query)], query)
+    first = (query.page - 1) * LABELS_ON_PAGE
+    labels = await _labels(visit, in_order[first : first + LABELS_ON_PAGE])
+    following = query.address(page=query.page + 1) if len(in_order) > first + LABELS_ON_PAGE else None
+    onward = following and f"/labels{following[1:]}"
+    return visit.render("labels.html", m=None, labels=labels, following=onward, **_reach(visit))
+
+
+def _reach(visit: Visit) -> dict[str, Any]:
+    """Whether phones would follow the labels to themselves."""
+    address = base_url(visit)
+    return {"address": address, "here_only": addresses.is_url_of_this_computer(address)}
+
+
+async def _labels(visit: Visit, views: Iterable[Mapping[str, Any]]) -> list[Label]:
+    base, machines = base_url(visit), visit.context.fleet.machines
+    found = (machines.get(view["id"]) for view in views)
+    rows = (machine.row for machine in found if machine is not None)
+    return [label(base, row.name, row.device_id) async for row in in_slices(rows)]
+
+
+ON_LABEL: Final = re.compile(r"/m/([^/?#]+)/?(?:[?#].*)?\Z", re.DOTALL)
+"""The end of the address that a label's code holds, of whichever hub."""
+MAX_SCANNED: Final = 500
+"""Letters; a label's address is shorter."""
+
+
+async def show_scan(visit: Visit) -> Response:
+    """Asks for what a label says; `code` has it, from the camera or typed."""
+    code = visit.request.query_params.get("code", "").strip()
+    rows = [m.row for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
+    address = ON_LABEL.search(code)
+    says = unquote(address[1]) if address else code
+    found = rules.on_label(says, rows, scanned=address is not None) if len(code) <= MAX_SCANNED else []
+    if len(found) == 1:
+        return go(front_place(found[0].device_id))
+    if found:
+        return go(f"/?{urlencode({'q': code})}")
+    return await _scan(visit, code)
+
+
+async def _scan(visit: Visit, code: str) -> Response:
+    """`code`: of no machine that the reader may see; "": it is asked for."""
+    asked = await tab.administrators(visit) if code and visit.user.machines is not None else ()
+    page = visit.render("scan.html", 404 if code else 200, code=plain(code), administrators=asked)
+    page.headers.update(CAMERA_HERE)
+    return page
+
+
+def from_label(show: Show) -> Show:
+    """`/m/{id}`: who stands before a machine that the hub does not know, or that is not theirs, reads so, and scans
+    another."""
+
+    async def shown(visit: Visit) -> Response:
+        try:
+            return await show(visit)
+        except Problem as refused:
+            if refused.kind != "not-found":
+                raise
+            return await _scan(visit, visit.request.path_params["id"])
+
+    return shown

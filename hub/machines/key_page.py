@@ -1,22 +1,16 @@
-"""Adds a machine, shows its key, replaces it, removes the machine. The key stays only in the memory of the session
-that made it, for a quarter of an hour. And labels to print, which lead a phone to
-`/m/{device_id}`, from `/scan` as well."""
+"""Adds machines, one by a form or many from a sheet; shows a machine's key, replaces it; removes the machine. A key
+stays only in the memory of the session that made it, for a quarter of an hour."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from dashboard import fleet
-from dashboard.foreign_text import plain
-from dashboard.qr import TextTooLongError, drawing_of
 from db.errors import Conflict
 from hub.commands.rules import Refused
 from hub.machines import api, rules, sheet_api, tab
@@ -24,12 +18,10 @@ from hub.model import credentials
 from hub.model.machine import Machine
 from hub.model.views import epoch_ms
 from hub.web.api.operation import Answer, Call
-from hub.web.http.layers import CAMERA_HERE
 from hub.web.http.problems import Problem, Text, not_found, translator
 from hub.web.http.validation import validate
-from hub.web.shell.fleet_digest import FleetDigest, in_slices
 from hub.web.shell.fresh_secrets import FreshSecrets, key_place
-from hub.web.shell.page import Show, Visit, base_url, go
+from hub.web.shell.page import Visit, base_url, go
 from protocol import addresses
 
 
@@ -102,8 +94,8 @@ async def show_key(visit: Visit) -> Response:
         m=found.row,
         key=key,
         address=address,
-        here_only=_is_here(address),
-        plain_http=_is_plain(address),
+        here_only=addresses.is_url_of_this_computer(address),
+        plain_http=addresses.is_url_unencrypted(address),
         command=block(config_text(address, found, key)) if key else "",
         is_new=found.last_seen_at is None,
         renewal=_renewal(visit, found),
@@ -195,7 +187,7 @@ def fresh_key(visit: Visit, machine: Machine) -> str | None:
 def config_text(address: str, machine: Machine, key: str) -> str:
     """The machine's configuration file (requirements.md, section 4); omitted members keep their default."""
     values: dict[str, object] = {"myrvm_base_url": address, "rvm_id": machine.row.device_id, "api_token": key}
-    if _is_plain(address):
+    if addresses.is_url_unencrypted(address):
         values["allow_plain_http"] = True
     return json.dumps(values, indent=2, ensure_ascii=False)
 
@@ -210,15 +202,6 @@ def _removal(visit: Visit, fault: str = "", status: int = 200) -> Response:
 def _must_manage(visit: Visit) -> None:
     if not visit.may("machine.manage"):
         raise Problem("forbidden", Text("needs_role", {"role": Text("role.admin")}))
-
-
-def _is_plain(address: str) -> bool:
-    """Whether the agent needs its file's leave for the address."""
-    return address.startswith("http://") and not _is_here(address)
-
-
-def _is_here(address: str) -> bool:
-    return addresses.names_this_computer(urlsplit(address).hostname or "")
 
 
 async def show_import(visit: Visit) -> Response:
@@ -248,107 +231,3 @@ def _import(
     lines = [(where.removeprefix("line "), whys) for where, whys in faults or ()]
     may_add = visit.may("machine.manage")
     return visit.render("import.html", status, text=text, faults=lines, found=found, may_add=may_add)
-
-
-ON_PAGE: Final = 100
-
-
-CODES_KEPT: Final = 1024
-code_of: Final = lru_cache(CODES_KEPT)(drawing_of)
-
-
-class Label(NamedTuple):
-    """`side` of the code in modules, `dark` its SVG path; 0 and "" when the address is too long for one."""
-
-    name: str
-    device_id: str
-    address: str
-    side: int
-    dark: str
-
-
-def front_place(device_id: str) -> str:
-    return f"/m/{quote(device_id, safe='')}"
-
-
-def label(base: str, name: str, device_id: str) -> Label:
-    address = base.rstrip("/") + front_place(device_id)
-    try:
-        return Label(name, device_id, address, *code_of(address))
-    except TextTooLongError:
-        return Label(name, device_id, address, 0, "")
-
-
-async def show_label(visit: Visit) -> Response:
-    found = visit.machine()
-    head = await tab.head(visit, found)
-    labels = [label(base_url(visit), found.row.name, found.row.device_id)]
-    return visit.render("labels.html", m=head["m"], labels=labels, following=None, **_reach(visit))
-
-
-async def show_labels(visit: Visit) -> Response:
-    """Of the machines that a list of the Machines page shows, in its order."""
-    query = fleet.query_from(visit.request.query_params)
-    shown = await visit.context[FleetDigest].views(visit.user.machines)
-    in_order = fleet.ordered([view async for view in in_slices(shown) if fleet.matches(view, query)], query)
-    first = (query.page - 1) * ON_PAGE
-    labels = await _labels(visit, in_order[first : first + ON_PAGE])
-    following = query.address(page=query.page + 1) if len(in_order) > first + ON_PAGE else None
-    onward = following and f"/labels{following[1:]}"
-    return visit.render("labels.html", m=None, labels=labels, following=onward, **_reach(visit))
-
-
-def _reach(visit: Visit) -> dict[str, Any]:
-    """Whether phones would follow the labels to themselves."""
-    address = base_url(visit)
-    return {"address": address, "here_only": _is_here(address)}
-
-
-async def _labels(visit: Visit, views: Iterable[Mapping[str, Any]]) -> list[Label]:
-    base, machines = base_url(visit), visit.context.fleet.machines
-    found = (machines.get(view["id"]) for view in views)
-    rows = (machine.row for machine in found if machine is not None)
-    return [label(base, row.name, row.device_id) async for row in in_slices(rows)]
-
-
-ON_LABEL: Final = re.compile(r"/m/([^/?#]+)/?(?:[?#].*)?\Z", re.DOTALL)
-"""The end of the address that a label's code holds, of whichever hub."""
-MAX_SCANNED: Final = 500
-"""Letters; a label's address is shorter."""
-
-
-async def show_scan(visit: Visit) -> Response:
-    """Asks for what a label says; `code` has it, from the camera or typed."""
-    code = visit.request.query_params.get("code", "").strip()
-    rows = [m.row for m in visit.context.fleet.machines.values() if visit.user.reaches(m.id)]
-    address = ON_LABEL.search(code)
-    says = unquote(address[1]) if address else code
-    found = rules.on_label(says, rows, scanned=address is not None) if len(code) <= MAX_SCANNED else []
-    if len(found) == 1:
-        return go(front_place(found[0].device_id))
-    if found:
-        return go(f"/?{urlencode({'q': code})}")
-    return await _scan(visit, code)
-
-
-async def _scan(visit: Visit, code: str) -> Response:
-    """`code`: of no machine that the reader may see; "": it is asked for."""
-    asked = await tab.administrators(visit) if code and visit.user.machines is not None else ()
-    page = visit.render("scan.html", 404 if code else 200, code=plain(code), administrators=asked)
-    page.headers.update(CAMERA_HERE)
-    return page
-
-
-def from_label(show: Show) -> Show:
-    """`/m/{id}`: who stands before a machine that the hub does not know, or that is not theirs, reads so, and scans
-    another."""
-
-    async def shown(visit: Visit) -> Response:
-        try:
-            return await show(visit)
-        except Problem as refused:
-            if refused.kind != "not-found":
-                raise
-            return await _scan(visit, visit.request.path_params["id"])
-
-    return shown

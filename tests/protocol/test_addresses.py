@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.addresses import is_loopback, is_within, normalise_address, one_site
+from protocol.addresses import (
+    is_loopback,
+    is_url_of_this_computer,
+    is_url_unencrypted,
+    is_within,
+    normalise_address,
+    one_site,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +91,17 @@ def test_all_of_ipv6_holds_no_ipv4() -> None:
 def test_what_is_one_site(one: str, other: str, same: bool) -> None:
     assert one_site(one, other) is same
     assert one_site(other, one) is same
+
+
+@pytest.mark.parametrize(
+    ("url", "here", "in_clear"),
+    [
+        ("http://localhost:8001", True, False), ("http://127.0.0.1:8001/rvm", True, False),
+        ("http://[::1]:8001", True, False), ("http://10.0.0.7", False, True), ("HTTP://hub.lan:8001", False, True),
+        ("http://hub.localhost", False, True), ("https://hub.example.com", False, False),
+        ("https://localhost", True, False),
+    ],
+)  # fmt: skip
+def test_where_a_url_leads_and_whether_a_network_reads_what_is_sent_there(url: str, here: bool, in_clear: bool) -> None:
+    assert is_url_of_this_computer(url) is here
+    assert is_url_unencrypted(url) is in_clear

@@ -35,6 +35,7 @@ ALSO: dict[str, dict[str, str]] = {
         f"cryptography.hazmat.primitives.{name}": "the arithmetic of RFC 4226 and 6238: key and counter in, digits out"
         for name in ("hashes", "twofactor.hotp", "twofactor.totp")
     },
+    "protocol.addresses": {"urllib.parse": "takes a URL apart: text in, texts out"},
     "hub.notifications.rules": {"zoneinfo": "quiet hours: as hub.model.dating"},
     "hub.model.dating": {
         "zoneinfo": "the rules of time zones: a file, read once, as constant as the table of Unicode behind `re`",

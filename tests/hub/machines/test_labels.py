@@ -11,7 +11,7 @@ import pytest_asyncio
 import segno
 
 from dashboard.qr import TextTooLongError
-from hub.machines.key_page import code_of, label
+from hub.machines.find_page import code_of, label
 from tests.support.api_hub import ORIGIN, ApiHub, api_hub
 from tests.support.page_visitor import browser
 
