@@ -3,6 +3,7 @@
 `install` and `uninstall` make or remove an environment of their own, and need none here.
 """
 
+import argparse
 import sys
 
 import bootstrap
@@ -16,7 +17,13 @@ def door() -> int:
     bootstrap.enter("device")
     from device.cli.main import main
 
-    return main(sys.argv[1:])
+    return main(sys.argv[1:], installer=_installer)
+
+
+def _installer() -> argparse.ArgumentParser:
+    from installer import cli
+
+    return cli.grammar("run_device.py")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,26 +25,38 @@ from device.texts import texts_in
 from protocol.version import PRODUCT_VERSION
 from texts.arguments import Parser
 from texts.catalogue import Texts
+from texts.completion import SHELLS, Program, script
 from texts.languages import from_environment
 
 DEFAULT_CONFIG: Final = "machine.json"
-VERBS: Final = ("run", "enrol", "doctor", "status", "busy", "remote", "settings", "restore", "backup")
+VERBS: Final = ("run", "enrol", "doctor", "status", "busy", "remote", "settings", "restore", "backup", "completion")
+PROGRAM: Final = Program("myrvm_agent", "myrvm-agent run_device.py")
+Grammar = Callable[[], argparse.ArgumentParser]
 
 
-def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    installer: Grammar | None = None,
+) -> int:
+    """`installer` has verbs of this door, which the agent does not know."""
     try:
-        return _main(argv, os.environ if environ is None else environ)
+        return _main(argv, os.environ if environ is None else environ, installer)
     except BrokenPipeError:  # the reader of our result has gone, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
 
-def _main(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
+def _main(argv: Sequence[str] | None, environ: Mapping[str, str], installer: Grammar | None) -> int:
     texts = texts_in(from_environment(environ))
     # Defaults live here and not in the parser, where those of an action would undo a flag that stands before it.
     config = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
     given = argparse.Namespace(action="run", config=config, json=False, exit_with_parent=False)
-    arguments = _parser(texts).parse_args(argv, given)
+    parser = _parser(texts)
+    arguments = parser.parse_args(argv, given)
+    if arguments.action == "completion":
+        print(script(arguments.shell, PROGRAM, parser, *([installer()] if installer else [])))
+        return OK
     if arguments.action == "doctor":
         from device.cli.doctor import examine
 
@@ -113,10 +125,8 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         parents=[shared, running],
     )
     parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
-    actions = parser.add_subparsers(
-        metavar="run | enrol | doctor | status | busy | remote | settings | restore | backup"
-    )
-    for name in ("run", "enrol", "doctor", "status", "busy", "remote", "settings", "restore", "backup"):
+    actions = parser.add_subparsers(metavar=" | ".join(VERBS))
+    for name in VERBS:
         parents = [shared, running] if name == "run" else [shared]
         action = actions.add_parser(name, parents=parents, help=texts(f"cli_{name}"), description=texts(f"cli_{name}"))
         action.set_defaults(action=name)
@@ -125,7 +135,9 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
 
 
 def _add_arguments(name: str, action: argparse.ArgumentParser, texts: Texts) -> None:
-    if name == "status":
+    if name == "completion":
+        action.add_argument("shell", choices=SHELLS, help=texts("cli_completion_shell"))
+    elif name == "status":
         status_verbs.add_status_arguments(action, texts)
     elif name == "enrol":
         from device.cli.enrol_verb import add_enrol_arguments

@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from hub.cli.flags import SERVE_FLAGS, data_flags, default_of, environment, setting
 from hub.cli.output import sentence
 from texts.arguments import Parser
+from texts.completion import SHELLS
 
 ROLES = ("admin", "operator", "technician", "viewer")
 TROUBLE_STATES = ("open", "taken", "snoozed", "over")
 STATUSES = ("active", "inactive", "maintenance", "full", "error", "unknown")
 BACKUP_TYPES = ("full", "incremental")
 SNOOZES = ("1h", "4h", "tomorrow")
-MACHINES = "@machines"
-"""In the place of the machines' names, which the shell asks for."""
-SHELLS = ("bash", "zsh", "fish")
 MOST_LISTED = 1000
-
-
-class Follows(NamedTuple):
-    """What may follow a verb. `values`: of the flags that take one, the choices; none: any."""
-
-    verb: str
-    names: list[str]
-    flags: list[str]
-    values: dict[str, list[str]]
-
-
-def tree(parser: argparse.ArgumentParser, verb: str = "") -> Iterator[Follows]:
-    verbs: dict[str, argparse.ArgumentParser] = {}
-    found = Follows(verb, [], [], {})
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask what a parser takes
-        choices: Any = action.choices or ()
-        named = list(choices) or ([MACHINES] if action.metavar == "MACHINE" else [])
-        if action.nargs == argparse.PARSER:
-            verbs.update(choices)
-        elif not action.option_strings:
-            found.names.extend(named)
-        else:
-            found.flags.append(action.option_strings[-1])
-            if action.nargs != 0:
-                found.values[action.option_strings[-1]] = named
-    found.names.extend(verbs)
-    yield found
-    for name, below in verbs.items():
-        yield from tree(below, f"{verb} {name}".strip())
 
 
 def build() -> Parser:
