@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 import anyio
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from db.backup_records import BackupPartRow, BackupRow
@@ -16,6 +17,7 @@ from db.errors import Conflict
 from hub.backups.rules import life
 from hub.backups.service import Backups
 from hub.kernel.objects.place import PART_SIZE, ObjectMissingError, ObjectsError, ObjectsFullError, Sum
+from hub.kernel.objects.store import Objects
 from hub.model.changes import Drop
 from hub.web.http.problems import Problem, Text
 
@@ -84,6 +86,17 @@ class BegunSums:
             del self._sums[next(iter(self._sums))]
 
 
+class SentPart(NamedTuple):
+    """A request whose body is a part, or a piece of one, of the backup `row`. `replaces`: other bytes of this number
+    are stored."""
+
+    row: BackupRow
+    part: BackupPartRow
+    span: PartSpan
+    replaces: bool
+    request: Request
+
+
 class Receiving:
     """The bodies being read. A part sent again replaces the earlier sending, whose connection may be dead."""
 
@@ -93,18 +106,10 @@ class Receiving:
         self._parts: dict[tuple[int, int], _PartBody] = {}  # Bound: MOST_PARTS and those that wait for a place
         self._sums = BegunSums()
 
-    async def part(
-        self,
-        backups: Backups,
-        request: Request,
-        row: BackupRow,
-        part: BackupPartRow,
-        span: PartSpan,
-        before: BackupPartRow | None,
-    ) -> None:
+    async def receive(self, backups: Backups, sent: SentPart) -> None:
         """Returns when its last piece is on disk and its row committed; another piece is only kept. Raises Problem
         and a StoreError."""
-        key, mine = (row.id, part.number), _PartBody(anyio.CancelScope(), anyio.Event())
+        key, mine = (sent.row.id, sent.part.number), _PartBody(anyio.CancelScope(), anyio.Event())
         older, self._parts[key] = self._parts.get(key), mine
         try:
             with mine.scope:
@@ -112,7 +117,7 @@ class Receiving:
                     # Until then a thread may still write to the same place.
                     older.scope.cancel()
                     await older.ended.wait()
-                await self._receive(backups, request, row, part, span, before)
+                await self._store(backups, sent)
         finally:
             mine.ended.set()
             if self._parts.get(key) is mine:
@@ -120,45 +125,34 @@ class Receiving:
         if mine.scope.cancelled_caught:
             raise Problem("conflict", Text("backup.sent_again"), code="conflict", headers=CLOSED)
 
-    async def _receive(
-        self,
-        backups: Backups,
-        request: Request,
-        row: BackupRow,
-        part: BackupPartRow,
-        span: PartSpan,
-        before: BackupPartRow | None,
-    ) -> None:
+    async def _store(self, backups: Backups, sent: SentPart) -> None:
         await _wait_for(self._places)
         try:
-            if before is not None:
+            if sent.replaces:
                 # While other bytes take its place nobody may count on it.
-                await backups.announce(Drop(BackupPartRow, row.id, where=(("number", "=", part.number),)))
-            tag = await self._written(backups, request, row, part, span)
+                where = (("number", "=", sent.part.number),)
+                await backups.announce(Drop(BackupPartRow, sent.row.id, where=where))
+            tag = await self._write(backups.objects, sent)
         finally:
             self._places.release()
-        if not span.is_last:
+        if not sent.span.is_last:
             return
-        stored = BackupPartRow(
-            backup_id=row.id, number=part.number, size=part.size, sha256=part.sha256, tag=tag
-        )  # fmt: skip
+        stored = msgspec.structs.replace(sent.part, tag=tag)
         try:
-            await backups.announce(*life.part_stored(row, stored))
+            await backups.announce(*life.part_stored(sent.row, stored))
         except Conflict as ended:
             raise ended_meanwhile() from ended
 
-    async def _written(
-        self, backups: Backups, request: Request, row: BackupRow, part: BackupPartRow, span: PartSpan
-    ) -> str:
+    async def _write(self, objects: Objects, sent: SentPart) -> str:
         """The part's tag, when it is on the store's disk; "" of a piece, which is kept for its rest."""
-        key, upload_id = row.file_path or "", row.upload_id or ""
-        writer = backups.objects.part_writer(key, upload_id, part.number, span.first)
+        key, upload_id, (part, span) = sent.row.file_path or "", sent.row.upload_id or "", (sent.part, sent.span)
+        writer = objects.part_writer(key, upload_id, part.number, span.first)
         tag = ""
         try:
             found = self._sums.take(upload_id, part.number, span.first)
             if found is None:  # an earlier life of this hub had it
-                found = await backups.objects.begun_part(key, upload_id, part.number, span.first)
-            async for piece in body(request):
+                found = await objects.begun_part(key, upload_id, part.number, span.first)
+            async for piece in body(sent.request):
                 if writer.size + len(piece) > span.end:
                     raise Problem("malformed", Text("backup.other_length"), headers=CLOSED)
                 found.update(piece)

@@ -19,7 +19,17 @@ from hub.backups.multipart import MOST_OVERHEAD, Form, Sink
 from hub.backups.rules import life
 from hub.backups.rules.life import Announced, Archive
 from hub.backups.service import Backups
-from hub.backups.upload import CLOSED, PartSpan, Receiving, drain, ended_meanwhile, same_part, span_of, store_away
+from hub.backups.upload import (
+    CLOSED,
+    PartSpan,
+    Receiving,
+    SentPart,
+    drain,
+    ended_meanwhile,
+    same_part,
+    span_of,
+    store_away,
+)
 from hub.kernel.objects.place import MAX_PARTS, PART_SIZE, PIECE_SIZE, ObjectMissingError, ObjectsError
 from hub.model.actors import whole_number
 from hub.model.backups import is_there
@@ -177,7 +187,8 @@ async def put_part(call: Call) -> Answer:
         await drain(call.request)
     else:
         part = msgspec.structs.replace(part, backup_id=row.id)
-        await call.context[Receiving].part(backups, call.request, row, part, span, before)
+        sent = SentPart(row, part, span, replaces=before is not None, request=call.request)
+        await call.context[Receiving].receive(backups, sent)
         if not span.is_last:
             return Answer({"number": part.number, "size": span.end, "sha256": part.sha256}, 202)
     return Answer({"number": part.number, "size": part.size, "sha256": part.sha256})
