@@ -14,6 +14,7 @@ from db.errors import Conflict
 from db.queries import credentials, events, users
 from db.queries.users import UserWithMachines
 from db.records import TokenRow
+from hub.model import credentials as secrets
 from hub.model import views
 from hub.model.actors import row_id, whole_number
 from hub.people import account_api, rules, users_api
@@ -203,9 +204,17 @@ async def _user(
         },
         given=_given(visit, user, typed=typed), sites=_sites(visit, user, typed=typed),
         tags=await _tags(visit, user, typed=typed),
-        link=visit.context[FreshSecrets].find(visit.user, _link_place(user.id)),
+        link=await _fresh_link(visit, user),
         sessions=await shown_sessions(visit, user),
     )  # fmt: skip
+
+
+async def _fresh_link(visit: Visit, user: UserWithMachines) -> str | None:
+    """While it lets somebody in: one that was used, or whose person is disabled, is nothing to send any more."""
+    link = visit.context[FreshSecrets].find(visit.user, _link_place(user.id))
+    shape = None if link is None or user.disabled_at is not None else secrets.recognise(link.rpartition("#")[2])
+    row = None if shape is None else await credentials.find_link(visit.context.store, shape.hash)
+    return link if row is not None and row.used_at is None else None
 
 
 def _given(visit: Visit, user: UserWithMachines, *, typed: bool) -> dict[str, str]:

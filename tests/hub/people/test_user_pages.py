@@ -140,6 +140,27 @@ async def test_an_invitation_lets_in_in_spite_of_a_lock(hub: ApiHub) -> None:
         assert (await budi.post("/login", data=right)).status_code == 303, "the lock is over"
 
 
+@pytest.mark.parametrize("over", ["used", "disabled", "another"])
+async def test_an_invitation_that_lets_nobody_in_is_shown_no_more(hub: ApiHub, over: str) -> None:
+    """The page went on offering it to be sent for a quarter of an hour."""
+    await hub.add_user("budi", "operator")
+    path = f"/admin/users/{hub.users['budi']}"
+    async with await browser(hub) as admin, hub.client(None, Origin=ORIGIN) as budi:
+        await admin.post(f"{path}/link")
+        (link,) = re.findall(r"http://hub\.test/signin#\w+", (await admin.get(path)).text)
+        if over == "used":
+            await budi.post("/signin", data={"link": link})
+        elif over == "disabled":
+            await admin.post(f"{path}/disable")
+        else:
+            async with await browser(hub) as other:
+                await other.post(f"{path}/link")
+        page = await admin.get(path)
+        assert page.status_code == 200
+        assert "signin#" not in page.text
+        assert "Invitation for" not in page.text
+
+
 async def test_sessions_of_others_are_listed_and_ended(hub: ApiHub) -> None:
     session = await hub.add_session("viewer")
     path = f"/admin/users/{hub.users['viewer']}"
