@@ -143,3 +143,33 @@ async def test_what_surely_cuts_the_link_shows_at_once_and_is_taken_back_when_it
         await page.page.evaluate(HAPPENS, list(event))
         assert await page.page.get_attribute("body", "data-link") == "silent"
         assert page.faults == []
+
+
+SAID = {"en-GB": "Not possible now: this page is not connected to the hub", "id-ID": "Tidak bisa sekarang: halaman ini tidak terhubung ke hub"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cut", "language"), [("offline", "en-GB"), ("lost", "id-ID")])
+async def test_what_is_typed_into_a_form_stays_when_it_cannot_be_sent(room: Room, cut: str, language: str) -> None:
+    """The browser left the page for one of its own that says there is no internet; the way back showed an empty form."""
+    async with tab(room.browser, room.hub, viewport={"width": 390, "height": 600}, locale=language) as page:
+        await room.open(page, "/admin/users")
+        name, bar = page.page.locator("main [name=name]"), page.page.locator("#link-bar")
+        await name.fill("Siti")
+        await page.page.fill("main [name=email]", "siti@example.com")
+        if cut == "offline":
+            await page.context.set_offline(True)
+        else:
+            room.network.stall()
+            room.network.reset()
+            await expect(page.page.locator("body[data-link=lost]")).to_have_count(1)
+        await page.page.click("main [data-needs-hub]", force=True)  # called disabled, which Playwright would wait for
+        await expect(bar).to_contain_text(SAID[language])
+        await expect(bar).to_be_in_viewport(ratio=1)
+        await expect(name).to_have_value("Siti")
+        room.network.flow()
+        await page.context.set_offline(False)
+        await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
+        await expect(bar).to_be_hidden()
+        await page.page.click("main [data-needs-hub]")
+        await expect(page.page.locator("#main h1")).to_have_text("Siti")
+        assert page.faults == []

@@ -4,12 +4,19 @@ import { find, setAttribute } from "./dom.js";
 
 const SENT_MS = 60000;
 
-export function frame() {
+/** @param {import("./link_state.js").LinkState} [link] of a page that has a feed */
+export function frame(link) {
   const sent = new WeakSet();
-  document.addEventListener("submit", (event) => {
+  // At the window: whoever sends a form by script has taken it by then.
+  addEventListener("submit", (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target);
     const stays = form.target || event.submitter?.hasAttribute("formtarget");
-    if (event.defaultPrevented || form.method !== "post" || stays) return;
+    if (event.defaultPrevented || form.method !== "post") return;
+    if (link && (link.away || !navigator.onLine)) {
+      event.preventDefault();
+      return link.refuse();
+    }
+    if (stays) return;
     if (sent.has(form)) event.preventDefault();
     sent.add(form);
     setTimeout(() => sent.delete(form), SENT_MS); // whoever presses again on a slow network sends one more

@@ -23,6 +23,7 @@ export class LinkState {
     this.timer = undefined;
     this.state = "connecting";
     this.silent = false;
+    this.away = false;
     setInterval(() => this.draw(), 1000);
     find("[data-retry]", this.bar).addEventListener("click", () => (this.action ?? (() => feed.socket.retry()))());
     this.chip?.addEventListener("click", () => this.toggle());
@@ -38,13 +39,10 @@ export class LinkState {
   /** @param {string} state */
   set(state) {
     if (state === this.state) return this.draw();
-    const was = this.state;
     this.state = state;
     clearTimeout(this.timer);
-    if (state === "live") {
-      if (was === "lost" && !this.bar.hidden && !this.action) this.back();
-      this.lostAt = null;
-    } else if (state === "refused")
+    if (state === "live") this.lostAt = null;
+    else if (state === "refused")
       this.notify(t("session_over"), t("sign_in"), () => location.assign("")); // The hub leads here again.
     else {
       this.lostAt ??= this.feed.clock.now();
@@ -53,8 +51,13 @@ export class LinkState {
     this.draw();
   }
 
-  lost() {
-    this.notify(t("lost", { time: this.time() }), t("retry_now"), null);
+  /** What is sent now is lost with all that was typed: it stays, and the bar says why. Who is signed out is offered the way in. */
+  refuse() {
+    if (this.state !== "refused") this.lost("needs_hub");
+  }
+
+  lost(key = "lost") {
+    this.notify(t(key, { time: this.time() }), t("retry_now"), null);
     mark(this.bar, "bad", true);
   }
 
@@ -92,7 +95,9 @@ export class LinkState {
     // All that stands there was true a while ago: it is drawn as that, and as new again when news come.
     if (silent !== this.silent && feed.fleet.machines.size)
       feed.view.changed?.([...feed.fleet.machines.keys()], [], false);
+    if (this.silent && !silent && !this.bar.hidden && !this.action) this.back();
     this.silent = silent;
+    this.away = lost;
     const name = lost ? "lost" : silent ? "silent" : feed.paused ? "paused" : this.state;
     setAttribute(document.body, "data-link", name);
     if (this.chip) {
@@ -106,20 +111,6 @@ export class LinkState {
         name === "live" ? t("chip.pause") : name === "paused" ? t("chip.resume") : t("lost.trying"),
       );
     }
-    for (const button of all("[data-needs-hub]")) {
-      setAttribute(button, "aria-disabled", String(lost));
-      setAttribute(button, "title", lost ? t("needs_hub") : "");
-    }
+    for (const button of all("[data-needs-hub]")) setAttribute(button, "aria-disabled", String(lost));
   }
-}
-
-/** A press on what cannot work now does nothing, and says why by its title. */
-export function guardButtons() {
-  document.addEventListener(
-    "click",
-    (event) => {
-      if (/** @type {Part} */ (event.target).closest?.("[data-needs-hub][aria-disabled=true]")) event.preventDefault();
-    },
-    true,
-  );
 }

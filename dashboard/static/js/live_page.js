@@ -5,7 +5,7 @@ import { Feed } from "./feed.js";
 import { age } from "./format.js";
 import { frame } from "./frame.js";
 import { keyboard } from "./keyboard.js";
-import { guardButtons, LinkState } from "./link_state.js";
+import { LinkState } from "./link_state.js";
 import { Parts } from "./parts.js";
 import { language, t } from "./texts.js";
 
@@ -47,8 +47,7 @@ export function livePage({ watch = null, changed, event, drawn, allows, linked, 
     parts.tick(now);
     if (!feed.paused) ages(now);
   }, 1000);
-  guardButtons();
-  frame();
+  frame(link);
   keyboard(keys);
   return { feed, parts };
 }

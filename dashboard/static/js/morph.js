@@ -103,9 +103,8 @@ function move(parent, node, before) {
 function attributes(old, fresh) {
   for (const { name, value } of fresh.attributes)
     if (!OURS.includes(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
-  const kept = old.hasAttribute("data-needs-hub") ? [...OURS, "title"] : OURS;
   for (const { name } of [...old.attributes])
-    if (!kept.includes(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
+    if (!OURS.includes(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
 }
 
 /**

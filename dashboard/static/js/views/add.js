@@ -10,7 +10,6 @@ const PATIENCE_MS = 60000;
 const id = Number(document.body.dataset.id ?? 0);
 
 let sending = false;
-document.addEventListener("submit", () => (sending = true));
 
 const { feed } = livePage({
   watch: id ? { machine: id, rate: 1 } : null,
@@ -22,6 +21,9 @@ const { feed } = livePage({
     else if (!id && !sending && feed.fleet.machines.size && location.pathname === `${BASE_PATH}/`) location.reload();
   },
 });
+
+// After the frame, which keeps what cannot be sent.
+addEventListener("submit", (event) => (sending = !event.defaultPrevented));
 
 /** @param {Machine} m */
 function draw(m) {
