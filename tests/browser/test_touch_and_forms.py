@@ -48,8 +48,11 @@ async def test_a_form_is_sent_once_however_slow_its_answer(seen_stage: Stage, lo
         for pressed in (1, 2, 3):
             await button.evaluate("button => button.form.requestSubmit(button)")
             assert await page.page.evaluate("window.sent.length") == 1, f"press {pressed}"
+            await expect(button).to_have_attribute("aria-busy", "true")
             await page.page.clock.fast_forward(10_000)
         assert await page.page.input_value("main form [name=name]") == "Siti"
+        await page.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+        assert await button.get_attribute("aria-busy") is None, "as Back brings it again"
 
 
 @pytest.mark.parametrize("look", [{}, PHONE], ids=["desk", "phone"])

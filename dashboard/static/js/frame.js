@@ -19,7 +19,14 @@ export function frame(link) {
     if (stays) return;
     if (sent.has(form)) event.preventDefault();
     sent.add(form);
-    setTimeout(() => sent.delete(form), SENT_MS); // whoever presses again on a slow network sends one more
+    const { submitter } = event;
+    setAttribute(submitter, "aria-busy", "true");
+    const over = () => {
+      sent.delete(form);
+      submitter?.removeAttribute("aria-busy");
+    };
+    setTimeout(over, SENT_MS); // whoever presses again on a slow network sends one more
+    addEventListener("pagehide", over); // Back may bring the page as it is now
   });
   const home = `${BASE_PATH}/`;
   setAttribute(find(`.crumb a[href="${home}"]`), "href", sessionStorage.getItem("fleet") ?? home);
