@@ -145,12 +145,16 @@ async def test_what_surely_cuts_the_link_shows_at_once_and_is_taken_back_when_it
         assert page.faults == []
 
 
-SAID = {"en-GB": "Not possible now: this page is not connected to the hub", "id-ID": "Tidak bisa sekarang: halaman ini tidak terhubung ke hub"}  # fmt: skip
+GROUND = "e => getComputedStyle(e).backgroundColor"
+SAID = {
+    "en-GB": "Not possible now: this page is not connected to the hub",
+    "id-ID": "Tidak bisa sekarang: halaman ini tidak terhubung ke hub",
+}
 
 
 @pytest.mark.parametrize(("cut", "language"), [("offline", "en-GB"), ("lost", "id-ID")])
 async def test_what_is_typed_into_a_form_stays_when_it_cannot_be_sent(room: Room, cut: str, language: str) -> None:
-    """The browser left the page for one of its own that says there is no internet; the way back showed an empty form."""
+    """The browser left for a page of its own that says there is no internet; the way back showed an empty form."""
     async with tab(room.browser, room.hub, viewport={"width": 390, "height": 600}, locale=language) as page:
         await room.open(page, "/admin/users")
         name, bar = page.page.locator("main [name=name]"), page.page.locator("#link-bar")
@@ -166,6 +170,11 @@ async def test_what_is_typed_into_a_form_stays_when_it_cannot_be_sent(room: Room
         await expect(bar).to_contain_text(SAID[language])
         await expect(bar).to_be_in_viewport(ratio=1)
         await expect(name).to_have_value("Siti")
+        if cut == "lost":
+            locked = page.page.locator("main [data-needs-hub]")
+            under_the_pointer = await locked.evaluate(GROUND)
+            await name.hover()
+            assert await locked.evaluate(GROUND) == under_the_pointer, "its words are not those of a lit button"
         room.network.flow()
         await page.context.set_offline(False)
         await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
