@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 import anyio
@@ -90,13 +90,15 @@ EVERYTHING: Final = (*OPERATIONS, *openapi.operations(OPERATIONS))
 """Made once, because the last two keep what they have built."""
 
 
-def api_routes() -> list[BaseRoute]:
+@cache  # Bound: one
+def api_routes() -> tuple[BaseRoute, ...]:
+    """Made once: no route knows its hub, and tests make two thousand hubs in one process."""
     # Starlette looks through them in order: what is asked the most stands in front.
     paths = dict.fromkeys(operation.path for operation in (*commands.OPERATIONS, *metrics.OPERATIONS, *EVERYTHING))
     found: list[BaseRoute] = [
         Route(f"/api{path}", Endpoint([o for o in EVERYTHING if o.path == path]), name=path) for path in paths
     ]
-    return [*found, Route("/api", Nowhere()), Route("/api/{rest:path}", Nowhere())]
+    return (*found, Route("/api", Nowhere()), Route("/api/{rest:path}", Nowhere()))
 
 
 FIELDS = 500
@@ -154,8 +156,9 @@ OF_SYSTEM = {"system": Part("system_facts.html", system_page.part_system)}
 OF_JOB = {"whole-job": Part("job_whole.html", commands_page.part_job)}
 
 
-def page_routes() -> list[BaseRoute]:
-    """Put last: the final one takes every address."""
+@cache  # Bound: one
+def page_routes() -> tuple[BaseRoute, ...]:
+    """Put last: the final one takes every address. Made once, too."""
     overview = machines_page.Overview({"z": zone_card.card, "b": tab.board, "recent": events_page.recent})
     machine_settings = WebPage(settings_page.show_settings, settings_page.save_settings, most_fields=FIELDS)
     listed = [
@@ -202,11 +205,11 @@ def page_routes() -> list[BaseRoute]:
         *_of_backups(),
         *_of_admin(),
     ]
-    return [
+    return (
         Route("/static/{name:path}", static_file),
         *(Route(path, page, name=path) for path, page in listed),
         Route("/{rest:path}", WebPage(nothing_here, nothing_here), name="nowhere"),
-    ]
+    )
 
 
 def _of_account() -> list[tuple[str, WebPage]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -74,38 +75,59 @@ class ApiHub:
 
     async def add_user(self, name: str, role: str, machines: tuple[int, ...] = (), password: str | None = None) -> int:
         """With a token and a session that stays; with a password when one is given."""
-        now, secret = self.context.clock(), credentials.new_secret("token")
         hashed = await self.context[AuthState].passwords.hash(password) if password else None
-        made = rules.add_user(
-            email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
-            machines=frozenset(machines), now=now, by="system",
+        await self._add_users((name, role, machines, hashed))
+        return self.users[name]
+
+    async def _add_users(self, *asked: tuple[str, str, tuple[int, ...], str | None]) -> None:
+        """Two commits, however many they are."""
+        now = self.context.clock()
+        made = (
+            rules.add_user(
+                email=f"{name}@example.com", name=name, role=role, password_hash=hashed, language=None,
+                machines=frozenset(machines), now=now, by="system",
+            )
+            for name, role, machines, hashed in asked
         )  # fmt: skip
-        (added,) = changes.put_rows(await self.context.announce(*made), UserRow)
-        await self.context.announce(*rules.create_token(added.id, "test", secret, None, now, "system"))
-        self.users[name], self.tokens[name] = added.id, secret.text
-        self.logins[name] = await self.add_session(name, 3650 * 86400.0)
-        return added.id
+        added = changes.put_rows(await self.context.announce(*itertools.chain(*made)), UserRow)
+        self.users |= {row.name: row.id for row in added}
+        names, given = [name for name, *_ in asked], list[changes.Change]()
+        for name in names:
+            token, (session, opened) = credentials.new_secret("token"), self._session_of(name, 3650 * 86400.0)
+            given += [*rules.create_token(self.users[name], "test", token, None, now, "system"), opened]
+            self.tokens[name], self.logins[name] = token.text, session
+        await self.context.announce(*given)
 
     async def add_session(self, name: str, lifetime_s: float = 3600.0) -> str:
         """A browser's session of that user, without the password."""
+        secret, opened = self._session_of(name, lifetime_s)
+        await self.context.announce(opened)
+        return secret
+
+    def _session_of(self, name: str, lifetime_s: float) -> tuple[str, changes.Put[SessionRow]]:
         now = self.context.clock()
         secret, opened = rules.open_session(self.users[name], now, address="10.0.0.1", user_agent="test")
         (session,) = changes.put_rows([opened], SessionRow)
-        ends = now + timedelta(seconds=lifetime_s)
-        await self.context.announce(changes.Put(replace(session, expires_at=ends)))
-        return secret.text
+        return secret.text, changes.Put(replace(session, expires_at=now + timedelta(seconds=lifetime_s)))
 
     async def add_machine(self, name: str, device_id: str | None = None) -> int:
-        secret = credentials.new_secret("key")
-        now = self.context.clock()
-        row = MachineRow(
-            device_id=device_id or f"dev-{name}", name=name, api_key=secret.hash, api_key_prefix=secret.prefix,
-            status_since=now, status_by="system", created_at=now, updated_at=now,
-        )  # fmt: skip
-        history = StatusRow(rvm_id=0, status=row.status, capacity=row.capacity, since=now, by="system")
-        added = next(changes.put_rows(await self.context.announce(changes.Put(row, along=(history,))), MachineRow))
-        self.machines[name], self.keys[name] = added.id, secret.text
-        return added.id
+        await self._add_machines({name: device_id or f"dev-{name}"})
+        return self.machines[name]
+
+    async def _add_machines(self, device_ids: Mapping[str, str]) -> None:
+        """By their names, in one commit."""
+        now, made = self.context.clock(), list[changes.Change]()
+        for name, device_id in device_ids.items():
+            secret = credentials.new_secret("key")
+            row = MachineRow(
+                device_id=device_id, name=name, api_key=secret.hash, api_key_prefix=secret.prefix,
+                status_since=now, status_by="system", created_at=now, updated_at=now,
+            )  # fmt: skip
+            history = StatusRow(rvm_id=0, status=row.status, capacity=row.capacity, since=now, by="system")
+            made.append(changes.Put(row, along=(history,)))
+            self.keys[name] = secret.text
+        added = changes.put_rows(await self.context.announce(*made), MachineRow)
+        self.machines |= {row.name: row.id for row in added}
 
     def machine(self, name: str = "one") -> Machine:
         return self.context.fleet.machines[self.machines[name]]
@@ -125,11 +147,9 @@ class ApiHub:
 
     async def add_everybody(self) -> None:
         """Machines `one` and `two`; users admin, operator, viewer, and technician, whose own machine is `one`."""
-        one = await self.add_machine("one")
-        await self.add_machine("two")
-        for role in ("admin", "operator", "viewer"):
-            await self.add_user(role, role)
-        await self.add_user("technician", "technician", (one,))
+        await self._add_machines({"one": "dev-one", "two": "dev-two"})
+        people = [(role, role, (), None) for role in ("admin", "operator", "viewer")]
+        await self._add_users(*people, ("technician", "technician", (self.machines["one"],), None))
 
 
 @asynccontextmanager
