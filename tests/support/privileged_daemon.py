@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -150,11 +151,13 @@ def privileged_process() -> Iterator[PrivilegedProcess]:
             found.stop()
 
 
+@cache
 def interpreters() -> list[str]:
-    """This one, and others of the computer: a shim is there for some that are not."""
+    """This one, and others of the computer: a shim is there for some that are not. They are asked at once and once a
+    process, because each worker asks while it collects."""
     named = filter(None, map(shutil.which, ("python3.8", "python3.9", "python3.10", "python3.12")))
-    return [sys.executable] + [
-        python
+    asked = [
+        (python, subprocess.Popen([python, "-c", ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         for python in named
-        if not subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode
     ]
+    return [sys.executable] + [python for python, process in asked if process.wait() == 0]

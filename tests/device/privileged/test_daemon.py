@@ -96,10 +96,6 @@ def test_systemd_starts_it_when_somebody_asks() -> None:
         assert made.calls == ["systemctl --no-ask-password -- restart camera.service"]
 
 
-def works(python: str) -> bool:
-    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
-
-
 @pytest.mark.parametrize("python", interpreters(), ids=os.path.basename)
 def test_other_interpreters_run_it_as_well(python: str) -> None:
     with privileged_process() as made:
