@@ -24,7 +24,7 @@ from hub.cli import output
 from hub.cli.data import CHECKOUT, open_data, settings_of
 from hub.cli.output import CliError, Exit, sentence
 from hub.cli.people import SignInLink
-from hub.cli.start import check_address, prepare_people, show_start, wants_browser
+from hub.cli.start import check_address, log_level, prepare_people, show_start
 from hub.log_format import TextLines
 from hub.settings import Settings
 
@@ -50,10 +50,10 @@ def run(wanted: argparse.Namespace) -> int:
         fleet.write(settings.data_dir, url)
         children.start()
         shown = sentence("start.machines_note", count=count)
-        show_start(settings, url, link, open_browser=wants_browser(wanted), machines=shown)
+        show_start(settings, url, link, wanted, machines=shown)
 
     try:
-        return serving.serve(settings, ready, children.ask_to_end, Scenes(fleet).play)
+        return serving.serve(settings, ready, children.ask_to_end, Scenes(fleet).play, level=log_level(wanted))
     finally:
         children.ask_to_end()
         children.wait()

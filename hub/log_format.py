@@ -29,15 +29,15 @@ MOST_REMEMBERED: Final = 10_000
 _OF_A_MACHINE: Final = "machine %d"
 
 
-def configure(form: str) -> None:
-    """To stderr as `text` or `json`: ours from INFO, libraries' from WARNING."""
+def configure(form: str, level: int = logging.INFO) -> None:
+    """To stderr as `text` or `json`: ours from `level`, libraries' from WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines(with_time="JOURNAL_STREAM" not in os.environ))
     handler.addFilter(LineLimits())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("myrvm").setLevel(logging.INFO)
+    logging.getLogger("myrvm").setLevel(level)
 
 
 def escape(text: str, pattern: re.Pattern[str] = _CONTROL) -> str:

@@ -87,10 +87,11 @@ def serve(
     on_ready: Callable[[str], None] | None = None,
     on_stop: Callable[[], None] | None = None,
     companion: Companion | None = None,
+    level: int = logging.INFO,
 ) -> int:
     """Until SIGTERM or SIGINT; the exit code. `on_ready` gets the URL, `on_stop` runs before it drains."""
     imports_took = time.process_time()
-    configure(settings.log_format)
+    configure(settings.log_format, level)
     for sentence in settings.warnings:
         logger.warning("%s", sentence)
     process.raise_open_files()

@@ -17,7 +17,6 @@ from installer import bundle, hub, plan, privileges, release, service
 from installer.plan import AGENT, HUB, Product
 from installer.release import Release
 from installer.steps import InstallError, Step, carry_out
-from protocol.version import PRODUCT_VERSION
 from texts.arguments import Parser
 from texts.catalogue import Texts, read
 from texts.languages import from_environment
@@ -193,7 +192,6 @@ def _texts() -> Texts:
 
 def _parser(door: str, texts: Texts) -> argparse.ArgumentParser:
     parser = Parser(prog=door, description=texts("what"), language=texts.language)
-    parser.add_argument("--version", action="version", version=f"MyRVM {PRODUCT_VERSION}")
     verbs = parser.add_subparsers(required=True, metavar="|".join(HUB_VERBS if door == "run_hub.py" else AGENT_VERBS))
     product = HUB if door == "run_hub.py" else AGENT
     install = _verb(verbs, "install", f"install_{product.name}", texts)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import platform
 import signal
 import sys
 import threading
@@ -51,9 +52,13 @@ def _main(argv: Sequence[str] | None, environ: Mapping[str, str], installer: Gra
     texts = texts_in(from_environment(environ))
     # Defaults live here and not in the parser, where those of an action would undo a flag that stands before it.
     config = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
-    given = argparse.Namespace(action="run", config=config, json=False, exit_with_parent=False)
+    given = argparse.Namespace(action="run", config=config, json=False, exit_with_parent=False, version=False)
     parser = _parser(texts)
     arguments = parser.parse_args(argv, given)
+    if arguments.version:
+        facts = {"myrvm": PRODUCT_VERSION, "python": platform.python_version()}
+        print(json.dumps(facts) if arguments.json else f"MyRVM agent {PRODUCT_VERSION}")
+        return OK
     if arguments.action == "completion":
         print(script(arguments.shell, PROGRAM, parser, *([installer()] if installer else [])))
         return OK
@@ -124,7 +129,7 @@ def _parser(texts: Texts) -> argparse.ArgumentParser:
         beside=("install", "uninstall"),
         parents=[shared, running],
     )
-    parser.add_argument("--version", action="version", version=f"MyRVM agent {PRODUCT_VERSION}")
+    parser.add_argument("--version", action="store_true", help=texts("cli_version"))
     actions = parser.add_subparsers(metavar=" | ".join(VERBS))
     for name in VERBS:
         parents = [shared, running] if name == "run" else [shared]

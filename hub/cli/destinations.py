@@ -46,7 +46,7 @@ async def show_all(wanted: argparse.Namespace) -> None:
     r = _reader(settings_of(wanted))
     shown = [_shown(r, row) for row in rows]
     if not shown and not wanted.json:
-        output.note(sentence("destination.none"))
+        output.hint(sentence("destination.none"))
         return
     columns = ("id", "name", "place", "language", "disabled", "last_sent_at", "failing_since")
     output.listing(wanted.json, "destinations", shown, columns)

@@ -47,6 +47,15 @@ def data_flags(parser: argparse.ArgumentParser, default: Any = None) -> None:
         setting(group, name, default)
 
 
+def output_flags(parser: argparse.ArgumentParser, default: Any = False, *, has_quiet_hours: bool = False) -> None:
+    """`has_quiet_hours`: --quiet is those of the verb."""
+    group = parser.add_argument_group(sentence("help.group.output"))
+    group.add_argument("--json", action="store_true", default=default, help=sentence("help.json"))
+    quiet, loud = ("-q",) if has_quiet_hours else ("-q", "--quiet"), ("-v", "--verbose")
+    for names, kept in ((quiet, "is_quiet"), (loud, "is_verbose")):
+        group.add_argument(*names, dest=kept, action="store_true", default=default, help=sentence(f"help.{kept}"))
+
+
 def setting(group: Any, name: str, default: Any = None) -> None:
     group.add_argument("--" + name.replace("_", "-"), metavar=METAVARS[name], default=default, help=environment(name))
 

@@ -267,7 +267,7 @@ def _asked(wanted: argparse.Namespace, settings: Settings, machine: Machine, com
     if wanted.wait:
         wanted.follow = url
         if not wanted.json:
-            output.note(asked)
+            output.hint(asked)
     return asked
 
 
@@ -299,7 +299,7 @@ def _not_done(machine: Machine, code: object, message: str = "") -> str:
 def _report(wanted: argparse.Namespace, line: output.ProgressLine, text: str) -> None:
     if not wanted.json:
         line.end()
-        output.note(text)
+        output.hint(text)
 
 
 def _show_progress(line: output.ProgressLine, command: CommandRow) -> None:

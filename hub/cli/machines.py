@@ -141,7 +141,7 @@ async def show_all(wanted: argparse.Namespace) -> None:
         columns = ("id", "device_id", "name", "status", "last_seen_at", "location_description")
         output.listing(wanted.json, "machines", shown, columns)
     else:
-        output.note(sentence("machine.none"))
+        output.hint(sentence("machine.none"))
 
 
 async def show_words(wanted: argparse.Namespace) -> None:

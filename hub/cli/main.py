@@ -19,6 +19,7 @@ Verb = Callable[[argparse.Namespace], int]
 
 def run(wanted: argparse.Namespace, demo: Verb, installer: Callable[[], argparse.ArgumentParser] | None = None) -> int:
     """`demo` runs the demo, `installer` has verbs of this door: the hub knows neither."""
+    output.speak(quiet=wanted.is_quiet, verbose=wanted.is_verbose)
     try:
         if wanted.verb == "completion":
             return show_completion(wanted, installer)

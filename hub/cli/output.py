@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final, TextIO
@@ -90,18 +90,48 @@ def listing(as_json: bool, name: str, rows: Sequence[Mapping[str, object]], colu
         table(rows, columns)
 
 
+class Loudness:
+    """How much a command writes on stderr beside its end: `quiet` no hints and no progress, `verbose` the causes of a
+    failure as well."""
+
+    quiet = False
+    verbose = False
+
+
+def speak(*, quiet: bool, verbose: bool) -> None:
+    Loudness.quiet, Loudness.verbose = quiet, verbose
+
+
+def hint(text: str) -> None:
+    """What may be left out."""
+    if not Loudness.quiet:
+        note(text)
+
+
 def note(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def failure(error: CliError, as_json: bool) -> None:
+    causes = list(_causes(error)) if Loudness.verbose else []
     if as_json:
-        note(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
+        shown = {"code": error.code, "message": error.message, "hint": error.hint}
+        note(json.dumps({"error": shown | ({"causes": causes} if causes else {})}))
         return
     note(f"{paint(sentence('error'), '31', sys.stderr)}: {error.message}")
     if error.hint:
         note(f"{sentence('fix')}: {error.hint}")
+    for cause in causes:
+        note(f"{sentence('cause')}: {cause}")
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """What lies below, the nearest first."""
+    below = error.__cause__
+    if below is not None:
+        yield clean(f"{type(below).__name__}: {below}")
+        yield from _causes(below)
 
 
 class ProgressLine:
@@ -109,8 +139,8 @@ class ProgressLine:
     each tenth of it. Nothing where `shown` is False."""
 
     def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-        self._terminal = shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = shown and not Loudness.quiet
+        self._terminal = self._shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._at: tuple[str, int | None] | None = None
 
     def show(self, phase: str, percent: int | None, text: str) -> None:

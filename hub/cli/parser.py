@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from hub.cli.flags import SERVE_FLAGS, data_flags, default_of, environment, setting
+from hub.cli.flags import SERVE_FLAGS, data_flags, default_of, environment, output_flags, setting
 from hub.cli.output import sentence
 from texts.arguments import Parser
 from texts.completion import SHELLS
@@ -27,7 +27,7 @@ def build() -> Parser:
         description=sentence("help.hub"),
         epilog=f"{sentence('help.hub.examples')}\n\n{sentence('exit_codes')}",
     )
-    parser.set_defaults(verb="serve", json=False, demo=False, open=False)
+    parser.set_defaults(verb="serve", demo=False, open=False)
     parser.add_argument("--version", action="store_true", help=sentence("help.version"))
     demo = parser.add_argument_group(sentence("help.group.demo"))
     demo.add_argument("--demo", action="store_true", help=sentence("help.demo"))
@@ -36,6 +36,7 @@ def build() -> Parser:
     serve.add_argument("--open", action="store_true", help=environment("open"))
     for name in SERVE_FLAGS:
         setting(serve, name)
+    output_flags(parser)
     data_flags(parser)
     verbs = parser.add_subparsers(title=sentence("help.verbs"), metavar="VERB")
     _machine(verbs)
@@ -321,7 +322,6 @@ def _verb(verbs: Any, verb: str, key: str, example: str = "") -> Parser:
         epilog=sentence(f"help.examples.{example}") if example else None,
     )
     parser.set_defaults(verb=verb)
-    group = parser.add_argument_group(sentence("help.group.output"))
-    group.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=sentence("help.json"))
+    output_flags(parser, argparse.SUPPRESS, has_quiet_hours=verb in ("destination add", "destination edit"))
     data_flags(parser, default=argparse.SUPPRESS)
     return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import re
 import webbrowser
@@ -39,7 +40,11 @@ def serve(wanted: argparse.Namespace) -> int:
     link = asyncio.run(_prepare(settings))
     from hub import serving
 
-    return serving.serve(settings, lambda url: show_start(settings, url, link, open_browser=wants_browser(wanted)))
+    return serving.serve(settings, lambda url: show_start(settings, url, link, wanted), level=log_level(wanted))
+
+
+def log_level(wanted: argparse.Namespace) -> int:
+    return logging.DEBUG if wanted.is_verbose else logging.WARNING if wanted.is_quiet else logging.INFO
 
 
 async def _prepare(settings: Settings) -> SignInLink | None:
@@ -60,7 +65,7 @@ async def prepare_people(opened: OpenData, settings: Settings, *, always: bool) 
     secret = None if settings.admin_password_file is None else data.secret_in(settings.admin_password_file)
     if secret is not None and await users.find_user_by_email(opened.store, email) is None:
         await _add(opened, email, credentials.hash_password(data.password(secret, email)))
-        output.note(sentence("start.admin_made", email=email, path=settings.admin_password_file))
+        output.hint(sentence("start.admin_made", email=email, path=settings.admin_password_file))
         people = await users.all_users(opened.store)
     admins = [person for person in people if person.role == "admin" and person.disabled_at is None]
     if any(person.password_hash for person in admins) and not always:
@@ -94,9 +99,16 @@ def check_address(settings: Settings) -> None:
 
 
 def show_start(
-    settings: Settings, url: str, link: SignInLink | None, *, open_browser: bool = False, machines: str = ""
+    settings: Settings, url: str, link: SignInLink | None, wanted: argparse.Namespace, *, machines: str = ""
 ) -> None:
     base = settings.public_address or url + settings.base_path
+    if wants_browser(wanted):
+        target = base if link is None else link.url(base)
+        Thread(target=webbrowser.open, args=(target,), daemon=True).start()
+    if wanted.json:
+        way_in = {} if link is None else {"sign_in_link": link.url(base), "expires_at": output.instant(link.expires_at)}
+        output.result_json({"url": base + "/", "data_dir": str(settings.data_dir), "pid": os.getpid()} | way_in)
+        return
     lines = [(sentence("start.open"), base + "/")]
     if link is not None:
         until = sentence("start.sign_in_note", until=clock_time(link.expires_at))
@@ -108,9 +120,6 @@ def show_start(
     output.result(sentence("start.title", version=PRODUCT_VERSION))
     for name, value in lines:
         output.result(f"  {name.ljust(width)}  {value}")
-    if open_browser:
-        target = base if link is None else link.url(base)
-        Thread(target=webbrowser.open, args=(target,), daemon=True).start()
 
 
 def wants_browser(wanted: argparse.Namespace) -> bool:

@@ -51,13 +51,13 @@ async def show_all(wanted: argparse.Namespace) -> None:
         output.result_json({"troubles": shown})
         return
     if not rows:
-        output.note(sentence(f"trouble.none.{wanted.state}"))
+        output.hint(sentence(f"trouble.none.{wanted.state}"))
         return
     lines = [one | {"trouble": _cause(row)} for one, row in zip(shown, rows, strict=True)]
     ends = ("ended_at",) if wanted.state == "over" else ("snoozed_until",)
     output.table(lines, ("id", "machine", "trouble", "began_at", *ends, "owner", "note"))
     if more:
-        output.note(sentence("trouble.more", before=rows[-1].id))
+        output.hint(sentence("trouble.more", before=rows[-1].id))
 
 
 async def show(wanted: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ ASKED = [
     ("mach", ["machine"]),
     ("user add --role te", ["technician"]),
     ("--port 9000 machine re", ["remove", "renew-key"]),
-    ("machine show --", ["--data-dir", "--database-url", "--help", "--json"]),
+    ("machine show --", ["--data-dir", "--database-url", "--help", "--json", "--quiet", "--verbose"]),
     ("machine set-status RVM-001 ma", ["maintenance"]),
     ("trouble snooze 12 t", ["tomorrow"]),
     ("completion ", ["bash", "fish", "zsh"]),

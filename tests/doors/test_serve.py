@@ -48,6 +48,17 @@ def test_it_prints_where_how_to_sign_in_the_data_and_how_to_stop(start_hub: Star
     assert "Traceback" not in hub.errors
 
 
+def test_a_program_reads_one_object_and_quiet_leaves_out_the_log(start_hub: Start, data: Path) -> None:
+    hub = start_hub("--port", "0", "--data-dir", data, "--json", "--quiet")
+    shown = json.loads(hub.wait_for(r"^\{.*\}$")[0])
+    assert shown.keys() == {"url", "data_dir", "pid", "sign_in_link", "expires_at"}
+    assert call(f"{shown['url']}api/health")[0] == 200
+    assert (shown["pid"], shown["data_dir"]) == (hub.pid, str(data))
+    hub.signal(signal.SIGTERM)
+    assert hub.end() == 0
+    assert hub.errors == ""
+
+
 def test_the_password_of_an_unattended_start_signs_in_and_no_link_is_printed(
     start_hub: Start, data: Path, tmp_path: Path
 ) -> None:

@@ -348,6 +348,25 @@ def test_version_shows_python_and_plotly_js(cli: Cli) -> None:
     assert "plotly.js 4." in facts
 
 
+def test_versions_are_json_for_programs(cli: Cli) -> None:
+    for words in (("--version", "--json"), ("--json", "--version")):
+        assert json.loads(cli(*words).out).keys() == {"myrvm", "python", "plotly.js", "git"}
+
+
+def test_quiet_leaves_out_hints_and_verbose_adds_causes(cli: Cli) -> None:
+    cli("user", "add", "a@example.com", "--role", "admin")
+    assert "No machines yet" in cli("machine", "list").err
+    for words in (("--quiet", "machine", "list"), ("machine", "list", "-q")):
+        assert cli(*words) == (0, "", "")
+    assert cli("machine", "show", "x", "-q").err.startswith("Error: "), "an end is no hint"
+    away = ("machine", "list", "--database-url", "postgresql://rvm:secret@127.0.0.1:1/rvm")
+    assert "Cause" not in cli(*away).err
+    said = cli(*away, "--verbose").err
+    assert "Cause: ConnectionRefusedError: " in said
+    assert "secret" not in said
+    assert json.loads(cli("-v", *away, "--json").err)["error"]["causes"][-1].startswith("ConnectionRefusedError: ")
+
+
 def test_help_and_wrong_usage_need_no_environment_and_answer_at_once() -> None:
     """The door reads with the standard library only: here with a Python that has nothing else."""
     for words, code in ((["--help"], 0), (["machine", "add"], 2)):

@@ -26,7 +26,11 @@ def config(tmp_path: Path, **members: object) -> str:
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for flag, word in [("--version", PRODUCT_VERSION), ("--help", "doctor"), ("-h", "exit codes")]:
+    assert main(["--version"], ENVIRON) == main(["--json", "--version"], ENVIRON) == 0
+    said, shown = capsys.readouterr().out.splitlines()
+    assert said == f"MyRVM agent {PRODUCT_VERSION}"
+    assert json.loads(shown).keys() == {"myrvm", "python"}
+    for flag, word in [("--help", "doctor"), ("-h", "exit codes")]:
         with pytest.raises(SystemExit) as ended:
             main([flag], ENVIRON)
         assert ended.value.code == 0
