@@ -161,8 +161,8 @@ class Agent:
             self._log("plain_warning", url=settings.base_url)
         if tls.clock_is_impossible():
             self._log("clock_impossible", now=utc_now())
-        if settings.config_file is not None and exposed(settings.config_file):
-            self._log("exposed_warning", file=settings.config_file)
+        if (file := exposed(settings)) is not None:
+            self._log("exposed_warning", file=file)
         if self._spool.counters.damaged:
             self._log("damage", count=self._spool.counters.damaged)
         if self._keeper.was_damaged:

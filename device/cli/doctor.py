@@ -63,7 +63,7 @@ def _config(settings: AgentSettings, texts: Texts) -> Check:
     file = settings.config_file
     if file is None:
         return Check("check_config", "ok", texts("config_from_environment"))
-    if exposed(file):
+    if exposed(settings):
         fix = texts("config_exposed_fix", file=file)
         return Check("check_config", "warn", texts("config_exposed", file=file), fix)
     return Check("check_config", "ok", str(file))

@@ -143,11 +143,14 @@ def nearest(key: str) -> str:
     return next(iter(difflib.get_close_matches(key.lower(), KEYS, n=1, cutoff=0.5)), "")
 
 
-def exposed(path: Path) -> bool:
-    """Whether others than the owner may read or write it."""
-    with contextlib.suppress(OSError):
-        return bool(path.stat().st_mode & SECRET_MODE_MASK)
-    return False
+def exposed(settings: AgentSettings) -> Path | None:
+    """The configuration that others than its owner may read or write, with the key in it. A key that has a file of its
+    own is refused then."""
+    file = settings.config_file
+    if file is not None and settings.key_place == file:
+        with contextlib.suppress(OSError):
+            return file if file.stat().st_mode & SECRET_MODE_MASK else None
+    return None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -234,14 +234,20 @@ def test_what_backups_read_is_the_machines_own_to_set(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD, {"RVM_BACKUP_PUBLIC_KEY": AGE_KEY}).text("backup_public_key") == AGE_KEY
 
 
-def test_a_file_others_can_read_is_noticed(tmp_path: Path) -> None:
-    file = tmp_path / "machine.json"
-    file.write_text("{}")
+def test_a_file_others_can_read_is_noticed_if_the_key_is_in_it(tmp_path: Path) -> None:
+    """The README's first machine has its key apart, and was told of a danger that was none."""
+    file, key = tmp_path / "machine.json", tmp_path / "machine.key"
+    written = read(tmp_path, GOOD)
     file.chmod(0o644)
-    assert exposed(file)
+    assert exposed(written) == file
     file.chmod(0o600)
-    assert not exposed(file)
-    assert not exposed(tmp_path / "absent")
+    assert not exposed(written)
+    key.write_text(KEY)
+    key.chmod(0o600)
+    apart = read(tmp_path, {**GOOD, "api_token": "file:machine.key"})
+    file.chmod(0o644)
+    assert not exposed(apart)
+    assert not exposed(load(None, {f"RVM_{name.upper()}": str(value) for name, value in GOOD.items()}))
 
 
 def test_every_default_is_legal_in_its_own_table() -> None:
