@@ -17,10 +17,18 @@ from installer.carried_python import BUNDLE, FOLDER, Entry, digest
 
 MINOR = ".".join(map(str, sys.version_info[:2]))
 LEFT_OUT = {
-    "__pycache__", "asyncio", "curses", "dist-packages", "distutils", "ensurepip", "idlelib", "lib2to3", "pydoc_data",
-    "site-packages", "test", "tests", "tkinter", "turtledemo", "unittest", "wsgiref", "xmlrpc",
+    "__pycache__", "asyncio", "curses", "dist-packages", "distutils", "ensurepip", "html", "idlelib", "lib2to3",
+    "pydoc_data", "site-packages", "test", "tests", "tkinter", "turtledemo", "unittest", "wsgiref", "xml",
+    "xmlrpc",
+    "_pydecimal.py", "_pyio.py", "aifc.py", "cgi.py", "cgitb.py", "doctest.py", "ftplib.py", "imaplib.py",
+    "mailbox.py", "nntplib.py", "optparse.py", "pdb.py", "pickletools.py", "plistlib.py", "poplib.py", "pydoc.py",
+    "smtpd.py", "smtplib.py", "statistics.py", "telnetlib.py", "turtle.py", "webbrowser.py",
 }  # fmt: skip
-"""What an installation does not need."""
+LEFT_OUT_OF = {
+    "encodings": ("big5", "cp", "euc", "gb", "hp", "iso", "johab", "koi8", "kz", "mac", "ptcp", "shift", "tis"),
+    "lib-dynload": ("_codecs", "_curses", "_test", "_tkinter", "_xx", "audioop", "xx"),
+}
+"""What an installation does not need: each one compiles all that is left, and some tests install forty times."""
 
 
 def packed_python(path: Path) -> Path:
@@ -36,8 +44,9 @@ def packed_python(path: Path) -> Path:
 
 
 def _needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    parts = Path(member.name).parts
-    is_needed = not LEFT_OUT & set(parts) and not any(part.startswith("config-") for part in parts)
+    path = Path(member.name)
+    is_needed = not LEFT_OUT & set(path.parts) and not any(part.startswith("config-") for part in path.parts)
+    is_needed = is_needed and (path.stem == "cp437" or not path.name.startswith(LEFT_OUT_OF.get(path.parent.name, ())))
     return member if is_needed and (member.isreg() or member.isdir()) else None
 
 
