@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Publisher(Protocol):
-    """Called after the fleet has it; must not block or raise."""
+    """Sends what has changed to browsers. Called once the fleet in memory has it; must not block or raise."""
 
     def publish(self, changes: Sequence[Change], touched: Sequence[Touched]) -> None:
         """`changes` as stored; `touched`: which members of which machines' views may differ. For samples `changes`
@@ -71,11 +71,11 @@ class Announcer:
         self.fleet.admit(commands)
         return await self._commits.commit(changes, self._on_commit, partial(self.fleet.release, commands))
 
-    def soon(self, change: Change, still: Callable[[], bool]) -> None:
-        """Show it now, record it with the next commit unless `still` is False by then. Only for what may be lost
-        with this process."""
+    def write_behind(self, change: Change, still: Callable[[], bool]) -> None:
+        """Apply and publish at once, store with the next commit unless `still()` is False by then. Only for what may be
+        lost with this process."""
         self._on_commit([change])
-        self._commits.later(change, still)
+        self._commits.write_behind(change, still)
 
     def observe(self, *changes: Change) -> None:
         """Apply at once, without the database: what no row holds (Observed), or what another process wrote."""
@@ -96,19 +96,20 @@ class Announcer:
         if rows:
             self.observe(*(Put(row) for row in rows))
 
-    def show(self, touched: Touched) -> None:
+    def publish_members(self, touched: Touched) -> None:
+        """Of a machine's view, which differ without a Change: what follows from a link."""
         self._publisher.publish((), (touched,))
 
-    def see(self, change: SampleSeen) -> None:
-        """Newest readings; nothing is stored."""
+    def publish_readings(self, change: SampleSeen) -> None:
+        """Apply and publish the newest readings; nothing is stored."""
         touched = self.fleet.apply(change)
         if touched is not None:
             self._publisher.publish((), (touched,))
 
-    def keep(self, samples: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
-        """Never waits. False: full, try again later (REST: 503). `on_committed` is called in the event loop once
-        these and all before are durable."""
-        return self.lane.keep(samples, on_committed)
+    def queue_samples(self, samples: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
+        """Put them into the samples lane; never waits. False: the lane is full, try again later (REST: 503).
+        `on_committed` is called in the event loop once these and all before are durable."""
+        return self.lane.put_uploaded(samples, on_committed)
 
     def _on_commit(self, changes: list[Change]) -> None:
         for changed in self._recalls.values():
@@ -121,15 +122,15 @@ class Announcer:
 
 
 def _key_of(change: Change) -> Any:
-    """None: every row, or no row."""
+    """The primary key of the row that a Change is about. None: it is about every row, or no row."""
     if isinstance(change, (Put, Move)):
         return key_of(change.row)
     return change.key if isinstance(change, (Patch, Drop)) else None
 
 
 async def announce_each(announce: Announcer, things: Sequence[T], changes_of: Callable[[T], Sequence[Change]]) -> None:
-    """Each thing's Changes by themselves, many in one commit. A refusal skips that thing, with a line in the log;
-    raises Unavailable."""
+    """Commit each thing's Changes in a transaction of its own, AT_ONCE of them at a time. Where one is refused, that
+    thing is skipped, with a line in the log; raises Unavailable."""
     for start in range(0, len(things), AT_ONCE):
         calls = [announce(*changes) for thing in things[start : start + AT_ONCE] if (changes := changes_of(thing))]
         for outcome in await asyncio.gather(*calls, return_exceptions=True):

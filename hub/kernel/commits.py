@@ -1,5 +1,5 @@
-"""Commits Changes: each call is one transaction, published in commit order. Write-behind: what is not urgent goes
-ahead of the next one. Knows no meaning of a Change."""
+"""Commits Changes: each call is one transaction, published in commit order. What is not urgent is written behind: ahead
+of the next transaction, or within BEHIND_S. Does not know what a Change means."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from hub.model.changes import Change
 
 logger = logging.getLogger("myrvm.commit")
 
-LATER_S: Final = 0.25
-MAX_LATER: Final = 10_000
-LATER_AT_ONCE: Final = 200
+BEHIND_S: Final = 0.25
+MAX_BEHIND: Final = 10_000
+BEHIND_AT_ONCE: Final = 200
 
 OnCommit = Callable[[list[Change]], None]
 
 
 async def commit_alone(store: Store, changes: Sequence[Change]) -> list[Change]:
-    """Without a hub (command line). As stored; raises a StoreError."""
+    """Commit where no hub is to be told (command line); returns them as stored. Raises a StoreError."""
     return await _submit(store, changes, lambda _: None)
 
 
 class Commits:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._later: deque[tuple[Change, Callable[[], bool]]] = deque()  # Bound: MAX_LATER, beyond it dropped
+        self._waiting: deque[tuple[Change, Callable[[], bool]]] = deque()  # Bound: MAX_BEHIND, beyond it dropped
         self._behind = 0
         self._timer: asyncio.TimerHandle | None = None
         # Bound: the store's own, beyond it a call is refused.
@@ -47,24 +47,25 @@ class Commits:
     async def commit(
         self, changes: Sequence[Change], on_commit: OnCommit, on_end: Callable[[], None] | None = None
     ) -> list[Change]:
-        """As stored, after `on_commit`. Raises only their own StoreError. What is committed is applied although its
-        caller is cancelled. `on_end`: also of what was refused."""
+        """Commit in one transaction, call `on_commit`, return the Changes as stored. Raises the StoreError of these
+        Changes alone. A cancelled caller does not keep `on_commit` from being called. `on_end` is called after a
+        refusal, too."""
         self._hand_in()
         future = self._kept(_submit(self._store, changes, on_commit))
         if on_end is not None:
             future.add_done_callback(lambda _: on_end())
         return await future
 
-    def later(self, change: Change, still: Callable[[], bool]) -> None:
-        """Ahead of the next commit, within LATER_S, unless `still()` is False by then. Dropped when full or the
-        database is away; the machine reports it again."""
-        if len(self._later) < MAX_LATER:
-            self._later.append((change, still))
+    def write_behind(self, change: Change, still: Callable[[], bool]) -> None:
+        """Store it ahead of the next commit, within BEHIND_S, unless `still()` is False by then. Dropped when
+        MAX_BEHIND wait or the database is away: the machine reports it again."""
+        if len(self._waiting) < MAX_BEHIND:
+            self._waiting.append((change, still))
             if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(LATER_S, self._due)
+                self._timer = asyncio.get_running_loop().call_later(BEHIND_S, self._due)
 
     async def flush(self) -> None:
-        """Until all handed in was tried; the caller bounds the time."""
+        """Wait until everything handed in was tried; the caller bounds the time."""
         self._hand_in()
         while self._under_way:
             await asyncio.wait(self._under_way)
@@ -75,8 +76,8 @@ class Commits:
         self._hand_in()
 
     def _hand_in(self) -> None:
-        while self._later and self._behind < LATER_AT_ONCE:
-            change, still = self._later.popleft()
+        while self._waiting and self._behind < BEHIND_AT_ONCE:
+            change, still = self._waiting.popleft()
             if still():
                 self._behind += 1
                 recorded = self._kept(_submit(self._store, [change], lambda _: None))

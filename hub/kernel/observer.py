@@ -67,7 +67,7 @@ class Observer:
     def uploaded(self, machine: Machine) -> None:
         seen_at = self._clock()
         seen = Patch(MachineRow, machine.id, {"last_seen_at": seen_at})
-        self._announce.soon(seen, lambda: machine.last_seen_at == seen_at)
+        self._announce.write_behind(seen, lambda: machine.last_seen_at == seen_at)
         presence.uploaded(machine, machine.effective_settings.upload_interval, self._monotonic())
         self.look(machine)
 
@@ -139,7 +139,7 @@ class Observer:
             fence = (("connection_epoch", "<=", machine.epoch),)
             connection = machine.connection
             change = Patch(MachineRow, machine.id, values, where=fence)
-            self._announce.soon(change, lambda: machine.connection == connection)
+            self._announce.write_behind(change, lambda: machine.connection == connection)
 
     def _record_connection(self, machine: Machine) -> None:
         params = {"connection": machine.connection, "was": machine.event_connection}

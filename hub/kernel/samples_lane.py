@@ -52,7 +52,8 @@ class _Request:
 
 
 class SamplesLane:
-    """Filled by `put` and `keep`, emptied by `run` in one task."""
+    """A queue of samples on their way to the database. Filled by `put` and `put_uploaded`, emptied by `run` in one
+    task."""
 
     def __init__(self, store: Store, *, max_pending: int = MAX_PENDING) -> None:
         self._store = store
@@ -84,15 +85,16 @@ class SamplesLane:
         await self._room.wait()
 
     def put(self, rows: Sequence[SampleRow], ticket: Ticket, seq: int) -> None:
-        """Of one link in order; without rows (only repeats) the acknowledgement still waits its turn."""
+        """Queue samples of one link, in order. Without rows (only repeats) the acknowledgement still waits its turn."""
         self._lane.append((rows, ticket, seq))
         ticket.waiting += len(rows)
         self.pending += len(rows)
         if not self._ready.is_set():
             self._ready.set()
 
-    def keep(self, rows: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
-        """By REST; False: full. Without rows (only repeats) the call still waits its turn."""
+    def put_uploaded(self, rows: Sequence[SampleRow], on_committed: Callable[[], None]) -> bool:
+        """Queue samples that came by REST. False: the lane is full. Without rows (only repeats) `on_committed` still
+        waits its turn."""
         ticket = _Request(on_committed)
         if rows and not self.has_room(ticket):
             return False
@@ -120,7 +122,7 @@ class SamplesLane:
             await self.room()
 
     async def _linger(self) -> None:
-        """Wait for more under load: half as many commits."""
+        """Wait a moment for more samples when there is load: it halves the number of commits."""
         if self._last_rows >= BUSY_ROWS and self.pending < ENOUGH_ROWS:
             await asyncio.sleep(min(LINGER_PER_COMMIT * self._last_commit_s, LINGER_MOST_S))
 
@@ -139,13 +141,14 @@ class SamplesLane:
         return rows, marks
 
     async def _store_until_done(self, rows: list[SampleRow]) -> None:
-        """Until each row is durable, or refused for good."""
+        """Retry until each row is durable, or refused for good."""
         refused = await self.retry(partial(self._stored, rows))
         if refused is not None:
             await self._store_what_fits(rows, refused)
 
     async def _stored(self, rows: list[SampleRow]) -> Rejected | Conflict | None:
-        """Why no retry can store all. Raises StoreError."""
+        """Try once. Returns the error of a row that no retry would store, None when all are stored; raises StoreError
+        when a retry may."""
         try:
             await self._store.store_samples(rows)
         except (Rejected, Conflict) as refused:
@@ -153,7 +156,7 @@ class SamplesLane:
         return None
 
     async def _store_what_fits(self, rows: list[SampleRow], refused: StoreError) -> None:
-        """Halve until the refused row is alone; drop and count it."""
+        """Store the two halves apart, and so on until the refused row is alone: it is dropped and counted."""
         if len(rows) == 1:
             self.dropped += 1
             logger.error("machine %d: a sample was refused by the database: %s", rows[0].rvm_id, refused)

@@ -226,7 +226,7 @@ class Links:
         """Stored a moment later, unless the commands have moved by then."""
         for change in changes:
             if isinstance(change, Move):
-                self._announce.soon(change, partial(_is_newest, machine, change))
+                self._announce.write_behind(change, partial(_is_newest, machine, change))
 
     def ask_for_interval(self, rvm_id: int, interval: float) -> None:
         link = self._links.get(rvm_id)

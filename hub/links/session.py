@@ -204,7 +204,7 @@ class LinkSession:
         boot_id, machine = self._boot.boot_id, self._machine
         at = rules.newest_at(machine, boot_id, frame.seq, taken_at, now, live=frame.live)
         if at is not None:
-            self._announce.see(
+            self._announce.publish_readings(
                 SampleSeen(
                     rvm_id=machine.id, sample=newest, taken_at=at, received_at=now, boot_id=boot_id, seq=frame.seq
                 )

@@ -291,7 +291,7 @@ class _LinkSocket:
             {"last_seen_at": seen_at, "close_reason": link.bye_reason},
             where=(("connection_epoch", "<=", link.epoch),),
         )
-        context.announce.soon(ended, lambda: machine.epoch == link.epoch)
+        context.announce.write_behind(ended, lambda: machine.epoch == link.epoch)
         context[Links].observer.unlinked(machine, link.bye_reason)
         logger.info("machine %d: link ended%s", machine.id, f", {link.bye_reason}" if link.bye_reason else "")
 

@@ -98,7 +98,7 @@ class SettingsPush:
             before = machine.interval
             self._links.observer.settled(machine)
             if machine.interval != before:
-                self._announce.show(Touched(rvm_id, frozenset({"expected_interval_s"})))
+                self._announce.publish_members(Touched(rvm_id, frozenset({"expected_interval_s"})))
         return machine
 
 

@@ -177,7 +177,7 @@ async def _keep(
     answer within 5 s; the client sends it again."""
     unstorable = context.announce.lane.retry.waiting
     durable, away = anyio.Event(), Problem("unavailable", Text("unavailable"), retry_after=COMMIT_WITHIN_S)
-    if unstorable.is_set() or not context.announce.keep(found.kept, durable.set):
+    if unstorable.is_set() or not context.announce.queue_samples(found.kept, durable.set):
         raise away
     rules.accept(boots, read)
     with anyio.move_on_after(COMMIT_WITHIN_S):
@@ -200,7 +200,7 @@ def _show(context: HubContext, machine: Machine, found: rules.Sorted, now: datet
     boot_id, seq = newest.boot_id, -1 if newest.seq is None else newest.seq
     at = newest_at(machine, boot_id, seq, found.newest_at, now)
     if at is not None:
-        context.announce.see(
+        context.announce.publish_readings(
             SampleSeen(rvm_id=machine.id, sample=newest, taken_at=at, received_at=now, boot_id=boot_id, seq=seq)
         )
 

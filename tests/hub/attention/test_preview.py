@@ -32,7 +32,7 @@ PREVIEW = "/api/v2/alert-rules/{}/preview"
 
 async def store(hub: ApiHub, rows: Iterable[SampleRow]) -> None:
     done = anyio.Event()
-    assert hub.context.announce.keep(list(rows), done.set)
+    assert hub.context.announce.queue_samples(list(rows), done.set)
     with anyio.fail_after(10):
         await done.wait()
 

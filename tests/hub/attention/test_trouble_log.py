@@ -147,7 +147,9 @@ async def test_it_is_hot_since_the_same_moment_before_and_after_a_restart(any_hu
     await context.store.store_samples(backlog)
     connect(hub, 1, "live")
     newest = Sample(timestamp=now.isoformat(), temperature=85.0)
-    context.announce.see(SampleSeen(rvm_id=1, sample=newest, taken_at=now, received_at=now, boot_id="boot", seq=48))
+    context.announce.publish_readings(
+        SampleSeen(rvm_id=1, sample=newest, taken_at=now, received_at=now, boot_id="boot", seq=48)
+    )
     await until(stands(hub, 1, "hot"))
     fleet = await load_fleet(context.store, base_of(asdict(context.settings)))
     before, after = (machine_view(one.machines[1]) for one in (context.fleet, fleet))

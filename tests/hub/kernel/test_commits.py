@@ -133,7 +133,7 @@ async def test_progress_is_shown_at_once_and_recorded_ahead_of_the_next_commit(
 ) -> None:
     await announce(Put(command()))
     sent = command("sent", sent_at=NOW)
-    announce.soon(Move(sent, ("state",)), lambda: True)
+    announce.write_behind(Move(sent, ("state",)), lambda: True)
     assert announce.fleet.machines[7].pending["c1"].state == "sent"
     assert len(store.transactions) == 1
     await announce(event())
@@ -143,28 +143,28 @@ async def test_progress_is_shown_at_once_and_recorded_ahead_of_the_next_commit(
 async def test_progress_without_a_commit_to_go_ahead_of_is_recorded_by_itself(
     announce: Announcer, store: FakeStore
 ) -> None:
-    announce.soon(Move(command("sent"), ("state",)), lambda: True)
+    announce.write_behind(Move(command("sent"), ("state",)), lambda: True)
     await until(lambda: store.transactions)
 
 
 async def test_progress_that_is_out_of_date_is_not_recorded(announce: Announcer, store: FakeStore) -> None:
-    announce.soon(Move(command("sent"), ("state",)), lambda: False)
+    announce.write_behind(Move(command("sent"), ("state",)), lambda: False)
     await announce(event())
     assert [len(writes) for writes in store.transactions] == [1]
 
 
 async def test_refused_progress_does_not_refuse_the_next_commit(announce: Announcer, store: FakeStore) -> None:
     store.refuse = lambda write: Conflict("state", "missing") if write.values.get("state") == "sent" else None
-    announce.soon(Move(command("sent"), ("state",)), lambda: True)
+    announce.write_behind(Move(command("sent"), ("state",)), lambda: True)
     assert await announce(event())
 
 
 async def test_much_progress_is_recorded_in_turns_and_flushed_whole(
     announce: Announcer, store: FakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.kernel.commits.LATER_AT_ONCE", 3)
+    monkeypatch.setattr("hub.kernel.commits.BEHIND_AT_ONCE", 3)
     for number in range(10):
-        announce.soon(event(f"e{number}"), lambda: True)
+        announce.write_behind(event(f"e{number}"), lambda: True)
     assert await announce(event("urgent"))
     assert len(store.transactions) == 4, "the urgent one did not wait for all"
     await announce._commits.flush()
@@ -174,7 +174,7 @@ async def test_much_progress_is_recorded_in_turns_and_flushed_whole(
 
 async def test_progress_is_dropped_while_the_database_is_away(announce: Announcer, store: FakeStore) -> None:
     store.away = True
-    announce.soon(event("dropped"), lambda: True)
+    announce.write_behind(event("dropped"), lambda: True)
     with pytest.raises(Unavailable):
         await announce(event())
     store.away = False

@@ -169,8 +169,8 @@ async def test_samples_by_rest_are_acknowledged_when_durable_and_refused_when_it
     lane: SamplesLane, store: FakeStore
 ) -> None:
     done: list[str] = []
-    assert lane.keep(rows(0), lambda: done.append("new"))
-    assert lane.keep((), lambda: done.append("repeats"))
+    assert lane.put_uploaded(rows(0), lambda: done.append("new"))
+    assert lane.put_uploaded((), lambda: done.append("repeats"))
     await until(lambda: len(done) == 2)
     assert done == ["new", "repeats"]
     assert store.batches == [rows(0)]
@@ -178,8 +178,8 @@ async def test_samples_by_rest_are_acknowledged_when_durable_and_refused_when_it
     lane.put(rows(0), Ticket(), 0)
     await until(lambda: lane.pending == 0)
     lane.put(rows(*range(1, 101)), Ticket(), 100)
-    assert not lane.keep(rows(0), lambda: done.append("never"))
-    assert lane.keep((), lambda: None), "a repeat needs no room"
+    assert not lane.put_uploaded(rows(0), lambda: done.append("never"))
+    assert lane.put_uploaded((), lambda: None), "a repeat needs no room"
 
 
 async def test_under_load_the_writer_waits_for_company_in_proportion_to_a_commit(

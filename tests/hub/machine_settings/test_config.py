@@ -207,7 +207,9 @@ async def test_a_write_that_changes_nothing_leaves_no_trace(hub: ApiHub) -> None
 
 async def test_limits_and_interval_hold_at_once_and_after_a_restart(any_hub: ApiHub) -> None:
     fleet, now = any_hub.context.fleet, any_hub.context.clock()
-    any_hub.context.announce.see(SampleSeen(rvm_id=1, sample=sample(temperature=76.0), taken_at=now, received_at=now))
+    any_hub.context.announce.publish_readings(
+        SampleSeen(rvm_id=1, sample=sample(temperature=76.0), taken_at=now, received_at=now)
+    )
     async with any_hub.of("admin") as admin:
         assert fleet.machines[1].health == "ok"
         data(await admin.patch(FLEET, json={"temperature_threshold": 75, "metrics_interval": 20}))
