@@ -41,7 +41,8 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Piece(NamedTuple):
-    """As JSON, and without what moves with every sample (None: nothing else)."""
+    """One machine's part of a delta as JSON: `full`, and `quiet` without the readings, which move with every sample
+    (None: nothing else changed)."""
 
     full: bytes
     quiet: bytes | None
@@ -299,7 +300,8 @@ class Feed:
                 subscription.offer(own.setdefault(of, self._frame(piece.full)))
 
     def _beat(self) -> None:
-        """By the clock alone, so that it says nothing of machines that a viewer may not see."""
+        """Send the time to pages of one machine, by the clock alone, so that it betrays nothing of machines they may
+        not see."""
         self._beats = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
         frame = self._frame(b"")
         for subscription in self._subscriptions.values():

@@ -70,7 +70,7 @@ async def load_fleet(store: Store, base: Values) -> Fleet:
 
 
 def was_live(fleet: Fleet) -> frozenset[int]:
-    """When the last hub life ended, by the rows."""
+    """The machines that were linked when the last hub life ended, judged by when their rows were last written."""
     seen = {
         m.id: m.last_seen_at for m in fleet.machines.values() if m.last_seen_at is not None and not m.row.close_reason
     }
@@ -91,8 +91,8 @@ def _until_the_end(fleet: Fleet, alive_at: datetime | None) -> None:
 
 
 async def _look_back(store: Store, fleet: Fleet) -> None:
-    """Since when readings are beyond their limits: an alert that stands keeps its beginning; of others the kept samples
-    of the last day tell it. Among these are some of a backlog, which were not judged when they came."""
+    """Restore since when each reading is beyond its limit: from the alert that stands, else from the samples kept in
+    the last day. Some of those came late, in a backlog, and were not judged when they came."""
     looked_back = 0
     for machine in fleet.machines.values():
         codes, found = [one.code for one in machine.lasting], machine.lasting
@@ -125,7 +125,7 @@ async def _by_kept(store: Store, machine: Machine, codes: Iterable[str], newest:
 
 
 def _silent(fleet: Fleet) -> frozenset[int]:
-    """Offline, and perhaps linked all the same."""
+    """Machines whose link ended in silence: offline by their row, and perhaps linked all the same."""
     return frozenset(m.id for m in fleet.machines.values() if m.row.close_reason == SILENT)
 
 
@@ -163,7 +163,8 @@ LIFE_SIGN_S: Final = 10.0
 
 
 class LifeSigns:
-    """Begins after the first minute: until then what the life before had may still be taken for connected."""
+    """Writes to the database, every LIFE_SIGN_S, that this hub is alive. Begins after START_QUIET_S: until then
+    machines of the life before may still be taken for connected."""
 
     def __init__(
         self, announce: Announcer, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
@@ -174,7 +175,7 @@ class LifeSigns:
         self._due = monotonic() + START_QUIET_S
 
     async def leave(self) -> None:
-        """Raises StoreError; the next turn tries again."""
+        """Write the sign when it is due. Raises StoreError; the next turn tries again."""
         if self._monotonic() >= self._due:
             await self._announce(Put(machines.life_sign(self._clock()), over=("value",)))
             self._due = self._monotonic() + LIFE_SIGN_S
@@ -197,7 +198,8 @@ class ForeignChanges:
         self._read_to: datetime | None = None
 
     async def look(self) -> None:
-        """Raises StoreError; nothing is missed then."""
+        """Apply what another process has changed of the machines since the last look. Raises StoreError, after which
+        the next look finds the same."""
         pulse = await machine_pulse.pulse(self._store)
         if pulse == self._seen:
             return
@@ -259,9 +261,9 @@ OWN: Final = 1000
 
 
 class ForeignEvents:
-    """`look` several times a second. `seen`: the newest line before the fleet was loaded: what came since, the fleet
-    may not have. Each look begins where the one before did: of two processes on PostgreSQL the lower number may be
-    committed later."""
+    """Applies what another process has recorded by events (commands, machines, troubles). `look` is called several
+    times a second. `seen`: the id of the newest event before the fleet was loaded; what came since, the fleet may lack.
+    Each look begins where the one before did: with two processes on PostgreSQL a lower id may be committed later."""
 
     def __init__(
         self, store: Store, announce: Announcer, seen: int, monotonic: Callable[[], float] = time.monotonic
@@ -277,7 +279,7 @@ class ForeignEvents:
         self._known.extend(c.id for c in changes if isinstance(c, EventHappened) and c.actor == SYSTEM and c.id)
 
     async def look(self) -> None:
-        """Raises StoreError when the database is away."""
+        """At most once in EVERY_S. Raises StoreError when the database is away."""
         if self._monotonic() - self._at < EVERY_S:
             return
         self._at = self._monotonic()
@@ -294,12 +296,13 @@ class ForeignEvents:
         self._after, self._seen = self._seen, max(newest, self._seen)
 
     async def _recall_asked(self, news: Sequence[EventHappened]) -> None:
-        """Commands that another process has issued: this hub delivers them, and ends them in time."""
+        """Take over commands that another process has issued, so that this hub delivers them and ends them in time."""
         ids = [str((event.params or {}).get("command_id")) for event in news if event.code == "command.issued"]
         await recall_issued(self._announce, self._store, ids)
 
     async def _follow_machines(self, news: Sequence[EventHappened]) -> None:
-        """Also where the clock went back, and `ForeignChanges` finds nothing newer: a key that was replaced is over."""
+        """Read edited machines again, also when the clock went back and `ForeignChanges` finds no newer row: a replaced
+        key must not open a link any more."""
         edited = dict.fromkeys(event.rvm_id for event in news if event.code.startswith("machine."))
         for rvm_id in edited:
             while rvm_id is not None and (machine := self._announce.fleet.machines.get(rvm_id)) is not None:
@@ -311,7 +314,7 @@ class ForeignEvents:
                 break
 
     async def _follow_troubles(self, news: Sequence[EventHappened]) -> None:
-        """Who is on a trouble, until when it is snoozed: as another process has just written it."""
+        """Take over who is on a trouble and until when it is snoozed."""
         acted = [(e.rvm_id, str((e.params or {}).get("trouble_id"))) for e in news if e.code.startswith("trouble.")]
         for rvm_id, text in dict.fromkeys(acted):
             number = row_id(text)

@@ -26,7 +26,8 @@ UNKNOWN_S: Final = 300.0
 
 
 class Observer:
-    """Machines are expected as often as their settings have it, unless asked for more."""
+    """Judges each machine's connection when something happens, and when time alone may have changed it. A machine is
+    expected as often as its settings have it, or as often as live samples were asked for."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class Observer:
         self.look(machine)
 
     def expect(self, machine: Machine, live_interval: float) -> None:
-        """Live samples at this interval (0: kept ones only)."""
+        """Expect live samples at this interval (0: kept ones only) from now on."""
         machine.live_interval = live_interval
         self.settled(machine)
 
@@ -81,7 +82,7 @@ class Observer:
         self.look(machine)
 
     def look(self, machine: Machine) -> None:
-        """Judge it now; what is new is applied at once."""
+        """Judge the machine's connection now; apply and publish a new verdict at once."""
         now = self._monotonic()
         verdict = presence.judge(machine, now)
         if (verdict.connection, verdict.reason) != (machine.connection, machine.connection_reason):
@@ -98,7 +99,7 @@ class Observer:
         self._note(machine, verdict, now)
 
     def tick(self) -> None:
-        """Judge every machine whose time has come; collect what to report."""
+        """Judge every machine whose time has come, and queue the events that are due."""
         now = self._monotonic()
         while self._due and self._due[0][0] <= now:
             when, rvm_id = heapq.heappop(self._due)
@@ -115,7 +116,7 @@ class Observer:
                 self._record_connection(machine)
 
     async def record(self) -> None:
-        """Raises StoreError; the rest waits for the next time."""
+        """Store the queued events. Raises StoreError; what is left waits for the next call."""
         await self._pending.record(self._announce)
 
     def _note(self, machine: Machine, verdict: presence.Verdict, now: float) -> None:

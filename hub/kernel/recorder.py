@@ -33,7 +33,7 @@ from hub.model.machine import BOOTS_KEPT
 
 
 class Recipe(NamedTuple):
-    """`results`: how many WriteResults the steps give (one made later may give several)."""
+    """The steps that write one Change. `results`: how many WriteResults they give (one made later may give several)."""
 
     steps: tuple[Step, ...]
     results: int
@@ -43,19 +43,20 @@ _NOTHING = Recipe((), 0)
 
 
 def recipe_of(change: c.Change) -> Recipe:
-    """Raises KeyError for an unknown Change: it must not pass as recorded."""
+    """Raises KeyError for an unknown kind of Change: it must not pass as recorded."""
     return _RECIPES[type(change)](change)
 
 
 def all_stored(pairs: Iterable[tuple[c.Change, Recipe]], results: Iterable[WriteResult]) -> list[c.Change]:
-    """Of one caller; takes its results from the front."""
+    """The Changes of one call as the database has them; takes each one's results from the front."""
     given = iter(results)
     found = [stored(change, list(islice(given, recipe.results))) for change, recipe in pairs]
     return [change for change in found if change is not None]
 
 
 def stored(change: c.Change, results: Sequence[WriteResult]) -> c.Change | None:
-    """With the database's ids; `results` are those of its own recipe. None: no news."""
+    """The Change with the ids that the database gave; `results` are those of its own recipe. None: nothing was
+    written."""
     fill = _FILLERS.get(type(change))
     return change if fill is None else fill(change, results)
 

@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 
 def delays(first_s: float, most_s: float, dice: Callable[[], float]) -> Iterator[float]:
-    """Seconds before each next attempt: doubled up to the most, each spread over its upper half. `dice` yields [0,
-    1)."""
+    """Yield the seconds before each next attempt: doubled up to `most_s`, each spread over its upper half. `dice` gives
+    [0, 1)."""
     ceiling = first_s
     while True:
         yield ceiling * (1 + dice()) / 2
@@ -33,7 +33,7 @@ def delays(first_s: float, most_s: float, dice: Callable[[], float]) -> Iterator
 
 
 class RetryUntilAvailable:
-    """For any number of tasks. Tried again on `on` (Unavailable); other exceptions pass."""
+    """Repeats work that failed with one of `on` (Unavailable), for any number of tasks; other exceptions pass."""
 
     def __init__(self, subject: str, *on: type[Exception], first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
         self._subject = subject
@@ -69,7 +69,7 @@ class RetryUntilAvailable:
             logger.warning("%s: not now, tried again until it works: %s", self._subject, away)
 
     def _end(self, answered: bool) -> None:
-        """The outage ends when the last waiting task got through."""
+        """The outage is over when the last waiting task got through."""
         self._waiting -= 1
         if not self._waiting and self.since is not None:
             lasted, self.since = time.monotonic() - self.since, None

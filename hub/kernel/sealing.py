@@ -16,7 +16,8 @@ logger = logging.getLogger("myrvm.sealing")
 
 
 class Seal:
-    """By the key in `file`, of the data folder; it is made when something is sealed for the first time."""
+    """Encrypts with the key in `file`, which lies in the data folder and is made when something is sealed for the first
+    time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -24,12 +25,12 @@ class Seal:
         self._fernet: Fernet | None = None
 
     async def close(self, text: str) -> str:
-        """Raises OSError, ValueError."""
+        """Encrypt. Raises OSError or ValueError where the key cannot be read or made."""
         return (await self._key(self._read_or_make)).encrypt(text.encode()).decode()
 
     async def open(self, sealed: str) -> str | None:
-        """None: without its key, or with another, as after a restore on another computer. Makes none: the right file
-        may be put there while the hub runs, and is read then."""
+        """Decrypt. None: the key is missing, or is another one, as after a restore on another computer. Makes no key:
+        the right file may be put there while the hub runs, and is read then."""
         try:
             with contextlib.suppress(InvalidToken):
                 return (await self._key(self._file.read_bytes)).decrypt(sealed.encode()).decode()
@@ -47,7 +48,7 @@ class Seal:
             return self._fernet
 
     def _read_or_make(self) -> bytes:
-        """Whole or not at all: half a key, of a hub that was killed meanwhile, would stay."""
+        """Write the key whole or not at all: half a key, left by a hub that was killed, would stay."""
         if not self._file.exists():
             whole = self._file.with_name(f".{self._file.name}")
             made = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

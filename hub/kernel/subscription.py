@@ -15,7 +15,8 @@ MAX_WAITING_FRAMES: Final = 1000
 
 
 class ViewerClass(NamedTuple):
-    """Viewers of one class see the same: the machines (None: all), and what belongs to none."""
+    """What a viewer may see; viewers of one class are sent the same. `machines` None: all; `everything`: also what
+    belongs to no machine."""
 
     machines: frozenset[int] | None
     everything: bool
@@ -60,7 +61,8 @@ class CutOffError(Exception):
 
 
 class Subscription:
-    """Filled by the feed, emptied by one writer (`next`). A reader that is too slow is cut off with 1013."""
+    """The queue of one browser: filled by the feed, emptied by one writer (`next`). A reader that is too slow is cut
+    off with 1013."""
 
     def __init__(self, number: int, principal: Principal, of: int | None = None) -> None:
         self.number = number
@@ -88,7 +90,7 @@ class Subscription:
         return self._waiting_bytes
 
     def offer(self, frame: Frame) -> None:
-        """Never waits. A delta before its picture is dropped."""
+        """Queue a frame; never waits. A delta is dropped while the browser still needs a snapshot."""
         if self._cut is not None or self._goodbye is not None or self.held or (frame.numbered and self.wants_snapshot):
             return
         self._waiting.append(frame)
@@ -98,12 +100,12 @@ class Subscription:
         self._ready.set()
 
     def ask_snapshot(self) -> None:
-        """Waiting deltas are dropped."""
+        """Have the next frame be a snapshot; deltas that wait until then are dropped."""
         self.wants_snapshot = True
         self._ready.set()
 
     def hold(self) -> None:
-        """Send nothing until `release`."""
+        """Send nothing until `release`: this viewer's rights are looked up again."""
         self.held = True
         self.drop_all()
         self.recheck.set()
@@ -123,12 +125,12 @@ class Subscription:
         self._ready.set()
 
     def send_goodbye(self, frame: Frame) -> None:
-        """One last frame after what waits, then close with 1012."""
+        """Send one last frame after what waits, then close with 1012."""
         self._goodbye = self._goodbye or frame
         self._ready.set()
 
     def drop_deltas(self) -> None:
-        """A full picture will be taken: older deltas would undo it."""
+        """Drop the deltas that wait: a snapshot is about to be taken, which they would undo."""
         self._waiting = deque(frame for frame in self._waiting if not frame.numbered)
         self._waiting_bytes = sum(len(frame.body) for frame in self._waiting)
 
@@ -137,7 +139,7 @@ class Subscription:
         self._waiting_bytes = 0
 
     async def next(self) -> Outgoing | None:
-        """None: a snapshot first (`Feed.snapshot`). Raises CutOffError at the end."""
+        """Wait for the next frame. None: a snapshot is due first (`Feed.snapshot`). Raises CutOffError at the end."""
         while True:
             if self._cut is not None:
                 raise self._cut

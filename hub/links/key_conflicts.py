@@ -25,7 +25,8 @@ MOST_REMEMBERED = 1000  # Machines with remembered takeovers, before stale ones 
 
 
 class KeyConflicts:
-    """`too_soon` before a link opens, `replaced` when it took over, `contested` when the older one was alive."""
+    """Counts takeovers of each machine's link. Call `too_soon` before a link opens, `replaced` when it took over, and
+    `contested` when the older one was still alive."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class KeyConflicts:
         return rules.held_for(machine, self._clock())
 
     def too_soon(self, machine: Machine) -> float | None:
-        """Seconds until its link may be replaced; None: now."""
+        """Seconds until the machine's link may be replaced; None: it may be now."""
         seen = self._seen.get(machine.id)
         return None if seen is None else rules.too_soon(seen, self._monotonic())
 
@@ -57,7 +58,8 @@ class KeyConflicts:
         self._seen.setdefault(machine.id, Takeovers()).last = now
 
     async def contested(self, machine: Machine, older: str, newer: str) -> None:
-        """The replaced link (`older`, an address) was alive to its end."""
+        """Count a takeover in which the replaced link (`older`, an address) was alive to its end; quarantine the key
+        when there were enough."""
         seen = self._seen.setdefault(machine.id, Takeovers())
         if rules.contested(seen, older, newer, self._monotonic()) and self.quarantined_for(machine) is None:
             changes = rules.quarantine(machine, seen, self._clock())
@@ -67,7 +69,7 @@ class KeyConflicts:
                 logger.warning("machine %d: no quarantine, it cannot be recorded: %s", machine.id, error)
 
     async def end_due(self) -> None:
-        """After an end by time, one contested takeover suffices for the next."""
+        """End quarantines whose time is over. After one, a single contested takeover suffices for the next."""
         now = self._clock()
         for rvm_id in list(self._quarantined):
             machine = self._fleet.machines.get(rvm_id)
@@ -80,7 +82,7 @@ class KeyConflicts:
                 await self._announce(*nearer)
 
     def on_commit(self, changes: Sequence[Change]) -> None:
-        """Count anew after a new key, or a quarantine that a person ended."""
+        """Begin to count anew after a new key, or after a person ended the quarantine."""
         for patch in patches(changes, MachineRow):
             if patch.values.get("quarantined_until") is not None:
                 self._quarantined.add(patch.key)
@@ -95,5 +97,5 @@ class KeyConflicts:
 
 
 def replaces_key(patch: Patch) -> bool:
-    """By another that the machine does not have yet."""
+    """Whether the Patch gives the machine a key that it does not have yet (no renewal over its link)."""
     return patch.of is MachineRow and "api_key" in patch.values and not is_renewal(patch)

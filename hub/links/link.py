@@ -27,7 +27,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class MachineLink:
-    """Single-use. `rvm_id` is 0 until the machine is known; `epoch` fences it."""
+    """What is sent over one connection of one machine; single-use. `rvm_id` is 0 until the machine is known; `epoch`
+    fences what it writes."""
 
     __slots__ = (
         "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "board", "bye_reason",
@@ -86,7 +87,7 @@ class MachineLink:
         return self.reported.is_set()
 
     def send(self, message: messages.HubMessage) -> None:
-        """Never waits. What the table forbids is a bug, and only logged."""
+        """Queue a message; never waits. What the table of the protocol forbids is a bug here, logged and not sent."""
         if self._closing is not None:
             return
         try:
@@ -100,7 +101,7 @@ class MachineLink:
             self._signal()
 
     def acknowledge(self, seq: int) -> None:
-        """Everything up to `seq` is committed; one message for several commits."""
+        """Report that every sample up to `seq` is committed; several commits share one message."""
         self._ack = max(self._ack, seq)
         self._ack_due = True
         self._signal()

@@ -56,7 +56,7 @@ class Tickets:
         self._outstanding: dict[bytes, SessionTicket] = {}  # Bound: MAX_TICKETS, the oldest goes
 
     def issue(self, session_id: int, rvm_id: int, purpose: str = "tunnel") -> str:
-        """Voids earlier ones of the session and purpose."""
+        """A new ticket; earlier ones of the same session and purpose are void."""
         now = self._monotonic()
         self._keep(lambda t: t.until > now and (t.session_id, t.purpose) != (session_id, purpose))
         if len(self._outstanding) >= MAX_TICKETS:
@@ -66,7 +66,8 @@ class Tickets:
         return text
 
     def redeem(self, text: str, rvm_id: int, purpose: str = "tunnel") -> SessionTicket | None:
-        """Spent either way. Found by hash, so timing shows nothing."""
+        """The ticket, which is spent whatever comes of it; None: unknown, expired, or of another machine or purpose.
+        Found by its hash, so that timing shows nothing."""
         ticket = self._outstanding.pop(digest(text), None)
         if ticket is None or ticket.until <= self._monotonic():
             return None
@@ -154,8 +155,8 @@ class Links:
         return older
 
     async def hold_copy(self, older: MachineLink) -> bool:
-        """`older` was alive when a newer link took over. True: that is of another board, and a copy of its key waits
-        for a decision from now on; False: it may be the same machine twice."""
+        """Decide about a link `older` that was alive when a newer one took over. True: the newer one is of another
+        board, a copy of the key, which waits for a decision from now on. False: it may be the same machine twice."""
         newer, machine = self._links.get(older.rvm_id), older.machine
         if newer is None or machine is None or not older.board or not newer.board:
             return False
@@ -170,7 +171,7 @@ class Links:
         return True
 
     def close_board(self, rvm_id: int, board: Mapping[str, object], reason: str) -> None:
-        """The link of this board, or of one that does not name itself."""
+        """Close the machine's link if it is of this board, or does not name its board."""
         link = self._links.get(rvm_id)
         if link is not None and (link.board is None or same_board(link.board, board)):
             link.close(CloseCode.REVOKED, reason, at_once=True)
@@ -186,7 +187,8 @@ class Links:
         return True
 
     def deliver_waiting(self, link: MachineLink) -> None:
-        """All that are open; those never sent wait for `rights_checked`."""
+        """Send the open commands of a machine that has just been linked; those never sent before wait for
+        `rights_checked`."""
         machine = link.machine
         if machine is not None:
             waiting = (c for c in machine.pending.values() if not has_left(machine, c))
@@ -194,12 +196,12 @@ class Links:
             self.deliver(machine.id)
 
     def rights_checked(self, link: MachineLink, command_ids: Iterable[str]) -> None:
-        """Send commands whose issuer still may issue them."""
+        """Send those of these commands that waited: whoever issued them still may."""
         link.unchecked.difference_update(command_ids)
         self.deliver(link.rvm_id)
 
     def deliver(self, rvm_id: int) -> None:
-        """Send what this link has not had; of a cancelled command only the cancel."""
+        """Send the commands that this link has not had; of a cancelled one only the cancel."""
         link, machine = self._links.get(rvm_id), self._fleet.machines.get(rvm_id)
         if link is None or machine is None or link.closing or link.session.state is not State.LIVE:
             return
@@ -215,7 +217,7 @@ class Links:
                 self.show_progress(machine, command_rules.sent(command, now))
 
     def _wire_command(self, command: CommandRow) -> messages.Command:
-        """The tunnel's ticket is made here and stored nowhere."""
+        """The command as a message. The tunnel's ticket is made here and stored nowhere."""
         message = command_rules.wire(command)
         if command.name == START and not command.args.get("site"):
             ticket = self.tickets.issue(command.args["session_id"], command.rvm_id)
@@ -223,7 +225,7 @@ class Links:
         return message
 
     def show_progress(self, machine: Machine, changes: Sequence[Change]) -> None:
-        """Stored a moment later, unless the commands have moved by then."""
+        """Publish at once, and write behind unless the command has moved by then."""
         for change in changes:
             if isinstance(change, Move):
                 self._announce.write_behind(change, partial(_is_newest, machine, change))
@@ -236,7 +238,8 @@ class Links:
                 self.observer.expect(link.machine, interval)
 
     def offer_authority(self, offer: Callable[[Mapping[str, Any] | None], str | None]) -> None:
-        """To the live machines; `offer`: what a machine that reported this `hardware` lacks."""
+        """Send new certificates to live machines; `offer` returns what a machine that reported this `hardware`
+        lacks."""
         for link in self.all():
             live = link.machine is not None and link.session.state is State.LIVE
             certificates = offer(link.machine.row.hardware) if live and link.machine is not None else None
@@ -249,7 +252,7 @@ class Links:
             link.close(code, reason, at_once=True)
 
     async def wait_for(self, command_id: str, timeout: float) -> CommandRow | None:
-        """When it has ended, or after `timeout`; None: not open (read the database)."""
+        """Wait until the command has ended, `timeout` seconds at most. None: it is not open (read the database)."""
         command = self._fleet.open.get(command_id)
         if command is None:
             return None

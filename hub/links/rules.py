@@ -35,8 +35,8 @@ MOST_ADDRESSES = 10
 
 @dataclass(slots=True)
 class Takeovers:
-    """When the link was last replaced; contested takeovers (instant, older and newer address); until when one is
-    enough."""
+    """Of one machine's link: when it was last replaced; its contested takeovers (instant, older and newer address);
+    until when a single one is enough for a quarantine."""
 
     last: float = float("-inf")
     # Bound: those within TAKEOVER_WINDOW_S, at most one a second.
@@ -45,7 +45,7 @@ class Takeovers:
 
 
 def too_soon(seen: Takeovers, now: float) -> float | None:
-    """Seconds until a link may be replaced; None: now."""
+    """Seconds until a link may be replaced; None: it may be now."""
     wait = seen.last + APART_S - now
     return wait if wait > 0 else None
 
@@ -68,7 +68,7 @@ def held_for(machine: Machine, now: datetime) -> float | None:
 
 
 def too_far(machine: Machine, now: datetime) -> list[Change]:
-    """Shorten a quarantine that a clock set back would prolong; [] otherwise."""
+    """Shorten a quarantine that ends too late because the clock was set back; [] where it does not."""
     until = machine.row.quarantined_until
     if until is None or until - now <= QUARANTINE + SLACK:
         return []
@@ -100,8 +100,8 @@ MAX_NAMED_FAULTS = 5  # Faults of one frame that its `error` names; the rest is 
 
 
 def last_contact(machine: Machine, silent_s: float, now: datetime, bye: str | None = None) -> datetime:
-    """Of a link that has ended: its last message, or an answer to a ping after that; its bye, if it said one: after
-    that it is offline."""
+    """When a machine whose link has ended was there last: its last message, or its answer to a ping after that. After a
+    bye it is offline, whatever was answered."""
     answered, message = now - timedelta(seconds=silent_s), machine.last_seen_at
     if message is None:
         return answered
@@ -109,7 +109,7 @@ def last_contact(machine: Machine, silent_s: float, now: datetime, bye: str | No
 
 
 class Taken(NamedTuple):
-    """Of a metrics frame: rows to store, its newest readable sample, and what was left out."""
+    """What was made of a metrics frame: rows to store, the newest readable sample, and the faults of those left out."""
 
     rows: list[SampleRow]
     newest: messages.Sample | None
@@ -118,8 +118,8 @@ class Taken(NamedTuple):
 
 
 def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """Sample k of n has the number seq - (n-1-k); the caller moves `boot.accepted` to `frame.seq`. Raises
-    RemoteProtocolError for more samples than numbers."""
+    """Rows of a frame of kept samples, without those taken before. Sample k of n has the number seq - (n-1-k); the
+    caller moves `boot.accepted` to `frame.seq`. Raises RemoteProtocolError for more samples than numbers."""
     samples = frame.samples
     first = frame.seq - len(samples) + 1
     if first < 0:
@@ -146,7 +146,7 @@ def take_kept(machine: Machine, boot: Boot, frame: messages.Metrics, now: dateti
 
 
 def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback_zone: str) -> Taken:
-    """The newest sample, dated now, whatever the machine's clock shows."""
+    """The newest sample of a frame of live ones, dated now, whatever the machine's clock shows."""
     newest = frame.samples[-1]
     try:
         at, _ = date(newest.timestamp, now, machine.row.timezone, fallback_zone)
@@ -160,8 +160,9 @@ def take_live(machine: Machine, frame: messages.Metrics, now: datetime, fallback
 def newest_at(
     machine: Machine, boot_id: str | None, seq: int, taken_at: datetime, now: datetime, *, live: bool = False
 ) -> datetime | None:
-    """The instant of a sample newer than the known readings, else None. Within a boot the number decides; a known
-    time in the future counts for nothing. Newer by number and far behind by clock: now."""
+    """The instant to show for a sample, None where the known readings are newer. Within a boot the number decides;
+    known readings from the future count for nothing. A sample that is newer by its number and far behind by its clock
+    is dated now."""
     known, (known_boot, known_seq) = machine.readings_at, machine.readings_of
     if live or known is None or taken_at >= known:
         return taken_at
@@ -198,7 +199,8 @@ def check_hello(machine: Machine, hello: messages.Hello) -> None:
 
 
 def wants_approval(machine: Machine) -> bool:
-    """As written at the hub: the machine's own file decides nothing about its board."""
+    """Whether a new board waits for a decision: as written at the hub, because the machine's own file decides nothing
+    about its board."""
     return machine.effective_settings.written.get("new_board_approval") is True
 
 
@@ -212,7 +214,7 @@ def held_board(machine: Machine, hello: messages.Hello, now: datetime) -> list[C
 
 
 def cloned(machine: Machine, first: Mapping[str, Any], second: Mapping[str, Any], now: datetime) -> list[Change]:
-    """Two boards were connected at once."""
+    """Changes when two boards with the machine's key were connected at once."""
     return _board_changes(machine, "machine.board_cloned", machine_rules.board_cloned(first, second, now), first, now)
 
 
@@ -228,7 +230,8 @@ def _board_changes(
 def introduce(
     machine: Machine, hello: messages.Hello, epoch: int, ip: str | None, now: datetime, fallback_zone: str
 ) -> list[Change]:
-    """Facts of a hello, an event when version or boot are new, and the declared status."""
+    """Changes of a stored `hello`: the machine's facts, an event when version or boot are new, and the declared
+    status."""
     try:
         offset = (read(hello.time, hello.timezone or machine.row.timezone, fallback_zone) - now).total_seconds()
     except UndatableError:
@@ -272,7 +275,7 @@ def introduce(
 
 
 def report_status(machine: Machine, boot_id: str, report: messages.StatusReport, now: datetime) -> list[Change]:
-    """[] when nothing is new."""
+    """Changes of a machine's status report; [] when nothing is new."""
     changes = status_rules.reported_by_machine(machine, report, now, machine.capabilities)
     # The numbers of status reports and of events may overlap: status counts on the other side of zero.
     return [
@@ -294,7 +297,8 @@ def report_event(
 
 
 def report_trust(machine: Machine, report: messages.TrustReport, now: datetime) -> list[Change]:
-    """Into what its hello reported; [] when nothing is new, or for a machine that pins none."""
+    """Update which authorities a machine trusts, as its `hello` reported them; [] when nothing is new, or for a machine
+    that pins none."""
     hardware = machine.row.hardware or {}
     pinned = hardware.get("hub_tls")
     if (
@@ -318,7 +322,7 @@ def _event(machine: Machine, code: str, params: dict[str, Any], at: datetime) ->
 
 
 def certificate_refused(machine: Machine, fault: str, address: str, now: datetime) -> EventHappened:
-    """Its key came without its own certificate."""
+    """The event of a key that came without its machine's certificate."""
     return EventHappened(
         at=now, code="machine.certificate_refused", actor=actors.CLOCK, rvm_id=machine.id,
         params={"fault": fault, "address": address},

@@ -49,7 +49,7 @@ class MessageContext:
 
     @property
     def zone(self) -> str:
-        """Of naive timestamps, while the machine's own is unknown."""
+        """The zone in which naive timestamps are read while the machine's own is unknown."""
         return self.machine.effective_settings.default_zone
 
     @property
@@ -57,11 +57,12 @@ class MessageContext:
         return self.links.retry
 
     async def commit(self, changes: Sequence[Change], ref: int | str | None = None) -> bool:
-        """Waits for the database. True also when decided otherwise before; False: cannot be stored."""
+        """Commit, waiting for the database as long as it is away. True also when something else was decided before;
+        False: it can never be stored."""
         return await self.attempt(changes, ref) != "refused"
 
     async def attempt(self, changes: Sequence[Change], ref: int | str | None = None) -> Outcome:
-        """Like `commit`; `decided`: decided otherwise before."""
+        """Like `commit`, with the outcome: `decided` where something else was decided before."""
         try:
             if changes:
                 await self.retry(lambda: self.announce(*changes))
@@ -79,7 +80,7 @@ Handler = Callable[[MessageContext, Any], Awaitable[None]]
 
 
 class MessageHandlers(NamedTuple):
-    """By message type, and what runs after a stored hello."""
+    """The handler of each type of message, and what runs after a `hello` was stored."""
 
     by_type: Mapping[type, Handler]
     after_hello: Callable[[MessageContext], Awaitable[None]]
@@ -124,7 +125,7 @@ class LinkSession:
     # --- reading: nothing here waits --------------------------------------------------------------------------------
 
     def receive(self, text: str) -> bool:
-        """False: `wait` before the next one."""
+        """Handle one frame, or queue it. False: call `wait` before reading the next one."""
         link = self._link
         self._links.frames += 1
         if link.closing:
@@ -151,7 +152,7 @@ class LinkSession:
         return self._may_go_on(at)
 
     async def wait(self) -> None:
-        """Slow a machine that sends too much, or more than can be stored."""
+        """Slow down a machine that sends too much, or more than can be stored."""
         if (slow := self._slow_until - time.monotonic()) > 0:
             await anyio.sleep(slow)
         await self._link.room()
@@ -171,7 +172,8 @@ class LinkSession:
         )
 
     def _metrics(self, frame: m.Metrics, now: datetime) -> int:
-        """How many of its samples go to the lane now."""
+        """Take a metrics frame, or hold it until the boot is stored; returns how many of its samples went to the
+        lane."""
         if not frame.live and (self._boot.id is None or self._early):
             # Also when the boot has just got its row: what came before it has to be handled first, or this frame would
             # raise the mark above samples that nobody stored.
@@ -180,7 +182,7 @@ class LinkSession:
         return self._take(frame, now)
 
     def _take(self, frame: m.Metrics, now: datetime) -> int:
-        """How many of its samples went to the lane."""
+        """Put the frame's samples into the lane and publish the newest; returns how many went to the lane."""
         boot, machine = self._boot, self._machine
         if frame.live:
             taken = rules.take_live(machine, frame, now, self._context.zone)
@@ -200,7 +202,7 @@ class LinkSession:
         return len(taken.rows)
 
     def _see(self, frame: m.Metrics, newest: m.Sample, taken_at: datetime, now: datetime) -> None:
-        """Unless the known readings are newer."""
+        """Publish the readings, unless the known ones are newer."""
         boot_id, machine = self._boot.boot_id, self._machine
         at = rules.newest_at(machine, boot_id, frame.seq, taken_at, now, live=frame.live)
         if at is not None:
@@ -242,7 +244,7 @@ class LinkSession:
     # --- the worker -------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        """Until the inbox is empty. A boundary for bugs."""
+        """Handle queued messages until none is left. A boundary for bugs."""
         try:
             while self._inbox and self._links.is_current(self._link):
                 message, cost = self._inbox[0]

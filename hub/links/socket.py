@@ -53,7 +53,7 @@ CLOSE_TIMEOUT_S: Final = 5.0  # A closed link waits this long for the socket to 
 
 
 class DeviceSocket:
-    """The hub's context is at `scope["app"].state.hub`."""
+    """The ASGI application of `/ws/device`; the hub's context is at `scope["app"].state.hub`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: HubContext = scope["app"].state.hub
@@ -175,7 +175,8 @@ class _LinkSocket:
                 await session.wait()
 
     async def _gone(self) -> None:
-        """A replaced link whose peer answers our 4409 was alive: two peers have this key."""
+        """The link was closed by the peer. A replaced link whose peer still answers our 4409 was alive: two peers have
+        this key."""
         link = self._link
         if link.machine is None or link.replaced_by is None:
             return
@@ -226,7 +227,7 @@ class _LinkSocket:
         return first
 
     async def _record_held_board(self, hello: messages.Hello) -> None:
-        """Before `check_hello` refuses it, so that somebody can decide."""
+        """Store a board that `check_hello` is about to refuse, so that somebody can decide about it."""
         machine = self._link.machine
         changes = [] if machine is None else held_board(machine, hello, self._context.clock())
         try:
@@ -278,7 +279,7 @@ class _LinkSocket:
         return session
 
     def _end(self) -> None:
-        """Only the newest link's end is the machine's."""
+        """Record the end of the link. Only the newest link's end is the machine's."""
         context, link, machine = self._context, self._link, self._link.machine
         context[Links].ended(link)
         if machine is None or not context[Links].unregister(link):
@@ -301,7 +302,7 @@ def _binary() -> RemoteProtocolError:
 
 
 class LinkRefusal(NamedTuple):
-    """Of a valid key, and for how many seconds."""
+    """Why a valid key may not open a link now, and for how many seconds."""
 
     code: str
     detail: str
@@ -320,7 +321,7 @@ def key_conflict_refusal(context: HubContext, machine: Machine) -> LinkRefusal |
 
 
 def budget_refusal(context: HubContext, machine: Machine, cost: Cost) -> LinkRefusal | None:
-    """Charge the key's budget for a link, or for one in a new boot."""
+    """Charge the key's budget for a link, or for one in a new boot; returns the refusal when it is used up."""
     wait = context[Links].budget.take(machine.id, time.monotonic(), cost)
     return LinkRefusal("too_often", "This key opens links too often, or in too many new boots.", wait) if wait else None
 
@@ -338,7 +339,7 @@ def machine_by_header(context: HubContext, connection: HTTPConnection) -> Machin
 
 
 async def reject(send: Send, context: HubContext, address: str, *, offered: bool = True) -> None:
-    """401, or 429 for an address that has guessed too often."""
+    """Answer 401, or 429 to an address that has guessed too often."""
     wait = context[AuthState].wrong_credentials.charge(address) if offered else None
     if wait is None:
         await answer(send, 401, "A valid machine key is needed.", None)
