@@ -97,7 +97,8 @@ class Agent:
         self._duties: LinkDuties | None = None
         self._is_new_link = False
         self._rights: dict[str, str] = {}  # Bound: two facts
-        self._keeper = StateKeeper(settings.state_dir / "journal", disk, self._wake)
+        journal, floor_seq = settings.state_dir / "journal", hardware.boot_milliseconds(self._root)
+        self._keeper = StateKeeper(journal, disk, self._wake, floor_seq)
         self._session = return_session.of_settings(settings)
         self.status = RVMStatusChecker(self._keeper, self._session)
         mailbox = StatusMailbox(settings.state_dir)

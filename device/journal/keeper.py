@@ -88,14 +88,18 @@ def _write_whole(handle: int, data: bytes, durable: bool) -> None:
 
 
 class StateKeeper:
-    """`on_change` is called in the loop after each fact."""
+    """`on_change` is called in the loop after each fact. `floor_seq`: no earlier life of this boot can have reached
+    it, whatever folder it had; the hub takes a lower number for a repetition."""
 
-    def __init__(self, journal_file: Path, disk: WorkerThread, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, journal_file: Path, disk: WorkerThread, on_change: Callable[[], None], floor_seq: int = 0
+    ) -> None:
         self.memory = Memory()
         self.was_damaged = False
         self._journal = Journal(journal_file)
         self._disk = disk
         self._on_change = on_change
+        self._floor_seq = floor_seq
         self._lock = asyncio.Lock()
 
     @property
@@ -106,6 +110,8 @@ class StateKeeper:
         """Rewrites a damaged journal. Raises OSError."""
         for fact in await self._disk.call(self._journal.load):
             self.memory.apply(fact)
+        state = self.memory.state
+        self.memory.state = msgspec.structs.replace(state, seq=max(state.seq, self._floor_seq))
         self.was_damaged = self._journal.damaged
         if self.was_damaged or self._journal.is_long:
             await self._disk.call(self._journal.rewrite, self.memory.summary())

@@ -51,9 +51,8 @@ class SampleSpool:
         self._files = SpoolFiles(folder, self.boot, limit, segment_size or max(limit // SEGMENTS, 4096), self.acked)
         self._files.load(self._position.last)
         known = max(self._files.last_number(), self._position.last.get(self.boot, 0), self.acked(self.boot))
-        # Numbers go on where they were; where that is not known for sure, they start again far above.
-        trusted = known > 0 and not self._files.counters.damaged
-        self._next = known + 1 if trusted else max(floor_seq, known + 1)
+        # Far above where they were: files may be damaged, or those of an agent that ran meanwhile may stand elsewhere.
+        self._next = max(floor_seq, known + 1)
         self._last = known
         # Bound: MAX_UNWRITTEN, the oldest is dropped and counted.
         self._unwritten: deque[tuple[int, bytes]] = deque()

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,28 @@ async def test_a_change_made_on_the_machine_is_on_every_dashboard_within_a_secon
         history = await operator.get(f"/api/v2/rvms/{key.id}/status/history")
         assert [row["status"] for row in history] == ["maintenance", "full", "active"]
         client.close()
+
+
+def is_filled(capacity: int, machine: dict[str, Any]) -> bool:
+    return bool(machine["capacity"] == capacity)
+
+
+@pytest.mark.timeout(120)
+async def test_an_agent_with_another_folder_in_the_same_boot_is_believed(tmp_path: Path) -> None:
+    """Tried by hand, then installed as a service: one key and one boot, and two folders that number for themselves."""
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(door_hub(tmp_path / "data"))
+        browser = await stack.enter_async_context(hub.signed_in())
+        operator = Operator(hub, browser)
+        key = await operator.add_machine()
+        pages = [await stack.enter_async_context(operator.watching())]
+        capacities = iter(range(1, 100))
+        for folder, times in (("by-hand", 3), ("service", 1), ("by-hand", 1)):
+            async with door_agent(tmp_path / folder, hub.url, key) as agent:
+                await seen(pages, key, lambda m: m["connection"] == "live")
+                for _ in range(times):
+                    capacity = next(capacities)
+                    await door(agent, "status", "active", "--capacity", str(capacity))
+                    await seen(pages, key, partial(is_filled, capacity))
+                await agent.stop(seconds=60.0)  # it says bye, so that the next one's link is seen to begin
+                await seen(pages, key, lambda m: m["connection"] == "offline")

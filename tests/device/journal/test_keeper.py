@@ -57,6 +57,18 @@ async def test_a_status_is_declared_numbered_and_waits_for_the_hub(
     assert (await reopened(tmp_path, disk)).memory.outbox.entries() == []
 
 
+async def test_a_declaration_has_a_number_above_those_of_an_agent_that_had_another_folder(
+    keeper: StateKeeper, tmp_path: Path, disk: WorkerThread
+) -> None:
+    """Of the same boot: the hub takes a number that it has for a repetition, and the status would be lost."""
+    await checker_of(keeper).update_status("inactive")
+    for floor_seq, folder, number in ((60_000, "by-hand", 60_001), (120_000, ".", 120_001)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        opened = StateKeeper(tmp_path / folder / "journal", disk, lambda: None, floor_seq)
+        await opened.open()
+        assert (await checker_of(opened).update_status("full", capacity=100)).seq == number
+
+
 async def test_an_illegal_status_changes_nothing(keeper: StateKeeper) -> None:
     with pytest.raises(IllegalStatusError):
         await checker_of(keeper).update_status("asleep")

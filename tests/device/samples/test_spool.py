@@ -121,12 +121,21 @@ def test_damage_makes_the_numbers_start_again_far_above_and_a_batch_never_spans_
     for _ in range(10):
         spool.append(b"x")
     spool.close()
-    assert SampleSpool(tmp_path, "b", floor_seq=500).append(b"x") == 11, "nothing is damaged, nothing is skipped"
     file = sorted(tmp_path.glob("*-1-b.spool"))[0]
     file.write_bytes(file.read_bytes()[:-3])
     again = SampleSpool(tmp_path, "b", floor_seq=500)
     assert again.append(b"after a gap") == 500
-    assert [batch.seq for after in (0, 9, 11) if (batch := again.read(after, 100, BIG))] == [9, 11, 500]
+    assert [batch.seq for after in (0, 9) if (batch := again.read(after, 100, BIG))] == [9, 500]
+
+
+def test_each_life_begins_its_numbers_above_those_of_an_agent_that_had_another_folder_meanwhile(tmp_path: Path) -> None:
+    service = SampleSpool(tmp_path / "service", "b", floor_seq=1000)
+    assert [service.append(b"x") for _ in range(2)] == [1000, 1001]
+    service.close()
+    by_hand = SampleSpool(tmp_path / "by-hand", "b", floor_seq=60_000)
+    assert by_hand.append(b"x") == 60_000
+    again = SampleSpool(tmp_path / "service", "b", floor_seq=120_000)
+    assert again.append(b"x") == 120_000
 
 
 def test_numbers_never_repeat_even_when_the_folder_was_lost(tmp_path: Path) -> None:
