@@ -75,7 +75,7 @@ async def _ended(context: MessageContext, report: m.CommandUpdate) -> None:
 
 
 async def _stop_unknown(context: MessageContext, command: CommandRow, report: m.CommandUpdate) -> None:
-    """Stop a remote session that began after it was given up."""
+    """Ask the machine to stop a remote session that began after the hub had given it up."""
     if command.name == remote_life.START and report.state == "succeeded":
         held = [command.args["session_id"]]
         await context.commit(requests.unknown_here(context.machine, held, context.clock()))

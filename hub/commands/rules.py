@@ -30,7 +30,7 @@ MAX_PENDING = 50  # Open commands of one machine; more are refused
 
 
 class Refused(Exception):  # noqa: N818 - it reads as what happened to a request
-    """`status`: the HTTP status."""
+    """A command that may not be drafted. `status`: of the HTTP answer."""
 
     def __init__(self, code: str, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -48,8 +48,8 @@ def relay_status(
     reason: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """What was declared past the agent, which would declare the old status again. `reading`: only the capacity is
-    new. [] when the agent cannot take it."""
+    """Draft a `set_status` for a status that was declared past the agent, which would otherwise declare the old one
+    again. `reading`: only the capacity is new. [] when the agent cannot take it."""
     waiting = sum(is_relayed(command) for command in machine.asked)
     if "set_status" not in machine.capabilities or waiting >= MAX_RELAYED:
         return []
@@ -72,8 +72,9 @@ def draft(
     group_id: str | None = None,
     reading: bool = False,
 ) -> list[Change]:
-    """The command first. A `reading` of the capacity replaces no person's. Raises Refused: `unknown_command`,
-    `invalid` (422), `still_full`, `not_full`, `manual_sync_off`, `machine_offline`, `too_many_pending` (409)."""
+    """The Changes that issue a command, the command first. A `reading` of the capacity replaces no person's command.
+    Raises Refused: `unknown_command`, `invalid` (422), `still_full`, `not_full`, `manual_sync_off`, `machine_offline`,
+    `too_many_pending` (409)."""
     _check_arguments(name, args)
     # Not by `capabilities`: the wire gives them no vocabulary, and a machine answers `unsupported` by itself at once.
     wanted = msgspec.convert(args, SetStatus) if name == "set_status" else None
@@ -108,7 +109,8 @@ def draft(
 
 
 def reasoned(name: str, args: dict[str, Any], reason: str | None) -> tuple[dict[str, Any], str | None]:
-    """Of a set_status, its reason and the status's stand for each other. Idempotent."""
+    """Arguments and reason of a command; of a `set_status` a missing reason of the command is the status's, and the
+    other way round. Idempotent."""
     if name != "set_status":
         return args, reason
     reason = reason or args.get("reason")
@@ -130,7 +132,7 @@ def _issued(command: CommandRow) -> EventHappened:
 
 
 def new_id(now: datetime) -> str:
-    """Sortable, unguessable: 11 hex digits of ms, 16 random."""
+    """An id that sorts by time and cannot be guessed: 11 hex digits of ms, 16 random ones."""
     return f"{int(now.timestamp() * 1000):011x}-{credentials.random_hex(16)}"
 
 
@@ -145,8 +147,8 @@ def wire(command: CommandRow) -> messages.Command:
 
 
 def to_deliver(machine: Machine, now: datetime) -> list[CommandRow]:
-    """Oldest first: all open within their deadline, also again. Relayed capacities first: they must not undo later
-    commands."""
+    """The open commands within their deadline, also those sent before, oldest first. Relayed capacities stand before
+    other unsent ones: they must not undo later commands."""
 
     def turn(command: CommandRow) -> tuple[int, datetime, str]:
         passed_on = is_relayed(command) and "capacity" in command.args
@@ -195,14 +197,14 @@ def sent(command: CommandRow, now: datetime) -> list[Change]:
 
 
 def end_of(update: messages.CommandUpdate) -> str:
-    """A refusal of what was withdrawn or late is `cancelled` or `expired`."""
+    """The terminal state of an update: a refusal of what was withdrawn or came too late is `cancelled` or `expired`."""
     code = None if update.error is None else update.error.code
     return code if update.state == "rejected" and code in ("cancelled", "expired") else update.state
 
 
 def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """[] when nothing is new. A terminal state brings its event, a succeeded set_status the status, declared by the
-    issuer."""
+    """What a machine's update changes; [] when nothing is new. A terminal state brings its event, and a succeeded
+    `set_status` the status, declared by the issuer."""
     command = machine.pending.get(update.id)
     if command is None:
         return []
@@ -224,7 +226,7 @@ def moved(machine: Machine, update: messages.CommandUpdate, now: datetime) -> li
 
 
 def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """A final update after the end, without further effect; [] for a repeat."""
+    """The event of a final update that came after the command had ended otherwise; [] for a repeat."""
     state = end_of(update)
     if update.state not in TERMINAL or state == ended.state:
         return []
@@ -239,7 +241,7 @@ def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> li
 
 
 def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """Sent ones get a little longer; [] before the deadline."""
+    """End a command whose deadline is over, a sent one a little later; [] before that."""
     left = has_left(machine, command)
     if now < command.expires_at + (GRACE if left else timedelta(0)):
         return []
@@ -250,13 +252,14 @@ def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]
 
 
 def begins_too_late(command: CommandRow, update: messages.CommandUpdate, now: datetime) -> bool:
-    """A machine that polls by REST may have read it in time."""
+    """Whether an update is of no effect: the command has ended, or only begins now after its deadline. (A machine that
+    polls by REST may have read it in time.)"""
     begins = update.state not in TERMINAL and command.state in ("queued", "sent")
     return command.state in TERMINAL or (begins and now >= command.expires_at)
 
 
 def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: datetime) -> list[Change]:
-    """Ends what was never sent, else asks the machine. [] when it has ended or was asked."""
+    """End a command that was never sent, else ask the machine to stop it. [] when it has ended or was asked already."""
     if command.state in TERMINAL or command.cancel_at is not None:
         return []
     if not has_left(machine, command):
@@ -271,8 +274,8 @@ def cancel(machine: Machine, command: CommandRow, actor: actors.Actor, now: date
 
 
 def supersede(machine: Machine, newer: CommandRow, now: datetime, *, reading: bool = False) -> list[Change]:
-    """Ends older unsent commands that declare no more than the newer: one without a capacity does not replace one
-    with it. A relayed `reading` ends only its like."""
+    """End older unsent commands that declare no more than the newer one: one without a capacity does not replace one
+    with it. A relayed `reading` ends only relayed ones."""
     if newer.name not in _NAMED_BY:
         return []
     more, ended = _NAMED_BY[newer.name], list[Change]()
@@ -299,12 +302,12 @@ def _end(command: CommandRow, state: str, actor: actors.Actor, now: datetime, **
 
 
 def _move(command: CommandRow, **values: Any) -> Move[CommandRow]:
-    """With what an earlier move may have left unstored."""
+    """The command's next state, written with the members that an earlier move may have left unstored."""
     return Move(msgspec.structs.replace(command, **values), tuple(dict.fromkeys((*PROGRESS, *values))))
 
 
 def _progress(command: CommandRow, update: messages.CommandUpdate, now: datetime) -> list[Change]:
-    """Forward only: a late `accepted` does not undo `running`."""
+    """A state before the end. Forward only: a late `accepted` does not undo `running`."""
     if _PROGRESS_ORDER[update.state] < _PROGRESS_ORDER[command.state]:
         return []
     progress = command.progress if update.progress is None else msgspec.to_builtins(update.progress)
@@ -318,7 +321,8 @@ def _progress(command: CommandRow, update: messages.CommandUpdate, now: datetime
 
 
 def _deadline(command: CommandRow, phase: str, sent_at: datetime, now: datetime) -> datetime:
-    """Of a running command: its 60 s were for beginning. Never earlier than before."""
+    """Until when a running command may go on without an update, never earlier than before; the 60 s at its issue were
+    for its beginning."""
     if command.name == "reboot" and phase == GOING_DOWN:
         # Calling it expired while the machine starts would be a lie. But a machine that says so again and again gains
         # nothing by it.
@@ -349,7 +353,7 @@ class Issuer(Protocol):
 
 
 def still_may(issuer: Issuer | None, rvm_id: int) -> bool:
-    """None: the user was removed."""
+    """Whether the issuer may still command the machine. `issuer` None: the user was removed."""
     if issuer is None or issuer.disabled_at is not None or issuer.role not in ACTIONS["command.send"]:
         return False
     reached = machines_of(issuer.role, issuer.machines)

@@ -36,8 +36,8 @@ class Waiting(msgspec.Struct):
 
 
 def require_reason(call: Call, name: str, args: Mapping[str, Any], reason: str | None) -> None:
-    """Of a person at the dashboard, for what takes a machine out of service. Programs and machines may leave it out.
-    Raises Problem 422 at `reason`."""
+    """Require a reason of a person at the dashboard for what takes a machine out of service; programs and machines may
+    leave it out. Raises Problem 422 at `reason`."""
     takes_out = args.get("special_status") or args.get("status")
     needed = takes_out in NEEDS_REASON if name == "set_status" else name in DISRUPTIVE
     if needed and call.principal.via == "session" and not (reason or args.get("reason") or "").strip():
@@ -47,8 +47,8 @@ def require_reason(call: Call, name: str, args: Mapping[str, Any], reason: str |
 async def issue(
     call: Call, name: str, args: dict[str, Any], reason: str | None = None, *, signed_in: bool = False
 ) -> CommandRow:
-    """Committed, or the one of the same Idempotency-Key. `signed_in`: unless the session ended meanwhile, then the 401.
-    Raises Refused."""
+    """Commit a new command, or return the one of the same Idempotency-Key. `signed_in`: only while the caller's session
+    lasts, else the 401. Raises Refused."""
     announce = call.announce if signed_in else call.context.announce
     args, reason = rules.reasoned(name, args, reason)
     key = idempotency_key(call)
@@ -85,7 +85,7 @@ def state_text(command: CommandRow) -> Text:
 
 
 async def find(call: Call, command_id: str) -> CommandRow:
-    """Of a machine the caller reaches, or 404."""
+    """The command, of a machine that the caller reaches; otherwise 404."""
     command = call.context.fleet.command(command_id)
     if command is None and len(command_id) <= 100 and "\x00" not in command_id:
         command = await commands.find_command(call.context.store, command_id)
@@ -95,7 +95,7 @@ async def find(call: Call, command_id: str) -> CommandRow:
 
 
 def _same(row: CommandRow, name: str, args: dict[str, Any], actor: Actor) -> CommandRow:
-    """The command of a repeated key, of the same caller only."""
+    """The command of a repeated key; 409 where it is another command, or another caller's."""
     if (row.name, row.args, row.issued_by) != (name, args, actor):
         raise Problem("conflict", Text("idempotency_reused"))
     return row
@@ -117,7 +117,7 @@ _CLEAR_ALREADY: Final = ("missing", "unknown", "wrong_character")
 
 
 def read_arguments(call: Call, name: CommandName, given: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
-    """As stored. `zone` reads a naive time. Raises the 422 that names each wrong member."""
+    """The arguments as they are stored. `zone` reads a naive time. Raises the 422 that names each wrong member."""
     args = {"trigger": "manual", **given} if name == "sync_timezone" else dict(given)
     try:
         wanted = validate(ARGUMENTS[name], args)

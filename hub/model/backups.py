@@ -30,8 +30,8 @@ def is_there(row: BackupRow) -> bool:
 
 
 def is_good(row: BackupRow) -> bool:
-    """May be built upon and counted on: what the machine archived is in the store, and no drill has failed. What a
-    simple client uploaded may be any file, so that it is none before it was verified."""
+    """Whether it may be built upon and counted on: what the machine archived is in the store, and no drill has failed.
+    What a simple client uploaded may be any file, so it counts only once it was verified."""
     is_known = row.trigger != UPLOAD or row.upload_status == VERIFIED
     return is_there(row) and row.drill_error is None and is_known
 
@@ -73,18 +73,18 @@ def last_verified(backups: Mapping[int, BackupRow]) -> BackupRow | None:
 
 
 def open_backup(backups: Mapping[int, BackupRow]) -> BackupRow | None:
-    """Being made, or waiting for the machine."""
+    """The one that is being made, or waits for the machine."""
     return min(filter(is_open, backups.values()), key=lambda row: row.id, default=None)
 
 
 def failed_at(backups: Mapping[int, BackupRow]) -> datetime | None:
-    """When the last one that ended by itself failed."""
+    """When the last one failed; None: the last one that ended without being cancelled did not fail."""
     ended = _last(row for row in backups.values() if not is_open(row) and not was_cancelled(row))
     return _ended_at(ended) if ended is not None and ended.upload_status == "failed" else None
 
 
 def cancelled_at(backups: Mapping[int, BackupRow]) -> datetime | None:
-    """When the last one that ended was cancelled by a person."""
+    """When a person cancelled the last one; None: the last one that ended was not cancelled."""
     ended = _last(row for row in backups.values() if not is_open(row))
     return _ended_at(ended) if ended is not None and was_cancelled(ended) else None
 
@@ -100,14 +100,15 @@ def interval_of(settings: EffectiveSettings) -> timedelta:
 
 
 def late_at(settings: EffectiveSettings, since: datetime) -> datetime | None:
-    """None: never. `since`: its last good backup, else enrolment."""
+    """From when on a good backup is overdue; None: never. `since`: its last good backup, else enrolment."""
     if not settings.on("backup_enabled"):
         return None
     return since + MISSED * interval_of(settings) + GRACE
 
 
 def unable(machine: Machine) -> str | None:
-    """Why it makes no backups, whatever its settings: simulated, never (what it can do is unknown), unsupported."""
+    """Why the machine makes no backups, whatever its settings: `simulated`, `never` (what it can do is unknown),
+    `unsupported`; None: it can."""
     if machine.row.simulated:
         return "simulated"
     if COMMAND in machine.capabilities:
@@ -116,7 +117,7 @@ def unable(machine: Machine) -> str | None:
 
 
 def is_backed_up(machine: Machine) -> bool:
-    """Whether it is asked for backups by schedule."""
+    """Whether the machine is asked for backups by schedule."""
     return unable(machine) is None and machine.effective_settings.on("backup_enabled")
 
 
@@ -126,7 +127,7 @@ def late_of(machine: Machine) -> datetime | None:
 
 
 def unverified_of(machine: Machine) -> datetime | None:
-    """From when on one that was restored and compared is overdue; likewise."""
+    """From when on a verified backup is overdue; None: it makes none by schedule."""
     return _late_behind(machine, last_verified(machine.backups))
 
 
@@ -143,7 +144,7 @@ def is_late(machine: Machine, now: datetime) -> bool:
 
 
 def is_unverified(machine: Machine, now: datetime) -> bool:
-    """Whether good ones come, and none of them could be verified for too long."""
+    """Whether good backups come, but none could be verified for too long."""
     since = unverified_of(machine)
     return since is not None and since <= now and not is_late(machine, now)
 

@@ -37,14 +37,14 @@ class TokenBucket:
         return min(self.burst, self._left + max(0.0, now - self._at) * self.rate)
 
     def wait(self, now: float, amount: float = 1.0) -> float:
-        """Seconds until `amount` is there; for ever when it never will be."""
+        """Seconds until `amount` is there; infinite when it never will be."""
         missing = amount - self.available(now)
         if missing <= 0:
             return 0.0
         return missing / self.rate if self.rate and amount <= self.burst else math.inf
 
     def take(self, now: float, amount: float = 1.0) -> bool:
-        """False: nothing was taken."""
+        """Take tokens if they are there. False: nothing was taken."""
         left = self.available(now)
         if left < amount:
             return False
@@ -66,7 +66,7 @@ class TokenBucket:
 
 
 class TokenBuckets(Generic[K]):
-    """One a key. Full ones are dropped; beyond `most` the one unused the longest."""
+    """A token bucket for each key. Full ones are dropped; beyond `most` keys the one unused for longest is."""
 
     def __init__(self, rate: float, burst: float, most: int) -> None:
         self.rate = rate
@@ -82,12 +82,12 @@ class TokenBuckets(Generic[K]):
         return self._buckets.get(key, TokenBucket(self.rate, self.burst, now)).wait(now, amount)
 
     def take(self, key: K, now: float, amount: float = 1.0) -> float:
-        """0: taken. Else the seconds until it could be."""
+        """Take tokens if they are there. 0: taken; else the seconds until they could be."""
         bucket = self._bucket(key, now)
         return 0.0 if bucket.take(now, amount) else bucket.wait(now, amount)
 
     def spend(self, key: K, now: float, amount: float = 1.0) -> float:
-        """What is left; below zero: a debt."""
+        """Take tokens whether they are there or not; returns what is left, below zero a debt."""
         bucket = self._buckets.get(key)
         if bucket is None:
             return self._bucket(key, now).spend(now, amount)
@@ -138,7 +138,8 @@ MOST_REMEMBERED: Final = 100_000
 
 
 class Cost(NamedTuple):
-    """`frames`, `samples`, `refusals` are done, the others kept."""
+    """What something costs a machine's budget. `frames`, `samples` and `refusals` are work that is done; the others are
+    kept in the database or in memory."""
 
     frames: float = 0.0
     samples: float = 0.0
@@ -154,12 +155,12 @@ LINK: Final = Cost(links=1)
 
 
 def frames_of(size: int) -> float:
-    """One; more if the body is larger than a frame may be."""
+    """How many frames a body of REST counts for: one, more if it is larger than a frame may be."""
     return max(1.0, size / MAX_MESSAGE_BYTES)
 
 
 def line(size: int, lines: float = 1.0) -> Cost:
-    """A line of the audit log, or part of one, with `size` bytes of the machine's words."""
+    """The cost of a line of the audit log (or a part of one) with `size` bytes of the machine's own."""
     return Cost(lines=lines, stored_bytes=LINE_BYTES + size)
 
 
@@ -189,7 +190,8 @@ class MachineBudget:
         self._due: set[int] = set()  # Bound: one a machine, until `due`
 
     def take(self, rvm_id: int, now: float, cost: Cost) -> float:
-        """0: taken. Else the seconds until it could be. What exceeds a burst takes a whole one, and leaves a debt."""
+        """Charge the cost if every bucket has it. 0: charged; else the seconds until it could be. What exceeds a
+        bucket's burst takes the whole bucket, and leaves a debt."""
         wait = 0.0
         for buckets, amount in zip(self._buckets, cost, strict=True):
             if amount and (missing := buckets.wait(rvm_id, now, min(amount, buckets.burst))):
@@ -201,7 +203,7 @@ class MachineBudget:
         return wait
 
     def spend(self, rvm_id: int, now: float, cost: Cost) -> float:
-        """For what has happened; seconds until there is no debt."""
+        """Charge the cost of what has happened already; returns the seconds until there is no debt."""
         wait = 0.0
         for buckets, amount in zip(self._buckets, cost, strict=True):
             if amount and (left := buckets.spend(rvm_id, now, amount)) < 0:
@@ -211,7 +213,8 @@ class MachineBudget:
         return wait
 
     def of_boot(self, rvm_id: int, boot_id: str, known: Collection[str]) -> Cost:
-        """A new boot is paid once, however often its link ends before it is stored."""
+        """The cost of a link in this boot: a new boot is charged once, however often its link ends before it is
+        stored."""
         return Cost(boots=boot_id not in known and self._paid_boots.get(rvm_id) != boot_id)
 
     def paid_boot(self, rvm_id: int, boot_id: str) -> None:
@@ -222,11 +225,12 @@ class MachineBudget:
         return max(buckets.wait(rvm_id, now, 0.0) for buckets in self._slowing)
 
     def refused(self, rvm_id: int, now: float) -> float:
-        """Seconds until a refusal should be answered; 0 for an occasional one."""
+        """Charge a refusal; returns the seconds until it should be answered, 0 for an occasional one."""
         return min(self.spend(rvm_id, now, Cost(refusals=1)), REFUSED_WITHIN_S)
 
     def due(self, monotonic: float, now: datetime) -> list[EventHappened]:
-        """Once for each machine that has used up its disk share, until it is half full again."""
+        """An event for each machine that has used up its share of the disk: once, until the share is half full
+        again."""
         half = self._stored.burst / 2
         self._used_up = {rvm_id for rvm_id in self._used_up if self._stored.wait(rvm_id, monotonic, half)}
         due, self._due = self._due, set()
@@ -273,7 +277,7 @@ class ReportedEvents:
         return len(self._budgets)
 
     def take(self, rvm_id: int, at: float, now: datetime) -> bool:
-        """False: counted, not recorded."""
+        """Whether the machine's event is recorded. False: it is counted among the dropped ones instead."""
         budget = self._budgets.get(rvm_id)
         if budget is None:
             budget = self._budgets[rvm_id] = _Budget(TokenBucket(EVENTS_PER_MINUTE / 60, EVENTS_AT_ONCE, at))

@@ -24,7 +24,7 @@ MILLISECONDS_FROM: Final = 1e11
 
 
 class Dated(NamedTuple):
-    """`clamped`: it is the hub's clock."""
+    """`clamped`: `at` is the hub's clock, because the timestamp could not be right."""
 
     at: datetime
     clamped: bool
@@ -34,13 +34,14 @@ class UndatableError(ValueError): ...
 
 
 def date(stamp: str | float, now: datetime, zone: str | None, fallback: str) -> Dated:
-    """`zone`: the machine's own, if known; else `fallback`. Raises UndatableError."""
+    """The instant of a timestamp, clamped where need be. `zone`: the machine's own, if known; else `fallback`. Raises
+    UndatableError."""
     at = read(stamp, zone, fallback)
     return Dated(at, False) if OLDEST <= at <= now else settle(at, now)
 
 
 def settle(at: datetime, now: datetime) -> Dated:
-    """As it is, clamped, or refused with UndatableError."""
+    """An instant out of the usual range: as it is, clamped to the hub's clock, or refused with UndatableError."""
     if at > now:
         return Dated(now, True) if at - now > AHEAD else Dated(at, False)
     if at >= OLDEST:
@@ -51,15 +52,15 @@ def settle(at: datetime, now: datetime) -> Dated:
 
 
 def by_hub(at: datetime, received: datetime, offset: float | None) -> datetime:
-    """What a machine dated so and the hub received then. `offset`: of the machine's clock from the hub's; one that is
-    behind is put right, and what it dated is never after it came."""
+    """The instant, by the hub's clock, of what a machine dated `at` and the hub received at `received`. `offset`: of
+    the machine's clock from the hub's; a clock that is behind is put right, and nothing is dated after it came."""
     if offset is None or offset > -BELIEVED_S:
         return at
     return min(at - timedelta(seconds=offset), received)
 
 
 def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
-    """As sent, however wrong. Raises UndatableError."""
+    """The instant as it was sent, however wrong. Raises UndatableError."""
     try:
         if not isinstance(stamp, str):
             return datetime.fromtimestamp(stamp / 1000 if abs(stamp) > MILLISECONDS_FROM else stamp, UTC)
@@ -73,7 +74,7 @@ def read(stamp: str | float, zone: str | None, fallback: str) -> datetime:
 
 @lru_cache(maxsize=1024)
 def find_zone(name: str) -> tzinfo | None:
-    """By IANA name; each is read once."""
+    """The zone of an IANA name, read once each; None: there is none."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

@@ -39,7 +39,7 @@ MAX_TAGS_OF_USER: Final = 50
 
 
 class HealthReason(NamedTuple):
-    """`code`: the reading; `limit`: the threshold it passed."""
+    """A reading (`code`) at or beyond its threshold (`limit`)."""
 
     code: str
     value: float
@@ -51,7 +51,7 @@ HOLD_S: Final[Mapping[str, float]] = {"cpu_usage": 60.0, "memory_usage": 60.0}
 
 
 class Lasting(NamedTuple):
-    """A reading (`code`) beyond its limit: the first and the last sample."""
+    """Since when a reading (`code`) is beyond its limit: its first and its last sample there."""
 
     code: str
     since: datetime
@@ -79,9 +79,9 @@ class Boot:
 
 @dataclass(slots=True)
 class Machine:
-    """`row`: as in the database, replaced when a Change is applied; then what other tables hold, and what is
-    observed. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic seconds; `event_connection`:
-    of the last event."""
+    """What the hub knows of a machine. `row`: as in the database, replaced when a Change is applied; then what other
+    tables hold, and what is observed. `last_heard`, `unlinked_at`, `interval_since`, `quiet_until` are monotonic
+    seconds; `event_connection`: the connection that the last event has."""
 
     row: MachineRow
     id: int = field(init=False)
@@ -166,12 +166,13 @@ class Machine:
 
     @property
     def effective_status(self) -> str:
-        """`special_status` overrides the declaration while it lasts."""
+        """The declared status, or the `special_status` that overrides it while it lasts."""
         return self.row.special_status or self.row.status
 
     @property
     def site_zone(self) -> str:
-        """Where it stands. A computer in UTC is one that nobody has set: no machine stands there."""
+        """The zone of the place where it stands. A computer in UTC is one that nobody has set: no machine stands
+        there."""
         own = self.row.timezone if self.row.timezone not in UNSET_ZONES else None
         return self.effective_settings.pinned_zone or own or self.effective_settings.default_zone
 
@@ -189,13 +190,13 @@ class Machine:
 
     @property
     def wanted_zone(self) -> str | None:
-        """Pinned, else what was found and could not be set, else what it is in."""
+        """The zone it should be in: pinned, else what was found and could not be set, else what it is in."""
         found = self.zone.error.get("timezone") if self.zone is not None and self.zone.error else None
         return self.effective_settings.pinned_zone or found or self.current_zone
 
     @property
     def zone_wrong_since(self) -> datetime | None:
-        """None while its clock shows the wanted zone, or nobody knows."""
+        """Since when its clock does not show the wanted zone; None: it does, or nobody knows."""
         zone = self.zone
         if zone is None or zone.system_timezone is None or zone.system_timezone == self.wanted_zone:
             return None
@@ -203,12 +204,13 @@ class Machine:
 
     @property
     def certificate_ends_at(self) -> datetime | None:
-        """Of its own certificate, as it reported; None: it has none, or does not say."""
+        """When its own certificate ends, as it reported; None: it has none, or does not report it."""
         return self._reported_end("client_certificate_until")
 
     @property
     def authority_ends_at(self) -> datetime | None:
-        """Of the last private authority that it trusts, as it reported; None: it pins none, or does not say."""
+        """When the last private authority that it trusts ends, as it reported; None: it pins none, or does not report
+        it."""
         return self._reported_end("authority_until")
 
     def _reported_end(self, member: str) -> datetime | None:
@@ -229,12 +231,12 @@ class Machine:
 
 
 def has_left(machine: Machine, command: CommandRow) -> bool:
-    """Whether the machine may know of it. Only a command that never left can end without asking it."""
+    """Whether the machine may know of the command. Only one that never left the hub can end without asking it."""
     return command.state != "queued" or command.id in machine.maybe_sent
 
 
 def is_relayed(command: CommandRow) -> bool:
-    """Whether it relays what was declared past the agent."""
+    """Whether the command relays a status that was declared past the agent."""
     return command.name == "set_status" and not actors.asks(command.issued_by)
 
 
@@ -244,10 +246,10 @@ def normalised_tag(tag: str) -> str:
 
 
 def tags_of(given: Iterable[str]) -> tuple[str, ...]:
-    """Each once, in alphabetical order."""
+    """The tags as they are stored: each once, in alphabetical order."""
     return tuple(sorted({tag for each in given if (tag := normalised_tag(each))}))
 
 
 def typed_tags(text: str) -> list[str]:
-    """Of a field in which commas separate them."""
+    """The tags of a form's field, in which commas separate them."""
     return [tag for each in text.split(",") if (tag := normalised_tag(each))]

@@ -84,7 +84,7 @@ def began(machine: Machine, connection: str, now: datetime) -> datetime:
 
 
 def unstored(machine: Machine) -> dict[str, Any]:
-    """What a later life of the hub needs to know since when and why it is offline."""
+    """What the row lacks of what a later life of the hub needs: since when and why the machine is offline."""
     row = machine.row
     if machine.linked and row.connection_epoch != machine.epoch:
         return {}  # its hello is on the way, which stores the same; without its link it may never come
@@ -97,7 +97,7 @@ def unstored(machine: Machine) -> dict[str, Any]:
 
 
 def received(machine: Machine, now: float) -> bool:
-    """True: the caller judges anew."""
+    """Note a message. True: the machine was not live, so the caller judges it anew."""
     machine.last_gap = now - max(machine.last_heard, machine.interval_since)
     machine.last_heard = now
     return machine.connection != "live"
@@ -116,7 +116,7 @@ def linked(machine: Machine, interval: float, now: float) -> None:
 
 
 def uploaded(machine: Machine, interval: float, now: float) -> None:
-    """By REST. Beside a link that is no news."""
+    """Note samples that came by REST. Beside a link they say nothing about the connection."""
     if machine.linked:
         return
     machine.uploads = True
@@ -141,7 +141,8 @@ def expect(machine: Machine, interval: float, now: float) -> None:
 
 
 def after_start(machine: Machine, was_live: bool, interval: float, now: float) -> None:
-    """What was live when the last life ended shows as such for a moment."""
+    """Set the connection at the hub's start. What was live when the last life ended shows as late for a moment, until
+    its link is there again."""
     machine.interval = interval
     machine.last_heard = machine.interval_since = now
     if machine.last_seen_at is None:
@@ -165,7 +166,7 @@ def after_start(machine: Machine, was_live: bool, interval: float, now: float) -
 
 
 def event_due(machine: Machine, connection: str, now: float) -> float | None:
-    """When the new connection becomes an event if it still holds; None: it is the last event's."""
+    """When the new connection becomes an event if it still holds; None: the last event has it already."""
     if connection == machine.event_connection:
         return None
     delay = FLAP_S if connection == "late" else 0.0
@@ -205,7 +206,8 @@ def _reasons(*readings: tuple[str, float | None, float]) -> tuple[str, tuple[Hea
 
 
 def critical_limit(warning: float) -> float:
-    """Ten above: a busy core is critical only when entirely busy."""
+    """From where on a reading is critical: ten above its warning limit, so that a core is critical only when entirely
+    busy."""
     return warning + CRITICAL_ABOVE
 
 
@@ -214,7 +216,7 @@ RELEASE_S: Final = 60.0
 
 
 def lasting(before: Iterable[Lasting], over: Iterable[str], at: datetime) -> tuple[Lasting, ...]:
-    """After a sample in which these readings are beyond their limits."""
+    """Which readings are beyond their limits since when, after a sample at `at` in which those in `over` are."""
     known, now_over = {one.code: one for one in before}, tuple(over)
     found = [Lasting(code, min(known[code].since, at) if code in known else at, at) for code in now_over]
     return (*found, *(one for one in known.values() if one.code not in now_over and _holds(one, at)))
@@ -246,7 +248,8 @@ class LiveWatch:
 
 
 class Watching:
-    """`viewer`: a number that names one browser connection."""
+    """Which machines' live samples open pages ask for, and how often. `viewer`: a number that names one browser
+    connection."""
 
     def __init__(self) -> None:
         self._watches: dict[int, dict[int | None, LiveWatch]] = {}  # Bound: WATCHES_PER_VIEWER an open page
@@ -255,7 +258,7 @@ class Watching:
     def watch(
         self, viewer: int, rvm_id: int | None, interval: float, now: float, *, reach: frozenset[int] | None = None
     ) -> None:
-        """One machine, or the fleet (None); `interval` is clamped to 1-60 s."""
+        """Ask for live samples of one machine, or of the fleet (None), for WATCH_S; `interval` is clamped to 1-60 s."""
         own = self._watches.setdefault(viewer, {})
         own.pop(rvm_id, None)
         if len(own) >= WATCHES_PER_VIEWER:
@@ -266,12 +269,12 @@ class Watching:
         self._watches.pop(viewer, None)
 
     def interval(self, rvm_id: int, now: float) -> float:
-        """The smallest wanted; 0.0: nobody watches."""
+        """The shortest interval that a page asks for; 0.0: none does."""
         wanted = [watch.interval for watch in self._live(now) if watch.covers(rvm_id)]
         return min(wanted, default=0.0)
 
     def settle(self, now: float, fleet: Iterable[int]) -> dict[int, float]:
-        """Drop expired watches; the machines whose interval has changed."""
+        """Drop expired watches; returns the new interval of each machine for which it has changed."""
         self._end_expired(now)
         intervals = self._intervals(fleet, now) if self._watches else {}
         moved = {rvm_id: each for rvm_id, each in intervals.items() if self._settled.get(rvm_id, 0.0) != each}

@@ -29,7 +29,7 @@ class TrendPoint(NamedTuple):
 
 
 class Trend:
-    """Bound: STEPS of _ROW single floats, 3 kB."""
+    """Of each metric the lowest, highest and newest reading of each step. Bound: STEPS of _ROW single floats, 3 kB."""
 
     __slots__ = ("_cells", "_newest", "complete")
 
@@ -40,7 +40,8 @@ class Trend:
         """What the database has of these hours is in it."""
 
     def add(self, at_ms: int, readings: Any) -> None:
-        """The newest sample. What is dated later was of a clock that was ahead and has been put right."""
+        """Add the newest sample. What is in it and dated later was of a clock that was ahead and has been put right: it
+        goes."""
         step = at_ms // STEP_MS
         if step != self._newest:
             if step > self._newest + 1:
@@ -58,7 +59,7 @@ class Trend:
             cell += _KINDS
 
     def fill(self, at_ms: int, spreads: Mapping[str, tuple[float, float, float]]) -> None:
-        """An older step, as the database has it: lowest, average and highest of each metric."""
+        """Fill in an older step from the database: lowest, average and highest of each metric."""
         step = at_ms // STEP_MS
         if self._newest < 0:
             self._newest = step
@@ -70,7 +71,7 @@ class Trend:
                 self._put(step, place, low, high, average)
 
     def points(self, metric: str, now_ms: int) -> list[TrendPoint]:
-        """Oldest first, of the STEPS up to now."""
+        """The steps up to now that have a reading, oldest first."""
         place, last = METRICS.index(metric), now_ms // STEP_MS
         found = []
         for step in range(max(self._newest, last) - STEPS + 1, self._newest + 1):
@@ -81,7 +82,7 @@ class Trend:
         return found
 
     def _let_go(self, step: int) -> None:
-        """The steps that this one takes the place of, and all that lie after it."""
+        """Empty the cells that the step takes over, and those of all steps after it."""
         first, last = (self._newest + 1, step) if step >= self._newest else (step + 1, self._newest)
         self._clear(range(first, last + 1) if last - first < STEPS else range(STEPS))
         self._newest = step

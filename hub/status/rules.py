@@ -29,7 +29,7 @@ UNDO: Final = timedelta(minutes=10)
 
 
 class DeclaredStatus(NamedTuple):
-    """As declared `since` then `by` somebody. `before`: what returns at `until`."""
+    """A status as it is declared `since` then `by` somebody. `before`: what returns at `until`."""
 
     status: str
     special_status: str | None
@@ -42,7 +42,7 @@ class DeclaredStatus(NamedTuple):
 
 
 def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """Declared by the issuer of a succeeded `set_status`."""
+    """The Changes of a succeeded `set_status`, declared by its issuer."""
     wanted = msgspec.convert(command.args, SetStatus)
     # `until` was checked when the command was drafted; one that cannot be read any more is left out.
     until = instant(wanted.until)
@@ -60,7 +60,7 @@ def set_by_command(machine: Machine, command: CommandRow, now: datetime) -> list
 
 
 def before_of(machine: Machine) -> dict[str, Any]:
-    """Never one that itself holds only for a while."""
+    """What returns after a status with an end: never one that itself holds only for a while."""
     before = machine.row.status_before
     if machine.row.status_until is not None and before is not None:
         return {"status": before["status"], "special_status": before.get("special_status"),
@@ -73,7 +73,8 @@ def before_of(machine: Machine) -> dict[str, Any]:
 
 
 def status_changes(machine: Machine, declared: DeclaredStatus, params: dict[str, Any] | None = None) -> list[Change]:
-    """[] when nothing changes. A new capacity alone, or a new status under a special one, keeps since and by."""
+    """The Changes of a declaration; [] when nothing changes. A new capacity alone, or a new status under a special one,
+    keeps since and by."""
     before, after = declaration(machine), declaration(declared)
     if before == after:
         return []
@@ -115,7 +116,7 @@ def status_changes(machine: Machine, declared: DeclaredStatus, params: dict[str,
 
 
 def _error_since(machine: Machine, declared: DeclaredStatus) -> datetime | None:
-    """An error is not over because somebody took the machine out of service."""
+    """Since when the machine has an error, which is not over because somebody took it out of service."""
     status, since = declared.special_status or declared.status, machine.row.error_since
     if status == "error":
         return since or (machine.row.status_since if machine.effective_status == "error" else declared.since)
@@ -123,7 +124,7 @@ def _error_since(machine: Machine, declared: DeclaredStatus) -> datetime | None:
 
 
 def _is_kept_reason(machine: Machine, declared: DeclaredStatus) -> bool:
-    """Whether the declaration has no reason of its own."""
+    """Whether the declaration brings no reason of its own."""
     if declared.reason is None:
         return True
     stands = (
@@ -150,7 +151,8 @@ def _declared(of: MachineRow | DeclaredStatus, reason: str | None, until: dateti
 
 
 def instant(text: str | None) -> datetime | None:
-    """Aware RFC 3339 to UTC that a database can hold (not at the calendar's edge); else None."""
+    """An RFC 3339 text with a zone as UTC; None where it is none, or no database can hold it (at the calendar's
+    edge)."""
     if text is None:
         return None
     try:
@@ -162,8 +164,8 @@ def instant(text: str | None) -> datetime | None:
 
 
 def undone(machine: Machine, command: CommandRow, held: StatusRow | None, now: datetime) -> SetStatus | None:
-    """The declaration before a person's `set_status`; None when it ended without effect, something newer was
-    declared, or it is too late."""
+    """The declaration that a person's `set_status` replaced; None when the command ended without effect, something
+    newer was declared, or it is too late."""
     if command.name != "set_status" or now - command.issued_at > UNDO:
         return None
     if command.state in TERMINAL:
@@ -199,7 +201,7 @@ EARLY_RETURN = timedelta(seconds=5)  # A machine's clock may be this much ahead 
 
 
 class NamedStatus(NamedTuple):
-    """By a machine's own software; UNSET stays, None ends it."""
+    """What a machine's own software declares; UNSET stays as it is, None ends it."""
 
     status: Status | UnsetType = UNSET
     special_status: SpecialStatus | UnsetType | None = UNSET
@@ -209,14 +211,16 @@ class NamedStatus(NamedTuple):
 
 
 def refused(machine: Machine, status: Status, capacity: int | None) -> Failure | None:
-    """Why it may not be asked for that status. A capacity never reported is 0 here and no ground."""
+    """Why the machine may not be asked for that status; None: it may. A capacity never reported is 0 here, and no
+    reason to refuse."""
     return refusal(status, capacity if capacity is not None else machine.row.capacity or None)
 
 
 def reported_by_machine(
     machine: Machine, report: messages.Hello | messages.StatusReport, now: datetime, capabilities: tuple[str, ...]
 ) -> list[Change]:
-    """[] when nothing changes. For a machine that cannot end statuses, a timed one stays until it declares another."""
+    """The Changes of a machine's report; [] when nothing changes. For a machine that cannot end statuses, a timed one
+    stays until it declares another."""
     covered = report.special_status is not None and report.special_status == machine.row.special_status
     same = covered or (report.status, report.special_status) == (machine.row.status, machine.row.special_status)
     reason, until = (machine.row.status_reason, machine.row.status_until) if same else (None, None)
@@ -241,7 +245,7 @@ def reported_by_machine(
 
 
 def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list[Change]:
-    """By REST with the machine's key; [] when nothing changes."""
+    """The Changes of a declaration by REST with the machine's key; [] when nothing changes."""
     status: Any = machine.row.status if isinstance(named.status, UnsetType) else named.status
     special: Any = machine.row.special_status if isinstance(named.special_status, UnsetType) else named.special_status
     reason, until = named.reason, named.until
@@ -270,14 +274,15 @@ def declared_by_key(machine: Machine, named: NamedStatus, now: datetime) -> list
 
 
 class ForTheAgent(NamedTuple):
-    """`reading`: only the capacity is new."""
+    """A status to relay to the machine's agent. `reading`: only the capacity is new."""
 
     wanted: SetStatus
     reading: bool
 
 
 def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None:
-    """To relay to the agent of `machine` (as before these changes); None: nothing was declared."""
+    """What of these Changes is to be relayed to the agent of `machine` (as it was before them); None: nothing was
+    declared."""
     change = next(put_rows(changes, StatusRow), None)
     event = next((change for change in changes if isinstance(change, EventHappened)), None)
     if change is None or event is None:
@@ -298,7 +303,7 @@ def for_the_agent(machine: Machine, changes: list[Change]) -> ForTheAgent | None
 
 
 def _after_commands(machine: Machine, reading: SetStatus) -> SetStatus:
-    """A relayed capacity must not undo a command already sent."""
+    """The reading with the status of a command that is under way: a relayed capacity must not undo it."""
     under_way = [
         command
         for command in machine.pending.values()
@@ -334,7 +339,8 @@ def not_stale(machine: Machine, hello: messages.Hello, now: datetime) -> message
 
 
 def is_due(machine: Machine, now: datetime) -> bool:
-    """Not where the machine ends statuses itself, unless declared by REST, unknown to its agent."""
+    """Whether the hub has to end the status now. Not where the machine does so itself, unless it was declared by REST,
+    unknown to its agent."""
     if machine.row.status_until is None or now < machine.row.status_until:
         return False
     return GIVES_BACK not in machine.capabilities or (machine.row.status_before or {}).get(KEPT_HERE, False)
@@ -364,7 +370,7 @@ def given_back(machine: Machine, now: datetime) -> list[Change]:
 
 
 def _before(machine: Machine, status: Status, until: datetime | None) -> dict[str, Any] | None:
-    """Unchanged while the same `until` holds, but for what was declared meanwhile."""
+    """What returns at `until`: unchanged while the same `until` holds, but for what was declared meanwhile."""
     if until is None:
         return None
     if until != machine.row.status_until or machine.row.status_before is None:

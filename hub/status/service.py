@@ -34,7 +34,7 @@ async def give_back_due(fleet: Fleet, announce: Announcer, now: datetime) -> Non
 
 
 def _relayed(machine: Machine, now: datetime) -> list[Change]:
-    """[] where the machine ends them itself."""
+    """The command that has the agent take back the status as well; [] where the machine ends it itself."""
     if rules.GIVES_BACK in machine.capabilities:
         return []
     return command_rules.relay_status(machine, rules.to_give_back(machine), actors.CLOCK, now)
@@ -50,7 +50,7 @@ class AskedStatus(NamedTuple):
 
 
 async def asked(call: Call, command_id: str) -> AskedStatus | None:
-    """The caller's own command, as long as it can be taken back."""
+    """The caller's own command, as long as it can be taken back; None afterwards."""
     command = await _own(call, command_id)
     machine = None if command is None else call.context.fleet.machines.get(command.rvm_id)
     if command is None or machine is None or not call.principal.reaches(machine.id):
@@ -63,8 +63,8 @@ async def asked(call: Call, command_id: str) -> AskedStatus | None:
 
 
 async def take_back(call: Call, machine: Machine, command_id: str) -> str:
-    """Cancel what has not left the hub; else ask for what held before. The command's id, "" for a cancelled one.
-    Raises Problem 409: nothing to undo."""
+    """Cancel a command that has not left the hub, else ask for the status before it. Returns the new command's id, ""
+    when the old one was cancelled. Raises Problem 409: nothing to undo."""
     command = await _own(call, command_id)
     if command is None or command.rvm_id != machine.id:
         raise Problem("conflict", Text("undo_over"))
@@ -92,8 +92,8 @@ async def _undoing(call: Call, machine: Machine, command: CommandRow) -> SetStat
 
 
 async def take_back_group(call: Call, group_id: str) -> dict[str, Any]:
-    """As `take_back`, of each machine of the caller's group; answers as `bulk.issue_many`. A repeat takes back nothing
-    more. Raises Problem 409: no such group, or too late for all."""
+    """Take back the commands of the caller's group, machine by machine as `take_back`; answers as `bulk.issue_many`. A
+    repeat takes back nothing more. Raises Problem 409: no such group, or too late for all."""
     asked = {row.rvm_id: row for row in await _own_group(call, group_id)}
     held = await _held(call, asked.values())
     undo_id, actor = bulk.group_of(call, f"undo {group_id}"), call.principal.actor
@@ -127,7 +127,7 @@ async def _own_group(call: Call, group_id: str) -> list[CommandRow]:
 
 
 async def _held(call: Call, asked: Iterable[CommandRow]) -> dict[int, StatusRow]:
-    """What held when they were asked."""
+    """The status that each machine had when it was asked for another."""
     at: defaultdict[datetime, list[int]] = defaultdict(list)
     for command in asked:
         at[command.issued_at].append(command.rvm_id)
