@@ -29,9 +29,14 @@ OF_PERSON: Final = tuple(
 )
 
 
-def _user_added(e: EventReading) -> Parts:
+def _role(e: EventReading) -> str:
     role = e.after.get("role")
-    return e.words("user.added", who=e.person()), [e.r.text_of("role", plain(str(role), 40)) if role else ""]
+    return e.r.text_of("role", plain(str(role), 40)) if role else ""
+
+
+def _token_created(e: EventReading) -> Parts:
+    some = e.words("token.some") if "machines" in e.after else ""
+    return e.words(e.code, name=e.param("name"), prefix=e.param("prefix")), [_role(e), some]
 
 
 def _user_edited(e: EventReading) -> Parts:
@@ -74,7 +79,7 @@ def _sign_in_failed(e: EventReading) -> Parts:
 
 SENTENCES: Final[Mapping[str, Sentence]] = {
     **dict.fromkeys(TROUBLE_CODES, _trouble),
-    "user.added": _user_added,
+    "user.added": lambda e: (e.words("user.added", who=e.person()), [_role(e)]),
     "user.edited": _user_edited,
     "user.removed": lambda e: (e.words("user.removed", who=e.person()), []),
     "view.saved": _view_saved,
@@ -83,7 +88,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         differences(e, lambda name: e.r.text_of("event.member", plain(name, 60))),
     ),
     "view.removed": plainly("name"),
-    "token.created": plainly("name", "prefix"),
+    "token.created": _token_created,
     "token.revoked": plainly("name", "prefix"),
     "sign_in.succeeded": _signed_in,
     "sign_in.failed": _sign_in_failed,

@@ -186,6 +186,9 @@ class SavedViewRow(TableRow, frozen=True, kw_only=True):
 
 
 class TokenRow(TableRow, frozen=True, kw_only=True):
+    """`role`: at most this one, None: its owner's; `machines` (ids) and `tags`: of its owner's machines these alone,
+    both None: all of them."""
+
     TABLE: ClassVar[str] = "tokens"
     id: int = 0
     user_id: int
@@ -197,6 +200,9 @@ class TokenRow(TableRow, frozen=True, kw_only=True):
     last_used_at: datetime | None = None
     last_used_ip: str | None = None
     revoked_at: datetime | None = None
+    role: str | None = None
+    machines: tuple[int, ...] | None = None
+    tags: tuple[str, ...] | None = None
 
 
 class SessionRow(TableRow, frozen=True, kw_only=True):

@@ -310,6 +310,11 @@ tokens = sa.Table(
     sa.Column("last_used_at", UtcTimestamp),
     sa.Column("last_used_ip", sa.String(64)),
     sa.Column("revoked_at", UtcTimestamp),
+    # What it is narrower by than its owner; null: by nothing. Ids and tags, not rows of a table: a machine that is
+    # removed must leave a token that reaches none, not one that reaches all.
+    sa.Column("role", sa.String(20)),
+    sa.Column("machines", JSON),
+    sa.Column("tags", JSON),
     **NEVER_REUSED,
 )
 

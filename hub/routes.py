@@ -258,7 +258,15 @@ def _of_admin() -> list[tuple[str, WebPage]]:
         *_of_users(),
         *_of_enrolment(),
         *_of_notifications(),
-        ("/admin/tokens", WebPage(users_page.show_tokens, users_page.create_token, action="token.manage_own")),
+        (
+            "/admin/tokens",
+            WebPage(
+                users_page.show_tokens,
+                users_page.create_token,
+                action="token.manage_own",
+                most_fields=users_page.MOST_FIELDS,
+            ),
+        ),
         ("/admin/tokens/{token_id}/revoke", WebPage(home, users_page.revoke_token, action="token.manage_own")),
     ]
 

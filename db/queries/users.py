@@ -79,6 +79,12 @@ async def _one(store: Store, query: sa.Select[Any], values: Mapping[str, Any]) -
     return _with_machines(row, {each["rvm_id"] for each in owned}, tags, await _tagged(store) if tags else [])
 
 
+async def machines_tagged(store: Store, tags: Iterable[str]) -> frozenset[int]:
+    """Ids of those that have one of them now."""
+    wanted = frozenset(tags)
+    return frozenset(rvm_id for rvm_id, own in await _tagged(store) if own & wanted) if wanted else frozenset()
+
+
 async def _tagged(store: Store) -> _Tagged:
     return [(row["id"], frozenset(row["tags"])) for row in await store.fetch_all(_TAGGED)]
 

@@ -161,10 +161,14 @@ class ProgressLine:
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
-    cells = [[clean(row[column]) for column in columns] for row in rows]
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
     for line in [[column.upper() for column in columns], *cells]:
         result("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    return clean(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value)
 
 
 def paint(text: str, code: str, stream: TextIO) -> str:

@@ -147,6 +147,10 @@ def _token(verbs: Any) -> None:
     create.add_argument("name", metavar="NAME", help=sentence("help.token.create.name"))
     create.add_argument("--user", metavar="EMAIL", required=True, help=sentence("help.token.create.user"))
     create.add_argument("--expires-days", type=_days, metavar="N", help=sentence("help.token.create.expires_days"))
+    create.add_argument("--role", choices=ROLES, help=sentence("help.token.create.role"))
+    for what in ("machine", "site", "tag"):
+        about = sentence(f"help.token.create.{what}")
+        create.add_argument(f"--{what}", metavar=what.upper(), action="append", default=[], help=about)
     listed = _verb(nouns, "token list", "token.list")
     listed.add_argument("--user", metavar="EMAIL", help=sentence("help.token.list.user"))
     revoke = _verb(nouns, "token revoke", "token.revoke")

@@ -19,6 +19,7 @@ from hub.cli.data import OpenData, base_url, clock_time, date_time, now, open_da
 from hub.cli.machines import named as machine_named
 from hub.cli.output import CliError, Exit, sentence
 from hub.model import actors, credentials
+from hub.model.access import is_above, machines_of
 from hub.model.actors import row_id
 from hub.model.changes import EventHappened, Put, put_rows
 from hub.people import rules
@@ -56,6 +57,11 @@ async def own_machines(opened: OpenData, named: list[str], sites: list[str], rol
     if not named and not sites:
         return None
     _only_technicians(role)
+    return await machines_named(opened, named, sites)
+
+
+async def machines_named(opened: OpenData, named: list[str], sites: list[str]) -> frozenset[int]:
+    """Of the sites those that stand there now."""
     found = {(await machine_named(opened, name)).id for name in named}
     rows = await all_machines(opened.store)
     for site in sites:
@@ -139,14 +145,36 @@ async def create_token(wanted: argparse.Namespace) -> None:
     name, email = data.name(wanted.name), data.email(wanted.user)
     async with open_data(settings_of(wanted), create=False) as opened:
         owner = await enabled_person(opened, email)
+        scope = await _scope(opened, owner, wanted)
         secret, days, moment = credentials.new_secret("token"), wanted.expires_days, now()
         ends_at = None if days is None else moment + timedelta(days=days)
-        changes = rules.create_token(owner.id, name, secret, ends_at, moment, actors.SYSTEM)
+        changes = rules.create_token(owner.id, name, secret, ends_at, moment, actors.SYSTEM, scope)
         stored = await opened.commit(*changes)
     made = next(put_rows(stored, TokenRow))
     ends = output.instant(made.expires_at)
-    shown = {"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends}
+    shown = {"id": made.id, "name": name, "user": email, "token": secret.text, "expires_at": ends, **_narrower(made)}
     output.answer(wanted.json, shown, sentence("token.made", name=name, email=email, token=secret.text))
+
+
+async def _scope(opened: OpenData, owner: UserWithMachines, wanted: argparse.Namespace) -> rules.TokenScope:
+    if wanted.role is not None and is_above(wanted.role, owner.role):
+        words = {"email": owner.email, "role": owner.role}
+        raise CliError(
+            Exit.USAGE, "role_above_owner", sentence("token.role_above", **words), sentence("token.role_above.fix")
+        )
+    if not (wanted.machine or wanted.site or wanted.tag):
+        return rules.TokenScope(wanted.role)
+    machines, own = await machines_named(opened, wanted.machine, wanted.site), machines_of(owner.role, owner.machines)
+    if own is not None and not machines <= own:
+        fix = sentence("token.not_theirs.fix")
+        raise CliError(Exit.USAGE, "not_theirs", sentence("token.not_theirs", email=owner.email), fix)
+    tags = data.tags_of_user(wanted.tag) if wanted.tag else ()
+    return rules.TokenScope(wanted.role, tuple(sorted(machines)), tuple(sorted(tags)))
+
+
+def _narrower(token: TokenRow) -> dict[str, Any]:
+    """Null: as its owner."""
+    return {"role": token.role, "machines": token.machines, "tags": token.tags}
 
 
 async def list_tokens(wanted: argparse.Namespace) -> None:
@@ -157,12 +185,12 @@ async def list_tokens(wanted: argparse.Namespace) -> None:
         {
             "id": row.id, "user": people.get(row.user_id, ""), "name": row.name, "prefix": row.prefix,
             "created_at": output.instant(row.created_at), "expires_at": output.instant(row.expires_at),
-            "last_used_at": output.instant(row.last_used_at),
+            "last_used_at": output.instant(row.last_used_at), **_narrower(row),
         }
         for row in rows
         if wanted.user is None or people.get(row.user_id) == data.email(wanted.user)
     ]  # fmt: skip
-    columns = ("id", "user", "name", "prefix", "created_at", "expires_at", "last_used_at")
+    columns = ("id", "user", "name", "prefix", "role", "machines", "tags", "expires_at", "last_used_at")
     output.listing(wanted.json, "tokens", shown, columns)
 
 

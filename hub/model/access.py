@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from hub.model import actors
@@ -14,6 +14,8 @@ Via = Literal["session", "login", "token", "key"]
 token."""
 
 USER_ROLES: Final[tuple[Role, ...]] = ("viewer", "technician", "operator", "admin")
+
+_RANKS: Final[Mapping[str, int]] = {role: rank for rank, role in enumerate(USER_ROLES)}
 
 _READERS: Final = frozenset[Role]({"viewer", "technician", "operator", "admin", "machine"})
 _PEOPLE: Final = frozenset[Role]({"viewer", "technician", "operator", "admin"})
@@ -99,10 +101,22 @@ SIGNED_IN_ONLY: Final = frozenset(
 )
 """They make something that lets its holder in: no token may."""
 
+OF_ONES_ACCOUNT: Final = frozenset({"account.edit", "saved_view.keep", "session.manage_own", "token.manage_own"})
+"""Its owner's own affairs: no token may that was made narrower than they are."""
+
+OF_THE_FLEET: Final = frozenset(
+    {
+        "enrolment.read", "enrolment.refuse", "event.read_all", "fleet_config.write", "notification.manage",
+        "saved_view.share", "session.manage_all", "system.read", "token.manage_all", "user.read",
+    }
+)  # fmt: skip
+"""They concern more than some machines: who is limited to some may not."""
+
 
 @dataclass(frozen=True)
 class Principal:
-    """`machines` None: all. `credential_id`: row of the session or token, or the machine's id."""
+    """`machines` None: all. `credential_id`: row of the session or token, or the machine's id. `is_narrow`: a token's
+    that may do less than its owner."""
 
     kind: Literal["user", "machine"]
     id: int
@@ -115,6 +129,7 @@ class Principal:
     theme: str | None = None
     timezone: str | None = None
     email: str | None = None
+    is_narrow: bool = False
 
     @property
     def is_signed_in(self) -> bool:
@@ -140,7 +155,25 @@ def may(principal: Principal | None, action: str, rvm_id: int | None = None) -> 
         return False
     if action in SIGNED_IN_ONLY and not principal.is_signed_in:
         return False
+    if principal.is_narrow and action in OF_ONES_ACCOUNT:
+        return False
+    if rvm_id is None and principal.machines is not None and action in OF_THE_FLEET:
+        return False
     return rvm_id is None or principal.reaches(rvm_id)
+
+
+def is_above(role: str, other: str) -> bool:
+    """Whether it may what the other may not: each role of people may all that those before it may."""
+    return _RANKS[role] > _RANKS[other]
+
+
+def narrowed(owner: Principal, role: str | None, machines: frozenset[int] | None) -> Principal:
+    """What is left to a token of this owner: never a higher role than theirs, never a machine that is not theirs. None:
+    as they have it."""
+    lower = next(known for known in USER_ROLES if known == role) if role and is_above(owner.role, role) else owner.role
+    reach = owner.machines if machines is None else machines if owner.machines is None else machines & owner.machines
+    is_narrow = lower != owner.role or machines is not None
+    return replace(owner, role=lower, machines=reach, is_narrow=is_narrow)
 
 
 def role_needed(action: str) -> Role:

@@ -13,18 +13,32 @@ from db.queries.users import UserWithMachines
 from db.records import SessionRow, TokenRow
 from hub.model import credentials as secrets
 from hub.model import views
-from hub.model.access import may
+from hub.model.access import is_above, may
 from hub.model.actors import row_id
 from hub.model.changes import put_rows
+from hub.model.machine import tags_of
 from hub.people import rules
 from hub.people.two_step.rules import Proof
-from hub.people.users_api import check_zone, checked_hash, named
+from hub.people.users_api import Machines, Sites, check_zone, checked_hash, machines_named, named
 from hub.web.api import endpoint, headers
 from hub.web.api.operation import Answer, Call, Operation, of_record
 from hub.web.auth import sign_in as signing_in
 from hub.web.auth.state import AuthState
 from hub.web.http.problems import Problem, Text, not_found, one_wrong
-from hub.web.http.validation import Email, Instant, Language, Limit, Password, Row, SignInCode, Theme, Title, Zone
+from hub.web.http.validation import (
+    Email,
+    Instant,
+    Language,
+    Limit,
+    Password,
+    Row,
+    SignInCode,
+    TagsOfUser,
+    Theme,
+    Title,
+    UserRole,
+    Zone,
+)
 
 
 class Account(msgspec.Struct):
@@ -208,7 +222,8 @@ MAX_LIVE = 50
 
 @of_record(TokenRow, without=("hash",))
 class Token(msgspec.Struct):
-    """`prefix` is how its owner recognises it."""
+    """`prefix` is how its owner recognises it. `role` null: its owner's; `machines` (ids) and `tags` both null: all
+    machines of its owner, otherwise these alone, as long as they are its owner's."""
 
 
 class CreatedToken(Token):
@@ -218,10 +233,16 @@ class CreatedToken(Token):
 
 
 class NewToken(msgspec.Struct):
-    """Without `expires_in_days` it lives until it is revoked."""
+    """Without `expires_in_days` it lives until it is revoked. `role`: yours, or one below it. `machines`, `sites`
+    (those there now) and `tags` (those that have one of them, now or later) together: of your machines it reaches
+    these alone. Without the three all of them."""
 
     name: Title
     expires_in_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = None
+    role: UserRole | None = None
+    machines: Machines | None = None
+    sites: Sites | None = None
+    tags: TagsOfUser | None = None
 
 
 class TokensQuery(msgspec.Struct):
@@ -252,7 +273,8 @@ async def create_token(call: Call) -> Answer:
     secret = secrets.new_secret("token")
     days = wanted.expires_in_days
     expires_at = None if days is None else call.now + timedelta(days=days)
-    made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, call.principal.actor)
+    scope, actor = _scope(call, wanted), call.principal.actor
+    made = rules.create_token(call.principal.id, wanted.name, secret, expires_at, call.now, actor, scope)
     async with call.context.counting:
         own = await credentials.tokens_of(call.context.store, call.principal.id)
         if sum(is_live(token, call.now) for token in own) >= MAX_LIVE:
@@ -260,6 +282,18 @@ async def create_token(call: Call) -> Answer:
         stored = await call.announce(*made)
     created = next(put_rows(stored, TokenRow))
     return Answer(views.answer(CreatedToken, created, token=secret.text), 201, Text("token_created"))
+
+
+def _scope(call: Call, wanted: NewToken) -> rules.TokenScope:
+    """An empty list is an oversight: it would be taken for all."""
+    if wanted.role is not None and is_above(wanted.role, call.principal.role):
+        raise one_wrong("role", "role_above_yours", role=Text(f"role.{call.principal.role}"))
+    if wanted.machines is None and wanted.sites is None and wanted.tags is None:
+        return rules.TokenScope(wanted.role)
+    machines, tags = machines_named(call, wanted.machines or (), wanted.sites or ()), tags_of(wanted.tags or ())
+    if not machines and not tags:
+        raise one_wrong("machines", "no_machine_chosen")
+    return rules.TokenScope(wanted.role, tuple(sorted(machines)), tuple(tags))
 
 
 async def revoke_token(call: Call) -> Answer:
@@ -344,9 +378,10 @@ OPERATIONS = (
     Operation(
         name="create_token", method="POST", path="/v2/tokens", handler=create_token, tag="Tokens",
         summary="Make a token; it is shown once", action="token.create", body=NewToken,
-        answers={201: CreatedToken}, refusals=(409,), example={"name": "laporan malam", "expires_in_days": 90},
-        description="It may do what you may do, at the time it is used, but nothing that would outlive it. A new "
-        "password or role of yours ends it.",
+        answers={201: CreatedToken}, refusals=(409,),
+        example={"name": "laporan malam", "expires_in_days": 90, "role": "viewer"},
+        description="It may do what you may do, at the time it is used, but nothing that would outlive it; with `role` "
+        "or machines less, and then nothing with your account. A new password or role of yours ends it.",
     ),
     Operation(
         name="revoke_token", method="DELETE", path="/v2/tokens/{token_id}", handler=revoke_token, tag="Tokens",

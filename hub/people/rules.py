@@ -6,7 +6,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from db.records import (
     MachineRow,
@@ -102,14 +102,29 @@ def remove_user(user: UserRow, now: datetime, by: Actor) -> list[Change]:
     return [Drop(UserRow, user.id, must="id"), event]
 
 
+class TokenScope(NamedTuple):
+    """What a token is narrower by than its owner; None: by nothing. `machines` and `tags` together: these alone."""
+
+    role: str | None = None
+    machines: tuple[int, ...] | None = None
+    tags: tuple[str, ...] | None = None
+
+
+AS_ITS_OWNER: Final = TokenScope()
+
+
 def create_token(
-    user_id: int, name: str, secret: Secret, expires_at: datetime | None, now: datetime, by: Actor
-) -> list[Change]:
+    user_id: int, name: str, secret: Secret, expires_at: datetime | None, now: datetime, by: Actor,
+    scope: TokenScope = AS_ITS_OWNER,
+) -> list[Change]:  # fmt: skip
+    narrower = scope._asdict()
     token = TokenRow(
-        user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, created_at=now
-    )
+        user_id=user_id, name=name, prefix=secret.prefix, hash=secret.hash, expires_at=expires_at, created_at=now,
+        **narrower,
+    )  # fmt: skip
     params = {"user_id": user_id, "name": name, "prefix": secret.prefix}
-    return [Put(token), EventHappened(at=now, code="token.created", actor=by, params=params, after=params)]
+    after = params | {name: value for name, value in narrower.items() if value is not None}
+    return [Put(token), EventHappened(at=now, code="token.created", actor=by, params=params, after=after)]
 
 
 def revoke_token(token: TokenRow, now: datetime, by: Actor) -> list[Change]:

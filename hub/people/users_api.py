@@ -240,11 +240,22 @@ def _own(call: Call, patch: UserPatch, role: str) -> frozenset[int] | None:
 
 
 def _machines(call: Call, named: list[int | str], sites: list[str], role: str) -> frozenset[int]:
-    rows = [machine.row for machine in call.context.fleet.machines.values()]
+    found = machines_named(call, named, sites)
+    if found and role != "technician":
+        raise one_wrong("machines", "only_technicians_own")
+    return found
+
+
+def machines_named(call: Call, named: Iterable[int | str], sites: Iterable[str]) -> frozenset[int]:
+    """Of those that the caller reaches, and of the sites those there now. Raises the 422: there is none."""
+    rows = [machine.row for machine in call.context.fleet.machines.values() if call.principal.reaches(machine.id)]
     found: set[int] = set()
     for key in named:
         machine = call.context.fleet.find(key)
-        ids = {machine.id} if machine is not None else {row.id for row in rows if row.name == key}
+        if machine is not None and call.principal.reaches(machine.id):
+            ids = {machine.id}
+        else:
+            ids = {row.id for row in rows if row.name == key}
         if not ids:
             raise one_wrong("machines", "no_such_machine", key=str(key)[:100])
         found |= ids
@@ -253,8 +264,6 @@ def _machines(call: Call, named: list[int | str], sites: list[str], role: str) -
         if not there:
             raise one_wrong("sites", "no_such_site", key=site[:100])
         found |= there
-    if found and role != "technician":
-        raise one_wrong("machines", "only_technicians_own")
     return frozenset(found)
 
 

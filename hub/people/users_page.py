@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from db.queries.users import UserWithMachines
 from db.records import TokenRow
 from hub.model import credentials as secrets
 from hub.model import views
+from hub.model.access import USER_ROLES, is_above
 from hub.model.actors import row_id, whole_number
 from hub.people import account_api, rules, users_api
 from hub.people.page import end_one_or_all, shown_sessions, zone_given, zone_shown
@@ -114,10 +115,17 @@ def _patch(visit: Visit, user: UserWithMachines) -> dict[str, Any]:
     if "zone" in form:
         wanted["timezone"] = zone_given(form)
     if wanted.get("role", user.role) == "technician":
-        wanted["machines"] = [number for name, text in visit.fields if name == "rvm" and (number := row_id(text))]
-        wanted["sites"] = [text for name, text in visit.fields if name == "site"]
-        wanted["tags"] = [text for name, text in visit.fields if name == "tag"]
+        wanted |= _chosen(visit)
     return wanted
+
+
+def _chosen(visit: Visit) -> dict[str, Any]:
+    """Of the boxes."""
+    return {
+        "machines": [number for name, text in visit.fields if name == "rvm" and (number := row_id(text))],
+        "sites": [text for name, text in visit.fields if name == "site"],
+        "tags": [text for name, text in visit.fields if name == "tag"],
+    }
 
 
 def _seen(request: Request, tag: str) -> Request:
@@ -202,8 +210,8 @@ async def _user(
             "last_sign_in": None if user.last_sign_in_at is None else views.epoch_ms(user.last_sign_in_at),
             "locked_until": None if until is None else views.epoch_ms(until),
         },
-        given=_given(visit, user, typed=typed), sites=_sites(visit, user, typed=typed),
-        tags=await _tags(visit, user, typed=typed),
+        given=_given(visit, user, typed=typed), sites=_sites(visit, user.named, typed=typed),
+        tags=await _tags(visit, user.tags, typed=typed),
         link=await _fresh_link(visit, user),
         sessions=await shown_sessions(visit, user),
     )  # fmt: skip
@@ -223,16 +231,17 @@ def _given(visit: Visit, user: UserWithMachines, *, typed: bool) -> dict[str, st
     return {name: visit.form.get(name, value) for name, value in known.items()} if typed else known
 
 
-def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[str, bool, list[tuple[int, str, bool]]]]:
-    """Where this person has machines first, then by name, "" last: whether the whole site is chosen, and its machines
-    by name, each with its box."""
-    chosen = {str(rvm_id) for rvm_id in user.named}
+def _sites(visit: Visit, named: frozenset[int], *, typed: bool) -> list[tuple[str, bool, list[tuple[int, str, bool]]]]:
+    """Where machines are chosen (`named`) first, then by name, "" last: whether the whole site is chosen, and its
+    machines by name, each with its box."""
+    chosen = {str(rvm_id) for rvm_id in named}
     whole: set[str] = set()
     if typed:
         chosen = {text for name, text in visit.fields if name == "rvm"}
         whole = {text for name, text in visit.fields if name == "site"}
     found: dict[str, list[tuple[int, str, bool]]] = {}
-    rows = sorted((m.row for m in visit.context.fleet.machines.values()), key=lambda row: row.name.casefold())
+    reached = (machine.row for machine in visit.context.fleet.machines.values() if visit.user.reaches(machine.id))
+    rows = sorted(reached, key=lambda row: row.name.casefold())
     for row in rows[:MOST_MACHINES]:
         box = (row.id, row.name, str(row.id) in chosen)
         found.setdefault((row.location_description or "").strip(), []).append(box)
@@ -241,11 +250,11 @@ def _sites(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[s
     return [(site, site in whole, found[site]) for site in order]
 
 
-async def _tags(visit: Visit, user: UserWithMachines, *, typed: bool) -> list[tuple[str, bool, int]]:
-    """Those of the fleet and the technician's own, each with its box and how many machines have it."""
-    chosen = {text for name, text in visit.fields if name == "tag"} if typed else user.tags
+async def _tags(visit: Visit, own: frozenset[str], *, typed: bool) -> list[tuple[str, bool, int]]:
+    """Those of the fleet and the technician's `own`, each with its box and how many machines have it."""
+    chosen = {text for name, text in visit.fields if name == "tag"} if typed else own
     counts = dict(fleet.tag_counts(await visit.context[FleetDigest].views(visit.user.machines)))
-    return [(tag, tag in chosen, counts.get(tag, 0)) for tag in sorted({*counts, *user.tags, *chosen})]
+    return [(tag, tag in chosen, counts.get(tag, 0)) for tag in sorted({*counts, *own, *chosen})]
 
 
 SHOWN: Final = 200
@@ -264,12 +273,18 @@ async def create_token(visit: Visit) -> Response:
         visit.context[FreshSecrets].drop(visit.user, f"/admin/tokens/{stored}")
         return go("/admin/tokens")
     wanted: dict[str, Any] = {"name": visit.form.get("name", "").strip()}
+    if visit.form.get("role"):
+        wanted["role"] = visit.form["role"]
+    if visit.form.get("reach") == "some":
+        if not any((chosen := _chosen(visit)).values()):
+            return await _tokens(visit, ("bad", visit.reader.t("tokens.choose")), status=422, typed=True)
+        wanted |= chosen
     if days := visit.form.get("days", ""):
         wanted["expires_in_days"] = whole_number(days, 99_999) or 0  # refused, as 0 days are
     try:
         answer = await account_api.create_token(visit.call(validate(account_api.NewToken, wanted)))
     except Problem as refused:
-        return await _tokens(visit, ("bad", visit.sentence(refused)), status=refused.status)
+        return await _tokens(visit, ("bad", visit.sentence(refused)), status=refused.status, typed=True)
     visit.context[FreshSecrets].keep(visit.user, f"/admin/tokens/{answer.data['id']}", answer.data["token"])
     return go(f"/admin/tokens?new={answer.data['id']}")
 
@@ -287,8 +302,9 @@ async def _tokens(
     since: int | None = None,
     onward: str = "/",
     status: int = 200,
+    typed: bool = False,
 ) -> Response:
-    """`new`: just made. `since`: show those made since; goes on to `onward`."""
+    """`new`: just made. `since`: show those made since; goes on to `onward`. `typed`: the form keeps what was typed."""
     store, now = visit.context.store, visit.now
     own = [row for row in await credentials.tokens_of(store, visit.user.id) if account_api.is_live(row, now)]
     made = next((row for row in own if row.id == new), None)
@@ -302,10 +318,13 @@ async def _tokens(
         older = page[-1].id if len(found) > len(page) else None
         names = {user.id: user.name for user in await users.all_users(store)}
         others = [
-            _token(row, now) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id
+            _token(visit, row) | {"owner": names.get(row.user_id, "")} for row in page if row.user_id != visit.user.id
         ]
     return visit.render(
-        "tokens.html", status, tokens=[_token(row, now) for row in own], others=others,
+        "tokens.html", status, tokens=[_token(visit, row) for row in own], others=others,
+        roles=[role for role in USER_ROLES if not is_above(role, visit.user.role)],
+        given={name: visit.form.get(name, value) if typed else value for name, value in _NEW.items()},
+        sites=_sites(visit, frozenset(), typed=typed), tags=await _tags(visit, frozenset(), typed=typed),
         sees_all=visit.may("token.manage_all"), older=older,
         made_since=[] if since is None else [row.name for row in own if views.epoch_ms(row.created_at) > since],
         onward=onward, notice=notice,
@@ -313,10 +332,32 @@ async def _tokens(
     )  # fmt: skip
 
 
-def _token(row: TokenRow, now: datetime) -> dict[str, Any]:
+_NEW: Final = {"name": "", "days": "90", "role": "", "reach": "all"}
+"""What the form for a new one begins with."""
+
+
+NAMED: Final = 3
+"""Machines of a token that its line names; of the others it says how many."""
+
+
+def _token(visit: Visit, row: TokenRow) -> dict[str, Any]:
+    now = visit.now
     return {
+        "role": row.role, "limit": _machines_of(visit, row),
         "id": row.id, "name": row.name, "prefix": row.prefix, "made": views.epoch_ms(row.created_at),
         "is_new": now - row.created_at < NEW_FOR,
         "last_used": None if row.last_used_at is None else views.epoch_ms(row.last_used_at),
         "last_ip": row.last_used_ip, "expires": None if row.expires_at is None else views.epoch_ms(row.expires_at),
     }  # fmt: skip
+
+
+def _machines_of(visit: Visit, row: TokenRow) -> str | None:
+    """Those that it is limited to and that are there, and its tags; None: it is not limited."""
+    if row.machines is None and row.tags is None:
+        return None
+    t, known = visit.reader.t, visit.context.fleet.machines
+    names = sorted((known[rvm_id].name for rvm_id in row.machines or () if rvm_id in known), key=str.casefold)
+    more = len(names) - NAMED
+    shown = [*names[:NAMED], *([t("tokens.more", n=visit.reader.number(more), count=more)] if more > 0 else [])]
+    shown += [t("tokens.tag", tag=tag) for tag in row.tags or ()]
+    return t("tokens.only", machines=", ".join(shown)) if shown else t("tokens.only.none")

@@ -271,6 +271,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "one_of_many",
         "trouble.left",
         "view.shared",
+        "token.some",
         "notification.tested.sent",
         "notification.tested.failed",
         "remote.claimed",

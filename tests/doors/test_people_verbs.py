@@ -160,3 +160,25 @@ def test_a_link_is_of_the_hub_that_runs_wherever_it_listens(
         assert httpx.get(made, trust_env=False).status_code == 200
     hub.close()
     assert json.loads(cli("link", "--json").out)["sign_in_link"].startswith("http://127.0.0.1:8001/signin#")
+
+
+@pytest.mark.usefixtures("people")
+def test_a_token_is_made_with_less_than_its_owner_may(cli: Cli) -> None:
+    words = ("--user", "boss@example.com", "--role", "viewer", "--site", "Mall", "--machine", "3", "--tag", "Pusat")
+    made = json.loads(cli("token", "create", "laporan", *words, "--json").out)
+    assert (made["role"], made["machines"], made["tags"]) == ("viewer", [1, 2, 3], ["pusat"])
+    (listed,) = json.loads(cli("token", "list", "--json").out)["tokens"]
+    assert (listed["role"], listed["machines"], listed["tags"]) == ("viewer", [1, 2, 3], ["pusat"])
+    (line,) = [line for line in cli("token", "list").out.splitlines() if "laporan" in line]
+    assert "viewer  1, 2, 3   pusat" in line
+    cli("user", "edit", BUDI, "--machine", "RVM-001")
+    for given, code, told in (
+        (("--role", "operator"), Exit.USAGE, "has the role technician"),
+        (("--machine", "RVM-002"), Exit.USAGE, f"not one of {BUDI}'s"),
+        (("--machine", "RVM-9"), Exit.NOT_FOUND, "RVM-9"),
+        (("--site", "Bandara"), Exit.NOT_FOUND, "Mall, Stasiun"),
+    ):
+        said = cli("token", "create", "x", "--user", BUDI, *given)
+        assert (said.code, told in said.err) == (code, True), said.err
+    assert json.loads(cli("token", "create", "x", "--user", BUDI, "--site", "Stasiun", "--json").err)["error"]
+    assert json.loads(cli("token", "create", "x", "--user", BUDI, "--role", "viewer", "--json").out)["machines"] is None

@@ -25,7 +25,7 @@ from db import errors as db_errors
 from hub.commands.rules import Refused
 from hub.kernel.context import HubContext
 from hub.links.links import Links
-from hub.model.access import ACTIONS, SIGNED_IN_ONLY, Principal, may, role_needed
+from hub.model.access import ACTIONS, OF_ONES_ACCOUNT, OF_THE_FLEET, SIGNED_IN_ONLY, Principal, may, role_needed
 from hub.model.budgets import Cost
 from hub.model.machine import Machine
 from hub.web.api.operation import Answer, Call, Operation
@@ -277,8 +277,19 @@ def may_change_now(context: HubContext, principal: Principal, action: str) -> No
 
 
 def permit(principal: Principal, action: str, rvm_id: int | None = None) -> None:
-    """403: the role needed, or that a token is not enough."""
+    """403: the role needed, or that a token is not enough, or not this one."""
     if not may(principal, action, rvm_id):
-        if action in SIGNED_IN_ONLY and principal.role in ACTIONS[action]:
-            raise Problem("forbidden", Text("needs_sign_in"))
-        raise Problem("forbidden", Text("needs_role", {"role": Text(f"role.{role_needed(action)}")}))
+        raise Problem("forbidden", _why_forbidden(principal, action))
+
+
+def _why_forbidden(principal: Principal, action: str) -> Text:
+    needs = {"role": Text(f"role.{role_needed(action)}")}
+    if principal.role not in ACTIONS[action]:
+        if not principal.is_narrow:
+            return Text("needs_role", needs)
+        return Text("token_needs_role", needs | {"own": Text(f"role.{principal.role}")})
+    if action in SIGNED_IN_ONLY and not principal.is_signed_in:
+        return Text("needs_sign_in")
+    if principal.is_narrow and action in OF_ONES_ACCOUNT:
+        return Text("token_is_narrow")
+    return Text("token_of_some_machines") if action in OF_THE_FLEET else Text("needs_role", needs)

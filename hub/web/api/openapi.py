@@ -14,7 +14,7 @@ import msgspec
 from anyio import to_thread
 from starlette.responses import HTMLResponse, Response
 
-from hub.model.access import ACTIONS, SIGNED_IN_ONLY, USER_ROLES, role_needed
+from hub.model.access import ACTIONS, OF_ONES_ACCOUNT, OF_THE_FLEET, SIGNED_IN_ONLY, USER_ROLES, role_needed
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.auth.origin import CSRF_HEADER
 from hub.web.http.problems import MEDIA_TYPE, STATUS_OF, ProblemDocument, Text, language_of, translator
@@ -150,7 +150,13 @@ def _types(described: Sequence[Operation]) -> list[Any]:
 
 
 def _query(operation: Operation) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(operation.query)
+    return _fields(operation.query)
+
+
+@cache  # Bound: one a query's shape
+def _fields(shape: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Its types are found again by identity: read twice, they are others."""
+    return msgspec.structs.fields(shape)
 
 
 def _operation(operation: Operation, schema_of: Mapping[int, Any]) -> dict[str, Any]:
@@ -189,6 +195,10 @@ def _description(operation: Operation) -> str:
             who += (
                 " Signed in, by cookie or REST login: never with an API token, which what is made here would outlive."
             )
+        if operation.action in OF_ONES_ACCOUNT:
+            who += " Not with a token that may do less than its owner."
+        if operation.action in OF_THE_FLEET and not operation.names_machine:
+            who += " Not with a token that is limited to machines."
     return " ".join(part for part in (operation.description, who) if part)
 
 

@@ -21,7 +21,7 @@ from db.queries import users
 from hub.kernel.context import HubContext
 from hub.links import rules as link_rules
 from hub.model import credentials
-from hub.model.access import Principal, Role, Via, machines_of
+from hub.model.access import Principal, Role, Via, machines_of, narrowed
 from hub.model.credentials import Presented, same_hash
 from hub.model.machine import Machine
 from hub.people import rules
@@ -242,9 +242,13 @@ async def _token(context: HubContext, shape: Presented, now: datetime, address: 
         return None
     if token.expires_at is not None and token.expires_at <= now:
         return None
-    principal = await _principal(context, token.user_id, "token", token.id)
-    if principal is None:
+    owner = await _principal(context, token.user_id, "token", token.id)
+    if owner is None:
         return None
+    reach = None
+    if token.machines is not None or token.tags is not None:
+        reach = frozenset(token.machines or ()) | await users.machines_tagged(context.store, token.tags or ())
+    principal = narrowed(owner, token.role, reach)
     context[AuthState].credentials.keep(shape.hash, principal, token.expires_at, generation)
     if token.last_used_at is None or now - token.last_used_at >= NOTE_TOKEN_USE:
         context[AuthState].note_use(shape.hash, rules.use_token(token.id, now, address or None))

@@ -23,9 +23,11 @@ from hub.backups.rules.life import Archive
 from hub.backups.service import Backups
 from hub.commands import rules as command_rules
 from hub.model import credentials
+from hub.model.access import OF_ONES_ACCOUNT, OF_THE_FLEET, SIGNED_IN_ONLY
 from hub.model.changes import Change, Patch, Put, RowsExpired, put_rows
 from hub.people import rules
 from hub.remote.recordings.service import Recordings
+from hub.routes import OPERATIONS
 from hub.web.api.endpoint import Endpoint, Nowhere
 from hub.web.shell.page import WebPage
 from tests.hub.web.access_rows import CALLERS, FORMS, JSON, ROWS
@@ -238,6 +240,62 @@ async def test_what_is_forbidden_is_answered_like_what_does_not_exist(hub: ApiHu
                 if route.partition(" ")[2].startswith("/api"):
                     assert forbidden.content == other.content, (route, caller)
                     assert forbidden.headers == other.headers, (route, caller)
+
+
+NARROW = {
+    "narrow_viewer": rules.TokenScope(role="viewer"),
+    "narrow_own": rules.TokenScope(machines=(0,)),
+    "narrow_other": rules.TokenScope(machines=(1,)),
+}
+"""Tokens of an administrator. Machines by their place among `own` and `other`."""
+OF_A_MACHINE = ("{id}", "{device_id}", "{command_id}", "{recording_id}")
+
+
+async def narrow_tokens(hub: ApiHub, number: int, of: Cast) -> None:
+    ids, now, admin = (of.rvm_id, of.other_id), hub.context.clock(), hub.users[f"admin{number}"]
+    for name, scope in NARROW.items():
+        secret = credentials.new_secret("token")
+        narrower = scope._replace(machines=None if scope.machines is None else tuple(ids[at] for at in scope.machines))
+        await hub.context.announce(*rules.create_token(admin, name, secret, None, now, "system", narrower))
+        of.secrets[name] = secret.text
+
+
+def of_a_narrow_token(route: str, action: str | None, caller: str) -> str:
+    """What the table says of the role, without what no such token may; of no machine but its own."""
+    row = ROWS[route]
+    if not route.partition(" ")[2].startswith(("/api", "/ws/dashboard")):
+        # Pages are for people who are signed in; the machines' socket is for who has a machine's key, or none yet.
+        return "who" if route == "WS /ws/device" else row["none"]
+    if caller == "narrow_other" and "/rvms/{id}" in route:
+        return "hidden"
+    if action in SIGNED_IN_ONLY or action in OF_ONES_ACCOUNT or row["admin"] == "role":
+        return "role"
+    if caller == "narrow_other" and (
+        row["other_technician"] == "hidden" or any(name in route for name in OF_A_MACHINE)
+    ):
+        return "hidden"
+    if caller != "narrow_viewer" and action in OF_THE_FLEET and "/rvms/{id}" not in route:
+        return "role"
+    return row["viewer" if caller == "narrow_viewer" else "admin"]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_a_narrow_token_gets_no_more_than_its_role_and_its_machines(hub: ApiHub, part: int) -> None:
+    """An administrator's: every route must hold, also those of which only administrators had to be kept from none."""
+    actions = {f"{op.method} /api{op.path}": op.action for op in OPERATIONS}
+    wrong = []
+    for number, route in enumerate([*ROWS][part::PARTS]):
+        if number % TOGETHER == 0 or not route.startswith("GET "):
+            of = await cast(hub, number)
+            await narrow_tokens(hub, number, of)
+        for caller in NARROW:
+            expected, got = (
+                of_a_narrow_token(route, actions.get(route), caller),
+                outcome(await ask(hub, route, of, caller)),
+            )
+            if got != expected:
+                wrong.append(f"{route}: {caller} got {got}, not {expected}")
+    assert not wrong, "\n".join(wrong)
 
 
 def is_mark_of_retention(change: Change) -> bool:

@@ -19,7 +19,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from db.records import MachineRow, UserRow
 from hub.lifespan import utc_now
 from hub.model import changes as c
-from hub.people.rules import end_sessions
+from hub.model.credentials import new_secret
+from hub.people.rules import TokenScope, create_token, end_sessions
 from hub.server import transport, websocket_protocol
 from hub.web import sockets
 from hub.web.auth.state import AuthState
@@ -241,6 +242,25 @@ async def test_a_tag_gives_a_machine_to_an_open_socket_and_takes_it_away_without
             added = await admin.post("/api/v2/rvms", json={"name": "New", "tags": ["west jakarta"]})
             await page.until(lambda frame: frame["type"] == "snapshot")
             assert list(page.machines) == [lobby.id, added.json()["data"]["id"]]
+
+
+async def test_a_token_of_some_machines_sees_these_alone_and_follows_their_tags(
+    hub: HubHere, lobby: MachineKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "RECHECK_S", 600.0)
+    other, secret = await hub.add_machine("Other"), new_secret("token")
+    scope = TokenScope(machines=(lobby.id,), tags=("mall",))
+    await hub.context.announce(*create_token(hub.admin.id, "x", secret, None, utc_now(), "system", scope))
+    bearer = {"Authorization": f"Bearer {secret.text}"}
+    address = hub.websocket_url + "/ws/dashboard"
+    async with websockets.connect(address, additional_headers=bearer, proxy=None) as socket, hub.client() as admin:
+        page = BrowserClient(socket)
+        await page.until(lambda frame: frame["type"] == "snapshot")
+        assert list(page.machines) == [lobby.id]
+        for tags, seen in ((["mall"], [lobby.id, other.id]), ([], [lobby.id])):
+            await admin.patch(f"/api/v2/rvms/{other.id}", json={"tags": tags})
+            await page.until(lambda frame: frame["type"] == "snapshot")
+            assert list(page.machines) == seen
 
 
 async def test_a_session_that_ends_closes_its_socket_with_4401(hub: HubHere) -> None:
