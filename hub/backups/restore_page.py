@@ -68,16 +68,24 @@ async def preview(visit: Visit) -> Response:
         wanted["paths"] = paths
     elif len(chosen) < len(texts.CLASSES):
         wanted["classes"] = chosen
+    asked = await _ask(visit, found, (await api.find(visit.call(machine=found))).id, wanted)
+    if isinstance(asked, Problem):
+        return await _form(visit, found, visit.sentence(asked), asked.status)
+    return asked
+
+
+async def _ask(visit: Visit, found: Machine, backup_id: int, wanted: dict[str, Any]) -> Response | Problem:
+    """Leads to the restore that was asked for, also by the press before; else why it may not be."""
+    visit.request.path_params["backup_id"] = str(backup_id)
     try:
-        made = await restore_api.restore_backup(visit.call(validate(restore_api.RestoreRequest, wanted), machine=found))
+        call = visit.call(validate(restore_api.RestoreRequest, wanted), machine=found)
+        restore_id = (await restore_api.restore_backup(call)).data["id"]
     except (Problem, Refused) as refused:
-        row = await api.find(visit.call(machine=found))
-        before = await _pressed_before(visit, found, row.id, dry_run=True)
-        if before is not None:
-            return go(f"/machines/{found.id}/restores/{before.id}")
-        problem = as_problem(refused)
-        return await _form(visit, found, visit.sentence(problem), problem.status)
-    return go(f"/machines/{found.id}/restores/{made.data['id']}")
+        before = await _pressed_before(visit, found, backup_id, dry_run=wanted["dry_run"])
+        if before is None:
+            return as_problem(refused)
+        restore_id = before.id
+    return go(f"/machines/{found.id}/restores/{restore_id}")
 
 
 async def _pressed_before(visit: Visit, found: Machine, backup_id: int, *, dry_run: bool) -> RestoreRow | None:
@@ -136,14 +144,7 @@ async def restore(visit: Visit) -> Response:
     wanted = {"dry_run": False, "confirm": name, "reason": reason, "safety": bool(form.get("safety"))}
     wanted |= {"classes": list(row.classes)} if row.classes else {}
     wanted |= {"paths": list(row.paths)} if row.paths else {}
-    call = visit.call(validate(restore_api.RestoreRequest, wanted), machine=found)
-    call.request.path_params["backup_id"] = str(row.backup_id)
-    try:
-        made = await restore_api.restore_backup(call)
-    except (Problem, Refused) as refused:
-        before = await _pressed_before(visit, found, row.backup_id, dry_run=False)
-        if before is not None:
-            return go(f"/machines/{found.id}/restores/{before.id}")
-        problem = as_problem(refused)
-        return await _page(visit, found, visit.sentence(problem), problem.status)
-    return go(f"/machines/{found.id}/restores/{made.data['id']}")
+    asked = await _ask(visit, found, row.backup_id, wanted)
+    if isinstance(asked, Problem):
+        return await _page(visit, found, visit.sentence(asked), asked.status)
+    return asked
