@@ -28,7 +28,7 @@ Result = dict[str, object]
 
 
 class WorkFailedError(Exception):
-    """Ends `failed` with this code and sentence."""
+    """The work ends its command as `failed`, with this code and sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -36,11 +36,11 @@ class WorkFailedError(Exception):
 
 
 class WorkRejectedError(WorkFailedError):
-    """Nothing was done: ends `rejected`."""
+    """Nothing was done: the command ends as `rejected`."""
 
 
 class WorkCancelledError(Exception):
-    """Withdrawn in time: ends `rejected` with the code `cancelled`."""
+    """The command was withdrawn in time: it ends as `rejected` with the code `cancelled`."""
 
 
 class Job:
@@ -68,7 +68,7 @@ class Job:
         self.deadline = max(self.deadline, time.monotonic() + seconds)
 
     def progress(self, phase: str, done: float | None = None, total: float | None = None) -> None:
-        """Never waits; at any rate."""
+        """Report progress; never waits, and may be called as often as the work likes."""
         self._report(Progress(phase=phase, done=done, total=total))
 
     def check(self) -> None:
@@ -76,22 +76,22 @@ class Job:
             raise WorkCancelledError
 
     async def begin(self, ending: Ending = "none") -> None:
-        """The point of no return, on disk on return. `ending`: what the end of this process means for the command.
-        Raises WorkCancelledError, or WorkFailedError when the disk is full."""
+        """Pass the point of no return, which is on disk when this returns. `ending`: what the end of this process means
+        for the command. Raises WorkCancelledError, or WorkFailedError when the disk is full."""
         if not self.begun:
             self.check()
             await self._begin(ending)
             self.begun = True
 
     async def pause(self, seconds: float) -> None:
-        """Raises WorkCancelledError as soon as it is withdrawn."""
+        """Wait, and raise WorkCancelledError as soon as the command is withdrawn."""
         await wait_at_most(self.cancelled, seconds)
         self.check()
 
 
 class WorkHandler(NamedTuple):
-    """`begins_itself`: it calls `job.begin()`. `aftermath`: of a command that an earlier life began: result,
-    WorkFailedError, or None for unknown."""
+    """How a command is worked on. `begins_itself`: it calls `job.begin()`. `aftermath`: what became of a command that
+    an earlier life began: its result, WorkFailedError, or None for unknown."""
 
     run: Callable[[Any, Job], Awaitable[Result]]
     begins_itself: bool = False
@@ -103,7 +103,7 @@ NOT_PERMITTED = "not_permitted"
 
 @contextlib.contextmanager
 def as_failures() -> Iterator[None]:
-    """As `not_permitted`, `timeout`, `no_such_service`, or `system`."""
+    """Raise errors of the system bus as WorkFailedError: `not_permitted`, `timeout`, `no_such_service`, or `system`."""
     try:
         yield
     except NotPermittedError as refused:
@@ -178,7 +178,7 @@ class ServiceRestarts:
 
 
 def sync_timezone_handler(client: TimezoneSyncClient) -> WorkHandler:
-    """Can be withdrawn until the zone is set; a restart repeats it."""
+    """Works on `sync_timezone`, which can be withdrawn until the zone is set; after a restart it is done again."""
 
     async def run(args: SyncTimezone, job: Job) -> Result:
         if not client.allows_manual:

@@ -85,7 +85,7 @@ class CommandRouter:
         await until_one_ends(self._take_turns(), self._work.run())
 
     async def _take_turns(self) -> None:
-        """A failing handler fails its command only."""
+        """Handle commands one after the other. A failing handler fails its command only."""
         while True:
             asked = await self._waiting.get()
             withdrawn = isinstance(asked, Cancel) or asked.id in self._withdrawn
@@ -116,7 +116,7 @@ class CommandRouter:
             self._fail(asked, "disk", "the machine cannot write to its disk")
 
     async def _do(self, asked: Command | Cancel, decided: CommandUpdate | None) -> None:
-        """One fact: the effect with its answer, or only the answer."""
+        """Carry the command out as one fact: the effect with its answer, or only the answer."""
 
         def decide(state: MachineState) -> Fact:
             if decided is None and isinstance(asked, Command):
@@ -174,7 +174,8 @@ class CommandRouter:
         return time.monotonic() + (expires - self._now()).total_seconds()
 
     def _fail(self, command: Command | Cancel, code: str, message: str) -> None:
-        """It could not be journaled; known until the process ends."""
+        """Answer `failed` without the journal, which could not be written; the answer is known until the process
+        ends."""
         update = CommandUpdate(id=command.id, state="failed", error=Failure(code=code, message=message))
         self._failed_here[command.id] = update
         while len(self._failed_here) > MAX_WAITING:

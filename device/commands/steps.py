@@ -29,7 +29,7 @@ def ping(state: MachineState, _args: Ping, now: Moment) -> tuple[MachineState, d
 
 
 def set_status(state: MachineState, args: SetStatus, now: Moment) -> tuple[MachineState, dict[str, object]]:
-    """Raises RefusedError."""
+    """The state after a `set_status`, and the command's result. Raises RefusedError."""
     if args.until is not None:
         until = parse_time(args.until)
         if until is None:

@@ -107,7 +107,7 @@ class StateKeeper:
         return self.memory.state
 
     async def open(self) -> None:
-        """Rewrites a damaged journal. Raises OSError."""
+        """Load the journal, and rewrite a damaged or long one. Raises OSError."""
         for fact in await self._disk.call(self._journal.load):
             self.memory.apply(fact)
         state = self.memory.state
@@ -128,7 +128,7 @@ class StateKeeper:
         return fact
 
     async def confirm(self, ref: int | str) -> None:
-        """By the hub. Not flushed: losing this note costs one repetition."""
+        """Note that the hub has received an entry. Not flushed: losing this note costs one repetition."""
         fact = Fact(at=0.0, received=ref)
         async with self._lock:
             with contextlib.suppress(OSError):

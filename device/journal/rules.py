@@ -20,7 +20,7 @@ MAX_REPORTS: Final = 100
 
 
 def ref_of(entry: Entry) -> int | str:
-    """By which the hub's `received` names it."""
+    """The reference by which the hub's `received` names an entry."""
     if isinstance(entry, RemoteAccessReport):
         return f"session-{entry.session_id}"
     return entry.id if isinstance(entry, CommandUpdate) else entry.seq
@@ -67,7 +67,7 @@ success once the agent has started again."""
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Its effect may have happened, its end is unknown. `boot`: the run of the machine."""
+    """A command whose effect may have happened, and whose end is unknown. `boot`: the run of the machine."""
 
     id: str
     name: str
@@ -76,7 +76,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Fact(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`at`: Unix seconds of the machine's clock."""
+    """One step of what the machine remembers, one record on disk. `at`: Unix seconds of the machine's clock."""
 
     at: float
     state: MachineState | None = None
@@ -133,12 +133,12 @@ class Memory:
             self.outbox.received(fact.received)
 
     def answer_to(self, command_id: str) -> CommandUpdate | None:
-        """The earlier answer to this id; None: new."""
+        """The answer that was given to this command before; None: it is new."""
         known = self._answers.get(command_id)
         return None if known is None else msgspec.json.decode(known[1], type=CommandUpdate)
 
     def drop_accepted(self) -> list[str]:
-        """Accepted and not begun (the hub sends them again); their ids."""
+        """Drop commands that were accepted and not begun, which the hub sends again; returns their ids."""
         ids = list(self.accepted)
         self.accepted.clear()
         return ids
@@ -147,7 +147,7 @@ class Memory:
         return len(self._answers)
 
     def summary(self) -> list[Fact]:
-        """The shortest facts that lead here."""
+        """The fewest facts that lead to this memory, to begin a new journal with."""
         waiting = {entry.id for entry in self.outbox.entries() if isinstance(entry, CommandUpdate)}
         facts = [Fact(at=0.0, state=self.state)]
         facts += [

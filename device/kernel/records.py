@@ -26,7 +26,7 @@ def pack(seq: int, payload: bytes) -> bytes:
 
 
 def scan(data: bytes, start: int = 0) -> Iterator[Record]:
-    """Intact ones from `start` on, in order."""
+    """Yield the intact records from `start` on, in order."""
     position = start
     while True:
         position = data.find(MARKER, position)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Raises OSError and leaves the old file then."""
+    """Write a file whole or not at all. Raises OSError, and then the old file stands."""
     beside = path.with_name(path.name + ".new")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -37,7 +37,7 @@ def write_value(path: Path, value: object) -> None:
 
 
 def read_value(path: Path, kind: type[T]) -> T | None:
-    """None: missing, damaged, or not a `kind`."""
+    """The value in the file; None: missing, damaged, or not a `kind`."""
     try:
         checksum, _, rest = path.read_bytes().partition(b"\n")
         body = rest.removesuffix(b"\n")
@@ -47,7 +47,7 @@ def read_value(path: Path, kind: type[T]) -> T | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Names created, renamed or removed survive a power cut."""
+    """Have names that were created, renamed or removed survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -88,7 +88,7 @@ async def within(seconds: float, awaitable: Awaitable[T]) -> T:
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
-    """Whether it was set in time."""
+    """Wait for the event so many seconds; returns whether it was set in time."""
     return await wait_for_any((event,), seconds)
 
 

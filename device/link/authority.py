@@ -26,7 +26,7 @@ class AuthorityAdoption:
         self._news = asyncio.Event()
 
     def offer(self, authority: str | None) -> None:
-        """Never waits; the newest counts. None: the hub has none for this machine."""
+        """Adopt this authority next; never waits, the newest counts. None: the hub has none for this machine."""
         if authority is not None and self._settings.hub_trust.authorities:
             self._offered = authority
             self._news.set()
@@ -40,7 +40,7 @@ class AuthorityAdoption:
                 await self._adopt(offered)
 
     async def _adopt(self, authority: str) -> None:
-        """A refusal leaves everything as it is."""
+        """Trust the authority if it verifies the hub; a refusal leaves everything as it is."""
         trust = self._settings.hub_trust
         thread = WorkerThread("authority")
         try:

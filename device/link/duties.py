@@ -71,13 +71,13 @@ class LinkDuties:
         self._wake.set()
 
     def behind_s(self) -> float:
-        """Age of what waits for an acknowledgement or to be sent, or the last ping's time."""
+        """How late the link is: the age of what waits for an acknowledgement or to be sent, or the last ping's time."""
         now = time.monotonic()
         waiting_s = 0.0 if self._sending_since is None else now - self._sending_since
         return max(self._replay.unanswered_s(now), waiting_s, self._link.delay_s)
 
     def offer_live(self, sample: m.Sample) -> None:
-        """Next, in place of one that waits."""
+        """Send this live sample next, in place of one that waits."""
         self._live = sample
         self.wake()
 
@@ -86,7 +86,7 @@ class LinkDuties:
         self.wake()
 
     def leave(self) -> None:
-        """To connect anew at once."""
+        """End the link, to connect anew at once."""
         self._is_leaving = True
         self.wake()
 
@@ -106,7 +106,7 @@ class LinkDuties:
         return End(Kind.RESTARTING, "the hub restarts", live_s=end.live_s, wait_s=wait_s)
 
     async def _receive_all(self) -> None:
-        """Returns when the hub asked to connect again."""
+        """Handle messages until the time comes at which the hub asked to connect again."""
         while True:
             left = float("inf") if self._come_back_at is None else self._come_back_at - time.monotonic()
             try:
@@ -140,7 +140,7 @@ class LinkDuties:
             self._handlers.authority(message)
 
     async def _send_all(self) -> None:
-        """Returns when we leave."""
+        """Send until `leave` is called."""
         while not self._is_leaving:
             self._wake.clear()
             await self._settle()
@@ -175,7 +175,8 @@ class LinkDuties:
         return None
 
     def _is_unsent_result(self, message: m.Message) -> bool:
-        """An answer from memory must not overtake the result, or the hub would confirm it unsent."""
+        """Whether it answers from memory what waits in the outbox: it must not overtake the result, or the hub would
+        confirm it unsent."""
         if not isinstance(message, m.CommandUpdate) or message.state not in kinds.TERMINAL_UPDATES:
             return False
         result = self._keeper.memory.outbox.get(message.id)
@@ -201,7 +202,7 @@ class LinkDuties:
 
 
 def readable(batch: Batch) -> list[m.Sample]:
-    """An unreadable one becomes one without readings, so that the numbers stay right."""
+    """The samples of a batch. An unreadable one becomes one without readings, so that the numbers stay right."""
     return [_readable(payload) for payload in batch.payloads]
 
 

@@ -19,7 +19,7 @@ class Due(NamedTuple):
 
 
 class SamplingPlan:
-    """Two independent rhythms; a missed beat is skipped."""
+    """When the next kept and the next live sample are due: two independent rhythms. A missed beat is skipped."""
 
     def __init__(self, kept_interval: float, now: float) -> None:
         self._kept_interval = kept_interval
@@ -29,11 +29,11 @@ class SamplingPlan:
 
     @property
     def live_interval(self) -> float:
-        """0: nobody watches."""
+        """Seconds between live samples; 0: nobody watches."""
         return self._live_interval
 
     def keep(self, interval: float, now: float) -> None:
-        """The first soon; infinite: none."""
+        """Take kept samples at this interval, the first one soon; infinite: none."""
         if interval != self._kept_interval:
             self._kept_interval = interval
             self._kept_at = now + (interval if interval == float("inf") else min(FIRST_SAMPLE_AFTER_S, interval))
@@ -77,7 +77,7 @@ def pause_after(samples: int) -> float:
 
 
 class Replay:
-    """On one link. `acked`: highest acknowledged seq, `sent`: highest sent."""
+    """How far kept samples have come on one link. `acked`: the highest acknowledged seq, `sent`: the highest sent."""
 
     def __init__(self, acked: int) -> None:
         self.acked = acked

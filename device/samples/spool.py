@@ -24,7 +24,7 @@ _POSITION: Final = "position"
 
 
 class Batch(NamedTuple):
-    """Of one boot, numbered without gaps; `seq`: the last one's."""
+    """Consecutive records of one boot, numbered without gaps; `seq`: the last one's number."""
 
     boot: str
     seq: int
@@ -32,14 +32,15 @@ class Batch(NamedTuple):
 
 
 class Position(msgspec.Struct):
-    """Beside the records; losing it costs repetition, never samples."""
+    """What is acknowledged, stored beside the records; losing it costs repetition, never samples."""
 
     acked: dict[str, int] = {}
     last: dict[str, int] = {}
 
 
 class SampleSpool:
-    """`floor_seq`: no earlier life of this boot can have reached it."""
+    """Numbers samples and keeps them until they are acknowledged. `floor_seq`: no earlier life of this boot can have
+    reached it."""
 
     def __init__(
         self, folder: Path, boot_id: str, *, floor_seq: int = 1, limit: int = DEFAULT_LIMIT, segment_size: int = 0
@@ -65,7 +66,7 @@ class SampleSpool:
 
     @property
     def last_seq(self) -> int:
-        """Of this boot, acknowledged or not; 0 before the first."""
+        """The highest number given out in this boot, acknowledged or not; 0 before the first."""
         return self._last
 
     @property
@@ -73,7 +74,7 @@ class SampleSpool:
         return not (self._files.dirty or self._position_dirty or self._unwritten)
 
     def append(self, payload: bytes) -> int:
-        """At most 64 KiB; its number. Never raises for a full or broken disk."""
+        """Keep a record of at most 64 KiB; returns its number. Never raises for a full or broken disk."""
         if len(payload) > records.MAX_PAYLOAD:
             raise ValueError(f"a record may have {records.MAX_PAYLOAD} bytes, not {len(payload)}")
         seq = self._last = self._next
@@ -86,7 +87,7 @@ class SampleSpool:
         return seq
 
     def sync(self) -> None:
-        """Flush to disk; retry what it refused."""
+        """Flush to disk, and write again what the disk refused."""
         self._write_out(may_drop=False)
         try:
             if self._files.dirty:
@@ -105,7 +106,7 @@ class SampleSpool:
         self._files.seal()
 
     def acked(self, boot: str | None = None) -> int:
-        """Of a boot (default: this one)."""
+        """The highest acknowledged number of a boot (default: this one)."""
         return self._position.acked.get(boot or self.boot, 0)
 
     def pending(self) -> int:
@@ -113,11 +114,12 @@ class SampleSpool:
         return on_disk + len(self._unwritten)
 
     def read(self, after: int, limit: int, max_bytes: int) -> Batch | None:
-        """Of this boot above `after`: up to `limit`, up to `max_bytes`, without gaps."""
+        """The records of this boot above `after`: at most `limit` and `max_bytes`, without gaps; None: there is
+        none."""
         return self._read(self.boot, after, limit, max_bytes)
 
     def read_leftovers(self, limit: int, max_bytes: int) -> Batch | None:
-        """Oldest unacknowledged of an earlier boot, or None."""
+        """The oldest unacknowledged records of an earlier boot, or None."""
         for boot in dict.fromkeys(s.boot for s in self._files.segments if s.boot != self.boot):
             batch = self._read(boot, self.acked(boot), limit, max_bytes)
             if batch is not None:
@@ -125,7 +127,7 @@ class SampleSpool:
         return None
 
     def read_pending(self, limit: int, max_bytes: int) -> Batch | None:
-        """Oldest unacknowledged of any boot, or None."""
+        """The oldest unacknowledged records of any boot, or None."""
         return self.read_leftovers(limit, max_bytes) or self.read(self.acked(), limit, max_bytes)
 
     def acknowledge(self, seq: int, boot: str | None = None) -> None:

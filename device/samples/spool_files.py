@@ -22,13 +22,14 @@ _PLAIN: Final = re.compile(r"^[0-9A-Za-z-]{1,64}$")
 
 
 def boot_name(boot_id: str) -> str:
-    """Or a digest when it holds anything unusual."""
+    """The boot's id as a part of a file name; a digest when it holds anything unusual."""
     return boot_id if _PLAIN.match(boot_id) else hashlib.sha256(boot_id.encode()).hexdigest()[:32]
 
 
 @dataclass
 class Segment:
-    """`last`: highest number in it (first - 1 when none), `count`: intact records, `torn`: other bytes follow them."""
+    """One file. `last`: the highest number in it (first - 1 when none), `count`: intact records, `torn`: other bytes
+    follow them."""
 
     path: Path
     index: int
@@ -47,7 +48,7 @@ class Segment:
 
     @classmethod
     def opened(cls, path: Path) -> Segment | None:
-        """None: not one of ours. Raises OSError."""
+        """Read a file of an earlier life. None: it is not one of ours. Raises OSError."""
         match = _NAME.match(path.name)
         if match is None:
             return None
@@ -71,7 +72,7 @@ class Segment:
                 yield record
 
     def unacknowledged(self, acked: int) -> int:
-        """Reads the file only when `acked` is inside."""
+        """How many records lie above `acked`; reads the file only when it holds records on both sides."""
         if acked < self.first:
             return self.count
         if acked >= self.last:
@@ -79,7 +80,7 @@ class Segment:
         return sum(record.seq > acked for record in self.scan())
 
     def lost(self, expected_last: int) -> int:
-        """Unreadable records, if it once ended at `expected_last` (0: unknown)."""
+        """How many records are unreadable, if the file once ended at `expected_last` (0: unknown)."""
         return max(0, max(expected_last, self.last + self.torn) - self.first + 1 - self.count)
 
 
@@ -95,7 +96,7 @@ class StoredRecord(NamedTuple):
 
 @dataclass
 class Counters:
-    """Since opening: dropped for room, damaged, writes refused."""
+    """Since opening: records dropped for room, damaged records, refused writes."""
 
     dropped: int = 0
     damaged: int = 0
@@ -103,7 +104,8 @@ class Counters:
 
 
 class SpoolFiles:
-    """`acked(boot)`: needs no count when dropped."""
+    """All files of a spool. `acked(boot)`: the highest acknowledged number; what it covers is not counted when it is
+    dropped."""
 
     def __init__(self, folder: Path, boot: str, limit: int, segment_size: int, acked: Acked) -> None:
         self.folder = folder
@@ -141,11 +143,11 @@ class SpoolFiles:
                 self._remove(segment)
 
     def last_number(self) -> int:
-        """That this boot may have given out, by the files."""
+        """The highest number that this boot may have given out, judged by its files."""
         return max((s.last + s.torn for s in self.segments if s.boot == self._boot), default=0)
 
     def write(self, seq: int, payload: bytes, *, may_drop: bool) -> bool:
-        """False: the disk refuses. A full disk costs the oldest file if it `may_drop`."""
+        """Append a record. False: the disk refuses. A full disk costs the oldest file if it `may_drop`."""
         data = records.pack(seq, payload)
         try:
             self._make_room(len(data))
@@ -157,7 +159,7 @@ class SpoolFiles:
         return True
 
     def flush(self) -> int:
-        """To survive a power cut; the last number. Raises OSError."""
+        """Have what was written survive a power cut; returns the last number written. Raises OSError."""
         if self._handle is not None:
             os.fdatasync(self._handle)
         state_file.sync_folder(self.folder)
@@ -172,13 +174,13 @@ class SpoolFiles:
             self._handle = None
 
     def free(self, boot: str, seq: int) -> None:
-        """Files of `boot` with nothing above `seq`, but not the one being written."""
+        """Remove the files of `boot` with nothing above `seq`, but not the one being written."""
         writing = self.segments[-1] if self._handle is not None else None
         for segment in [s for s in self.segments if s.boot == boot and s.last <= seq and s is not writing]:
             self._remove(segment)
 
     def walk(self, boot: str, after: int, start: tuple[int, int]) -> Iterator[StoredRecord]:
-        """Of `boot` above `after`; `start`: (segment, offset) where reading may begin."""
+        """Yield the records of `boot` above `after`; `start`: (segment, offset) where reading may begin."""
         for segment in self.segments:
             if segment.boot == boot and segment.last > after:
                 offset = start[1] if start[0] == segment.index else 0
@@ -187,7 +189,7 @@ class SpoolFiles:
                         yield StoredRecord(record.seq, record.payload, segment.index, record.end)
 
     def _append(self, seq: int, data: bytes) -> None:
-        """Raises OSError; nothing of the record stays then."""
+        """Write a record, into a new file where need be. Raises OSError, and then nothing of the record stays."""
         segment = self.segments[-1] if self._handle is not None else None
         handle = self._handle
         if (
@@ -221,7 +223,7 @@ class SpoolFiles:
             self._drop_oldest(even_the_last=True)
 
     def _drop_oldest(self, *, even_the_last: bool = False) -> bool:
-        """False: there is only the one being written."""
+        """Remove the oldest file, acknowledged or not. False: there is only the one being written."""
         if len(self.segments) < (1 if even_the_last else 2):
             return False
         oldest = self.segments[0]

@@ -57,7 +57,7 @@ class SettingsKeeper:
         return self._from_hub.version
 
     async def open(self) -> None:
-        """A damaged cache counts as none."""
+        """Apply the settings cached by an earlier life; a damaged cache counts as none."""
         cached = await self._disk.call(cached_configuration, self._own.state_dir)
         if cached is not None:
             self._on_disk = cached
@@ -67,7 +67,7 @@ class SettingsKeeper:
         self._own, self.settings = replace(self._own, api_token=key), replace(self.settings, api_token=key)
 
     def offer(self, version: int, values: Mapping[str, Any]) -> None:
-        """Never waits. Newer ones replace those not applied yet."""
+        """Apply these settings next; never waits. Newer ones replace those not applied yet."""
         self._offered = HubSettings(version=version, values=dict(values))
         self._news.set()
 
@@ -99,7 +99,7 @@ class SettingsKeeper:
         return effective
 
     async def _remember(self, from_hub: HubSettings) -> None:
-        """A refusing disk costs the cache, not the settings."""
+        """Cache them on disk. A disk that refuses costs the cache, not the settings."""
         if from_hub == self._on_disk:
             return
         try:

@@ -81,7 +81,7 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 def _shown(url: str) -> str:
-    """Without path, query and user, where a key could stand."""
+    """The address as it may be shown: without path, query and user, where a key could stand."""
     scheme, _, rest = url.partition("://")
     host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
     return f"{scheme}://{host}"
