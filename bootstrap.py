@@ -8,12 +8,14 @@ import contextlib
 import glob
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Iterator
 
@@ -21,6 +23,7 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 CIRCLES = ("device", "hub", "test")  # each contains the ones before it
 NPM_TIMEOUT_S = 60.0
 NPM_RETRY_S = 3600.0
+LEAST_FREE_MB = 100.0  # an environment takes more, so it fails before this is gone
 CONFIGURATION = 3  # the exit code of run_hub.py --help for a computer that is not set up for it
 
 TEXTS = {
@@ -37,6 +40,8 @@ TEXTS = {
         "Fix: check the network and start again; what is half done is done anew.",
         "no_write": "Cannot write the environment {folder}: {detail}\n"
         "Fix: give yourself the right to write there, or name another folder in RVM_VENV.",
+        "full": "Only {free:.0f} MB are free in {folder}, where the environment is made.\n"
+        "Fix: free some 700 MB and start again (or name other folders in RVM_VENV and TMPDIR).",
         "no_wheels": "The folder {folder} has no pip-*.whl, so it is no folder of a bundle.\n"
         "Fix: make one with run_hub.py bundle FOLDER and name its folder wheels.",
         "npm": "Note: npm could not fetch plotly.js, xterm.js and esbuild ({detail}):\n"
@@ -59,6 +64,8 @@ TEXTS = {
         "Perbaikan: periksa jaringan lalu mulai lagi; yang setengah jadi akan diulang.",
         "no_write": "Tidak dapat menulis environment {folder}: {detail}\n"
         "Perbaikan: beri diri Anda hak tulis di sana, atau sebut folder lain di RVM_VENV.",
+        "full": "Hanya {free:.0f} MB tersisa di {folder}, tempat environment dibuat.\n"
+        "Perbaikan: kosongkan sekitar 700 MB lalu mulai lagi (atau sebut folder lain di RVM_VENV dan TMPDIR).",
         "no_wheels": "Folder {folder} tidak berisi pip-*.whl, jadi bukan folder sebuah bundel.\n"
         "Perbaikan: buat bundel dengan run_hub.py bundle FOLDER lalu sebut folder wheels di dalamnya.",
         "npm": "Catatan: npm tidak dapat mengambil plotly.js, xterm.js, dan esbuild ({detail}):\n"
@@ -117,8 +124,15 @@ def refuse_removed_folder() -> None:
         sys.exit(CONFIGURATION)
 
 
+def replace_what_cannot_be_written() -> None:
+    """A terminal with LANG=id_ID, which is ISO-8859-1, has no quotes and ellipses; stderr escapes them by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
+
+
 refuse_old_python(sys.version_info[:3])
 refuse_removed_folder()
+replace_what_cannot_be_written()
 
 
 def enter(circle: str) -> None:
@@ -159,6 +173,7 @@ def prepare(folder: str, circle: str, python: str, wheels: str = "") -> bool:
                     make(folder, circle, python, wheels)
                     done = True
         except OSError as error:
+            refuse_full_disk(folder)
             raise SetUpError(text("no_write", folder=folder, detail=error)) from error
     if circle != "device" and not wheels:
         add_browser_parts(folder, circle)
@@ -265,6 +280,15 @@ def run(command: "list[str]") -> "tuple[bool, str]":
     return result.returncode == 0, "\n".join("  " + line for line in written[-15:])
 
 
+def refuse_full_disk(folder: str) -> None:
+    """What fails there has nothing to do with Python or the network."""
+    for each in (folder, tempfile.gettempdir()):
+        there = next(path for path in (each, os.path.dirname(each), os.sep) if os.path.isdir(path))
+        free = shutil.disk_usage(there).free / 1e6
+        if free < LEAST_FREE_MB:
+            raise SetUpError(text("full", free=free, folder=there))
+
+
 def create(folder: str, python: str, version: str, wheels: str = "") -> None:
     """The empty environment: by uv, by venv, or by virtualenv, whichever this computer has. Wheels bring their pip."""
     if wheels and run([python, "-m", "venv", "--without-pip", folder])[0]:
@@ -274,6 +298,7 @@ def create(folder: str, python: str, version: str, wheels: str = "") -> None:
         return
     if run([python, "-m", "venv", folder])[0]:
         return
+    refuse_full_disk(folder)
     package = "python%s-venv" % version  # Debian and Ubuntu keep ensurepip in a package of its own
     if os.geteuid() == 0 and shutil.which("apt-get"):
         say(text("apt", package=package))
@@ -289,30 +314,24 @@ def create(folder: str, python: str, version: str, wheels: str = "") -> None:
 
 
 def install(folder: str, lock: str, wheels: str = "") -> None:
-    """Exactly what the lock names, each file checked against its hash."""
-    python = os.path.join(folder, "bin", "python")
+    """Exactly what the lock names, each file checked against its hash. `wheels`: without a network, by the pip that
+    lies among them."""
+    python, uv = os.path.join(folder, "bin", "python"), shutil.which("uv")
+    exactly = ["--quiet", "--require-hashes", "-r", lock]
     if wheels:
-        install_wheels(python, lock, wheels)
+        pips = sorted(name for name in os.listdir(wheels) if name.startswith("pip-") and name.endswith(".whl"))
+        if not pips:
+            raise SetUpError(text("no_wheels", folder=wheels))
+        pip = [python, "-I", os.path.join(wheels, pips[-1], "pip"), "install"]
+        options = ["--no-index", "--no-cache-dir", "--find-links", wheels]
+    elif uv and run([uv, "pip", "install", "--python", python, *exactly])[0]:
         return
-    uv = shutil.which("uv")
-    if uv and run([uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock])[0]:
-        return
-    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
-    has_pip(python)
-    worked, detail = run([python, "-m", "pip", "install", *options, "--require-hashes", "-r", lock])
+    else:
+        has_pip(python)
+        pip, options = [python, "-m", "pip", "install"], ["--no-warn-script-location"]
+    worked, detail = run([*pip, "--no-input", "--disable-pip-version-check", *options, *exactly])
     if not worked:
-        raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=detail))
-
-
-def install_wheels(python: str, lock: str, wheels: str) -> None:
-    """Without a network, by the pip that lies among them."""
-    pips = sorted(name for name in os.listdir(wheels) if name.startswith("pip-") and name.endswith(".whl"))
-    if not pips:
-        raise SetUpError(text("no_wheels", folder=wheels))
-    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-index", "--no-cache-dir"]
-    program = [python, "-I", os.path.join(wheels, pips[-1], "pip"), "install"]
-    worked, detail = run([*program, *options, "--find-links", wheels, "--require-hashes", "-r", lock])
-    if not worked:
+        refuse_full_disk(folder)
         raise SetUpError(text("failed", lock=os.path.relpath(lock, ROOT), detail=detail))
 
 

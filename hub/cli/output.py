@@ -72,8 +72,9 @@ def result(text: str) -> None:
 
 
 def result_json(value: object) -> None:
-    """On one line; control characters are escaped."""
-    result(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)))
+    """On one line; control characters are escaped, and what the terminal's encoding may not have."""
+    has_all = sys.stdout.encoding.lower().startswith("utf")
+    result(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=not has_all)))
 
 
 def answer(as_json: bool, shown: Mapping[str, object], text: str) -> None:

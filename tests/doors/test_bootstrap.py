@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -23,6 +24,11 @@ run = bootstrap.run
 bootstrap.run = lambda words: (True, "") if "pip" in words else run(words + ["--without-pip"] * ("venv" in words))
 """
 """Pip is most of what an environment takes; where it is not the subject, its place stays empty."""
+
+
+class Free(NamedTuple):
+    free: int
+
 
 Entered = tuple[Path, subprocess.CompletedProcess[str]]
 
@@ -151,6 +157,7 @@ def test_two_starts_at_once_make_it_once(checkout: Path) -> None:
 
 def test_packages_that_cannot_be_had_end_it_with_what_to_do(entered: Entered, tmp_path: Path) -> None:
     checkout = shutil.copytree(entered[0], tmp_path / "checkout", symlinks=True)
+    (checkout / ".venv" / ".stamp").unlink(missing_ok=True)  # a larger one of a test before this one would do
     (checkout / "locks" / "device-3.10.txt").write_text(f"no-such-package==1 --hash=sha256:{'0' * 64}\n")
     failed = start(checkout, PIP_NO_INDEX="1")
     assert failed.returncode == bootstrap.CONFIGURATION
@@ -228,6 +235,20 @@ def test_as_root_on_a_bare_debian_the_missing_package_is_installed(
     assert "python3.11-venv" in capsys.readouterr().err
 
 
+def test_on_a_full_disk_nothing_is_installed_and_the_reason_is_named(
+    bare_debian: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Free(21_300_000))
+    with pytest.raises(bootstrap.SetUpError, match=r"Only 21 MB are free in .*\nFix: free some"):
+        bootstrap.create(str(tmp_path / ".venv"), sys.executable, "3.11")
+    assert not any("apt-get" in words for words in bare_debian)
+    monkeypatch.setattr(bootstrap, "has_pip", lambda _: True)
+    monkeypatch.setattr(bootstrap, "run", lambda _: (False, "[Errno 28]"))
+    with pytest.raises(bootstrap.SetUpError, match="Only 21 MB"):
+        bootstrap.install(str(tmp_path / ".venv"), "lock")
+
+
 @pytest.mark.usefixtures("bare_debian")
 def test_without_rights_on_a_bare_debian_the_one_line_to_type_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -294,3 +315,13 @@ def test_a_hub_that_could_not_fetch_does_not_keep_the_tests_from_trying(failing_
     for circle in ("hub", "test", "test"):
         bootstrap.add_browser_parts(str(tmp_path / "env"), circle)
     assert Path(f"{failing_npm}.log").read_text() == "tried\ntried\n"
+
+
+@pytest.mark.parametrize("command", ["run_hub.py", "run_device.py", "-m certs"])
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_a_terminal_without_every_character_is_no_error(command: str, language: str) -> None:
+    """LANG=id_ID is ISO-8859-1."""
+    environ = os.environ | {"PYTHONIOENCODING": "ascii", "RVM_BOOTSTRAP": "off", "RVM_LANG": language}
+    words = [sys.executable, *command.split(), "--help"]
+    ended = subprocess.run(words, check=False, capture_output=True, text=True, cwd=REPOSITORY, env=environ)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -348,6 +348,17 @@ def test_version_shows_python_and_plotly_js(cli: Cli) -> None:
     assert "plotly.js 4." in facts
 
 
+def test_json_is_whole_on_a_terminal_without_every_character(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("machine", "add", "Toko “Sinar” 東", "--location", "東")
+    with (tmp_path / "out").open("w", encoding="latin-1", errors="replace") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        cli("machine", "list", "--json")
+    (shown,) = json.loads((tmp_path / "out").read_text("latin-1"))["machines"]
+    assert shown["name"] == "Toko “Sinar” 東"
+
+
 def test_versions_are_json_for_programs(cli: Cli) -> None:
     for words in (("--version", "--json"), ("--json", "--version")):
         assert json.loads(cli(*words).out).keys() == {"myrvm", "python", "plotly.js", "git"}
