@@ -101,7 +101,7 @@ class Sweeper:
 
     async def _expire(self) -> None:
         now = self._clock()
-        due = [command for command in self._fleet.open.values() if command.expires_at <= now]
+        due = [command for command in self._fleet.open.values() if command_rules.is_due(command, now)]
         await announce_each(self._announce, due, lambda command: self._expired(command, now))
 
     def _expired(self, command: CommandRow, now: datetime) -> Sequence[Change]:

@@ -3,6 +3,7 @@ state; what comes later is an event. A succeeded `set_status` sets the machine's
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -82,8 +83,7 @@ def draft(
         raise Refused(failure.code, 409, failure.message)
     if name == "sync_timezone" and not may_sync_by_hand(machine):
         raise Refused("manual_sync_off", 409, "the machine's settings do not let people ask for it")
-    waits = name in DESIRED_STATE
-    if not waits and (not machine.linked or machine.row.quarantined_until is not None):
+    if name not in DESIRED_STATE and (not machine.linked or machine.row.quarantined_until is not None):
         raise Refused("machine_offline", 409, f"{name} needs the machine online, and it is not connected now")
     if actors.asks(actor):
         args, reason = reasoned(name, args, reason)
@@ -95,8 +95,7 @@ def draft(
         state="queued",
         issued_by=actor,
         issued_at=now,
-        expires_at=now
-        + (DESIRED_STATE_LIFETIME if waits else IMMEDIATE_LIFETIME + timedelta(seconds=args.get("delay", 0))),
+        expires_at=now + _lifetime(name, args),
         idempotency_key=idempotency_key,
         group_id=group_id,
         reason=reason,
@@ -174,6 +173,8 @@ def _check_arguments(name: str, args: dict[str, Any]) -> None:
 
 GRACE = timedelta(seconds=4)  # An update may come this long after the deadline: it is on its way
 
+SLACK: Final = timedelta(seconds=5)
+"""A clock that was set back by less is let be."""
 IMMEDIATE_LIFETIME = timedelta(seconds=60)  # An immediate command expires after this (protocol.md, Promises)
 REBOOT_LIFETIME = timedelta(minutes=5)
 GOING_DOWN = "rebooting"  # The phase from which a reboot cannot be taken back
@@ -240,8 +241,28 @@ def late(ended: CommandRow, update: messages.CommandUpdate, now: datetime) -> li
     return [event]
 
 
+def _lifetime(name: str, args: Mapping[str, Any]) -> timedelta:
+    """For beginning."""
+    if name in DESIRED_STATE:
+        return DESIRED_STATE_LIFETIME
+    return IMMEDIATE_LIFETIME + timedelta(seconds=args.get("delay", 0))
+
+
+def is_due(command: CommandRow, now: datetime) -> bool:
+    return command.expires_at <= now or _is_too_far(command, now)
+
+
+def _is_too_far(command: CommandRow, now: datetime) -> bool:
+    """Its deadline, because the clock was set back."""
+    begun = command.state == "running" or command.progress is not None
+    return not begun and command.expires_at - now > _lifetime(command.name, command.args) + SLACK
+
+
 def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """End a command whose deadline is over, a sent one a little later; [] before that."""
+    """End a command whose deadline is over, a sent one a little later; [] before that. One that the clock moved away
+    comes nearer."""
+    if _is_too_far(command, now):
+        return [_move(command, expires_at=now + _lifetime(command.name, command.args))]
     left = has_left(machine, command)
     if now < command.expires_at + (GRACE if left else timedelta(0)):
         return []

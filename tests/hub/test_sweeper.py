@@ -73,5 +73,13 @@ async def test_one_command_that_is_refused_keeps_no_other_from_expiring() -> Non
         assert len(ended) == 2
 
 
+async def test_a_command_of_a_clock_that_was_ahead_ends_within_its_minute() -> None:
+    async with room() as hub:
+        clock = sweeper(hub)
+        await hub.announce(Put(command("queued", name="ping", args={}, expires_at=NOW + timedelta(hours=2))))
+        await clock._expire()
+        assert hub.fleet.open["c1"].expires_at == NOW + timedelta(seconds=60)
+
+
 async def _nothing() -> None:
     """No other process changes anything here."""

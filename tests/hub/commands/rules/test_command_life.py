@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -82,6 +82,25 @@ def test_a_command_expires_at_its_deadline_and_what_left_when_no_answer_can_be_o
     changes = rules.expire(one, one.pending["c1"], due)
     assert (moved_to(changes).state, moved_to(changes).finished_at) == ("expired", due)
     assert rules.expire(one, msgspec.structs.replace(held, state="failed"), due) == []
+
+
+def test_a_deadline_that_the_clock_moved_away_comes_nearer() -> None:
+    """Issued by a clock that was two hours ahead: a reboot must not begin when the machine is back in an hour."""
+    reboot: dict[str, Any] = {"name": "reboot", "args": {"delay": 30.0}}
+    ahead = NOW + timedelta(hours=2, seconds=90)
+    held = command("sent", **reboot, expires_at=ahead)
+    one = with_command(machine(), held)
+    assert rules.is_due(held, NOW)
+    nearer = moved_to(rules.expire(one, held, NOW))
+    assert (nearer.state, nearer.expires_at) == ("sent", NOW + timedelta(seconds=90))
+    assert not rules.is_due(nearer, NOW)
+    for fine in (
+        command("queued", expires_at=NOW + timedelta(hours=24)),
+        command("sent", **reboot, expires_at=NOW + timedelta(seconds=90)),
+        command("running", name="start_backup", args={}, expires_at=ahead),
+    ):
+        assert not rules.is_due(fine, NOW)
+        assert rules.expire(one, fine, NOW) == []
 
 
 def test_what_expired_says_whether_it_ever_left() -> None:
