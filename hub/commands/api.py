@@ -9,7 +9,6 @@ import msgspec
 
 from db.errors import Conflict
 from db.queries import commands
-from db.queries import commands as rows
 from db.queries.commands import CommandFilters, CommandMark
 from db.records import PENDING_STATES, CommandRow
 from hub.commands import rules, service
@@ -140,7 +139,7 @@ async def _page(call: Call, filters: CommandFilters, limit: int, mark: CommandMa
 async def _mark(call: Call, before: str | None, rvm_id: int | None, expected: str) -> CommandMark | None:
     if before is None:
         return None
-    last = await rows.find_command(call.context.store, before)
+    last = await commands.find_command(call.context.store, before)
     # A command that may not be seen is no place to read on from, like one that does not exist.
     if last is None or not call.principal.reaches(last.rvm_id) or rvm_id not in (None, last.rvm_id):
         raise one_wrong("before", expected)

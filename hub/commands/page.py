@@ -10,7 +10,6 @@ from starlette.responses import Response
 from dashboard import actions, bulk, fleet, job_list, jobs
 from dashboard.jobs import KINDS
 from db.queries import commands
-from db.queries import commands as command_rows
 from db.queries.commands import CommandFilters, CommandMark
 from db.records import CommandRow
 from hub.commands import api, cards, service
@@ -128,7 +127,7 @@ async def _mark(visit: Visit, query: job_list.JobQuery) -> CommandMark | None:
     """An unknown id begins at the newest."""
     if not query.before:
         return None
-    row = await command_rows.find_command(visit.context.store, query.before)
+    row = await commands.find_command(visit.context.store, query.before)
     return None if row is None or not visit.user.reaches(row.rvm_id) else CommandMark(row.issued_at, row.id)
 
 

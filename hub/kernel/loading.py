@@ -16,7 +16,6 @@ import msgspec
 from dashboard.trouble import READINGS_OF
 from db.engine.store import Store
 from db.queries import backups, boots, commands, events, machines, remote_sessions, samples, timezones, troubles
-from db.queries import machines as machine_pulse
 from db.queries.machines import Identity, Pulse
 from db.records import MachineRow
 from db.rows import SampleRow
@@ -200,7 +199,7 @@ class ForeignChanges:
     async def look(self) -> None:
         """Apply what another process has changed of the machines since the last look. Raises StoreError, after which
         the next look finds the same."""
-        pulse = await machine_pulse.pulse(self._store)
+        pulse = await machines.pulse(self._store)
         if pulse == self._seen:
             return
         if pulse.newest is not None:
@@ -215,7 +214,7 @@ class ForeignChanges:
             # The first look: whatever differs from what was loaded a moment ago.
             since = max((m.row.updated_at for m in self._fleet.machines.values()), default=newest)
             since = min(since, newest)
-        rows = await machine_pulse.changed_since(self._store, since, ROWS_AT_ONCE)
+        rows = await machines.changed_since(self._store, since, ROWS_AT_ONCE)
         for row in rows:
             machine = self._fleet.machines.get(row.id)
             if machine is None:
@@ -233,7 +232,7 @@ class ForeignChanges:
 
     async def _drop_removed(self) -> None:
         known = set(self._fleet.machines)
-        stored = await machine_pulse.all_ids(self._store)
+        stored = await machines.all_ids(self._store)
         gone: list[Change] = [Drop(MachineRow, rvm_id) for rvm_id in known - stored if rvm_id in self._fleet.machines]
         if gone:
             self._announce.observe(*gone)

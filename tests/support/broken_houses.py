@@ -265,6 +265,7 @@ BREAKING: list[tuple[Law, dict[str, str], str]] = [
         {"dashboard/static/js/a.js": '// what it said\nfind("[data-said]");\n/* told\n*/ const told = 1;'},
         "dashboard/static/js/a.js:4 told",
     ),
+    (name_laws.one_name, {"hub/a.py": "from db import rows\nfrom db import rows as lines"}, "hub/a.py:2 lines is rows"),
     (name_laws.words, {"hub/doorkeeper_of_links.py": DOC}, "doorkeeper_of_links: not doorkeeper but key conflicts"),
     (
         role_laws.pages,

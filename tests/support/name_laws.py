@@ -47,6 +47,7 @@ NAMES_TODAY: frozenset[str] = frozenset()
 """Names that have such a word today. The list may only shrink."""
 
 CLASS_LAW = "one class name is one class in the whole product"
+ONE_NAME_LAW = "a file calls what it imports by one name"
 WORD_LAW = "names have the words of the glossary in CONTRIBUTING.md"
 
 
@@ -95,6 +96,19 @@ def names_of(module: Module) -> Iterator[Named]:
                 yield Named(node.name, f"{module.shown}:{node.lineno}")
 
 
+def one_name(house: House) -> Iterator[str]:
+    """`import x` beside `import x as y`: two names that look like two modules."""
+    for module in house.written_like_the_product():
+        called: dict[tuple[int, str | None, str], str] = {}
+        for node in module.nodes:
+            if isinstance(node, ast.ImportFrom):
+                for each in node.names:
+                    name = each.asname or each.name
+                    other = called.setdefault((node.level, node.module, each.name), name)
+                    if other != name:
+                        yield f"{module.shown}:{node.lineno} {name} is {other}; the law: {ONE_NAME_LAW}"
+
+
 _NO_NAME = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.DOTALL)
 """Comments and texts of a script."""
 _SPOKEN = re.compile(r"\b(hear|heard|say|said|tell|told)\b")
@@ -110,4 +124,4 @@ def script_words(house: House) -> Iterator[str]:
                 yield f"{place} {found[0]}: not that but {NOT_SAID[found[0]]}; the law: {WORD_LAW}"
 
 
-LAWS = (classes, words, script_words)
+LAWS = (classes, words, one_name, script_words)

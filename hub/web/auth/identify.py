@@ -15,8 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from db import errors as db_errors
-from db.queries import credentials as sessions
-from db.queries import credentials as tokens
+from db.queries import credentials as rows
 from db.queries import users
 from hub.kernel.context import HubContext
 from hub.links import rules as link_rules
@@ -220,7 +219,7 @@ async def write_uses(context: HubContext) -> None:
 
 async def _session(context: HubContext, shape: Presented, now: datetime) -> Principal | None:
     generation = context[AuthState].credentials.generation
-    session = await sessions.find_session(context.store, shape.hash)
+    session = await rows.find_session(context.store, shape.hash)
     if session is None and (unstored := context[AuthState].unstored.find(shape.hash, now)) is not None:
         return await _principal(context, unstored.user_id, "session", 0)
     if session is None or session.expires_at <= now:
@@ -237,7 +236,7 @@ async def _session(context: HubContext, shape: Presented, now: datetime) -> Prin
 
 async def _token(context: HubContext, shape: Presented, now: datetime, address: str) -> Principal | None:
     generation = context[AuthState].credentials.generation
-    token = await tokens.find_token_by_prefix(context.store, shape.prefix)
+    token = await rows.find_token_by_prefix(context.store, shape.prefix)
     if token is None or not same_hash(shape.hash, token.hash) or token.revoked_at is not None:
         return None
     if token.expires_at is not None and token.expires_at <= now:

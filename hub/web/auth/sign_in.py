@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from starlette.requests import HTTPConnection
 
 from db.errors import Conflict, Unavailable
-from db.queries import credentials as sessions
 from db.queries import credentials as sign_ins
 from db.queries import users
 from db.records import SignInFailureRow
@@ -302,7 +301,7 @@ async def _open(
 async def _session_before(context: HubContext, connection: HTTPConnection) -> list[changes.Change]:
     carried = identify.carried_by(context.settings, connection)
     shape = None if carried is None or not carried.cookie else credentials.recognise(carried.text)
-    session = None if shape is None else await sessions.find_session(context.store, shape.hash)
+    session = None if shape is None else await sign_ins.find_session(context.store, shape.hash)
     if session is None:
         return []
     return [rules.end_sessions(session.user_id, session.hash)]
