@@ -32,9 +32,10 @@ _TROUBLE: Final = frozenset({
     "machine.certificate_refused", "timezone.failed", "config.refused", "sign_in.locked", "remote.intruder",
     "recording.lost", "backup.failed", "backup.drill_failed",
 })  # fmt: skip
-_WARNING: Final = frozenset(
-    {"machine.events_dropped", "machine.share_used_up", "sign_in.failed", "command.late", "remote.refused"}
-)
+_WARNING: Final = frozenset({
+    "machine.events_dropped", "machine.share_used_up", "sign_in.failed", "sign_in.code_missing", "command.late",
+    "remote.refused",
+})  # fmt: skip
 _STATUSES: Final = frozenset({"active", "inactive", "maintenance", "full", "error"})
 SENTENCES: Final[Mapping[str, Sentence]] = {
     **machine_sentences.SENTENCES,

@@ -234,7 +234,7 @@ def _routine(event: Event, code: str, params: Mapping[str, Any]) -> str:
         return f"{event['rvm_id']}|{crossed(event) if same else 'status'}"
     if code in BY_THE_WAY and _actor_kind(event) != "user":
         return "all"
-    if code == "sign_in.failed":
+    if code in ("sign_in.failed", "sign_in.code_missing"):
         return f"{params.get('email')}|{params.get('ip')}|{params.get('second')}"
     if code in BY_HAND:
         return f"{event['actor']}|{params.get('cause')}|{event['after'] if code == 'machine.edited' else ''}"

@@ -93,6 +93,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "sign_in.succeeded": _signed_in,
     "sign_in.failed": _sign_in_failed,
     "sign_in.locked": _sign_in_failed,
+    "sign_in.code_missing": lambda e: (e.words(e.code, who=e.person()), [e.words("sign_in.no_code"), from_address(e)]),
     "sign_in.signed_out": plainly(),
     "sign_in.sessions_ended": lambda e: (
         e.words(e.code, who=e.person(), n=e.param("count"), count=e.params.get("count")),

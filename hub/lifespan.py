@@ -205,6 +205,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context[TroubleOwners].run)
             own.start_soon(context[Notifier].run)
             own.start_soon(context[AuthState].unknown_accounts.run)
+            own.start_soon(context[AuthState].missing_codes.run, engine.announce, context.clock)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
             yield
             own.cancel_scope.cancel()

@@ -101,6 +101,7 @@ CODES: Final[Mapping[str, EventMembers]] = {
     "sign_in.succeeded": EventMembers(("by",)),
     "sign_in.failed": EventMembers(("email", "failures")),
     "sign_in.locked": EventMembers(("email", "failures")),
+    "sign_in.code_missing": EventMembers(("email",)),
     "sign_in.signed_out": EventMembers(),
     "sign_in.link_made": EventMembers(("user_id", "email")),
     "sign_in.sessions_ended": EventMembers(("user_id", "email", "count")),

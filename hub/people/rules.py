@@ -287,6 +287,12 @@ def failed_sign_in(
     return counted, made
 
 
+def code_missing(user_id: int, email: str, address: str, now: datetime) -> EventHappened:
+    """Somebody had the right password, and no code came."""
+    params = {"email": email, "ip": address}
+    return EventHappened(at=now, code="sign_in.code_missing", actor=actors.user(user_id), params=params)
+
+
 def drop_failures(counted_as: str) -> Drop:
     return Drop(SignInFailureRow, counted_as)
 

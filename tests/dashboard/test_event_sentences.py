@@ -272,6 +272,7 @@ def test_no_text_of_an_event_is_left_over() -> None:
         "trouble.left",
         "view.shared",
         "token.some",
+        "sign_in.no_code",
         "notification.tested.sent",
         "notification.tested.failed",
         "remote.claimed",
@@ -311,6 +312,13 @@ def test_a_wrong_code_says_that_somebody_knows_the_password_only_where_it_was_gi
 ) -> None:
     params = {"email": "a@b.c", "ip": "10.0.0.1", "failures": 2, "second": True, **right}
     assert said("sign_in.failed", params=params).split(", ", 1)[1].startswith(f"{says}, from")
+
+
+def test_a_right_password_without_a_code_says_so_and_from_where() -> None:
+    params = {"email": "a@b.c", "ip": "10.0.0.1"}
+    assert said("sign_in.code_missing", params=params).startswith(
+        "Sign-in not finished: a@b.c, password right, no code came, from 10.0.0.1"
+    )
 
 
 def test_a_backup_is_reported_with_its_size_and_a_drill_with_what_it_found() -> None:

@@ -117,7 +117,7 @@ MOST_REMEMBERED: Final = 10_000
 OF_ONE_SELF: Final = frozenset(
     {"account.edit", "account.secure", "account.sign_out", "session.manage_own", "token.manage_own"}
 )
-_NOT_THEIR_OWN: Final = frozenset({"sign_in.failed", "sign_in.locked"})
+_NOT_THEIR_OWN: Final = frozenset({"sign_in.failed", "sign_in.locked", "sign_in.code_missing"})
 """Caused by strangers, in somebody's name."""
 
 

@@ -66,6 +66,7 @@ async def by_password(
             user, failures = await _try(context, email, password, address, counted_as)
             half = HalfSignIn(user.id, "password", (rules.while_password_is(user),), None, address)
             if user.two_step and code is None:
+                context[AuthState].missing_codes.expect(user, address)
                 return SecondStepWanted(context[SecondSteps].keep(half))
             signed_in = await _finish(context, connection, user, half, _Try(counted_as, address, failures), code or "")
     context[AuthState].familiar.add(email, address)
@@ -238,10 +239,14 @@ async def _finish(
 async def _second_step(context: HubContext, user: users.UserWithMachines, tried: _Try, code: str) -> Proof:
     """Raises SignInRefused, after counting a wrong one. No code at all is no try."""
     plain = two_step.plain_code(code)
+    missing = context[AuthState].missing_codes
     if not plain:
+        if tried.by == "password":
+            missing.expect(user, tried.address)
         raise SignInRefused("code_wanted")
     is_of_app = two_step.is_app_code(plain)
     proof = await (_by_app(context, user.id, plain) if is_of_app else _by_recovery_code(context, user.id, plain))
+    missing.drop(user.id, tried.address)
     if proof is None:
         context[AuthState].wrong_sign_ins.charge(tried.address)
         counted, wrong = rules.failed_sign_in(

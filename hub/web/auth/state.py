@@ -4,6 +4,7 @@ counts here until it can, so that a full disk locks nobody out."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -214,6 +215,36 @@ class SecondSteps:
             self._waiting.popitem(last=False)
 
 
+class MissingCodes:
+    """Right passwords whose code has not come: recorded when their time is over, once for a person and a network."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        # Bound: MAX_HALF, each the right password of somebody; one beyond it is not recorded.
+        self._due: OrderedDict[tuple[int, str], tuple[float, str, str]] = OrderedDict()
+
+    def expect(self, user: UserRow, address: str) -> None:
+        if len(self._due) < MAX_HALF:
+            due = (self._clock() + SECOND_STEP_S, user.email, address)
+            self._due.setdefault((user.id, network_of(address)), due)
+
+    def drop(self, user_id: int, address: str) -> None:
+        """One came: what is said of it says that the password was right."""
+        self._due.pop((user_id, network_of(address)), None)
+
+    async def record(self, announce: Announcer, now: datetime) -> None:
+        while self._due and next(iter(self._due.values()))[0] <= self._clock():
+            (user_id, network), (_, email, address) = next(iter(self._due.items()))
+            await announce(rules.code_missing(user_id, email, address, now))
+            self._due.pop((user_id, network), None)
+
+    async def run(self, announce: Announcer, now: Callable[[], datetime]) -> None:
+        while True:
+            await anyio.sleep(LOGGED_EVERY_S)
+            with contextlib.suppress(StoreError):  # it stays due
+                await self.record(announce, now())
+
+
 MAX_UNSTORED: Final = 200
 MAX_COUNTED: Final = 1000
 
@@ -317,6 +348,7 @@ class AuthState:
     unauthenticated: UnauthenticatedLimit = field(default_factory=UnauthenticatedLimit)
     passwords: Passwords = field(default_factory=Passwords)
     budgets: PersonBudget = field(default_factory=PersonBudget)
+    missing_codes: MissingCodes = field(default_factory=MissingCodes)
     unstored: UnstoredSignIns = field(default_factory=UnstoredSignIns)
     uses: dict[str, c.Patch] = field(default_factory=dict)  # Bound: MAX_USES; what is beyond is noted with the next use
     certificate_faults: dict[int, float] = field(default_factory=dict)  # Bound: one a machine

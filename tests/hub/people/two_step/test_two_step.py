@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -16,7 +17,7 @@ from hub.kernel.sealing import Seal
 from hub.people import rules as people
 from hub.people.two_step import rules
 from hub.web.auth.limits import AddressLimiter
-from hub.web.auth.state import TWO_STEP_KEY, AuthState, HalfSignIn, SecondSteps
+from hub.web.auth.state import SECOND_STEP_S, TWO_STEP_KEY, AuthState, HalfSignIn, SecondSteps
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
 from tests.support.authenticator import EMAIL, OWN, Phone, events, first_step, login
 from tests.support.page_visitor import browser
@@ -314,3 +315,58 @@ def test_an_older_database_gets_its_tables(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "old.sqlite3") as new:
         assert new.execute("SELECT count(*) FROM users").fetchone() == (1,)
         assert new.execute("SELECT count(*) FROM two_steps, recovery_codes").fetchone() == (0,)
+
+
+async def left_without_a_code(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch, later_s: float = SECOND_STEP_S
+) -> list[Any]:
+    """What is on record once the time for a code is over."""
+    missing, began = hub.context[AuthState].missing_codes, monotonic()
+    monkeypatch.setattr(missing, "_clock", lambda: began + later_s + 60.0)
+    await missing.record(hub.context.announce, hub.context.clock())
+    return await events(hub, "sign_in.code_missing")
+
+
+@pytest.mark.parametrize("way", ["page", "rest", "empty"])
+async def test_a_right_password_that_no_code_follows_is_on_record_once(
+    hub: ApiHub, phone: Phone, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    for _ in range(3):
+        if way == "rest":
+            await login(hub)
+            continue
+        async with hub.client(None, Origin=ORIGIN) as stranger:
+            await first_step(hub, stranger)
+            if way == "empty":
+                await stranger.post("/login/code", data={"code": ""})
+    assert await left_without_a_code(hub, monkeypatch, -120.0) == [], "somebody looks for their phone"
+    (event,) = await left_without_a_code(hub, monkeypatch)
+    assert (event["actor"], event["params"]) == (f"user:{hub.users['budi']}", {"email": EMAIL, "ip": "10.0.0.1"})
+    assert len(await left_without_a_code(hub, monkeypatch)) == 1
+
+
+async def test_who_finishes_and_whose_wrong_code_is_on_record_left_no_code_out(
+    hub: ApiHub, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await login(hub)
+    assert (await login(hub, phone.code())).status_code == 200
+    assert await left_without_a_code(hub, monkeypatch) == []
+    await login(hub)
+    await login(hub, "000000")
+    assert await left_without_a_code(hub, monkeypatch) == []
+    assert len(await events(hub, "sign_in.failed")) == 1
+
+
+async def test_what_the_database_cannot_take_now_is_recorded_when_it_can(
+    hub: ApiHub, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await login(hub)
+
+    async def away(*_changes: Any) -> list[Any]:
+        raise Unavailable("away")
+
+    missing, began = hub.context[AuthState].missing_codes, monotonic()
+    monkeypatch.setattr(missing, "_clock", lambda: began + SECOND_STEP_S + 60.0)
+    with pytest.raises(Unavailable):
+        await missing.record(away, hub.context.clock())  # type: ignore[arg-type]
+    assert len(await left_without_a_code(hub, monkeypatch)) == 1
