@@ -99,9 +99,12 @@ async def enrol_fleet(opened: OpenData, folder: Path, count: int) -> DemoFleet:
             secret, more = rules.new_key(row.id, row.api_key_prefix, actors.SYSTEM, now())
         else:
             secret, more = rules.new_machine(
-                machine.name, machine.device_id, machine.location, actors.SYSTEM, now(), place=machine.at,
-                simulated=bool(machine.role),
-            )  # fmt: skip
+                rules.MachineFacts(
+                    machine.name, machine.device_id, machine.location, place=machine.at, simulated=bool(machine.role)
+                ),
+                actors.SYSTEM,
+                now(),
+            )
         keys[machine.device_id] = secret.text
         changes += more
     if changes:

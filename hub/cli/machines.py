@@ -38,7 +38,7 @@ async def add(wanted: argparse.Namespace) -> None:
         twin = rules.taken(await machines.all_machines(opened.store), name, device_id)
         if twin is not None:
             raise _taken(twin)
-        secret, changes = rules.new_machine(name, device_id, location, actors.SYSTEM, now())
+        secret, changes = rules.new_machine(rules.MachineFacts(name, device_id, location), actors.SYSTEM, now())
         try:
             stored = await opened.commit(*changes)
         except Conflict as error:

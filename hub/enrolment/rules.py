@@ -136,9 +136,8 @@ def _admitted(
         key: Change = machines.replaced_key(target.id, row.key_prefix, row.key_hash, now)
     else:
         called = name or free_name(row, [one.name for one in others])
-        made, key = machines.machine_with(
-            row.key_prefix, row.key_hash, machines.composed(called), None, location, by, now
-        )
+        facts = machines.MachineFacts(called, location=location)
+        made, key = machines.machine_with(facts, row.key_prefix, row.key_hash, by, now)
         known = {"name": made.name, "device_id": made.device_id}
     event = EventHappened(
         at=now, code="machine.enrolled", actor=by, rvm_id=None if target is None else target.id,

@@ -200,6 +200,13 @@ class MachinePatch(msgspec.Struct):
     device_id: DeviceId | msgspec.UnsetType = msgspec.UNSET
 
 
+def facts_of(wanted: NewMachine) -> rules.MachineFacts:
+    return rules.MachineFacts(
+        wanted.name, wanted.device_id, wanted.location_description, tags_of(wanted.tags),
+        (wanted.latitude, wanted.longitude),
+    )  # fmt: skip
+
+
 async def list_machines(call: Call) -> Answer:
     query: MachineQuery = call.query
     async with call.context[ReadBudget].turn(call.principal.actor):
@@ -215,10 +222,7 @@ async def add_machine(call: Call) -> Answer:
     wanted: NewMachine = call.body
     _refuse_twins(call, wanted.name, wanted.device_id)
     _refuse_half_a_place(wanted.latitude, wanted.longitude)
-    secret, changes = rules.new_machine(
-        wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now,
-        tags=tags_of(wanted.tags), place=(wanted.latitude, wanted.longitude),
-    )  # fmt: skip
+    secret, changes = rules.new_machine(facts_of(wanted), call.principal.actor, call.now)
     await call.announce(*changes)
     machine = call.context.fleet.by_key_prefix(secret.prefix)
     if machine is None:  # removed again by somebody else before we could answer

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -104,45 +104,44 @@ def half_a_place(latitude: float | None, longitude: float | None) -> str | None:
     return "latitude" if latitude is None else "longitude"
 
 
-def new_machine(
-    name: str,
-    device_id: str | None,
-    location: str | None,
-    by: Actor,
-    now: datetime,
-    *,
-    tags: tuple[str, ...] = (),
-    place: tuple[float | None, float | None] = (None, None),
-    simulated: bool = False,
-) -> tuple[credentials.Secret, list[Change]]:
-    """The key is shown once; Changes have its hash."""
-    secret, name = credentials.new_secret("key"), composed(name)
-    row, added = machine_with(
-        secret.prefix, secret.hash, name, device_id, location, by, now, tags=tags, place=place, simulated=simulated
-    )
-    known: dict[str, Any] = {"name": name, "device_id": row.device_id, "location_description": location}
-    if tags:
-        known["tags"] = list(tags)
-    if None not in place:
-        known |= {"latitude": place[0], "longitude": place[1]}
+class MachineFacts(NamedTuple):
+    """What is known of a machine that is added. `device_id` None: made of its name; `place`: latitude and longitude."""
+
+    name: str
+    device_id: str | None = None
+    location: str | None = None
+    tags: tuple[str, ...] = ()
+    place: tuple[float | None, float | None] = (None, None)
+    simulated: bool = False
+
+
+def new_machine(facts: MachineFacts, by: Actor, now: datetime) -> tuple[credentials.Secret, list[Change]]:
+    """A machine with a new key, which is shown once; the Changes have its hash."""
+    secret = credentials.new_secret("key")
+    row, added = machine_with(facts, secret.prefix, secret.hash, by, now)
+    known: dict[str, Any] = {"name": row.name, "device_id": row.device_id, "location_description": facts.location}
+    if facts.tags:
+        known["tags"] = list(facts.tags)
+    if None not in facts.place:
+        known |= {"latitude": facts.place[0], "longitude": facts.place[1]}
     return secret, [added, EventHappened(at=now, code="machine.added", actor=by, params=known, after=known)]
 
 
 def machine_with(
-    key_prefix: str, key_hash: str, name: str, device_id: str | None, location: str | None, by: Actor, now: datetime,
-    *, tags: tuple[str, ...] = (), place: tuple[float | None, float | None] = (None, None), simulated: bool = False,
-) -> tuple[MachineRow, Put[MachineRow]]:  # fmt: skip
-    """A new one with this key."""
+    facts: MachineFacts, key_prefix: str, key_hash: str, by: Actor, now: datetime
+) -> tuple[MachineRow, Put[MachineRow]]:
+    """A new machine that has this key."""
+    name = composed(facts.name)
     row = MachineRow(
-        device_id=device_id or device_id_for(name),
+        device_id=facts.device_id or device_id_for(name),
         name=name,
-        location_description=location,
-        tags=tags or None,
-        latitude=place[0],
-        longitude=place[1],
+        location_description=facts.location,
+        tags=facts.tags or None,
+        latitude=facts.place[0],
+        longitude=facts.place[1],
         api_key=key_hash,
         api_key_prefix=key_prefix,
-        simulated=simulated,
+        simulated=facts.simulated,
         status_since=now,
         status_by=by,
         created_at=now,

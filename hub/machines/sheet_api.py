@@ -14,8 +14,8 @@ from starlette.responses import Response
 from dashboard.spreadsheet import SEPARATOR_LINE, SEPARATORS, encoding, opening, plain_cell, safe_cell
 from db.records import MachineRow
 from hub.machines import rules
-from hub.machines.api import NewMachine
-from hub.model.machine import tags_of, typed_tags
+from hub.machines.api import NewMachine, facts_of
+from hub.model.machine import typed_tags
 from hub.web.api.operation import Answer, Call, Operation
 from hub.web.http.problems import Problem, Text, invalid, one_wrong
 from hub.web.http.validation import MAX_NAMED, validate
@@ -66,10 +66,7 @@ async def import_machines(call: Call) -> Answer:
     if not sheet.dry_run:
         changes = []
         for _, wanted in lines:
-            _, made = rules.new_machine(
-                wanted.name, wanted.device_id, wanted.location_description, call.principal.actor, call.now,
-                tags=tags_of(wanted.tags), place=(wanted.latitude, wanted.longitude),
-            )  # fmt: skip
+            _, made = rules.new_machine(facts_of(wanted), call.principal.actor, call.now)
             changes += made
         await call.announce(*changes)
     shown = [SheetLine(line, wanted.name, wanted.device_id) for line, wanted in lines]

@@ -37,7 +37,9 @@ async def fill(settings: Settings, machines: int) -> None:
         for start in range(0, machines, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, machines))
             made = [
-                rules.new_machine(f"Mall Kelapa Gading {n}", f"great-{n}", "Lantai 1, dekat lift", "system", now)[1]
+                rules.new_machine(
+                    rules.MachineFacts(f"Mall Kelapa Gading {n}", f"great-{n}", "Lantai 1, dekat lift"), "system", now
+                )[1]
                 for n in numbers
             ]
             await opened.commit(*[change for changes in made for change in changes])

@@ -61,7 +61,7 @@ class People:
     async def add_machine(self, name: str, ago: timedelta = timedelta(0)) -> MachineKey:
         """As it was added so long ago: one that should have connected by now."""
         async with open_data(self.settings, create=True) as opened:
-            key, made = machine_rules.new_machine(name, None, None, "system", utc_now() - ago)
+            key, made = machine_rules.new_machine(machine_rules.MachineFacts(name), "system", utc_now() - ago)
             added = next(changes.put_rows(await opened.commit(*made), MachineRow))
         return MachineKey(added.id, added.device_id, key.text)
 

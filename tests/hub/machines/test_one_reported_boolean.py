@@ -53,7 +53,7 @@ from hub.kernel.commits import commit_alone
 from hub.kernel.loading import load_fleet
 from hub.links import rules
 from hub.machines import api
-from hub.machines.rules import new_machine
+from hub.machines.rules import MachineFacts, new_machine
 from hub.model import views
 from hub.model.changes import put_rows
 from db.records import MachineRow
@@ -63,7 +63,7 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=timezone.utc)
 
 async def main():
     store = await open_store(sys.argv[1])
-    _, made = new_machine("Lobby", "lobby", None, "system", NOW)
+    _, made = new_machine(MachineFacts("Lobby", "lobby"), "system", NOW)
     await commit_alone(store, made)
     fleet = await load_fleet(store, configuration.defaults())
     machine = fleet.find("lobby")

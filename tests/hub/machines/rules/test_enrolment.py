@@ -35,12 +35,12 @@ def test_an_id_still_names_the_machine_and_is_never_the_same(name: str, slug: st
 
 
 def test_a_new_machine_has_a_key_that_only_its_hash_is_kept_of() -> None:
-    secret, changes = rules.new_machine("Aula", "aula-1", None, "system", NOW, simulated=True)
+    secret, changes = rules.new_machine(rules.MachineFacts("Aula", "aula-1", simulated=True), "system", NOW)
     added = next(put_rows(changes, MachineRow))
     assert (added.device_id, added.api_key, added.simulated) == ("aula-1", hash_of(secret.text), True)
     assert event(changes).params == {"name": "Aula", "device_id": "aula-1", "location_description": None}
     assert hides(secret, changes)
-    _, changes = rules.new_machine("Aula", "aula-1", None, "system", NOW, tags=("mall",))
+    _, changes = rules.new_machine(rules.MachineFacts("Aula", "aula-1", tags=("mall",)), "system", NOW)
     assert next(put_rows(changes, MachineRow)).tags == ("mall",)
     assert event(changes).params["tags"] == ["mall"]
 
