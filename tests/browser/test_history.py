@@ -81,6 +81,18 @@ async def test_ranges_are_links_and_back_goes_back(past: Stage, look: dict[str, 
         assert page.faults == []
 
 
+@pytest.mark.parametrize("look", WINDOWS, ids=["1440", "390"])
+async def test_charts_that_cannot_be_drawn_say_so_and_the_page_lives(past: Stage, look: dict[str, Any]) -> None:
+    async with tab(past.browser, past.hub, **look) as page:
+        await page.page.route("**/static/plotly*", lambda route: route.abort())
+        await page.open(f"{AT}?range=7d")
+        await page.live()
+        words = {"en-GB": "The history could not be loaded.", "id-ID": "Riwayat tidak dapat dimuat."}
+        for plot in await page.page.locator("[data-plot]").all():
+            await expect(plot).to_have_attribute("data-wait", words[look["locale"]])
+        assert page.faults == []
+
+
 async def test_a_drag_is_the_time_of_all_charts_and_stands_in_the_address(past: Stage, zone: str) -> None:
     """The zone of the computer changes nothing: the page is in the machine's."""
     async with tab(past.browser, past.hub, timezone_id=zone, **WINDOWS[0]) as page:

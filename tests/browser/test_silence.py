@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.support.browser import LATELY, Tab, tab
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
@@ -181,4 +182,27 @@ async def test_what_is_typed_into_a_form_stays_when_it_cannot_be_sent(room: Room
         await expect(bar).to_be_hidden()
         await page.page.click("main [data-needs-hub]")
         await expect(page.page.locator("#main h1")).to_have_text("Siti")
+        assert page.faults == []
+
+
+async def test_nothing_but_the_charts_waits_for_what_draws_them(room: Room) -> None:
+    """On a slow network the page had no chip and no clock of silence meanwhile, and read Live for ever if it ended."""
+    ended = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await ended.wait()
+        await route.abort()
+
+    async with tab(room.browser, room.hub, viewport={"width": 390, "height": 844}) as page:
+        await page.page.route("**/static/plotly*", late)
+        await page.page.goto(room.network.url + "/machines/1", wait_until="commit")
+        await page.live()
+        room.network.stall()
+        await is_silent(page.page)
+        room.network.flow()
+        await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
+        plot = page.page.locator("[data-plot]").first
+        await expect(plot).to_have_attribute("data-wait", "Loading history…")
+        ended.set()
+        await expect(plot).to_have_attribute("data-wait", "The history could not be loaded.")
         assert page.faults == []

@@ -5,7 +5,7 @@ import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
 import { age, clock, day, reading, span, zoneAhead, zoneLabel } from "./format.js";
 import { isCurrent } from "./freshness.js";
 import { LiveRange } from "./live_range.js";
-import { onOtherTheme, reach, shareHover, shownTheme } from "./plots.js";
+import { failed, figures, onOtherTheme, reach, shareHover } from "./plots.js";
 import { Series, WINDOW_MS } from "./series.js";
 import { language, t } from "./texts.js";
 
@@ -16,7 +16,7 @@ const SLOW_MS = 40;
  * One chart of the page.
  * @typedef {object} Figure
  * @property {Part} node @property {string} name @property {Plot} plot @property {boolean} seen @property {boolean} table
- * @property {boolean} ready @property {() => void} waited
+ * @property {boolean} ready
  */
 
 export class Charts {
@@ -41,7 +41,6 @@ export class Charts {
       seen: true,
       table: false,
       ready: false,
-      waited: () => {},
     }));
     this.series = new Series(["cpu_usage", "gpu_usage", "temperature"]);
     this.watcher = new IntersectionObserver((entries) => {
@@ -57,9 +56,7 @@ export class Charts {
   /** @param {Figure} figure */
   prepare(figure) {
     this.watcher.observe(figure.node);
-    const wait = setTimeout(() => setAttribute(figure.plot, "data-wait", t("chart.loading")), 300);
-    setAttribute(figure.plot, "data-wait", "");
-    figure.waited = () => clearTimeout(wait);
+    setAttribute(figure.plot, "data-wait", t("chart.loading"));
     find("[data-live]", figure.node).addEventListener("click", () => this.toggle());
     const button = find("[data-as-table]", figure.node);
     show(button, true);
@@ -76,17 +73,9 @@ export class Charts {
 
   async load() {
     try {
-      const answer = await fetch(`${BASE_PATH}/machines/${this.id}/charts.json?theme=${shownTheme()}`, {
-        credentials: "same-origin",
-      });
-      if (!answer.ok) throw new Error(String(answer.status));
-      this.spec = await answer.json();
+      this.spec = await figures(`${this.id}`);
     } catch {
-      for (const figure of this.figures) {
-        figure.waited();
-        setAttribute(figure.plot, "data-wait", t("chart.failed"));
-      }
-      return;
+      return failed();
     }
     this.series.load(this.spec.history);
     this.series.away = this.spec.away;
@@ -106,7 +95,7 @@ export class Charts {
   }
 
   soon() {
-    if (this.due || !this.spec || !window.Plotly) return;
+    if (this.due || !this.spec) return;
     this.due = true;
     const wait = Math.max(0, this.drawnAt + this.every - performance.now());
     setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
@@ -164,7 +153,6 @@ export class Charts {
   /** @param {Figure} figure */
   first(figure) {
     figure.ready = true;
-    figure.waited();
     mark(figure.plot, "wait", false);
     figure.plot.on("plotly_relayout", (event) => {
       if (this.live.relayout(event, this.hubClock.now(), zoneAhead(this.zone, this.hubClock.now()))) this.soonAll();

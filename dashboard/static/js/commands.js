@@ -13,7 +13,6 @@ async function ask(method, address, body, key = newKey()) {
   try {
     const answer = await fetch(address, {
       method,
-      credentials: "same-origin",
       headers: {
         "Content-Type": "application/json",
         "X-CSRF-Token": document.body.dataset.csrf ?? "",

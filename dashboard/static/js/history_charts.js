@@ -4,7 +4,7 @@
 import { all, find, mark, setAttribute } from "./dom.js";
 import { zoneAhead, zoneLabel } from "./format.js";
 import { utc } from "./live_range.js";
-import { onOtherTheme, shareHover, shownTheme } from "./plots.js";
+import { failed, figures, onOtherTheme, shareHover } from "./plots.js";
 import { t } from "./texts.js";
 
 const LEAST_MS = 60000;
@@ -72,10 +72,11 @@ export class HistoryCharts {
   }
 
   async load() {
-    const at = `${BASE_PATH}/machines/${this.id}/history/charts.json?theme=${shownTheme()}`;
-    const answer = await fetch(at, { credentials: "same-origin" }).catch(() => null);
-    if (answer?.ok) this.spec = await answer.json();
-    else for (const node of all("[data-plot]")) setAttribute(node, "data-wait", t("chart.failed"));
+    try {
+      this.spec = await figures(`${this.id}/history`);
+    } catch {
+      failed();
+    }
     this.drawn();
   }
 
@@ -93,7 +94,7 @@ export class HistoryCharts {
   }
 
   soon() {
-    if (this.busy || !this.spec || !window.Plotly) return;
+    if (this.busy || !this.spec) return;
     const next = [...this.stale].find((node) => this.seen.has(node));
     if (!next) return;
     this.busy = true;

@@ -27,6 +27,6 @@ function changeTheme(event, button) {
   for (const each of all("button[name=theme]")) setAttribute(each, "aria-pressed", String(each.value === button.value));
   const body = new URLSearchParams(/** @type {any} */ (new FormData(button.form)));
   body.set("theme", button.value);
-  fetch(button.form.action, { method: "POST", body, credentials: "same-origin" }).catch(() => {});
+  fetch(button.form.action, { method: "POST", body }).catch(() => {});
   dispatchEvent(new Event("theme"));
 }

@@ -193,7 +193,7 @@ function get(address, etag, signal) {
   /** @type {Record<string, string>} */
   const headers = etag ? { "If-None-Match": etag } : {};
   // To the sign-in page leads the page's own link, when its socket is refused as well.
-  return fetch(address, { credentials: "same-origin", redirect: "manual", headers, signal });
+  return fetch(address, { redirect: "manual", headers, signal });
 }
 
 /** Since when news wait for the pointer, by the part. @type {Map<string, number>} */

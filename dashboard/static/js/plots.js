@@ -1,5 +1,6 @@
 // What the charts of all pages have in common: the theme, a pointer that all of them follow, and how live they are.
 
+import { all, find, make, setAttribute } from "./dom.js";
 import { day } from "./format.js";
 import { isCurrent } from "./freshness.js";
 import { utc } from "./live_range.js";
@@ -12,6 +13,28 @@ let hovered = 0;
 export function shownTheme() {
   const chosen = document.documentElement.dataset.theme;
   return chosen === "auto" ? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light") : chosen;
+}
+
+/** Nothing of a page waits for it but its charts: it is ten times the rest, and a network may end in its middle. */
+const plotly = () =>
+  new Promise((onload, onerror) => {
+    const { href: src } = find("[rel=preload]");
+    document.head.append(Object.assign(make("script", {}), { src, onload, onerror }));
+  });
+
+/** How the hub specifies the charts, once they can be drawn. @param {string} of */
+export async function figures(of) {
+  const [answer] = await Promise.all([
+    fetch(`${BASE_PATH}/machines/${of}/charts.json?theme=${shownTheme()}`),
+    window.Plotly ?? plotly(),
+  ]);
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.json();
+}
+
+/** Where they would be they say so. */
+export function failed() {
+  for (const node of all("[data-plot]")) setAttribute(node, "data-wait", t("chart.failed"));
 }
 
 /** @param {() => unknown} act */

@@ -112,7 +112,7 @@ export class SettingsForm {
     this.sending = true;
     const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {any} */ (this.form))));
     try {
-      const answer = await fetch(this.form.action, { method: "POST", credentials: "same-origin", body });
+      const answer = await fetch(this.form.action, { method: "POST", body });
       if (answer.redirected && new URL(answer.url).pathname === location.pathname) {
         this.leaving = true;
         return location.assign(answer.url);

@@ -10,9 +10,7 @@ const { body } = document;
 
 /** @returns {Promise<Part | null>} */
 async function bring() {
-  const answer = await fetch(`${BASE_PATH}/machines/palette?rvm=${body.dataset.id ?? ""}`, {
-    credentials: "same-origin",
-  });
+  const answer = await fetch(`${BASE_PATH}/machines/palette?rvm=${body.dataset.id ?? ""}`);
   if (!answer.ok || answer.redirected) return null;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   return find("#palette", fresh);

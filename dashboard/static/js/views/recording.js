@@ -41,7 +41,6 @@ async function fetched() {
   const address = `${BASE_PATH}/api/v2/recordings/${body.dataset.recording}/play`;
   const answer = await fetch(address, {
     method: "POST",
-    credentials: "same-origin",
     headers: { "X-CSRF-Token": body.dataset.csrf ?? "" },
   }).catch(() => null);
   if (!answer) throw new Error(t("fault.network"));
