@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dashboard import refusals, settings
 from dashboard.reader import Reader
@@ -132,19 +132,21 @@ def proposed(visit: Visit) -> FormState | None:
     return FormState(note=("warn", visit.reader.t("settings.proposed")), form=form)
 
 
+class FormScope(NamedTuple):
+    """Whose settings a form writes: those of the `fleet`, or of the `machine` with the id `rvm`. `version`: that of the
+    values shown; `action`: the form's address."""
+
+    scope: str
+    version: int
+    action: str
+    may_edit: bool
+    rvm: int | None = None
+
+
 def values_of(
-    visit: Visit,
-    rows: Rows,
-    state: FormState,
-    *,
-    scope: str,
-    version: int,
-    action: str,
-    rvm: int | None,
-    may_edit: bool,
-    who: Callable[[str], str],
+    visit: Visit, rows: Rows, state: FormState, scope: FormScope, who: Callable[[str], str]
 ) -> dict[str, Any]:
-    """`who` names an actor: a conflict says whose change it was."""
+    """What the form's template shows. `who` names an actor: a conflict says whose change it was."""
     reader = visit.reader
     everything = [row for listed in rows.values() for row in listed]
     for row in everything:
@@ -159,10 +161,8 @@ def values_of(
     adding["fault"] = next((why for key, why in state.faults.items() if key not in known), "")
     writes = [row.changed for row in everything if row.changed]
     by = who(max(writes, key=lambda write: write[1])[0]) if writes else reader.t("settings.somebody")
-    f = {
-        "scope": scope, "version": version, "action": action, "rvm": rvm, "may_edit": may_edit, "by": by,
-        "needs": role_needed(ACTIONS[scope]), "adding": adding, "notice": "",
-    }  # fmt: skip
+    needs = role_needed(ACTIONS[scope.scope])
+    f = {**scope._asdict(), "by": by, "needs": needs, "adding": adding, "notice": ""}
     here = any(row.clash for row in everything)
     stale = reader.t("settings.stale" if here else "settings.stale.elsewhere", who=by)
     return {

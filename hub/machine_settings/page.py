@@ -15,7 +15,7 @@ from db.errors import Conflict
 from db.queries import users
 from db.queries.events import EventFilters, list_events
 from hub.machine_settings import form as settings_form
-from hub.machine_settings.form import FormState
+from hub.machine_settings.form import FormScope, FormState
 from hub.machines import api, tab
 from hub.machines.rules import before_edit
 from hub.model import views
@@ -148,10 +148,9 @@ async def _form(visit: Visit, found: Machine, state: FormState) -> dict[str, Any
         lambda key: fleet.origin(key, UNWRITTEN, local), changed, found.row.config_errors or {},
     )  # fmt: skip
     naming = await tab.naming(visit, found, {who for who, _, _ in changed.values()})
-    values = settings_form.values_of(
-        visit, rows, state, scope="machine", version=found.effective_settings.version, action=_address(found),
-        rvm=found.id, may_edit=visit.may("config.write", found.id), who=naming,
-    )  # fmt: skip
+    may_edit = visit.may("config.write", found.id)
+    scope = FormScope("machine", found.effective_settings.version, _address(found), may_edit, found.id)
+    values = settings_form.values_of(visit, rows, state, scope, naming)
     return values | {"who": naming, "no_backups": unable(found)}
 
 
@@ -228,10 +227,8 @@ async def _fleet_form(visit: Visit, state: FormState) -> dict[str, Any]:
         visit.reader, fleet.shared.values, fleet.written.values, fleet.base, lambda _: "default", changed, {}
     )
     naming = await _naming(visit, {actor for actor, _, _ in changed.values()})
-    values = settings_form.values_of(
-        visit, rows, state, scope="fleet", version=fleet.written.version, action=FLEET_ADDRESS, rvm=None,
-        may_edit=visit.may("fleet_config.write"), who=naming,
-    )  # fmt: skip
+    scope = FormScope("fleet", fleet.written.version, FLEET_ADDRESS, visit.may("fleet_config.write"))
+    values = settings_form.values_of(visit, rows, state, scope, naming)
     return values | {"who": naming, "no_backups": None}
 
 
