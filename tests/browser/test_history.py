@@ -251,6 +251,26 @@ async def test_an_absence_is_a_grey_band_that_names_it_and_no_line_crosses_it(pa
         await expect(page.page.locator(".band")).to_contain_text("2 reboots")  # and the one that runs now
 
 
+async def test_a_table_keeps_its_rows_when_the_hub_draws_it_again(past: Stage) -> None:
+    async with tab(past.browser, past.hub, **WINDOWS[0]) as page:
+        await page.open(f"{AT}?range=24h")
+        await page.live()
+        rows = page.page.locator("[data-chart=cpu_usage] tbody tr")
+        before = await rows.count()
+        assert before > 10
+        read = page.page.locator("#history > p.muted").first  # names the second in which it was read
+        first = await read.text_content()
+
+        async def is_drawn_again() -> bool:
+            for _ in range(2):  # a pause and its end, which asks for what was missed
+                await page.page.locator("#history-live").click()
+            return await read.text_content() != first
+
+        await until_answered(is_drawn_again, every=1)
+        assert abs(await rows.count() - before) <= 2, "a bucket may have ended"
+        assert page.faults == []
+
+
 @pytest.mark.parametrize(
     ("own", "day", "hours"),
     [

@@ -341,3 +341,14 @@ async def test_of_a_connection_that_changed_very_often_the_oldest_is_not_drawn_o
         page = await shown(client, address)
     drawn = json.loads(html.unescape(page.partition('data-drawn="')[2].partition('"')[0]))
     assert [end - start for start, end in drawn["away"]] == [60_000, 60_000], drawn["away"]
+
+
+async def test_no_two_rows_have_one_key_so_that_a_table_keeps_its_rows_when_it_is_drawn_again(any_hub: ApiHub) -> None:
+    """A script finds a row by its key among all of the page's part: of two tables with the same, one was emptied."""
+    end = any_hub.context.clock()
+    await measure(any_hub.context.store, 1, end, 3 * HOUR, 10 * MINUTE)
+    async with await browser(any_hub, "viewer") as viewer:
+        page = await shown(viewer, f"{AT}?range=24h")
+    keys = re.findall(r'data-key="([^"]+)"', page.partition('id="history"')[2])
+    assert len(keys) > 10, "several charts with their tables"
+    assert len(keys) == len(set(keys))
