@@ -22,6 +22,7 @@ from texts.catalogue import Texts, read
 from texts.languages import from_environment
 
 OK: Final = 0
+FAILED: Final = 1
 NOT_ALLOWED: Final = 4
 BUSY: Final = 8
 CTRL_C: Final = 130
@@ -40,6 +41,9 @@ def main(door: str, argv: Sequence[str]) -> int:
         done: int = wanted.verb(wanted, out)
     except InstallError as error:
         return out.failure(error)
+    except OSError as error:  # a folder that is missing, closed or read-only, a full disk
+        why = f"{error.strerror}: {error.filename}" if error.filename else error
+        return out.failure(InstallError("unusable", FAILED, why=why))
     except KeyboardInterrupt:
         return out.failure(InstallError("interrupted", CTRL_C))
     return done

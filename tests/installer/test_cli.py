@@ -106,6 +106,18 @@ def test_refusals_are_in_the_readers_language(
     )
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "cannot be used"), ("id", "tidak dapat dipakai")])
+def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(
+    language: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVM_LANG", language)
+    (tmp_path / "file").write_text("")
+    assert cli.main("run_hub.py", ["bundle", str(tmp_path / "file" / "bundle")]) == 1
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert str(tmp_path / "file") in shown
+
+
 def test_a_mistyped_flag_is_refused_with_the_nearest(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
