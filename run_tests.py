@@ -50,6 +50,8 @@ SECOND_LOOK = 3
 """So few failures are run once more, alone: what passes then failed for want of a quiet computer, and the summary
 counts and names it. A fault of the product fails twice."""
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "tmp_path_retention_policy=failed")
+BEHIND, OLDER = ("nice", "-n", "12"), ("nice", "-n", "17")
+"""What the product starts behind all else (by 15, 19 at most) hardly runs beside busy workers that are not near it."""
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - pytest makes a folder of its own in it
 """Where unit tests keep their files if there is so much room: a flush that takes 5 ms on a disk takes 5 us there."""
 PHASE_S, PHASE_ENDS = 1500, ((0, signal.SIGINT), (60, signal.SIGKILL))  # No phase takes so long.
@@ -247,15 +249,16 @@ def tests(asked: argparse.Namespace, environment: "Future[str | Outcome]") -> "l
     What is repeated on Python 3.10 takes the processor that the waiting ones leave."""
     three, unit = ["-n", "3", "--dist", "worksteal"], [f"--ignore={path}" for path in SLOW]
     environment.result()
-    if asked.quick:
-        with files_in_memory():
-            return [pytest("Unit and integration tests", [*three, *unit])]
     with files_in_memory():
-        outcomes = [pytest("Unit and integration tests", [*three, *unit, "--cov", "--cov-report="]), coverage()]
+        covered = () if asked.quick else ("--cov", "--cov-report=")
+        outcomes = [pytest("Unit and integration tests", [*three, *unit, *covered], [*BEHIND, sys.executable])]
+    if asked.quick:
+        return outcomes
+    outcomes.append(coverage())
     not_alone = ["-m", "not alone", "--dist", "worksteal"]
     with ThreadPoolExecutor(1) as beside:
         older = beside.submit(repeated, environment.result(), [*three, *ON_A_MACHINE])
-        waiting = pytest("Fault and waiting tests", [*not_alone, "-n", "6", *WAITING])
+        waiting = pytest("Fault and waiting tests", [*not_alone, "-n", "6", *WAITING], [*BEHIND, sys.executable])
     outcomes += [*older.result(), waiting]
     outcomes.append(pytest("Process and browser tests", [*not_alone, "-n", "3", *PROCESSES]))
     outcomes.append(pytest("Tests that measure", ["-m", "alone", *WAITING, *PROCESSES]))
@@ -267,7 +270,7 @@ def repeated(environment: "str | Outcome", arguments: list[str]) -> "list[Outcom
     if isinstance(environment, Outcome) or not environment:
         return [environment] if isinstance(environment, Outcome) else []
     shown: list[str] = []
-    python = ["nice", "-n", "5", "env", f"RVM_VENV={Path(environment).parent.parent}", environment]
+    python = [*OLDER, "env", f"RVM_VENV={Path(environment).parent.parent}", environment]
     outcome = pytest("Tests on Python 3.10", arguments, python, shown.append)
     print("".join(shown), end="", flush=True)
     return [outcome]
@@ -342,8 +345,7 @@ def coverage() -> Outcome:
         if share < COVERED[prefix]:
             print(f"{prefix or 'all'}: {share:.2f} % of lines and branches run, {COVERED[prefix]:.0f} % wanted:")
             print("".join(f"  {line}\n" for line in not_run(files, prefix)[:20]), end="")
-    passed = all(share >= COVERED[prefix] for prefix, share in shares.items())
-    return Outcome(title, passed, time.monotonic() - started, remark)
+    return Outcome(title, all(shares[of] >= COVERED[of] for of in shares), time.monotonic() - started, remark)
 
 
 def slowest(times: "list[tuple[str, float]]") -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archive import age, manifest
+from archive.__main__ import NICE
 from tests.support.archives import archive, file, folder, header
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,13 @@ def chain(folder_: Path, **how: Any) -> tuple[Path, Path]:
     first.write_bytes(archive(header(), [folder("app"), file("app/a", os.urandom(2_000_000)), file("app/b")], **how))
     second.write_bytes(archive(header(2, 1), [file("app/b", b"new")], ["app/a"], **how))
     return first, second
+
+
+def test_it_stands_behind_all_else(tmp_path: Path) -> None:
+    program = "import os, sys; from archive.__main__ import main; main(sys.argv[1:]); print(os.nice(0))"
+    words = [sys.executable, "-c", program, "check", str(tmp_path / "none"), "--scratch", str(tmp_path)]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert int(said.splitlines()[-1]) == min(os.nice(0) + NICE, 19)
 
 
 def test_a_chain_is_checked_and_the_newest_manifest_kept(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ async def test_it_goes_on_as_soon_as_the_disk_is_there(tmp_path: Path, monkeypat
     async with half_exchanged(tmp_path) as (world, before, disk, place):
         running = asyncio.ensure_future(world.restores.run())
         with seen_at(disk, place):
-            await until(lambda: waiting(world).step == "ended", 30)
+            await until(lambda: waiting(world).step == "ended")
             assert without_its_time(world.picture()) == before
         running.cancel()
 
