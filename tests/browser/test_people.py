@@ -176,6 +176,26 @@ async def test_machines_are_chosen_for_technicians_only(stage: Stage) -> None:
             assert box["height"] >= 44
 
 
+async def test_machines_of_a_token_are_chosen_where_it_is_to_have_only_these(stage: Stage) -> None:
+    key = stage.keys[0]
+    async with tab(stage.browser, stage.hub, **PHONE) as page:
+        await page.open("/admin/tokens")
+        boxes = page.page.locator(".boxes")
+        await expect(boxes).to_be_hidden()
+        await page.page.click("label:has([value=some])")
+        await expect(boxes).to_be_visible()
+        assert await page.page.evaluate("document.documentElement.scrollWidth") == 390
+        await page.page.fill("#name", "papan status")
+        await page.page.select_option("#role", "viewer")
+        await page.page.check(f"input[name=rvm][value='{key.id}']")
+        await page.page.click("form.person button.main")
+        await expect(page.page.locator("#token")).to_be_visible()
+        line = page.page.locator("tbody tr", has_text="papan status")
+        await expect(line).to_contain_text("Viewer")
+        await expect(line).to_contain_text("only ")
+        assert page.faults == []
+
+
 async def ended_by_an_administrator(admin: Tab, user_id: int) -> None:
     await admin.open(f"/admin/users/{user_id}")
     await admin.page.click("#sessions button[value=all]")

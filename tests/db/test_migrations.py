@@ -216,6 +216,32 @@ def test_a_machine_in_error_before_0012_has_been_so_since_its_status(
     assert [row.error_since is None for row in rows] == [False, False, True, True, True]
 
 
+def test_a_token_from_before_0025_keeps_all_that_its_owner_may(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import command
+
+    upgrade = command.upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _, sql=False: upgrade(config, "0024", sql))
+        migrate.upgrade(empty_url)
+
+    def put(connection: sa.Connection) -> None:
+        at = to_microseconds(AT) if connection.dialect.name == "sqlite" else AT
+        rows: dict[str, dict[str, Any]] = {
+            "users": {"id": 1, "email": "a@b.c", "name": "A", "role": "admin", "created_at": at, "updated_at": at},
+            "tokens": {"user_id": 1, "name": "x", "prefix": "rvmu_AAAAAAAA", "hash": "0" * 64, "created_at": at},
+        }
+        for name, row in rows.items():
+            table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+            connection.execute(sa.insert(table).values(row))
+
+    on_a_connection(empty_url, put)
+    migrate.upgrade(empty_url)
+    scope = sa.text("SELECT name, role, machines, tags FROM tokens")
+    assert [tuple(row) for row in on_a_connection(empty_url, lambda c: c.execute(scope).all())] == [
+        ("x", None, None, None)
+    ]
+
+
 def test_a_database_of_a_newer_program_is_left_alone(empty_url: str) -> None:
     migrate.upgrade(empty_url)
     on_a_connection(empty_url, lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
