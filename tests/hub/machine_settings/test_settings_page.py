@@ -360,6 +360,10 @@ async def test_tags_are_typed_with_commas_and_a_wrong_one_keeps_what_was_typed(h
         assert hub.context.fleet.machines[1].row.tags == ("jakarta barat", "mall")
         page = (await client.get("/machines/1/settings")).text
         assert 'name="tags" value="jakarta barat, mall"' in page
+        ids = re.findall(r'\sid="(.*?)"', page)
+        assert len(ids) == len(set(ids)), (
+            "a label names the first: the field of tags had no name but for the head's list"
+        )
         assert 'href="/?tag=jakarta%20barat"' in page
         refused = await client.post("/machines/1/rename", data=named | {"tags": "y" * 33 + ", mall"})
         assert refused.status_code == 422
