@@ -106,7 +106,9 @@ class Sweeper:
 
     def _expired(self, command: CommandRow, now: datetime) -> Sequence[Change]:
         machine = self._fleet.machines.get(command.rvm_id)
-        still = self._fleet.open.get(command.id)
+        still, link = self._fleet.open.get(command.id), self._links.get(command.rvm_id)
+        if link is not None and command.id in link.answered:
+            return ()  # it was in time; its end waits for the database
         return () if machine is None or still is None else command_rules.expire(machine, still, now)
 
 

@@ -31,9 +31,9 @@ class MachineLink:
     fences what it writes."""
 
     __slots__ = (
-        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "board", "bye_reason",
-        "delivered", "epoch", "key_hash", "machine", "replaced_by", "reported", "scope", "sending_since", "session",
-        "since", "stopped", "unchecked", "waiting",
+        "_ack", "_ack_due", "_closing", "_drained", "_outbox", "_send", "_wake", "address", "answered", "board",
+        "bye_reason", "delivered", "epoch", "key_hash", "machine", "replaced_by", "reported", "scope", "sending_since",
+        "session", "since", "stopped", "unchecked", "waiting",
     )  # fmt: skip
 
     def __init__(self, send: Send, session: Session, address: str) -> None:
@@ -47,6 +47,7 @@ class MachineLink:
         self.key_hash = ""
         """Of the key that opened it."""
         self.bye_reason: str | None = None
+        self.answered: set[str] = set()  # Bound: INBOX. Commands whose end the machine has said and nobody recorded yet
         # Bound: the open commands of the machine.
         self.delivered: set[str] = set()  # Commands sent on this link, or asked to stop; in `stopped` the latter
         self.stopped: set[str] = set()  # Bound: a part of the delivered

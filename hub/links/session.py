@@ -27,6 +27,7 @@ from hub.model.changes import Change, SampleSeen
 from hub.model.machine import Boot, Machine
 from protocol import messages as m
 from protocol.errors import RemoteProtocolError
+from protocol.kinds import TERMINAL_UPDATES
 
 logger = logging.getLogger("myrvm.link")
 
@@ -226,6 +227,8 @@ class LinkSession:
         elif type(message) is m.Error:
             logger.warning("machine %d: says it is wrong: %s: %s", self._machine.id, message.code, message.message)
         elif type(message) in self._handlers.by_type:
+            if type(message) is m.CommandUpdate and message.state in TERMINAL_UPDATES:
+                self._link.answered.add(message.id)
             self._inbox.append((message, line(size, _LINES.get(type(message), 1.0))))
             if not self._working:
                 self._working = True
@@ -262,6 +265,8 @@ class LinkSession:
                         self._spend(Cost(stored_bytes=ROW_BYTES * stored), time.monotonic())
                     await self._handlers.after_hello(self._context)
                 self._inbox.popleft()
+                if type(message) is m.CommandUpdate:
+                    self._link.answered.discard(message.id)
                 self._moved.set()
                 await self._link.room()
         except Exception:

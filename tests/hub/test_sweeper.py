@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from db.errors import Conflict, Unavailable
-from hub.model.changes import EventHappened, Put
+from db.records import CommandRow
+from hub.model.changes import EventHappened, Put, moved_rows
 from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
+from protocol import messages as m
 from tests.hub.commands.rules.test_drafts import command
-from tests.support.link_room import Room, room
+from tests.support.link_room import Room, room, text
 from tests.support.machines import NOW
 from tests.support.until import until
 
@@ -71,6 +73,25 @@ async def test_one_command_that_is_refused_keeps_no_other_from_expiring() -> Non
         await clock._expire()
         assert list(hub.fleet.open) == ["c1"]
         assert len(ended) == 2
+
+
+async def test_a_command_that_was_answered_in_time_does_not_expire_because_the_database_was_away() -> None:
+    async with room() as hub:
+        clock = sweeper(hub)
+        session, link, _ = hub.connect()
+        await hub.announce(Put(command("sent", name="ping", args={}, expires_at=NOW - timedelta(minutes=1))))
+        await until(lambda: not session._working)
+        hub.store.away = True
+        for number in range(2):  # what came before it waits as well
+            session.receive(text(m.StatusReport(status="active", seq=number, capacity=number)))
+        session.receive(text(m.CommandUpdate(id="c1", state="succeeded")))
+        ended: list[str] = []
+        hub.announce.listen(lambda changes: ended.extend(row.state for row in moved_rows(changes, CommandRow)))
+        hub.store.away = False
+        await clock._expire()
+        await until(lambda: ended)
+        assert ended == ["succeeded"]
+        assert not link.answered
 
 
 async def test_a_command_of_a_clock_that_was_ahead_ends_within_its_minute() -> None:
