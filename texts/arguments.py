@@ -20,6 +20,8 @@ from texts.languages import from_environment
 
 FOLDER: Final = Path(__file__).parent / "locales"
 WRONG_USAGE: Final = 2
+ENGLISH_ON_3_10: Final = "argument "
+"""How the name of a wrong argument begins where argparse does not ask for a translation of it."""
 FEWEST_SAME: Final = 0.6
 """How alike two names are of which one may have been meant, between 0 and 1."""
 
@@ -63,6 +65,8 @@ class Parser(argparse.ArgumentParser):
             return super().format_help()
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith(ENGLISH_ON_3_10):
+            message = self.sentence("argparse.argument").partition("%")[0] + message.removeprefix(ENGLISH_ON_3_10)
         message, fix = message + "".join(self._meant_flags()), f"{self.prog} --help"
         if "--json" in sys.argv:
             self.exit(WRONG_USAGE, json.dumps({"error": self.refusal(message, fix)}) + "\n")
