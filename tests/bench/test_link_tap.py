@@ -11,6 +11,7 @@ from bench.link_tap import link_tap
 from protocol import messages as m
 from tests.support.hub_process import hub_here
 from tests.support.machine_client import MachineClient
+from tests.support.until import PATIENCE_S
 
 SAMPLES = 40
 
@@ -43,6 +44,6 @@ async def test_what_is_no_link_passes_unread() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", tap.port)
         sent = b"GET /ws/tunnel HTTP/1.1\r\nHost: x\r\n\r\n" + bytes(range(256)) * 781 + b"\0" * 64
         writer.write(sent)
-        assert await asyncio.wait_for(reader.read(-1), 20) == sent
+        assert await asyncio.wait_for(reader.read(-1), PATIENCE_S) == sent
         assert (tap.tunnels, tap.acks_s) == (1, [])
         writer.close()

@@ -148,7 +148,7 @@ async def test_the_bar_moves_with_the_feed_before_the_hub_draws_its_words(vault:
 
         await page.page.route("**/machines/1/parts**", hold)
         await tell(vault, "sending", 2e6, 10e6)
-        await asyncio.wait_for(held.wait(), 20)  # one at a time: none that was drawn before is on its way any more
+        await asyncio.wait_for(held.wait(), 60)  # one at a time: none that was drawn before is on its way any more
         await tell(vault, "sending", 9e6, 10e6)
         await expect(page.page.locator(f"{CARD} progress")).to_have_js_property("value", 9e6)
         await expect(page.page.locator(f"{CARD} [data-how]")).not_to_contain_text("9.0")

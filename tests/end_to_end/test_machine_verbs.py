@@ -18,7 +18,7 @@ from tests.support.backed_up_machine import backed_up_machine
 from tests.support.command_line import begun, command_line
 from tests.support.forked_hub import forked_hub
 from tests.support.hub_process import hub_process
-from tests.support.until import until_answered
+from tests.support.until import PATIENCE_S, until_answered
 
 SIZE = 2_000_000
 
@@ -94,7 +94,7 @@ async def test_ctrl_c_leaves_what_was_asked_for_to_go_on(tmp_path: Path) -> None
         await hub.add_machine("rvm-1")
         waiting = await begun(hub, "set-status", "rvm-1", "full", "--capacity", "90", "--wait")
         assert waiting.stderr is not None
-        first = (await asyncio.wait_for(waiting.stderr.readline(), 30)).decode()
+        first = (await asyncio.wait_for(waiting.stderr.readline(), PATIENCE_S)).decode()
         assert first.startswith("Recorded. rvm-1 gets it as soon as it is connected")
         waiting.send_signal(signal.SIGINT)
         out, errors = await waiting.communicate()

@@ -26,6 +26,7 @@ from tests.support.forked_hub import ForkedHub, forked_hub
 from tests.support.machine_pages import Asked, machine_server
 from tests.support.remote_machine import remote_machine
 from tests.support.remote_operator import RemoteOperator
+from tests.support.until import PATIENCE_S
 from tests.support.worst_pages import SIZE, WORST_PAGES
 
 LONGEST_BLOCK_S = 0.1
@@ -113,7 +114,7 @@ async def player(*part: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, 
     )
     try:
         assert made.stdout is not None
-        yield made, (await asyncio.wait_for(made.stdout.readline(), 30)).decode().strip()
+        yield made, (await asyncio.wait_for(made.stdout.readline(), PATIENCE_S)).decode().strip()
         assert made.returncode is None, "it plays until the end"
     finally:
         with contextlib.suppress(ProcessLookupError):

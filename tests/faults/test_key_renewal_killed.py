@@ -21,6 +21,7 @@ from tests.end_to_end.test_key_renewal import Renewal
 from tests.support.crash_points import KILLED, Plan
 from tests.support.fork_server import fork
 from tests.support.forked_hub import ForkedHub, forked_hub
+from tests.support.until import PATIENCE_S
 
 AGENT = (
     "offered to keep", "offered kept", "adopted to keep", "adopted kept", "confirmed to keep", "confirmed kept",
@@ -57,7 +58,7 @@ async def killed(of: AgentProcess | ForkedHub, renewal: Renewal) -> None:
     with contextlib.suppress(httpx.HTTPError):  # a hub may die before its answer leaves
         await renewal.client.post(f"{renewal.path}/key/renewal")
     assert of.process is not None
-    assert await asyncio.wait_for(of.process.wait(), 30) == KILLED
+    assert await asyncio.wait_for(of.process.wait(), PATIENCE_S) == KILLED
     await of.start()
 
 
@@ -92,7 +93,7 @@ async def test_a_new_key_that_was_given_up_before_its_first_use_gives_way_to_the
         Plan(agent.folder).set("adopted kept")
         await client.post(f"{renewal.path}/key/renewal")
         assert agent.process is not None
-        assert await asyncio.wait_for(agent.process.wait(), 30) == KILLED
+        assert await asyncio.wait_for(agent.process.wait(), PATIENCE_S) == KILLED
         shown = await renewal.asked("/key")
         assert key.startswith(shown["api_key_prefix"])
         assert shown["renewal"]["prefix"] != shown["api_key_prefix"]

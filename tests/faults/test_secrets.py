@@ -23,7 +23,7 @@ from tests.support.door_agent import door_agent
 from tests.support.door_hub import DoorHub, door_hub
 from tests.support.door_process import REPOSITORY
 from tests.support.hub_people import MachineKey
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 PASSWORD = "kanari kuning di dalam sangkar 77"
 
@@ -165,7 +165,7 @@ async def test_the_agent_refuses_a_key_that_everybody_knows(tmp_path: Path, toke
     key = MachineKey(1, "rvm-1", token)
     async with door_agent(tmp_path / "agent", "http://127.0.0.1:1", key) as agent:
         assert agent.process is not None
-        assert await asyncio.wait_for(agent.process.wait(), 30) == 3
+        assert await asyncio.wait_for(agent.process.wait(), PATIENCE_S) == 3
         assert not token or token not in agent.log
 
 

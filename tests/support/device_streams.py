@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from device.remote.session.streams import OpenSession, Serve, StreamGoneError
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 WINDOW = 256 * 1024
 
@@ -121,7 +121,7 @@ class StreamPair:
     async def hub_read_until(self, wanted: bytes) -> bytes:
         seen = bytearray()
         while wanted not in seen:
-            data = await asyncio.wait_for(self.hub_receive(), 20)
+            data = await asyncio.wait_for(self.hub_receive(), PATIENCE_S)
             assert data, f"it ended with {bytes(seen)!r}"
             seen += data
         return bytes(seen)

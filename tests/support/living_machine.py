@@ -23,6 +23,7 @@ from tests.support.crash_points import Plan
 from tests.support.fork_server import fork
 from tests.support.hub_people import MachineKey
 from tests.support.system_bus import PrivateBus, private_bus
+from tests.support.until import PATIENCE_S
 
 SERVICE: Final = "camera.service"
 ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
@@ -92,7 +93,7 @@ class LivingMachine(AgentProcess):
     async def _go_down(self) -> None:
         """At once, but for an agent that is about to crash in the moment after it asked."""
         if self.plan.point == "effect done" and self.process is not None:
-            await asyncio.wait_for(self.process.wait(), 20)
+            await asyncio.wait_for(self.process.wait(), PATIENCE_S)
         await self.kill()
 
     def _boot(self) -> None:

@@ -17,6 +17,7 @@ import websockets
 
 from tests.support.hub_people import MachineKey, Person
 from tests.support.machine_client import MachineClient
+from tests.support.until import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +62,7 @@ async def peers(
     )
     try:
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"connected\n"
+        assert await asyncio.wait_for(process.stdout.readline(), PATIENCE_S) == b"connected\n"
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):

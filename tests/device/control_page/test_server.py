@@ -15,7 +15,7 @@ import pytest_asyncio
 from device.control_page import exchange, server
 from device.control_page.tickets import issue
 from tests.support.machine_page import ServedPage
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 
 @pytest_asyncio.fixture
@@ -35,7 +35,7 @@ async def raw(page: ServedPage, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", page.sockets[0][1])
     writer.write(data)
     writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
     writer.close()
     return answer
 
@@ -107,7 +107,7 @@ async def test_a_client_that_breaks_off_or_dawdles_holds_nothing(
     await raw(served_page, b"GET / HT")
     reader, writer = await asyncio.open_connection("127.0.0.1", served_page.sockets[0][1])
     writer.write(b"GET / HTTP/1.1\r\n")
-    assert await asyncio.wait_for(reader.read(), 20) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
     writer.close()
     await until(lambda: served_page._connections == 0)
 
@@ -118,7 +118,7 @@ async def test_many_connections_are_not_held(served_page: ServedPage, monkeypatc
     await until(lambda: served_page._connections == 2)
     reader, third = await asyncio.open_connection("127.0.0.1", served_page.sockets[0][1])
     with contextlib.suppress(ConnectionError):
-        assert await asyncio.wait_for(reader.read(), 20) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
     for writer in (*writers, third):
         writer.close()
     await until(lambda: served_page._connections == 0)

@@ -19,7 +19,7 @@ from device.texts import texts_in
 from tests.device.agent_process import running_agent
 from tests.support.fake_hub import KEY, fake_hub
 from tests.support.fake_rest import fake_rest
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 PAYLOAD = b'{"timestamp":"2026-11-23T09:00:00Z","cpu_usage":5.0}'
 
@@ -50,7 +50,7 @@ async def test_what_an_earlier_boot_left_travels_by_http_with_its_own_numbers(tm
         bench = Bench(tmp_path, rest.url)
         bench.spool.append(PAYLOAD)
         bench.uploader.went_live.set()
-        await asyncio.wait_for(bench.uploader._clear_leftovers(), 20)
+        await asyncio.wait_for(bench.uploader._clear_leftovers(), PATIENCE_S)
         assert rest.kept == {("earlier-boot", n): 1 for n in range(1, 251)}
         assert rest.keys == {f"Bearer {KEY}"}
     assert bench.spool.pending() == 1, "this boot's samples belong to the link"
@@ -67,7 +67,7 @@ async def test_one_unacceptable_sample_does_not_hold_up_the_others(
         rest.refuse = {7: 422}
         bench = Bench(tmp_path, rest.url)
         bench.uploader.went_live.set()
-        await asyncio.wait_for(bench.uploader._clear_leftovers(), 20)
+        await asyncio.wait_for(bench.uploader._clear_leftovers(), PATIENCE_S)
         assert sorted(seq for _, seq in rest.kept) == [n for n in range(1, 21) if n != 7]
         assert "422" in bench.out.getvalue()
 

@@ -18,6 +18,7 @@ from hub.remote import files_api
 from hub.remote.tunnel.registry import Tunnels
 from hub.remote.tunnel.tunnel import TunnelError
 from tests.support.machine_pages import SESSION, PagesHub, pages_hub
+from tests.support.until import PATIENCE_S
 
 
 @dataclass
@@ -164,7 +165,7 @@ async def test_an_upload_larger_than_any_other_body_streams_in(pages: PagesHub) 
 
     async def parts() -> AsyncIterator[bytes]:
         yield b"x" * 1000
-        await asyncio.wait_for(stream.first.wait(), 30)  # it has begun although most is still here
+        await asyncio.wait_for(stream.first.wait(), PATIENCE_S)  # it has begun although most is still here
         yield b"y" * (size - 1000)
 
     headers = {"Content-Length": str(size)}

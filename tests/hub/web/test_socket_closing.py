@@ -16,7 +16,7 @@ from tests.support.browser_client import cookie
 from tests.support.hostile_frames import Hostile, hostile
 from tests.support.raw_websocket import RawWebSocket
 from tests.support.terminal_room import TerminalRoom, terminal_room
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 FRAMES = 500
 """On each of the paths."""
@@ -78,7 +78,7 @@ async def _attacked(room: TerminalRoom, path: str, dice: random.Random) -> int:
         try:
             await link.send(one.data)
             if stays:
-                code = await asyncio.wait_for(link.until_close(), 20)
+                code = await asyncio.wait_for(link.until_close(), PATIENCE_S)
                 answered += 1
                 assert code == _fitting(one, path), (path, one.kind, one.data[:200])
         except OSError:

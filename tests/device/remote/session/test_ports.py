@@ -16,7 +16,7 @@ from device.remote.session import ports as ports_module
 from device.remote.session.ports import NotRunningError, PortServer, connect
 from device.texts import texts_in
 from tests.support.device_streams import StreamPair, lease, served
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 LOG = Log(texts_in("en"), "", {}, io.StringIO())
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -63,7 +63,7 @@ async def test_bytes_go_both_ways_and_each_way_ends_for_itself() -> None:
         await stream.hub_read_until(b"hello")
         await stream.hub_finish()
         assert await stream.hub_read_all() == b"end"
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, PATIENCE_S)
     assert stream.finished
     assert stream.was_reset is None
 
@@ -111,7 +111,7 @@ async def test_a_service_that_streams_for_ever_is_live_and_stops_with_the_stream
     async with reached(camera) as (stream, _):
         await stream.hub_read_until(b"--frame\r\n--frame\r\n")
         await stream.hub_reset()
-        await asyncio.wait_for(broken.wait(), 20)
+        await asyncio.wait_for(broken.wait(), PATIENCE_S)
 
 
 async def test_a_service_that_breaks_off_resets_the_stream() -> None:
@@ -125,7 +125,7 @@ async def test_a_service_that_breaks_off_resets_the_stream() -> None:
         task,
     ):
         await stream.hub_send(b"xx")
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, PATIENCE_S)
         assert stream.was_reset == "not_running"
 
 

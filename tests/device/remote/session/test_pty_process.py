@@ -12,7 +12,7 @@ import pytest
 from device.remote.service_user import choose
 from device.remote.session.pty_process import PtyProcess, environment_of
 from tests.support.two_users import only_root, reachable_folder
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 USER = choose("", os.geteuid())
 ENVIRONMENT = environment_of(USER, "xterm", "")
@@ -21,7 +21,7 @@ ENVIRONMENT = environment_of(USER, "xterm", "")
 async def read_until(terminal: PtyProcess, wanted: bytes) -> bytes:
     seen = b""
     while wanted not in seen:
-        data = await asyncio.wait_for(terminal.read(), 20)
+        data = await asyncio.wait_for(terminal.read(), PATIENCE_S)
         assert data, seen
         seen += data
     return seen
@@ -67,7 +67,7 @@ async def test_it_goes_home_with_its_own_rights_and_not_with_roots(tmp_path: Pat
 async def test_end_of_file_and_code() -> None:
     terminal = await begun("/bin/cat")
     await terminal.write(b"\x04")
-    while await asyncio.wait_for(terminal.read(), 20):
+    while await asyncio.wait_for(terminal.read(), PATIENCE_S):
         pass
     await terminal.settle()
     assert terminal.code == 0
@@ -98,7 +98,7 @@ async def test_the_reader_wakes_when_the_terminal_is_ended_below_it() -> None:
     reading = asyncio.ensure_future(terminal.read())
     await asyncio.sleep(0)
     await terminal.end()
-    assert await asyncio.wait_for(reading, 20) == b""
+    assert await asyncio.wait_for(reading, PATIENCE_S) == b""
 
 
 async def test_a_command_that_cannot_be_started_leaves_no_handle(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest_asyncio
 from hub.remote.machine_pages.http_exchange import MAX_HEADER_BYTES, MAX_HEADER_LINES
 from hub.remote.machine_pages.open_pages import OpenPages
 from tests.support.machine_pages import Asked, PagesHub, machine_server, pages_hub
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 ANSWERS = {
     "not HTTP": b"SSH-2.0-OpenSSH_9\r\n",
@@ -121,7 +121,7 @@ async def test_no_address_in_a_request_leads_the_hub_anywhere_else(pages: PagesH
                 request = f"{line} HTTP/1.1\r\nHost: {hub.host}:{hub.port}\r\n{extra}Connection: close\r\n\r\n"
                 reader, writer = await asyncio.open_connection(hub.host, hub.port)
                 writer.write(request.encode())
-                answer = await asyncio.wait_for(reader.read(), 30)
+                answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
                 assert b" 500 " not in answer[:20], request
                 writer.close()
         assert came == []
@@ -177,7 +177,7 @@ async def test_a_page_that_hangs_takes_no_more_than_its_share(pages: PagesHub) -
         url = await pages.page(machine.port)
         page = next(iter(pages.hub.context[OpenPages]._capabilities.values()))
         asking = [asyncio.create_task(browser.get(url)) for _ in range(3)]
-        await asyncio.wait_for(hung.wait(), 30)
+        await asyncio.wait_for(hung.wait(), PATIENCE_S)
         shared = pages.hub.context[OpenPages].of_session(page)
         assert shared.requests.value < 24
         for task in asking:

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.machine_pages import SESSION, Asked, PagesHub, machine_server, pages_hub
+from tests.support.until import PATIENCE_S
 
 PAGE = (
     b"<!doctype html><html><head><title>x</title><link href=/a.css></head><body><img src='/cam.jpg'>"
@@ -127,7 +128,7 @@ async def test_a_camera_shows_live_and_ends_when_the_browser_leaves(pages: Pages
             assert await anext(parts) == b"--f one"  # before the second one even exists
             more.set()
             assert await anext(parts) == b"--f two"
-        await asyncio.wait_for(left.wait(), 30)
+        await asyncio.wait_for(left.wait(), PATIENCE_S)
 
 
 async def test_an_upload_streams_on_while_it_comes(pages: PagesHub) -> None:
@@ -146,7 +147,9 @@ async def test_an_upload_streams_on_while_it_comes(pages: PagesHub) -> None:
 
     async def parts() -> AsyncIterator[bytes]:
         yield b"x" * 1000
-        await asyncio.wait_for(first.wait(), 30)  # the machine has the first part although the second is not sent
+        await asyncio.wait_for(
+            first.wait(), PATIENCE_S
+        )  # the machine has the first part although the second is not sent
         for _ in range(40):
             yield b"y" * 65536
 
