@@ -114,7 +114,8 @@ async def issue_many(
     if known:
         machines = call.context.fleet.machines
         if not by_ids:
-            wanted = [BulkTarget(rvm_id, machines[rvm_id]) for rvm_id in known if rvm_id in machines]
+            reached = (machines[rvm_id] for rvm_id in known if rvm_id in machines and call.principal.reaches(rvm_id))
+            wanted = [BulkTarget(machine.id, machine) for machine in reached]
         elif not known.keys() <= {target.machine.id for target in wanted if target.machine is not None}:
             raise Problem("conflict", Text("idempotency_reused"))
     return await sending.send(wanted, known)
@@ -247,10 +248,12 @@ def _row(target: BulkTarget) -> dict[str, Any]:
 
 
 def group_of(call: Call, key: str | None) -> str:
-    """From the key, for the same caller."""
+    """From the key, for the same caller: by one filter a narrow token means other machines than its owner."""
     if key is None:
         return rules.new_id(call.now)
-    return hashlib.sha256(f"{call.principal.actor}\0{key}".encode()).hexdigest()[:32]
+    who = call.principal
+    caller = f"{who.actor} {who.credential_id}" if who.is_narrow else who.actor
+    return hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()[:32]
 
 
 OPERATIONS = (

@@ -8,6 +8,8 @@ import pytest
 
 from db.errors import Conflict, Unavailable
 from hub.model.changes import Change, EventHappened
+from hub.model.credentials import new_secret
+from hub.people.rules import TokenScope, create_token
 from tests.hub.commands.test_commands import connect
 from tests.support.api_hub import ApiHub
 
@@ -78,6 +80,32 @@ async def test_a_filter_that_would_match_others_now_does_not_make_the_group_grow
     first = await send(hub, HOLIDAY | {"filter": {"q": "one"}}, key="k")
     await hub.add_machine("one more")
     assert await send(hub, HOLIDAY | {"filter": {"q": "one"}}, key="k") == first
+
+
+async def test_the_same_key_tells_nothing_of_a_machine_that_was_taken_from_a_technician(any_hub: ApiHub) -> None:
+    request = HOLIDAY | {"filter": {"all": True}}
+    technician = f"/api/v2/users/{any_hub.users['technician']}"
+    async with any_hub.of("admin") as admin:
+        assert (await admin.patch(technician, json={"machines": [1, 2]})).is_success
+        first = await send(any_hub, request, key="k", who="technician")
+        assert (await admin.patch(technician, json={"machines": [1]})).is_success
+    again = await send(any_hub, request, key="k", who="technician")
+    assert again["results"] == first["results"][:1]
+
+
+async def test_a_key_is_a_narrow_tokens_own(any_hub: ApiHub) -> None:
+    """Two scripts of one person, each for its own machines, with a key of the day."""
+    asked = []
+    for machines in ((1,), (2,), (1, 2)):
+        secret, scope = new_secret("token"), TokenScope(machines=machines)
+        owner, now = any_hub.users["operator"], any_hub.context.clock()
+        await any_hub.context.announce(*create_token(owner, "x", secret, None, now, "system", scope))
+        async with any_hub.client(secret.text) as script:
+            body = HOLIDAY | {"filter": {"all": True}}
+            for _ in range(2):
+                answer = await script.post("/api/v2/commands", json=body, headers={"Idempotency-Key": "k"})
+                asked.append([row["rvm_id"] for row in answer.json()["data"]["results"]])
+    assert asked == [[1], [1], [2], [2], [1, 2], [1, 2]]
 
 
 @pytest.mark.parametrize("other", [{"args": {"status": "full"}}, {"name": "sync_timezone", "args": {}}, {"rvms": [1]}])
