@@ -68,7 +68,8 @@ async def by_password(
             if user.two_step and code is None:
                 context[AuthState].missing_codes.expect(user, address)
                 return SecondStepWanted(context[SecondSteps].keep(half))
-            signed_in = await _finish(context, connection, user, half, _Try(counted_as, address, failures), code or "")
+            tried = _Try(counted_as, address, failures, began_at=address)
+            signed_in = await _finish(context, connection, user, half, tried, code or "")
     context[AuthState].familiar.add(email, address)
     return signed_in
 
@@ -84,7 +85,7 @@ async def by_second_step(context: HubContext, connection: HTTPConnection, secret
         email = rules.normal_email(user.email)
         counted_as = _of_links(email) if half.by == "link" else _counted_as(context, email, address)
         async with context[AuthState].one_try_at_a_time(counted_as):
-            tried = _Try(counted_as, address, await _failures(context, counted_as), half.by)
+            tried = _Try(counted_as, address, await _failures(context, counted_as), half.by, half.address)
             signed_in = await _finish(context, connection, user, half, tried, code)
         context[SecondSteps].drop(secret)
     context[AuthState].familiar.add(email, address)
@@ -167,12 +168,14 @@ def _of_links(email: str) -> str:
 
 
 class _Try(NamedTuple):
-    """Under which name it is counted, from where, what failed before, and what was right before a code."""
+    """Under which name it is counted, from where, what failed before, and what was right before a code. `began_at`:
+    from where that was; phones change networks between the two. None: nobody signs in, they are (`prove`)."""
 
     counted_as: str
     address: str
     failures: SignInFailureRow | None
     by: str = "password"
+    began_at: str | None = None
 
 
 async def _failures(context: HubContext, counted_as: str) -> SignInFailureRow | None:
@@ -241,12 +244,13 @@ async def _second_step(context: HubContext, user: users.UserWithMachines, tried:
     plain = two_step.plain_code(code)
     missing = context[AuthState].missing_codes
     if not plain:
-        if tried.by == "password":
-            missing.expect(user, tried.address)
+        if tried.by == "password" and tried.began_at is not None:
+            missing.expect(user, tried.began_at)
         raise SignInRefused("code_wanted")
     is_of_app = two_step.is_app_code(plain)
     proof = await (_by_app(context, user.id, plain) if is_of_app else _by_recovery_code(context, user.id, plain))
-    missing.drop(user.id, tried.address)
+    if tried.began_at is not None:
+        missing.drop(user.id, tried.began_at, tried.address)
     if proof is None:
         context[AuthState].wrong_sign_ins.charge(tried.address)
         counted, wrong = rules.failed_sign_in(

@@ -220,17 +220,19 @@ class MissingCodes:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        # Bound: MAX_HALF, each the right password of somebody; one beyond it is not recorded.
+        # Bound: MAX_HALF, and MAX_HALF_OF_ONE a person: more of one would hide the others', and fill the audit log.
         self._due: OrderedDict[tuple[int, str], tuple[float, str, str]] = OrderedDict()
 
     def expect(self, user: UserRow, address: str) -> None:
-        if len(self._due) < MAX_HALF:
+        of_one = sum(user_id == user.id for user_id, _ in self._due)
+        if len(self._due) < MAX_HALF and of_one < MAX_HALF_OF_ONE:
             due = (self._clock() + SECOND_STEP_S, user.email, address)
             self._due.setdefault((user.id, network_of(address)), due)
 
-    def drop(self, user_id: int, address: str) -> None:
+    def drop(self, user_id: int, *addresses: str) -> None:
         """One came: what is said of it says that the password was right."""
-        self._due.pop((user_id, network_of(address)), None)
+        for network in map(network_of, addresses):
+            self._due.pop((user_id, network), None)
 
     async def record(self, announce: Announcer, now: datetime) -> None:
         while self._due and next(iter(self._due.values()))[0] <= self._clock():

@@ -13,6 +13,7 @@ import pytest
 from db.engine import migrate
 from db.errors import Unavailable
 from db.queries import credentials as stored
+from db.queries import users
 from hub.kernel.sealing import Seal
 from hub.people import rules as people
 from hub.people.two_step import rules
@@ -370,3 +371,28 @@ async def test_what_the_database_cannot_take_now_is_recorded_when_it_can(
     with pytest.raises(Unavailable):
         await missing.record(away, hub.context.clock())  # type: ignore[arg-type]
     assert len(await left_without_a_code(hub, monkeypatch)) == 1
+
+
+async def test_neither_a_phone_that_changes_networks_nor_who_is_signed_in_left_a_code_out(
+    hub: ApiHub, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hub.client(None, Origin=ORIGIN) as home, hub.client(None, address="10.9.0.1", Origin=ORIGIN) as away:
+        await first_step(hub, home)
+        away.cookies.update(home.cookies)
+        assert (await away.post("/login/code", data={"code": phone.code()})).headers["location"] == "/"
+    async with hub.of("budi") as budi:
+        await budi.post(f"{OWN}/off", json={"code": "", "current_password": PASSWORD})
+    assert await left_without_a_code(hub, monkeypatch) == []
+
+
+async def test_many_networks_of_one_person_hide_nobody_else(
+    hub: ApiHub, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing, store = hub.context[AuthState].missing_codes, hub.context.store
+    for name, networks in (("budi", 1200), ("viewer", 1)):
+        user = await users.find_user(store, hub.users[name])
+        assert user is not None
+        for number in range(networks):
+            missing.expect(user, f"10.{number // 250}.{number % 250}.1")
+    found = [event["params"]["email"].partition("@")[0] for event in await left_without_a_code(hub, monkeypatch)]
+    assert sorted(found) == ["budi"] * 5 + ["viewer"]
