@@ -352,11 +352,12 @@ def _token(visit: Visit, row: TokenRow) -> dict[str, Any]:
 
 
 def _machines_of(visit: Visit, row: TokenRow) -> str | None:
-    """Those that it is limited to and that are there, and its tags; None: it is not limited."""
+    """Those that it is limited to and that are there for the reader, and its tags; None: it is not limited."""
     if row.machines is None and row.tags is None:
         return None
     t, known = visit.reader.t, visit.context.fleet.machines
-    names = sorted((known[rvm_id].name for rvm_id in row.machines or () if rvm_id in known), key=str.casefold)
+    there = (known[rvm_id].name for rvm_id in row.machines or () if rvm_id in known and visit.user.reaches(rvm_id))
+    names = sorted(there, key=str.casefold)
     more = len(names) - NAMED
     shown = [*names[:NAMED], *([t("tokens.more", n=visit.reader.number(more), count=more)] if more > 0 else [])]
     shown += [t("tokens.tag", tag=tag) for tag in row.tags or ()]

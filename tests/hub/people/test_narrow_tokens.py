@@ -115,6 +115,15 @@ async def test_what_its_owner_no_longer_reaches_it_does_not_and_nothing_comes_in
     assert await reached(any_hub, token) == []
 
 
+async def test_its_line_names_no_machine_that_its_owner_no_longer_reaches(hub: ApiHub) -> None:
+    await made_token(hub, "technician", machines=["one"])
+    await taken_from_the_technician(hub)
+    await hub.context.announce(Patch(MachineRow, 1, {"name": "Rahasia"}))
+    async with await browser(hub, "technician") as technician:
+        page = (await technician.get("/admin/tokens")).text
+    assert ("Rahasia" in page, "no machine: those it had are removed or no longer assigned" in page) == (False, True)
+
+
 async def test_a_role_that_falls_takes_the_tokens_with_it(any_hub: ApiHub) -> None:
     """Also when the owner's row moved without ending their tokens, as a restore of the database may."""
     token = (await made_token(any_hub, "operator", role="operator", machines=["one"]))["token"]
