@@ -147,9 +147,7 @@ async def test_an_upload_streams_on_while_it_comes(pages: PagesHub) -> None:
 
     async def parts() -> AsyncIterator[bytes]:
         yield b"x" * 1000
-        await asyncio.wait_for(
-            first.wait(), PATIENCE_S
-        )  # the machine has the first part although the second is not sent
+        await asyncio.wait_for(first.wait(), PATIENCE_S)  # the machine has the first part, the second is not sent
         for _ in range(40):
             yield b"y" * 65536
 
