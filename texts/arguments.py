@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -42,6 +43,7 @@ class Parser(argparse.ArgumentParser):
         self._language = language or from_environment(os.environ)
         self._beside = beside
         self._given: list[str] = []  # Bound: of one command line
+        self._verbs: dict[str, Any] = {}  # Bound: those of one parser
         options.setdefault("formatter_class", LineByLine)
         with self._spoken():
             super().__init__(allow_abbrev=False, **options)
@@ -49,7 +51,9 @@ class Parser(argparse.ArgumentParser):
     def add_subparsers(self, **options: Any) -> Any:
         options["parser_class"] = partial(type(self), language=self._language)
         with self._spoken():
-            return super().add_subparsers(**options)
+            added: Any = super().add_subparsers(**options)
+        self._verbs = added.choices
+        return added
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuses what it does not know here, where the flags of this verb are known."""
@@ -82,13 +86,20 @@ class Parser(argparse.ArgumentParser):
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as wrong:
-            more = self._beside if action.nargs == argparse.PARSER else ()
-            wrong.message += "".join(self._meant(str(value), [*map(str, action.choices or ()), *more]))
+            names = [*map(str, action.choices or ())]
+            if action.nargs == argparse.PARSER:
+                names += self._beside
+                del self._given[self._given.index(value) :]  # flags of a verb that is not known
+            if value in names:
+                wrong.message = self.sentence("first", name=value)
+            else:
+                wrong.message += "".join(self._meant(str(value), names))
             raise
 
     def _meant_flags(self) -> Iterator[str]:
+        """Of those before the verb, which has its own."""
         known = self._option_string_actions
-        for word in self._given[: self._given.index("--") if "--" in self._given else None]:
+        for word in takewhile(lambda word: word != "--" and word not in self._verbs, self._given):
             flag = word.partition("=")[0]
             if flag.startswith("-") and flag not in known:
                 yield from self._meant(flag, [name for name in known if name.startswith("--")])

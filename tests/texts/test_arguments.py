@@ -20,6 +20,7 @@ def parser(language: str = "en") -> Parser:
     add = verbs.add_parser("add")
     add.add_argument("name")
     add.add_argument("--site")
+    add.add_argument("--date")
     add.add_argument("--role", choices=("admin", "viewer"))
     add.add_argument("--uses", type=int)
     add.add_argument("--pair", nargs=2)
@@ -56,6 +57,7 @@ SAID = {
     "--data-dri x list": ("instead of --data-dri?)\nFix: door --help\n", "bukan --data-dri?)\nPerbaikan: door"),
     "add x --role amdin": ("did you mean admin", "maksud Anda admin, bukan amdin?"),
     "instal": ("did you mean install", "maksud Anda install"),
+    "--data-dir x install": ("write install first", "tulis install paling depan"),
     "add x --site": ("argument --site: expected one argument", "argumen --site: perlu satu nilai"),
     "add x --pair 1": ("expected 2 arguments", "perlu 2 nilai"),
     "add x --uses two": ("invalid int value: 'two'", "bukan nilai int yang sah: 'two'"),
@@ -77,6 +79,15 @@ def test_a_refusal_names_the_fix_in_the_readers_language(words: str, capsys: pyt
 @pytest.mark.parametrize("words", ["add x --zzz", "add x extra", "add x --uses -1 --zzz", "add -- --sitee extra"])
 def test_nothing_is_guessed_where_nothing_is_near(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" not in refused(words, capsys)
+
+
+def test_a_verbs_own_flag_is_no_mistyped_one_of_those_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    root = parser()
+    root.parse_args(["add", "x", "--date", "today"])
+    with pytest.raises(SystemExit):
+        root.error("--date needs --site")
+    assert capsys.readouterr().err == "Error: --date needs --site\nFix: door --help\n"
+    assert "(did you mean add instead of ad?)\n" in refused("ad x --date today", capsys)
 
 
 def test_json_is_for_who_asked_for_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
