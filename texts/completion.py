@@ -206,8 +206,14 @@ def script(shell: str, program: Program, parser: argparse.ArgumentParser, *besid
 
 
 def _filled(shell: str, program: Program, verbs: Sequence[Follows]) -> str:
-    values = {f'"{one.verb} {flag}"': found for one in verbs for flag, found in one.values.items() if found}
-    any_value = sorted({flag for one in verbs for flag, found in one.values.items() if not found})
+    switches = {flag for one in verbs for flag in one.flags if flag not in one.values}
+    values = {
+        f'"{one.verb} {flag}"': found
+        for one in verbs
+        for flag, found in one.values.items()
+        if found or flag in switches  # of another verb
+    }
+    any_value = sorted({flag for one in verbs for flag, found in one.values.items() if not found} - switches)
     places = program.places
     if shell == "fish":
         made, between, placed = (
