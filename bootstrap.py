@@ -282,7 +282,10 @@ def run(command: "list[str]") -> "tuple[bool, str]":
 
 def refuse_full_disk(folder: str) -> None:
     """What fails there has nothing to do with Python or the network."""
-    for each in (folder, tempfile.gettempdir()):
+    folders = [folder]
+    with contextlib.suppress(OSError):  # it writes to find one, and none may have room
+        folders.append(tempfile.gettempdir())
+    for each in folders:
         there = next(path for path in (each, os.path.dirname(each), os.sep) if os.path.isdir(path))
         free = shutil.disk_usage(there).free / 1e6
         if free < LEAST_FREE_MB:

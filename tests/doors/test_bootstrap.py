@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -247,6 +248,13 @@ def test_on_a_full_disk_nothing_is_installed_and_the_reason_is_named(
     monkeypatch.setattr(bootstrap, "run", lambda _: (False, "[Errno 28]"))
     with pytest.raises(bootstrap.SetUpError, match="Only 21 MB"):
         bootstrap.install(str(tmp_path / ".venv"), "lock")
+
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(bootstrap.SetUpError, match="Only 21 MB"):
+        bootstrap.refuse_full_disk(str(tmp_path))
 
 
 @pytest.mark.usefixtures("bare_debian")
