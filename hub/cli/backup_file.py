@@ -145,8 +145,12 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
     for left in beside.glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError), _locked(left):  # Another's, one in use, or no folder
             shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=beside) as made, _locked(Path(made)):
-        yield Path(made)
+    try:
+        made = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=beside)
+    except OSError as error:  # whose name is one that nobody gave
+        raise OSError(error.errno, error.strerror, str(beside)) from error
+    with made as folder, _locked(Path(folder)):
+        yield Path(folder)
 
 
 @contextlib.contextmanager

@@ -173,6 +173,7 @@ def test_a_backup_is_never_written_over_and_leaves_no_half_file(
     assert error_of(cli("backup", backup, "--json")) == (Exit.CONFLICT, "file_exists")
     assert backup.read_bytes() == before
     assert error_of(cli("backup", tmp_path / "none" / "x.tar", "--json")) == (Exit.CONFIGURATION, "file_unusable")
+    assert f"{tmp_path / 'none'} cannot be used: No such file or directory" in cli("backup", tmp_path / "none/x").err
     monkeypatch.setattr(hub_backup, "SPARE_BYTES", 1 << 60)
     said = cli("backup", tmp_path / "x.tar")
     assert (said.code, "MB" in said.err) == (Exit.FAILED, True)
