@@ -46,6 +46,9 @@ def run(wanted: argparse.Namespace) -> int:
     except FolderError as error:
         code = ExitCode.CONFLICT if error.code == "busy" else ExitCode.CONFIGURATION
         return failure(CertsError(code, f"folder_{error.code}", file=error.path, why=error.why), as_json=wanted.json)
+    except OSError as error:  # what is read before the folder is held
+        values = {"file": error.filename or wanted.dir, "why": error.strerror or error}
+        return failure(CertsError(ExitCode.CONFIGURATION, "folder_unwritable", **values), as_json=wanted.json)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     return int(ExitCode.OK)
@@ -315,7 +318,7 @@ def _instant(moment: datetime) -> str:
 
 def _answer(wanted: argparse.Namespace, name: str, shown: list[Shown]) -> None:
     if wanted.json:
-        print(json.dumps({name: shown}, ensure_ascii=False))
+        print(json.dumps({name: shown}))
         return
     if not shown:
         print(sentence("nothing"))

@@ -97,9 +97,9 @@ def _days(verb: Parser, default: int) -> None:
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    count = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     if not 1 <= count <= 36500:
-        raise argparse.ArgumentTypeError("1 to 36500")
+        raise argparse.ArgumentTypeError("1 … 36500")
     return count
 
 

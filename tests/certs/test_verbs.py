@@ -22,7 +22,7 @@ from certs import signing
 from certs.bundle import read_bundle
 from certs.folder import AUTHORITY, HUB, ISSUED, NEXT, OLD, REVOKED, TRUSTED, AuthorityFolder, Issued
 from certs.verbs import run
-from certs.words import FOLDER, read
+from certs.words import FOLDER, ExitCode, read
 from tests.support.killed_at import killed_at
 from texts.catalogue import read as read_texts
 
@@ -196,6 +196,27 @@ def test_it_counts_no_longer_than_its_authority(certs: Certs) -> None:
     certs("authority", "--days", 10)
     (hub,) = certs("hub", "hub.example", "--days", 90)
     assert hub["days_left"] in (9, 10)
+
+
+def test_what_cannot_be_used_is_named_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVM_LANG", "id")
+    (tmp_path / "file").write_text("")
+    for words in (["show"], ["hub", "hub.example"]):
+        assert run(read([*words, "--dir", str(tmp_path / "file")])) == ExitCode.CONFIGURATION
+        assert f"{tmp_path / 'file'}/authority.pem tidak dapat dipakai" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        read(["hub", "hub.example", "--days", "ninety"])
+    assert "argumen --days: 1 … 36500\n" in capsys.readouterr().err
+
+
+def test_json_is_whole_on_a_terminal_without_every_character(certs: Certs, tmp_path: Path) -> None:
+    certs("authority", "--name", "Toko “Sinar”")
+    with (tmp_path / "out").open("w", encoding="latin-1", errors="replace") as out, contextlib.redirect_stdout(out):
+        run(read(["show", "--dir", str(tmp_path / "private"), "--json"]))
+    (shown,) = json.loads((tmp_path / "out").read_text("latin-1"))["certificates"]
+    assert shown["name"] == "Toko “Sinar”"
 
 
 def test_both_languages_have_every_sentence() -> None:
