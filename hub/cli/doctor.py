@@ -254,9 +254,17 @@ def examine(wanted: argparse.Namespace) -> int:
     if wanted.json:
         output.result_json(report)
     if wanted.report:
-        facts = {"myrvm": PRODUCT_VERSION, "git": git_id(), "platform": sys.platform}
-        Path(wanted.report).write_text(json.dumps(facts | report, indent=2) + "\n", encoding="utf-8")
+        _write_report(Path(wanted.report), report)
     return int(Exit.FAILED if failed else Exit.OK)
+
+
+def _write_report(path: Path, report: dict[str, object]) -> None:
+    facts = {"myrvm": PRODUCT_VERSION, "git": git_id(), "platform": sys.platform}
+    try:
+        path.write_text(json.dumps(facts | report, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        shown = sentence("hub_backup.unusable", path=path, why=error.strerror)
+        raise CliError(Exit.CONFIGURATION, "file_unusable", shown, sentence("hub_backup.unusable.fix")) from error
 
 
 def _findings(wanted: argparse.Namespace) -> Iterator[Finding]:

@@ -107,6 +107,12 @@ def test_a_report_for_others_holds_no_secret(cli: Cli, tmp_path: Path, monkeypat
     assert json.loads(text)["myrvm"]
 
 
+def test_a_report_that_cannot_be_written_is_named(cli: Cli, tmp_path: Path) -> None:
+    said = cli("doctor", "--port", "0", "--report", tmp_path / "none" / "report.json")
+    assert said.code == Exit.CONFIGURATION
+    assert said.err.startswith(f"Error: {tmp_path}/none/report.json cannot be used: No such file or directory\n")
+
+
 def store_check(cli: Cli) -> dict[str, str]:
     return check(cli, "objects")
 
