@@ -41,6 +41,9 @@ def main(door: str, argv: Sequence[str]) -> int:
         done: int = wanted.verb(wanted, out)
     except InstallError as error:
         return out.failure(error)
+    except BrokenPipeError:  # the reader of our output has gone, like `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except OSError as error:  # a folder that is missing, closed or read-only, a full disk
         why = f"{error.strerror}: {error.filename}" if error.filename else error
         return out.failure(InstallError("unusable", FAILED, why=why))

@@ -118,6 +118,17 @@ def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(
     assert str(tmp_path / "file") in shown
 
 
+def test_a_reader_that_has_gone_is_no_folder_that_cannot_be_used() -> None:
+    program = "import sys; from installer import cli, release; release.check_python = lambda _: None"
+    program += "; sys.exit(cli.main('run_device.py', ['install', '--dry-run']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-c", program]
+    ended = subprocess.run(words, check=False, stdout=writing, stderr=subprocess.PIPE, cwd=bootstrap.ROOT)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 def test_a_mistyped_flag_is_refused_with_the_nearest(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
