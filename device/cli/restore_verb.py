@@ -178,6 +178,8 @@ def _refused(error: OSError, into: Into, texts: Texts) -> tuple[str, int, str]:
     if isinstance(error, NotRegularError):
         return "restore_no_file", FAILED, texts("restore_no_file", path=error.filename)
     where = error.filename or into.folder
+    if where == str(into.staging):  # a name that nobody gave
+        where = into.folder.parent
     return WRITE_FAILED, FAILED, texts("restore_unwritable", path=where, why=error.strerror or error)
 
 

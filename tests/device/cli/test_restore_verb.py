@@ -91,6 +91,7 @@ def test_what_is_there_is_never_touched(full: Path, tmp_path: Path, capsys: pyte
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     assert run("restore", full, "--into", tmp_path / "link") == 2
     assert run("restore", full, "--into", tmp_path / "none" / "deeper") == 1
+    assert f" {tmp_path}/none: No such file" in capsys.readouterr().err
     assert run("restore", full, "--into", full / "x") == 1
     assert (names(tmp_path), names(there)) == (["full.tar.gz", "link", "there"], ["mine"])
 
