@@ -149,6 +149,9 @@ class Notifier:
         try:
             await self._announce(rules.begins(row))
         except Conflict as late:
+            # Nobody else begins it: it is our own attempt, which took too long to be answered and was stored.
+            if any(one.id == row.id and one.state == "sending" for one in await stored.live(self._store)):
+                return True
             logger.debug("not sent, it changed meanwhile: %s", late)
             return False
         return True
