@@ -265,7 +265,7 @@ class LinkSession:
                         self._spend(Cost(stored_bytes=ROW_BYTES * stored), time.monotonic())
                     await self._handlers.after_hello(self._context)
                 self._inbox.popleft()
-                if type(message) is m.CommandUpdate:
+                if type(message) is m.CommandUpdate and message.state in TERMINAL_UPDATES:
                     self._link.answered.discard(message.id)
                 self._moved.set()
                 await self._link.room()

@@ -82,9 +82,11 @@ async def test_a_command_that_was_answered_in_time_does_not_expire_because_the_d
         await hub.announce(Put(command("sent", name="ping", args={}, expires_at=NOW - timedelta(minutes=1))))
         await until(lambda: not session._working)
         hub.store.away = True
+        session.receive(text(m.CommandUpdate(id="c1", state="running")))  # of the same burst; it waits for no database
         for number in range(2):  # what came before it waits as well
             session.receive(text(m.StatusReport(status="active", seq=number, capacity=number)))
         session.receive(text(m.CommandUpdate(id="c1", state="succeeded")))
+        await until(lambda: hub.machine.pending["c1"].state == "running")
         ended: list[str] = []
         hub.announce.listen(lambda changes: ended.extend(row.state for row in moved_rows(changes, CommandRow)))
         hub.store.away = False
