@@ -108,6 +108,7 @@ class PostgresLane:
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._doubt: Doubt | None = None
+        self._asking: asyncio.TimerHandle | None = None
         self._task = asyncio.get_running_loop().create_task(self._run(), name="postgres-lane")
 
     async def hold(self) -> None:
@@ -188,7 +189,13 @@ class PostgresLane:
             doubted = [] if self._doubt is None else [call for call, _ in self._doubt.outcomes]
             refuse_all([call for call in group if call not in doubted], translated)
             if self._doubt is not None:
-                asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._wake.set)
+                self._ask_again()
+
+    def _ask_again(self) -> None:
+        """One timer, however many attempts fail: each that rang would otherwise set the next."""
+        if self._asking is not None:
+            self._asking.cancel()
+        self._asking = asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._wake.set)
 
     async def _settle_doubt(self, connection: asyncpg.Connection) -> None:
         """Before anything else is served: what is committed takes effect in order, also when its caller has left."""

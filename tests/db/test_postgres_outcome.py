@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
+import asyncpg
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from db.engine import postgres_lane
 from db.engine.postgres_lane import connect
 from db.engine.postgres_outcome import is_committed, number_of
 from db.engine.row_writes import insert
@@ -84,6 +86,33 @@ async def test_it_takes_effect_although_its_caller_has_left(stored: Store, monke
     await asyncio.sleep(0)
     await until(lambda: bool(followed) or call.cancel())
     await until(lambda: followed == ["done"])
+
+
+async def test_a_server_that_is_away_is_asked_four_times_a_second_however_much_is_to_be_written(
+    stored: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    async def refused(*_: object) -> asyncpg.Connection:
+        attempts.append("refused")
+        raise ConnectionRefusedError
+
+    await stored.write(event("before"))  # connects
+    lose_the_next_commit(monkeypatch, arrives=True)
+    with monkeypatch.context() as away:
+        away.setattr(postgres_lane, "connect", refused)
+        away.setattr(postgres_lane, "ASK_AGAIN_S", 0.1)
+        doubted = stored.submit([event("a"), event("b")], lambda _: None)
+        await until(lambda: attempts)
+        for _ in range(20):
+            with pytest.raises(Unavailable):
+                await stored.write(event("c"))
+            await asyncio.sleep(0.004)
+        attempts.clear()
+        await asyncio.sleep(0.5)
+        assert 0 < len(attempts) <= 7
+    await doubted
+    assert await codes(stored) == ["a", "b", "before"]
 
 
 async def test_a_process_of_the_server_that_still_waits_is_ended(postgres_url: str) -> None:
