@@ -184,7 +184,8 @@ class PostgresLane:
             if isinstance(error, InUse) and not self.lost.done():
                 self.lost.set_result(error)
             if attempt is not None and attempt.committing:
-                translated = Unavailable(str(translated), outcome_unknown=True)
+                # Those that are not in doubt never reached the server.
+                translated = Unavailable(str(translated), outcome_unknown=attempt.doubt is None)
                 self._doubt = attempt.doubt
             doubted = [] if self._doubt is None else [call for call, _ in self._doubt.outcomes]
             refuse_all([call for call in group if call not in doubted], translated)

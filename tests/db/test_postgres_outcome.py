@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from db.engine import postgres_lane
 from db.engine.postgres_lane import connect
 from db.engine.postgres_outcome import is_committed, number_of
-from db.engine.row_writes import insert
+from db.engine.row_writes import insert, update
 from db.engine.statements import Write
 from db.engine.store import Store, open_store
 from db.errors import Unavailable
-from db.records import EventRow
+from db.records import CounterRow, EventRow
 from db.schema import events
 from tests.support.database_rows import NOW
 from tests.support.lost_commit import lose_the_next_commit
@@ -77,6 +77,20 @@ async def test_what_never_reached_the_server_is_refused_as_not_stored(
     assert not caught.value.outcome_unknown
     await stored.write(event("after"))
     assert await codes(stored) == ["after"]
+
+
+async def test_what_waited_behind_it_is_refused_as_not_stored(stored: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of a group fails by itself, so each gets a commit of its own; the first one's answer is lost."""
+    lose_the_next_commit(monkeypatch, arrives=True)
+    steps = ([event("a"), event("b")], [event("c"), event("d")], [update(CounterRow, "none", {}, must="name")])
+    done, behind, last = await asyncio.gather(
+        *(stored.submit(one, lambda _: None) for one in steps), return_exceptions=True
+    )
+    assert done is None
+    for refused in (behind, last):
+        assert isinstance(refused, Unavailable)
+        assert not refused.outcome_unknown
+    assert await codes(stored) == ["a", "b"]
 
 
 async def test_it_takes_effect_although_its_caller_has_left(stored: Store, monkeypatch: pytest.MonkeyPatch) -> None:
