@@ -153,6 +153,23 @@ async def test_a_server_that_never_had_it_says_no(postgres_url: str) -> None:
         await connection.close()
 
 
+async def test_a_standby_is_not_believed(postgres_url: str) -> None:
+    """It may replay the commit when it takes over. Here a function of our own calls this server one."""
+    connection = await connect(postgres_url)
+    try:
+        number = await number_of(connection)
+        await connection.execute(
+            "BEGIN; CREATE SCHEMA standby; SET LOCAL search_path = standby, pg_catalog;"
+            "CREATE FUNCTION pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'"
+        )
+        for asked in (number, str(int(number) + 1_000_000)):
+            with pytest.raises(Unavailable, match="standby"):
+                await is_committed(connection, asked)
+    finally:
+        await connection.execute("ROLLBACK")
+        await connection.close()
+
+
 async def test_what_the_server_cannot_tell_is_refused_as_unknown_and_the_next_call_is_served(
     stored: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
