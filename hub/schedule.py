@@ -109,7 +109,10 @@ class Sweeper:
         still, link = self._fleet.open.get(command.id), self._links.get(command.rvm_id)
         if link is not None and command.id in link.answered:
             return ()  # it was in time; its end waits for the database
-        return () if machine is None or still is None else command_rules.expire(machine, still, now)
+        if machine is None or still is None:
+            return ()
+        self._links.show_progress(machine, command_rules.brought_nearer(still, now))
+        return command_rules.expire(machine, still, now)
 
 
 async def _one(part: Part) -> None:

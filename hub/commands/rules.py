@@ -258,11 +258,16 @@ def _is_too_far(command: CommandRow, now: datetime) -> bool:
     return not begun and command.expires_at - now > _lifetime(command.name, command.args) + SLACK
 
 
+def brought_nearer(command: CommandRow, now: datetime) -> list[Change]:
+    """A deadline that the clock moved away, [] for any other. Written behind: of a commit under way the machine's own
+    reports would be turned back."""
+    if not _is_too_far(command, now):
+        return []
+    return [_move(command, expires_at=now + _lifetime(command.name, command.args))]
+
+
 def expire(machine: Machine, command: CommandRow, now: datetime) -> list[Change]:
-    """End a command whose deadline is over, a sent one a little later; [] before that. One that the clock moved away
-    comes nearer."""
-    if _is_too_far(command, now):
-        return [_move(command, expires_at=now + _lifetime(command.name, command.args))]
+    """End a command whose deadline is over, a sent one a little later; [] before that."""
     left = has_left(machine, command)
     if now < command.expires_at + (GRACE if left else timedelta(0)):
         return []

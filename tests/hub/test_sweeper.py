@@ -8,6 +8,7 @@ import pytest
 
 from db.errors import Conflict, Unavailable
 from db.records import CommandRow
+from hub.commands import rules
 from hub.model.changes import EventHappened, Put, moved_rows
 from hub.remote.service import RemoteSessions
 from hub.schedule import Sweeper
@@ -102,6 +103,26 @@ async def test_a_command_of_a_clock_that_was_ahead_ends_within_its_minute() -> N
         await hub.announce(Put(command("queued", name="ping", args={}, expires_at=NOW + timedelta(hours=2))))
         await clock._expire()
         assert hub.fleet.open["c1"].expires_at == NOW + timedelta(seconds=60)
+
+
+async def test_a_deadline_that_comes_nearer_turns_back_nothing_that_the_machine_reports() -> None:
+    """While the database takes its time."""
+    async with room() as hub:
+        clock = sweeper(hub)
+        session, _, _ = hub.connect()
+        await hub.announce(Put(command("sent", name="reboot", args={}, expires_at=NOW + timedelta(hours=2))))
+        await until(lambda: not session._working)
+        hub.store.open.clear()
+        calls = hub.store.calls
+        hub.tasks.start_soon(clock._expire)
+        await until(lambda: hub.store.calls > calls)
+        progress = m.Progress(phase="rebooting")
+        session.receive(text(m.CommandUpdate(id="c1", state="running", progress=progress)))
+        await until(lambda: hub.fleet.open["c1"].state == "running")
+        hub.store.open.set()
+        await hub.announce(EventHappened(at=NOW, code="test", actor="system"))
+        assert hub.fleet.open["c1"].state == "running"
+        assert hub.fleet.open["c1"].expires_at == NOW + rules.REBOOT_LIFETIME
 
 
 async def _nothing() -> None:
