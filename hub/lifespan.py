@@ -68,6 +68,7 @@ from hub.server.process import LoopLag
 from hub.server.tls import HubTls
 from hub.settings import Settings
 from hub.system.service import HubLoad
+from hub.web.auth import identify
 from hub.web.auth.limits import ReadBudget
 from hub.web.auth.state import AuthState, SecondSteps
 from hub.web.http.download_slots import DownloadSlots, HistoryReads, Playbacks, PreviewReads
@@ -207,6 +208,7 @@ async def hub_life(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             own.start_soon(context[AuthState].unknown_accounts.run)
             own.start_soon(context[AuthState].missing_codes.run, engine.announce, context.clock)
             own.start_soon(context[AuthState].unstored.run, engine.announce)
+            own.start_soon(identify.keep_uses_written, context)
             yield
             own.cancel_scope.cancel()
     except (StoreError, OSError) as error:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final, NamedTuple
 
+import anyio
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -215,6 +216,17 @@ async def write_uses(context: HubContext) -> None:
     context[AuthState].uses.clear()
     with contextlib.suppress(db_errors.StoreError):
         await context.announce(*uses)
+
+
+WRITE_USES_EVERY_S: Final = 60.0
+"""Of those that pages and sockets noted: an answer of REST writes what is there behind it."""
+
+
+async def keep_uses_written(context: HubContext) -> None:
+    while True:
+        await anyio.sleep(WRITE_USES_EVERY_S)
+        if context[AuthState].uses:
+            await write_uses(context)
 
 
 async def _session(context: HubContext, shape: Presented, now: datetime) -> Principal | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.api_hub import ApiHub
+from db.queries import credentials
+from hub.web.auth import identify
+from tests.support.api_hub import ApiHub, api_hub
+from tests.support.until import until_answered
 
 OWN = "/api/v2/auth/sessions"
 
@@ -59,3 +64,23 @@ async def test_nobody_ends_a_session_by_anothers_address(any_hub: ApiHub) -> Non
         for wrong in ("0", "abc", "99999999999999999999"):
             assert (await viewer.delete(f"{OWN}/{wrong}")).status_code == 404
         assert (await admin.get("/api/v2/auth/me")).status_code == 200
+
+
+async def test_whoever_only_opens_pages_uses_their_session(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only answers of REST wrote it down: the list had an age of the last of those, and where nobody asks REST, people
+    were signed out twelve hours after they had come, in the middle of their work."""
+    monkeypatch.setattr(identify, "WRITE_USES_EVERY_S", 0.01)
+    async with api_hub(tmp_path, database_url=sqlite_url) as hub:
+        user_id = await hub.add_user("budi", "viewer")
+        session = await hub.add_session("budi")
+        (before, _) = await credentials.sessions_of(hub.context.store, user_id, hub.context.clock())
+        async with hub.browser(session) as browser:
+            assert (await browser.get("/account")).status_code == 200
+
+        async def is_noted() -> bool:
+            (now, _) = await credentials.sessions_of(hub.context.store, user_id, hub.context.clock())
+            return now.last_used_at is not None and now.expires_at > before.expires_at
+
+        await until_answered(is_noted)
