@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from hub.cli.data import open_data
 from tests.browser.conftest import Stage, staged
@@ -83,13 +84,25 @@ async def test_ranges_are_links_and_back_goes_back(past: Stage, look: dict[str, 
 
 @pytest.mark.parametrize("look", WINDOWS, ids=["1440", "390"])
 async def test_charts_that_cannot_be_drawn_say_so_and_the_page_lives(past: Stage, look: dict[str, Any]) -> None:
+    """Until they could be drawn they asked for JavaScript."""
+    ended = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await ended.wait()
+        await route.abort()
+
+    words = {
+        "en-GB": ("Loading history…", "The history could not be loaded."),
+        "id-ID": ("Memuat riwayat…", "Riwayat tidak dapat dimuat."),
+    }
     async with tab(past.browser, past.hub, **look) as page:
-        await page.page.route("**/static/plotly*", lambda route: route.abort())
-        await page.open(f"{AT}?range=7d")
+        await page.page.route("**/static/plotly*", late)
+        await page.page.goto(f"{past.hub.url}{AT}?range=7d", wait_until="commit")
         await page.live()
-        words = {"en-GB": "The history could not be loaded.", "id-ID": "Riwayat tidak dapat dimuat."}
-        for plot in await page.page.locator("[data-plot]").all():
-            await expect(plot).to_have_attribute("data-wait", words[look["locale"]])
+        for said in words[look["locale"]]:
+            for plot in await page.page.locator("[data-plot]").all():
+                await expect(plot).to_have_attribute("data-wait", said)
+            ended.set()
         assert page.faults == []
 
 

@@ -5,7 +5,7 @@ import { all, find, make, mark, setAttribute, setText, show } from "./dom.js";
 import { age, clock, day, reading, span, zoneAhead, zoneLabel } from "./format.js";
 import { isCurrent } from "./freshness.js";
 import { LiveRange } from "./live_range.js";
-import { failed, figures, onOtherTheme, reach, shareHover } from "./plots.js";
+import { figures, onOtherTheme, reach, shareHover, wait } from "./plots.js";
 import { Series, WINDOW_MS } from "./series.js";
 import { language, t } from "./texts.js";
 
@@ -56,7 +56,6 @@ export class Charts {
   /** @param {Figure} figure */
   prepare(figure) {
     this.watcher.observe(figure.node);
-    setAttribute(figure.plot, "data-wait", t("chart.loading"));
     find("[data-live]", figure.node).addEventListener("click", () => this.toggle());
     const button = find("[data-as-table]", figure.node);
     show(button, true);
@@ -75,7 +74,7 @@ export class Charts {
     try {
       this.spec = await figures(`${this.id}`);
     } catch {
-      return failed();
+      return wait("chart.failed");
     }
     this.series.load(this.spec.history);
     this.series.away = this.spec.away;
@@ -97,8 +96,8 @@ export class Charts {
   soon() {
     if (this.due || !this.spec) return;
     this.due = true;
-    const wait = Math.max(0, this.drawnAt + this.every - performance.now());
-    setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
+    const pause = Math.max(0, this.drawnAt + this.every - performance.now());
+    setTimeout(() => requestAnimationFrame(() => this.draw()), pause);
   }
 
   draw() {

@@ -4,7 +4,7 @@
 import { all, find, mark, setAttribute } from "./dom.js";
 import { zoneAhead, zoneLabel } from "./format.js";
 import { utc } from "./live_range.js";
-import { failed, figures, onOtherTheme, shareHover } from "./plots.js";
+import { figures, onOtherTheme, shareHover, wait } from "./plots.js";
 import { t } from "./texts.js";
 
 const LEAST_MS = 60000;
@@ -75,7 +75,7 @@ export class HistoryCharts {
     try {
       this.spec = await figures(`${this.id}/history`);
     } catch {
-      failed();
+      wait("chart.failed");
     }
     this.drawn();
   }

@@ -22,19 +22,20 @@ const plotly = () =>
     document.head.append(Object.assign(make("script", {}), { src, onload, onerror }));
   });
 
+/** What stands where they would be. @param {string} key */
+export function wait(key) {
+  for (const node of all("[data-plot]")) setAttribute(node, "data-wait", t(key));
+}
+
 /** How the hub specifies the charts, once they can be drawn. @param {string} of */
 export async function figures(of) {
+  wait("chart.loading");
   const [answer] = await Promise.all([
     fetch(`${BASE_PATH}/machines/${of}/charts.json?theme=${shownTheme()}`),
     window.Plotly ?? plotly(),
   ]);
   if (!answer.ok) throw new Error(String(answer.status));
   return answer.json();
-}
-
-/** Where they would be they say so. */
-export function failed() {
-  for (const node of all("[data-plot]")) setAttribute(node, "data-wait", t("chart.failed"));
 }
 
 /** @param {() => unknown} act */
