@@ -162,6 +162,7 @@ async def test_what_is_typed_into_a_form_stays_when_it_cannot_be_sent(room: Room
         await name.fill("Siti")
         await page.page.fill("main [name=email]", "siti@example.com")
         if cut == "offline":
+            room.network.stall()
             await page.context.set_offline(True)
         else:
             room.network.stall()
@@ -180,6 +181,18 @@ async def test_what_is_typed_into_a_form_stays_when_it_cannot_be_sent(room: Room
         await page.context.set_offline(False)
         await expect(page.page.locator("body[data-link=live]")).to_have_count(1)
         await expect(bar).to_be_hidden()
+        await page.page.click("main [data-needs-hub]")
+        await expect(page.page.locator("#main h1")).to_have_text("Siti")
+        assert page.faults == []
+
+
+async def test_a_form_is_sent_where_there_is_no_network_but_the_hub(room: Room) -> None:
+    """A hub on the same computer, without any network: its pages were live and sent no form."""
+    async with tab(room.browser, room.hub) as page:
+        await page.context.add_init_script("Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false })")
+        await room.open(page, "/admin/users")
+        await page.page.fill("main [name=name]", "Siti")
+        await page.page.fill("main [name=email]", "siti@example.com")
         await page.page.click("main [data-needs-hub]")
         await expect(page.page.locator("#main h1")).to_have_text("Siti")
         assert page.faults == []

@@ -12,7 +12,7 @@ export function frame(link) {
     const form = /** @type {HTMLFormElement} */ (event.target);
     const stays = form.target || event.submitter?.hasAttribute("formtarget");
     if (event.defaultPrevented || form.method !== "post") return;
-    if (link && (link.away || !navigator.onLine)) {
+    if (link && (link.away || (link.silent && !navigator.onLine))) {
       event.preventDefault();
       return link.refuse();
     }
