@@ -198,6 +198,25 @@ async def test_a_form_is_sent_where_there_is_no_network_but_the_hub(room: Room) 
         assert page.faults == []
 
 
+async def test_that_the_hub_was_updated_stays_until_it_is_loaded_again(room: Room) -> None:
+    """It went with "Up to date" two seconds after the link was back, and a page of the old version went on."""
+    async with tab(room.browser, room.hub) as page:
+        await room.open(page, "/help")
+        bar = page.page.locator("#link-bar")
+        room.network.stall()
+        room.network.reset()
+        await expect(bar).to_contain_text("Connection lost")
+        await page.page.evaluate("document.body.dataset.version = 'older'")
+        room.network.flow()
+        await expect(bar).to_contain_text("Hub was updated.")
+        await page.page.wait_for_timeout(3000)
+        await expect(bar).to_be_visible()
+        await bar.get_by_role("button", name="Reload").click()
+        await page.live()
+        await expect(bar).to_be_hidden()
+        assert page.faults == []
+
+
 async def test_nothing_but_the_charts_waits_for_what_draws_them(room: Room) -> None:
     """On a slow network the page had no chip and no clock of silence meanwhile, and read Live for ever if it ended."""
     ended = asyncio.Event()

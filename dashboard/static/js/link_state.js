@@ -65,7 +65,7 @@ export class LinkState {
     mark(this.bar, "bad", false);
     setText(find("[data-said]", this.bar), t("back"));
     show(find("[data-retry]", this.bar), false);
-    this.timer = setTimeout(() => show(this.bar, false), BACK_FOR_MS);
+    this.timer = setTimeout(() => this.action || show(this.bar, false), BACK_FOR_MS);
   }
 
   /** @param {string} sentence @param {string} button @param {(() => void) | null} action */
