@@ -165,11 +165,12 @@ async def top_of(page: Tab, selector: str) -> float:
     return box["y"]
 
 
-@pytest.mark.parametrize("look", [PHONE, DESK], ids=["390", "1440"])
+@pytest.mark.parametrize(("look", "presses"), [(PHONE, 1), (DESK, 2)], ids=["390", "1440"])
 async def test_the_key_of_the_first_machine_is_shown_though_the_feed_is_faster(
-    tmp_path: Path, browser: Browser, look: dict[str, Any]
+    tmp_path: Path, browser: Browser, look: dict[str, Any], presses: int
 ) -> None:
-    """The open page hears of the machine before it has the answer to its own form."""
+    """The open page hears of the machine before it has the answer to its own form; a second press, which sends nothing,
+    made it forget that it waits for one."""
     async with forked_hub(tmp_path) as hub, tab(browser, hub, **look) as page:
         heard = asyncio.Event()
 
@@ -190,7 +191,7 @@ async def test_the_key_of_the_first_machine_is_shown_though_the_feed_is_faster(
 
         await page.page.route("**/admin/enrol/machine", answer_late)
         await page.page.fill("#name", "RVM-001")
-        await page.page.click("main form button")
+        await page.page.click("main form button", click_count=presses)
         await page.page.wait_for_url("**/machines/1/enrol")
         await expect(page.page.locator("#code")).to_have_text(re.compile("^RVM-"))
         assert page.faults == []

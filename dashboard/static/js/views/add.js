@@ -23,7 +23,7 @@ const { feed } = livePage({
 });
 
 // After the frame, which keeps what cannot be sent.
-addEventListener("submit", (event) => (sending = !event.defaultPrevented));
+addEventListener("submit", (event) => (sending ||= !event.defaultPrevented));
 
 /** @param {Machine} m */
 function draw(m) {
