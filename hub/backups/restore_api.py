@@ -28,6 +28,9 @@ from protocol.limits import MAX_RESTORE_PATHS
 
 RestoreState = Literal["preparing", "running", "succeeded", "failed", "cancelled"]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Paths = Annotated[
+    list[Path], msgspec.Meta(min_length=1, max_length=MAX_RESTORE_PATHS, extra={"expect": "expect.restore_paths"})
+]
 
 
 @of_record(RestoreRow)
@@ -46,7 +49,7 @@ class RestoreRequest(msgspec.Struct):
 
     dry_run: bool = True
     classes: Annotated[list[BackupClass], msgspec.Meta(min_length=1, max_length=4)] | None = None
-    paths: Annotated[list[Path], msgspec.Meta(min_length=1, max_length=MAX_RESTORE_PATHS)] | None = None
+    paths: Paths | None = None
     confirm: str | None = None
     reason: Note | None = None
     safety: bool = True

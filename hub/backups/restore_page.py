@@ -3,7 +3,7 @@ follow."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from starlette.responses import Response
 
@@ -25,8 +25,7 @@ from hub.web.api.endpoint import permit
 from hub.web.http.problems import Problem
 from hub.web.http.validation import validate
 from hub.web.shell.page import Visit, go, who
-
-MOST_PATHS: Final = 100
+from protocol.limits import MAX_RESTORE_PATHS
 
 
 async def show_form(visit: Visit) -> Response:
@@ -61,8 +60,8 @@ async def preview(visit: Visit) -> Response:
     paths, chosen = [path for path in paths if path], _chosen(visit)
     if not chosen and not paths:
         return await _form(visit, found, visit.reader.t("restore.fault.classes"), 422)
-    if len(paths) > MOST_PATHS:
-        return await _form(visit, found, visit.reader.t("restore.fault.paths", n=MOST_PATHS), 422)
+    if len(paths) > MAX_RESTORE_PATHS:
+        return await _form(visit, found, visit.reader.t("restore.fault.paths", n=MAX_RESTORE_PATHS), 422)
     wanted: dict[str, Any] = {"dry_run": True}
     if paths:
         wanted["paths"] = paths

@@ -41,6 +41,12 @@ def not_stored(error: Exception) -> Text:
     return Text("outcome_unknown" if getattr(error, "outcome_unknown", False) else "unavailable")
 
 
+def for_person(why: Text) -> Text:
+    """Without the null that a program may send as well: a person leaves the field empty."""
+    is_optional = why.params.get("other") == Text("expect.null")
+    return why.params["one"] if is_optional else why
+
+
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
     """`kind`: one of STATUS_OF; `errors`: each wrong member and what is right; `code` tells cases apart."""
 

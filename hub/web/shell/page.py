@@ -38,7 +38,7 @@ from hub.web.auth.origin import is_under_foreign_name, same_origin
 from hub.web.auth.passwords import TooBusy
 from hub.web.http import request_body
 from hub.web.http.layers import outward
-from hub.web.http.problems import Problem, Text, language_of, not_found, translator
+from hub.web.http.problems import Problem, Text, for_person, language_of, not_found, translator
 from hub.web.shell.fleet_digest import OwnSession, attention, in_slices, own_session
 from texts.languages import LANGUAGES
 
@@ -122,7 +122,7 @@ class Visit:
         why = next((why for whys in (problem.errors or {}).values() for why in whys), None)
         if why is None:
             return translate(problem.detail)
-        words, given = translate(why), tuple(value for value in why.params.values() if isinstance(value, str) and value)
+        words, given = translate(for_person(why)), tuple(v for v in why.params.values() if isinstance(v, str) and v)
         return words if words.startswith(given) else words[:1].upper() + words[1:]
 
     def render(self, template: str, status: int = 200, **values: Any) -> Rendering:

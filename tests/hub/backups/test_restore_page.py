@@ -89,11 +89,34 @@ async def test_nothing_ticked_is_nothing_to_restore(hub: ApiHub) -> None:
         answer = await send(client, f"{BACKUPS}/1/restore", paths=" ")
         assert answer.status_code == 422
         assert "Tick at least one kind." in answer.text
-        answer = await send(client, f"{BACKUPS}/1/restore", paths="\n".join(f"a{n}" for n in range(101)))
+        answer = await send(client, f"{BACKUPS}/1/restore", paths="\n".join(f"a{n}" for n in range(16)))
         assert answer.status_code == 422
-        assert "at most 100" in answer.text
-        assert "a77\n" in answer.text, "it is there still"
+        assert "Name at most 15 files or folders." in answer.text
+        assert "a14\n" in answer.text, "it is there still"
     assert await asked(hub) == []
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+async def test_what_the_hub_refuses_is_a_line_of_the_form_for_a_person(hub: ApiHub, language: str) -> None:
+    """Too long a reason was a page of its own, without what was typed; and a line spoke of a list, or null."""
+    row = await restored(hub)
+    files, note = {
+        "en": ("Must be 1 to 15 files or folders, each of", "Must be a text of at most 500 characters"),
+        "id": ("Harus 1 sampai 15 berkas atau folder, masing-masing", "Harus teks paling banyak 500 karakter"),
+    }[language]
+    async with await browser(hub, "operator", language) as client:
+        for path in ("data/" + "x" * 1000, "data/a\tb"):
+            answer = await send(client, f"{BACKUPS}/1/restore", paths=path)
+            assert answer.status_code == 422
+            (line,) = re.findall(rf"<div>({files}[^<]*)</div>", answer.text)
+            assert "null" not in line
+            assert f">{path}</textarea>" in answer.text
+        given = {"confirm": "one", "reason": "x" * 501}
+        answer = await send(client, f"/machines/1/restores/{row.id}/restore", **given)
+        assert answer.status_code == 422
+        assert f"<div>{note}</div>" in answer.text
+        assert f'value="{given["reason"]}"' in answer.text
+    assert len(await asked(hub)) == 1
 
 
 async def test_a_preview_says_what_would_change_and_asks_for_the_name(hub: ApiHub) -> None:
