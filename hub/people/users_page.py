@@ -241,8 +241,9 @@ def _sites(visit: Visit, named: frozenset[int], *, typed: bool) -> list[tuple[st
         whole = {text for name, text in visit.fields if name == "site"}
     found: dict[str, list[tuple[int, str, bool]]] = {}
     reached = (machine.row for machine in visit.context.fleet.machines.values() if visit.user.reaches(machine.id))
-    rows = sorted(reached, key=lambda row: row.name.casefold())
-    for row in rows[:MOST_MACHINES]:
+    # What is chosen has its box, however many there are: without one it would be taken from them by the next Save.
+    rows = sorted(reached, key=lambda row: (str(row.id) not in chosen, row.name.casefold()))[:MOST_MACHINES]
+    for row in sorted(rows, key=lambda row: row.name.casefold()):
         box = (row.id, row.name, str(row.id) in chosen)
         found.setdefault((row.location_description or "").strip(), []).append(box)
     open_to = {site for site, boxes in found.items() if site in whole or any(box[2] for box in boxes)}

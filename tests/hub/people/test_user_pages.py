@@ -11,6 +11,7 @@ from db.queries import users
 from db.queries.users import UserWithMachines
 from db.records import UserRow
 from hub.model.changes import Patch
+from hub.people import users_page
 from hub.people.page import device
 from tests.support.api_hub import ORIGIN, PASSWORD, ApiHub
 from tests.support.page_visitor import browser
@@ -51,6 +52,21 @@ async def test_a_technician_gets_machines_by_name_and_by_site(any_hub: ApiHub) -
         assert (await admin.post(path, data=form)).status_code == 303
         user = await stored(any_hub, "budi")
         assert (user.role, user.machines, user.timezone) == ("operator", frozenset(), None)
+
+
+async def test_a_technician_keeps_machines_of_a_fleet_that_is_too_great_for_the_form(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first 2,000 by name had boxes: the next Save, of a language even, took the others from the technician."""
+    monkeypatch.setattr(users_page, "MOST_MACHINES", 1)
+    await hub.add_user("budi", "technician", (hub.machines["two"],))
+    path = f"/admin/users/{hub.users['budi']}"
+    async with await browser(hub) as admin:
+        page = (await admin.get(path)).text
+        boxes = dict.fromkeys(re.findall(r'name="rvm" value="(\d+)" checked', page))
+        form = form_of(page) | {"name": "Budi", "email": "budi@example.com", "role": "technician", "language": "id"}
+        assert (await admin.post(path, data=form | {"rvm": "".join(boxes)})).status_code == 303
+    assert (await stored(hub, "budi")).machines == {hub.machines["two"]}
 
 
 async def test_a_technician_gets_machines_by_tag(any_hub: ApiHub) -> None:
