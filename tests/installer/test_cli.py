@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -19,6 +20,12 @@ def system_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of a checkout may stand in somebody's home."""
     monkeypatch.setattr(release, "check_python", lambda python: None)
     monkeypatch.setenv("RVM_LANG", "en")
+
+
+@pytest.fixture(autouse=True)
+def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one on a computer, and another test may hold it beside this one."""
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
 
 
 def machine_file(folder: Path, **values: object) -> Path:
@@ -119,7 +126,8 @@ def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(
 
 
 def test_a_reader_that_has_gone_is_no_folder_that_cannot_be_used() -> None:
-    program = "import sys; from installer import cli, release; release.check_python = lambda _: None"
+    program = "import os, sys; from installer import cli, release; release.check_python = lambda _: None"
+    program += "; os.geteuid = lambda: 1000"  # root's dry run would hold the lock of installations here
     program += "; sys.exit(cli.main('run_device.py', ['install', '--dry-run']))"
     reading, writing = os.pipe()
     os.close(reading)
