@@ -67,8 +67,15 @@ def clean(value: object) -> str:
 
 
 def result(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a file on a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        shown = sentence("hub_backup.unusable", path="stdout", why=error.strerror)
+        raise CliError(Exit.FAILED, "stdout_unusable", shown, sentence("hub_backup.unusable.fix")) from error
 
 
 def result_json(value: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import stat
@@ -357,6 +358,15 @@ def test_json_is_whole_on_a_terminal_without_every_character(
         cli("machine", "list", "--json")
     (shown,) = json.loads((tmp_path / "out").read_text("latin-1"))["machines"]
     assert shown["name"] == "Toko “Sinar” 東"
+
+
+def test_a_result_that_has_no_room_is_refused_with_a_sentence() -> None:
+    environ = os.environ | {"RVM_BOOTSTRAP": "off", "RVM_LANG": "en"}
+    words = [sys.executable, "run_hub.py", "--version"]
+    with Path("/dev/full").open("w") as out:
+        ended = subprocess.run(words, check=False, stdout=out, stderr=subprocess.PIPE, cwd=REPOSITORY, env=environ)
+    assert ended.returncode == Exit.FAILED
+    assert ended.stderr.startswith(b"Error: stdout cannot be used: No space left on device\n")
 
 
 def test_versions_are_json_for_programs(cli: Cli) -> None:
