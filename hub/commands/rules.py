@@ -366,7 +366,11 @@ def _finished(command: CommandRow, actor: actors.Actor, now: datetime) -> EventH
         params["group_id"] = command.group_id  # where it was asked for may stand on an older page
     if command.error is not None:
         params["error"] = command.error.get("code")
-    return EventHappened(at=now, code="command.finished", actor=actor, rvm_id=command.rvm_id, params=params)
+    # Numbered, so that a write of unknown outcome that is repeated leaves one line.
+    return EventHappened(
+        at=now, code="command.finished", actor=actor, rvm_id=command.rvm_id, params=params,
+        boot_id=f"{OWN}finished {command.id}", seq=0,
+    )  # fmt: skip
 
 
 class Issuer(Protocol):
