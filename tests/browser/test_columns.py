@@ -46,6 +46,7 @@ async def test_columns_are_chosen_kept_by_links_and_taken_back(
     async with tab(stage.browser, stage.hub, **look) as page:
         await page.open("/")
         await page.live()
+        await expect(page.page.locator("#attention li")).to_have_count(2)  # a list that grows moves what is pressed
         before = await standing(page)
         await choose(page, "status", "gpu", "backup")
         await expect(page.page).to_have_url(f"{stage.hub.url}/?columns=status+gpu+backup")
