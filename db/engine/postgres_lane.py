@@ -204,7 +204,7 @@ class PostgresLane:
             return
         committed = await is_committed(connection, doubt.number)
         self._doubt = None
-        became = {True: "it is stored", False: "it was rolled back", None: "the server cannot tell"}[committed]
+        became = {True: "it is stored", False: "it was rolled back", None: "the server does not know"}[committed]
         logger.warning("the answer to a commit was lost: %s", became)
         if committed:
             settle_all(doubt.outcomes)

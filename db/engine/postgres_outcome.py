@@ -25,7 +25,7 @@ async def number_of(connection: asyncpg.Connection) -> str:
 
 async def is_committed(connection: asyncpg.Connection, number: str) -> bool | None:
     """Waits for its end. False also where the server never had it: another one took over that was behind. None: it
-    cannot tell. Raises Unavailable where it only stands by, and may have it later."""
+    does not know. Raises Unavailable where it only stands by, and may have it later."""
     try:
         while (status := await connection.fetchval(_STATUS, number)) == "in progress":
             await connection.fetch(_END, number)

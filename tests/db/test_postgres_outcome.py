@@ -170,13 +170,13 @@ async def test_a_standby_is_not_believed(postgres_url: str) -> None:
         await connection.close()
 
 
-async def test_what_the_server_cannot_tell_is_refused_as_unknown_and_the_next_call_is_served(
+async def test_an_outcome_the_server_does_not_know_is_refused_as_unknown_and_the_next_call_is_served(
     stored: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def cannot_tell(*_: object) -> None:
+    async def unknown(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("db.engine.postgres_lane.is_committed", cannot_tell)
+    monkeypatch.setattr("db.engine.postgres_lane.is_committed", unknown)
     lose_the_next_commit(monkeypatch, arrives=True)
     with pytest.raises(Unavailable) as caught:
         await stored.write(event("a"), event("b"))

@@ -44,10 +44,11 @@ def shown(text: str) -> Iterator[tuple[str, str, bool]]:
 
 def refusal(door: str, arguments: str) -> int | str | None:
     """The exit code with which the door ends when it reads them."""
-    with pytest.raises(SystemExit) as ended:  # noqa: PT012 - whichever of them ends it
+    try:
         take(door, arguments)
-        raise SystemExit(0)
-    return ended.value.code
+    except SystemExit as ended:
+        return ended.code
+    return 0
 
 
 def take(door: str, arguments: str) -> None:

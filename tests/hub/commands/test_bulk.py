@@ -82,7 +82,7 @@ async def test_a_filter_that_would_match_others_now_does_not_make_the_group_grow
     assert await send(hub, HOLIDAY | {"filter": {"q": "one"}}, key="k") == first
 
 
-async def test_the_same_key_tells_nothing_of_a_machine_that_was_taken_from_a_technician(any_hub: ApiHub) -> None:
+async def test_the_same_key_shows_no_machine_that_was_taken_from_a_technician(any_hub: ApiHub) -> None:
     request = HOLIDAY | {"filter": {"all": True}}
     technician = f"/api/v2/users/{any_hub.users['technician']}"
     async with any_hub.of("admin") as admin:

@@ -43,7 +43,7 @@ def beside(store: Store, fleet: Fleet, seen: int, clock: Callable[[], float]) ->
     return announce, foreign
 
 
-def ids_heard(announce: Announcer) -> list[int]:
+def announced_ids(announce: Announcer) -> list[int]:
     """Filled with those of the events that it announces."""
     heard: list[int] = []
     announce.listen(lambda changes: heard.extend(c.id for c in changes if isinstance(c, EventHappened)))
@@ -75,7 +75,7 @@ async def test_a_line_that_is_committed_behind_a_later_one_is_not_missed(store: 
     """PostgreSQL gives the numbers before the commits: the command line's may come last."""
     now = 0.0
     announce, foreign = beside(store, Fleet(), 0, lambda: now)
-    heard = ids_heard(announce)
+    heard = announced_ids(announce)
     await store.write(insert(replace(line("system"), id=12)))
     await foreign.look()
     await store.write(insert(replace(line("system"), id=11)))
@@ -90,7 +90,7 @@ async def test_more_lines_than_one_look_reads_come_with_the_next(store: Store, m
     monkeypatch.setattr(loading, "AT_ONCE", 2)
     now = 0.0
     announce, foreign = beside(store, Fleet(), 0, lambda: now)
-    heard = ids_heard(announce)
+    heard = announced_ids(announce)
     await store.write(*(insert(line("system")) for _ in range(5)))
     for _ in range(8):
         await foreign.look()
